@@ -1,0 +1,6 @@
+//! mixscope: an explorer for the inside of Mixtral-family mixture-of-experts models, in the terminal.
+//!
+//! The rooms and their arrows: `cli → app → ui → state → trace`, `app → engine → model → trace`, `cli → export → trace`.
+
+pub mod model;
+pub mod trace;

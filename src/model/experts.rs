@@ -1,0 +1,63 @@
+//! The experts of a layer: each reads the tokens that were routed to it, together.
+
+use super::kernels::linear;
+use super::ops::silu_mul;
+use super::precision::Rounding;
+use super::weights::Matrix;
+
+/// One expert: `w2(silu(w1 x) * (w3 x))`.
+pub(super) struct Expert {
+    /// Gate `[d_ff, d_model]`.
+    pub w1: Matrix,
+    /// Down `[d_model, d_ff]`.
+    pub w2: Matrix,
+    /// Up `[d_ff, d_model]`.
+    pub w3: Matrix,
+}
+
+impl Expert {
+    /// `x` is `[rows, d_model]`; so is the result.
+    fn forward(&self, x: &[f32], round: Rounding) -> Vec<f32> {
+        let mut hidden = linear(x, &self.w1, round);
+        let up = linear(x, &self.w3, round);
+        silu_mul(&mut hidden, &up, round);
+        linear(&hidden, &self.w2, round)
+    }
+}
+
+/// Output of each chosen expert before weighting, `[rows, k, d_model]`. `x` is `[rows, d_model]`, `chosen` `[rows, k]`.
+pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, round: Rounding) -> Vec<f32> {
+    let d_model = x.len() * k / chosen.len().max(1);
+    let mut out = vec![0f32; chosen.len() * d_model];
+    for (index, expert) in experts.iter().enumerate() {
+        let slots: Vec<usize> = (0..chosen.len()).filter(|slot| chosen[*slot] as usize == index).collect();
+        if slots.is_empty() {
+            continue;
+        }
+        let mut routed = Vec::with_capacity(slots.len() * d_model);
+        for slot in &slots {
+            routed.extend_from_slice(&x[slot / k * d_model..][..d_model]);
+        }
+        let result = expert.forward(&routed, round);
+        for (slot, row) in slots.into_iter().zip(result.chunks_exact(d_model)) {
+            out[slot * d_model..][..d_model].copy_from_slice(row);
+        }
+    }
+    out
+}
+
+/// Weighted sum of the experts' outputs, in f32, best expert first, rounded once (HF `grouped_mm`).
+/// `outputs` is `[rows, k, d_model]`, `weights` `[rows, k]`, the result `[rows, d_model]`.
+pub(super) fn combine(outputs: &[f32], weights: &[f32], k: usize, round: Rounding) -> Vec<f32> {
+    let d_model = outputs.len() / weights.len().max(1);
+    let mut out = vec![0f32; weights.len() / k * d_model];
+    for (row, out) in out.chunks_exact_mut(d_model).enumerate() {
+        for slot in row * k..(row + 1) * k {
+            for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
+                *out += weights[slot] * value;
+            }
+        }
+    }
+    round.slice(&mut out);
+    out
+}

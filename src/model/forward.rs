@@ -1,0 +1,225 @@
+//! The hooked forward pass: readable from top to bottom, every named value can be seen and replaced.
+
+use super::attention::Heads;
+use super::cache::KvCache;
+use super::config::Config;
+use super::experts::{self, Expert};
+use super::kernels::linear;
+use super::ops::{RopeTable, add, rms_norm};
+use super::precision::Precision;
+use super::router;
+use super::taps::{Taps, data, tap, tensor};
+use super::weights::{Matrix, Store};
+use crate::trace::{Dims, Dtype, HookKind as K};
+use anyhow::{Result, bail, ensure};
+use candle_core::Tensor;
+
+/// A Mixtral whose weights stay where they are stored.
+pub struct Mixtral {
+    config: Config,
+    compute: Dtype,
+    embed: Matrix,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    unembed: Matrix,
+}
+
+struct Layer {
+    ln1: Vec<f32>,
+    q: Matrix,
+    k: Matrix,
+    v: Matrix,
+    o: Matrix,
+    ln2: Vec<f32>,
+    gate: Matrix,
+    experts: Vec<Expert>,
+}
+
+impl Mixtral {
+    /// Takes the tensors of `store` under their official names; `compute` is the dtype in which the `hf` policies
+    /// round, and to which wider weights are rounded when they are read.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape or type.
+    pub fn new(config: Config, store: &Store, compute: Dtype) -> Result<Self> {
+        let d = config.dims;
+        let vector = |name: &str| Ok::<_, anyhow::Error>(store.matrix(name, &[d.d_model], compute)?.to_f32());
+        let matrix = |name: &str, rows: usize, cols: usize| store.matrix(name, &[rows, cols], compute);
+        let embed = matrix("model.embed_tokens.weight", d.vocab, d.d_model)?;
+        let unembed = if config.tied { embed.clone() } else { matrix("lm_head.weight", d.vocab, d.d_model)? };
+        let layer = |l: usize| {
+            let name = |part: &str| format!("model.layers.{l}.{part}.weight");
+            let expert = |e: usize| {
+                let name = |part: &str| name(&format!("block_sparse_moe.experts.{e}.{part}"));
+                Ok(Expert {
+                    w1: matrix(&name("w1"), d.d_ff, d.d_model)?,
+                    w2: matrix(&name("w2"), d.d_model, d.d_ff)?,
+                    w3: matrix(&name("w3"), d.d_ff, d.d_model)?,
+                })
+            };
+            Ok(Layer {
+                ln1: vector(&name("input_layernorm"))?,
+                q: matrix(&name("self_attn.q_proj"), d.heads * d.d_head, d.d_model)?,
+                k: matrix(&name("self_attn.k_proj"), d.kv_heads * d.d_head, d.d_model)?,
+                v: matrix(&name("self_attn.v_proj"), d.kv_heads * d.d_head, d.d_model)?,
+                o: matrix(&name("self_attn.o_proj"), d.d_model, d.heads * d.d_head)?,
+                ln2: vector(&name("post_attention_layernorm"))?,
+                gate: matrix(&name("block_sparse_moe.gate"), d.experts, d.d_model)?,
+                experts: (0..d.experts).map(expert).collect::<Result<_>>()?,
+            })
+        };
+        let layers = (0..d.layers).map(layer).collect::<Result<_>>()?;
+        Ok(Self { compute, embed, layers, norm: vector("model.norm.weight")?, unembed, config })
+    }
+
+    /// The sizes.
+    pub fn dims(&self) -> Dims {
+        self.config.dims
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The dtype in which the `hf` policies round.
+    pub fn compute_dtype(&self) -> Dtype {
+        self.compute
+    }
+
+    /// An empty KV cache for this model.
+    pub fn new_cache(&self) -> KvCache {
+        KvCache::new(self.config.dims.layers, self.config.dims.kv_heads * self.config.dims.d_head)
+    }
+
+    /// Reads `ids` behind the positions in `cache` and returns the logits `[ids, vocab]`.
+    ///
+    /// Each row depends on nothing but the tokens up to it, bit for bit: prefill, chunks and single steps agree.
+    /// On an error the cache is as before.
+    ///
+    /// # Errors
+    /// If an id is outside the vocabulary, a tap fails or returns another shape, or a tap stops the pass.
+    pub fn forward(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        precision: Precision,
+        taps: &mut dyn Taps,
+    ) -> Result<Tensor> {
+        let (d, pos) = (self.config.dims, ids.len());
+        let mut embedded = Vec::with_capacity(pos * d.d_model);
+        let mut row = Vec::new();
+        for id in ids {
+            ensure!((*id as usize) < d.vocab, "token id {id} is outside the vocabulary of {} tokens", d.vocab);
+            self.embed.widen_row(*id as usize, &mut row);
+            embedded.extend_from_slice(&row);
+        }
+        let (mut resid, _) = tap(taps, K::Embed, 0, tensor(embedded, &[pos, d.d_model])?)?;
+        let start = cache.len();
+        let rope = RopeTable::new(start..start + pos, d.d_head, self.config.rope_theta, precision.module);
+        for l in 0..d.layers {
+            taps.enter_layer(l)?;
+            resid = self.block(l, resid, &rope, cache, precision, taps)?;
+        }
+        let (normed, _) = tap(taps, K::LnFinal, 0, self.final_norm(&resid, precision)?)?;
+        let (logits, _) = tap(taps, K::Logits, 0, self.unembed(&normed, precision)?)?;
+        cache.advance(pos);
+        Ok(logits)
+    }
+
+    /// One decoder layer: `resid` and the result are `[pos, d_model]`; keys and values go to `cache` behind its
+    /// positions, uncounted.
+    pub(super) fn block(
+        &self,
+        l: usize,
+        resid: Tensor,
+        rope: &RopeTable,
+        cache: &mut KvCache,
+        precision: Precision,
+        taps: &mut dyn Taps,
+    ) -> Result<Tensor> {
+        let (d, round) = (self.config.dims, precision.module);
+        let layer = &self.layers[l];
+        let pos = resid.dim(0)?;
+        let (resid_pre, _) = tap(taps, K::ResidPre, l, resid)?;
+
+        let ln1 = rms_norm(&data(&resid_pre)?, &layer.ln1, self.config.rms_norm_eps, round);
+        let (ln1, _) = tap(taps, K::Ln1, l, tensor(ln1, &[pos, d.d_model])?)?;
+        let (q_shape, kv_shape) = ([pos, d.heads, d.d_head], [pos, d.kv_heads, d.d_head]);
+        let (q, _) = tap(taps, K::Q, l, tensor(linear(&data(&ln1)?, &layer.q, round), &q_shape)?)?;
+        let (k, _) = tap(taps, K::K, l, tensor(linear(&data(&ln1)?, &layer.k, round), &kv_shape)?)?;
+        let (v, _) = tap(taps, K::V, l, tensor(linear(&data(&ln1)?, &layer.v, round), &kv_shape)?)?;
+        let (rot_q, _) = tap(taps, K::RotQ, l, tensor(rope.rotate(&data(&q)?, d.heads, round), &q_shape)?)?;
+        let (rot_k, _) = tap(taps, K::RotK, l, tensor(rope.rotate(&data(&k)?, d.kv_heads, round), &kv_shape)?)?;
+        cache.write(l, &data(&rot_k)?, &data(&v)?);
+
+        let rot_q = data(&rot_q)?;
+        let start = cache.len();
+        let heads = Heads { q: &rot_q, start, layer: l, cache, dims: d, round };
+        let z = if taps.wants(K::Pattern.at(l)) {
+            let pattern = tensor(heads.pattern(), &[d.heads, pos, start + pos])?;
+            let (pattern, edited) = tap(taps, K::Pattern, l, pattern)?;
+            heads.z_from(&data(&pattern)?, edited)
+        } else {
+            heads.z()
+        };
+        let (z, _) = tap(taps, K::Z, l, tensor(z, &q_shape)?)?;
+        let attn_out = linear(&data(&z)?, &layer.o, round);
+        let (attn_out, _) = tap(taps, K::AttnOut, l, tensor(attn_out, &[pos, d.d_model])?)?;
+        let resid_mid = add(&data(&resid_pre)?, &data(&attn_out)?, round);
+        let (resid_mid, _) = tap(taps, K::ResidMid, l, tensor(resid_mid, &[pos, d.d_model])?)?;
+
+        let ln2 = rms_norm(&data(&resid_mid)?, &layer.ln2, self.config.rms_norm_eps, round);
+        let (ln2, _) = tap(taps, K::Ln2, l, tensor(ln2, &[pos, d.d_model])?)?;
+        let mlp_out = self.mixture(l, &ln2, precision, taps)?;
+        let (mlp_out, _) = tap(taps, K::MlpOut, l, mlp_out)?;
+        let resid_post = add(&data(&resid_mid)?, &data(&mlp_out)?, round);
+        Ok(tap(taps, K::ResidPost, l, tensor(resid_post, &[pos, d.d_model])?)?.0)
+    }
+
+    /// Router and experts: `x` and the result are `[pos, d_model]`.
+    fn mixture(&self, l: usize, x: &Tensor, precision: Precision, taps: &mut dyn Taps) -> Result<Tensor> {
+        let d = self.config.dims;
+        let layer = &self.layers[l];
+        let pos = x.dim(0)?;
+        let x = data::<f32>(x)?;
+        let logits = tensor(linear(&x, &layer.gate, precision.router), &[pos, d.experts])?;
+        let (logits, _) = tap(taps, K::RouterLogits, l, logits)?;
+        let probs = tensor(router::probabilities(&data(&logits)?, d.experts), &[pos, d.experts])?;
+        let (probs, _) = tap(taps, K::ExpertWeights, l, probs)?;
+        let probs = data::<f32>(&probs)?;
+        let chosen = tensor(router::choose(&probs, d.experts, d.top_k), &[pos, d.top_k])?;
+        let (chosen, _) = tap(taps, K::ExpertIndices, l, chosen)?;
+        let chosen = data::<u32>(&chosen)?;
+        if let Some(bad) = chosen.iter().find(|e| **e as usize >= d.experts) {
+            bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
+        }
+        let weights = router::mixing_weights(&probs, &chosen, d.experts, d.top_k);
+        let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
+        let outputs = experts::outputs(&layer.experts, &x, &chosen, d.top_k, precision.module);
+        let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
+        let mlp_out = experts::combine(&data(&outputs)?, &data(&weights)?, d.top_k, precision.module);
+        tensor(mlp_out, &[pos, d.d_model])
+    }
+
+    fn final_norm(&self, resid: &Tensor, precision: Precision) -> Result<Tensor> {
+        let normed = rms_norm(&data(resid)?, &self.norm, self.config.rms_norm_eps, precision.module);
+        tensor(normed, resid.dims())
+    }
+
+    fn unembed(&self, normed: &Tensor, precision: Precision) -> Result<Tensor> {
+        let logits = linear(&data(normed)?, &self.unembed, precision.module);
+        tensor(logits, &[normed.dim(0)?, self.config.dims.vocab])
+    }
+
+    /// The logit lens: final RMSNorm recomputed for these residuals `[rows, d_model]`, then the unembedding;
+    /// `[rows × vocab]`. Of the last layer's `resid_post` it is the model's own logits, bit for bit.
+    ///
+    /// # Errors
+    /// If `resid` is not whole rows.
+    pub fn lens(&self, resid: &[f32], precision: Precision) -> Result<Vec<f32>> {
+        ensure!(resid.len().is_multiple_of(self.config.dims.d_model), "a residual has {} values", resid.len());
+        let normed = rms_norm(resid, &self.norm, self.config.rms_norm_eps, precision.module);
+        Ok(linear(&normed, &self.unembed, precision.module))
+    }
+}

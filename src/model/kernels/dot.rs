@@ -1,0 +1,187 @@
+//! Dot products, compiled once a supported instruction set from the same safe source.
+
+use std::sync::OnceLock;
+
+/// Partial sums of a dot product.
+const LANES: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Isa {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The widest instruction set of this machine.
+pub(super) fn isa() -> Isa {
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    *ISA.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+                return Isa::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Portable
+    })
+}
+
+/// bf16 as stored (little endian) to f32: exact.
+#[inline(always)]
+pub fn widen_bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
+#[inline(always)]
+fn fold<const L: usize>(mut lanes: [f32; L]) -> f32 {
+    let mut half = L / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn dot_one<const B: usize>(w: &[[u8; B]], x: &[f32], widen: impl Fn([u8; B]) -> f32 + Copy) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let ((w, w_rest), (x, x_rest)) = (w.as_chunks::<LANES>(), x.as_chunks::<LANES>());
+    for (w, x) in w.iter().zip(x) {
+        for i in 0..LANES {
+            lanes[i] += widen(w[i]) * x[i];
+        }
+    }
+    for (i, (w, x)) in w_rest.iter().zip(x_rest).enumerate() {
+        lanes[i] += widen(*w) * x;
+    }
+    fold(lanes)
+}
+
+#[inline(always)]
+fn dot_rows<const N: usize>(w: &[f32], x: [&[f32]; N]) -> [f32; N] {
+    let mut lanes = [[0f32; LANES]; N];
+    let (chunks, rest) = w.as_chunks::<LANES>();
+    for (c, w) in chunks.iter().enumerate() {
+        for (lanes, x) in lanes.iter_mut().zip(x) {
+            let x = &x[c * LANES..][..LANES];
+            for i in 0..LANES {
+                lanes[i] += w[i] * x[i];
+            }
+        }
+    }
+    for (lanes, x) in lanes.iter_mut().zip(x) {
+        for (i, w) in rest.iter().enumerate() {
+            lanes[i] += w * x[chunks.len() * LANES + i];
+        }
+    }
+    lanes.map(fold)
+}
+
+macro_rules! per_isa {
+    ($name:ident / $avx2:ident / $avx512:ident: ($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn $avx2($($arg: $ty),*) -> $out {
+            $body
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw")]
+        fn $avx512($($arg: $ty),*) -> $out {
+            $body
+        }
+
+        pub(super) fn $name(isa: Isa, $($arg: $ty),*) -> $out {
+            match isa {
+                Isa::Portable => $body,
+                // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { $avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => unsafe { $avx512($($arg),*) },
+            }
+        }
+    };
+}
+
+per_isa!(dot_bf16 / dot_bf16_avx2 / dot_bf16_avx512:
+    (w: &[[u8; 2]], x: &[f32]) -> f32 = dot_one(w, x, widen_bf16));
+per_isa!(dot_f32 / dot_f32_avx2 / dot_f32_avx512:
+    (w: &[[u8; 4]], x: &[f32]) -> f32 = dot_one(w, x, f32::from_le_bytes));
+per_isa!(dot_x1 / dot_x1_avx2 / dot_x1_avx512:
+    (w: &[f32], x: &[f32]) -> f32 = dot_rows(w, [x])[0]);
+per_isa!(dot_x4 / dot_x4_avx2 / dot_x4_avx512:
+    (w: &[f32], x: [&[f32]; 4]) -> [f32; 4] = dot_rows(w, x));
+
+/// Dot product of short vectors (a head's width), eight lanes.
+#[inline]
+pub fn dot_small(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; 8];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..8 {
+            lanes[i] += a[i] * b[i];
+        }
+    }
+    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        lanes[i] += a * b;
+    }
+    fold(lanes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::bf16;
+
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    fn supported() -> Vec<Isa> {
+        let mut all = vec![Isa::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                all.push(Isa::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+                all.push(Isa::Avx512);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_instruction_set_and_row_count_gives_the_same_bits() {
+        for n in [0, 1, 16, 31, 32, 33, 96, 128, 257] {
+            let (w, x) = (numbers(n, 1), numbers(4 * n, 2));
+            let w: Vec<f32> = w.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect();
+            let half: Vec<[u8; 2]> = w.iter().map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
+            let full: Vec<[u8; 4]> = w.iter().map(|v| v.to_le_bytes()).collect();
+            let rows: [&[f32]; 4] = std::array::from_fn(|i| &x[i * n..(i + 1) * n]);
+            let want = rows.map(|x| dot_f32(Isa::Portable, &full, x).to_bits());
+            let exact: f64 = w.iter().zip(rows[0]).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            assert!((f64::from(f32::from_bits(want[0])) - exact).abs() < 1e-4);
+            for isa in supported() {
+                assert_eq!(rows.map(|x| dot_f32(isa, &full, x).to_bits()), want, "{isa:?} f32 {n}");
+                assert_eq!(rows.map(|x| dot_bf16(isa, &half, x).to_bits()), want, "{isa:?} bf16 {n}");
+                assert_eq!(rows.map(|x| dot_x1(isa, &w, x).to_bits()), want, "{isa:?} x1 {n}");
+                assert_eq!(dot_x4(isa, &w, rows).map(f32::to_bits), want, "{isa:?} x4 {n}");
+            }
+        }
+    }
+}

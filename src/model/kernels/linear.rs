@@ -1,0 +1,72 @@
+use super::dot::{Isa, dot_bf16, dot_f32, dot_x1, dot_x4, isa};
+use crate::model::precision::Rounding;
+use crate::model::weights::Matrix;
+use crate::trace::Dtype;
+use rayon::prelude::*;
+
+/// Weight rows of one parallel task.
+const TASK_ROWS: usize = 64;
+/// Multiply-adds below which one thread is faster than waking the others.
+const PARALLEL_FROM: usize = 1 << 20;
+
+/// `x · wᵀ` with f32 accumulation, each result rounded once by `round`.
+///
+/// `x` is `[rows, k]`, `w` is `[n, k]`, the result `[rows, n]`. Rows of `w` are read from where they are stored;
+/// at most `TASK_ROWS` of them are widened at a time.
+pub fn linear(x: &[f32], w: &Matrix, round: Rounding) -> Vec<f32> {
+    let (n, k) = (w.rows(), w.cols());
+    let rows = x.len() / k.max(1);
+    // [n, rows]: the parallel tasks then own contiguous parts.
+    let mut columns = vec![0f32; n * rows];
+    let isa = isa();
+    let task = |(i, out): (usize, &mut [f32])| multiply(isa, x, w, i * TASK_ROWS, rows, out);
+    if n * k * rows >= PARALLEL_FROM {
+        columns.par_chunks_mut(TASK_ROWS * rows.max(1)).enumerate().for_each(task);
+    } else {
+        columns.chunks_mut(TASK_ROWS * rows.max(1)).enumerate().for_each(task);
+    }
+    round.slice(&mut columns);
+    if rows <= 1 {
+        return columns;
+    }
+    let mut out = vec![0f32; n * rows];
+    for (row, line) in out.chunks_exact_mut(n).enumerate() {
+        for (column, value) in line.iter_mut().enumerate() {
+            *value = columns[column * rows + row];
+        }
+    }
+    out
+}
+
+fn multiply(isa: Isa, x: &[f32], w: &Matrix, first: usize, rows: usize, out: &mut [f32]) {
+    let k = w.cols();
+    let mut wide = Vec::new();
+    for (i, out) in out.chunks_exact_mut(rows).enumerate() {
+        if rows == 1 && !w.is_narrowed() {
+            let bytes = w.row_bytes(first + i);
+            match w.dtype() {
+                Dtype::Bf16 => {
+                    out[0] = dot_bf16(isa, bytes.as_chunks().0, x);
+                    continue;
+                }
+                Dtype::F32 => {
+                    out[0] = dot_f32(isa, bytes.as_chunks().0, x);
+                    continue;
+                }
+                Dtype::F16 => {}
+            }
+        }
+        w.widen_row(first + i, &mut wide);
+        let mut x = x.chunks_exact(k);
+        let mut out = out.iter_mut();
+        while x.len() >= 4 {
+            let four = std::array::from_fn(|_| x.next().unwrap_or_default());
+            for (value, out) in dot_x4(isa, &wide, four).into_iter().zip(&mut out) {
+                *out = value;
+            }
+        }
+        for (x, out) in x.zip(out) {
+            *out = dot_x1(isa, &wide, x);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The hooked Mixtral: weights used in place, one readable forward pass, every value of it visible and replaceable.
+//!
+//! Activations are candle f32 tensors whose values are rounded where the active precision policy says; matrix
+//! products read the weights from where they are stored. Knows no screen and no thread of its own.
+
+mod attention;
+mod cache;
+mod config;
+pub mod demo;
+mod distribution;
+mod experts;
+mod forward;
+pub mod kernels;
+mod load;
+mod ops;
+mod precision;
+mod router;
+pub mod sampling;
+mod taps;
+mod tokenizer;
+mod validate;
+pub mod weights;
+
+pub use attention::{derive_pattern, derive_row};
+pub use cache::KvCache;
+pub use config::Config;
+pub use distribution::Distribution;
+pub use forward::Mixtral;
+pub use load::{Loaded, Location, open};
+pub use precision::{Precision, Rounding};
+pub use taps::{NoTaps, Taps};
+pub use tokenizer::{Tokenizer, bare_piece};

@@ -1,0 +1,63 @@
+//! Reading a safetensors header without trusting it.
+
+use anyhow::{Result, bail, ensure};
+use safetensors::tensor::{Dtype as StDtype, SafeTensorError, SafeTensors};
+
+/// The format's own limit on the header's length, bytes.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// A tensor as a header describes it, offsets within the file.
+pub struct Described {
+    pub name: String,
+    pub dtype: StDtype,
+    pub shape: Vec<usize>,
+    pub start: usize,
+    pub len: usize,
+}
+
+/// The tensors that the file in `bytes` describes; every one lies within the file.
+///
+/// # Errors
+/// If the header is cut off, lies about its length or is inconsistent, or the file is shorter than it promises.
+pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
+    ensure!(!bytes.is_empty(), "the file is empty; download it again");
+    let Some(prefix) = bytes.first_chunk::<8>() else {
+        bail!("the file has {} bytes, less than the 8 bytes of a safetensors header length", bytes.len());
+    };
+    let claimed = u64::from_le_bytes(*prefix);
+    let room = bytes.len() as u64 - 8;
+    ensure!(
+        claimed <= MAX_HEADER.min(room),
+        "its header length says {claimed} bytes, but {room} bytes follow and the format allows {MAX_HEADER}; \
+         it is damaged or not a safetensors file"
+    );
+    let data = 8 + claimed as usize;
+    let (_, metadata) = match SafeTensors::read_metadata(bytes) {
+        Ok(read) => read,
+        Err(SafeTensorError::MetadataIncompleteBuffer) => {
+            let promised = promised_len(&bytes[8..data]).map(|len| len + data as u64);
+            let promised = promised.map_or_else(|| "another length".to_owned(), |len| format!("{len} bytes"));
+            bail!("it is incomplete: its header promises {promised}, the file has {}; download it again", bytes.len());
+        }
+        Err(error) => bail!("its header can't be used: {error}"),
+    };
+    let mut all: Vec<Described> = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let (start, end) = info.data_offsets;
+        all.push(Described {
+            name,
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            start: data + start,
+            len: end - start,
+        });
+    }
+    Ok(all)
+}
+
+/// The end of the last tensor that a header names.
+fn promised_len(header: &[u8]) -> Option<u64> {
+    let header: serde_json::Value = serde_json::from_slice(header).ok()?;
+    let ends = header.as_object()?.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+    ends.max()
+}

@@ -1,0 +1,293 @@
+//! The trace file: safetensors with `format = mixscope-trace` in its metadata.
+
+use super::{Dtype, Hook, HookKind, Row, Trace};
+use anyhow::{Context, Result, ensure};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype as StDtype, SafeTensors, View};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// Largest trace version this program reads.
+const VERSION: u32 = 1;
+
+/// Numbers of a trace tensor, widened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Floating point, whatever it was stored as.
+    F32(Vec<f32>),
+    /// Token ids, expert indices.
+    U32(Vec<u32>),
+}
+
+/// One tensor of a trace file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceTensor {
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// How the file stores the numbers; integers are always u32.
+    pub dtype: Dtype,
+    /// The numbers.
+    pub values: Values,
+}
+
+impl TraceTensor {
+    /// The numbers of a floating-point tensor.
+    pub fn f32(&self) -> Result<&[f32]> {
+        match &self.values {
+            Values::F32(values) => Ok(values),
+            Values::U32(_) => anyhow::bail!("expected floating-point values, found integers"),
+        }
+    }
+
+    /// The numbers of an integer tensor.
+    pub fn u32(&self) -> Result<&[u32]> {
+        match &self.values {
+            Values::U32(values) => Ok(values),
+            Values::F32(_) => anyhow::bail!("expected integers, found floating-point values"),
+        }
+    }
+}
+
+/// A trace file read whole, tensors by name.
+#[derive(Clone, Debug, Default)]
+pub struct TraceFile {
+    /// The metadata strings.
+    pub metadata: HashMap<String, String>,
+    /// The tensors; any subset of the hooks.
+    pub tensors: BTreeMap<String, TraceTensor>,
+}
+
+impl TraceFile {
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// If it can't be read, is not safetensors, or is a trace of a newer version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&bytes).with_context(|| format!("{} is not a readable trace", path.display()))
+    }
+
+    /// Reads the bytes of a trace file, or of any safetensors file with f32, f16, bf16, u32 or i64 tensors.
+    ///
+    /// # Errors
+    /// As [`TraceFile::read`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        if let Some(version) = metadata.get("version") {
+            let newer = version.parse::<u32>().map_or(true, |version| version > VERSION);
+            ensure!(!newer, "it has version {version}, this program reads version {VERSION}: update mixscope");
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let data = view.data();
+            let (dtype, values) = match view.dtype() {
+                StDtype::F32 => (Dtype::F32, Values::F32(words(data, f32::from_le_bytes))),
+                StDtype::BF16 => (Dtype::Bf16, Values::F32(words(data, |b| bf16::from_le_bytes(b).to_f32()))),
+                StDtype::F16 => (Dtype::F16, Values::F32(words(data, |b| f16::from_le_bytes(b).to_f32()))),
+                StDtype::U32 => (Dtype::F32, Values::U32(words(data, u32::from_le_bytes))),
+                StDtype::I64 => {
+                    let wide = words(data, i64::from_le_bytes);
+                    let narrow: Result<Vec<u32>, _> = wide.into_iter().map(u32::try_from).collect();
+                    (Dtype::F32, Values::U32(narrow.with_context(|| format!("tensor `{name}`: index out of range"))?))
+                }
+                other => anyhow::bail!("tensor `{name}` has dtype {other:?}; expected F32, F16, BF16, U32 or I64"),
+            };
+            tensors.insert(name.to_owned(), TraceTensor { shape: view.shape().to_vec(), dtype, values });
+        }
+        Ok(Self { metadata, tensors })
+    }
+
+    /// The tensor called `name`.
+    ///
+    /// # Errors
+    /// If the file has none.
+    pub fn get(&self, name: &str) -> Result<&TraceTensor> {
+        self.tensors.get(name).with_context(|| format!("the trace holds no `{name}`"))
+    }
+}
+
+fn words<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    data.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
+}
+
+/// One hook of the run, assembled from the records when the file is written.
+struct HookView<'a> {
+    trace: &'a Trace,
+    hook: Hook,
+    dtype: StDtype,
+    shape: Vec<usize>,
+}
+
+impl HookView<'_> {
+    fn push(&self, bytes: &mut Vec<u8>, value: f32) {
+        match self.dtype {
+            StDtype::BF16 => bytes.extend_from_slice(&bf16::from_f32(value).to_le_bytes()),
+            StDtype::F16 => bytes.extend_from_slice(&f16::from_f32(value).to_le_bytes()),
+            _ => bytes.extend_from_slice(&value.to_le_bytes()),
+        }
+    }
+}
+
+impl View for HookView<'_> {
+    fn dtype(&self) -> StDtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        let rows = self.trace.tokens.iter().filter_map(|token| token.values.get(self.hook));
+        if self.hook.kind == HookKind::Pattern {
+            // Records hold [heads, query + 1]; the file holds [heads, query, key] with zeros for the future.
+            let (heads, n) = (self.shape[0], self.shape[1]);
+            let rows: Vec<&Row> = rows.collect();
+            for head in 0..heads {
+                for (query, row) in rows.iter().enumerate() {
+                    let Row::F32(row) = row else { continue };
+                    let seen = &row[head * (query + 1)..(head + 1) * (query + 1)];
+                    seen.iter().for_each(|value| self.push(&mut bytes, *value));
+                    (query + 1..n).for_each(|_| self.push(&mut bytes, 0.0));
+                }
+            }
+            return Cow::Owned(bytes);
+        }
+        for row in rows {
+            match row {
+                Row::F32(values) => values.iter().for_each(|value| self.push(&mut bytes, *value)),
+                Row::U32(values) => values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes())),
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
+    }
+}
+
+/// The row-major shape of `hook` over `pos` positions.
+fn shape(trace: &Trace, hook: Hook, pos: usize) -> Vec<usize> {
+    use HookKind as K;
+    let d = trace.meta.dims;
+    match hook.kind {
+        K::Embed | K::LnFinal | K::ResidPre | K::Ln1 | K::AttnOut | K::ResidMid | K::Ln2 | K::MlpOut | K::ResidPost => {
+            vec![pos, d.d_model]
+        }
+        K::Logits => vec![pos, d.vocab],
+        K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
+        K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
+        K::Pattern => vec![d.heads, pos, pos],
+        K::RouterLogits | K::ExpertWeights => vec![pos, d.experts],
+        K::ExpertIndices | K::MixingWeights => vec![pos, d.top_k],
+        K::ExpertOut => vec![pos, d.top_k, d.d_model],
+    }
+}
+
+/// Writes everything captured at every position to `path`, through a temporary file beside it.
+/// `provenance` tells how the run was made.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn write_trace(trace: &Trace, provenance: &serde_json::Value, path: &Path) -> Result<()> {
+    let meta = &trace.meta;
+    let pos = trace.tokens.len();
+    let ids: Vec<u8> = trace.tokens.iter().flat_map(|token| token.id.to_le_bytes()).collect();
+    let texts: Vec<&str> = trace.tokens.iter().map(|token| &*token.piece).collect();
+    let metadata = HashMap::from([
+        ("format".to_owned(), "mixscope-trace".to_owned()),
+        ("version".to_owned(), VERSION.to_string()),
+        ("model".to_owned(), meta.name.clone()),
+        ("config".to_owned(), meta.config.to_string()),
+        ("precision".to_owned(), meta.policy.to_string()),
+        ("token_texts".to_owned(), serde_json::to_string(&texts)?),
+        ("provenance".to_owned(), provenance.to_string()),
+        ("validation".to_owned(), serde_json::to_string(&meta.report)?),
+    ]);
+    let exact = match meta.activation_dtype() {
+        Dtype::F32 => StDtype::F32,
+        Dtype::F16 => StDtype::F16,
+        Dtype::Bf16 => StDtype::BF16,
+    };
+    let mut views: Vec<(String, Box<dyn View + '_>)> = Vec::new();
+    views.push(("tokens".to_owned(), Box::new(RawView { dtype: StDtype::U32, shape: vec![pos], bytes: &ids })));
+    for hook in Hook::all(meta.dims.layers) {
+        if pos == 0 || !trace.tokens.iter().all(|token| token.values.get(hook).is_some()) {
+            continue;
+        }
+        // Under `f32-router` the router's logits are the one tensor that is not rounded.
+        let f32_router = hook.kind == HookKind::RouterLogits && meta.policy == super::Policy::F32Router;
+        let dtype = match hook.kind {
+            HookKind::ExpertIndices => StDtype::U32,
+            kind if kind.always_f32() || f32_router => StDtype::F32,
+            _ => exact,
+        };
+        let shape = shape(trace, hook, pos);
+        views.push((hook.to_string(), Box::new(HookView { trace, hook, dtype, shape })));
+    }
+    replace_file(path, |temp| {
+        let views = views.into_iter().map(|(name, view)| (name, Boxed(view)));
+        Ok(safetensors::serialize_to_file(views, Some(metadata), temp.path())?)
+    })
+}
+
+/// Writes a file whole or not at all: `fill` writes a temporary file in the same folder, which then takes the name.
+///
+/// # Errors
+/// If the folder can't be written to, the disk is full, or `fill` fails; `path` is then as it was.
+pub fn replace_file(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temp = builder.tempfile_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    fill(&mut temp).with_context(|| format!("cannot write {}", path.display()))?;
+    temp.flush().with_context(|| format!("cannot write {}", path.display()))?;
+    temp.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+struct RawView<'a> {
+    dtype: StDtype,
+    shape: Vec<usize>,
+    bytes: &'a [u8],
+}
+
+impl View for RawView<'_> {
+    fn dtype(&self) -> StDtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+struct Boxed<'a>(Box<dyn View + 'a>);
+
+impl View for Boxed<'_> {
+    fn dtype(&self) -> StDtype {
+        self.0.dtype()
+    }
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.data()
+    }
+    fn data_len(&self) -> usize {
+        self.0.data_len()
+    }
+}

@@ -1,0 +1,179 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// What a hook point observes. Names are TransformerLens' where they exist; shapes are those of one forward
+/// pass over `pos` positions, without a batch axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookKind {
+    /// Token embeddings `[pos, d_model]`.
+    Embed,
+    /// After the last RMSNorm, gain applied `[pos, d_model]`.
+    LnFinal,
+    /// Logits `[pos, vocab]`.
+    Logits,
+    /// Input of the decoder layer `[pos, d_model]`.
+    ResidPre,
+    /// After the attention RMSNorm, gain applied `[pos, d_model]`.
+    Ln1,
+    /// Query projection before RoPE `[pos, heads, d_head]`.
+    Q,
+    /// Key projection before RoPE `[pos, kv_heads, d_head]`.
+    K,
+    /// Value projection `[pos, kv_heads, d_head]`.
+    V,
+    /// Query after RoPE `[pos, heads, d_head]`.
+    RotQ,
+    /// Key after RoPE `[pos, kv_heads, d_head]`.
+    RotK,
+    /// Attention probabilities `[heads, query, key]`.
+    Pattern,
+    /// Per-head output before `o_proj` `[pos, heads, d_head]`.
+    Z,
+    /// Attention output `[pos, d_model]`.
+    AttnOut,
+    /// `resid_pre + attn_out` `[pos, d_model]`.
+    ResidMid,
+    /// After the MLP's RMSNorm, gain applied: what router and experts read `[pos, d_model]`.
+    Ln2,
+    /// Router logits `[pos, experts]`.
+    RouterLogits,
+    /// Softmax of the router logits over all experts, f32 `[pos, experts]`.
+    ExpertWeights,
+    /// Chosen experts, best first, u32 `[pos, k]`.
+    ExpertIndices,
+    /// Renormalised weights of the chosen experts, f32, same order `[pos, k]`.
+    MixingWeights,
+    /// Output of each chosen expert before weighting `[pos, k, d_model]`.
+    ExpertOut,
+    /// Weighted sum of the experts `[pos, d_model]`.
+    MlpOut,
+    /// `resid_mid + mlp_out` `[pos, d_model]`.
+    ResidPost,
+}
+
+use HookKind as K;
+
+/// Hook points that occur once a forward pass, with their full names.
+const GLOBAL: [(HookKind, &str); 3] =
+    [(K::Embed, "hook_embed"), (K::LnFinal, "ln_final.hook_out"), (K::Logits, "unembed.hook_out")];
+
+/// Hook points that occur once a layer, in the order of the forward pass, with the part of the name after `blocks.{l}.`.
+const LAYERED: [(HookKind, &str); 19] = [
+    (K::ResidPre, "hook_resid_pre"),
+    (K::Ln1, "ln1.hook_out"),
+    (K::Q, "attn.hook_q"),
+    (K::K, "attn.hook_k"),
+    (K::V, "attn.hook_v"),
+    (K::RotQ, "attn.hook_rot_q"),
+    (K::RotK, "attn.hook_rot_k"),
+    (K::Pattern, "attn.hook_pattern"),
+    (K::Z, "attn.hook_z"),
+    (K::AttnOut, "hook_attn_out"),
+    (K::ResidMid, "hook_resid_mid"),
+    (K::Ln2, "ln2.hook_out"),
+    (K::RouterLogits, "mlp.hook_router_logits"),
+    (K::ExpertWeights, "mlp.hook_expert_weights"),
+    (K::ExpertIndices, "mlp.hook_expert_indices"),
+    (K::MixingWeights, "mlp.hook_mixing_weights"),
+    (K::ExpertOut, "mlp.hook_expert_out"),
+    (K::MlpOut, "hook_mlp_out"),
+    (K::ResidPost, "hook_resid_post"),
+];
+
+impl HookKind {
+    /// Every kind: the global ones, then those of a layer in the order of the forward pass.
+    pub fn all() -> impl Iterator<Item = HookKind> {
+        GLOBAL.into_iter().chain(LAYERED).map(|(kind, _)| kind)
+    }
+
+    /// This hook point in layer `layer`; the layer is ignored for those that occur once a pass.
+    pub fn at(self, layer: usize) -> Hook {
+        Hook { kind: self, layer: if self.is_global() { 0 } else { layer as u32 } }
+    }
+
+    /// Whether it occurs once a forward pass and not once a layer.
+    pub fn is_global(self) -> bool {
+        self <= K::Logits
+    }
+
+    /// The name without a layer: `hook_embed`, `attn.hook_q`, …
+    pub fn suffix(self) -> &'static str {
+        let all = GLOBAL.iter().chain(&LAYERED);
+        all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).
+    pub fn always_f32(self) -> bool {
+        matches!(self, K::ExpertWeights | K::MixingWeights)
+    }
+}
+
+/// One hook point of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hook {
+    /// What it observes.
+    pub kind: HookKind,
+    /// The decoder layer, from 0; 0 for global hooks.
+    pub layer: u32,
+}
+
+impl Hook {
+    /// Every hook point of a model with `layers` layers.
+    pub fn all(layers: usize) -> impl Iterator<Item = Hook> {
+        let global = GLOBAL.into_iter().map(|(kind, _)| kind.at(0));
+        global.chain((0..layers).flat_map(|l| LAYERED.into_iter().map(move |(kind, _)| kind.at(l))))
+    }
+
+    /// A dense index: the global hooks first, then layer by layer.
+    pub fn index(self) -> usize {
+        if self.kind.is_global() {
+            return self.kind as usize;
+        }
+        GLOBAL.len() + self.layer as usize * LAYERED.len() + (self.kind as usize - GLOBAL.len())
+    }
+
+    /// How many hook points a model with `layers` layers has.
+    pub fn count(layers: usize) -> usize {
+        GLOBAL.len() + layers * LAYERED.len()
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind.is_global() {
+            f.write_str(self.kind.suffix())
+        } else {
+            write!(f, "blocks.{}.{}", self.layer, self.kind.suffix())
+        }
+    }
+}
+
+impl FromStr for Hook {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        if let Some((kind, _)) = GLOBAL.iter().find(|(_, n)| *n == name) {
+            return Ok(kind.at(0));
+        }
+        let parsed = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')).and_then(|(l, suffix)| {
+            let kind = LAYERED.iter().find(|(_, n)| *n == suffix)?.0;
+            Some(Hook { kind, layer: l.parse().ok()? })
+        });
+        parsed.ok_or_else(|| anyhow::anyhow!("`{name}` is not a hook point of the trace format"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hook_has_its_own_index_and_survives_its_name() {
+        for (i, hook) in Hook::all(3).enumerate() {
+            assert_eq!(hook.index(), i);
+            assert_eq!(hook.to_string().parse::<Hook>().unwrap(), hook);
+        }
+        assert_eq!(Hook::all(3).count(), Hook::count(3));
+        assert!("blocks.x.hook_resid_pre".parse::<Hook>().is_err());
+    }
+}

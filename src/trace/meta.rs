@@ -1,0 +1,191 @@
+use super::Report;
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// Storage or compute type of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 half precision.
+    F16,
+    /// bfloat16: 8 exponent and 7 mantissa bits.
+    Bf16,
+}
+
+impl Dtype {
+    /// Bytes of one value.
+    pub fn size(self) -> usize {
+        if self == Self::F32 { 4 } else { 2 }
+    }
+
+    /// The distance between neighbouring values of this type around `x`: one unit in the last place.
+    pub fn step(self, x: f32) -> f32 {
+        let mantissa_bits = match self {
+            Self::F32 => 23,
+            Self::F16 => 10,
+            Self::Bf16 => 7,
+        };
+        let exponent = if x == 0.0 { -126 } else { x.abs().log2().floor() as i32 };
+        2f32.powi(exponent - mantissa_bits)
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Dtype {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "f32" | "float32" => Ok(Self::F32),
+            "f16" | "float16" => Ok(Self::F16),
+            "bf16" | "bfloat16" => Ok(Self::Bf16),
+            _ => anyhow::bail!("`{name}` is not one of f32, f16, bf16"),
+        }
+    }
+}
+
+/// The named precision policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Round where Hugging Face transformers rounds, in the weights' dtype.
+    Hf,
+    /// Round nowhere: everything in f32.
+    F32,
+    /// As `hf`, with the router's matrix product kept in f32.
+    F32Router,
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Hf => "hf",
+            Self::F32 => "f32",
+            Self::F32Router => "f32-router",
+        })
+    }
+}
+
+impl FromStr for Policy {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "hf" => Ok(Self::Hf),
+            "f32" => Ok(Self::F32),
+            "f32-router" => Ok(Self::F32Router),
+            _ => anyhow::bail!("`{name}` is not one of hf, f32, f32-router"),
+        }
+    }
+}
+
+/// The sizes of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Dims {
+    /// Decoder layers.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of an expert's hidden layer.
+    pub d_ff: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads; query head `i` reads kv head `i / (heads / kv_heads)`.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub d_head: usize,
+    /// Experts of a layer.
+    pub experts: usize,
+    /// Experts chosen for a token.
+    pub top_k: usize,
+    /// Entries of the vocabulary.
+    pub vocab: usize,
+    /// Positions the model was made for.
+    pub context: usize,
+    /// Keys a query may see, itself included; `None` = all before it.
+    pub window: Option<usize>,
+}
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sampling {
+    /// 0 = greedy.
+    pub temperature: f64,
+    /// Keep only the k most probable tokens.
+    pub top_k: Option<usize>,
+    /// Keep the smallest set of tokens whose probabilities reach p.
+    pub top_p: Option<f64>,
+    /// With the position it seeds the choice, so a step repeated after stepping back gives the same token.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.0, top_k: None, top_p: None, seed: 0 }
+    }
+}
+
+/// A model and how it is run.
+#[derive(Clone, Debug)]
+pub struct Meta {
+    /// The name it was opened by.
+    pub name: String,
+    /// What to call it in one line, e.g. that it is a small model trained for this project.
+    pub title: String,
+    /// Its sizes.
+    pub dims: Dims,
+    /// Dtype of the weights in the file.
+    pub weights_dtype: Dtype,
+    /// Dtype in which the `hf` policies round.
+    pub compute_dtype: Dtype,
+    /// The active precision policy.
+    pub policy: Policy,
+    /// All parameters, and those that one token uses (embedding table included).
+    pub params: (u64, u64),
+    /// Bytes of the weights in the file.
+    pub weight_bytes: u64,
+    /// config.json as found.
+    pub config: serde_json::Value,
+    /// What loading validated.
+    pub report: Report,
+    /// Tokens that end a generation.
+    pub eos: Vec<u32>,
+}
+
+impl Meta {
+    /// The dtype whose rounding decides near-ties between router logits: the one the router rounds in under
+    /// the `hf` policy.
+    pub fn router_dtype(&self) -> Dtype {
+        self.compute_dtype
+    }
+
+    /// The dtype in which activations are exact under the active policy.
+    pub fn activation_dtype(&self) -> Dtype {
+        if self.policy == Policy::F32 { Dtype::F32 } else { self.compute_dtype }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_the_dtypes_units_in_the_last_place() {
+        assert_eq!(Dtype::Bf16.step(1.0), 1.0 / 128.0);
+        assert_eq!(Dtype::Bf16.step(-3.5), 2.0 / 128.0);
+        assert_eq!(Dtype::F32.step(1.0), f32::EPSILON);
+        assert_eq!(Dtype::F16.step(0.75), 0.5 / 1024.0);
+    }
+}

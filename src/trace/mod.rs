@@ -1,0 +1,48 @@
+//! What was observed of a run: the common language of every other room.
+//!
+//! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or
+//! a snapshot costs one pointer a token.
+
+mod file;
+mod hooks;
+mod lens;
+mod meta;
+mod pattern;
+pub mod protocol;
+mod record;
+mod report;
+pub mod routing;
+
+pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
+pub use hooks::{Hook, HookKind};
+pub use lens::{LensCell, LensKey, LensSite};
+pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
+pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
+pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
+pub use report::{Finding, Level, Report};
+
+use std::sync::Arc;
+
+/// A run as far as it has come: what is known of the model, and one record a token.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The model and how it was run.
+    pub meta: Arc<Meta>,
+    /// One record a position, BOS included.
+    pub tokens: Vec<Arc<TokenRecord>>,
+}
+
+impl Trace {
+    /// An empty run of the model that `meta` describes.
+    pub fn new(meta: Arc<Meta>) -> Self {
+        Self { meta, tokens: Vec::new() }
+    }
+
+    /// Mean negative log-likelihood in nats over the tokens that were predicted (all but the first);
+    /// `None` while there is none.
+    pub fn mean_loss(&self) -> Option<f64> {
+        let nll = self.tokens.iter().filter_map(|token| token.score).map(|score| f64::from(score.nll));
+        let (sum, count) = nll.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
+        (count > 0).then(|| sum / count as f64)
+    }
+}

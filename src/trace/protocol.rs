@@ -1,0 +1,192 @@
+//! What the screen asks of the engine and what the engine answers.
+
+use super::{HeadMap, HeadRow, LensCell, LensKey, LensSite, Meta, Policy, Sampling, TokenRecord};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Names a request, so that answers can be told apart; later requests have larger ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A prompt as text or as ids to be used as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Tokenised by the model's tokenizer, special tokens added.
+    Text(String),
+    /// Used without the tokenizer.
+    Ids(Vec<u32>),
+}
+
+/// What the engine can be asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Make this the prompt: keep what it shares with the run so far, compute the rest.
+    Prompt(Prompt),
+    /// Sample and read `count` tokens, or go on until stopped.
+    Step {
+        /// How many; `None` = until paused, the end of text or the end of the context.
+        count: Option<usize>,
+        /// How to choose them.
+        sampling: Sampling,
+    },
+    /// Read this token next, whatever the model would have chosen.
+    ForceToken(u32),
+    /// Tokenise this text (no special tokens) and read it next.
+    ForceText(String),
+    /// Forget everything from position `len` on.
+    Truncate {
+        /// Tokens to keep; at least one is kept.
+        len: usize,
+    },
+    /// Run the same tokens under another precision policy.
+    Policy(Policy),
+    /// Derive what a view is missing.
+    Derive(Derive),
+}
+
+/// Views derived from stored activations.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Derive {
+    /// Logit lens cells.
+    Lens {
+        /// The cells wanted.
+        cells: Vec<LensKey>,
+    },
+    /// Pooled maps of several heads.
+    HeadMaps {
+        /// (layer, head) pairs.
+        heads: Vec<(usize, usize)>,
+        /// First query and key to show.
+        start: usize,
+        /// Largest number of cells a side.
+        max_side: usize,
+    },
+    /// Where the heads of a layer look from one position.
+    HeadRows {
+        /// Decoder layer.
+        layer: usize,
+        /// Query heads.
+        heads: Range<usize>,
+        /// Position of the query.
+        query: usize,
+    },
+    /// Rank of one token by layer at one position.
+    Target {
+        /// Position in the run.
+        pos: usize,
+        /// The token looked for.
+        token: u32,
+    },
+}
+
+/// Rank and probability of a token in every lens of one position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetTrack {
+    /// Position in the run.
+    pub pos: usize,
+    /// The token looked for.
+    pub token: u32,
+    /// (layer, site, rank from 1, probability), first layer first.
+    pub points: Vec<(usize, LensSite, u32, f32)>,
+}
+
+/// An answer to [`Derive`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Derived {
+    /// Lens cells.
+    Lens(Vec<(LensKey, Arc<LensCell>)>),
+    /// Head maps.
+    HeadMaps(Vec<Arc<HeadMap>>),
+    /// Head rows.
+    HeadRows(Vec<Arc<HeadRow>>),
+    /// One token's way through the layers.
+    Target(TargetTrack),
+}
+
+/// Why a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was done.
+    Done,
+    /// Paused or replaced by a later request.
+    Cancelled,
+    /// The model produced its end-of-text token.
+    EndOfText,
+}
+
+/// An error as the screen shows it: one sentence, and the causes one key away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One sentence.
+    pub summary: String,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+}
+
+impl Failure {
+    /// From an error with its contexts.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let mut chain = error.chain().map(ToString::to_string);
+        Self { summary: chain.next().unwrap_or_default(), causes: chain.collect() }
+    }
+}
+
+/// What the engine reports.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// What it is busy with before a model is there.
+    Loading(String),
+    /// The model is open.
+    Ready(Arc<Meta>),
+    /// The model could not be opened; nothing else will come.
+    LoadFailed(Failure),
+    /// Work on `id` has come this far.
+    Progress {
+        /// The request.
+        id: RequestId,
+        /// What is being done.
+        what: &'static str,
+        /// Units done.
+        done: usize,
+        /// Units in all; 0 if it has no end.
+        total: usize,
+    },
+    /// The run now consists of its first `keep` tokens and then these.
+    Tokens {
+        /// The request that brought them.
+        id: RequestId,
+        /// Tokens of the earlier run that still stand.
+        keep: usize,
+        /// The new ones.
+        tokens: Vec<Arc<TokenRecord>>,
+        /// Time the model took for them, ms.
+        ms: f64,
+    },
+    /// Something worth knowing that stops nothing.
+    Warning(String),
+    /// The run goes on under another policy; its tokens follow.
+    Switched(Arc<Meta>),
+    /// A view was derived.
+    Derived {
+        /// The request.
+        id: RequestId,
+        /// The result.
+        result: Derived,
+    },
+    /// The request is over.
+    Finished {
+        /// The request.
+        id: RequestId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The request failed; what was computed before still stands.
+    Failed {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The engine's thread has ended and won't answer any more.
+    Gone(Failure),
+}

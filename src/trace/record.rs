@@ -1,0 +1,126 @@
+use super::{Hook, HookKind};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// How a token came into the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Part of the prompt.
+    Prompt,
+    /// Sampled from the model.
+    Generated,
+    /// Chosen by the user against or along with the model.
+    Forced,
+}
+
+impl Source {
+    /// The word used in CSV files and on screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Generated => "generated",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+/// What the model thought of a token before it saw it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Negative log-likelihood given the tokens before, nats.
+    pub nll: f32,
+    /// Entropy of the distribution that predicted it, nats.
+    pub entropy: f32,
+    /// 1 + the number of tokens that were strictly more probable.
+    pub rank: u32,
+}
+
+/// One entry of a next-token distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Token id.
+    pub id: u32,
+    /// The tokenizer's spelling of the token.
+    pub piece: Arc<str>,
+    /// Logit.
+    pub logit: f32,
+    /// Probability at temperature 1.
+    pub prob: f32,
+}
+
+/// The distribution that follows a token, before temperature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The most probable tokens, best first.
+    pub top: Vec<Candidate>,
+    /// Entropy of the whole distribution, nats.
+    pub entropy: f32,
+}
+
+/// The values of one hook at one position.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// Activations and probabilities.
+    F32(Box<[f32]>),
+    /// Expert indices.
+    U32(Box<[u32]>),
+}
+
+/// What was captured at one position, by hook.
+#[derive(Clone, Debug, Default)]
+pub struct HookValues(Vec<Option<Row>>);
+
+impl HookValues {
+    /// Room for the hooks of a model with `layers` layers.
+    pub fn new(layers: usize) -> Self {
+        Self(vec![None; Hook::count(layers)])
+    }
+
+    /// Keeps `row` for `hook`; a hook outside the model is ignored.
+    pub fn insert(&mut self, hook: Hook, row: Row) {
+        if let Some(slot) = self.0.get_mut(hook.index()) {
+            *slot = Some(row);
+        }
+    }
+
+    /// The row captured for `hook`, if it was.
+    pub fn get(&self, hook: Hook) -> Option<&Row> {
+        self.0.get(hook.index())?.as_ref()
+    }
+}
+
+/// One token of a run: who it is, what was expected, and what was observed while the model read it.
+#[derive(Clone, Debug)]
+pub struct TokenRecord {
+    /// Token id.
+    pub id: u32,
+    /// The tokenizer's spelling (`▁the`, `<0x0A>`); untrusted text.
+    pub piece: Arc<str>,
+    /// How the token came into the run.
+    pub source: Source,
+    /// How the model had predicted it; `None` at position 0.
+    pub score: Option<Score>,
+    /// What the model expected after it.
+    pub next: Arc<Prediction>,
+    /// The captured activations.
+    pub values: Arc<HookValues>,
+}
+
+impl TokenRecord {
+    /// The values of an f32 hook at this position.
+    pub fn row(&self, kind: HookKind, layer: usize) -> Option<&[f32]> {
+        match self.values.get(kind.at(layer))? {
+            Row::F32(values) => Some(values),
+            Row::U32(_) => None,
+        }
+    }
+
+    /// The experts chosen in `layer`, best first.
+    pub fn experts(&self, layer: usize) -> Option<&[u32]> {
+        match self.values.get(HookKind::ExpertIndices.at(layer))? {
+            Row::U32(values) => Some(values),
+            Row::F32(_) => None,
+        }
+    }
+}

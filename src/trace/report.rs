@@ -1,0 +1,77 @@
+use serde::Serialize;
+use std::fmt;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As expected.
+    Ok,
+    /// Worth knowing; changes nothing.
+    Note,
+    /// The model runs, but something contradicts something else.
+    Warn,
+    /// The model can't be run.
+    Refuse,
+}
+
+/// One thing that was checked while a model was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The verdict.
+    pub level: Level,
+    /// The file, tensor or key that was looked at.
+    pub subject: String,
+    /// What ought to be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// What to do about it; empty if nothing.
+    pub advice: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.subject)?;
+        if !self.expected.is_empty() {
+            write!(f, "expected {}, found ", self.expected)?;
+        }
+        write!(f, "{}", self.found)?;
+        if !self.advice.is_empty() {
+            write!(f, "; {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// What loading validated, in the order in which it was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Adds a finding.
+    pub fn add(
+        &mut self,
+        level: Level,
+        subject: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        let (subject, expected) = (subject.into(), expected.into());
+        self.findings.push(Finding { level, subject, expected, found: found.into(), advice: advice.into() });
+    }
+
+    /// The findings of one level.
+    pub fn of(&self, level: Level) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.level == level)
+    }
+
+    /// The gravest level found.
+    pub fn worst(&self) -> Level {
+        self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
+    }
+}

@@ -1,0 +1,128 @@
+//! Figures that follow from router logits alone.
+
+use super::{Dtype, HookKind, TokenRecord};
+
+/// Expert indices by descending logit; equal logits by ascending index. NaN sorts last.
+pub fn ranked(logits: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    let key = |i: usize| if logits[i].is_nan() { f32::NEG_INFINITY } else { logits[i] };
+    order.sort_by(|&a, &b| key(b).total_cmp(&key(a)).then(a.cmp(&b)));
+    order
+}
+
+/// Gap between the router logits of rank `k` and `k + 1`; `None` if every expert is chosen.
+pub fn margin(logits: &[f32], k: usize) -> Option<Margin> {
+    let order = ranked(logits);
+    let (last_in, first_out) = (*order.get(k.checked_sub(1)?)?, *order.get(k)?);
+    let (inside, outside) = (logits[last_in], logits[first_out]);
+    Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
+}
+
+/// How narrowly the last chosen expert won.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margin {
+    /// Logit of rank `k` minus logit of rank `k + 1`.
+    pub gap: f32,
+    /// The larger magnitude of the two.
+    pub scale: f32,
+}
+
+impl Margin {
+    /// Whether one rounding step of `dtype` at this magnitude could have chosen otherwise: either logit may be
+    /// off by half a step.
+    pub fn is_near_tie(self, dtype: Dtype) -> bool {
+        self.gap <= dtype.step(self.scale)
+    }
+}
+
+/// Entropy of a distribution in nats.
+pub fn entropy(probs: &[f32]) -> f32 {
+    -probs.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f32>()
+}
+
+/// Share of tokens whose expert repeats from one token to the next, as in Mixtral of Experts (arXiv 2401.04088, table 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Repeats {
+    /// Same first choice as the token before.
+    pub first: f32,
+    /// At least one of the chosen experts was chosen for the token before.
+    pub either: f32,
+    /// Pairs of neighbouring tokens looked at.
+    pub pairs: usize,
+}
+
+/// Measures repeats in one layer over neighbouring tokens.
+pub fn repeats<'a>(tokens: impl IntoIterator<Item = &'a TokenRecord>, layer: usize) -> Repeats {
+    let mut counts = Repeats::default();
+    let mut before: Option<&[u32]> = None;
+    for now in tokens.into_iter().filter_map(|token| token.experts(layer)) {
+        if let Some(before) = before {
+            counts.pairs += 1;
+            counts.first += f32::from(before.first() == now.first());
+            counts.either += f32::from(now.iter().any(|expert| before.contains(expert)));
+        }
+        before = Some(now);
+    }
+    let n = counts.pairs.max(1) as f32;
+    Repeats { first: counts.first / n, either: counts.either / n, pairs: counts.pairs }
+}
+
+/// What [`repeats`] would be if experts were drawn uniformly at random: first choice, either choice.
+pub fn repeats_at_random(experts: usize, k: usize) -> (f32, f32) {
+    // P(no overlap) of two random k-subsets: C(E-k, k) / C(E, k).
+    let none = (0..k).map(|i| experts.saturating_sub(k + i) as f64 / experts.saturating_sub(i).max(1) as f64);
+    (1.0 / experts.max(1) as f32, 1.0 - none.product::<f64>() as f32)
+}
+
+/// Router probabilities, chosen experts and mixing weights of one token in one layer.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenRouting<'a> {
+    /// Router logits `[experts]`.
+    pub logits: &'a [f32],
+    /// Softmax over all experts `[experts]`.
+    pub probs: &'a [f32],
+    /// Chosen experts, best first `[k]`.
+    pub chosen: &'a [u32],
+    /// Renormalised weights `[k]`.
+    pub weights: &'a [f32],
+}
+
+impl<'a> TokenRouting<'a> {
+    /// What was captured of `layer`'s routing; `None` if anything is missing.
+    pub fn of(token: &'a TokenRecord, layer: usize) -> Option<Self> {
+        Some(Self {
+            logits: token.row(HookKind::RouterLogits, layer)?,
+            probs: token.row(HookKind::ExpertWeights, layer)?,
+            chosen: token.experts(layer)?,
+            weights: token.row(HookKind::MixingWeights, layer)?,
+        })
+    }
+
+    /// The renormalised weight of `expert`, if it was chosen.
+    pub fn weight_of(&self, expert: usize) -> Option<f32> {
+        let slot = self.chosen.iter().position(|e| *e as usize == expert)?;
+        self.weights.get(slot).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baselines_are_those_of_the_paper() {
+        let (first, either) = repeats_at_random(8, 2);
+        assert!((first - 0.125).abs() < 1e-6);
+        assert!((either - 0.464).abs() < 1e-3);
+    }
+
+    #[test]
+    fn margins_and_near_ties() {
+        let margin = margin(&[1.0, 3.0, 2.0, 1.9921875], 2).unwrap();
+        assert_eq!(margin.gap, 2.0 - 1.9921875);
+        assert!(margin.is_near_tie(Dtype::Bf16));
+        assert!(!margin.is_near_tie(Dtype::F32));
+        assert!(super::margin(&[1.0, 2.0], 2).is_none());
+        assert_eq!(ranked(&[1.0, f32::NAN, 1.0, 4.0]), [3, 0, 2, 1]);
+    }
+}
