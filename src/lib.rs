@@ -2,5 +2,9 @@
 //!
 //! The rooms and their arrows: `cli → app → ui → state → trace`, `app → engine → model → trace`, `cli → export → trace`.
 
+pub mod app;
+pub mod cli;
+pub mod engine;
+pub mod export;
 pub mod model;
 pub mod trace;

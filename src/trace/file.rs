@@ -191,12 +191,17 @@ fn shape(trace: &Trace, hook: Hook, pos: usize) -> Vec<usize> {
     }
 }
 
-/// Writes everything captured at every position to `path`, through a temporary file beside it.
-/// `provenance` tells how the run was made.
+/// Writes every hook that was captured at every position and that `keep` wants to `path`, through a temporary file
+/// beside it. `provenance` tells how the run was made.
 ///
 /// # Errors
 /// If the file can't be written.
-pub fn write_trace(trace: &Trace, provenance: &serde_json::Value, path: &Path) -> Result<()> {
+pub fn write_trace(
+    trace: &Trace,
+    provenance: &serde_json::Value,
+    path: &Path,
+    keep: impl Fn(HookKind, usize) -> bool,
+) -> Result<()> {
     let meta = &trace.meta;
     let pos = trace.tokens.len();
     let ids: Vec<u8> = trace.tokens.iter().flat_map(|token| token.id.to_le_bytes()).collect();
@@ -219,7 +224,8 @@ pub fn write_trace(trace: &Trace, provenance: &serde_json::Value, path: &Path) -
     let mut views: Vec<(String, Box<dyn View + '_>)> = Vec::new();
     views.push(("tokens".to_owned(), Box::new(RawView { dtype: StDtype::U32, shape: vec![pos], bytes: &ids })));
     for hook in Hook::all(meta.dims.layers) {
-        if pos == 0 || !trace.tokens.iter().all(|token| token.values.get(hook).is_some()) {
+        let wanted = pos > 0 && keep(hook.kind, hook.layer as usize);
+        if !wanted || !trace.tokens.iter().all(|token| token.values.get(hook).is_some()) {
             continue;
         }
         // Under `f32-router` the router's logits are the one tensor that is not rounded.
@@ -248,8 +254,12 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temp = builder.tempfile_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    let permissions =
+        temp.as_file().metadata().with_context(|| format!("cannot write {}", path.display()))?.permissions();
     fill(&mut temp).with_context(|| format!("cannot write {}", path.display()))?;
     temp.flush().with_context(|| format!("cannot write {}", path.display()))?;
+    // `fill` may have put another file, with permissions of its own, in the temporary one's place.
+    std::fs::set_permissions(temp.path(), permissions).with_context(|| format!("cannot write {}", path.display()))?;
     temp.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }

@@ -165,6 +165,11 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Whether the unembedding is the embedding.
+    pub fn is_tied(&self) -> bool {
+        self.config.get("tie_word_embeddings").and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
     /// The dtype whose rounding decides near-ties between router logits: the one the router rounds in under
     /// the `hf` policy.
     pub fn router_dtype(&self) -> Dtype {

@@ -112,6 +112,8 @@ pub enum Outcome {
     Cancelled,
     /// The model produced its end-of-text token.
     EndOfText,
+    /// The run is as long as the model's context.
+    ContextFull,
 }
 
 /// An error as the screen shows it: one sentence, and the causes one key away.

@@ -1,0 +1,336 @@
+//! `mixscope run`: the explorer's numbers as files.
+
+use super::{ModelArgs, PromptArgs, SamplingArgs, harmless, print, values};
+use crate::engine::{Capture, Control, Session, lens_cells, pattern};
+use crate::export::csv::{self, AttentionTable};
+use crate::export::{RunInfo, run_json};
+use crate::model::open;
+use crate::trace::protocol::Prompt;
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Level, Sampling, Source, replace_file, write_trace};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Patterns larger than this are left out of a trace unless `--capture` names them, bytes.
+const PATTERN_LIMIT: usize = 256 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Format {
+    Csv,
+    Json,
+    Trace,
+}
+
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Tokens to generate after the prompt.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    steps: usize,
+    /// Folder for the files; made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// Files to write.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Trace])]
+    format: Vec<Format>,
+    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, or hook names
+    /// [default: all, without attention patterns if they would exceed 256 MB].
+    #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
+    capture: Option<String>,
+    /// Only these layers in all tables and the trace: A..B is from A up to but not including B.
+    #[arg(long, value_name = "A..B", value_parser = values::layers)]
+    layers: Option<(usize, Option<usize>)>,
+    /// Only these heads in attention.csv: LAYER.HEAD, e.g. 5.4,5.2.
+    #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
+    heads: Option<Vec<(usize, usize)>>,
+    /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.
+    #[arg(long, default_value_t = 10, value_name = "K")]
+    lens_k: usize,
+    /// Overwrite files of an earlier run.
+    #[arg(long)]
+    force: bool,
+    /// Nothing on stderr but errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Everything that was validated, on stderr.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What is told on stderr while work goes on.
+struct Teller {
+    quiet: bool,
+    terminal: bool,
+    last: Option<Instant>,
+}
+
+impl Teller {
+    fn say(&mut self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        self.clear();
+        eprintln!("{}", harmless(text));
+    }
+
+    fn clear(&mut self) {
+        if self.last.take().is_some() && self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    /// A line that is overwritten; only on a terminal, and not too often.
+    fn progress(&mut self, what: &str, done: usize, total: usize) {
+        let recent = self.last.is_some_and(|last| last.elapsed().as_millis() < 100);
+        if self.quiet || !self.terminal || recent {
+            return;
+        }
+        self.last = Some(Instant::now());
+        eprint!("\r\x1b[K{what} {done}/{total}");
+    }
+}
+
+impl Run {
+    pub fn main(self) -> Result<()> {
+        let sampling = self.sampling.read()?;
+        let Some(prompt) = self.prompt.read()? else {
+            let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
+            return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
+        };
+        let location = self.model.location()?;
+        let mut files = self.files();
+        self.prepare_folder(&files)?;
+        self.model.apply_threads()?;
+        let mut tell = Teller { quiet: self.quiet, terminal: std::io::stderr().is_terminal(), last: None };
+
+        let started = Instant::now();
+        let ids_only = matches!(prompt, Prompt::Ids(_));
+        let loaded = Arc::new(open(&location, self.model.precision, self.model.dtype, ids_only)?);
+        let mut timings = vec![("load", ms(started))];
+        for finding in &loaded.meta.report.findings {
+            if self.verbose || finding.level >= Level::Warn {
+                let word = if finding.level >= Level::Warn { "warning: " } else { "" };
+                tell.say(&format!("{word}{finding}"));
+            }
+        }
+        let all_layers = loaded.meta.dims.layers;
+        let layers = values::within(self.layers, all_layers)?;
+        let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
+
+        let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
+        let ids = probe.prompt_ids(&prompt)?;
+        let wanted = self.capture(ids.len() + self.steps, loaded.meta.dims.heads * layers.len(), &mut tell)?;
+        let context = loaded.meta.dims.context;
+        if ids.len() + self.steps > context {
+            let (n, steps) = (ids.len(), self.steps);
+            tell.say(&format!(
+                "warning: {n} prompt tokens and {steps} steps exceed the model's context of {context} \
+                 (max_position_embeddings); nothing is cut off, but what lies beyond is unreliable"
+            ));
+        }
+        // The tables need these in every layer, whatever the trace keeps.
+        let kinds = wanted.iter().copied().chain(Capture::VIEWS);
+        let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
+        let mut session = Session::new(loaded.clone(), everywhere, self.lens_k.max(1));
+        let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
+
+        if session.tokens().is_empty() {
+            return Err(failed.unwrap_or_else(|| anyhow::anyhow!("nothing was computed")));
+        }
+        let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
+        let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
+        let writing = Instant::now();
+        self.write(&session, &layers, &heads, &wanted, &mut tell)?;
+        timings.push(("write", ms(writing)));
+        let prompt_text = match &prompt {
+            Prompt::Text(text) => Some(text.as_str()),
+            Prompt::Ids(_) => None,
+        };
+        if self.format.contains(&Format::Json) {
+            let (sampling, timings) = (&sampling, timings.as_slice());
+            let info =
+                RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
+            let bytes = run_json(&session.trace(), &info)?;
+            replace_file(&self.out.join("run.json"), |file| Ok(file.write_all(&bytes)?))?;
+        }
+        tell.clear();
+        files.sort_unstable();
+        tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
+        if let Some(error) = failed {
+            let count = session.tokens().len();
+            return Err(error.context(format!("stopped after {count} tokens; the files hold what was computed")));
+        }
+        if !text.is_empty() {
+            print(&format!("{}\n", harmless(&text)))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the prompt and generates; returns how it ended and what went wrong.
+    fn generate(
+        &self,
+        session: &mut Session,
+        ids: &[u32],
+        sampling: &Sampling,
+        timings: &mut Vec<(&'static str, f64)>,
+        tell: &mut Teller,
+    ) -> (&'static str, Option<anyhow::Error>) {
+        let started = Instant::now();
+        let layers = session.meta().dims.layers;
+        let mut progress = |done: usize, total: usize| tell.progress("prompt tokens", done / layers, total / layers);
+        let mut control = Control { cancelled: &|| false, progress: &mut progress };
+        let prefill = session.extend(ids, Source::Prompt, &mut control);
+        timings.push(("prefill", ms(started)));
+        if let Err(error) = prefill {
+            return ("error", Some(error));
+        }
+        let started = Instant::now();
+        let mut ended = "steps";
+        for step in 0..self.steps {
+            tell.progress("generated tokens", step, self.steps);
+            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+            match session.step(sampling, &mut control) {
+                Ok(token) if session.is_end(token) => {
+                    ended = "end of text";
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => return ("error", Some(error)),
+            }
+        }
+        timings.push(("decode", ms(started)));
+        (ended, None)
+    }
+
+    /// Names of the files this run writes.
+    fn files(&self) -> Vec<&'static str> {
+        let of = |format: &Format| match format {
+            Format::Csv => {
+                &["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"][..]
+            }
+            Format::Json => &["run.json"][..],
+            Format::Trace => &["trace.safetensors"][..],
+        };
+        let formats: BTreeSet<Format> = self.format.iter().copied().collect();
+        formats.iter().flat_map(of).copied().collect()
+    }
+
+    fn prepare_folder(&self, files: &[&str]) -> Result<()> {
+        let folder = self.out.display();
+        std::fs::create_dir_all(&self.out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
+        let there: Vec<&str> = files.iter().copied().filter(|file| self.out.join(file).exists()).collect();
+        if !self.force && !there.is_empty() {
+            bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
+        }
+        // Found out now and not after the work.
+        tempfile::tempfile_in(&self.out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
+        Ok(())
+    }
+
+    fn heads(&self, layers: &Range<usize>, heads: usize, all_layers: usize) -> Result<Vec<(usize, usize)>> {
+        let Some(asked) = &self.heads else {
+            return Ok(layers.clone().flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect());
+        };
+        if let Some((layer, head)) = asked.iter().find(|(layer, head)| *layer >= all_layers || *head >= heads) {
+            bail!("--heads {layer}.{head}: the model has layers 0..{all_layers} of heads 0..{heads}");
+        }
+        Ok(asked.clone())
+    }
+
+    /// The hooks that the trace keeps.
+    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<BTreeSet<HookKind>> {
+        if !self.format.contains(&Format::Trace) {
+            return Ok(BTreeSet::new());
+        }
+        if let Some(fields) = &self.capture {
+            return values::capture(fields);
+        }
+        let mut kinds: BTreeSet<HookKind> = HookKind::all().collect();
+        let bytes = tokens.saturating_mul(tokens).saturating_mul(heads * size_of::<f32>());
+        if bytes > PATTERN_LIMIT {
+            kinds.remove(&HookKind::Pattern);
+            let mb = bytes >> 20;
+            tell.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
+        }
+        Ok(kinds)
+    }
+
+    fn write(
+        &self,
+        session: &Session,
+        layers: &Range<usize>,
+        heads: &[(usize, usize)],
+        wanted: &BTreeSet<HookKind>,
+        tell: &mut Teller,
+    ) -> Result<()> {
+        let trace = session.trace();
+        if self.format.contains(&Format::Csv) {
+            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, out))?;
+            table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
+            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, out))?;
+            table(&self.out, "attention.csv", |out| {
+                let mut attention = AttentionTable::new(out)?;
+                for (i, (layer, head)) in heads.iter().enumerate() {
+                    tell.progress("heads", i, heads.len());
+                    attention.head(*layer, *head, &pattern(session, *layer, *head)?)?;
+                }
+                attention.finish()
+            })?;
+            let cells = self.lens(session, layers, tell)?;
+            let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
+            table(&self.out, "lens.csv", |out| csv::lens(pairs(), out))?;
+            table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
+        }
+        if self.format.contains(&Format::Trace) {
+            let provenance = json!({
+                "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu",
+                "precision": trace.meta.policy, "compute_dtype": trace.meta.compute_dtype,
+            });
+            let keep =
+                |kind: HookKind, layer: usize| wanted.contains(&kind) && (kind.is_global() || layers.contains(&layer));
+            write_trace(&trace, &provenance, &self.out.join("trace.safetensors"), keep)?;
+        }
+        Ok(())
+    }
+
+    fn lens(
+        &self,
+        session: &Session,
+        layers: &Range<usize>,
+        tell: &mut Teller,
+    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+        let n = session.tokens().len();
+        let mut cells = Vec::new();
+        for pos in 0..n {
+            tell.progress("lens positions", pos, n);
+            let sites = [LensSite::ResidMid, LensSite::ResidPost];
+            let keys: Vec<LensKey> =
+                layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
+            cells.extend(lens_cells(session, &keys, self.lens_k, &|| false)?);
+        }
+        Ok(cells)
+    }
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn table(folder: &Path, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    replace_file(&folder.join(name), |file| {
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        fill(&mut out)?;
+        Ok(out.flush()?)
+    })
+}

@@ -1,0 +1,107 @@
+//! Values of options.
+
+use crate::trace::HookKind;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// `A..B` (B not included), `A..=B`, `A..`, `..B`, or one layer `A`.
+pub fn layers(text: &str) -> Result<(usize, Option<usize>)> {
+    let number = |text: &str| text.trim().parse::<usize>().with_context(|| format!("`{text}` is not a layer number"));
+    let Some((from, to)) = text.split_once("..") else {
+        let layer = number(text)?;
+        return Ok((layer, Some(layer + 1)));
+    };
+    let from = if from.trim().is_empty() { 0 } else { number(from)? };
+    let to = match to.strip_prefix('=') {
+        Some(last) => Some(number(last)? + 1),
+        None if to.trim().is_empty() => None,
+        None => Some(number(to)?),
+    };
+    ensure!(to.is_none_or(|to| from < to), "`{text}` holds no layer; A..B means from A up to but not including B");
+    Ok((from, to))
+}
+
+/// The layers asked for, checked against a model of `all` layers.
+pub fn within(asked: Option<(usize, Option<usize>)>, all: usize) -> Result<Range<usize>> {
+    let (from, to) = asked.unwrap_or((0, None));
+    let to = to.unwrap_or(all);
+    ensure!(from < to && to <= all, "--layers {from}..{to}: the model has layers 0..{all}");
+    Ok(from..to)
+}
+
+/// `L.H`: layer and head.
+pub fn head(text: &str) -> Result<(usize, usize)> {
+    let (layer, head) = text.trim().split_once('.').with_context(|| format!("`{text}` is not LAYER.HEAD, e.g. 5.4"))?;
+    let number = |n: &str| n.parse::<usize>().with_context(|| format!("`{text}` is not LAYER.HEAD, e.g. 5.4"));
+    Ok((number(layer)?, number(head)?))
+}
+
+/// Names of fields of a trace, and the hooks they stand for.
+const FIELDS: [(&str, &[HookKind]); 7] = {
+    use HookKind as K;
+    [
+        ("routing", &[K::RouterLogits, K::ExpertWeights, K::ExpertIndices, K::MixingWeights]),
+        ("residuals", &[K::Embed, K::ResidPre, K::ResidMid, K::ResidPost]),
+        ("attention", &[K::Q, K::K, K::V, K::RotQ, K::RotK, K::Z]),
+        ("pattern", &[K::Pattern]),
+        ("norms", &[K::Ln1, K::Ln2, K::LnFinal]),
+        ("outputs", &[K::AttnOut, K::MlpOut, K::ExpertOut]),
+        ("logits", &[K::Logits]),
+    ]
+};
+
+/// The hooks that comma-separated fields name: `all`, `none`, a group (routing, residuals, …), or a hook by its name in
+/// the trace file without the layer (`attn.hook_q`, or just `q`).
+pub fn capture(text: &str) -> Result<BTreeSet<HookKind>> {
+    let mut kinds = BTreeSet::new();
+    for field in text.split(',').map(str::trim).filter(|field| !field.is_empty()) {
+        if field == "all" {
+            kinds.extend(HookKind::all());
+        } else if let Some((_, group)) = FIELDS.iter().find(|(name, _)| *name == field) {
+            kinds.extend(group.iter());
+        } else if let Some(kind) = HookKind::all().find(|kind| names(*kind).contains(&field.to_owned())) {
+            kinds.insert(kind);
+        } else if field != "none" {
+            let groups: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+            bail!(
+                "`{field}` is no field; use all, none, {}, or the name of a hook such as mlp.hook_router_logits",
+                groups.join(", ")
+            );
+        }
+    }
+    Ok(kinds)
+}
+
+/// A hook's suffix, and its last word without `hook_`.
+fn names(kind: HookKind) -> [String; 2] {
+    let suffix = kind.suffix();
+    let short = suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix));
+    [suffix.to_owned(), short.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_ranges() {
+        assert_eq!(layers("2..4").unwrap(), (2, Some(4)));
+        assert_eq!(layers("2..=4").unwrap(), (2, Some(5)));
+        assert_eq!(layers("3").unwrap(), (3, Some(4)));
+        assert_eq!(layers("..").unwrap(), (0, None));
+        assert!(layers("4..4").is_err() && layers("a..b").is_err());
+        assert_eq!(within(layers("4..").ok(), 6).unwrap(), 4..6);
+        assert!(within(Some((0, Some(7))), 6).unwrap_err().to_string().contains("0..6"));
+    }
+
+    #[test]
+    fn fields_name_hooks() {
+        assert_eq!(capture("all").unwrap().len(), HookKind::all().count());
+        let some = capture("routing, q,ln1,mlp.hook_expert_out,ln_final").unwrap();
+        assert_eq!(some.len(), 8);
+        assert!(some.contains(&HookKind::Ln1) && some.contains(&HookKind::LnFinal) && some.contains(&HookKind::Q));
+        assert!(capture("none").unwrap().is_empty());
+        assert!(capture("everything").unwrap_err().to_string().contains("everything"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Views computed from stored activations when they are asked for.
+
+use super::session::{Session, Stopped};
+use crate::model::{Distribution, derive_pattern, derive_row};
+use crate::trace::protocol::{Derive, Derived, TargetTrack};
+use crate::trace::{HeadMap, HeadRow, HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Lens rows that go through the unembedding together; cancellation is seen between such batches.
+const BATCH: usize = 16;
+/// Tokens kept of every lens cell on the screen.
+const LENS_TOP: usize = 10;
+
+/// Derives one view of a run.
+///
+/// # Errors
+/// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
+pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+    Ok(match what {
+        Derive::Lens { cells } => Derived::Lens(lens_cells(session, cells, LENS_TOP, cancelled)?),
+        Derive::HeadMaps { heads, start, max_side } => {
+            let mut maps = Vec::new();
+            for (layer, head) in heads {
+                ensure!(!cancelled(), Stopped);
+                let pattern = pattern(session, *layer, *head)?;
+                maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *start, *max_side)));
+            }
+            Derived::HeadMaps(maps)
+        }
+        Derive::HeadRows { layer, heads, query } => {
+            let row = |head: usize| {
+                let (dims, round) = (session.meta().dims, session.precision().module);
+                let weights =
+                    derive_row(session.tokens(), *layer, head, *query, dims, round).with_context(not_captured)?;
+                Ok(Arc::new(HeadRow { layer: *layer, head, query: *query, weights }))
+            };
+            Derived::HeadRows(heads.clone().map(row).collect::<Result<_>>()?)
+        }
+        Derive::Target { pos, token } => Derived::Target(target(session, *pos, *token, cancelled)?),
+    })
+}
+
+fn not_captured() -> String {
+    "the activations that this view is derived from were not captured".to_owned()
+}
+
+/// The attention probabilities of one head over the whole run.
+///
+/// # Errors
+/// If queries or keys were not captured.
+pub fn pattern(session: &Session, layer: usize, head: usize) -> Result<Pattern> {
+    let (dims, round) = (session.meta().dims, session.precision().module);
+    derive_pattern(session.tokens(), layer, head, dims, round).with_context(not_captured)
+}
+
+fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]> {
+    let kind = match site {
+        LensSite::ResidMid => HookKind::ResidMid,
+        LensSite::ResidPost => HookKind::ResidPost,
+    };
+    token.row(kind, layer)
+}
+
+/// Lens cells with the `top` best tokens each. Cells behind the end of the run are left out.
+///
+/// # Errors
+/// [`Stopped`] if `cancelled`; if residuals were not captured.
+pub fn lens_cells(
+    session: &Session,
+    cells: &[LensKey],
+    top: usize,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+    let dims = session.meta().dims;
+    let model = &session.loaded().model;
+    let mut by_pos: BTreeMap<usize, Vec<LensKey>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| cell.pos < session.tokens().len() && cell.layer < dims.layers) {
+        by_pos.entry(cell.pos).or_default().push(*cell);
+    }
+    let mut found = Vec::with_capacity(cells.len());
+    for (pos, keys) in by_pos {
+        let token = &session.tokens()[pos];
+        let last = residual(token, dims.layers - 1, LensSite::ResidPost).with_context(not_captured)?;
+        let final_logits = model.lens(last, session.precision())?;
+        let answer = Distribution::of(&final_logits);
+        let answer_id = answer.top(1)[0];
+        for batch in keys.chunks(BATCH) {
+            ensure!(!cancelled(), Stopped);
+            let mut rows = Vec::with_capacity(batch.len() * dims.d_model);
+            for key in batch {
+                rows.extend_from_slice(residual(token, key.layer, key.site).with_context(not_captured)?);
+            }
+            let logits = model.lens(&rows, session.precision())?;
+            for (key, logits) in batch.iter().zip(logits.chunks_exact(dims.vocab)) {
+                let lens = Distribution::of(logits);
+                let cell = LensCell {
+                    top: lens.top(top).into_iter().map(|id| session.candidate(&lens, id)).collect(),
+                    final_rank: lens.rank(answer_id),
+                    final_prob: lens.prob(answer_id),
+                    entropy: lens.entropy(),
+                    kl: answer.kl(&lens),
+                };
+                found.push((*key, Arc::new(cell)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn target(session: &Session, pos: usize, token: u32, cancelled: &dyn Fn() -> bool) -> Result<TargetTrack> {
+    let dims = session.meta().dims;
+    let record = session.tokens().get(pos).context("there is no token at that position")?;
+    ensure!((token as usize) < dims.vocab, "token id {token} is outside the vocabulary of {} tokens", dims.vocab);
+    let mut points = Vec::new();
+    for layer in 0..dims.layers {
+        for site in [LensSite::ResidMid, LensSite::ResidPost] {
+            ensure!(!cancelled(), Stopped);
+            let resid = residual(record, layer, site).with_context(not_captured)?;
+            let logits = session.loaded().model.lens(resid, session.precision())?;
+            let lens = Distribution::of(&logits);
+            points.push((layer, site, lens.rank(token as usize), lens.prob(token as usize)));
+        }
+    }
+    Ok(TargetTrack { pos, token, points })
+}

@@ -1,0 +1,260 @@
+//! A run of one model: tokens read so far, their records and their KV cache.
+
+use super::capture::{Capture, Collector, FindNonFinite};
+use crate::model::{Distribution, KvCache, Loaded, Precision, bare_piece, sampling};
+use crate::trace::protocol::Prompt;
+use crate::trace::{Candidate, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
+use anyhow::{Context, Result, bail, ensure};
+use std::fmt;
+use std::sync::Arc;
+
+/// Tokens read in one pass of a prefill.
+const CHUNK: usize = 64;
+
+/// How long work is watched and stopped.
+pub struct Control<'a> {
+    /// Asked between layers.
+    pub cancelled: &'a dyn Fn() -> bool,
+    /// Told how far the work is, in token-layers, and how much it is in all.
+    pub progress: &'a mut dyn FnMut(usize, usize),
+}
+
+/// The error of work that was cancelled.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// A run. Cloning it is a branch: records and KV pages are shared.
+#[derive(Clone)]
+pub struct Session {
+    loaded: Arc<Loaded>,
+    meta: Arc<Meta>,
+    precision: Precision,
+    capture: Capture,
+    candidates: usize,
+    cache: KvCache,
+    tokens: Vec<Arc<TokenRecord>>,
+    /// Logits after the last token `[vocab]`.
+    last: Option<Arc<[f32]>>,
+}
+
+impl Session {
+    /// An empty run; `candidates` next tokens are kept for every position.
+    pub fn new(loaded: Arc<Loaded>, capture: Capture, candidates: usize) -> Self {
+        let meta = loaded.meta.clone();
+        let precision = Precision::new(meta.policy, meta.compute_dtype);
+        let cache = loaded.model.new_cache();
+        Self { loaded, meta, precision, capture, candidates, cache, tokens: Vec::new(), last: None }
+    }
+
+    /// The model and how it is run.
+    pub fn meta(&self) -> &Arc<Meta> {
+        &self.meta
+    }
+
+    /// The opened model.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// The active rounding.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The records so far.
+    pub fn tokens(&self) -> &[Arc<TokenRecord>] {
+        &self.tokens
+    }
+
+    /// The run as a trace that shares its records.
+    pub fn trace(&self) -> Trace {
+        Trace { meta: self.meta.clone(), tokens: self.tokens.clone() }
+    }
+
+    /// Bytes of the KV cache.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// The tokenizer's spelling of a token.
+    pub fn piece(&self, id: u32) -> Arc<str> {
+        self.loaded.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id))
+    }
+
+    /// The ids of a prompt.
+    ///
+    /// # Errors
+    /// If it is empty, an id is outside the vocabulary, or there is no tokenizer for a text.
+    pub fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>> {
+        let ids = match prompt {
+            Prompt::Ids(ids) => ids.clone(),
+            Prompt::Text(text) => self.tokenize(text, true)?,
+        };
+        ensure!(!ids.is_empty(), "the prompt is empty: give at least one token");
+        let vocab = self.meta.dims.vocab;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
+            bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
+        }
+        Ok(ids)
+    }
+
+    /// The ids of a text; `special` adds BOS as the tokenizer's template says.
+    ///
+    /// # Errors
+    /// If there is no tokenizer.
+    pub fn tokenize(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let tokenizer = self.loaded.tokenizer.as_ref();
+        let tokenizer = tokenizer.context("this model has no readable tokenizer; give the prompt as token ids")?;
+        tokenizer.encode(text, special)
+    }
+
+    /// Forgets everything from position `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.tokens.len() {
+            self.tokens.truncate(len);
+            self.cache.truncate(len);
+            self.last = None;
+        }
+    }
+
+    /// Makes `ids` the prompt: keeps what they share with the run, reads the rest. Returns how many records still
+    /// stand unchanged. What was read before an error or a stop stays.
+    ///
+    /// # Errors
+    /// As [`Session::extend`].
+    pub fn set_prompt(&mut self, ids: &[u32], control: &mut Control) -> (usize, Result<()>) {
+        let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
+        self.truncate(shared);
+        let stands = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
+        for token in &mut self.tokens[stands..] {
+            Arc::make_mut(token).source = Source::Prompt;
+        }
+        (stands, self.extend(&ids[shared..], Source::Prompt, control))
+    }
+
+    /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays.
+    ///
+    /// # Errors
+    /// [`Stopped`] if cancelled; if an id is outside the vocabulary or an activation is not finite.
+    pub fn extend(&mut self, ids: &[u32], source: Source, control: &mut Control) -> Result<()> {
+        let layers = self.meta.dims.layers;
+        let total = ids.len() * layers;
+        for (i, chunk) in ids.chunks(CHUNK).enumerate() {
+            let before = self.last_logits_if_any()?;
+            let start = self.tokens.len();
+            let (rows, done) = (chunk.len(), i * CHUNK * layers);
+            let mut collector = Collector { capture: &self.capture, control, done, total, rows, values: Vec::new() };
+            let logits = self.loaded.model.forward(chunk, &mut self.cache, self.precision, &mut collector)?;
+            let values = collector.split(start)?;
+            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+            if !logits.iter().all(|x| x.is_finite()) {
+                self.cache.truncate(start);
+                return Err(self.name_non_finite(chunk, start));
+            }
+            self.keep(chunk, source, &logits, before.as_deref(), values);
+        }
+        Ok(())
+    }
+
+    /// Records a chunk that was read: `logits` is `[chunk, vocab]`, `before` the logits that predicted its first token.
+    fn keep(
+        &mut self,
+        chunk: &[u32],
+        source: Source,
+        logits: &[f32],
+        before: Option<&[f32]>,
+        values: Vec<crate::trace::HookValues>,
+    ) {
+        let vocab = self.meta.dims.vocab;
+        let mut predicted = before.map(Distribution::of);
+        let mut entropy = self.tokens.last().map(|token| token.next.entropy);
+        for ((id, row), values) in chunk.iter().zip(logits.chunks_exact(vocab)).zip(values) {
+            let id_at = *id as usize;
+            let score = predicted.as_ref().zip(entropy).map(|(predicted, entropy)| Score {
+                nll: -predicted.log_prob(id_at) as f32,
+                entropy,
+                rank: predicted.rank(id_at),
+            });
+            let next = Distribution::of(row);
+            let top = next.top(self.candidates).into_iter().map(|id| self.candidate(&next, id)).collect();
+            let next_entropy = next.entropy();
+            self.tokens.push(Arc::new(TokenRecord {
+                id: *id,
+                piece: self.piece(*id),
+                source,
+                score,
+                next: Arc::new(Prediction { top, entropy: next_entropy }),
+                values: Arc::new(values),
+            }));
+            (predicted, entropy) = (Some(next), Some(next_entropy));
+        }
+        self.last = Some(logits[logits.len() - vocab..].into());
+    }
+
+    /// One entry of a distribution with its spelling.
+    pub(super) fn candidate(&self, distribution: &Distribution, id: usize) -> Candidate {
+        let piece = self.piece(id as u32);
+        Candidate { id: id as u32, piece, logit: distribution.logit(id), prob: distribution.prob(id) }
+    }
+
+    /// The logits after the last token; after stepping back that token is read once more, which gives the same bits.
+    fn last_logits_if_any(&mut self) -> Result<Option<Arc<[f32]>>> {
+        if self.last.is_none()
+            && let Some(token) = self.tokens.last()
+        {
+            self.cache.truncate(self.tokens.len() - 1);
+            let taps = &mut crate::model::NoTaps;
+            let logits = self.loaded.model.forward(&[token.id], &mut self.cache, self.precision, taps)?;
+            self.last = Some(logits.flatten_all()?.to_vec1::<f32>()?.into());
+        }
+        Ok(self.last.clone())
+    }
+
+    /// Samples the next token and reads it; returns its id.
+    ///
+    /// # Errors
+    /// As [`Session::extend`]; if there is no token yet or the sampling is out of range.
+    pub fn step(&mut self, sampling: &Sampling, control: &mut Control) -> Result<u32> {
+        let logits = self.last_logits_if_any()?.context("there is no prompt yet: type one first")?;
+        let id = sampling::sample(&logits, sampling, self.tokens.len() - 1)?;
+        self.extend(&[id], Source::Generated, control)?;
+        Ok(id)
+    }
+
+    /// Whether `id` ends a text.
+    pub fn is_end(&self, id: u32) -> bool {
+        self.meta.eos.contains(&id)
+    }
+
+    /// Goes on under another policy, from an empty run. Returns the ids and sources to read again.
+    pub fn switch(&mut self, policy: Policy) -> Vec<(u32, Source)> {
+        let tokens = self.tokens.iter().map(|token| (token.id, token.source)).collect();
+        self.meta = Arc::new(Meta { policy, ..(*self.meta).clone() });
+        self.precision = Precision::new(policy, self.meta.compute_dtype);
+        self.truncate(0);
+        tokens
+    }
+
+    /// After a panic: forgets what was half done.
+    pub fn repair(&mut self) {
+        let whole = self.tokens.len().min(self.cache.len());
+        self.cache.truncate(whole);
+        self.tokens.truncate(whole);
+        self.last = None;
+    }
+
+    fn name_non_finite(&mut self, chunk: &[u32], start: usize) -> anyhow::Error {
+        let mut find = FindNonFinite { start };
+        let found = self.loaded.model.forward(chunk, &mut self.cache, self.precision, &mut find);
+        self.cache.truncate(start);
+        found.err().unwrap_or_else(|| anyhow::anyhow!("the logits are not finite (NaN or infinity)"))
+    }
+}

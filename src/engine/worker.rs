@@ -1,0 +1,287 @@
+//! The loop of the engine's thread.
+
+use super::board::{Board, lane};
+use super::capture::Capture;
+use super::derive::derive;
+use super::session::{Control, Session, Stopped};
+use crate::model::Loaded;
+use crate::trace::protocol::{Ask, Derive, Event, Failure, Outcome, RequestId};
+use crate::trace::{Sampling, Source};
+use anyhow::{Result, anyhow};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// Next-token candidates kept for the screen at every position.
+const CANDIDATES: usize = 64;
+/// Progress is reported at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// Opens the model and serves requests until the other end is dropped.
+pub(super) fn serve(
+    open: impl FnOnce() -> Result<Loaded>,
+    inbox: &Receiver<(RequestId, Ask)>,
+    board: &Board,
+    emit: &dyn Fn(Event),
+) {
+    let loaded = match open() {
+        Ok(loaded) => Arc::new(loaded),
+        Err(error) => return emit(Event::LoadFailed(Failure::of(&error))),
+    };
+    emit(Event::Ready(loaded.meta.clone()));
+    let mut core = Core::new(loaded);
+    loop {
+        let next = if core.is_idle() { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
+        match next {
+            Ok((id, ask)) => core.take(id, ask, board, emit),
+            Err(TryRecvError::Empty) => core.work(board, emit),
+            Err(TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+/// A failure that says what a panic said.
+pub(super) fn panic_failure(panic: &(dyn Any + Send)) -> Failure {
+    let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Failure {
+        summary: "a defect in mixscope's engine stopped this work; what was computed before is still there".to_owned(),
+        causes: vec![said, "please report it with the prompt and the model's name".to_owned()],
+    }
+}
+
+/// A generation under way.
+struct Running {
+    id: RequestId,
+    left: Option<usize>,
+    done: usize,
+    sampling: Sampling,
+}
+
+/// The engine without its thread: what it was asked and how far it is.
+pub struct Core {
+    session: Session,
+    runs: std::collections::VecDeque<(RequestId, Ask)>,
+    running: Option<Running>,
+    derives: Vec<(RequestId, Derive)>,
+    /// Time that derived views took from the generation under way and that it gets back first.
+    owed: Duration,
+}
+
+impl Core {
+    /// An engine with an empty run.
+    pub fn new(loaded: Arc<Loaded>) -> Self {
+        let capture = Capture::for_views(loaded.meta.dims.layers);
+        let session = Session::new(loaded, capture, CANDIDATES);
+        Self { session, runs: Default::default(), running: None, derives: Vec::new(), owed: Duration::ZERO }
+    }
+
+    /// The run so far.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn is_idle(&self) -> bool {
+        self.runs.is_empty() && self.running.is_none() && self.derives.is_empty()
+    }
+
+    /// Does one request whole, without a thread: for tests and pictures.
+    pub fn answer(&mut self, id: RequestId, ask: Ask, emit: &dyn Fn(Event)) {
+        let board = Board::default();
+        self.take(id, ask, &board, emit);
+        while !self.is_idle() {
+            self.work(&board, emit);
+        }
+    }
+
+    /// Queues a request.
+    fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
+        match ask {
+            Ask::Derive(what) => {
+                board.note(id, &Ask::Derive(what.clone()));
+                if let Some(old) = self.derives.iter().position(|(_, old)| lane(old) == lane(&what)) {
+                    let (old, _) = self.derives.remove(old);
+                    emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
+                }
+                self.derives.push((id, what));
+            }
+            ask => self.runs.push_back((id, ask)),
+        }
+    }
+
+    /// Does the next piece of work: a cancelled run is ended, a view derived, or one token read.
+    fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
+        if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
+            emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
+        }
+        let busy = self.running.is_some() || !self.runs.is_empty();
+        let mut id = RequestId::default();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            if !self.derives.is_empty() && !(busy && self.owed > Duration::ZERO) {
+                let (which, what) = self.derives.remove(0);
+                id = which;
+                self.derive(which, &what, board, emit)
+            } else if let Some(running) = self.running.take() {
+                id = running.id;
+                self.step(running, board, emit)
+            } else if let Some((which, ask)) = self.runs.pop_front() {
+                id = which;
+                self.run(which, ask, board, emit)
+            } else {
+                Ok(())
+            }
+        }));
+        match done {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is::<Stopped>() => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
+            Ok(Err(error)) => emit(Event::Failed { id, failure: Failure::of(&error) }),
+            Err(panic) => {
+                self.session.repair();
+                emit(Event::Failed { id, failure: panic_failure(&*panic) });
+            }
+        }
+    }
+
+    fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let started = Instant::now();
+        let result = derive(&self.session, what, &|| board.is_outdated(id, what))?;
+        self.owed = started.elapsed();
+        emit(Event::Derived { id, result });
+        emit(Event::Finished { id, outcome: Outcome::Done });
+        Ok(())
+    }
+
+    fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        if board.is_cancelled(id) {
+            return Err(Stopped.into());
+        }
+        match ask {
+            Ask::Prompt(prompt) => {
+                let ids = self.session.prompt_ids(&prompt)?;
+                self.warn_of_context(ids.len(), emit);
+                self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
+            }
+            Ask::Step { count, sampling } => {
+                crate::model::sampling::check(&sampling)?;
+                self.running = Some(Running { id, left: count, done: 0, sampling });
+                return Ok(());
+            }
+            Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
+            Ask::ForceText(text) => {
+                let ids = self.session.tokenize(&text, false)?;
+                self.force(id, &ids, board, emit)?;
+            }
+            Ask::Truncate { len } => {
+                let len = len.clamp(usize::from(!self.session.tokens().is_empty()), self.session.tokens().len());
+                self.session.truncate(len);
+                emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
+            }
+            Ask::Policy(policy) => {
+                let tokens = self.session.switch(policy);
+                emit(Event::Switched(self.session.meta().clone()));
+                emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
+                for same in tokens.chunk_by(|a, b| a.1 == b.1) {
+                    let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
+                    self.extend(id, &ids, same[0].1, board, emit)?;
+                }
+            }
+            Ask::Derive(what) => self.derive(id, &what, board, emit)?,
+        }
+        emit(Event::Finished { id, outcome: Outcome::Done });
+        Ok(())
+    }
+
+    fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        anyhow::ensure!(!self.session.tokens().is_empty(), "there is no prompt yet: type one first");
+        self.warn_of_context(self.session.tokens().len() + ids.len(), emit);
+        self.extend(id, ids, Source::Forced, board, emit)
+    }
+
+    fn extend(
+        &mut self,
+        id: RequestId,
+        ids: &[u32],
+        source: Source,
+        board: &Board,
+        emit: &dyn Fn(Event),
+    ) -> Result<()> {
+        self.read(id, board, emit, |session, control| {
+            let keep = session.tokens().len();
+            (keep, session.extend(ids, source, control))
+        })
+    }
+
+    /// Lets `work` change the run and reports the tokens that are new, also when it was stopped or failed.
+    fn read(
+        &mut self,
+        id: RequestId,
+        board: &Board,
+        emit: &dyn Fn(Event),
+        work: impl FnOnce(&mut Session, &mut Control) -> (usize, Result<()>),
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut told = Instant::now();
+        let mut progress = |done, total| {
+            if told.elapsed() >= PROGRESS_EVERY {
+                told = Instant::now();
+                emit(Event::Progress { id, what: "reading", done, total });
+            }
+        };
+        let mut control = Control { cancelled: &|| board.is_cancelled(id), progress: &mut progress };
+        let (keep, result) = work(&mut self.session, &mut control);
+        let tokens = self.session.tokens()[keep.min(self.session.tokens().len())..].to_vec();
+        emit(Event::Tokens { id, keep, tokens, ms: started.elapsed().as_secs_f64() * 1e3 });
+        result
+    }
+
+    /// Reads one more token of a generation.
+    fn step(&mut self, mut running: Running, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let id = running.id;
+        if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
+            panic!("fault asked for by MIXSCOPE_FAULT");
+        }
+        let len = self.session.tokens().len();
+        if running.left.is_none() && len >= self.session.meta().dims.context {
+            emit(Event::Finished { id, outcome: Outcome::ContextFull });
+            return Ok(());
+        }
+        if running.left == Some(0) {
+            emit(Event::Finished { id, outcome: Outcome::Done });
+            return Ok(());
+        }
+        self.warn_of_context(len + 1, emit);
+        let started = Instant::now();
+        let mut token = Err(anyhow!("nothing was sampled"));
+        self.read(id, board, emit, |session, control| {
+            token = session.step(&running.sampling, control);
+            (len, Ok(()))
+        })?;
+        let token = token?;
+        self.owed = self.owed.saturating_sub(started.elapsed());
+        running.done += 1;
+        running.left = running.left.map(|left| left - 1);
+        let outcome = match running.left {
+            Some(0) => Some(Outcome::Done),
+            _ if self.session.is_end(token) => Some(Outcome::EndOfText),
+            _ => None,
+        };
+        match outcome {
+            Some(outcome) => emit(Event::Finished { id, outcome }),
+            None => self.running = Some(running),
+        }
+        Ok(())
+    }
+
+    /// Says once that a run leaves the context the model was made for.
+    fn warn_of_context(&self, len: usize, emit: &dyn Fn(Event)) {
+        let context = self.session.meta().dims.context;
+        if len > context && self.session.tokens().len() <= context {
+            emit(Event::Warning(format!(
+                "{len} tokens exceed the model's context of {context} (max_position_embeddings); nothing is cut off, \
+                 but what it says from there on is unreliable"
+            )));
+        }
+    }
+}

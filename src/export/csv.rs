@@ -1,0 +1,148 @@
+//! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
+
+use crate::trace::routing::{TokenRouting, ranked};
+use crate::trace::{LensCell, LensKey, Pattern, Trace};
+use anyhow::{Context, Result};
+use csv::{Terminator, Writer, WriterBuilder};
+use std::io::Write;
+use std::ops::Range;
+
+fn table<W: Write>(out: W, header: &[&str]) -> Result<Writer<W>> {
+    let mut writer = WriterBuilder::new().has_headers(false).terminator(Terminator::CRLF).from_writer(out);
+    writer.write_record(header)?;
+    Ok(writer)
+}
+
+/// `tokens.csv`: one row a token; the last three columns are empty at position 0.
+///
+/// # Errors
+/// If `out` can't be written to.
+pub fn tokens(trace: &Trace, out: impl Write) -> Result<()> {
+    let mut writer = table(out, &["position", "token_id", "token", "source", "nll", "entropy", "rank"])?;
+    for (pos, token) in trace.tokens.iter().enumerate() {
+        let (nll, entropy, rank) =
+            token.score.map_or((None, None, None), |s| (Some(s.nll), Some(s.entropy), Some(s.rank)));
+        writer.serialize((pos, token.id, &*token.piece, token.source.as_str(), nll, entropy, rank))?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// `routing.csv`: one row an expert, for every position and each of `layers`.
+///
+/// # Errors
+/// If routing was not captured or `out` can't be written to.
+pub fn routing(trace: &Trace, layers: Range<usize>, out: impl Write) -> Result<()> {
+    let mut writer = table(out, &["position", "layer", "expert", "logit", "prob", "rank", "weight"])?;
+    for (pos, token) in trace.tokens.iter().enumerate() {
+        for layer in layers.clone() {
+            let routing = TokenRouting::of(token, layer)
+                .with_context(|| format!("the routing of layer {layer} was not captured at position {pos}"))?;
+            let mut ranks = vec![0usize; routing.logits.len()];
+            for (rank, expert) in ranked(routing.logits).into_iter().enumerate() {
+                ranks[expert] = rank + 1;
+            }
+            for (expert, rank) in ranks.into_iter().enumerate() {
+                let weight = routing.weight_of(expert).unwrap_or(0.0);
+                let (logit, prob) = (routing.logits[expert], routing.probs[expert]);
+                writer.serialize((pos, layer, expert, logit, prob, rank, weight))?;
+            }
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+/// `attention.csv`, written head by head so that one pattern at a time is in memory.
+pub struct AttentionTable<W: Write>(Writer<W>);
+
+impl<W: Write> AttentionTable<W> {
+    /// Writes the header row.
+    ///
+    /// # Errors
+    /// If `out` can't be written to.
+    pub fn new(out: W) -> Result<Self> {
+        Ok(Self(table(out, &["layer", "head", "query", "key", "weight"])?))
+    }
+
+    /// Writes one head: every key up to each query.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn head(&mut self, layer: usize, head: usize, pattern: &Pattern) -> Result<()> {
+        for query in 0..pattern.n {
+            for (key, weight) in pattern.row(query).iter().enumerate() {
+                self.0.serialize((layer, head, query, key, weight))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is still buffered.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
+/// `lens.csv`: the best tokens of each lens cell.
+///
+/// # Errors
+/// If `out` can't be written to.
+pub fn lens<'a>(cells: impl IntoIterator<Item = (&'a LensKey, &'a LensCell)>, out: impl Write) -> Result<()> {
+    let mut writer = table(out, &["position", "layer", "site", "k", "token_id", "token", "logit", "prob"])?;
+    for (key, cell) in cells {
+        for (k, c) in cell.top.iter().enumerate() {
+            let site = key.site.to_string();
+            writer.serialize((key.pos, key.layer, site, k + 1, c.id, &*c.piece, c.logit, c.prob))?;
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+/// `lens_summary.csv`: where the model's own final top-1 stands in each lens cell.
+///
+/// # Errors
+/// If `out` can't be written to.
+pub fn lens_summary<'a>(cells: impl IntoIterator<Item = (&'a LensKey, &'a LensCell)>, out: impl Write) -> Result<()> {
+    let mut writer = table(out, &["position", "layer", "site", "final_rank", "final_prob", "entropy", "kl"])?;
+    for (key, cell) in cells {
+        let site = key.site.to_string();
+        writer.serialize((key.pos, key.layer, site, cell.final_rank, cell.final_prob, cell.entropy, cell.kl))?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// `candidates.csv`: the best tokens of the distribution that follows each position, before temperature.
+///
+/// # Errors
+/// If `out` can't be written to.
+pub fn candidates(trace: &Trace, k: usize, out: impl Write) -> Result<()> {
+    let mut writer = table(out, &["position", "k", "token_id", "token", "logit", "prob"])?;
+    for (pos, token) in trace.tokens.iter().enumerate() {
+        for (i, c) in token.next.top.iter().take(k).enumerate() {
+            writer.serialize((pos, i + 1, c.id, &*c.piece, c.logit, c.prob))?;
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_survive_and_awkward_tokens_are_quoted() {
+        let mut out = Vec::new();
+        let mut writer = table(&mut out, &["a", "b"]).unwrap();
+        let x = 0.1f32 + 0.2f32;
+        writer.serialize((x, "say \"hi\",\nthen go")).unwrap();
+        writer.serialize((1.0e-30f32, "é")).unwrap();
+        drop(writer);
+        let text = String::from_utf8(out.clone()).unwrap();
+        assert!(text.starts_with("a,b\r\n"), "{text}");
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        let rows: Vec<(f32, String)> = reader.deserialize().map(Result::unwrap).collect();
+        assert_eq!(rows, [(x, "say \"hi\",\nthen go".to_owned()), (1.0e-30, "é".to_owned())]);
+    }
+}
