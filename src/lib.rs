@@ -7,4 +7,6 @@ pub mod cli;
 pub mod engine;
 pub mod export;
 pub mod model;
+pub mod state;
 pub mod trace;
+pub mod ui;

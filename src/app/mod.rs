@@ -1,24 +1,187 @@
-//! stub until the explorer
-use crate::model::Location;
-use crate::trace::{Dtype, Policy, Sampling, protocol::Prompt};
-use anyhow::Result;
-/// c
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum ColorChoice {
-    /// a
-    Auto,
-}
-/// o
-#[allow(missing_docs)]
+//! The loop: input, engine events and timer in; state; effects and frames out. The only place where the rooms meet.
+
+mod colour;
+mod history;
+mod signals;
+
+pub use colour::ColorChoice;
+
+use crate::engine::Engine;
+use crate::model::{Location, open};
+use crate::state::{Effect, Event, State, update};
+use crate::trace::protocol::{self, Failure, Prompt};
+use crate::trace::{Dtype, Policy, Sampling};
+use crate::ui::{input, terminal, terminal::Screen};
+use anyhow::{Context, Result, anyhow};
+use crossterm::event::{Event as TerminalEvent, EventStream};
+use futures::StreamExt;
+use history::History;
+use signals::{Signal, Signals};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::{Instant, sleep_until};
+
+/// Frames are at least this far apart.
+const FRAME: Duration = Duration::from_millis(16);
+/// Engine events that may wait for the screen; then the engine waits.
+const EVENTS: usize = 256;
+
+/// What the explorer starts with.
 pub struct Options {
+    /// The model.
     pub location: Location,
+    /// The precision policy.
     pub precision: Policy,
+    /// The dtype to round to, if not the weights' own.
     pub dtype: Option<Dtype>,
+    /// Run at once, if given.
     pub prompt: Option<Prompt>,
+    /// How tokens are chosen.
     pub sampling: Sampling,
+    /// Colours.
     pub color: ColorChoice,
 }
-/// r
-pub fn run(_: Options) -> Result<()> {
-    anyhow::bail!("not yet")
+
+/// Runs the explorer until the user leaves it.
+///
+/// # Errors
+/// If the terminal can't be used, or a signal ended it.
+pub fn run(options: Options) -> Result<()> {
+    restore_on_panic();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(explore(options))));
+    terminal::give_back();
+    // Blocking tasks (a read of the terminal) are not waited for.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|_| Err(anyhow!("a defect in mixscope ended it (see above); please report it")))
+}
+
+/// A panic of the main thread gives the terminal back before it is printed. Panics elsewhere are reported by the
+/// engine on the screen, which must not be written over.
+fn restore_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some("main") {
+            terminal::give_back();
+            print(panic);
+        }
+    }));
+}
+
+async fn explore(options: Options) -> Result<()> {
+    let (history, past, trouble) = History::open();
+    let ids_only = matches!(options.prompt, Some(Prompt::Ids(_)));
+    let mut state = State::new(options.prompt, options.sampling, options.precision, past);
+    let mut signals = Signals::listen()?;
+    let mut screen = Screen::take(options.color.depth())?;
+    screen.draw(&state)?;
+    if let Some(failure) = trouble {
+        update(&mut state, Event::Trouble(failure));
+    }
+
+    let (sender, events) = channel(EVENTS);
+    let (location, precision, dtype) = (options.location, options.precision, options.dtype);
+    let engine = Engine::start(move || open(&location, precision, dtype, ids_only), sender)?;
+    let mut app = App { state, screen, engine, history, events, keys: EventStream::new() };
+    app.run(&mut signals).await
+}
+
+struct App {
+    state: State,
+    screen: Screen,
+    engine: Engine,
+    history: History,
+    events: Receiver<protocol::Event>,
+    keys: EventStream,
+}
+
+impl App {
+    async fn run(&mut self, signals: &mut Signals) -> Result<()> {
+        let mut next_frame = Instant::now();
+        let mut is_dirty = true;
+        let mut arrived = Vec::new();
+        loop {
+            if is_dirty && Instant::now() >= next_frame {
+                let wanted = self.screen.draw(&self.state)?;
+                next_frame = Instant::now() + FRAME;
+                is_dirty = false;
+                if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
+                    panic!("fault asked for by MIXSCOPE_FAULT");
+                }
+                if self.take(Event::Drawn(wanted))? {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Signal::Continue => {
+                        self.screen.resume()?;
+                        is_dirty = true;
+                    }
+                    Signal::End(name) => return Err(anyhow!("ended by {name}")),
+                },
+                key = self.keys.next() => {
+                    is_dirty = true;
+                    let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
+                    if let TerminalEvent::Resize(..) = event {
+                        continue;
+                    }
+                    if let Some(event) = input::translate(event)
+                        && self.take(event)?
+                    {
+                        return Ok(());
+                    }
+                }
+                count = self.events.recv_many(&mut arrived, EVENTS) => {
+                    if count == 0 {
+                        // The thread has ended and said so; only keys are left.
+                        std::future::pending::<()>().await;
+                    }
+                    is_dirty = true;
+                    for event in arrived.drain(..) {
+                        if self.take(Event::Engine(event))? {
+                            return Ok(());
+                        }
+                    }
+                }
+                () = sleep_until(next_frame), if is_dirty => {}
+            }
+        }
+    }
+
+    /// Takes an event into the state and does what follows; `true` if the user leaves.
+    fn take(&mut self, event: Event) -> Result<bool> {
+        for effect in update(&mut self.state, event) {
+            match effect {
+                Effect::Ask(id, ask) => {
+                    if let Err(failure) = self.engine.ask(id, ask) {
+                        update(&mut self.state, Event::Engine(protocol::Event::Failed { id, failure }));
+                    }
+                }
+                Effect::Cancel(id) => self.engine.cancel(id),
+                Effect::Remember(prompt) => {
+                    if let Err(error) = self.history.remember(&prompt) {
+                        update(&mut self.state, Event::Trouble(Failure::of(&error)));
+                    }
+                }
+                Effect::Redraw => self.screen.forget()?,
+                Effect::Suspend => self.suspend()?,
+                Effect::Quit => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stops the program as Ctrl-Z does, and comes back with `fg`.
+    fn suspend(&mut self) -> Result<()> {
+        self.screen.pause();
+        signals::stop()?;
+        self.screen.resume()?;
+        // The old stream may hold what was typed to the shell.
+        self.keys = EventStream::new();
+        Ok(())
+    }
 }

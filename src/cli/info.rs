@@ -1,9 +1,8 @@
 //! `mixscope info`: what a model is and what it needs.
 
 use super::{ModelArgs, harmless, print};
-use crate::engine::Capture;
 use crate::model::open;
-use crate::trace::{HookKind, Level, Meta};
+use crate::trace::{Level, Meta};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -18,33 +17,11 @@ pub struct Info {
     json: bool,
 }
 
-/// Sizes that follow from a model's dimensions, bytes.
-struct Needs {
-    /// Weights that one token touches.
-    per_token: u64,
-    /// KV cache of one token.
-    kv: usize,
-    /// What the explorer keeps of one token beside it.
-    trace: usize,
-}
-
-fn needs(meta: &Meta) -> Needs {
+/// Bytes of the weights that one token touches: one row of the embedding is read, not the table.
+fn touched(meta: &Meta) -> u64 {
     let d = meta.dims;
-    let width = |kind: HookKind| match kind {
-        HookKind::RotQ => d.heads * d.d_head,
-        HookKind::RotK => d.kv_heads * d.d_head,
-        HookKind::ResidMid | HookKind::ResidPost => d.d_model,
-        HookKind::RouterLogits | HookKind::ExpertWeights => d.experts,
-        _ => d.top_k,
-    };
-    let kept: usize = Capture::VIEWS.into_iter().map(width).sum();
-    // One row of the embedding is read, not the table.
-    let touched = meta.params.1 - ((d.vocab - 1) * d.d_model) as u64 * u64::from(!meta.is_tied());
-    Needs {
-        per_token: touched * meta.weights_dtype.size() as u64,
-        kv: d.layers * d.kv_heads * d.d_head * 2 * size_of::<f32>(),
-        trace: d.layers * kept * size_of::<f32>(),
-    }
+    let table = if meta.is_tied() { 0 } else { ((d.vocab - 1) * d.d_model) as u64 };
+    (meta.params.1 - table) * meta.weights_dtype.size() as u64
 }
 
 /// Memory that programs can still take, bytes; `None` where the system does not say.
@@ -66,7 +43,8 @@ impl Info {
     pub fn main(self) -> Result<()> {
         let loaded = open(&self.model.location()?, self.model.precision, self.model.dtype, false)?;
         let meta = &loaded.meta;
-        let (needs, memory) = (needs(meta), available_memory());
+        let memory = available_memory();
+        let (kv, kept) = (meta.dims.kv_bytes_per_token(), meta.dims.kept_bytes_per_token());
         if self.json {
             let info = json!({
                 "model": meta.name,
@@ -81,9 +59,9 @@ impl Info {
                 "context": meta.dims.context,
                 "eos": meta.eos,
                 "weight_bytes": meta.weight_bytes,
-                "weight_bytes_per_token": needs.per_token,
-                "kv_bytes_per_token": needs.kv,
-                "trace_bytes_per_token": needs.trace,
+                "weight_bytes_per_token": touched(meta),
+                "kv_bytes_per_token": kv,
+                "trace_bytes_per_token": kept,
                 "available_memory": memory,
                 "verdict": verdict(meta, memory),
                 "validation": meta.report,
@@ -107,9 +85,9 @@ impl Info {
             "per token",
             format!(
                 "{} of weights read, {} KV cache, {} kept for the views",
-                bytes(needs.per_token),
-                bytes(needs.kv as u64),
-                bytes(needs.trace as u64)
+                bytes(touched(meta)),
+                bytes(kv as u64),
+                bytes(kept as u64)
             ),
         )?;
         let free = memory.map_or_else(|| "unknown".to_owned(), bytes);

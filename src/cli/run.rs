@@ -140,7 +140,7 @@ impl Run {
             ));
         }
         // The tables need these in every layer, whatever the trace keeps.
-        let kinds = wanted.iter().copied().chain(Capture::VIEWS);
+        let kinds = wanted.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k.max(1));
         let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Default)]
 pub(super) struct Board {
     cancelled: AtomicU64,
-    newest: [AtomicU64; 4],
+    newest: [AtomicU64; 3],
 }
 
 /// Requests for derived views that replace each other.
@@ -14,7 +14,6 @@ pub(super) fn lane(derive: &Derive) -> usize {
         Derive::Lens { .. } => 0,
         Derive::HeadMaps { .. } => 1,
         Derive::HeadRows { .. } => 2,
-        Derive::Target { .. } => 3,
     }
 }
 

@@ -27,20 +27,8 @@ impl Capture {
 
     /// What every view of the screen is drawn or derived from: linear in tokens, no patterns.
     pub fn for_views(layers: usize) -> Self {
-        Self::of(Self::VIEWS, 0..layers, layers)
+        Self::of(HookKind::FOR_VIEWS, 0..layers, layers)
     }
-
-    /// The kinds of [`Capture::for_views`].
-    pub const VIEWS: [HookKind; 8] = [
-        HookKind::RouterLogits,
-        HookKind::ExpertWeights,
-        HookKind::ExpertIndices,
-        HookKind::MixingWeights,
-        HookKind::RotQ,
-        HookKind::RotK,
-        HookKind::ResidMid,
-        HookKind::ResidPost,
-    ];
 
     fn wants(&self, hook: Hook) -> bool {
         self.wanted.get(hook.index()).copied().unwrap_or(false)

@@ -2,7 +2,7 @@
 
 use super::session::{Session, Stopped};
 use crate::model::{Distribution, derive_pattern, derive_row};
-use crate::trace::protocol::{Derive, Derived, TargetTrack};
+use crate::trace::protocol::{Derive, Derived};
 use crate::trace::{HeadMap, HeadRow, HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
@@ -20,12 +20,12 @@ const LENS_TOP: usize = 10;
 pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => Derived::Lens(lens_cells(session, cells, LENS_TOP, cancelled)?),
-        Derive::HeadMaps { heads, start, max_side } => {
+        Derive::HeadMaps { heads, max_side } => {
             let mut maps = Vec::new();
             for (layer, head) in heads {
                 ensure!(!cancelled(), Stopped);
                 let pattern = pattern(session, *layer, *head)?;
-                maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *start, *max_side)));
+                maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *max_side)));
             }
             Derived::HeadMaps(maps)
         }
@@ -38,7 +38,6 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
             };
             Derived::HeadRows(heads.clone().map(row).collect::<Result<_>>()?)
         }
-        Derive::Target { pos, token } => Derived::Target(target(session, *pos, *token, cancelled)?),
     })
 }
 
@@ -107,21 +106,4 @@ pub fn lens_cells(
         }
     }
     Ok(found)
-}
-
-fn target(session: &Session, pos: usize, token: u32, cancelled: &dyn Fn() -> bool) -> Result<TargetTrack> {
-    let dims = session.meta().dims;
-    let record = session.tokens().get(pos).context("there is no token at that position")?;
-    ensure!((token as usize) < dims.vocab, "token id {token} is outside the vocabulary of {} tokens", dims.vocab);
-    let mut points = Vec::new();
-    for layer in 0..dims.layers {
-        for site in [LensSite::ResidMid, LensSite::ResidPost] {
-            ensure!(!cancelled(), Stopped);
-            let resid = residual(record, layer, site).with_context(not_captured)?;
-            let logits = session.loaded().model.lens(resid, session.precision())?;
-            let lens = Distribution::of(&logits);
-            points.push((layer, site, lens.rank(token as usize), lens.prob(token as usize)));
-        }
-    }
-    Ok(TargetTrack { pos, token, points })
 }

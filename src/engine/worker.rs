@@ -146,9 +146,18 @@ impl Core {
 
     fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        let result = derive(&self.session, what, &|| board.is_outdated(id, what))?;
+        // Lens cells are shown position by position: on a large model one takes a while.
+        let parts: Vec<Derive> = match what {
+            Derive::Lens { cells } => {
+                cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+            }
+            whole => vec![whole.clone()],
+        };
+        for part in parts {
+            let result = derive(&self.session, &part, &|| board.is_outdated(id, what))?;
+            emit(Event::Derived { id, result });
+        }
         self.owed = started.elapsed();
-        emit(Event::Derived { id, result });
         emit(Event::Finished { id, outcome: Outcome::Done });
         Ok(())
     }

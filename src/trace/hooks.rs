@@ -81,6 +81,18 @@ const LAYERED: [(HookKind, &str); 19] = [
 ];
 
 impl HookKind {
+    /// What every view of the screen is drawn or derived from: linear in tokens, no patterns.
+    pub const FOR_VIEWS: [HookKind; 8] = [
+        K::RouterLogits,
+        K::ExpertWeights,
+        K::ExpertIndices,
+        K::MixingWeights,
+        K::RotQ,
+        K::RotK,
+        K::ResidMid,
+        K::ResidPost,
+    ];
+
     /// Every kind: the global ones, then those of a layer in the order of the forward pass.
     pub fn all() -> impl Iterator<Item = HookKind> {
         GLOBAL.into_iter().chain(LAYERED).map(|(kind, _)| kind)

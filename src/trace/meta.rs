@@ -1,4 +1,4 @@
-use super::Report;
+use super::{HookKind, Report};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -116,6 +116,25 @@ pub struct Dims {
     pub context: usize,
     /// Keys a query may see, itself included; `None` = all before it.
     pub window: Option<usize>,
+}
+
+impl Dims {
+    /// Bytes of one token's keys and values in all layers, f32.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.layers * self.kv_heads * self.d_head * 2 * size_of::<f32>()
+    }
+
+    /// Bytes that the views keep of one token, f32, KV cache not included.
+    pub fn kept_bytes_per_token(&self) -> usize {
+        let width = |kind: HookKind| match kind {
+            HookKind::RotQ => self.heads * self.d_head,
+            HookKind::RotK => self.kv_heads * self.d_head,
+            HookKind::RouterLogits | HookKind::ExpertWeights => self.experts,
+            HookKind::ExpertIndices | HookKind::MixingWeights => self.top_k,
+            _ => self.d_model,
+        };
+        self.layers * HookKind::FOR_VIEWS.into_iter().map(width).sum::<usize>() * size_of::<f32>()
+    }
 }
 
 /// How the next token is chosen.

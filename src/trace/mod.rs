@@ -38,11 +38,16 @@ impl Trace {
         Self { meta, tokens: Vec::new() }
     }
 
-    /// Mean negative log-likelihood in nats over the tokens that were predicted (all but the first);
-    /// `None` while there is none.
+    /// Mean loss of the run, see [`mean_loss`].
     pub fn mean_loss(&self) -> Option<f64> {
-        let nll = self.tokens.iter().filter_map(|token| token.score).map(|score| f64::from(score.nll));
-        let (sum, count) = nll.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
-        (count > 0).then(|| sum / count as f64)
+        mean_loss(&self.tokens)
     }
+}
+
+/// Mean negative log-likelihood in nats over the tokens that were predicted (all but the first); `None` while there is
+/// none.
+pub fn mean_loss(tokens: &[Arc<TokenRecord>]) -> Option<f64> {
+    let nll = tokens.iter().filter_map(|token| token.score).map(|score| f64::from(score.nll));
+    let (sum, count) = nll.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }

@@ -23,8 +23,8 @@ pub struct HeadMap {
     pub layer: usize,
     /// Query head.
     pub head: usize,
-    /// First query and key shown.
-    pub start: usize,
+    /// The largest number of cells a side that was asked for.
+    pub max_side: usize,
     /// Tokens of the run when it was derived.
     pub n: usize,
     /// Tokens a cell covers in each direction; 1 = exact values.
@@ -68,21 +68,20 @@ impl HeadStats {
 }
 
 impl HeadMap {
-    /// Pools the last `n - start` tokens of a pattern to at most `max_side` cells a side.
-    pub fn pool(layer: usize, head: usize, pattern: &Pattern, start: usize, max_side: usize) -> Self {
+    /// Pools a pattern to at most `max_side` cells a side.
+    pub fn pool(layer: usize, head: usize, pattern: &Pattern, max_side: usize) -> Self {
         let n = pattern.n;
-        let shown = n.saturating_sub(start);
-        let block = shown.div_ceil(max_side.max(1)).max(1);
-        let side = shown.div_ceil(block);
+        let block = n.div_ceil(max_side.max(1)).max(1);
+        let side = n.div_ceil(block);
         let mut cells = vec![f32::NAN; side * side];
-        for query in start..n {
-            let line = &mut cells[(query - start) / block * side..][..side];
-            for (key, weight) in pattern.row(query).iter().enumerate().skip(start) {
-                let cell = &mut line[(key - start) / block];
+        for query in 0..n {
+            let line = &mut cells[query / block * side..][..side];
+            for (key, weight) in pattern.row(query).iter().enumerate() {
+                let cell = &mut line[key / block];
                 *cell = cell.max(*weight);
             }
         }
-        Self { layer, head, start, n, block, side, cells, stats: HeadStats::of(pattern) }
+        Self { layer, head, max_side, n, block, side, cells, stats: HeadStats::of(pattern) }
     }
 }
 
@@ -106,10 +105,10 @@ mod tests {
     #[test]
     fn pooling_keeps_the_maximum_and_leaves_the_future_blank() {
         let pattern = Pattern { n: 4, weights: vec![1.0, 0.3, 0.7, 0.2, 0.2, 0.6, 0.1, 0.1, 0.1, 0.7] };
-        let exact = HeadMap::pool(0, 0, &pattern, 0, 4);
+        let exact = HeadMap::pool(0, 0, &pattern, 4);
         assert_eq!((exact.block, exact.side), (1, 4));
         assert!(exact.cells[1].is_nan() && exact.cells[5] == 0.7);
-        let pooled = HeadMap::pool(0, 0, &pattern, 0, 2);
+        let pooled = HeadMap::pool(0, 0, &pattern, 2);
         assert_eq!((pooled.block, pooled.side), (2, 2));
         assert_eq!(pooled.cells[0], 1.0);
         assert!(pooled.cells[1].is_nan());

@@ -1,6 +1,6 @@
 //! What the screen asks of the engine and what the engine answers.
 
-use super::{HeadMap, HeadRow, LensCell, LensKey, LensSite, Meta, Policy, Sampling, TokenRecord};
+use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -56,8 +56,6 @@ pub enum Derive {
     HeadMaps {
         /// (layer, head) pairs.
         heads: Vec<(usize, usize)>,
-        /// First query and key to show.
-        start: usize,
         /// Largest number of cells a side.
         max_side: usize,
     },
@@ -70,24 +68,6 @@ pub enum Derive {
         /// Position of the query.
         query: usize,
     },
-    /// Rank of one token by layer at one position.
-    Target {
-        /// Position in the run.
-        pos: usize,
-        /// The token looked for.
-        token: u32,
-    },
-}
-
-/// Rank and probability of a token in every lens of one position.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetTrack {
-    /// Position in the run.
-    pub pos: usize,
-    /// The token looked for.
-    pub token: u32,
-    /// (layer, site, rank from 1, probability), first layer first.
-    pub points: Vec<(usize, LensSite, u32, f32)>,
 }
 
 /// An answer to [`Derive`].
@@ -99,8 +79,6 @@ pub enum Derived {
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.
     HeadRows(Vec<Arc<HeadRow>>),
-    /// One token's way through the layers.
-    Target(TargetTrack),
 }
 
 /// Why a request ended.

@@ -1,0 +1,98 @@
+//! Prompts of earlier runs, one JSON string a line, in the XDG state folder.
+
+use crate::trace::protocol::Failure;
+use anyhow::{Context, Result};
+use etcetera::BaseStrategy;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Prompts kept; the file is shortened to them when it has twice as many.
+const MOST: usize = 500;
+
+/// The history file.
+pub struct History {
+    path: Option<PathBuf>,
+}
+
+impl History {
+    /// The file, what it holds (oldest first), and what went wrong while reading it.
+    pub fn open() -> (Self, Vec<String>, Option<Failure>) {
+        let path = etcetera::base_strategy::Xdg::new().ok();
+        let path = path.and_then(|xdg| xdg.state_dir()).map(|dir| dir.join("mixscope").join("history.jsonl"));
+        let read = path.as_deref().map_or(Ok(Vec::new()), read);
+        let (past, failure) = match read {
+            Ok(past) => (past, None),
+            Err(error) => (Vec::new(), Some(Failure::of(&error))),
+        };
+        (Self { path }, past, failure)
+    }
+
+    /// Adds a prompt.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn remember(&self, prompt: &str) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let failed = || format!("the prompt history {} could not be written", path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(failed)?;
+        }
+        let line = serde_json::to_string(prompt)? + "\n";
+        let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(failed)?;
+        file.write_all(line.as_bytes()).with_context(failed)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<String>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("the prompt history {} could not be read", path.display()));
+        }
+    };
+    // A line that another program damaged costs that line.
+    let all: Vec<String> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut past: Vec<String> = Vec::new();
+    for prompt in all.iter().rev() {
+        if past.len() < MOST && !past.contains(prompt) {
+            past.push(prompt.clone());
+        }
+    }
+    past.reverse();
+    if all.len() > 2 * MOST {
+        let lines: Result<Vec<String>, _> = past.iter().map(serde_json::to_string).collect();
+        let text = lines?.join("\n") + "\n";
+        crate::trace::replace_file(path, |file| Ok(file.write_all(text.as_bytes())?))?;
+    }
+    Ok(past)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_survive_with_their_line_ends_and_without_repeats() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History { path: Some(folder.path().join("a/b/history.jsonl")) };
+        for prompt in ["one", "two\nlines", "one", "三"] {
+            history.remember(prompt).unwrap();
+        }
+        let path = history.path.unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "not json\n").unwrap();
+        assert_eq!(read(&path).unwrap(), ["two\nlines", "one", "三"]);
+        assert!(read(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_long_file_is_shortened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let lines: String = (0..2 * MOST + 1).map(|i| format!("\"{i}\"\n")).collect();
+        fs::write(&path, lines).unwrap();
+        assert_eq!(read(&path).unwrap().len(), MOST);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MOST);
+    }
+}

@@ -1,0 +1,137 @@
+//! Derived views that have arrived, and those that were asked for.
+
+use crate::trace::protocol::{Derive, Derived, RequestId};
+use crate::trace::{HeadMap, HeadRow, LensCell, LensKey};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Lens cells kept at most; beyond that the cache starts anew.
+const MOST_CELLS: usize = 40_000;
+/// Head maps kept at most.
+const MOST_MAPS: usize = 8_000;
+/// Attention rows kept at most.
+const MOST_ROWS: usize = 20_000;
+
+/// What a frame could not draw because it was not derived yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// Lens cells, most wanted first.
+    pub lens: Vec<LensKey>,
+    /// Heads whose map is missing or no longer covers the run, and the largest number of cells a side.
+    pub maps: Option<(Vec<(usize, usize)>, usize)>,
+    /// Layer, heads and query of missing attention rows.
+    pub rows: Option<(usize, Range<usize>, usize)>,
+    /// Lines that the scrolled page has beyond the screen.
+    pub overflow: Option<usize>,
+}
+
+/// The cache.
+#[derive(Clone, Debug, Default)]
+pub struct Derivations {
+    lens: HashMap<LensKey, Arc<LensCell>>,
+    maps: BTreeMap<(usize, usize, usize), Arc<HeadMap>>,
+    rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
+    /// Requests under way, one for each kind of view.
+    pending: [Option<(RequestId, Derive)>; 3],
+}
+
+impl Derivations {
+    /// A lens cell.
+    pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
+        self.lens.get(&key).map(|cell| &**cell)
+    }
+
+    /// The map of a head at this size; it may be of an earlier length of the run.
+    pub fn map(&self, layer: usize, head: usize, max_side: usize) -> Option<&HeadMap> {
+        self.maps.get(&(layer, head, max_side)).map(|map| &**map)
+    }
+
+    /// Where a head looks from a position.
+    pub fn row(&self, layer: usize, head: usize, query: usize) -> Option<&HeadRow> {
+        self.rows.get(&(layer, head, query)).map(|row| &**row)
+    }
+
+    /// Whether a derived view is being computed.
+    pub fn is_pending(&self) -> bool {
+        self.pending.iter().any(Option::is_some)
+    }
+
+    /// Keeps what arrived.
+    pub(super) fn keep(&mut self, result: Derived) {
+        match result {
+            Derived::Lens(cells) => {
+                if self.lens.len() + cells.len() > MOST_CELLS {
+                    self.lens.clear();
+                }
+                self.lens.extend(cells);
+            }
+            Derived::HeadMaps(maps) => {
+                if self.maps.len() > MOST_MAPS {
+                    self.maps.clear();
+                }
+                self.maps.extend(maps.into_iter().map(|map| ((map.layer, map.head, map.max_side), map)));
+            }
+            Derived::HeadRows(rows) => {
+                if self.rows.len() + rows.len() > MOST_ROWS {
+                    self.rows.clear();
+                }
+                self.rows.extend(rows.into_iter().map(|row| ((row.layer, row.head, row.query), row)));
+            }
+        }
+    }
+
+    /// Forgets what tokens from position `len` on had a part in.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.lens.retain(|key, _| key.pos < len);
+        self.rows.retain(|(_, _, query), _| *query < len);
+        self.maps.retain(|_, map| map.n <= len);
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.lens.clear();
+        self.maps.clear();
+        self.rows.clear();
+    }
+
+    /// Ends a request.
+    pub(super) fn finish(&mut self, id: RequestId) {
+        for slot in &mut self.pending {
+            slot.take_if(|(pending, _)| *pending == id);
+        }
+    }
+
+    /// The requests to make for what a frame lacked; what is under way is not asked for again.
+    pub(super) fn requests(&self, wanted: Wanted) -> Vec<(usize, Derive)> {
+        let mut asks = Vec::new();
+        if !wanted.lens.is_empty() {
+            asks.push((0, Derive::Lens { cells: wanted.lens }));
+        }
+        if let Some((heads, max_side)) = wanted.maps {
+            asks.push((1, Derive::HeadMaps { heads, max_side }));
+        }
+        if let Some((layer, heads, query)) = wanted.rows {
+            asks.push((2, Derive::HeadRows { layer, heads, query }));
+        }
+        asks.retain(|(lane, ask)| match &self.pending[*lane] {
+            None => true,
+            // Cells arrive one position after another: only ask anew if something else is wanted now.
+            Some((_, Derive::Lens { cells: pending })) => match ask {
+                Derive::Lens { cells } => !cells.iter().all(|cell| pending.contains(cell)),
+                _ => true,
+            },
+            // A map that grows with the run is renewed when the one under way has arrived.
+            Some((_, pending)) => {
+                !matches!((pending, ask), (Derive::HeadMaps { heads: a, .. }, Derive::HeadMaps { heads: b, .. }) if a == b)
+                    && pending != ask
+            }
+        });
+        asks
+    }
+
+    /// Notes a request that was made.
+    pub(super) fn note(&mut self, lane: usize, id: RequestId, ask: Derive) {
+        self.pending[lane] = Some((id, ask));
+    }
+}

@@ -1,0 +1,116 @@
+//! What the engine's reports do to the state.
+
+use super::text::{show_piece, width};
+use super::{Effect, Job, Message, Pace, Phase, State};
+use crate::trace::TokenRecord;
+use crate::trace::protocol::{Ask, Event, Failure, Outcome, RequestId};
+use std::sync::Arc;
+
+impl State {
+    pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Loading(what) => self.phase = Phase::Loading(what),
+            Event::Ready(meta) => return self.on_ready(meta),
+            Event::LoadFailed(failure) | Event::Gone(failure) => {
+                self.jobs.clear();
+                self.tell(true, failure.clone());
+                // What was computed stays explorable; without a model there is nothing to explore.
+                if self.meta().is_none() {
+                    self.phase = Phase::Failed(failure);
+                }
+            }
+            Event::Progress { id, done, total, .. } => {
+                if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+                    job.progress = Some((done, total));
+                }
+            }
+            Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
+            Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
+            Event::Switched(meta) => {
+                self.policy = meta.policy;
+                self.phase = Phase::Ready(meta);
+                self.derived.clear();
+            }
+            Event::Derived { result, .. } => self.derived.keep(result),
+            Event::Finished { id, outcome } => self.on_finished(id, &outcome),
+            Event::Failed { id, failure } => {
+                self.jobs.retain(|job| job.id != id);
+                self.derived.finish(id);
+                self.tell(true, failure);
+            }
+        }
+        Vec::new()
+    }
+
+    fn on_ready(&mut self, meta: Arc<crate::trace::Meta>) -> Vec<Effect> {
+        self.cursor.layer = meta.dims.layers - 1;
+        self.policy = meta.policy;
+        let warnings: Vec<String> =
+            meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
+        if let Some((first, rest)) = warnings.split_first() {
+            self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
+        }
+        self.phase = Phase::Ready(meta);
+        match self.start.take() {
+            Some(prompt) => self.run_prompt(prompt),
+            None => {
+                self.open_prompt();
+                Vec::new()
+            }
+        }
+    }
+
+    fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
+        let followed = self.cursor.token + 1 >= self.tokens.len();
+        let stands = keep.min(self.tokens.len());
+        // Records of a prompt that only changed its source keep their derived views.
+        let same = self.tokens[stands..]
+            .iter()
+            .zip(&tokens)
+            .take_while(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.values, &b.values));
+        self.derived.truncate(stands + same.count());
+        self.tokens.truncate(stands);
+        self.shown.truncate(stands);
+        self.shown.extend(tokens.iter().map(|token| {
+            let text = show_piece(&token.piece);
+            let cells = width(&text).min(usize::from(u16::MAX)) as u16;
+            (text, cells)
+        }));
+        if !tokens.is_empty() {
+            self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
+        }
+        self.tokens.extend(tokens);
+        if followed {
+            self.cursor.token = self.tokens.len().saturating_sub(1);
+            self.cursor.candidate = 0;
+        }
+        self.clamp();
+    }
+
+    fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {
+        let was_run = self.jobs.iter().any(|job| job.id == id);
+        self.jobs.retain(|job| job.id != id);
+        self.derived.finish(id);
+        let text = match outcome {
+            Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
+            Outcome::ContextFull if was_run => "the context is full: u steps back, i edits the prompt",
+            _ => return,
+        };
+        self.tell(false, Failure { summary: text.to_owned(), causes: Vec::new() });
+    }
+
+    pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {
+        self.message = Some(Message { is_error, failure });
+    }
+
+    /// Asks the engine for a run.
+    pub(super) fn start_job(&mut self, what: &'static str, ask: Ask) -> Vec<Effect> {
+        let id = self.new_id();
+        self.message = None;
+        self.jobs.push(Job { id, what, progress: None });
+        if matches!(ask, Ask::Step { .. } | Ask::Prompt(_)) && self.jobs.len() == 1 {
+            self.pace = Pace::default();
+        }
+        vec![Effect::Ask(id, ask)]
+    }
+}

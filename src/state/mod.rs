@@ -1,0 +1,304 @@
+//! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
+
+mod derived;
+pub mod editor;
+mod engine_events;
+pub mod examples;
+pub mod keys;
+mod overlay;
+pub mod text;
+mod update;
+
+pub use derived::{Derivations, Wanted};
+pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use update::update;
+
+use crate::trace::protocol::{Ask, Failure, RequestId};
+use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
+use keys::Key;
+use std::sync::Arc;
+
+/// The views, in the order of their number keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Which experts read a token, and how narrowly.
+    Routing,
+    /// Where each head looks.
+    Attention,
+    /// What the model would say at each layer.
+    Lens,
+    /// Candidates for the next token.
+    Next,
+    /// What was validated, and the precision policy.
+    Fidelity,
+}
+
+impl View {
+    /// All of them.
+    pub const ALL: [View; 5] = [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity];
+
+    /// Its name on the tab.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Routing => "Routing",
+            Self::Attention => "Attention",
+            Self::Lens => "Lens",
+            Self::Next => "Next",
+            Self::Fidelity => "Fidelity",
+        }
+    }
+}
+
+/// Ways to look at routing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoutingLens {
+    /// Layers × experts for the token at the cursor.
+    Token,
+    /// Experts × tokens of the layer at the cursor.
+    Layer,
+    /// Layers × tokens, coloured by the chosen experts.
+    Map,
+}
+
+/// Ways to look at attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionLens {
+    /// All heads as thumbnails, the chosen one beside them.
+    Grid,
+    /// The chosen head over the whole width.
+    Head,
+}
+
+/// What colours the text strip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripColour {
+    /// First expert of the layer at the cursor.
+    Expert,
+    /// Loss of the token.
+    Loss,
+    /// Entropy of the distribution that predicted it.
+    Entropy,
+    /// How much the head at the cursor looks at it from the token at the cursor.
+    Attention,
+    /// Nothing.
+    Plain,
+}
+
+/// The one cursor of all views.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Position in the run.
+    pub token: usize,
+    /// Decoder layer.
+    pub layer: usize,
+    /// Query head.
+    pub head: usize,
+    /// Expert.
+    pub expert: usize,
+    /// Row of the candidates.
+    pub candidate: usize,
+}
+
+/// How far the model is.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// Being opened; what is being done.
+    Loading(String),
+    /// Open.
+    Ready(Arc<Meta>),
+    /// Could not be opened, or its thread has ended.
+    Failed(Failure),
+}
+
+/// Work the engine was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: RequestId,
+    /// What it is, for the status line.
+    pub what: &'static str,
+    /// Units done and in all, once the engine said so.
+    pub progress: Option<(usize, usize)>,
+}
+
+/// A sentence in the status line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Whether something failed.
+    pub is_error: bool,
+    /// The sentence and its causes.
+    pub failure: Failure,
+}
+
+/// Tokens and milliseconds of the generation under way, or of the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    tokens: usize,
+    ms: f64,
+}
+
+impl Pace {
+    /// Tokens a second of model time.
+    pub fn per_second(&self) -> Option<f64> {
+        (self.ms > 0.0 && self.tokens > 0).then(|| self.tokens as f64 / self.ms * 1e3)
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// How far the model is.
+    pub phase: Phase,
+    /// What was read so far.
+    pub tokens: Vec<Arc<TokenRecord>>,
+    /// Each token as it is drawn, and the cells that takes.
+    pub shown: Vec<(String, u16)>,
+    /// The prompt as text; what the editor starts from.
+    pub prompt: String,
+    /// Earlier prompts, oldest first.
+    pub history: Vec<String>,
+    /// The cursor.
+    pub cursor: Cursor,
+    /// The view on screen.
+    pub view: View,
+    /// How routing is looked at.
+    pub routing: RoutingLens,
+    /// How attention is looked at.
+    pub attention: AttentionLens,
+    /// Which residual the lens reads.
+    pub lens_site: LensSite,
+    /// What colours the text.
+    pub colour: StripColour,
+    /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
+    pub details_flipped: bool,
+    /// First line of the Fidelity view.
+    pub scroll: usize,
+    /// What lies over the views, topmost last.
+    pub overlays: Vec<Overlay>,
+    /// How the next token is chosen.
+    pub sampling: Sampling,
+    /// The policy that was asked for.
+    pub policy: Policy,
+    /// The sentence in the status line.
+    pub message: Option<Message>,
+    /// Runs the engine has not finished, oldest first.
+    pub jobs: Vec<Job>,
+    /// How fast tokens come.
+    pub pace: Pace,
+    /// Derived views that have arrived.
+    pub derived: Derivations,
+    /// The prompt given on the command line, run once the model is open.
+    start: Option<crate::trace::protocol::Prompt>,
+    next_id: u64,
+}
+
+/// What can happen.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A key.
+    Key(Key),
+    /// Pasted text.
+    Paste(String),
+    /// The engine reports.
+    Engine(crate::trace::protocol::Event),
+    /// A frame was drawn and lacked this.
+    Drawn(Wanted),
+    /// Something outside the engine failed.
+    Trouble(Failure),
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the engine.
+    Ask(RequestId, Ask),
+    /// Cancel runs up to this id.
+    Cancel(RequestId),
+    /// Keep this prompt in the history file.
+    Remember(String),
+    /// Stop the program until it is brought back.
+    Suspend,
+    /// Clear the screen and draw it anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+impl State {
+    /// Before the model is open; `start` is run as soon as it is.
+    pub fn new(
+        start: Option<crate::trace::protocol::Prompt>,
+        sampling: Sampling,
+        policy: Policy,
+        history: Vec<String>,
+    ) -> Self {
+        Self {
+            phase: Phase::Loading("opening the model".to_owned()),
+            tokens: Vec::new(),
+            shown: Vec::new(),
+            prompt: String::new(),
+            history,
+            cursor: Cursor::default(),
+            view: View::Routing,
+            routing: RoutingLens::Token,
+            attention: AttentionLens::Grid,
+            lens_site: LensSite::ResidPost,
+            colour: StripColour::Expert,
+            details_flipped: false,
+            scroll: 0,
+            overlays: Vec::new(),
+            sampling,
+            policy,
+            message: None,
+            jobs: Vec::new(),
+            pace: Pace::default(),
+            derived: Derivations::default(),
+            start,
+            next_id: 1,
+        }
+    }
+
+    /// The model, if it is open.
+    pub fn meta(&self) -> Option<&Arc<Meta>> {
+        match &self.phase {
+            Phase::Ready(meta) => Some(meta),
+            _ => None,
+        }
+    }
+
+    /// The token at the cursor.
+    pub fn token(&self) -> Option<&TokenRecord> {
+        self.tokens.get(self.cursor.token).map(|token| &**token)
+    }
+
+    /// What colours the text now: in the Attention view, where the head at the cursor looks.
+    pub fn strip_colour(&self) -> StripColour {
+        match (self.view, self.colour) {
+            (View::Attention, StripColour::Expert) => StripColour::Attention,
+            (_, colour) => colour,
+        }
+    }
+
+    /// Whether the engine has a run to do.
+    pub fn is_busy(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    fn new_id(&mut self) -> RequestId {
+        self.next_id += 1;
+        RequestId(self.next_id)
+    }
+
+    /// Brings the cursor back into what exists.
+    fn clamp(&mut self) {
+        self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
+        if let Phase::Ready(meta) = &self.phase {
+            let d = meta.dims;
+            self.cursor.layer = self.cursor.layer.min(d.layers - 1);
+            self.cursor.head = self.cursor.head.min(d.heads - 1);
+            self.cursor.expert = self.cursor.expert.min(d.experts - 1);
+        }
+        let candidates = self.token().map_or(0, |token| token.next.top.len());
+        self.cursor.candidate = self.cursor.candidate.min(candidates.saturating_sub(1));
+    }
+}

@@ -1,0 +1,147 @@
+//! What every panel draws with.
+
+use super::palette::Theme;
+use crate::state::text::{fit, width};
+use crate::state::{State, Wanted};
+use crate::trace::Dims;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::widgets::{Block, Clear, Widget};
+
+/// A screen being drawn, what it shows, and what it lacks.
+pub struct Canvas<'a> {
+    /// The cells.
+    pub buf: &'a mut Buffer,
+    /// What is shown.
+    pub state: &'a State,
+    /// How.
+    pub theme: &'a Theme,
+    /// What was missing.
+    pub wanted: Wanted,
+    /// Where text is being typed.
+    pub caret: Option<Position>,
+    /// Whether panels have frames.
+    pub framed: bool,
+}
+
+impl Canvas<'_> {
+    /// Writes `text` at (x, y) within `area`, cut at its right edge; returns the column behind it.
+    pub fn put(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
+        if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
+            return x;
+        }
+        let room = usize::from(area.right() - x);
+        self.buf.set_stringn(x, y, text, room, style).0
+    }
+
+    /// Writes several pieces one after another.
+    pub fn line(&mut self, area: Rect, x: u16, y: u16, parts: &[(&str, Style)]) -> u16 {
+        parts.iter().fold(x, |x, (text, style)| self.put(area, x, y, text, *style))
+    }
+
+    /// Writes `text` so that it ends at the right edge of `area`.
+    pub fn put_right(&mut self, area: Rect, y: u16, text: &str, style: Style) {
+        let text = fit(text, usize::from(area.width));
+        let x = area.right().saturating_sub(width(&text) as u16);
+        self.put(area, x.max(area.left()), y, &text, style);
+    }
+
+    /// Frames a panel and names it; returns the inside. Without frames the name takes the first line.
+    pub fn panel(&mut self, area: Rect, title: &str) -> Rect {
+        if area.is_empty() {
+            return area;
+        }
+        if !self.framed {
+            let title = fit(title, usize::from(area.width));
+            self.put(area, area.x, area.y, &title, self.theme.strong());
+            return Rect { y: area.y + 1, height: area.height - 1, ..area };
+        }
+        let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
+        let block = Block::bordered().border_style(self.theme.dim());
+        let inside = block.inner(area);
+        block.render(area, self.buf);
+        self.put(area, area.x + 2, area.y, &title, self.theme.strong());
+        inside
+    }
+
+    /// Clears a box over everything and frames it.
+    pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
+        Clear.render(area, self.buf);
+        let block = Block::bordered().border_style(self.theme.accent());
+        let inside = block.inner(area);
+        block.render(area, self.buf);
+        let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
+        self.put(area, area.x + 2, area.y, &title, self.theme.strong());
+        inside
+    }
+
+    /// The sizes of the open model.
+    pub fn dims(&self) -> Option<Dims> {
+        self.state.meta().map(|meta| meta.dims)
+    }
+
+    /// A token of the run as it is drawn.
+    pub fn shown(&self, pos: usize) -> &str {
+        self.state.shown.get(pos).map_or("", |(text, _)| text)
+    }
+
+    /// A centred sentence where there is nothing to draw.
+    pub fn nothing(&mut self, area: Rect, text: &str) {
+        let text = fit(text, usize::from(area.width));
+        let x = area.x + (area.width.saturating_sub(width(&text) as u16)) / 2;
+        self.put(area, x, area.y + area.height / 2, &text, self.theme.dim());
+    }
+}
+
+/// The `room` items around `at` of `len`, with `at` in the middle where there are enough on both sides.
+pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
+    let start = at.saturating_sub(room / 2).min(len.saturating_sub(room));
+    start..(start + room).min(len)
+}
+
+/// `.55`, `1.0`: a probability in three cells.
+pub fn prob(p: f32) -> String {
+    if !p.is_finite() {
+        "nan".to_owned()
+    } else if p >= 0.995 {
+        "1.0".to_owned()
+    } else {
+        format!("{p:.2}").trim_start_matches('0').to_owned()
+    }
+}
+
+/// A bar of `cells` cells in eighths.
+pub fn bar(share: f32, cells: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * (cells * 8) as f32).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// `‘·ball’`
+pub fn quoted(text: &str) -> String {
+    format!("‘{text}’")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_keep_the_cursor_in_sight() {
+        assert_eq!(window(0, 10, 4), 0..4);
+        assert_eq!(window(9, 10, 4), 6..10);
+        assert_eq!(window(5, 10, 4), 3..7);
+        assert_eq!(window(2, 3, 9), 0..3);
+        for at in 0..50 {
+            assert!(window(at, 50, 7).contains(&at));
+        }
+    }
+
+    #[test]
+    fn short_numbers() {
+        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), [".00", ".00", ".55", "1.0", "1.0"]);
+        assert_eq!(bar(0.5, 4), "██");
+        assert_eq!(bar(0.55, 4), "██▎");
+    }
+}

@@ -1,0 +1,73 @@
+//! Drawing, and everything that knows a terminal.
+//!
+//! ```text
+//! header    mixscope · model · dtype · policy                 tokens · rate · sampling · doing
+//! strip     the text, one colour a token, the cursor in it
+//! tabs      1 Routing … 5 Fidelity                            token, layer, head, expert
+//! view      the chosen view                                   | details
+//! next      the best candidates after the cursor
+//! footer    message, or the most useful keys
+//! ```
+
+mod canvas;
+pub mod input;
+mod layout;
+mod palette;
+mod panels;
+pub mod terminal;
+
+pub use palette::{Depth, Theme};
+
+use crate::state::{Overlay, Page, Phase, State, View, Wanted};
+use canvas::Canvas;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+/// Draws the whole screen: the same state, size and theme give the same cells. Returns what was missing and where
+/// text is being typed.
+pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Wanted, Option<Position>) {
+    let mut c = Canvas { buf, state, theme, wanted: Wanted::default(), caret: None, framed: false };
+    let Some(rooms) = layout::rooms(area, state) else {
+        let text = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
+        c.put(area, area.x, area.y, &crate::state::text::fit(&text, usize::from(area.width)), theme.warn());
+        return (c.wanted, None);
+    };
+    c.framed = rooms.framed;
+    panels::header::draw(&mut c, rooms.header);
+    match &state.phase {
+        Phase::Loading(what) => c.nothing(rooms.below_header, &format!("{what} …")),
+        Phase::Failed(failure) => panels::message::draw_failure(&mut c, rooms.below_header, failure),
+        Phase::Ready(_) => {
+            panels::strip::draw(&mut c, rooms.strip);
+            panels::tabs::draw(&mut c, rooms.tabs);
+            match state.view {
+                View::Routing => panels::routing::draw(&mut c, rooms.view),
+                View::Attention => panels::attention::draw(&mut c, rooms.view),
+                View::Lens => panels::lens::draw(&mut c, rooms.view),
+                View::Next => panels::next::draw(&mut c, rooms.view),
+                View::Fidelity => panels::fidelity::draw(&mut c, rooms.view),
+            }
+            if let Some(details) = rooms.details {
+                match state.view {
+                    View::Routing => panels::routing_details::draw(&mut c, details),
+                    View::Attention => panels::attention_details::draw(&mut c, details),
+                    View::Lens => panels::lens_details::draw(&mut c, details),
+                    View::Next | View::Fidelity => {}
+                }
+            }
+            if let Some(next) = rooms.next {
+                panels::next::draw_line(&mut c, next);
+            }
+        }
+    }
+    panels::footer::draw(&mut c, rooms.footer);
+    for overlay in &state.overlays {
+        match overlay {
+            Overlay::Input(input) => panels::input::draw(&mut c, area, input),
+            Overlay::Form(form) => panels::sampling::draw(&mut c, area, form),
+            Overlay::Page(Page::Help(line)) => panels::help::draw(&mut c, area, *line),
+            Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),
+        }
+    }
+    (c.wanted, c.caret)
+}

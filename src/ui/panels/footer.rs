@@ -1,0 +1,41 @@
+//! The last message, or the most useful keys.
+
+use crate::state::keys::{Scope, TABLE};
+use crate::state::text::{fit, harmless};
+use crate::ui::canvas::Canvas;
+use ratatui::layout::Rect;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let state = c.state;
+    if let Some(message) = &state.message {
+        let style = if message.is_error { c.theme.error() } else { c.theme.warn() };
+        let (mark, more) = if message.is_error {
+            ("✗ ", "  e: causes · esc: dismiss")
+        } else {
+            ("! ", "  e: all of it · esc: dismiss")
+        };
+        let room = usize::from(area.width).saturating_sub(more.len() + 2);
+        let x = c.put(area, area.x, area.y, mark, style);
+        let x = c.put(area, x, area.y, &fit(&harmless(&message.failure.summary), room), style);
+        c.put(area, x, area.y, more, c.theme.dim());
+        return;
+    }
+    let scope = state.overlays.last().map_or(Scope::Explore, crate::state::Overlay::scope);
+    let mut x = area.x + 1;
+    if scope != Scope::Explore {
+        c.put(area, x, area.y, "esc closes", c.theme.dim());
+        return;
+    }
+    for binding in TABLE.iter().filter(|binding| !binding.hint.is_empty()) {
+        let key = binding.keys[0].to_string();
+        if usize::from(area.right().saturating_sub(x)) < key.len() + binding.hint.len() + 1 {
+            break;
+        }
+        x = c.line(
+            area,
+            x,
+            area.y,
+            &[(&key, c.theme.accent()), (" ", c.theme.dim()), (binding.hint, c.theme.dim()), ("  ", c.theme.dim())],
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! `mixscope  demo · 6×8 experts top-2 · bf16 · policy hf · cpu      42 tok · 1240 tok/s · greedy · idle`
+
+use crate::state::text::{fit, harmless, width};
+use crate::state::{Phase, State};
+use crate::trace::Sampling;
+use crate::ui::canvas::Canvas;
+use ratatui::layout::Rect;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let state = c.state;
+    let doing = doing(state);
+    let Some(meta) = state.meta() else {
+        let x = c.put(area, area.x, area.y, " mixscope ", c.theme.accent());
+        c.put(area, x + 1, area.y, &doing, c.theme.dim());
+        return;
+    };
+    let d = meta.dims;
+    let right = [
+        doing,
+        format!("{} tok", state.tokens.len()),
+        state.pace.per_second().map(rate).unwrap_or_default(),
+        sampling(&state.sampling),
+        format!("{} kept", bytes((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len())),
+    ];
+    let left = [
+        harmless(&meta.title),
+        format!("policy {}", meta.policy),
+        meta.weights_dtype.to_string(),
+        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
+        "cpu".to_owned(),
+    ];
+    // The right side says what changes: it gets its room first, most important parts first.
+    let name = " mixscope ";
+    let room = usize::from(area.width).saturating_sub(name.len() + 2);
+    let right = join(&right, room * 3 / 5);
+    let left = join(&left, room.saturating_sub(width(&right) + 1));
+    let x = c.put(area, area.x, area.y, name, c.theme.accent());
+    c.put(area, x + 1, area.y, &left, c.theme.strong());
+    c.put_right(area, area.y, &format!("{right} "), c.theme.dim());
+}
+
+/// As many parts as fit, most important first; the first is cut if it must be.
+fn join(parts: &[String], room: usize) -> String {
+    let mut out = String::new();
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        let more = if out.is_empty() { fit(part, room) } else { format!(" · {part}") };
+        if width(&out) + width(&more) <= room {
+            out.push_str(&more);
+        }
+    }
+    out
+}
+
+fn doing(state: &State) -> String {
+    match (&state.phase, state.jobs.first()) {
+        (Phase::Loading(what), _) => what.clone(),
+        (Phase::Failed(_), _) => "stopped".to_owned(),
+        (_, Some(job)) => match job.progress {
+            Some((done, total)) if total > 0 => format!("{} {} %", job.what, 100 * done / total),
+            _ => job.what.to_owned(),
+        },
+        _ if state.derived.is_pending() => "deriving".to_owned(),
+        _ => "idle".to_owned(),
+    }
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second >= 100.0 { format!("{per_second:.0} tok/s") } else { format!("{per_second:.1} tok/s") }
+}
+
+/// `greedy`, or `T 0.8 k 40 p 0.9 seed 7`
+pub fn sampling(sampling: &Sampling) -> String {
+    if sampling.temperature == 0.0 {
+        return "greedy".to_owned();
+    }
+    let k = sampling.top_k.map(|k| format!(" k {k}")).unwrap_or_default();
+    let p = sampling.top_p.map(|p| format!(" p {p}")).unwrap_or_default();
+    format!("T {}{k}{p} seed {}", sampling.temperature, sampling.seed)
+}
+
+fn bytes(n: usize) -> String {
+    match n {
+        0..1_000_000 => format!("{:.0} kB", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.2} GB", n as f64 / 1e9),
+    }
+}

@@ -1,0 +1,88 @@
+//! The prompt editor and the one-line inputs.
+
+use crate::state::examples::EXAMPLES;
+use crate::state::text::{fit, harmless, width};
+use crate::state::{Input, InputKind};
+use crate::ui::canvas::Canvas;
+use ratatui::layout::{Position, Rect};
+use unicode_segmentation::UnicodeSegmentation;
+
+pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
+    let is_prompt = input.kind == InputKind::Prompt;
+    let (title, hint) = match input.kind {
+        InputKind::Prompt => ("prompt", "enter runs it · alt-enter new line · ↑ earlier prompts · esc closes"),
+        InputKind::Force => ("read next, as text", "enter reads it · start with a space for a new word · esc closes"),
+        InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
+    };
+    let is_demo = c.state.meta().is_some_and(|meta| meta.name == "demo");
+    let examples = if is_prompt && is_demo && area.height >= 18 { EXAMPLES.len() as u16 + 1 } else { 0 };
+    let w = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 }).min(110);
+    let inner_width = usize::from(w.saturating_sub(4)).max(1);
+    let (lines, caret) = wrap(input, inner_width);
+    let most = area.height.saturating_sub(4 + examples).max(1);
+    let text_height = (lines.len() as u16).clamp(if is_prompt { 3.min(most) } else { 1 }, most);
+    let h = (text_height + 3 + examples).min(area.height);
+    let x = area.x + (area.width - w) / 2;
+    let y = area.y + (area.height - h) / 3;
+    let inside = c.popup(Rect { x, y, width: w, height: h }, title);
+    let first = caret.1.saturating_sub(usize::from(text_height) - 1);
+    for (i, line) in lines.iter().skip(first).take(usize::from(text_height)).enumerate() {
+        c.put(inside, inside.x + 1, inside.y + i as u16, line, c.theme.strong());
+    }
+    c.caret = Some(Position::new(
+        (inside.x + 1 + caret.0 as u16).min(inside.right().saturating_sub(1)),
+        (inside.y + (caret.1 - first) as u16).min(inside.bottom().saturating_sub(1)),
+    ));
+    let mut y = inside.y + text_height;
+    let room = usize::from(inside.width.saturating_sub(2));
+    match &input.error {
+        Some(error) => c.put(inside, inside.x + 1, y, &fit(error, room), c.theme.error()),
+        None => c.put(inside, inside.x + 1, y, &fit(hint, room), c.theme.dim()),
+    };
+    if examples > 0 {
+        y += 1;
+        c.put(inside, inside.x + 1, y, "tab fills in an example:", c.theme.accent());
+        for example in &EXAMPLES {
+            y += 1;
+            let prompt = fit(&harmless(example.prompt), room / 2 - 3);
+            let x = c.put(inside, inside.x + 3, y, &prompt, c.theme.strong());
+            let rest = usize::from(inside.right().saturating_sub(x + 3));
+            c.put(inside, x + 2, y, &fit(example.shows, rest), c.theme.dim());
+        }
+    }
+}
+
+/// Screen lines of the text, and column and line of the cursor.
+fn wrap(input: &Input, room: usize) -> (Vec<String>, (usize, usize)) {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    let mut caret = (0, 0);
+    let at = input.editor.before().len();
+    for (i, grapheme) in input.editor.text().grapheme_indices(true) {
+        let shown = if grapheme == "\n" { String::new() } else { harmless(grapheme) };
+        if used + width(&shown) > room {
+            lines.push(String::new());
+            used = 0;
+        }
+        if i == at {
+            caret = (used, lines.len() - 1);
+        }
+        if grapheme == "\n" {
+            lines.push(String::new());
+            used = 0;
+            continue;
+        }
+        used += width(&shown);
+        if let Some(line) = lines.last_mut() {
+            line.push_str(&shown);
+        }
+    }
+    if at == input.editor.text().len() {
+        if used == room {
+            lines.push(String::new());
+            used = 0;
+        }
+        caret = (used, lines.len() - 1);
+    }
+    (lines, caret)
+}
