@@ -3,8 +3,10 @@
 mod colour;
 mod history;
 mod signals;
+mod still;
 
 pub use colour::ColorChoice;
+pub use still::Still;
 
 use crate::engine::Engine;
 use crate::model::{Location, open};

@@ -18,6 +18,7 @@ pub mod terminal;
 
 pub use palette::{Depth, Theme};
 
+use crate::state::text::width;
 use crate::state::{Overlay, Page, Phase, State, View, Wanted};
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
@@ -28,8 +29,10 @@ use ratatui::layout::{Position, Rect};
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Wanted, Option<Position>) {
     let mut c = Canvas { buf, state, theme, wanted: Wanted::default(), caret: None, framed: false };
     let Some(rooms) = layout::rooms(area, state) else {
-        let text = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
-        c.put(area, area.x, area.y, &crate::state::text::fit(&text, usize::from(area.width)), theme.warn());
+        let whole = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
+        let forms = [whole.as_str(), "needs 40×10", "40×10"];
+        let fitting = forms.into_iter().find(|text| width(text) <= usize::from(area.width)).unwrap_or("…");
+        c.put(area, area.x, area.y, fitting, theme.warn());
         return (c.wanted, None);
     };
     c.framed = rooms.framed;

@@ -2,6 +2,7 @@
 
 use super::heatmap::{self, Matrix};
 use crate::state::AttentionLens;
+use crate::state::text::fit;
 use crate::trace::{Dims, HeadMap};
 use crate::ui::canvas::{Canvas, window};
 use ratatui::layout::Rect;
@@ -103,9 +104,8 @@ fn draw_head(c: &mut Canvas, area: Rect, d: Dims) {
         let x = heatmap::legend(c, inside, inside.x, inside.bottom() - 1);
         c.put(inside, x, inside.bottom() - 1, "  query ↓ key →", c.theme.dim());
         let stats = map.stats;
-        let text =
-            format!("entropy {:.2} nats · previous {:.2} · first {:.2}", stats.entropy, stats.previous, stats.first);
-        c.put(inside, inside.x, inside.bottom() - 2, &text, c.theme.dim());
+        let text = format!("entropy {:.2} prev {:.2} first {:.2}", stats.entropy, stats.previous, stats.first);
+        c.put(inside, inside.x, inside.bottom() - 2, &fit(&text, usize::from(inside.width)), c.theme.dim());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was validated when the model was opened, the precision policy, and how narrow routing is on this run.
 
-use crate::state::text::{fit, harmless};
+use super::message::wrap;
+use crate::state::text::harmless;
 use crate::trace::routing::margin;
 use crate::trace::{HookKind, Level, Meta, Policy};
 use crate::ui::canvas::Canvas;
@@ -33,12 +34,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         };
         lines.push((format!("{mark} {}", harmless(&finding.to_string())), style));
     }
+    let room = usize::from(inside.width.saturating_sub(2));
+    let broken = |(text, style): (String, Style)| wrap(&text, room).into_iter().map(move |line| (line, style));
+    let lines: Vec<(String, Style)> = lines.into_iter().flat_map(broken).collect();
     let room = usize::from(inside.height);
     let overflow = lines.len().saturating_sub(room);
     c.wanted.overflow = Some(overflow);
     let first = state.scroll.min(overflow);
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first..]) {
-        c.put(inside, inside.x + 1, y, &fit(text, usize::from(inside.width.saturating_sub(2))), *style);
+        c.put(inside, inside.x + 1, y, text, *style);
     }
 }
 

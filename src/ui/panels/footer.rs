@@ -1,6 +1,6 @@
 //! The last message, or the most useful keys.
 
-use crate::state::keys::{Scope, TABLE};
+use crate::state::keys::{Action, Scope, TABLE};
 use crate::state::text::{fit, harmless};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -26,7 +26,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(area, x, area.y, "esc closes", c.theme.dim());
         return;
     }
-    for binding in TABLE.iter().filter(|binding| !binding.hint.is_empty()) {
+    // Without a model there is nothing to explore, only to leave.
+    let useful = |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help);
+    for binding in TABLE.iter().filter(|binding| !binding.hint.is_empty() && useful(binding.action)) {
         let key = binding.keys[0].to_string();
         if usize::from(area.right().saturating_sub(x)) < key.len() + binding.hint.len() + 1 {
             break;

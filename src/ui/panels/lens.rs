@@ -21,7 +21,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let columns = (usize::from(inside.width.saturating_sub(5)) / COLUMN).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);
-    let body = usize::from(inside.height.saturating_sub(3)).max(1);
+    let has_legend = inside.height >= 7;
+    let body = usize::from(inside.height.saturating_sub(2 + u16::from(has_legend))).max(1);
     let layers = window(d.layers - 1 - cursor.layer, d.layers, body);
     let mut missing: Vec<LensKey> = Vec::new();
     for (i, row) in layers.clone().enumerate() {
@@ -59,7 +60,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     missing.sort_by_key(|key| (key.pos.abs_diff(cursor.token), key.pos));
     c.wanted.lens = missing;
-    if inside.height > 5 {
+    if has_legend {
         let y = inside.bottom() - 1;
         let x = heatmap::legend(c, inside, inside.x + 1, y);
         c.put(inside, x, y, "  probability of the next token · out = the model's own", c.theme.dim());
@@ -70,7 +71,6 @@ fn put_token(c: &mut Canvas, inside: Rect, x: u16, y: u16, piece: &str, p: f32, 
     let p_text = prob(p);
     let text = fit(&show_piece(piece), COLUMN - 2 - p_text.len());
     let gap = COLUMN - 1 - width(&text) - p_text.len();
-    let style = c.theme.heat(p);
-    let style = if at { style.patch(c.theme.cursor()) } else { style };
+    let style = if at { c.theme.cursor() } else { c.theme.heat(p) };
     c.put(inside, x, y, &format!("{text}{}{p_text}", " ".repeat(gap)), style);
 }

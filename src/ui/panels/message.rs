@@ -35,8 +35,8 @@ fn lines(c: &Canvas, failure: &Failure, room: usize) -> Vec<(String, Style)> {
     lines
 }
 
-/// Breaks at words.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+/// Breaks text into lines of at most `room` cells, at words.
+pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in harmless(text).split_word_bounds() {

@@ -30,16 +30,17 @@ fn draw_token(c: &mut Canvas, area: Rect) {
     let title = format!("routing · token {} {} · probability", cursor.token, quoted(c.shown(cursor.token)));
     let inside = c.panel(area, &title);
     let (Some(d), Some(token)) = (c.dims(), state.token()) else { return c.nothing(inside, "no token yet") };
-    let rows = usize::from(inside.height.saturating_sub(2));
+    let rows = usize::from(inside.height.saturating_sub(1 + legend_lines(inside)));
     let layers = window(d.layers - 1 - cursor.layer, d.layers, rows);
-    let experts = experts_window(c, inside, 5 + 17);
+    let (heading, other) = if is_narrow(inside) { ("   margin", 9) } else { ("   margin entropy", 17) };
+    let experts = experts_window(c, inside, 5 + other);
     let mut x = inside.x + 5;
     for expert in experts.clone() {
         let style = if expert == cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
         c.put(inside, x + 2, inside.y, &format!("E{expert}"), style);
         x += CELL as u16;
     }
-    c.put(inside, x, inside.y, "   margin entropy", c.theme.dim());
+    c.put(inside, x, inside.y, heading, c.theme.dim());
     for (y, row) in (inside.y + 1..).zip(layers) {
         let layer = d.layers - 1 - row;
         let chosen = layer == cursor.layer;
@@ -62,7 +63,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let columns = usize::from(inside.width.saturating_sub(5)) / CELL;
     let shown = window(cursor.token, state.tokens.len(), columns);
-    let rows = window(cursor.expert, d.experts, usize::from(inside.height.saturating_sub(4)));
+    let rows = window(cursor.expert, d.experts, usize::from(inside.height.saturating_sub(2 + legend_lines(inside))));
     for (y, expert) in (inside.y + 1..).zip(rows.clone()) {
         let style = if expert == cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
         c.put(inside, inside.x + 1, y, &format!("E{expert}"), style);
@@ -122,12 +123,24 @@ fn put_margin(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouti
         Some(margin) => x = c.put(inside, x, y, &format!("{:>9.2}", margin.gap), c.theme.strong()),
         None => x = c.put(inside, x, y, "      all", c.theme.dim()),
     }
-    c.put(inside, x, y, &format!("{:>8.2}", entropy(routing.probs)), c.theme.dim());
+    if !is_narrow(inside) {
+        c.put(inside, x, y, &format!("{:>8.2}", entropy(routing.probs)), c.theme.dim());
+    }
+}
+
+/// Whether only the margin has room beside the experts.
+fn is_narrow(inside: Rect) -> bool {
+    inside.width < 60
+}
+
+/// Lines that the legend takes: none where they are few.
+fn legend_lines(inside: Rect) -> u16 {
+    u16::from(inside.height >= 7)
 }
 
 fn put_legend(c: &mut Canvas, inside: Rect) {
     let Some(meta) = c.state.meta() else { return };
-    if inside.height < 4 {
+    if legend_lines(inside) == 0 {
         return;
     }
     let y = inside.bottom() - 1;

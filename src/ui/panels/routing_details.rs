@@ -16,7 +16,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, y, text, style);
         y += 1;
     };
-    line(c, &strip::score(token), c.theme.dim());
+    for text in strip::score(token) {
+        line(c, &text, c.theme.dim());
+    }
     if let Some(routing) = TokenRouting::of(token, cursor.layer) {
         for (rank, expert) in ranked(routing.logits).into_iter().take(d.top_k + 2).enumerate() {
             let p = routing.probs[expert];

@@ -12,11 +12,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let room = usize::from(inside.width.saturating_sub(5));
     // Digits as long as all tokens fit with them; then one half-block column a token.
-    let wide = state.tokens.len() * 2 <= room || !c.theme.has_ramp() && state.tokens.len() * 2 <= room;
+    let wide = state.tokens.len() * 2 <= room;
     let column = if wide { 2 } else { 1 };
     let shown = window(cursor.token, state.tokens.len(), room / column);
     // Two lines a layer if there is room: first choice above second.
-    let body = usize::from(inside.height.saturating_sub(3));
+    let has_legend = inside.height >= 7;
+    let body = usize::from(inside.height.saturating_sub(1 + u16::from(has_legend)));
     let tall = d.layers * 2 <= body && d.top_k > 1;
     let lines = if tall { 2 } else { 1 };
     let layers = window(d.layers - 1 - cursor.layer, d.layers, (body / lines).max(1));
@@ -41,7 +42,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let cells = crate::state::text::width(&text) as u16;
         c.put(inside, x.min(inside.right().saturating_sub(cells)), inside.y, &text, c.theme.accent());
     }
-    put_legend(c, inside);
+    if has_legend {
+        put_legend(c, inside);
+    }
 }
 
 struct Cell<'a> {
@@ -59,10 +62,7 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
     if cell.near {
         mark = mark.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
     }
-    if cell.at {
-        mark = mark.add_modifier(Modifier::REVERSED);
-    }
-    let style = |expert: usize| c.theme.expert(expert).patch(mark);
+    let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).patch(mark) };
     let (first_style, second_style) = (style(first), second.map(style));
     if cell.tall {
         let text = |expert: usize| {

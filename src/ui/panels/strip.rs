@@ -91,22 +91,20 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
     }
-    if pos == cursor.token { style.add_modifier(Modifier::REVERSED | Modifier::BOLD) } else { style }
+    if pos == cursor.token { c.theme.cursor() } else { style }
 }
 
-/// `loss 2.31 (p .10), entropy 3.2 nats, rank 4`: what the model had thought of a token.
-pub fn score(token: &TokenRecord) -> String {
+/// What the model had thought of a token, in two lines.
+pub fn score(token: &TokenRecord) -> [String; 2] {
+    let source = token.source.as_str();
     token.score.map_or_else(
-        || "first token: nothing predicted it".to_owned(),
+        || [source.to_owned(), "nothing predicted the first token".to_owned()],
         |s| {
             let p = prob((-s.nll).exp());
-            format!(
-                "{} · loss {:.2} nats (p {p}) · rank {} · entropy before {:.2}",
-                token.source.as_str(),
-                s.nll,
-                s.rank,
-                s.entropy
-            )
+            [
+                format!("{source} · rank {} · p {p} · loss {:.2} nats", s.rank, s.nll),
+                format!("entropy before it {:.2} nats", s.entropy),
+            ]
         },
     )
 }

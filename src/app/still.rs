@@ -1,0 +1,95 @@
+//! The explorer without terminal, thread and clock: for pictures, tests and benches.
+
+use crate::engine::Core;
+use crate::model::Loaded;
+use crate::state::keys::{Code, Key};
+use crate::state::{Effect, Event, State, update};
+use crate::trace::Sampling;
+use crate::trace::protocol::{self, Prompt};
+use crate::ui::{Depth, Theme, draw};
+use anyhow::{Result, bail};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A state and the engine that answers it at once.
+pub struct Still {
+    /// What the user sees.
+    pub state: State,
+    core: Core,
+}
+
+impl Still {
+    /// An explorer of `loaded`; `prompt` is run at once.
+    pub fn new(loaded: Arc<Loaded>, prompt: Option<&str>) -> Self {
+        let meta = loaded.meta.clone();
+        let prompt = prompt.map(|text| Prompt::Text(text.to_owned()));
+        let state = State::new(prompt, Sampling::default(), meta.policy, Vec::new());
+        let mut still = Self { state, core: Core::new(loaded) };
+        still.take(Event::Engine(protocol::Event::Ready(meta)));
+        still
+    }
+
+    /// Takes an event, and everything that follows from it.
+    pub fn take(&mut self, event: Event) {
+        let mut queue = VecDeque::from([event]);
+        while let Some(event) = queue.pop_front() {
+            for effect in update(&mut self.state, event) {
+                if let Effect::Ask(id, ask) = effect {
+                    let answers = RefCell::new(&mut queue);
+                    self.core.answer(id, ask, &|event| answers.borrow_mut().push_back(Event::Engine(event)));
+                }
+            }
+        }
+        // Timings differ from run to run; a still has none.
+        self.state.pace = crate::state::Pace::default();
+    }
+
+    /// Presses keys: characters, or names such as `enter`, `tab`, `left`, separated by spaces; `space` is the space bar.
+    ///
+    /// # Errors
+    /// If a name is unknown.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        for name in keys.split_whitespace() {
+            let mut chars = name.chars();
+            let code = match (chars.next(), chars.next(), name) {
+                (Some(c), None, _) => Code::Char(c),
+                (.., "space") => Code::Char(' '),
+                (.., "enter") => Code::Enter,
+                (.., "esc") => Code::Esc,
+                (.., "tab") => Code::Tab,
+                (.., "backspace") => Code::Backspace,
+                (.., "left") => Code::Left,
+                (.., "right") => Code::Right,
+                (.., "up") => Code::Up,
+                (.., "down") => Code::Down,
+                (.., "home") => Code::Home,
+                (.., "end") => Code::End,
+                _ => bail!("`{name}` is no key"),
+            };
+            self.take(Event::Key(Key::of(code)));
+        }
+        Ok(())
+    }
+
+    /// Types text.
+    pub fn type_text(&mut self, text: &str) {
+        text.chars().for_each(|c| self.take(Event::Key(Key::of(Code::Char(c)))));
+    }
+
+    /// The screen once nothing is missing on it any more.
+    pub fn screen(&mut self, width: u16, height: u16, depth: Depth) -> Buffer {
+        let (theme, area) = (Theme::new(depth), Rect::new(0, 0, width, height));
+        // Details may depend on maps and rows on each other; a few rounds settle every view.
+        for _ in 0..4 {
+            let mut buf = Buffer::empty(area);
+            let (wanted, _) = draw(&self.state, &theme, area, &mut buf);
+            self.take(Event::Drawn(wanted));
+        }
+        let mut buf = Buffer::empty(area);
+        draw(&self.state, &theme, area, &mut buf);
+        buf
+    }
+}

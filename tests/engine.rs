@@ -1,0 +1,295 @@
+//! The engine's thread and its session: ids, cancellation, reuse, derived views that equal the forward pass.
+
+mod common;
+
+use common::{Recorder, Reference, fixture, forward};
+use mixscope::engine::{Capture, Control, Core, Engine, Session, Stopped, lens_cells, pattern};
+use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
+use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId};
+use mixscope::trace::{HookKind, LensKey, LensSite, Policy, Sampling, Source};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc::{Receiver, channel};
+
+fn demo() -> Arc<Loaded> {
+    Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
+}
+
+fn text(prompt: &str) -> Ask {
+    Ask::Prompt(Prompt::Text(prompt.to_owned()))
+}
+
+fn steps(count: usize) -> Ask {
+    Ask::Step { count: Some(count), sampling: Sampling::default() }
+}
+
+/// Does one request and returns what was emitted.
+fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
+    let events = RefCell::new(Vec::new());
+    core.answer(RequestId(id), ask, &|event| events.borrow_mut().push(event));
+    events.into_inner()
+}
+
+fn outcome(events: &[Event]) -> Option<Outcome> {
+    events.iter().find_map(|e| if let Event::Finished { outcome, .. } = e { Some(outcome.clone()) } else { None })
+}
+
+fn ids(core: &Core) -> Vec<u32> {
+    core.session().tokens().iter().map(|token| token.id).collect()
+}
+
+fn with_control<T>(work: impl FnOnce(&mut Control) -> T) -> T {
+    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {} })
+}
+
+#[test]
+fn an_edited_prompt_recomputes_only_what_changed() {
+    let mut core = Core::new(demo());
+    answer(&mut core, 1, text("The capital of France is"));
+    answer(&mut core, 2, steps(4));
+    let before = core.session().tokens().to_vec();
+    let events = answer(&mut core, 3, text("The capital of Spain is"));
+    let (keep, new) = events
+        .iter()
+        .find_map(|e| if let Event::Tokens { keep, tokens, .. } = e { Some((*keep, tokens.len())) } else { None })
+        .unwrap();
+    assert_eq!(keep, 4, "<s> The capital of");
+    let after = core.session().tokens();
+    assert_eq!(after.len(), keep + new);
+    assert!((0..keep).all(|i| Arc::ptr_eq(&before[i], &after[i])), "shared records are the same");
+
+    let mut fresh = Core::new(demo());
+    answer(&mut fresh, 1, text("The capital of Spain is"));
+    for (a, b) in after.iter().zip(fresh.session().tokens()) {
+        assert_eq!((a.id, a.score, &a.next), (b.id, b.score, &b.next));
+        assert_eq!(a.row(HookKind::ResidPost, 5), b.row(HookKind::ResidPost, 5));
+    }
+}
+
+#[test]
+fn a_longer_prompt_over_generated_tokens_makes_them_prompt() {
+    let mut core = Core::new(demo());
+    answer(&mut core, 1, text("The capital of France is"));
+    answer(&mut core, 2, steps(3));
+    assert_eq!(core.session().tokens()[9].source, Source::Generated);
+    let events = answer(&mut core, 3, text("The capital of France is Paris."));
+    assert!(core.session().tokens().iter().all(|token| token.source == Source::Prompt));
+    let keep = events.iter().find_map(|e| if let Event::Tokens { keep, .. } = e { Some(*keep) } else { None });
+    assert_eq!(keep, Some(8), "the screen is told of the tokens whose source changed");
+}
+
+#[test]
+fn stepping_back_and_again_gives_the_same_tokens() {
+    for sampling in [Sampling::default(), Sampling { temperature: 1.2, seed: 3, ..Default::default() }] {
+        let mut core = Core::new(demo());
+        answer(&mut core, 1, text("Once upon a time"));
+        answer(&mut core, 2, Ask::Step { count: Some(12), sampling });
+        let first = ids(&core);
+        answer(&mut core, 3, Ask::Truncate { len: first.len() - 7 });
+        assert_eq!(ids(&core), first[..first.len() - 7]);
+        answer(&mut core, 4, Ask::Step { count: Some(7), sampling });
+        assert_eq!(ids(&core), first);
+    }
+}
+
+#[test]
+fn a_forced_token_is_marked_scored_and_followed() {
+    let mut core = Core::new(demo());
+    answer(&mut core, 1, text("The capital of France is"));
+    let second = core.session().tokens().last().unwrap().next.top[1].clone();
+    answer(&mut core, 2, Ask::ForceToken(second.id));
+    let token = core.session().tokens().last().unwrap().clone();
+    assert_eq!((token.id, token.source), (second.id, Source::Forced));
+    let score = token.score.unwrap();
+    assert_eq!(score.rank, 2);
+    assert!((score.nll + second.prob.ln()).abs() < 1e-4);
+    let events = answer(&mut core, 3, Ask::ForceToken(1_000_000));
+    assert!(matches!(&events[..], [.., Event::Failed { failure, .. }] if failure.summary.contains("1000000")));
+    answer(&mut core, 4, Ask::ForceText(" Madrid.".into()));
+    assert_eq!(core.session().tokens().last().unwrap().source, Source::Forced);
+}
+
+#[test]
+fn the_end_of_the_text_and_of_the_context_stop_a_generation() {
+    let mut core = Core::new(demo());
+    answer(&mut core, 1, text("drum apple seven blue owl key | drum apple seven"));
+    let events = answer(&mut core, 2, Ask::Step { count: None, sampling: Sampling::default() });
+    assert_eq!(outcome(&events), Some(Outcome::EndOfText));
+    assert_eq!(*ids(&core).last().unwrap(), 2);
+
+    let mut core = Core::new(demo());
+    let long: Vec<u32> = (0..509).map(|i| 300 + i % 1000).collect();
+    answer(&mut core, 1, Ask::Prompt(Prompt::Ids(long)));
+    let events = answer(&mut core, 2, Ask::Step { count: None, sampling: Sampling::default() });
+    let ended = outcome(&events).unwrap();
+    assert!(ended == Outcome::ContextFull && ids(&core).len() == 512 || ended == Outcome::EndOfText, "{ended:?}");
+    let beyond = 512 - ids(&core).len() + 1;
+    let events = answer(&mut core, 3, steps(beyond));
+    let warned = events.iter().any(|e| matches!(e, Event::Warning(text) if text.contains("512")));
+    assert!(warned, "leaving the context is said");
+}
+
+#[test]
+fn switching_the_policy_reads_the_same_tokens_again() {
+    let mut core = Core::new(demo());
+    answer(&mut core, 1, text("The capital of France is"));
+    answer(&mut core, 2, steps(3));
+    let (before, logits) = (ids(&core), core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap().to_vec());
+    let events = answer(&mut core, 3, Ask::Policy(Policy::F32));
+    assert!(events.iter().any(|e| matches!(e, Event::Switched(meta) if meta.policy == Policy::F32)));
+    assert_eq!(ids(&core), before);
+    let f32_logits = core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap();
+    assert_ne!(f32_logits, logits);
+    let sources: Vec<Source> = core.session().tokens().iter().map(|token| token.source).collect();
+    assert_eq!(sources.iter().filter(|s| **s == Source::Generated).count(), 3);
+    answer(&mut core, 4, Ask::Policy(Policy::Hf));
+    assert_eq!(core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap(), logits);
+}
+
+#[test]
+fn derived_patterns_are_bit_for_bit_those_of_the_pass() {
+    for (case, policy) in [("tiny-bf16", Policy::Hf), ("tied-window-legacy", Policy::Hf), ("gqa-headdim", Policy::Hf)] {
+        let loaded = Arc::new(common::load(case, policy));
+        let d = loaded.meta.dims;
+        let tokens = Reference::read(case, "reference").ids();
+        let mut session = Session::new(loaded.clone(), Capture::for_views(d.layers), 5);
+        with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+        let mut recorder = Recorder::default();
+        forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut recorder);
+        let n = tokens.len();
+        for layer in 0..d.layers {
+            let whole = &recorder.seen[&format!("blocks.{layer}.attn.hook_pattern")];
+            for head in 0..d.heads {
+                let derived = pattern(&session, layer, head).unwrap();
+                for query in 0..n {
+                    let want = &whole[(head * n + query) * n..][..=query];
+                    assert_eq!(derived.row(query), want, "{case} L{layer}H{head} {query}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lens_of_the_last_layer_is_the_models_own_distribution() {
+    let loaded = demo();
+    let mut session = Session::new(loaded.clone(), Capture::for_views(6), 10);
+    let tokens = session.tokenize("Había una vez una niña valiente", true).unwrap();
+    with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+    let key = |pos, layer| LensKey { pos, layer, site: LensSite::ResidPost };
+    let keys: Vec<LensKey> = (0..tokens.len()).map(|pos| key(pos, 5)).collect();
+    let cells = lens_cells(&session, &keys, 10, &|| false).unwrap();
+    for ((key, cell), token) in cells.iter().zip(session.tokens()) {
+        assert_eq!((cell.final_rank, cell.kl), (1, 0.0), "{key:?}");
+        assert_eq!(cell.top, token.next.top);
+    }
+    let logits = forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut NoTaps);
+    let last = Distribution::of(&logits[logits.len() - loaded.meta.dims.vocab..]);
+    assert_eq!(session.tokens().last().unwrap().next.top[0].id as usize, last.top(1)[0]);
+    assert_eq!(session.tokens().last().unwrap().next.entropy, last.entropy());
+}
+
+#[test]
+fn work_stops_between_layers_and_keeps_whole_chunks() {
+    let loaded = demo();
+    let mut session = Session::new(loaded, Capture::for_views(6), 5);
+    let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
+    let asked = AtomicUsize::new(0);
+    // Two chunks of 64 tokens pass their six layers; the third stops in its second layer.
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 13;
+    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {} };
+    let error = session.extend(&tokens, Source::Prompt, &mut control).unwrap_err();
+    assert!(error.is::<Stopped>());
+    assert_eq!(session.tokens().len(), 128);
+    with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
+    let mut whole = Session::new(demo(), Capture::for_views(6), 5);
+    with_control(|control| whole.extend(&tokens, Source::Prompt, control)).unwrap();
+    assert_eq!(session.tokens()[199].next, whole.tokens()[199].next, "going on gives what one run gives");
+}
+
+#[test]
+fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stands() {
+    let dir = fixture("malformed/nan-weight");
+    let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
+    let d = loaded.meta.dims;
+    let mut session = Session::new(loaded, Capture::for_views(d.layers), 5);
+    let result = with_control(|control| session.extend(&(3..20).collect::<Vec<u32>>(), Source::Prompt, control));
+    let error = format!("{:#}", result.unwrap_err());
+    assert!(error.contains("NaN") && error.contains("blocks.0.") && error.contains("position"), "{error}");
+    assert_eq!(session.tokens().len(), 0);
+}
+
+/// Reads events until `done` says so.
+fn until(events: &mut Receiver<Event>, mut done: impl FnMut(&Event) -> bool) -> Vec<Event> {
+    let mut seen = Vec::new();
+    loop {
+        let event = events.blocking_recv().expect("the engine is there");
+        let stop = done(&event);
+        seen.push(event);
+        if stop {
+            return seen;
+        }
+    }
+}
+
+fn finished(id: u64) -> impl FnMut(&Event) -> bool {
+    move |event| matches!(event, Event::Finished { id: RequestId(done), .. } | Event::Failed { id: RequestId(done), .. } if *done == id)
+}
+
+#[test]
+fn the_thread_answers_cancels_and_derives_while_it_runs() {
+    let (sender, mut events) = channel(64);
+    let engine = Engine::start(|| open(&Location::Demo, Policy::Hf, None, false), sender).unwrap();
+    until(&mut events, |e| matches!(e, Event::Ready(_)));
+    engine.ask(RequestId(1), text("Once upon a time")).unwrap();
+    until(&mut events, finished(1));
+    engine
+        .ask(RequestId(2), Ask::Step { count: None, sampling: Sampling { temperature: 3.0, ..Default::default() } })
+        .unwrap();
+    until(&mut events, |e| matches!(e, Event::Tokens { id: RequestId(2), .. }));
+    let cells = vec![LensKey { pos: 1, layer: 0, site: LensSite::ResidMid }];
+    engine.ask(RequestId(3), Ask::Derive(Derive::Lens { cells })).unwrap();
+    let seen = until(&mut events, finished(3));
+    assert!(seen.iter().any(|e| matches!(e, Event::Derived { result: Derived::Lens(cells), .. } if cells.len() == 1)));
+    engine.cancel(RequestId(2));
+    let seen = until(&mut events, finished(2));
+    let last = seen.last().unwrap();
+    assert!(
+        matches!(last, Event::Finished { outcome: Outcome::Cancelled | Outcome::EndOfText | Outcome::ContextFull, .. }),
+        "{last:?}"
+    );
+    engine.ask(RequestId(4), Ask::Truncate { len: 2 }).unwrap();
+    let seen = until(&mut events, finished(4));
+    assert!(seen.iter().any(|e| matches!(e, Event::Tokens { keep: 2, .. })));
+}
+
+#[test]
+fn a_run_that_was_cancelled_before_it_began_never_begins() {
+    let (sender, mut events) = channel(64);
+    let engine = Engine::start(|| open(&Location::Demo, Policy::Hf, None, false), sender).unwrap();
+    engine.cancel(RequestId(5));
+    engine.ask(RequestId(5), text("Once upon a time")).unwrap();
+    let seen = until(&mut events, finished(5));
+    assert!(!seen.iter().any(|e| matches!(e, Event::Tokens { .. })));
+}
+
+#[test]
+fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
+    let (sender, mut events) = channel(64);
+    let dir = fixture("malformed/missing-tensor");
+    let engine = Engine::start(move || open(&Location::Dir(dir), Policy::Hf, None, false), sender).unwrap();
+    let seen = until(&mut events, |e| matches!(e, Event::LoadFailed(_)));
+    let Some(Event::LoadFailed(failure)) = seen.last() else { unreachable!() };
+    assert!(format!("{failure:?}").contains("experts.1.w2.weight"));
+    drop(engine);
+
+    let (sender, mut events) = channel(64);
+    let engine = Engine::start(|| panic!("made to fail"), sender).unwrap();
+    let seen = until(&mut events, |e| matches!(e, Event::Gone(_)));
+    let Some(Event::Gone(failure)) = seen.last() else { unreachable!() };
+    assert!(format!("{failure:?}").contains("made to fail"));
+    while engine.ask(RequestId(1), steps(1)).is_ok() {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,424 @@
+//! What keys do: tables of keys and effects, and thousands of random actions against a simulated engine.
+
+use mixscope::model::{Location, open};
+use mixscope::state::keys::{Code, Key};
+use mixscope::state::{Effect, Event, Overlay, RoutingLens, State, StripColour, View, Wanted, update};
+use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
+use mixscope::trace::{
+    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+};
+use proptest::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+fn meta() -> Arc<Meta> {
+    static META: OnceLock<Arc<Meta>> = OnceLock::new();
+    META.get_or_init(|| open(&Location::Demo, Policy::Hf, None, false).unwrap().meta).clone()
+}
+
+fn record(id: u32) -> Arc<TokenRecord> {
+    let d = meta().dims;
+    let mut values = HookValues::new(d.layers);
+    for layer in 0..d.layers {
+        values.insert(HookKind::RouterLogits.at(layer), Row::F32(vec![0.5; d.experts].into()));
+        values.insert(HookKind::ExpertIndices.at(layer), Row::U32(vec![id % 8, (id + 1) % 8].into()));
+    }
+    let top = (0..10).map(|i| Candidate { id: i, piece: "x".into(), logit: 0.0, prob: 0.1 }).collect();
+    Arc::new(TokenRecord {
+        id,
+        piece: format!("▁t{id}").into(),
+        source: Source::Prompt,
+        score: Some(Score { nll: 1.0, entropy: 1.0, rank: 1 }),
+        next: Arc::new(Prediction { top, entropy: 1.0 }),
+        values: Arc::new(values),
+    })
+}
+
+fn fresh() -> State {
+    State::new(None, Sampling::default(), Policy::Hf, vec!["older".into(), "old".into()])
+}
+
+fn engine(state: &mut State, event: protocol::Event) -> Vec<Effect> {
+    update(state, Event::Engine(event))
+}
+
+/// A state with an open model and `n` tokens, no overlay.
+fn with_tokens(n: u32) -> State {
+    let mut state = fresh();
+    engine(&mut state, protocol::Event::Ready(meta()));
+    press(&mut state, "esc");
+    let tokens = (0..n).map(record).collect();
+    engine(&mut state, protocol::Event::Tokens { id: RequestId(0), keep: 0, tokens, ms: 10.0 });
+    state
+}
+
+fn key(name: &str) -> Key {
+    let (ctrl, name) = name.strip_prefix("ctrl-").map_or((false, name), |rest| (true, rest));
+    let code = match name {
+        "enter" => Code::Enter,
+        "esc" => Code::Esc,
+        "tab" => Code::Tab,
+        "backspace" => Code::Backspace,
+        "left" => Code::Left,
+        "right" => Code::Right,
+        "up" => Code::Up,
+        "down" => Code::Down,
+        "home" => Code::Home,
+        "end" => Code::End,
+        "space" => Code::Char(' '),
+        other => Code::Char(other.chars().next().unwrap()),
+    };
+    Key { ctrl, ..Key::of(code) }
+}
+
+fn press(state: &mut State, keys: &str) -> Vec<Effect> {
+    keys.split_whitespace().flat_map(|name| update(state, Event::Key(key(name)))).collect()
+}
+
+fn asks(effects: &[Effect]) -> Vec<Ask> {
+    effects.iter().filter_map(|e| if let Effect::Ask(_, ask) = e { Some(ask.clone()) } else { None }).collect()
+}
+
+fn finish(state: &mut State, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Ask(id, _) = effect {
+            engine(state, protocol::Event::Finished { id: *id, outcome: Outcome::Done });
+        }
+    }
+}
+
+#[test]
+fn the_cursor_moves_in_every_view_by_arrows_and_letters() {
+    for view in ["1", "2", "3"] {
+        let mut state = with_tokens(30);
+        press(&mut state, view);
+        assert_eq!((state.cursor.token, state.cursor.layer), (29, 5));
+        for (keys, token, layer) in [
+            ("left", 28, 5),
+            ("h", 27, 5),
+            ("down", 27, 4),
+            ("j j", 27, 2),
+            ("up", 27, 3),
+            ("k", 27, 4),
+            ("right", 28, 4),
+            ("l l l l", 29, 4),
+            ("home", 0, 4),
+            ("left", 0, 4),
+            ("L", 10, 4),
+            ("H H", 0, 4),
+            ("$", 29, 4),
+            ("0", 0, 4),
+            ("end", 29, 4),
+            ("k k k k", 29, 5),
+            ("j j j j j j j j", 29, 0),
+        ] {
+            press(&mut state, keys);
+            assert_eq!((state.cursor.token, state.cursor.layer), (token, layer), "view {view} after {keys}");
+        }
+        press(&mut state, "[ ] ] ] , . .");
+        assert_eq!((state.cursor.head, state.cursor.expert), (3, 2));
+        press(&mut state, "] ] ] ] ] ] ] ] ] . . . . . . . . .");
+        assert_eq!((state.cursor.head, state.cursor.expert), (7, 7), "clamped to what exists");
+    }
+}
+
+#[test]
+fn views_and_lenses_turn() {
+    let mut state = with_tokens(3);
+    for (keys, view) in [
+        ("2", View::Attention),
+        ("3", View::Lens),
+        ("4", View::Next),
+        ("5", View::Fidelity),
+        ("1", View::Routing),
+        ("tab", View::Attention),
+    ] {
+        press(&mut state, keys);
+        assert_eq!(state.view, view);
+    }
+    press(&mut state, "1 v");
+    assert_eq!(state.routing, RoutingLens::Layer);
+    press(&mut state, "v v");
+    assert_eq!(state.routing, RoutingLens::Token);
+    press(&mut state, "3 v");
+    assert_eq!(state.lens_site, LensSite::ResidMid);
+    press(&mut state, "1 c");
+    assert_eq!(state.colour, StripColour::Loss);
+}
+
+#[test]
+fn running_stepping_pausing_and_going_back() {
+    let mut state = with_tokens(5);
+    let step = press(&mut state, "space");
+    assert_eq!(asks(&step), [Ask::Step { count: Some(1), sampling: Sampling::default() }]);
+    let more = press(&mut state, "space space");
+    assert_eq!(asks(&more).len(), 2, "single steps queue up");
+    finish(&mut state, &step);
+    finish(&mut state, &more);
+    assert!(!state.is_busy());
+
+    let go = press(&mut state, "g");
+    assert_eq!(asks(&go), [Ask::Step { count: None, sampling: Sampling::default() }]);
+    let Effect::Ask(id, _) = go[0] else { panic!() };
+    for pause in ["g", "space", "esc", "u"] {
+        assert_eq!(press(&mut state, pause), [Effect::Cancel(id)], "{pause} pauses");
+    }
+    engine(&mut state, protocol::Event::Finished { id, outcome: Outcome::Cancelled });
+    let back = press(&mut state, "u");
+    assert_eq!(asks(&back), [Ask::Truncate { len: 4 }]);
+    finish(&mut state, &back);
+    press(&mut state, "home right");
+    assert_eq!(asks(&press(&mut state, "U")), [Ask::Truncate { len: 2 }]);
+}
+
+#[test]
+fn a_number_of_tokens_is_asked_for_and_checked() {
+    let mut state = with_tokens(2);
+    press(&mut state, "r ctrl-u x enter");
+    assert!(matches!(state.overlays.last(), Some(Overlay::Input(input)) if input.error.is_some()));
+    let run = press(&mut state, "backspace 7 enter");
+    assert_eq!(asks(&run), [Ask::Step { count: Some(7), sampling: Sampling::default() }]);
+    assert!(state.overlays.is_empty());
+}
+
+#[test]
+fn forcing_a_candidate_rewinds_to_the_cursor_first() {
+    let mut state = with_tokens(5);
+    assert!(press(&mut state, "enter").is_empty());
+    assert_eq!(state.view, View::Next, "enter first shows the candidates");
+    assert_eq!(asks(&press(&mut state, "down down enter")), [Ask::ForceToken(2)]);
+
+    let mut state = with_tokens(5);
+    press(&mut state, "4 left left");
+    assert_eq!(asks(&press(&mut state, "down enter")), [Ask::Truncate { len: 3 }, Ask::ForceToken(1)]);
+}
+
+#[test]
+fn the_prompt_is_edited_remembered_and_run() {
+    let mut state = fresh();
+    engine(&mut state, protocol::Event::Ready(meta()));
+    assert!(matches!(state.overlays[..], [Overlay::Input(_)]), "the first thing is a prompt");
+    let effects = press(&mut state, "h i enter");
+    assert_eq!(effects[0], Effect::Remember("hi".into()));
+    assert_eq!(asks(&effects), [Ask::Prompt(Prompt::Text("hi".into()))]);
+    press(&mut state, "i");
+    let Some(Overlay::Input(input)) = state.overlays.last() else { panic!() };
+    assert_eq!(input.editor.text(), "hi", "editing starts from the prompt");
+    for (key, text) in
+        [("up", "hi"), ("up", "old"), ("up", "older"), ("up", "older"), ("down", "old"), ("down", "hi"), ("down", "hi")]
+    {
+        press(&mut state, key);
+        let Some(Overlay::Input(input)) = state.overlays.last() else { panic!() };
+        assert_eq!(input.editor.text(), text, "after {key}");
+    }
+}
+
+#[test]
+fn examples_fill_the_prompt_of_the_demo_model() {
+    let mut state = fresh();
+    engine(&mut state, protocol::Event::Ready(meta()));
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..8 {
+        press(&mut state, "tab");
+        let Some(Overlay::Input(input)) = state.overlays.last() else { panic!() };
+        seen.insert(input.editor.text().to_owned());
+    }
+    assert_eq!(seen.len(), mixscope::state::examples::EXAMPLES.len());
+}
+
+#[test]
+fn pasted_text_is_text_and_never_keys() {
+    let mut state = with_tokens(3);
+    assert!(update(&mut state, Event::Paste("q\x1b[31mg\r\nU".into())).is_empty());
+    let Some(Overlay::Input(input)) = state.overlays.last() else { panic!("a prompt opens") };
+    assert_eq!(input.editor.text(), "q\x1b[31mg\nU");
+    assert_eq!(state.tokens.len(), 3);
+}
+
+#[test]
+fn the_sampling_form_checks_its_values() {
+    let mut state = with_tokens(1);
+    press(&mut state, "s ctrl-u 0 . 8 down 4 0 down 1 . 5 enter");
+    assert!(
+        matches!(state.overlays.last(), Some(Overlay::Form(form)) if form.error.as_deref().unwrap().contains("top-p"))
+    );
+    press(&mut state, "backspace backspace backspace . 9 down ctrl-u 7 enter");
+    assert_eq!(state.sampling, Sampling { temperature: 0.8, top_k: Some(40), top_p: Some(0.9), seed: 7 });
+    assert_eq!(asks(&press(&mut state, "space")), [Ask::Step { count: Some(1), sampling: state.sampling }]);
+}
+
+#[test]
+fn the_cursor_follows_new_tokens_only_from_the_end() {
+    let mut state = with_tokens(3);
+    let add = |state: &mut State, keep, id| {
+        engine(state, protocol::Event::Tokens { id: RequestId(1), keep, tokens: vec![record(id)], ms: 1.0 });
+    };
+    add(&mut state, 3, 9);
+    assert_eq!(state.cursor.token, 3);
+    press(&mut state, "left");
+    add(&mut state, 4, 10);
+    assert_eq!(state.cursor.token, 2);
+    engine(&mut state, protocol::Event::Tokens { id: RequestId(1), keep: 1, tokens: vec![], ms: 0.0 });
+    assert_eq!((state.cursor.token, state.tokens.len(), state.shown.len()), (0, 1, 1));
+}
+
+#[test]
+fn failures_of_the_engine_leave_what_was_computed() {
+    let mut state = with_tokens(4);
+    let run = press(&mut state, "g");
+    let Effect::Ask(id, _) = run[0] else { panic!() };
+    let failure = Failure { summary: "boom".into(), causes: vec!["why".into()] };
+    engine(&mut state, protocol::Event::Failed { id, failure: failure.clone() });
+    assert!(!state.is_busy() && state.tokens.len() == 4);
+    assert!(state.message.as_ref().is_some_and(|m| m.is_error && m.failure.summary == "boom"));
+    press(&mut state, "e");
+    assert!(matches!(state.overlays.last(), Some(Overlay::Page(_))));
+    engine(&mut state, protocol::Event::Gone(failure));
+    press(&mut state, "esc left 3");
+    assert_eq!((state.view, state.cursor.token), (View::Lens, 2));
+}
+
+#[test]
+fn a_frame_asks_once_for_what_it_lacks() {
+    let mut state = with_tokens(4);
+    let key = mixscope::trace::LensKey { pos: 3, layer: 2, site: LensSite::ResidPost };
+    let wanted = Wanted { lens: vec![key], maps: Some((vec![(0, 0)], 8)), ..Default::default() };
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 2);
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 0, "they are under way");
+    let other = mixscope::trace::LensKey { pos: 1, ..key };
+    let moved = Wanted { lens: vec![other], ..Default::default() };
+    let again = update(&mut state, Event::Drawn(moved));
+    assert_eq!(asks(&again).len(), 1, "something else is wanted now");
+}
+
+#[test]
+fn control_keys_work_whatever_is_open() {
+    for open in ["", "i", "s", "?", "r"] {
+        for (name, effect) in [("ctrl-c", Effect::Quit), ("ctrl-z", Effect::Suspend), ("ctrl-l", Effect::Redraw)] {
+            let mut state = with_tokens(2);
+            press(&mut state, open);
+            assert_eq!(press(&mut state, name), [effect], "{name} with {open:?} open");
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Random {
+    Key(Key),
+    Paste(String),
+    Answer(usize),
+    Fail,
+    Drawn,
+}
+
+fn any_key() -> impl Strategy<Value = Key> {
+    let codes = prop_oneof![
+        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9".chars().collect::<Vec<_>>()).prop_map(Code::Char),
+        4 => prop::sample::select(vec![
+            Code::Enter, Code::Esc, Code::Backspace, Code::Delete, Code::Tab, Code::BackTab, Code::Up, Code::Down,
+            Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown,
+        ]),
+        1 => any::<char>().prop_map(Code::Char),
+    ];
+    (codes, prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1))
+        .prop_map(|(code, ctrl, alt, shift)| Key { code, ctrl, alt, shift })
+}
+
+fn any_action() -> impl Strategy<Value = Random> {
+    prop_oneof![
+        20 => any_key().prop_map(Random::Key),
+        1 => ".{0,12}".prop_map(Random::Paste),
+        8 => (1usize..4).prop_map(Random::Answer),
+        1 => Just(Random::Fail),
+        4 => Just(Random::Drawn),
+    ]
+}
+
+/// An engine that keeps the contract without a model.
+#[derive(Default)]
+struct Simulated {
+    tokens: u32,
+    open: Vec<(RequestId, Ask)>,
+}
+
+impl Simulated {
+    fn take(&mut self, state: &mut State, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Ask(id, ask) => self.open.push((id, ask)),
+                Effect::Cancel(through) => {
+                    let (gone, stays) =
+                        self.open.drain(..).partition(|(id, ask)| *id <= through && !matches!(ask, Ask::Derive(_)));
+                    self.open = stays;
+                    let gone: Vec<(RequestId, Ask)> = gone;
+                    for (id, _) in gone {
+                        engine(state, protocol::Event::Finished { id, outcome: Outcome::Cancelled });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, state: &mut State) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (id, ask) = self.open.remove(0);
+        let (keep, new) = match ask {
+            Ask::Prompt(_) => (0, 5),
+            Ask::Step { count, .. } => (self.tokens, count.unwrap_or(3).min(50) as u32),
+            Ask::ForceToken(_) | Ask::ForceText(_) => (self.tokens, 1),
+            Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
+            Ask::Policy(_) => (0, self.tokens),
+            Ask::Derive(_) => (self.tokens, 0),
+        };
+        self.tokens = keep + new;
+        let tokens = (keep..self.tokens).map(record).collect();
+        engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens, ms: 1.0 });
+        engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
+    }
+}
+
+proptest! {
+    // 100 runs of 100 actions.
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #[test]
+    fn ten_thousand_random_actions_keep_the_state_sound(actions in prop::collection::vec(any_action(), 100)) {
+        let mut state = fresh();
+        let mut model = Simulated::default();
+        let effects = engine(&mut state, protocol::Event::Ready(meta()));
+        model.take(&mut state, effects);
+        let d = meta().dims;
+        for action in actions {
+            let effects = match &action {
+                Random::Key(key) => update(&mut state, Event::Key(*key)),
+                Random::Paste(text) => update(&mut state, Event::Paste(text.clone())),
+                Random::Answer(n) => {
+                    (0..*n).for_each(|_| model.answer(&mut state));
+                    Vec::new()
+                }
+                Random::Fail => {
+                    if model.open.is_empty() {
+                        continue;
+                    }
+                    let (id, _) = model.open.remove(0);
+                    engine(&mut state, protocol::Event::Failed { id, failure: Failure { summary: "no".into(), causes: vec![] } })
+                }
+                Random::Drawn => {
+                    let lens = vec![mixscope::trace::LensKey { pos: state.cursor.token, layer: 0, site: LensSite::ResidMid }];
+                    update(&mut state, Event::Drawn(Wanted { lens, overflow: Some(3), ..Default::default() }))
+                }
+            };
+            model.take(&mut state, effects);
+            let c = state.cursor;
+            prop_assert!(c.token < state.tokens.len().max(1), "{action:?}");
+            prop_assert!(c.layer < d.layers && c.head < d.heads && c.expert < d.experts, "{action:?} {c:?}");
+            prop_assert!(c.candidate < 10, "{action:?} {c:?}");
+            prop_assert_eq!(state.shown.len(), state.tokens.len());
+            prop_assert_eq!(state.tokens.len(), model.tokens as usize);
+            let runs = model.open.iter().filter(|(_, ask)| !matches!(ask, Ask::Derive(_))).count();
+            prop_assert_eq!(state.jobs.len(), runs, "jobs of the screen are those of the engine after {:?}", action);
+            prop_assert!(state.overlays.len() <= 1, "{:?}", state.overlays);
+        }
+    }
+}
