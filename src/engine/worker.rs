@@ -119,7 +119,8 @@ impl Core {
         let busy = self.running.is_some() || !self.runs.is_empty();
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
-            if !self.derives.is_empty() && !(busy && self.owed > Duration::ZERO) {
+            let must_wait = busy && self.owed > Duration::ZERO;
+            if !self.derives.is_empty() && !must_wait {
                 let (which, what) = self.derives.remove(0);
                 id = which;
                 self.derive(which, &what, board, emit)

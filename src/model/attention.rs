@@ -35,7 +35,7 @@ fn weigh<'a>(query: &[f32], keys: impl Iterator<Item = &'a [f32]>, round: Roundi
 }
 
 /// `Σ weight · value` over positions from `first` on, rounded once.
-fn mix(weights: &[f32], first: usize, kv: impl KeyValues, round: Rounding, out: &mut [f32]) {
+fn mix(weights: &[f32], first: usize, kv: &impl KeyValues, round: Rounding, out: &mut [f32]) {
     out.fill(0.0);
     for (weight, pos) in weights.iter().zip(first..) {
         for (out, value) in out.iter_mut().zip(kv.value(pos)) {
@@ -94,7 +94,7 @@ impl Heads<'_> {
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let kv = self.kv(head);
                 weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
-                mix(&weights, seen.start, kv, self.round, out);
+                mix(&weights, seen.start, &kv, self.round, out);
             }
         });
         z
@@ -125,7 +125,7 @@ impl Heads<'_> {
             let seen = if edited { 0..keys } else { visible(self.start + row, self.dims.window) };
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let weights = &pattern[(head * rows + row) * keys..][seen.clone()];
-                mix(weights, seen.start, self.kv(head), self.round, out);
+                mix(weights, seen.start, &self.kv(head), self.round, out);
             }
         });
         z

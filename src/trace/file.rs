@@ -35,6 +35,9 @@ pub struct TraceTensor {
 
 impl TraceTensor {
     /// The numbers of a floating-point tensor.
+    ///
+    /// # Errors
+    /// If it holds integers.
     pub fn f32(&self) -> Result<&[f32]> {
         match &self.values {
             Values::F32(values) => Ok(values),
@@ -43,6 +46,9 @@ impl TraceTensor {
     }
 
     /// The numbers of an integer tensor.
+    ///
+    /// # Errors
+    /// If it holds floating-point values.
     pub fn u32(&self) -> Result<&[u32]> {
         match &self.values {
             Values::U32(values) => Ok(values),

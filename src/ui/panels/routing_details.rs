@@ -66,8 +66,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     line(c, "share of choices (| uniform)", c.theme.dim());
     let total = used.iter().sum::<usize>().max(1);
-    for expert in 0..d.experts {
-        let share = used[expert] as f32 / total as f32;
+    for (expert, used) in used.iter().enumerate() {
+        let share = *used as f32 / total as f32;
         // The bar is full at four times the uniform share; the mark is at one.
         let cells = 16;
         let mut drawn: Vec<char> = bar(share * d.experts as f32 / 4.0, cells).chars().collect();

@@ -1,0 +1,131 @@
+//! `cargo bench`: what a token and a frame cost. Ratios within one run mean something; absolute times are the machine's.
+
+use candle_core::{DType, Device, Tensor};
+use candle_transformers::models::mixtral;
+use divan::{Bencher, black_box};
+use mixscope::app::Still;
+use mixscope::engine::{Capture, Control, Session};
+use mixscope::model::{Loaded, Location, NoTaps, Precision, demo, open};
+use mixscope::state::{AttentionLens, RoutingLens, View};
+use mixscope::trace::{HookKind, Policy, Sampling, Source};
+use mixscope::ui::{Depth, Theme, draw};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::sync::{Arc, OnceLock};
+
+/// Tokens already read when decoding is timed, and tokens decoded a sample.
+const CONTEXT: usize = 64;
+const DECODED: usize = 32;
+
+fn main() {
+    divan::main();
+}
+
+fn loaded(policy: Policy) -> Arc<Loaded> {
+    static ALL: OnceLock<[Arc<Loaded>; 2]> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        [Policy::Hf, Policy::F32].map(|policy| Arc::new(open(&Location::Demo, policy, None, false).expect("the demo opens")))
+    });
+    all[usize::from(policy == Policy::F32)].clone()
+}
+
+fn prompt() -> Vec<u32> {
+    (0..CONTEXT as u32).map(|i| 300 + i * 7 % 2500).collect()
+}
+
+/// What is kept of each token.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Nothing,
+    ForViews,
+    EveryHook,
+}
+
+fn session(policy: Policy, kept: Kept) -> Session {
+    let loaded = loaded(policy);
+    let layers = loaded.meta.dims.layers;
+    let capture = match kept {
+        Kept::Nothing => Capture::of([], 0..layers, layers),
+        Kept::ForViews => Capture::for_views(layers),
+        Kept::EveryHook => Capture::of(HookKind::all(), 0..layers, layers),
+    };
+    let mut session = Session::new(loaded, capture, 64);
+    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+    session.extend(&prompt(), Source::Prompt, &mut control).expect("the prompt can be read");
+    session
+}
+
+/// The forward pass alone: greedy decoding with no taps.
+#[divan::bench(args = [Policy::Hf, Policy::F32])]
+fn decode_forward_only(bencher: Bencher, policy: Policy) {
+    let loaded = loaded(policy);
+    let precision = Precision::new(policy, loaded.meta.compute_dtype);
+    let mut prefilled = loaded.model.new_cache();
+    loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoTaps).expect("forward");
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(|mut cache| {
+        let mut id = 5u32;
+        for _ in 0..DECODED {
+            let logits = loaded.model.forward(&[id], &mut cache, precision, &mut NoTaps).expect("forward");
+            id = logits.argmax(1).and_then(|t| t.squeeze(0)?.to_scalar()).expect("argmax");
+        }
+        id
+    });
+}
+
+/// Sampling, records and captures included.
+#[divan::bench(args = [Kept::Nothing, Kept::ForViews, Kept::EveryHook])]
+fn decode_session_hf(bencher: Bencher, kept: Kept) {
+    let session = session(Policy::Hf, kept);
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(|mut session| {
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+        for _ in 0..DECODED {
+            session.step(&Sampling::default(), &mut control).expect("step");
+        }
+        session
+    });
+}
+
+/// candle-transformers' Mixtral in f32 on the same tokens.
+#[divan::bench]
+fn decode_candle_f32(bencher: Bencher) {
+    let mut json: serde_json::Value = serde_json::from_slice(demo::CONFIG).expect("config");
+    json["sliding_window"] = 4096.into();
+    json["use_flash_attn"] = false.into();
+    let config: mixtral::Config = serde_json::from_value(json).expect("config");
+    let weights = demo::WEIGHTS.to_vec();
+    let vb = candle_nn::VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu).expect("weights");
+    let mut prefilled = mixtral::Model::new(&config, vb).expect("model");
+    let input = |ids: &[u32]| Tensor::new(ids, &Device::Cpu).and_then(|t| t.unsqueeze(0)).expect("input");
+    prefilled.forward(&input(&prompt()), 0).expect("forward");
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(|mut model| {
+        let mut id = 5u32;
+        for i in 0..DECODED {
+            let logits = model.forward(&input(&[id]), CONTEXT + i).expect("forward");
+            id = logits.flatten_all().and_then(|t| t.argmax(0)?.to_scalar()).expect("argmax");
+        }
+        id
+    });
+}
+
+/// A frame of 160×45 in 24-bit colour, into a buffer, over a run of 200 tokens.
+#[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
+fn draw_160x45(bencher: Bencher, view: &str) {
+    let prompt = "Once upon a time, there was a curious girl named Lily. ".repeat(16);
+    let mut still = Still::new(loaded(Policy::Hf), Some(&prompt));
+    (still.state.view, still.state.routing, still.state.attention) = match view {
+        "routing.token" => (View::Routing, RoutingLens::Token, AttentionLens::Grid),
+        "routing.layer" => (View::Routing, RoutingLens::Layer, AttentionLens::Grid),
+        "routing.map" => (View::Routing, RoutingLens::Map, AttentionLens::Grid),
+        "attention.grid" => (View::Attention, RoutingLens::Token, AttentionLens::Grid),
+        "attention.head" => (View::Attention, RoutingLens::Token, AttentionLens::Head),
+        "lens" => (View::Lens, RoutingLens::Token, AttentionLens::Grid),
+        "next" => (View::Next, RoutingLens::Token, AttentionLens::Grid),
+        _ => (View::Fidelity, RoutingLens::Token, AttentionLens::Grid),
+    };
+    still.screen(160, 45, Depth::True);
+    let (theme, area) = (Theme::new(Depth::True), Rect::new(0, 0, 160, 45));
+    bencher.with_inputs(|| Buffer::empty(area)).bench_local_values(|mut buf| {
+        black_box(draw(&still.state, &theme, area, &mut buf));
+        buf
+    });
+}
