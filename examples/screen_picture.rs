@@ -73,8 +73,8 @@ fn paint_cell(picture: &mut BitMapBackend, cell: &Cell, at: (i32, i32)) -> Resul
             let (x, y) = (CELL.0 / 2, CELL.1 / 2);
             let (left, right) = (matches!(c, '─' | '┐' | '┘'), matches!(c, '─' | '┌' | '└'));
             let (up, down) = (matches!(c, '│' | '└' | '┘'), matches!(c, '│' | '┌' | '┐'));
-            fill(picture, (if left { 0 } else { x }, y), (if right { CELL.0 } else { x }, y), ink)?;
-            fill(picture, (x, if up { 0 } else { y }), (x, if down { CELL.1 } else { y }), ink)?;
+            fill(picture, (if left { 0 } else { x }, y), (if right { CELL.0 } else { x }, y + 1), ink)?;
+            fill(picture, (x, if up { 0 } else { y }), (x + 1, if down { CELL.1 } else { y }), ink)?;
         }
         // Left blocks: seven eighths (▉) to one eighth (▏) count down in Unicode.
         c @ '▉'..='▏' => fill(picture, (0, 0), (CELL.0 * (1 - eighth(c)) / 8, CELL.1), ink)?,

@@ -41,6 +41,7 @@ fn verdict(meta: &Meta, memory: Option<u64>) -> String {
 
 impl Info {
     pub fn main(self) -> Result<()> {
+        self.model.apply_threads()?;
         let loaded = open(&self.model.location()?, self.model.precision, self.model.dtype, false)?;
         let meta = &loaded.meta;
         let memory = available_memory();

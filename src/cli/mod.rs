@@ -160,7 +160,7 @@ pub fn main() -> ExitCode {
             Some(error) => usage(error),
             None if is_broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
-                eprintln!("mixscope: {error:#}");
+                eprintln!("mixscope: {}", harmless(&format!("{error:#}")));
                 ExitCode::from(1)
             }
         },

@@ -55,7 +55,7 @@ pub struct Run {
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.
-    #[arg(long, default_value_t = 10, value_name = "K")]
+    #[arg(long, default_value = "10", value_name = "K", value_parser = values::positive)]
     lens_k: usize,
     /// Overwrite files of an earlier run.
     #[arg(long)]
@@ -142,7 +142,7 @@ impl Run {
         // The tables need these in every layer, whatever the trace keeps.
         let kinds = wanted.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
-        let mut session = Session::new(loaded.clone(), everywhere, self.lens_k.max(1));
+        let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
         let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
 
         if session.tokens().is_empty() {

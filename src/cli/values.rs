@@ -22,6 +22,12 @@ pub fn layers(text: &str) -> Result<(usize, Option<usize>)> {
     Ok((from, to))
 }
 
+/// A whole number, at least 1.
+pub fn positive(text: &str) -> Result<usize> {
+    let number = text.parse().ok().filter(|n: &usize| *n > 0);
+    number.with_context(|| format!("`{text}` is not a whole number of at least 1"))
+}
+
 /// The layers asked for, checked against a model of `all` layers.
 pub fn within(asked: Option<(usize, Option<usize>)>, all: usize) -> Result<Range<usize>> {
     let (from, to) = asked.unwrap_or((0, None));

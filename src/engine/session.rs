@@ -155,9 +155,12 @@ impl Session {
             let logits = self.loaded.model.forward(chunk, &mut self.cache, self.precision, &mut collector)?;
             let values = collector.split(start)?;
             let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-            if !logits.iter().all(|x| x.is_finite()) {
+            if let Some(at) = logits.iter().position(|x| !x.is_finite()) {
+                // Positions before the first that is not finite are sound: they see nothing behind them.
+                let sound = at / self.meta.dims.vocab;
                 self.cache.truncate(start);
-                return Err(self.name_non_finite(chunk, start));
+                self.extend(&chunk[..sound], source, control)?;
+                return Err(self.name_non_finite(&chunk[sound..], start + sound));
             }
             self.keep(chunk, source, &logits, before.as_deref(), values);
         }

@@ -141,9 +141,10 @@ pub fn derive_pattern(
     dims: Dims,
     round: Rounding,
 ) -> Option<Pattern> {
+    let keys = keys(tokens, layer, head, dims)?;
     let mut pattern = Pattern { n: tokens.len(), weights: Vec::with_capacity(tokens.len() * (tokens.len() + 1) / 2) };
-    for query in 0..tokens.len() {
-        pattern.weights.extend(derive_row(tokens, layer, head, query, dims, round)?);
+    for (query, token) in tokens.iter().enumerate() {
+        pattern.weights.extend(row(token, &keys, query, (layer, head), dims, round)?);
     }
     Some(pattern)
 }
@@ -157,16 +158,30 @@ pub fn derive_row(
     dims: Dims,
     round: Rounding,
 ) -> Option<Vec<f32>> {
-    let q = tokens.get(query)?.row(HookKind::RotQ, layer)?.get(head * dims.d_head..(head + 1) * dims.d_head)?;
+    let keys = keys(tokens.get(..=query)?, layer, head, dims)?;
+    row(&tokens[query], &keys, query, (layer, head), dims, round)
+}
+
+/// The rotated keys that `head` reads, by position, each `[d_head]`.
+fn keys(tokens: &[Arc<TokenRecord>], layer: usize, head: usize, dims: Dims) -> Option<Vec<&[f32]>> {
     let kv_head = head / (dims.heads / dims.kv_heads);
+    let range = kv_head * dims.d_head..(kv_head + 1) * dims.d_head;
+    tokens.iter().map(|token| token.row(HookKind::RotK, layer)?.get(range.clone())).collect()
+}
+
+fn row(
+    token: &TokenRecord,
+    keys: &[&[f32]],
+    query: usize,
+    (layer, head): (usize, usize),
+    dims: Dims,
+    round: Rounding,
+) -> Option<Vec<f32>> {
+    let q = token.row(HookKind::RotQ, layer)?.get(head * dims.d_head..(head + 1) * dims.d_head)?;
     let seen = visible(query, dims.window);
-    let keys: Option<Vec<&[f32]>> = tokens[seen.clone()]
-        .iter()
-        .map(|token| token.row(HookKind::RotK, layer)?.get(kv_head * dims.d_head..(kv_head + 1) * dims.d_head))
-        .collect();
-    let mut weights = Vec::with_capacity(seen.len());
-    weigh(q, keys?.into_iter(), round, &mut weights);
-    let mut row = vec![0f32; query + 1];
-    row[seen].copy_from_slice(&weights);
-    Some(row)
+    let mut weights = Vec::with_capacity(query + 1);
+    weigh(q, keys[seen.clone()].iter().copied(), round, &mut weights);
+    // Keys outside the window weigh exactly nothing.
+    weights.splice(0..0, std::iter::repeat_n(0.0, seen.start));
+    Some(weights)
 }

@@ -1,6 +1,7 @@
 //! The model's tokenizer.json.
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -20,8 +21,13 @@ impl Tokenizer {
             !bytes.is_empty(),
             "{name} is empty; download it again (a prompt given as token ids needs no tokenizer)"
         );
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| anyhow!("{error}").context(format!("{name} is not a readable tokenizer.json")))?;
+        let unreadable = || format!("{name} is not a readable tokenizer.json");
+        let json: Value = serde_json::from_slice(bytes).with_context(unreadable)?;
+        check_template(&json).with_context(unreadable)?;
+        // The library panics on some inputs that are well-formed JSON.
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
+        let read = read.unwrap_or_else(|_| Err("the tokenizer library failed on it".into()));
+        let inner = read.map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
         Ok(Self { inner, pieces: Mutex::new(HashMap::new()) })
     }
 
@@ -53,6 +59,20 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// Every special token that a template names must be one it declares: the library takes that for granted.
+fn check_template(json: &Value) -> Result<()> {
+    let processor = json.get("post_processor").unwrap_or(&Value::Null);
+    let inner = processor.get("processors").and_then(Value::as_array);
+    for processor in inner.into_iter().flatten().chain([processor]) {
+        let pieces = ["single", "pair"].into_iter().filter_map(|key| processor.get(key)?.as_array()).flatten();
+        for id in pieces.filter_map(|piece| piece.pointer("/SpecialToken/id")?.as_str()) {
+            let declared = processor.get("special_tokens").is_some_and(|tokens| tokens.get(id).is_some());
+            ensure!(declared, "its template names the special token `{id}`, which it does not declare");
+        }
+    }
+    Ok(())
 }
 
 fn spell(inner: &tokenizers::Tokenizer, id: u32) -> Arc<str> {

@@ -3,10 +3,9 @@
 use super::{Dtype, Hook, HookKind, Row, Trace};
 use anyhow::{Context, Result, ensure};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype as StDtype, SafeTensors, View};
-use std::borrow::Cow;
+use safetensors::tensor::{Dtype as StDtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -121,62 +120,36 @@ fn words<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> 
     data.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
 }
 
-/// One hook of the run, assembled from the records when the file is written.
-struct HookView<'a> {
-    trace: &'a Trace,
-    hook: Hook,
-    dtype: StDtype,
-    shape: Vec<usize>,
-}
-
-impl HookView<'_> {
-    fn push(&self, bytes: &mut Vec<u8>, value: f32) {
-        match self.dtype {
-            StDtype::BF16 => bytes.extend_from_slice(&bf16::from_f32(value).to_le_bytes()),
-            StDtype::F16 => bytes.extend_from_slice(&f16::from_f32(value).to_le_bytes()),
-            _ => bytes.extend_from_slice(&value.to_le_bytes()),
-        }
-    }
-}
-
-impl View for HookView<'_> {
-    fn dtype(&self) -> StDtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let mut bytes = Vec::with_capacity(self.data_len());
-        let rows = self.trace.tokens.iter().filter_map(|token| token.values.get(self.hook));
-        if self.hook.kind == HookKind::Pattern {
-            // Records hold [heads, query + 1]; the file holds [heads, query, key] with zeros for the future.
-            let (heads, n) = (self.shape[0], self.shape[1]);
-            let rows: Vec<&Row> = rows.collect();
-            for head in 0..heads {
-                for (query, row) in rows.iter().enumerate() {
-                    let Row::F32(row) = row else { continue };
-                    let seen = &row[head * (query + 1)..(head + 1) * (query + 1)];
-                    seen.iter().for_each(|value| self.push(&mut bytes, *value));
-                    (query + 1..n).for_each(|_| self.push(&mut bytes, 0.0));
+/// Writes one hook of all positions, assembled from the records.
+fn write_hook(trace: &Trace, hook: Hook, dtype: StDtype, shape: &[usize], out: &mut impl Write) -> Result<()> {
+    let put = |out: &mut dyn Write, value: f32| match dtype {
+        StDtype::BF16 => out.write_all(&bf16::from_f32(value).to_le_bytes()),
+        StDtype::F16 => out.write_all(&f16::from_f32(value).to_le_bytes()),
+        _ => out.write_all(&value.to_le_bytes()),
+    };
+    let rows = || trace.tokens.iter().filter_map(|token| token.values.get(hook));
+    if hook.kind == HookKind::Pattern {
+        // Records hold [heads, query + 1]; the file holds [heads, query, key] with zeros for the future.
+        for head in 0..shape[0] {
+            for (query, row) in rows().enumerate() {
+                let Row::F32(row) = row else { continue };
+                for value in &row[head * (query + 1)..(head + 1) * (query + 1)] {
+                    put(out, *value)?;
+                }
+                for _ in query + 1..shape[2] {
+                    put(out, 0.0)?;
                 }
             }
-            return Cow::Owned(bytes);
         }
-        for row in rows {
-            match row {
-                Row::F32(values) => values.iter().for_each(|value| self.push(&mut bytes, *value)),
-                Row::U32(values) => values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes())),
-            }
+        return Ok(());
+    }
+    for row in rows() {
+        match row {
+            Row::F32(values) => values.iter().try_for_each(|value| put(out, *value))?,
+            Row::U32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
         }
-        Cow::Owned(bytes)
     }
-
-    fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
-    }
+    Ok(())
 }
 
 /// The row-major shape of `hook` over `pos` positions.
@@ -210,25 +183,23 @@ pub fn write_trace(
 ) -> Result<()> {
     let meta = &trace.meta;
     let pos = trace.tokens.len();
-    let ids: Vec<u8> = trace.tokens.iter().flat_map(|token| token.id.to_le_bytes()).collect();
     let texts: Vec<&str> = trace.tokens.iter().map(|token| &*token.piece).collect();
-    let metadata = HashMap::from([
-        ("format".to_owned(), "mixscope-trace".to_owned()),
-        ("version".to_owned(), VERSION.to_string()),
-        ("model".to_owned(), meta.name.clone()),
-        ("config".to_owned(), meta.config.to_string()),
-        ("precision".to_owned(), meta.policy.to_string()),
-        ("token_texts".to_owned(), serde_json::to_string(&texts)?),
-        ("provenance".to_owned(), provenance.to_string()),
-        ("validation".to_owned(), serde_json::to_string(&meta.report)?),
+    let metadata = BTreeMap::from([
+        ("format", "mixscope-trace".to_owned()),
+        ("version", VERSION.to_string()),
+        ("model", meta.name.clone()),
+        ("config", meta.config.to_string()),
+        ("precision", meta.policy.to_string()),
+        ("token_texts", serde_json::to_string(&texts)?),
+        ("provenance", provenance.to_string()),
+        ("validation", serde_json::to_string(&meta.report)?),
     ]);
     let exact = match meta.activation_dtype() {
         Dtype::F32 => StDtype::F32,
         Dtype::F16 => StDtype::F16,
         Dtype::Bf16 => StDtype::BF16,
     };
-    let mut views: Vec<(String, Box<dyn View + '_>)> = Vec::new();
-    views.push(("tokens".to_owned(), Box::new(RawView { dtype: StDtype::U32, shape: vec![pos], bytes: &ids })));
+    let mut hooks: Vec<(Hook, StDtype, Vec<usize>)> = Vec::new();
     for hook in Hook::all(meta.dims.layers) {
         let wanted = pos > 0 && keep(hook.kind, hook.layer as usize);
         if !wanted || !trace.tokens.iter().all(|token| token.values.get(hook).is_some()) {
@@ -241,12 +212,34 @@ pub fn write_trace(
             kind if kind.always_f32() || f32_router => StDtype::F32,
             _ => exact,
         };
-        let shape = shape(trace, hook, pos);
-        views.push((hook.to_string(), Box::new(HookView { trace, hook, dtype, shape })));
+        hooks.push((hook, dtype, shape(trace, hook, pos)));
     }
+    // Wide numbers first keep every tensor aligned.
+    hooks.sort_by_key(|(_, dtype, _)| std::cmp::Reverse(dtype.bitsize()));
+
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".to_owned(), serde_json::to_value(metadata)?);
+    let mut end = 0;
+    let mut describe = |name: String, dtype: StDtype, shape: &[usize]| {
+        let start = end;
+        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        header.insert(name, serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
+    };
+    describe("tokens".to_owned(), StDtype::U32, &[pos]);
+    for (hook, dtype, shape) in &hooks {
+        describe(hook.to_string(), *dtype, shape);
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
     replace_file(path, |temp| {
-        let views = views.into_iter().map(|(name, view)| (name, Boxed(view)));
-        Ok(safetensors::serialize_to_file(views, Some(metadata), temp.path())?)
+        let mut out = BufWriter::with_capacity(1 << 16, temp);
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        trace.tokens.iter().try_for_each(|token| out.write_all(&token.id.to_le_bytes()))?;
+        for (hook, dtype, shape) in &hooks {
+            write_hook(trace, *hook, *dtype, shape, &mut out)?;
+        }
+        Ok(out.flush()?)
     })
 }
 
@@ -260,50 +253,8 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temp = builder.tempfile_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-    let permissions =
-        temp.as_file().metadata().with_context(|| format!("cannot write {}", path.display()))?.permissions();
     fill(&mut temp).with_context(|| format!("cannot write {}", path.display()))?;
     temp.flush().with_context(|| format!("cannot write {}", path.display()))?;
-    // `fill` may have put another file, with permissions of its own, in the temporary one's place.
-    std::fs::set_permissions(temp.path(), permissions).with_context(|| format!("cannot write {}", path.display()))?;
     temp.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
-}
-
-struct RawView<'a> {
-    dtype: StDtype,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
-}
-
-impl View for RawView<'_> {
-    fn dtype(&self) -> StDtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-struct Boxed<'a>(Box<dyn View + 'a>);
-
-impl View for Boxed<'_> {
-    fn dtype(&self) -> StDtype {
-        self.0.dtype()
-    }
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.data()
-    }
-    fn data_len(&self) -> usize {
-        self.0.data_len()
-    }
 }
