@@ -2,25 +2,13 @@
 
 mod common;
 
-use common::{Reference, assert_close, forward, load, record};
+use common::{CASES, Reference, assert_close, forward, load, record};
 use mixscope::model::{Distribution, Loaded, NoTaps};
 use mixscope::trace::{HookKind, Policy, Values};
 
 const ABS: f32 = 1e-4;
 const REL: f32 = 2e-5;
 const PROB: f32 = 2e-5;
-
-/// Case, file stem, and the policy under which transformers computed it.
-const CASES: [(&str, &str, Policy); 8] = [
-    ("tiny-f32", "reference", Policy::Hf),
-    ("tiny-bf16", "reference_float32", Policy::F32),
-    ("tiny-f16", "reference", Policy::F32),
-    ("gqa-headdim", "reference", Policy::Hf),
-    ("tied-window-legacy", "reference", Policy::Hf),
-    ("tied-window-modern", "reference", Policy::Hf),
-    ("top1", "reference", Policy::Hf),
-    ("top3", "reference", Policy::Hf),
-];
 
 fn reference(case: &str, stem: &str) -> Reference {
     let expected = if case == "tied-window-modern" { "tied-window-legacy" } else { case };
@@ -29,7 +17,7 @@ fn reference(case: &str, stem: &str) -> Reference {
 
 fn for_each_case(check: impl Fn(&str, &Loaded, &Reference)) {
     for (case, stem, policy) in CASES {
-        check(case, &load(case, policy), &reference(case, stem));
+        check(case, &load(case, policy.parse().unwrap()), &reference(case, stem));
     }
 }
 

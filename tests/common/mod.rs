@@ -1,12 +1,26 @@
 //! What several test files need: fixtures, recorded runs, comparisons.
 #![allow(dead_code)]
 
+pub mod cli;
+
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use mixscope::model::{KvCache, Loaded, Location, Precision, Taps, open};
 use mixscope::trace::{Hook, HookKind, Policy, TraceFile, TraceTensor, Values};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Case, file stem of its f32 reference, and the policy under which transformers computed it.
+pub const CASES: [(&str, &str, &str); 8] = [
+    ("tiny-f32", "reference", "hf"),
+    ("tiny-bf16", "reference_float32", "f32"),
+    ("tiny-f16", "reference", "f32"),
+    ("gqa-headdim", "reference", "hf"),
+    ("tied-window-legacy", "reference", "hf"),
+    ("tied-window-modern", "reference", "hf"),
+    ("top1", "reference", "hf"),
+    ("top3", "reference", "hf"),
+];
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
