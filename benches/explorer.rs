@@ -24,7 +24,8 @@ fn main() {
 fn loaded(policy: Policy) -> Arc<Loaded> {
     static ALL: OnceLock<[Arc<Loaded>; 2]> = OnceLock::new();
     let all = ALL.get_or_init(|| {
-        [Policy::Hf, Policy::F32].map(|policy| Arc::new(open(&Location::Demo, policy, None, false).expect("the demo opens")))
+        [Policy::Hf, Policy::F32]
+            .map(|policy| Arc::new(open(&Location::Demo, policy, None, false).expect("the demo opens")))
     });
     all[usize::from(policy == Policy::F32)].clone()
 }
@@ -62,27 +63,31 @@ fn decode_forward_only(bencher: Bencher, policy: Policy) {
     let precision = Precision::new(policy, loaded.meta.compute_dtype);
     let mut prefilled = loaded.model.new_cache();
     loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoTaps).expect("forward");
-    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(|mut cache| {
-        let mut id = 5u32;
-        for _ in 0..DECODED {
-            let logits = loaded.model.forward(&[id], &mut cache, precision, &mut NoTaps).expect("forward");
-            id = logits.argmax(1).and_then(|t| t.squeeze(0)?.to_scalar()).expect("argmax");
-        }
-        id
-    });
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(
+        |mut cache| {
+            let mut id = 5u32;
+            for _ in 0..DECODED {
+                let logits = loaded.model.forward(&[id], &mut cache, precision, &mut NoTaps).expect("forward");
+                id = logits.argmax(1).and_then(|t| t.squeeze(0)?.to_scalar()).expect("argmax");
+            }
+            id
+        },
+    );
 }
 
 /// Sampling, records and captures included.
 #[divan::bench(args = [Kept::Nothing, Kept::ForViews, Kept::EveryHook])]
 fn decode_session_hf(bencher: Bencher, kept: Kept) {
     let session = session(Policy::Hf, kept);
-    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(|mut session| {
-        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
-        for _ in 0..DECODED {
-            session.step(&Sampling::default(), &mut control).expect("step");
-        }
-        session
-    });
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(
+        |mut session| {
+            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+            for _ in 0..DECODED {
+                session.step(&Sampling::default(), &mut control).expect("step");
+            }
+            session
+        },
+    );
 }
 
 /// candle-transformers' Mixtral in f32 on the same tokens.
@@ -97,14 +102,16 @@ fn decode_candle_f32(bencher: Bencher) {
     let mut prefilled = mixtral::Model::new(&config, vb).expect("model");
     let input = |ids: &[u32]| Tensor::new(ids, &Device::Cpu).and_then(|t| t.unsqueeze(0)).expect("input");
     prefilled.forward(&input(&prompt()), 0).expect("forward");
-    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(|mut model| {
-        let mut id = 5u32;
-        for i in 0..DECODED {
-            let logits = model.forward(&input(&[id]), CONTEXT + i).expect("forward");
-            id = logits.flatten_all().and_then(|t| t.argmax(0)?.to_scalar()).expect("argmax");
-        }
-        id
-    });
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(
+        |mut model| {
+            let mut id = 5u32;
+            for i in 0..DECODED {
+                let logits = model.forward(&input(&[id]), CONTEXT + i).expect("forward");
+                id = logits.flatten_all().and_then(|t| t.argmax(0)?.to_scalar()).expect("argmax");
+            }
+            id
+        },
+    );
 }
 
 /// A frame of 160×45 in 24-bit colour, into a buffer, over a run of 200 tokens.

@@ -19,12 +19,13 @@ const CTRL_Z: &str = "\x1a";
 
 const FRANCE: &str = "The capital of France is";
 const FRANCE_SHOWN: &str = "<s>·The·capital·of·France·is";
+const FRANCE_LEN: usize = 8;
 const EDITOR: &str = "enter runs it";
 
 /// The demo model with `FRANCE` read.
 fn france() -> Pty {
     let pty = Setup::program(["--prompt", FRANCE]).start();
-    pty.wait_tokens(6);
+    pty.wait_tokens(FRANCE_LEN);
     pty
 }
 
@@ -39,40 +40,37 @@ fn endless() -> Pty {
 fn a_typed_prompt_runs_and_space_steps() {
     let pty = Setup::program(NONE).start();
     let shot = pty.wait_for(EDITOR);
-    assert!(shot.is_alternate && shot.paste_is_marked && !shot.cursor_is_hidden);
+    assert!(shot.is_alternate() && shot.marks_pastes() && shot.has_cursor());
     assert!(shot.header().starts_with(" mixscope  demo"), "{}", shot.header());
     assert_eq!(shot.tokens(), Some(0));
     assert!(shot.has("no text yet") || shot.has("tab fills in an example"));
     pty.send(FRANCE);
-    let shot = pty.wait_for(FRANCE);
-    let (column, row) = shot.cursor;
-    let before: String = shot.lines[usize::from(row)].chars().take(usize::from(column)).collect();
-    assert!(before.ends_with(FRANCE), "the cursor is not behind the text: {before}");
+    pty.wait_until("the cursor behind the text", |shot| shot.before_cursor().ends_with(FRANCE));
     pty.send("\r");
-    let shot = pty.wait_tokens(6);
+    let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
-    assert!(shot.cursor_is_hidden && !shot.has(EDITOR));
-    for (count, more) in [(7, "·P"), (8, "·Par"), (9, "·Paris")] {
+    assert!(!shot.has_cursor() && !shot.has(EDITOR));
+    for (count, more) in [(1, "·P"), (2, "·Par"), (3, "·Paris")] {
         pty.send(" ");
-        let shot = pty.wait_tokens(count);
+        let shot = pty.wait_tokens(FRANCE_LEN + count);
         assert_eq!(shot.strip(), format!("{FRANCE_SHOWN}{more}"));
     }
     let shot = pty.screen();
-    assert_eq!(shot.italic.concat(), "·Paris", "what the model said is in italics");
-    assert!(shot.has("token 8 ‘is’  layer 5"));
+    assert_eq!(shot.italics(), "·Paris", "what the model said is in italics");
+    assert!(shot.has("token 10 ‘is’  layer 5"));
 }
 
 #[test]
 fn fast_steps_are_all_done() {
     let pty = france();
     pty.send("   ");
-    assert_eq!(pty.wait_tokens(9).strip(), format!("{FRANCE_SHOWN}·Paris"));
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 3).strip(), format!("{FRANCE_SHOWN}·Paris"));
 }
 
 #[test]
 fn a_prompt_on_the_command_line_runs_at_once() {
     let pty = Setup::program(["--prompt", FRANCE, "--precision", "f32"]).start();
-    let shot = pty.wait_tokens(6);
+    let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
     assert!(!shot.has(EDITOR) && shot.header().contains("policy f32 "));
 }
@@ -83,7 +81,7 @@ fn example_prompts_are_offered() {
     pty.press("", "tab fills in an example");
     pty.wait_for(EDITOR);
     pty.send("\t\r");
-    assert_eq!(pty.wait_tokens(6).strip(), FRANCE_SHOWN);
+    assert_eq!(pty.wait_tokens(FRANCE_LEN).strip(), FRANCE_SHOWN);
 }
 
 #[test]
@@ -92,9 +90,9 @@ fn every_view_has_its_number_key() {
     for (key, text) in [
         ("2", "attention · all heads"),
         ("3", "lens · resid_post"),
-        ("4", "next · after token 5 ‘·is’"),
+        ("4", "next · after token 7 ‘·is’"),
         ("5", "fidelity · what was validated"),
-        ("1", "routing · token 5 ‘·is’"),
+        ("1", "routing · token 7 ‘·is’"),
     ] {
         pty.press(key, text);
         let shot = pty.wait_until("an idle engine", |shot| shot.is_idle());
@@ -119,7 +117,7 @@ fn the_views_are_filled() {
     pty.send("3");
     let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("final answer ‘·P’"));
     assert!(shot.line(" out").contains("·P") && shot.has("leads"));
-    let shot = pty.press("4", "next · after token 5");
+    let shot = pty.press("4", "next · after token 7");
     assert!(shot.line("▸   1").contains("·P "), "{}", shot.line("▸   1"));
     let shot = pty.press("5", "fidelity ·");
     assert!(shot.has("policy hf") && shot.has("✓ tensors: all 189 present"));
@@ -130,7 +128,7 @@ fn every_lens_of_a_view_is_reached_with_v() {
     let pty = france();
     pty.press("v", "routing · layer 5 · probability by token");
     pty.press("v", "routing · map");
-    pty.press("v", "routing · token 5");
+    pty.press("v", "routing · token 7");
     pty.press("2", "attention · all heads");
     pty.send("v");
     pty.wait_until("one head", |shot| shot.is_idle() && shot.has("layer 5 head 0") && !shot.has("all heads"));
@@ -143,27 +141,27 @@ fn every_lens_of_a_view_is_reached_with_v() {
 #[test]
 fn arrows_and_letters_move_token_and_layer() {
     let pty = france();
-    pty.wait_for("token 5 ‘·is’  layer 5  head 0  expert 0");
+    pty.wait_for("token 7 ‘·is’  layer 5  head 0  expert 0");
     for (key, text) in [
-        (LEFT, "token 4 ‘·France’  layer 5"),
-        ("h", "token 3 ‘·of’  layer 5"),
-        (RIGHT, "token 4 ‘·France’  layer 5"),
-        ("l", "token 5 ‘·is’  layer 5"),
-        (DOWN, "token 5 ‘·is’  layer 4"),
-        ("j", "token 5 ‘·is’  layer 3"),
-        (UP, "token 5 ‘·is’  layer 4"),
-        ("k", "token 5 ‘·is’  layer 5"),
+        (LEFT, "token 6 ‘ce’  layer 5"),
+        ("h", "token 5 ‘ran’  layer 5"),
+        (RIGHT, "token 6 ‘ce’  layer 5"),
+        ("l", "token 7 ‘·is’  layer 5"),
+        (DOWN, "token 7 ‘·is’  layer 4"),
+        ("j", "token 7 ‘·is’  layer 3"),
+        (UP, "token 7 ‘·is’  layer 4"),
+        ("k", "token 7 ‘·is’  layer 5"),
         ("0", "token 0 ‘<s>’  layer 5"),
-        ("$", "token 5 ‘·is’  layer 5"),
+        ("$", "token 7 ‘·is’  layer 5"),
         ("\x1b[H", "token 0 ‘<s>’  layer 5"),
-        ("\x1b[F", "token 5 ‘·is’  layer 5"),
+        ("\x1b[F", "token 7 ‘·is’  layer 5"),
         ("\x1b[1;2D", "token 0 ‘<s>’  layer 5"),
-        ("\x1b[1;2C", "token 5 ‘·is’  layer 5"),
+        ("\x1b[1;2C", "token 7 ‘·is’  layer 5"),
     ] {
         pty.press(key, text);
     }
     // At the edges it stays; the keys in between are taken in order.
-    pty.press("lllkkkh", "token 4 ‘·France’  layer 5");
+    pty.press("lllkkkh", "token 6 ‘ce’  layer 5");
 }
 
 #[test]
@@ -244,14 +242,14 @@ fn it_can_be_left_while_it_generates() {
 fn stepping_back_forgets_the_last_token_and_rewinding_all_behind_the_cursor() {
     let pty = france();
     pty.send("   ");
-    pty.wait_tokens(9);
+    pty.wait_tokens(FRANCE_LEN + 3);
     pty.send("u");
-    assert_eq!(pty.wait_tokens(8).strip(), format!("{FRANCE_SHOWN}·Par"));
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 2).strip(), format!("{FRANCE_SHOWN}·Par"));
     pty.send("\x7f");
-    assert_eq!(pty.wait_tokens(7).strip(), format!("{FRANCE_SHOWN}·P"));
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 1).strip(), format!("{FRANCE_SHOWN}·P"));
     // The same comes again.
     pty.send("  ");
-    assert_eq!(pty.wait_tokens(9).strip(), format!("{FRANCE_SHOWN}·Paris"));
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 3).strip(), format!("{FRANCE_SHOWN}·Paris"));
     pty.press("0ll", "token 2 ‘·capital’");
     pty.send("U");
     assert_eq!(pty.wait_tokens(3).strip(), "<s>·The·capital");
@@ -265,15 +263,15 @@ fn stepping_back_forgets_the_last_token_and_rewinding_all_behind_the_cursor() {
 #[test]
 fn a_candidate_can_be_forced() {
     let pty = france();
-    pty.press("4", "next · after token 5");
+    pty.press("4", "next · after token 7");
     pty.press(DOWN, "▸   2");
     let shot = pty.press(DOWN, "▸   3");
     let line = shot.line("▸   3").to_owned();
     let third = line.split_whitespace().skip_while(|word| *word != "3").nth(1).unwrap();
     pty.send("\r");
-    let shot = pty.wait_tokens(7);
+    let shot = pty.wait_tokens(FRANCE_LEN + 1);
     assert_eq!(shot.strip(), format!("{FRANCE_SHOWN}{third}"));
-    assert!(shot.has(&format!("next · after token 6 ‘{third}’")));
+    assert!(shot.has(&format!("next · after token 8 ‘{third}’")));
     // In the middle of the run what follows is forgotten.
     let shot = pty.press("0l", "next · after token 1 ‘·The’");
     assert!(shot.has("(→ ‘·capital’ came; forcing forgets it and all after it)"));
@@ -294,7 +292,7 @@ fn a_typed_text_can_be_forced() {
     pty.press("f", "read next, as text");
     pty.press(" the town", "the town");
     pty.send("\r");
-    let shot = pty.wait_until("more tokens", |shot| shot.is_idle() && shot.tokens() > Some(6));
+    let shot = pty.wait_until("more tokens", |shot| shot.is_idle() && shot.tokens() > Some(FRANCE_LEN));
     assert!(shot.strip().starts_with(FRANCE_SHOWN) && shot.strip().ends_with("·the·town"), "{}", shot.strip());
     assert!(shot.has("forced · loss"));
 }
@@ -319,26 +317,26 @@ fn the_sampling_form_takes_values_and_refuses_wrong_ones() {
     assert!(pty.wait_gone("▸temperature").header().contains("T 0.8 k 40 p 0.9 seed 7"));
     // The same seed says the same again.
     pty.send("  ");
-    let first = pty.wait_tokens(8).strip();
+    let first = pty.wait_tokens(FRANCE_LEN + 2).strip();
     pty.send("uu");
-    pty.wait_tokens(6);
+    pty.wait_tokens(FRANCE_LEN);
     pty.send("  ");
-    assert_eq!(pty.wait_tokens(8).strip(), first);
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 2).strip(), first);
 }
 
 #[test]
 fn the_policy_is_switched_and_the_same_tokens_read_again() {
     let pty = france();
     pty.send(" ");
-    pty.wait_tokens(7);
+    pty.wait_tokens(FRANCE_LEN + 1);
     let row = pty.wait_for("▸L5").line("▸L5").to_owned();
     for policy in ["policy f32 ", "policy f32-router ", "policy hf "] {
         pty.send("p");
         let shot = pty.wait_until(policy, |shot| {
-            shot.header().contains(policy) && shot.is_idle() && shot.tokens() == Some(7) && shot.has("▸L5")
+            shot.header().contains(policy) && shot.is_idle() && shot.tokens() == Some(FRANCE_LEN + 1) && shot.has("▸L5")
         });
         assert_eq!(shot.strip(), format!("{FRANCE_SHOWN}·P"));
-        assert_eq!(shot.italic.concat(), "·P");
+        assert_eq!(shot.italics(), "·P");
     }
     assert_eq!(pty.screen().line("▸L5"), row, "the same policy gives the same numbers");
 }
@@ -367,14 +365,14 @@ fn a_number_of_tokens_can_be_asked_for() {
     pty.press("\r", "a whole number of tokens, at least 1");
     pty.press(&format!("{CTRL_U}3"), "enter starts");
     pty.send("\r");
-    assert_eq!(pty.wait_tokens(9).strip(), format!("{FRANCE_SHOWN}·Paris"));
+    assert_eq!(pty.wait_tokens(FRANCE_LEN + 3).strip(), format!("{FRANCE_SHOWN}·Paris"));
 }
 
 #[test]
 fn an_edited_prompt_keeps_the_shared_part() {
     let pty = france();
     pty.send("   ");
-    pty.wait_tokens(9);
+    pty.wait_tokens(FRANCE_LEN + 3);
     pty.press("0lll", "token 3 ‘·of’");
     let shot = pty.wait_for("▸L5");
     let (row, score) = (shot.line("▸L5").to_owned(), shot.line("loss").to_owned());
@@ -385,7 +383,7 @@ fn an_edited_prompt_keeps_the_shared_part() {
     pty.send("\r");
     let shot = pty.wait_until("the new prompt", |shot| shot.is_idle() && shot.strip().contains("·It"));
     assert!(shot.strip().starts_with("<s>·The·capital·of·It") && shot.strip().ends_with("·is"), "{}", shot.strip());
-    assert!(!shot.strip().contains("France") && shot.italic.concat().is_empty());
+    assert!(!shot.strip().contains("France") && shot.italics().is_empty());
     let count = shot.tokens().unwrap();
     pty.press("0lll", "token 3 ‘·of’");
     let shot = pty.screen();
@@ -446,13 +444,13 @@ fn assert_harmless(raw: &[u8]) {
 #[test]
 fn pasted_text_is_text_and_never_obeyed() {
     let pty = Setup::program(["--prompt", FRANCE]).start();
-    pty.wait_tokens(6);
+    pty.wait_tokens(FRANCE_LEN);
     // In the views it opens the prompt; its line ends are line ends, its letters no keys.
     pty.paste(HOSTILE);
     let shot = pty.wait_for(EDITOR);
     assert!(shot.has("red ␛[31mX") && shot.has("title ␛]0;owned␇ line") && shot.has("⇥end"), "{}", shot.text());
     assert!(!shot.line("red ␛").contains("title"), "line ends stand: {}", shot.text());
-    assert!(!shot.is_idle() || shot.tokens() == Some(6));
+    assert!(!shot.is_idle() || shot.tokens() == Some(FRANCE_LEN));
     pty.send("\r");
     let shot = pty.wait_until("the pasted prompt", |shot| shot.is_idle() && shot.strip().contains("↵"));
     assert!(shot.strip().contains("‹1B›") || shot.strip().contains("␛"), "{}", shot.strip());
@@ -586,7 +584,7 @@ fn tour(pty: &Pty) -> Vec<u8> {
 #[test]
 fn no_color_means_no_colour() {
     let pty = Setup::program(["--prompt", FRANCE]).env("NO_COLOR", "1").start();
-    let shot = pty.wait_tokens(6);
+    let shot = pty.wait_tokens(FRANCE_LEN);
     assert!(shot.line("▸L5").contains("[."), "brackets say what colour does elsewhere");
     let used = sgr(&tour(&pty));
     assert!(!used.iter().any(|parameter| is_colour(*parameter)), "{used:?}");
@@ -595,7 +593,7 @@ fn no_color_means_no_colour() {
 #[test]
 fn an_empty_no_color_is_none() {
     let pty = Setup::program(["--prompt", FRANCE]).env("NO_COLOR", "").start();
-    pty.wait_tokens(6);
+    pty.wait_tokens(FRANCE_LEN);
     let raw = tour(&pty);
     assert!(find(&raw, b"38;2;").is_some() && find(&raw, b"48;2;").is_some());
 }
@@ -605,7 +603,7 @@ fn colours_are_those_that_the_terminal_has() {
     let setup = |color| Setup::program(["--prompt", FRANCE, "--color", color]);
     for color in ["256", "16", "never"] {
         let pty = setup(color).start();
-        pty.wait_tokens(6);
+        pty.wait_tokens(FRANCE_LEN);
         let raw = tour(&pty);
         assert!(find(&raw, b"8;2;").is_none(), "24-bit colours with --color {color}");
         assert_eq!(sgr(&raw).into_iter().any(is_colour), color != "never");
@@ -671,9 +669,9 @@ fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
 #[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
 fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     let pty = Setup::program(["--prompt", FRANCE]).env("MIXSCOPE_FAULT", "engine").start();
-    pty.wait_tokens(6);
+    pty.wait_tokens(FRANCE_LEN);
     pty.press(" ", "✗ a defect in mixscope's engine stopped this work");
-    let shot = pty.wait_tokens(6);
+    let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
     for (key, text) in [("2", "attention · all"), ("3", "lens · resid"), ("4", "▸   1  ·P"), ("1", "routing · token")]
     {
@@ -707,16 +705,16 @@ fn shell() -> Pty {
 fn ctrl_z_returns_to_the_shell_and_fg_comes_back() {
     let pty = shell();
     pty.send("\"$BIN\" --prompt 'The capital of France is'; echo status=$?\n");
-    let before = pty.wait_tokens(6);
-    assert!(before.is_alternate);
+    let before = pty.wait_tokens(FRANCE_LEN);
+    assert!(before.is_alternate());
     for key in [" ", "u"] {
         pty.send(CTRL_Z);
         let shot = pty.wait_until("the shell", |shot| {
-            !shot.is_alternate
+            !shot.is_alternate()
                 && shot.lines.iter().rfind(|line| !line.is_empty()).is_some_and(|l| l.ends_with("ready$"))
         });
-        assert!(!shot.paste_is_marked || cfg!(not(target_os = "linux")));
-        assert!(!shot.cursor_is_hidden && !shot.has("routing"));
+        assert!(!shot.marks_pastes() || cfg!(not(target_os = "linux")));
+        assert!(shot.has_cursor() && !shot.has("routing"));
         // The shell's terminal is a sane one.
         pty.send("clear; stty -a\n");
         let shot = pty.wait_until("modes", |shot| shot.has("isig") && shot.has("iexten") && shot.has("opost"));
@@ -724,19 +722,19 @@ fn ctrl_z_returns_to_the_shell_and_fg_comes_back() {
             assert!(!shot.has(&format!("-{mode}")), "{mode} is off:\n{}", shot.text());
         }
         pty.send("fg\n");
-        let shot = pty.wait_until("the explorer", |shot| shot.is_alternate && shot.strip().starts_with(FRANCE_SHOWN));
-        assert!(shot.paste_is_marked && shot.cursor_is_hidden);
+        let shot = pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.strip().starts_with(FRANCE_SHOWN));
+        assert!(shot.marks_pastes() && !shot.has_cursor());
         assert_eq!(shot.lines[1..4], before.lines[1..4]);
         // It listens again.
         pty.press("5", "fidelity ·");
         pty.press("1", "routing · token");
         pty.send(key);
-        pty.wait_tokens(if key == " " { 7 } else { 6 });
+        pty.wait_tokens(FRANCE_LEN + usize::from(key == " "));
     }
     assert_eq!(pty.screen().lines[1..], before.lines[1..], "drawn whole");
     pty.send("q");
     let shot = pty.wait_for("status=0");
-    assert!(!shot.is_alternate && !shot.cursor_is_hidden);
+    assert!(!shot.is_alternate() && shot.has_cursor());
     pty.send("exit\n");
     pty.end();
 }
@@ -751,7 +749,7 @@ fn ctrl_z_outside_of_a_shell_goes_on() {
     pty.wait_until("the screen taken again", |_| true);
     pty.press("5", "fidelity ·");
     pty.press("1", "routing · token");
-    pty.wait_until("the screen as it was", |shot| shot.is_alternate && shot.text() == before.text());
+    pty.wait_until("the screen as it was", |shot| shot.is_alternate() && shot.text() == before.text());
     assert!(find(&pty.raw()[drawn..], b"\x1b[?1049h").is_some());
     pty.send("q");
     assert_eq!(pty.end_restored().0, 0);
@@ -762,17 +760,17 @@ fn a_stop_from_outside_is_survived() {
     let pty = shell();
     // The shell tells the id of what it started.
     pty.send("\"$BIN\" --prompt 'The capital of France is'; echo status=$?\n");
-    let before = pty.wait_tokens(6);
+    let before = pty.wait_tokens(FRANCE_LEN);
     pty.send(CTRL_Z);
-    pty.wait_until("the shell", |shot| !shot.is_alternate && shot.has("ready$"));
+    pty.wait_until("the shell", |shot| !shot.is_alternate() && shot.has("ready$"));
     pty.send("fg\n");
-    pty.wait_until("the explorer", |shot| shot.is_alternate && shot.strip() == FRANCE_SHOWN);
+    pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.strip() == FRANCE_SHOWN);
     pty.press("5", "fidelity ·");
     // Stopped and brought back by signals alone.
     pty.send("q");
     pty.wait_for("status=0");
     pty.send("\"$BIN\" --prompt 'The capital of France is' & sleep 0; fg; echo status=$?\n");
-    pty.wait_until("the explorer", |shot| shot.is_alternate && shot.lines[1..] == before.lines[1..]);
+    pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.lines[1..] == before.lines[1..]);
     pty.send("q");
     pty.wait_for("status=0");
     pty.send("exit\n");
@@ -817,7 +815,7 @@ fn ctrl_l_draws_the_screen_anew() {
 #[test]
 fn a_terminal_that_answers_nothing_is_enough() {
     let pty = Setup::program(["--prompt", FRANCE]).mute().start();
-    let before = pty.wait_tokens(6);
+    let before = pty.wait_tokens(FRANCE_LEN);
     spoil(&pty);
     pty.send(CTRL_L);
     pty.wait_until("the screen as it was", |shot| shot.text() == before.text());
@@ -836,7 +834,7 @@ fn a_model_that_cant_be_opened_says_why() {
         let shot = pty.wait_until("the failure", |shot| shot.has("stopped"));
         let text: String = shot.lines.iter().map(|line| line.trim()).collect();
         assert!(text.contains("model.layers.0.block_sparse_moe.experts.1.w2.weight"), "{}", shot.text());
-        assert!(shot.has("q quits") && shot.is_alternate, "{}", shot.text());
+        assert!(shot.has("q quits") && shot.is_alternate(), "{}", shot.text());
         // Keys that need a model do nothing.
         pty.send("i g25fpur");
         pty.press("s", "temperature");

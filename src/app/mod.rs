@@ -102,7 +102,7 @@ struct App {
 impl App {
     async fn run(&mut self, signals: &mut Signals) -> Result<()> {
         let mut next_frame = Instant::now();
-        let mut is_dirty = true;
+        let (mut is_dirty, mut engine_ended) = (true, false);
         let mut arrived = Vec::new();
         loop {
             if is_dirty && Instant::now() >= next_frame {
@@ -137,11 +137,9 @@ impl App {
                         return Ok(());
                     }
                 }
-                count = self.events.recv_many(&mut arrived, EVENTS) => {
-                    if count == 0 {
-                        // The thread has ended and said so; only keys are left.
-                        std::future::pending::<()>().await;
-                    }
+                count = self.events.recv_many(&mut arrived, EVENTS), if !engine_ended => {
+                    // The thread has ended and said so; only keys are left.
+                    engine_ended = count == 0;
                     is_dirty = true;
                     for event in arrived.drain(..) {
                         if self.take(Event::Engine(event))? {

@@ -1,5 +1,7 @@
 //! A pseudo-terminal with the program (or a shell) in it: bytes in, a parsed screen and a log of all output.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -82,10 +84,10 @@ impl Setup {
         let reader = pair.master.try_clone_reader().unwrap();
         let (theirs, answers) = (shared.clone(), self.answers.then(|| writer.clone()));
         std::thread::spawn(move || read(reader, &theirs, answers));
-        let (pid, killer) = (child.process_id().unwrap(), child.clone_killer());
+        let pid = Pid::from_raw(child.process_id().unwrap() as i32);
         let (sender, status) = channel();
         std::thread::spawn(move || sender.send(child.wait().unwrap()));
-        Pty { master: pair.master, writer, shared, pid, killer, status, modes, _state: self.state }
+        Pty { master: pair.master, writer, shared, pid, status, modes, _state: self.state }
     }
 }
 
@@ -146,8 +148,7 @@ pub struct Pty {
     master: Box<dyn MasterPty + Send>,
     writer: Writer,
     shared: Arc<Shared>,
-    pid: u32,
-    killer: Box<dyn portable_pty::ChildKiller + Send + Sync>,
+    pid: Pid,
     status: Receiver<ExitStatus>,
     modes: Option<String>,
     _state: Option<tempfile::TempDir>,
@@ -155,7 +156,10 @@ pub struct Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        let _ = self.killer.kill();
+        // What has ended was taken from the system's list, and its id may be another's.
+        if !self.tape().closed {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
     }
 }
 
@@ -169,7 +173,7 @@ impl Pty {
 
     /// Pastes as a terminal does that was asked to mark pastes.
     pub fn paste(&self, text: &str) {
-        assert!(self.screen().paste_is_marked);
+        assert!(self.screen().marks_pastes());
         self.send(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
@@ -180,8 +184,8 @@ impl Pty {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid as i32), signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).unwrap();
     }
 
     /// Puts a text on the screen behind the program's back.
@@ -217,7 +221,10 @@ impl Pty {
             let left = give_up.saturating_duration_since(Instant::now());
             let closed = if tape.closed { ", and the program has ended" } else { "" };
             // A tape that has ended won't change any more.
-            assert!(!left.is_zero() && !tape.closed, "never came: {wanted}{closed}; the screen:\n{}", shot.text());
+            if left.is_zero() || tape.closed {
+                drop(tape);
+                panic!("never came: {wanted}{closed}; the screen:\n{}", shot.text());
+            }
             tape = self.shared.1.wait_timeout(tape, left).unwrap().0;
         }
     }
@@ -277,7 +284,7 @@ impl Pty {
         }
         let shown = find_last(&raw, b"\x1b[?25h");
         assert!(shown.is_some() && shown > find_last(&raw, b"\x1b[?25l"), "the cursor stays hidden");
-        assert!(!shot.is_alternate && !shot.paste_is_marked && !shot.cursor_is_hidden);
+        assert!(!shot.is_alternate() && !shot.marks_pastes() && shot.has_cursor());
         // Not every system tells the modes of a terminal that nobody holds.
         if let (Some(now), Some(before)) = (self.master.get_termios(), &self.modes) {
             assert_eq!(&format!("{now:?}"), before, "terminal modes");
@@ -288,34 +295,42 @@ impl Pty {
 
 /// The screen at one moment.
 pub struct Shot {
+    screen: vt100::Screen,
     /// Its rows, without trailing space.
     pub lines: Vec<String>,
-    /// Which cells are in italics, row by row.
-    pub italic: Vec<String>,
-    /// Column and row of the cursor.
-    pub cursor: (u16, u16),
-    pub cursor_is_hidden: bool,
-    pub is_alternate: bool,
-    pub paste_is_marked: bool,
 }
 
 impl Shot {
     fn of(tape: &Tape) -> Self {
-        let screen = tape.parser.screen();
-        let (rows, columns) = screen.size();
-        let italic = |row| {
-            let cells = (0..columns).filter_map(move |column| screen.cell(row, column));
-            cells.filter(|cell| cell.italic()).map(vt100::Cell::contents).collect()
-        };
-        let (row, column) = screen.cursor_position();
-        Self {
-            lines: screen.rows(0, columns).map(|line| line.trim_end().to_owned()).collect(),
-            italic: (0..rows).map(italic).collect(),
-            cursor: (column, row),
-            cursor_is_hidden: screen.hide_cursor(),
-            is_alternate: screen.alternate_screen(),
-            paste_is_marked: screen.bracketed_paste(),
-        }
+        let screen = tape.parser.screen().clone();
+        let lines = screen.rows(0, screen.size().1).map(|line| line.trim_end().to_owned()).collect();
+        Self { screen, lines }
+    }
+
+    pub fn is_alternate(&self) -> bool {
+        self.screen.alternate_screen()
+    }
+
+    pub fn marks_pastes(&self) -> bool {
+        self.screen.bracketed_paste()
+    }
+
+    pub fn has_cursor(&self) -> bool {
+        !self.screen.hide_cursor()
+    }
+
+    /// The text left of the cursor.
+    pub fn before_cursor(&self) -> String {
+        let (row, column) = self.screen.cursor_position();
+        self.screen.contents_between(row, 0, row, column)
+    }
+
+    /// All that is in italics.
+    pub fn italics(&self) -> String {
+        let (rows, columns) = self.screen.size();
+        let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let cells = places.filter_map(|(row, column)| self.screen.cell(row, column));
+        cells.filter(|cell| cell.italic()).map(vt100::Cell::contents).collect()
     }
 
     /// All of it.
