@@ -1,6 +1,6 @@
 //! What is kept of a forward pass.
 
-use super::session::{Control, Stopped};
+use super::control::{Control, Stopped};
 use crate::model::Taps;
 use crate::trace::{Hook, HookKind, HookValues, Row};
 use anyhow::{Context, Result};

@@ -1,6 +1,7 @@
 //! Views computed from stored activations when they are asked for.
 
-use super::session::{Session, Stopped};
+use super::control::Stopped;
+use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
 use crate::trace::protocol::{Derive, Derived};
 use crate::trace::{HeadMap, HeadRow, HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};

@@ -6,13 +6,15 @@
 
 mod board;
 mod capture;
+mod control;
 mod derive;
 mod session;
 mod worker;
 
 pub use capture::Capture;
+pub use control::{Control, Stopped};
 pub use derive::{derive, lens_cells, pattern};
-pub use session::{Control, Session, Stopped};
+pub use session::Session;
 pub use worker::Core;
 
 use crate::model::Loaded;

@@ -1,35 +1,15 @@
 //! A run of one model: tokens read so far, their records and their KV cache.
 
 use super::capture::{Capture, Collector, FindNonFinite};
+use super::control::Control;
 use crate::model::{Distribution, KvCache, Loaded, Precision, bare_piece, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Candidate, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
 use anyhow::{Context, Result, bail, ensure};
-use std::fmt;
 use std::sync::Arc;
 
 /// Tokens read in one pass of a prefill.
 const CHUNK: usize = 64;
-
-/// How long work is watched and stopped.
-pub struct Control<'a> {
-    /// Asked between layers.
-    pub cancelled: &'a dyn Fn() -> bool,
-    /// Told how far the work is, in token-layers, and how much it is in all.
-    pub progress: &'a mut dyn FnMut(usize, usize),
-}
-
-/// The error of work that was cancelled.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 /// A run. Cloning it is a branch: records and KV pages are shared.
 #[derive(Clone)]

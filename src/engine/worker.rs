@@ -2,8 +2,9 @@
 
 use super::board::{Board, lane};
 use super::capture::Capture;
+use super::control::{Control, Stopped};
 use super::derive::derive;
-use super::session::{Control, Session, Stopped};
+use super::session::Session;
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Derive, Event, Failure, Outcome, RequestId};
 use crate::trace::{Sampling, Source};

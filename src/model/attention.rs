@@ -1,6 +1,6 @@
 //! Causal grouped-query attention, one query and head at a time.
 
-use super::cache::KvCache;
+use super::cache::{Keys, KvCache};
 use super::kernels::dot_small;
 use super::ops::softmax;
 use super::precision::Rounding;
@@ -11,14 +11,6 @@ use std::sync::Arc;
 
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 19;
-
-/// Keys and values of one kv head.
-pub(super) trait KeyValues {
-    /// Rotated key of a position `[d_head]`.
-    fn key(&self, pos: usize) -> &[f32];
-    /// Value of a position `[d_head]`.
-    fn value(&self, pos: usize) -> &[f32];
-}
 
 /// The keys that the query at `pos` may see: HF's mask, `pos - window < key <= pos`.
 pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
@@ -35,7 +27,7 @@ fn weigh<'a>(query: &[f32], keys: impl Iterator<Item = &'a [f32]>, round: Roundi
 }
 
 /// `Σ weight · value` over positions from `first` on, rounded once.
-fn mix(weights: &[f32], first: usize, kv: &impl KeyValues, round: Rounding, out: &mut [f32]) {
+fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [f32]) {
     out.fill(0.0);
     for (weight, pos) in weights.iter().zip(first..) {
         for (out, value) in out.iter_mut().zip(kv.value(pos)) {
@@ -66,7 +58,7 @@ impl Heads<'_> {
         &self.q[(row * self.dims.heads + head) * self.dims.d_head..][..self.dims.d_head]
     }
 
-    fn kv(&self, head: usize) -> super::cache::Keys<'_> {
+    fn kv(&self, head: usize) -> Keys<'_> {
         let group = self.dims.heads / self.dims.kv_heads;
         self.cache.keys(self.layer, head / group, self.dims.d_head)
     }
@@ -94,7 +86,7 @@ impl Heads<'_> {
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let kv = self.kv(head);
                 weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
-                mix(&weights, seen.start, &kv, self.round, out);
+                mix(&weights, seen.start, kv, self.round, out);
             }
         });
         z
@@ -125,7 +117,7 @@ impl Heads<'_> {
             let seen = if edited { 0..keys } else { visible(self.start + row, self.dims.window) };
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let weights = &pattern[(head * rows + row) * keys..][seen.clone()];
-                mix(weights, seen.start, &self.kv(head), self.round, out);
+                mix(weights, seen.start, self.kv(head), self.round, out);
             }
         });
         z

@@ -88,19 +88,20 @@ pub(super) struct Keys<'a> {
     d_head: usize,
 }
 
-impl super::attention::KeyValues for Keys<'_> {
-    fn key(&self, pos: usize) -> &[f32] {
+impl Keys<'_> {
+    /// Rotated key of a position `[d_head]`.
+    pub fn key(&self, pos: usize) -> &[f32] {
         &self.pages[pos / PAGE].keys[pos % PAGE * self.width + self.offset..][..self.d_head]
     }
 
-    fn value(&self, pos: usize) -> &[f32] {
+    /// Value of a position `[d_head]`.
+    pub fn value(&self, pos: usize) -> &[f32] {
         &self.pages[pos / PAGE].values[pos % PAGE * self.width + self.offset..][..self.d_head]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::attention::KeyValues;
     use super::*;
 
     #[test]
