@@ -59,11 +59,6 @@ impl Session {
         Trace { meta: self.meta.clone(), tokens: self.tokens.clone() }
     }
 
-    /// Bytes of the KV cache.
-    pub fn cache_bytes(&self) -> usize {
-        self.cache.bytes()
-    }
-
     /// The tokenizer's spelling of a token.
     pub fn piece(&self, id: u32) -> Arc<str> {
         self.loaded.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id))

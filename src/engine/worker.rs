@@ -237,7 +237,7 @@ impl Core {
         let mut progress = |done, total| {
             if told.elapsed() >= PROGRESS_EVERY {
                 told = Instant::now();
-                emit(Event::Progress { id, what: "reading", done, total });
+                emit(Event::Progress { id, done, total });
             }
         };
         let mut control = Control { cancelled: &|| board.is_cancelled(id), progress: &mut progress };

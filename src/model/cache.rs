@@ -46,11 +46,6 @@ impl KvCache {
         }
     }
 
-    /// Bytes of the pages, those shared with other branches included.
-    pub fn bytes(&self) -> usize {
-        self.pages.iter().map(|pages| pages.len() * PAGE * self.width * 2 * size_of::<f32>()).sum()
-    }
-
     /// Writes keys and values `[rows, width]` of `layer` behind the positions held. They count once
     /// [`KvCache::advance`] was called, so an interrupted pass leaves nothing behind.
     pub(super) fn write(&mut self, layer: usize, keys: &[f32], values: &[f32]) {

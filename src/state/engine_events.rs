@@ -9,7 +9,6 @@ use std::sync::Arc;
 impl State {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         match event {
-            Event::Loading(what) => self.phase = Phase::Loading(what),
             Event::Ready(meta) => return self.on_ready(meta),
             Event::LoadFailed(failure) | Event::Gone(failure) => {
                 self.jobs.clear();
@@ -19,7 +18,7 @@ impl State {
                     self.phase = Phase::Failed(failure);
                 }
             }
-            Event::Progress { id, done, total, .. } => {
+            Event::Progress { id, done, total } => {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
                     job.progress = Some((done, total));
                 }

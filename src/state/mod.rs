@@ -102,8 +102,8 @@ pub struct Cursor {
 /// How far the model is.
 #[derive(Clone, Debug)]
 pub enum Phase {
-    /// Being opened; what is being done.
-    Loading(String),
+    /// Being opened.
+    Loading,
     /// Open.
     Ready(Arc<Meta>),
     /// Could not be opened, or its thread has ended.
@@ -233,7 +233,7 @@ impl State {
         history: Vec<String>,
     ) -> Self {
         Self {
-            phase: Phase::Loading("opening the model".to_owned()),
+            phase: Phase::Loading,
             tokens: Vec::new(),
             shown: Vec::new(),
             prompt: String::new(),

@@ -114,8 +114,6 @@ impl Failure {
 /// What the engine reports.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// What it is busy with before a model is there.
-    Loading(String),
     /// The model is open.
     Ready(Arc<Meta>),
     /// The model could not be opened; nothing else will come.
@@ -124,8 +122,6 @@ pub enum Event {
     Progress {
         /// The request.
         id: RequestId,
-        /// What is being done.
-        what: &'static str,
         /// Units done.
         done: usize,
         /// Units in all; 0 if it has no end.

@@ -38,7 +38,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
     c.framed = rooms.framed;
     panels::header::draw(&mut c, rooms.header);
     match &state.phase {
-        Phase::Loading(what) => c.nothing(rooms.below_header, &format!("{what} …")),
+        Phase::Loading => c.nothing(rooms.below_header, "opening the model …"),
         Phase::Failed(failure) => panels::message::draw_failure(&mut c, rooms.below_header, failure),
         Phase::Ready(_) => {
             panels::strip::draw(&mut c, rooms.strip);

@@ -53,7 +53,7 @@ fn join(parts: &[String], room: usize) -> String {
 
 fn doing(state: &State) -> String {
     match (&state.phase, state.jobs.first()) {
-        (Phase::Loading(what), _) => what.clone(),
+        (Phase::Loading, _) => "opening the model".to_owned(),
         (Phase::Failed(_), _) => "stopped".to_owned(),
         (_, Some(job)) => match job.progress {
             Some((done, total)) if total > 0 => format!("{} {} %", job.what, 100 * done / total),
