@@ -118,7 +118,7 @@ impl Session {
     /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays.
     ///
     /// # Errors
-    /// [`Stopped`] if cancelled; if an id is outside the vocabulary or an activation is not finite.
+    /// [`Stopped`](super::control::Stopped) if cancelled; if an id is outside the vocabulary or an activation is not finite.
     pub fn extend(&mut self, ids: &[u32], source: Source, control: &mut Control) -> Result<()> {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Waiting is given up after this long; no limit on the program.
@@ -78,16 +79,17 @@ impl Setup {
         // Only the child holds the terminal now: its end is the end of the output.
         drop(pair.slave);
         let (columns, rows) = self.size;
-        let tape = Tape { parser: vt100::Parser::new(rows, columns, 0), raw: Vec::new(), closed: false };
+        let tape = Tape { parser: vt100::Parser::new(rows, columns, 0), raw: Vec::new(), closed: false, cut: false };
         let shared = Arc::new((Mutex::new(tape), Condvar::new()));
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let reader = pair.master.try_clone_reader().unwrap();
         let (theirs, answers) = (shared.clone(), self.answers.then(|| writer.clone()));
-        std::thread::spawn(move || read(reader, &theirs, answers));
+        let reading = std::thread::spawn(move || read(reader, &theirs, answers));
         let pid = Pid::from_raw(child.process_id().unwrap() as i32);
         let (sender, status) = channel();
         std::thread::spawn(move || sender.send(child.wait().unwrap()));
-        Pty { master: pair.master, writer, shared, pid, status, modes, _state: self.state }
+        let _guard = Guard(pid, shared.clone());
+        Pty { master: pair.master, writer, shared, pid, _guard, reading, status, modes, _state: self.state }
     }
 }
 
@@ -103,6 +105,8 @@ struct Tape {
     parser: vt100::Parser,
     raw: Vec<u8>,
     closed: bool,
+    /// Whether to stop listening.
+    cut: bool,
 }
 
 fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Writer>) {
@@ -112,6 +116,7 @@ fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Write
         // A closed terminal is an error on some systems and an end on others.
         let count = reader.read(&mut buffer).unwrap_or(0);
         let mut answer = String::new();
+        let is_over;
         {
             let mut tape = shared.0.lock().unwrap();
             tape.closed = count == 0;
@@ -123,8 +128,9 @@ fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Write
                 answer += &format!("\x1b[{};{}R", row + 1, column + 1);
             }
             shared.1.notify_all();
+            is_over = count == 0 || tape.cut;
         }
-        if count == 0 {
+        if is_over {
             return;
         }
         if let Some(writer) = &answers {
@@ -149,16 +155,21 @@ pub struct Pty {
     writer: Writer,
     shared: Arc<Shared>,
     pid: Pid,
+    _guard: Guard,
+    reading: JoinHandle<()>,
     status: Receiver<ExitStatus>,
     modes: Option<String>,
     _state: Option<tempfile::TempDir>,
 }
 
-impl Drop for Pty {
+/// Ends what a test left running.
+struct Guard(Pid, Arc<Shared>);
+
+impl Drop for Guard {
     fn drop(&mut self) {
-        // What has ended was taken from the system's list, and its id may be another's.
-        if !self.tape().closed {
-            let _ = kill(self.pid, Signal::SIGKILL);
+        // What has ended is not in the system's list any more, and its id may be another's.
+        if !self.1.0.lock().is_ok_and(|tape| tape.closed) {
+            let _ = kill(self.0, Signal::SIGKILL);
         }
     }
 }
@@ -271,6 +282,23 @@ impl Pty {
         (status.exit_code(), tape.raw.clone())
     }
 
+    /// Closes the window: nobody holds the other end of the terminal any more. Waits for the end of the program.
+    #[track_caller]
+    pub fn hang_up(self) -> ExitStatus {
+        self.tape().cut = true;
+        // Something to read, so that the reader looks up.
+        self.resize(90, 30);
+        let Self { master, writer, reading, status, _guard, .. } = self;
+        reading.join().unwrap();
+        drop((master, writer));
+        status.recv_timeout(GIVE_UP).expect("the program outlives its terminal")
+    }
+
+    /// The process that has the terminal.
+    pub fn foreground(&self) -> Pid {
+        Pid::from_raw(self.master.process_group_leader().unwrap())
+    }
+
     /// Waits for the end and checks that the terminal is as it was; the exit code and all output.
     #[track_caller]
     pub fn end_restored(&self) -> (u32, Vec<u8>) {
@@ -317,6 +345,10 @@ impl Shot {
 
     pub fn has_cursor(&self) -> bool {
         !self.screen.hide_cursor()
+    }
+
+    pub fn cursor_row(&self) -> usize {
+        self.screen.cursor_position().0.into()
     }
 
     /// The text left of the cursor.
