@@ -67,7 +67,10 @@ impl State {
             .iter()
             .zip(&tokens)
             .take_while(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.values, &b.values));
-        self.derived.truncate(stands + same.count());
+        let unchanged = stands + same.count();
+        if unchanged < self.tokens.len() {
+            self.derived.truncate(unchanged);
+        }
         self.tokens.truncate(stands);
         self.shown.truncate(stands);
         self.shown.extend(tokens.iter().map(|token| {

@@ -12,9 +12,18 @@ pub fn ranked(logits: &[f32]) -> Vec<usize> {
 
 /// Gap between the router logits of rank `k` and `k + 1`; `None` if every expert is chosen.
 pub fn margin(logits: &[f32], k: usize) -> Option<Margin> {
-    let order = ranked(logits);
-    let (last_in, first_out) = (*order.get(k.checked_sub(1)?)?, *order.get(k)?);
-    let (inside, outside) = (logits[last_in], logits[first_out]);
+    if k == 0 || k >= logits.len() {
+        return None;
+    }
+    // Walks down the ranking of `ranked` without building it: this is asked for every token on the screen.
+    let key = |i: usize| if logits[i].is_nan() { f32::NEG_INFINITY } else { logits[i] };
+    let follows = |i: usize, j: usize| key(i) < key(j) || key(i) == key(j) && i > j;
+    let best_after = |last: Option<usize>| {
+        let rest = (0..logits.len()).filter(|i| last.is_none_or(|last| follows(*i, last)));
+        rest.reduce(|best, i| if follows(best, i) { i } else { best })
+    };
+    let last_in = (0..k).try_fold(None, |last, _| best_after(last).map(Some))??;
+    let (inside, outside) = (logits[last_in], logits[best_after(Some(last_in))?]);
     Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
 }
 
@@ -123,6 +132,12 @@ mod tests {
         assert!(margin.is_near_tie(Dtype::Bf16));
         assert!(!margin.is_near_tie(Dtype::F32));
         assert!(super::margin(&[1.0, 2.0], 2).is_none());
+        for k in 1..5 {
+            let logits = [0.5, -2.0, 0.5, 3.0, 0.25];
+            let order = ranked(&logits);
+            let gap = logits[order[k - 1]] - logits[order[k]];
+            assert_eq!(super::margin(&logits, k).unwrap().gap, gap, "rank {k}");
+        }
         assert_eq!(ranked(&[1.0, f32::NAN, 1.0, 4.0]), [3, 0, 2, 1]);
     }
 }
