@@ -4,7 +4,7 @@
 mod pty_support;
 
 use nix::sys::signal::Signal;
-use pty_support::{Pty, Setup, Shot, find, find_last};
+use pty_support::{Pty, Setup, Shot, find, find_last, poll_until};
 
 const NONE: [&str; 0] = [];
 const ESC: &str = "\x1b";
@@ -79,7 +79,7 @@ fn a_prompt_on_the_command_line_runs_at_once() {
 #[test]
 fn example_prompts_are_offered() {
     let pty = Setup::program(NONE).start();
-    pty.press("", "tab fills in an example");
+    pty.wait_for("tab fills in an example");
     pty.wait_for(EDITOR);
     pty.send("\t\r");
     assert_eq!(pty.wait_tokens(FRANCE_LEN).strip(), FRANCE_SHOWN);
@@ -474,7 +474,7 @@ fn pasted_text_is_text_and_never_obeyed() {
     let shot = pty.wait_for(EDITOR);
     assert!(shot.has("red ␛[31mX") && shot.has("title ␛]0;owned␇ line") && shot.has("⇥end"), "{}", shot.text());
     assert!(!shot.line("red ␛").contains("title"), "line ends stand: {}", shot.text());
-    assert!(!shot.is_idle() || shot.tokens() == Some(FRANCE_LEN));
+    assert_eq!(shot.tokens(), Some(FRANCE_LEN));
     pty.send("\r");
     let shot = pty.wait_until("the pasted prompt", |shot| shot.is_idle() && shot.strip().contains("↵"));
     assert!(shot.strip().contains("‹1B›") || shot.strip().contains("␛"), "{}", shot.strip());
@@ -512,7 +512,7 @@ fn an_earlier_hostile_prompt_is_harmless_in_the_next_run() {
     let pty = Setup::program(NONE).state(folder.path()).start();
     pty.wait_for(EDITOR);
     pty.paste(HOSTILE);
-    pty.press("", "owned␇");
+    pty.wait_for("owned␇");
     pty.send("\r");
     pty.wait_until("the prompt read", |shot| shot.is_idle() && shot.tokens() > Some(0));
     pty.send("q");
@@ -564,6 +564,29 @@ fn a_storm_of_resizes_ends_with_the_last_size() {
     }
     pty.resize(120, 40);
     pty.wait_until("the screen as it was", |shot| shot.text() == before.text());
+}
+
+#[test]
+fn keys_right_after_a_resize_are_answered() {
+    let pty = france();
+    for i in 0..40 {
+        let (key, text) = if i % 2 == 0 { ("5", "fidelity ·") } else { ("1", "routing · token") };
+        pty.resize(100 + i, 30 + i % 7);
+        pty.press(key, text);
+    }
+}
+
+#[test]
+fn a_burst_of_keys_is_read_whole() {
+    // As a terminal sends a paste that it does not mark.
+    let pty = Setup::program(NONE).size(120, 100).start();
+    pty.wait_for(EDITOR);
+    let words: String = (0..1500).map(|i| format!("w{i}")).collect();
+    pty.send(&words);
+    let shot = pty.wait_for("w1499");
+    let is_part = |part: &&str| part.contains('w') && part.chars().all(|c| c == 'w' || c.is_ascii_digit());
+    let text: String = shot.lines.iter().flat_map(|line| line.split(['│', ' ']).filter(is_part)).collect();
+    assert_eq!(text, words);
 }
 
 /// Parameters of all SGR sequences.
@@ -660,8 +683,9 @@ fn ctrl_c_leaves_from_everywhere() {
 
 #[test]
 fn closing_the_window_ends_it() {
-    let pty = france();
-    assert_eq!(pty.hang_up().signal(), None);
+    for _ in 0..5 {
+        assert_eq!(france().hang_up().signal(), None);
+    }
     let pty = endless();
     pty.press("g", "generating");
     assert_eq!(pty.hang_up().signal(), None);
@@ -830,6 +854,20 @@ fn started_in_the_background_it_comes_with_fg() {
 }
 
 #[test]
+fn closing_the_window_of_the_shell_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("status");
+    let (pty, _) = shell();
+    pty.send("q");
+    wait_for_shell(&pty);
+    // Something that outlives the terminal to tell of the end.
+    pty.send(&format!("clear; (trap '' HUP; \"$BIN\" --prompt one; echo $? >'{}')\n", path.display()));
+    pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.is_idle() && shot.tokens() > Some(0));
+    pty.hang_up();
+    poll_until("an end of the program", || std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')));
+}
+
+#[test]
 fn ctrl_z_outside_of_a_shell_goes_on() {
     // The program leads its session: nobody could bring it back, so the system does not stop it.
     let pty = france();
@@ -890,7 +928,7 @@ fn a_terminal_that_answers_nothing_is_enough() {
     pty.signal(Signal::SIGCONT);
     pty.press("5", "fidelity ·");
     pty.resize(80, 24);
-    pty.wait_for("5 Fidelity");
+    pty.wait_until("a narrow screen", |shot| shot.has(" 1  2  3  4  5 Fidelity"));
     pty.send("q");
     assert_eq!(pty.end_restored().0, 0);
 }
@@ -902,10 +940,10 @@ fn a_model_that_cant_be_opened_says_why() {
         let shot = pty.wait_until("the failure", |shot| shot.has("stopped"));
         let text: String = shot.lines.iter().map(|line| line.trim()).collect();
         assert!(text.contains("model.layers.0.block_sparse_moe.experts.1.w2.weight"), "{}", shot.text());
-        assert!(shot.is_alternate() && shot.lines.last().unwrap().starts_with("✗ cannot open"), "{}", shot.text());
+        assert!(shot.is_alternate() && shot.lines.last().unwrap().starts_with("✗ cannot"), "{}", shot.text());
         // On the smallest screen the end is a page away.
         if size.1 > 10 {
-            assert!(shot.has("config and weights disagree") && shot.has("q quits"), "{}", shot.text());
+            assert!(shot.has("disagree") && shot.has("q quits"), "{}", shot.text());
         }
         pty.press("e", "message · esc closes");
         pty.send("  ");

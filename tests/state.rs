@@ -164,7 +164,8 @@ fn running_stepping_pausing_and_going_back() {
     }
     engine(&mut state, protocol::Event::Finished { id, outcome: Outcome::Cancelled });
     let back = press(&mut state, "u");
-    assert_eq!(asks(&back), [Ask::Truncate { len: 4 }]);
+    assert_eq!(asks(&back), [Ask::Back]);
+    assert_eq!(asks(&press(&mut state, "u u")), [Ask::Back, Ask::Back], "steps back queue up");
     finish(&mut state, &back);
     press(&mut state, "home right");
     assert_eq!(asks(&press(&mut state, "U")), [Ask::Truncate { len: 2 }]);
@@ -368,6 +369,7 @@ impl Simulated {
             Ask::Prompt(_) => (0, 5),
             Ask::Step { count, .. } => (self.tokens, count.unwrap_or(3).min(50) as u32),
             Ask::ForceToken(_) | Ask::ForceText(_) => (self.tokens, 1),
+            Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
             Ask::Policy(_) => (0, self.tokens),
             Ask::Derive(_) => (self.tokens, 0),

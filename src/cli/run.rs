@@ -130,9 +130,9 @@ impl Run {
 
         let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(&prompt)?;
-        let wanted = self.capture(ids.len() + self.steps, loaded.meta.dims.heads * layers.len(), &mut tell)?;
+        let wanted = self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
         let context = loaded.meta.dims.context;
-        if ids.len() + self.steps > context {
+        if ids.len().saturating_add(self.steps) > context {
             let (n, steps) = (ids.len(), self.steps);
             tell.say(&format!(
                 "warning: {n} prompt tokens and {steps} steps exceed the model's context of {context} \

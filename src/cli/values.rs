@@ -10,11 +10,11 @@ pub fn layers(text: &str) -> Result<(usize, Option<usize>)> {
     let number = |text: &str| text.trim().parse::<usize>().with_context(|| format!("`{text}` is not a layer number"));
     let Some((from, to)) = text.split_once("..") else {
         let layer = number(text)?;
-        return Ok((layer, Some(layer + 1)));
+        return Ok((layer, Some(layer.saturating_add(1))));
     };
     let from = if from.trim().is_empty() { 0 } else { number(from)? };
     let to = match to.strip_prefix('=') {
-        Some(last) => Some(number(last)? + 1),
+        Some(last) => Some(number(last)?.saturating_add(1)),
         None if to.trim().is_empty() => None,
         None => Some(number(to)?),
     };

@@ -91,6 +91,20 @@ impl Session {
         tokenizer.encode(text, special)
     }
 
+    /// The ids of a text that goes on where the run ends. Tokenizers put a space before a text of its own; here a new
+    /// word begins only where the text begins with a space.
+    ///
+    /// # Errors
+    /// If there is no tokenizer.
+    pub fn tokenize_on(&self, text: &str) -> Result<Vec<u32>> {
+        // A line end is never joined with what follows it, so the ids behind it are those of `text` alone.
+        let (anchor, joined) = (self.tokenize("\n", false)?, self.tokenize(&format!("\n{text}"), false)?);
+        match joined.strip_prefix(anchor.as_slice()) {
+            Some(ids) if !ids.is_empty() => Ok(ids.to_vec()),
+            _ => self.tokenize(text, false),
+        }
+    }
+
     /// Forgets everything from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.tokens.len() {

@@ -181,14 +181,11 @@ impl Core {
             }
             Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
             Ask::ForceText(text) => {
-                let ids = self.session.tokenize(&text, false)?;
+                let ids = self.session.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
-            Ask::Truncate { len } => {
-                let len = len.clamp(usize::from(!self.session.tokens().is_empty()), self.session.tokens().len());
-                self.session.truncate(len);
-                emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
-            }
+            Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
+            Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => {
                 let tokens = self.session.switch(policy);
                 emit(Event::Switched(self.session.meta().clone()));
@@ -202,6 +199,14 @@ impl Core {
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
         Ok(())
+    }
+
+    /// Forgets tokens from `len` on; the first one stays.
+    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) {
+        let all = self.session.tokens().len();
+        let len = len.clamp(all.min(1), all);
+        self.session.truncate(len);
+        emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {

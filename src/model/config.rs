@@ -83,24 +83,38 @@ impl Config {
         let found = format!("top-{} of {}", dims.top_k, dims.experts);
         report.add(Level::Ok, "config.json: experts", "", found, "");
         report.add(Level::Ok, "config.json: max_position_embeddings", "", format!("{} tokens", dims.context), "");
-        match json.get("hidden_act").and_then(Value::as_str) {
-            None | Some("silu" | "swish") => {}
-            Some(other) => bail!("config.json: hidden_act `{other}` is not supported; Mixtral's experts use silu"),
+        if let Some(other) = present(json, "hidden_act").filter(|act| !matches!(act.as_str(), Some("silu" | "swish"))) {
+            bail!("config.json: hidden_act {other} is not supported; Mixtral's experts use silu");
         }
-        let rms_norm_eps = json.get("rms_norm_eps").and_then(Value::as_f64).unwrap_or(1e-5);
-        ensure!(
-            rms_norm_eps.is_finite() && rms_norm_eps >= 0.0,
-            "config.json: rms_norm_eps is {rms_norm_eps}, expected a small positive number"
-        );
+        let rms_norm_eps = match present(json, "rms_norm_eps") {
+            Some(eps) => eps.as_f64().filter(|eps| eps.is_finite() && *eps >= 0.0).with_context(|| {
+                format!("config.json: rms_norm_eps is {eps}, expected a small positive number")
+            })?,
+            None => {
+                report.add(Level::Note, "config.json: rms_norm_eps", "", "missing; transformers' default 1e-5 is used", "");
+                1e-5
+            }
+        };
+        let tied = match present(json, "tie_word_embeddings") {
+            Some(tied) => {
+                tied.as_bool().with_context(|| format!("config.json: tie_word_embeddings is {tied}, expected true or false"))?
+            }
+            None => false,
+        };
         Ok(Self {
             dims,
             rope_theta: rope_theta(json, report)?,
             rms_norm_eps,
-            tied: json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
+            tied,
             dtype: dtype(json, report),
             eos: token_ids(json.get("eos_token_id")),
         })
     }
+}
+
+/// The value of a key that is there and not null.
+fn present<'a>(json: &'a Value, key: &str) -> Option<&'a Value> {
+    json.get(key).filter(|value| !value.is_null())
 }
 
 /// One id, a list of ids, or null.
@@ -217,7 +231,7 @@ fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
 }
 
 fn dtype(json: &Value, report: &mut Report) -> Option<Dtype> {
-    let value = json.get("dtype").or_else(|| json.get("torch_dtype"))?.as_str()?;
+    let value = present(json, "dtype").or_else(|| present(json, "torch_dtype"))?.as_str()?;
     let parsed = value.trim_start_matches("torch.").parse().ok();
     if parsed.is_none() {
         report.add(

@@ -37,14 +37,14 @@ struct Layer {
 
 impl Mixtral {
     /// Takes the tensors of `store` under their official names; `compute` is the dtype in which the `hf` policies
-    /// round, and to which wider weights are rounded when they are read.
+    /// round, and to which they round other weights when they are read.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape or type.
     pub fn new(config: Config, store: &Store, compute: Dtype) -> Result<Self> {
         let d = config.dims;
-        let vector = |name: &str| Ok::<_, anyhow::Error>(store.matrix(name, &[d.d_model], compute)?.to_f32());
-        let matrix = |name: &str, rows: usize, cols: usize| store.matrix(name, &[rows, cols], compute);
+        let vector = |name: &str| Ok::<_, anyhow::Error>(store.matrix(name, &[d.d_model])?.to_f32());
+        let matrix = |name: &str, rows: usize, cols: usize| store.matrix(name, &[rows, cols]);
         let embed = matrix("model.embed_tokens.weight", d.vocab, d.d_model)?;
         let unembed = if config.tied { embed.clone() } else { matrix("lm_head.weight", d.vocab, d.d_model)? };
         let layer = |l: usize| {
@@ -107,11 +107,12 @@ impl Mixtral {
         taps: &mut dyn Taps,
     ) -> Result<Tensor> {
         let (d, pos) = (self.config.dims, ids.len());
+        ensure!(pos > 0, "there is no token to read");
         let mut embedded = Vec::with_capacity(pos * d.d_model);
         let mut row = Vec::new();
         for id in ids {
             ensure!((*id as usize) < d.vocab, "token id {id} is outside the vocabulary of {} tokens", d.vocab);
-            self.embed.widen_row(*id as usize, &mut row);
+            self.embed.widen_row(*id as usize, precision.module, &mut row);
             embedded.extend_from_slice(&row);
         }
         let (mut resid, _) = tap(taps, K::Embed, 0, tensor(embedded, &[pos, d.d_model])?)?;

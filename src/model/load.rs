@@ -80,7 +80,6 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         let found = format!("{weights_dtype} weights, rounded to {compute} as they are read");
         report.add(Level::Note, "compute dtype", "", found, "asked for by --dtype");
     }
-    report.add(Level::Ok, "precision policy", "", describe(policy, compute), "");
     parts.config.eos.sort_unstable();
     parts.config.eos.dedup();
     let meta = Meta {
@@ -98,15 +97,6 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     };
     let model = Mixtral::new(parts.config, &parts.store, compute)?;
     Ok(Loaded { model, tokenizer: parts.tokenizer, meta: Arc::new(meta) })
-}
-
-/// A policy in words.
-fn describe(policy: Policy, compute: Dtype) -> String {
-    match policy {
-        Policy::Hf => format!("hf: rounded to {compute} where transformers rounds"),
-        Policy::F32 => "f32: rounded nowhere".to_owned(),
-        Policy::F32Router => format!("f32-router: as hf in {compute}, router matmul in f32"),
-    }
 }
 
 fn read_demo(report: &mut Report) -> Result<Parts> {

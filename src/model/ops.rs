@@ -8,7 +8,7 @@ pub fn rms_norm(x: &[f32], gain: &[f32], eps: f64, round: Rounding) -> Vec<f32> 
     for row in x.chunks_exact(gain.len()) {
         let squares = super::kernels::dot_small(row, row);
         let scale = 1.0 / (squares / row.len() as f32 + eps as f32).sqrt();
-        out.extend(row.iter().zip(gain).map(|(x, gain)| round.one(gain * round.one(x * scale))));
+        out.extend(row.iter().zip(gain).map(|(x, gain)| round.one(round.one(*gain) * round.one(x * scale))));
     }
     out
 }

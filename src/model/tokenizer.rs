@@ -27,7 +27,10 @@ impl Tokenizer {
         // The library panics on some inputs that are well-formed JSON.
         let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
         let read = read.unwrap_or_else(|_| Err("the tokenizer library failed on it".into()));
-        let inner = read.map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
+        let mut inner = read.map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
+        // Left over from training in some files; transformers switches both off for every call as well.
+        inner.with_truncation(None).map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
+        inner.with_padding(None);
         Ok(Self { inner, pieces: Mutex::new(HashMap::new()) })
     }
 

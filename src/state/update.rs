@@ -99,8 +99,8 @@ impl State {
             Action::Generate => return self.generate(Some(1)),
             Action::Go => return self.generate(None),
             Action::RunCount => self.open_input(InputKind::Count, DEFAULT_COUNT),
-            Action::Back => return self.truncate(self.tokens.len().saturating_sub(1)),
-            Action::Rewind => return self.truncate(self.cursor.token + 1),
+            Action::Back => return self.forget(Ask::Back),
+            Action::Rewind => return self.forget(Ask::Truncate { len: self.cursor.token + 1 }),
             Action::ForceCandidate => return self.force_candidate(),
             Action::ForceText => self.open_input(InputKind::Force, ""),
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
@@ -294,7 +294,7 @@ impl State {
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
-        effects.extend(self.start_job("reading the prompt", Ask::Prompt(prompt)));
+        effects.extend(self.start_job(READING, Ask::Prompt(prompt)));
         effects
     }
 
@@ -314,16 +314,16 @@ impl State {
         self.start_job(what, Ask::Step { count, sampling: self.sampling })
     }
 
-    fn truncate(&mut self, len: usize) -> Vec<Effect> {
-        let len = len.max(1);
-        if len >= self.tokens.len() && !self.is_busy() {
-            return Vec::new();
-        }
-        // Stepping back while it runs means: stop, then back from where it is then.
-        if self.is_busy() {
+    /// Forgets tokens. While a long run is under way it means: stop first.
+    fn forget(&mut self, ask: Ask) -> Vec<Effect> {
+        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
             return self.pause();
         }
-        self.start_job("stepping back", Ask::Truncate { len })
+        let nothing = match &ask {
+            Ask::Truncate { len } => *len >= self.tokens.len(),
+            _ => self.tokens.len() <= 1,
+        };
+        if nothing && !self.is_busy() { Vec::new() } else { self.start_job("stepping back", ask) }
     }
 
     fn force_candidate(&mut self) -> Vec<Effect> {
@@ -367,3 +367,5 @@ impl State {
 
 /// What a generation of more than one token is called.
 const GENERATING: &str = "generating";
+/// What reading a prompt is called.
+const READING: &str = "reading the prompt";

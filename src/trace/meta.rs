@@ -28,7 +28,7 @@ impl Dtype {
             Self::F16 => 10,
             Self::Bf16 => 7,
         };
-        let exponent = if x == 0.0 { -126 } else { x.abs().log2().floor() as i32 };
+        let exponent = ((x.to_bits() >> 23) as i32 & 0xff).max(1) - 127;
         2f32.powi(exponent - mantissa_bits)
     }
 }

@@ -33,6 +33,8 @@ pub enum Ask {
     ForceToken(u32),
     /// Tokenise this text (no special tokens) and read it next.
     ForceText(String),
+    /// Forget the last token, whichever that is when it is this request's turn.
+    Back,
     /// Forget everything from position `len` on.
     Truncate {
         /// Tokens to keep; at least one is kept.

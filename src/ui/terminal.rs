@@ -5,18 +5,25 @@ use crate::state::{State, Wanted};
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
 use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{TerminalOptions, Viewport};
 use std::io::{Stdout, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The screen while the explorer has it.
 pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
+    size: (u16, u16),
 }
+
+/// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
     /// Takes the terminal: raw mode, alternate screen, bracketed paste.
@@ -27,8 +34,9 @@ impl Screen {
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
         enter()?;
-        let terminal = ratatui::Terminal::new(CrosstermBackend::new(stdout())).inspect_err(|_| give_back());
-        Ok(Self { terminal: terminal.context("cannot set up the terminal")?, theme: Theme::new(depth) })
+        let size = terminal_size().inspect_err(|_| give_back())?;
+        let terminal = blank(size).inspect_err(|_| give_back())?;
+        Ok(Self { terminal, theme: Theme::new(depth), size })
     }
 
     /// Draws one frame.
@@ -37,6 +45,9 @@ impl Screen {
     /// If the terminal can't be written to.
     pub fn draw(&mut self, state: &State) -> Result<Wanted> {
         execute!(stdout(), BeginSynchronizedUpdate)?;
+        if terminal_size()? != self.size {
+            self.forget()?;
+        }
         let mut wanted = Wanted::default();
         let theme = &self.theme;
         let drawn = self.terminal.draw(|frame| {
@@ -57,7 +68,9 @@ impl Screen {
     /// # Errors
     /// If the terminal can't be written to.
     pub fn forget(&mut self) -> Result<()> {
-        self.terminal.clear().context("cannot clear the terminal")
+        self.size = terminal_size()?;
+        self.terminal = blank(self.size)?;
+        Ok(())
     }
 
     /// Gives the terminal back until [`Screen::resume`].
@@ -83,7 +96,21 @@ impl Drop for Screen {
     }
 }
 
+fn terminal_size() -> Result<(u16, u16)> {
+    crossterm::terminal::size().context("cannot ask the terminal for its size")
+}
+
+/// A cleared screen of this size. ratatui's own clearing and resizing would ask the terminal where its cursor is, and
+/// wait for an answer among the keys.
+fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBackend<Stdout>>> {
+    execute!(stdout(), Clear(ClearType::All)).context("cannot clear the terminal")?;
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    ratatui::Terminal::with_options(CrosstermBackend::new(stdout()), TerminalOptions { viewport })
+        .context("cannot set up the terminal")
+}
+
 fn enter() -> Result<()> {
+    TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
@@ -92,6 +119,9 @@ fn enter() -> Result<()> {
 
 /// Restores the terminal; harmless if it was restored already. Errors have nowhere to go.
 pub fn give_back() {
+    if !TAKEN.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
 }

@@ -1,6 +1,6 @@
 //! A pseudo-terminal with the program (or a shell) in it: bytes in, a parsed screen and a log of all output.
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Waiting is given up after this long; no limit on the program.
-const GIVE_UP: Duration = Duration::from_secs(20);
+const GIVE_UP: Duration = Duration::from_secs(120);
 /// Where a frame begins and ends.
 const FRAME: (&[u8], &[u8]) = (b"\x1b[?2026h", b"\x1b[?2026l");
 /// The question where the cursor is.
@@ -88,8 +88,8 @@ impl Setup {
         let pid = Pid::from_raw(child.process_id().unwrap() as i32);
         let (sender, status) = channel();
         std::thread::spawn(move || sender.send(child.wait().unwrap()));
-        let _guard = Guard(pid, shared.clone());
-        Pty { master: pair.master, writer, shared, pid, _guard, reading, status, modes, _state: self.state }
+        let master = Some(pair.master);
+        Pty { master, writer, shared, pid, reading: Some(reading), status, modes, _state: self.state }
     }
 }
 
@@ -139,6 +139,16 @@ fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Write
     }
 }
 
+/// Waits for something that is not on a screen.
+#[track_caller]
+pub fn poll_until(wanted: &str, is_so: impl Fn() -> bool) {
+    let give_up = Instant::now() + GIVE_UP;
+    while !is_so() {
+        assert!(Instant::now() < give_up, "never came: {wanted}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Where `part` first is in `bytes`.
 pub fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
@@ -151,26 +161,27 @@ pub fn find_last(bytes: &[u8], part: &[u8]) -> Option<usize> {
 
 /// A running program and its terminal.
 pub struct Pty {
-    master: Box<dyn MasterPty + Send>,
+    master: Option<Box<dyn MasterPty + Send>>,
     writer: Writer,
     shared: Arc<Shared>,
     pid: Pid,
-    _guard: Guard,
-    reading: JoinHandle<()>,
+    reading: Option<JoinHandle<()>>,
     status: Receiver<ExitStatus>,
     modes: Option<String>,
     _state: Option<tempfile::TempDir>,
 }
 
-/// Ends what a test left running.
-struct Guard(Pid, Arc<Shared>);
-
-impl Drop for Guard {
+impl Drop for Pty {
+    /// Ends what a test left running.
     fn drop(&mut self) {
         // What has ended is not in the system's list any more, and its id may be another's.
-        if !self.1.0.lock().is_ok_and(|tape| tape.closed) {
-            let _ = kill(self.0, Signal::SIGKILL);
+        if self.shared.0.lock().is_ok_and(|tape| tape.closed || tape.cut) {
+            return;
         }
+        if let Some(group @ 2..) = self.master().process_group_leader() {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = kill(self.pid, Signal::SIGKILL);
     }
 }
 
@@ -191,7 +202,7 @@ impl Pty {
     /// Changes the size of the window.
     pub fn resize(&self, columns: u16, rows: u16) {
         self.tape().parser.screen_mut().set_size(rows, columns);
-        self.master.resize(pty_size((columns, rows))).unwrap();
+        self.master().resize(pty_size((columns, rows))).unwrap();
     }
 
     /// Sends a signal.
@@ -202,6 +213,10 @@ impl Pty {
     /// Puts a text on the screen behind the program's back.
     pub fn spoil(&self, text: &str) {
         self.tape().parser.process(format!("\x1b7\x1b[10;20H{text}\x1b8").as_bytes());
+    }
+
+    fn master(&self) -> &(dyn MasterPty + Send) {
+        &**self.master.as_ref().unwrap()
     }
 
     fn tape(&self) -> MutexGuard<'_, Tape> {
@@ -284,19 +299,22 @@ impl Pty {
 
     /// Closes the window: nobody holds the other end of the terminal any more. Waits for the end of the program.
     #[track_caller]
-    pub fn hang_up(self) -> ExitStatus {
+    pub fn hang_up(mut self) -> ExitStatus {
         self.tape().cut = true;
         // Something to read, so that the reader looks up.
         self.resize(90, 30);
-        let Self { master, writer, reading, status, _guard, .. } = self;
-        reading.join().unwrap();
-        drop((master, writer));
-        status.recv_timeout(GIVE_UP).expect("the program outlives its terminal")
+        self.reading.take().unwrap().join().unwrap();
+        *self.writer.lock().unwrap() = Box::new(std::io::sink());
+        self.master = None;
+        self.status.recv_timeout(GIVE_UP).unwrap_or_else(|_| {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            panic!("the program outlives its terminal")
+        })
     }
 
     /// The process that has the terminal.
     pub fn foreground(&self) -> Pid {
-        Pid::from_raw(self.master.process_group_leader().unwrap())
+        Pid::from_raw(self.master().process_group_leader().unwrap())
     }
 
     /// Waits for the end and checks that the terminal is as it was; the exit code and all output.
@@ -314,7 +332,7 @@ impl Pty {
         assert!(shown.is_some() && shown > find_last(&raw, b"\x1b[?25l"), "the cursor stays hidden");
         assert!(!shot.is_alternate() && !shot.marks_pastes() && shot.has_cursor());
         // Not every system tells the modes of a terminal that nobody holds.
-        if let (Some(now), Some(before)) = (self.master.get_termios(), &self.modes) {
+        if let (Some(now), Some(before)) = (self.master().get_termios(), &self.modes) {
             assert_eq!(&format!("{now:?}"), before, "terminal modes");
         }
         (code, raw)

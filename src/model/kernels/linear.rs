@@ -19,7 +19,7 @@ pub fn linear(x: &[f32], w: &Matrix, round: Rounding) -> Vec<f32> {
     // [n, rows]: the parallel tasks then own contiguous parts.
     let mut columns = vec![0f32; n * rows];
     let isa = isa();
-    let task = |(i, out): (usize, &mut [f32])| multiply(isa, x, w, i * TASK_ROWS, rows, out);
+    let task = |(i, out): (usize, &mut [f32])| multiply(isa, x, (w, round), i * TASK_ROWS, rows, out);
     if n * k * rows >= PARALLEL_FROM {
         columns.par_chunks_mut(TASK_ROWS * rows.max(1)).enumerate().for_each(task);
     } else {
@@ -38,11 +38,11 @@ pub fn linear(x: &[f32], w: &Matrix, round: Rounding) -> Vec<f32> {
     out
 }
 
-fn multiply(isa: Isa, x: &[f32], w: &Matrix, first: usize, rows: usize, out: &mut [f32]) {
+fn multiply(isa: Isa, x: &[f32], (w, round): (&Matrix, Rounding), first: usize, rows: usize, out: &mut [f32]) {
     let k = w.cols();
     let mut wide = Vec::new();
     for (i, out) in out.chunks_exact_mut(rows).enumerate() {
-        if rows == 1 && !w.is_narrowed() {
+        if rows == 1 && !w.is_narrowed_by(round) {
             let bytes = w.row_bytes(first + i);
             match w.dtype() {
                 Dtype::Bf16 => {
@@ -56,7 +56,7 @@ fn multiply(isa: Isa, x: &[f32], w: &Matrix, first: usize, rows: usize, out: &mu
                 Dtype::F16 => {}
             }
         }
-        w.widen_row(first + i, &mut wide);
+        w.widen_row(first + i, round, &mut wide);
         let mut x = x.chunks_exact(k);
         let mut out = out.iter_mut();
         while x.len() >= 4 {

@@ -39,7 +39,6 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     dtype: Dtype,
-    narrow: Rounding,
 }
 
 impl Matrix {
@@ -58,29 +57,31 @@ impl Matrix {
         self.dtype
     }
 
-    /// Whether values are rounded to a narrower compute dtype when they are read.
-    pub fn is_narrowed(&self) -> bool {
-        self.narrow != Rounding::None
-    }
-
     /// The stored bytes of row `row`.
     pub fn row_bytes(&self, row: usize) -> &[u8] {
         let width = self.cols * self.dtype.size();
         &self.bytes.as_slice()[self.start + row * width..][..width]
     }
 
-    /// Replaces `out` by row `row` as f32 `[cols]`.
-    pub fn widen_row(&self, row: usize, out: &mut Vec<f32>) {
-        widen(self.row_bytes(row), self.dtype, out);
-        self.narrow.slice(out);
+    /// Whether reading under `round` changes the stored numbers.
+    pub fn is_narrowed_by(&self, round: Rounding) -> bool {
+        round != Rounding::None && round != Rounding::to(self.dtype)
     }
 
-    /// All values as f32 `[rows × cols]`: for vectors and tests.
+    /// Replaces `out` by row `row` as f32 `[cols]`, rounded as `from_pretrained(dtype=…)` would have cast it.
+    pub fn widen_row(&self, row: usize, round: Rounding, out: &mut Vec<f32>) {
+        widen(self.row_bytes(row), self.dtype, out);
+        if self.is_narrowed_by(round) {
+            round.slice(out);
+        }
+    }
+
+    /// The stored numbers as f32 `[rows × cols]`.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut all = Vec::with_capacity(self.rows * self.cols);
         let mut line = Vec::new();
         for row in 0..self.rows {
-            self.widen_row(row, &mut line);
+            self.widen_row(row, Rounding::None, &mut line);
             all.extend_from_slice(&line);
         }
         all

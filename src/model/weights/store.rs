@@ -1,5 +1,4 @@
 use super::{Bytes, Matrix, header};
-use crate::model::precision::Rounding;
 use crate::trace::{Dtype, Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use memmap2::Mmap;
@@ -143,11 +142,11 @@ impl Store {
         &self.shards[entry.shard].as_slice()[entry.start..entry.start + entry.len]
     }
 
-    /// The tensor `name` as a matrix (a vector has one row), rounded to `compute` when read if that is narrower.
+    /// The tensor `name` as a matrix (a vector has one row).
     ///
     /// # Errors
     /// If it is missing, has another shape than `shape`, or a type that can't be read.
-    pub fn matrix(&self, name: &str, shape: &[usize], compute: Dtype) -> Result<Matrix> {
+    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         let entry = self.tensors.get(name).with_context(|| format!("missing tensor `{name}` (expected {shape:?})"))?;
         ensure!(entry.shape == shape, "tensor `{name}`: expected {shape:?}, found {:?}", entry.shape);
         let dtype = entry.dtype.with_context(|| format!("tensor `{name}` has dtype {}", entry.dtype_name))?;
@@ -156,7 +155,6 @@ impl Store {
             [rows, cols] => (*rows, *cols),
             _ => bail!("tensor `{name}`: expected one or two dimensions, found {shape:?}"),
         };
-        let narrow = if dtype == compute { Rounding::None } else { Rounding::to(compute) };
-        Ok(Matrix { bytes: self.shards[entry.shard].clone(), start: entry.start, rows, cols, dtype, narrow })
+        Ok(Matrix { bytes: self.shards[entry.shard].clone(), start: entry.start, rows, cols, dtype })
     }
 }

@@ -1,7 +1,7 @@
 //! The last message, or the most useful keys.
 
 use crate::state::keys::{Action, Scope, TABLE};
-use crate::state::text::{fit, harmless};
+use crate::state::text::{fit, harmless, width};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -9,12 +9,13 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     if let Some(message) = &state.message {
         let style = if message.is_error { c.theme.error() } else { c.theme.warn() };
-        let (mark, more) = if message.is_error {
-            ("✗ ", "  e: causes · esc: dismiss")
-        } else {
-            ("! ", "  e: all of it · esc: dismiss")
+        let mark = if message.is_error { "✗ " } else { "! " };
+        let more = match (area.width < 70, message.is_error) {
+            (true, _) => "  e: more",
+            (_, true) => "  e: causes · esc: dismiss",
+            (_, false) => "  e: all of it · esc: dismiss",
         };
-        let room = usize::from(area.width).saturating_sub(more.len() + 2);
+        let room = usize::from(area.width).saturating_sub(width(more) + 2);
         let x = c.put(area, area.x, area.y, mark, style);
         let x = c.put(area, x, area.y, &fit(&harmless(&message.failure.summary), room), style);
         c.put(area, x, area.y, more, c.theme.dim());
