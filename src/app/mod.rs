@@ -129,6 +129,8 @@ impl App {
                     is_dirty = true;
                     let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
                     if let TerminalEvent::Resize(..) = event {
+                        // Even back to the same size: the terminal may have cut what it showed.
+                        self.screen.forget()?;
                         continue;
                     }
                     if let Some(event) = input::translate(event)

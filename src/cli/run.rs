@@ -130,7 +130,8 @@ impl Run {
 
         let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(&prompt)?;
-        let wanted = self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
+        let wanted =
+            self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
         let context = loaded.meta.dims.context;
         if ids.len().saturating_add(self.steps) > context {
             let (n, steps) = (ids.len(), self.steps);
@@ -149,10 +150,10 @@ impl Run {
             return Err(failed.unwrap_or_else(|| anyhow::anyhow!("nothing was computed")));
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
-        let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let writing = Instant::now();
         self.write(&session, &layers, &heads, &wanted, &mut tell)?;
         timings.push(("write", ms(writing)));
+        let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
             Prompt::Text(text) => Some(text.as_str()),
             Prompt::Ids(_) => None,

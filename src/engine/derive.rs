@@ -30,6 +30,8 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
             }
             Derived::HeadMaps(maps)
         }
+        // A truncation may have come between the frame that wanted it and this.
+        Derive::HeadRows { query, .. } if *query >= session.tokens().len() => Derived::HeadRows(Vec::new()),
         Derive::HeadRows { layer, heads, query } => {
             let row = |head: usize| {
                 let (dims, round) = (session.meta().dims, session.precision().module);

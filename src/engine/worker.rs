@@ -7,7 +7,7 @@ use super::derive::derive;
 use super::session::Session;
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Derive, Event, Failure, Outcome, RequestId};
-use crate::trace::{Sampling, Source};
+use crate::trace::{Policy, Sampling, Source};
 use anyhow::{Result, anyhow};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -141,6 +141,8 @@ impl Core {
             Ok(Err(error)) => emit(Event::Failed { id, failure: Failure::of(&error) }),
             Err(panic) => {
                 self.session.repair();
+                // The screen may not know what was read before the panic.
+                emit(Event::Tokens { id, keep: 0, tokens: self.session.tokens().to_vec(), ms: 0.0 });
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
         }
@@ -186,18 +188,33 @@ impl Core {
             }
             Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
             Ask::Truncate { len } => self.truncate(id, len, emit),
-            Ask::Policy(policy) => {
-                let tokens = self.session.switch(policy);
-                emit(Event::Switched(self.session.meta().clone()));
-                emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
-                for same in tokens.chunk_by(|a, b| a.1 == b.1) {
-                    let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
-                    self.extend(id, &ids, same[0].1, board, emit)?;
-                }
-            }
-            Ask::Derive(what) => self.derive(id, &what, board, emit)?,
+            Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
+            Ask::Derive(what) => return self.derive(id, &what, board, emit),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
+        Ok(())
+    }
+
+    /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
+    fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let before = self.session.clone();
+        let tokens = self.session.switch(policy);
+        let quiet = |event: Event| {
+            if matches!(event, Event::Progress { .. }) {
+                emit(event);
+            }
+        };
+        let started = Instant::now();
+        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
+            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
+            if let Err(error) = self.extend(id, &ids, same[0].1, board, &quiet) {
+                self.session = before;
+                return Err(error);
+            }
+        }
+        emit(Event::Switched(self.session.meta().clone()));
+        let (tokens, ms) = (self.session.tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
+        emit(Event::Tokens { id, keep: 0, tokens, ms });
         Ok(())
     }
 

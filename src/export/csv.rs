@@ -1,6 +1,6 @@
 //! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
 
-use crate::trace::routing::{TokenRouting, ranked};
+use crate::trace::routing::TokenRouting;
 use crate::trace::{LensCell, LensKey, Pattern, Trace};
 use anyhow::{Context, Result};
 use csv::{Terminator, Writer, WriterBuilder};
@@ -38,7 +38,7 @@ pub fn routing(trace: &Trace, layers: Range<usize>, out: impl Write) -> Result<(
             let routing = TokenRouting::of(token, layer)
                 .with_context(|| format!("the routing of layer {layer} was not captured at position {pos}"))?;
             let mut ranks = vec![0usize; routing.logits.len()];
-            for (rank, expert) in ranked(routing.logits).into_iter().enumerate() {
+            for (rank, expert) in routing.ranking().into_iter().enumerate() {
                 ranks[expert] = rank + 1;
             }
             for (expert, rank) in ranks.into_iter().enumerate() {

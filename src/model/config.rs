@@ -87,18 +87,25 @@ impl Config {
             bail!("config.json: hidden_act {other} is not supported; Mixtral's experts use silu");
         }
         let rms_norm_eps = match present(json, "rms_norm_eps") {
-            Some(eps) => eps.as_f64().filter(|eps| eps.is_finite() && *eps >= 0.0).with_context(|| {
-                format!("config.json: rms_norm_eps is {eps}, expected a small positive number")
-            })?,
+            Some(eps) => eps
+                .as_f64()
+                .filter(|eps| eps.is_finite() && *eps >= 0.0)
+                .with_context(|| format!("config.json: rms_norm_eps is {eps}, expected a small positive number"))?,
             None => {
-                report.add(Level::Note, "config.json: rms_norm_eps", "", "missing; transformers' default 1e-5 is used", "");
+                report.add(
+                    Level::Note,
+                    "config.json: rms_norm_eps",
+                    "",
+                    "missing; transformers' default 1e-5 is used",
+                    "",
+                );
                 1e-5
             }
         };
         let tied = match present(json, "tie_word_embeddings") {
-            Some(tied) => {
-                tied.as_bool().with_context(|| format!("config.json: tie_word_embeddings is {tied}, expected true or false"))?
-            }
+            Some(tied) => tied
+                .as_bool()
+                .with_context(|| format!("config.json: tie_word_embeddings is {tied}, expected true or false"))?,
             None => false,
         };
         Ok(Self {

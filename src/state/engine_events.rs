@@ -50,6 +50,7 @@ impl State {
             self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
         self.phase = Phase::Ready(meta);
+        self.clamp();
         match self.start.take() {
             Some(prompt) => self.run_prompt(prompt),
             None => {
@@ -60,7 +61,8 @@ impl State {
     }
 
     fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
-        let followed = self.cursor.token + 1 >= self.tokens.len();
+        // Tokens that replace the whole run (another policy) leave the cursor where it is.
+        let followed = self.cursor.token + 1 >= self.tokens.len() && (keep > 0 || self.tokens.is_empty());
         let stands = keep.min(self.tokens.len());
         // Records of a prompt that only changed its source keep their derived views.
         let same = self.tokens[stands..]
@@ -95,7 +97,9 @@ impl State {
         self.derived.finish(id);
         let text = match outcome {
             Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
-            Outcome::ContextFull if was_run => "the context is full: u steps back, i edits the prompt",
+            Outcome::ContextFull if was_run => {
+                "the context is full: u steps back, i edits the prompt, space goes on beyond it"
+            }
             _ => return,
         };
         self.tell(false, Failure { summary: text.to_owned(), causes: Vec::new() });

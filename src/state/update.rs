@@ -3,7 +3,7 @@
 use super::examples::EXAMPLES;
 use super::keys::{Action, Edit, Key, Scope, Step, look_up};
 use super::overlay::{Form, Input, InputKind, Overlay, Page};
-use super::{AttentionLens, Effect, Event, Phase, RoutingLens, State, StripColour, View, Wanted};
+use super::{AttentionLens, Effect, Event, RoutingLens, State, StripColour, View, Wanted};
 use crate::trace::protocol::{Ask, Failure, Prompt};
 use crate::trace::{LensSite, Policy};
 
@@ -348,20 +348,18 @@ impl State {
     }
 
     fn cycle_policy(&mut self) -> Vec<Effect> {
-        if !matches!(self.phase, Phase::Ready(_)) {
-            return Vec::new();
-        }
+        let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
         if self.is_busy() {
             let summary = "pause first: switching the policy reads the whole run again".to_owned();
             self.tell(false, Failure { summary, causes: Vec::new() });
             return Vec::new();
         }
-        self.policy = match self.policy {
+        let next = match active {
             Policy::Hf => Policy::F32,
             Policy::F32 => Policy::F32Router,
             Policy::F32Router => Policy::Hf,
         };
-        self.start_job("reading again", Ask::Policy(self.policy))
+        self.start_job("reading again", Ask::Policy(next))
     }
 }
 

@@ -10,27 +10,10 @@ pub fn ranked(logits: &[f32]) -> Vec<usize> {
     order
 }
 
-/// Gap between the router logits of rank `k` and `k + 1`; `None` if every expert is chosen.
-pub fn margin(logits: &[f32], k: usize) -> Option<Margin> {
-    if k == 0 || k >= logits.len() {
-        return None;
-    }
-    // Walks down the ranking of `ranked` without building it: this is asked for every token on the screen.
-    let key = |i: usize| if logits[i].is_nan() { f32::NEG_INFINITY } else { logits[i] };
-    let follows = |i: usize, j: usize| key(i) < key(j) || key(i) == key(j) && i > j;
-    let best_after = |last: Option<usize>| {
-        let rest = (0..logits.len()).filter(|i| last.is_none_or(|last| follows(*i, last)));
-        rest.reduce(|best, i| if follows(best, i) { i } else { best })
-    };
-    let last_in = (0..k).try_fold(None, |last, _| best_after(last).map(Some))??;
-    let (inside, outside) = (logits[last_in], logits[best_after(Some(last_in))?]);
-    Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
-}
-
 /// How narrowly the last chosen expert won.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Margin {
-    /// Logit of rank `k` minus logit of rank `k + 1`.
+    /// Logit of the last chosen expert minus that of the best not chosen.
     pub gap: f32,
     /// The larger magnitude of the two.
     pub scale: f32,
@@ -46,7 +29,7 @@ impl Margin {
 
 /// Entropy of a distribution in nats.
 pub fn entropy(probs: &[f32]) -> f32 {
-    -probs.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f32>()
+    probs.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum::<f32>().max(0.0)
 }
 
 /// Share of tokens whose expert repeats from one token to the next, as in Mixtral of Experts (arXiv 2401.04088, table 5).
@@ -107,6 +90,27 @@ impl<'a> TokenRouting<'a> {
         })
     }
 
+    /// Experts as the model ranks them: the chosen ones in their order, then the rest by probability, logit and index.
+    pub fn ranking(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = self.chosen.iter().map(|e| *e as usize).collect();
+        let mut rest: Vec<usize> = (0..self.logits.len()).filter(|e| !order.contains(e)).collect();
+        let key = |e: usize| (self.probs[e], self.logits[e]);
+        rest.sort_by(|a, b| {
+            let ((pa, la), (pb, lb)) = (key(*a), key(*b));
+            pb.total_cmp(&pa).then(lb.total_cmp(&la)).then(a.cmp(b))
+        });
+        order.extend(rest);
+        order
+    }
+
+    /// Gap between the logit of the last chosen expert and the best that was not chosen; `None` if all were.
+    pub fn margin(&self) -> Option<Margin> {
+        let inside = self.logits[*self.chosen.last()? as usize];
+        let others = self.logits.iter().enumerate().filter(|(e, _)| !self.chosen.contains(&(*e as u32)));
+        let outside = others.map(|(_, logit)| *logit).reduce(f32::max)?;
+        Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
+    }
+
     /// The renormalised weight of `expert`, if it was chosen.
     pub fn weight_of(&self, expert: usize) -> Option<f32> {
         let slot = self.chosen.iter().position(|e| *e as usize == expert)?;
@@ -126,18 +130,23 @@ mod tests {
     }
 
     #[test]
-    fn margins_and_near_ties() {
-        let margin = margin(&[1.0, 3.0, 2.0, 1.9921875], 2).unwrap();
+    fn margins_and_ranks_follow_the_choice() {
+        let routing = |logits: &'static [f32], chosen: &'static [u32]| TokenRouting {
+            logits,
+            probs: &[0.1, 0.5, 0.2, 0.2],
+            chosen,
+            weights: &[0.7, 0.3],
+        };
+        let narrow = routing(&[1.0, 3.0, 2.0, 1.9921875], &[1, 2]);
+        let margin = narrow.margin().unwrap();
         assert_eq!(margin.gap, 2.0 - 1.9921875);
-        assert!(margin.is_near_tie(Dtype::Bf16));
-        assert!(!margin.is_near_tie(Dtype::F32));
-        assert!(super::margin(&[1.0, 2.0], 2).is_none());
-        for k in 1..5 {
-            let logits = [0.5, -2.0, 0.5, 3.0, 0.25];
-            let order = ranked(&logits);
-            let gap = logits[order[k - 1]] - logits[order[k]];
-            assert_eq!(super::margin(&logits, k).unwrap().gap, gap, "rank {k}");
-        }
+        assert!(margin.is_near_tie(Dtype::Bf16) && !margin.is_near_tie(Dtype::F32));
+        assert_eq!(narrow.ranking(), [1, 2, 3, 0]);
+        // Probabilities that f32 can't tell apart: the model took the lower index although the other logit is larger.
+        let tied = routing(&[1.0, 3.0, 1.5, 1.6], &[1, 2]);
+        assert_eq!(tied.ranking(), [1, 2, 3, 0]);
+        assert!(tied.margin().unwrap().is_near_tie(Dtype::F32));
+        assert!(routing(&[1.0, 2.0], &[1, 0]).margin().is_none());
         assert_eq!(ranked(&[1.0, f32::NAN, 1.0, 4.0]), [3, 0, 2, 1]);
     }
 }

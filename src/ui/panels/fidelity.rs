@@ -2,8 +2,8 @@
 
 use super::message::wrap;
 use crate::state::text::harmless;
-use crate::trace::routing::margin;
-use crate::trace::{HookKind, Level, Meta, Policy};
+use crate::trace::routing::TokenRouting;
+use crate::trace::{Level, Meta, Policy};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -62,11 +62,7 @@ fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
     let shares: Vec<String> = (0..meta.dims.layers)
         .map(|layer| {
-            let margins = c
-                .state
-                .tokens
-                .iter()
-                .filter_map(|token| margin(token.row(HookKind::RouterLogits, layer)?, meta.dims.top_k));
+            let margins = c.state.tokens.iter().filter_map(|token| TokenRouting::of(token, layer)?.margin());
             let (near, all) =
                 margins.fold((0, 0), |(near, all), m| (near + usize::from(m.is_near_tie(dtype)), all + 1));
             format!("L{layer} {near}/{all}")

@@ -2,7 +2,7 @@
 
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 
 /// A square matrix to be drawn.
 pub struct Matrix<'a> {
@@ -34,11 +34,7 @@ pub fn draw(c: &mut Canvas, area: Rect, matrix: &Matrix) {
     for (y, top) in (area.y..area.bottom()).zip((0..pixels).step_by(2)) {
         for (x, column) in (area.x..area.right()).zip(0..pixels) {
             let (upper, lower) = (value(top, column), value(top + 1, column));
-            let (glyph, mut style) = pixel(c, upper, lower);
-            let marked = matrix.row.is_some_and(|row| (row * zoom..(row + 1) * zoom).any(|r| r == top || r == top + 1));
-            if marked && !upper.max(lower).is_nan() && !c.theme.has_ramp() {
-                style = style.add_modifier(Modifier::REVERSED);
-            }
+            let (glyph, style) = pixel(c, upper, lower);
             c.put(area, x, y, glyph, style);
         }
         // The cursor's row is marked beside the matrix, so that its colours stay readable.

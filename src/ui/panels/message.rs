@@ -7,10 +7,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 
+/// Cells across of a page.
+const WIDEST: u16 = 100;
+
 /// The last message with its causes.
 pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
     let Some(message) = &c.state.message else { return };
-    let lines = lines(c, &message.failure, usize::from(area.width.saturating_sub(8)));
+    let lines = lines(c, &message.failure, usize::from(area.width.min(WIDEST).saturating_sub(4)));
     page(c, area, "message · esc closes", &lines, first);
 }
 
@@ -58,7 +61,7 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
 
 /// A scrolled page over everything.
 pub fn page(c: &mut Canvas, area: Rect, title: &str, lines: &[(String, Style)], first: usize) {
-    let w = area.width.min(100);
+    let w = area.width.min(WIDEST);
     let h = (lines.len() as u16 + 2).min(area.height.saturating_sub(if area.height > 20 { 4 } else { 0 }));
     let place = Rect { x: area.x + (area.width - w) / 2, y: area.y + (area.height - h) / 2, width: w, height: h };
     let inside = c.popup(place, title);

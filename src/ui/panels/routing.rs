@@ -9,7 +9,7 @@
 use super::{heatmap, routing_map};
 use crate::state::RoutingLens;
 use crate::state::text::fit;
-use crate::trace::routing::{TokenRouting, entropy, margin};
+use crate::trace::routing::{TokenRouting, entropy};
 use crate::ui::canvas::{Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
 
@@ -78,7 +78,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
         for (y, expert) in (inside.y + 1..).zip(rows.clone()) {
             put_probs(c, inside, x, y, &routing, expert..expert + 1);
         }
-        if let (Some(margin), Some(meta)) = (margin(routing.logits, d.top_k), state.meta()) {
+        if let (Some(margin), Some(meta)) = (routing.margin(), state.meta()) {
             let near = margin.is_near_tie(meta.router_dtype());
             let text = format!("{}{:.2}", if near { "≈" } else { "" }, margin.gap);
             c.put(inside, x, below, &fit(&text, CELL - 1), if near { c.theme.warn() } else { c.theme.dim() });
@@ -116,7 +116,7 @@ fn put_probs(
 fn put_margin(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) {
     let Some(meta) = c.state.meta() else { return };
     let mut x = x;
-    match margin(routing.logits, meta.dims.top_k) {
+    match routing.margin() {
         Some(margin) if margin.is_near_tie(meta.router_dtype()) => {
             x = c.put(inside, x, y, &format!("  ≈{:>6.3}", margin.gap), c.theme.warn());
         }

@@ -1,8 +1,7 @@
 //! Beside routing: the chosen experts of one cell, and what the layer does over the run.
 
 use super::strip;
-use crate::trace::HookKind;
-use crate::trace::routing::{TokenRouting, margin, ranked, repeats, repeats_at_random};
+use crate::trace::routing::{TokenRouting, repeats, repeats_at_random};
 use crate::ui::canvas::{Canvas, bar, prob, quoted};
 use ratatui::layout::Rect;
 
@@ -20,7 +19,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         line(c, &text, c.theme.dim());
     }
     if let Some(routing) = TokenRouting::of(token, cursor.layer) {
-        for (rank, expert) in ranked(routing.logits).into_iter().take(d.top_k + 2).enumerate() {
+        for (rank, expert) in routing.ranking().into_iter().take(d.top_k + 2).enumerate() {
             let p = routing.probs[expert];
             let weight = routing.weight_of(expert).map_or_else(|| "  —".to_owned(), prob);
             let text = format!(
@@ -31,7 +30,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             );
             line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
         }
-        if let Some(margin) = margin(routing.logits, d.top_k) {
+        if let Some(margin) = routing.margin() {
             let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().step(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
             let text =
@@ -54,9 +53,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let mut near = 0;
     for token in tokens() {
         token.experts(cursor.layer).unwrap_or_default().iter().for_each(|e| used[*e as usize] += 1);
-        let logits = token.row(HookKind::RouterLogits, cursor.layer);
-        near +=
-            usize::from(logits.and_then(|l| margin(l, d.top_k)).is_some_and(|m| m.is_near_tie(meta.router_dtype())));
+        let margin = TokenRouting::of(token, cursor.layer).and_then(|routing| routing.margin());
+        near += usize::from(margin.is_some_and(|margin| margin.is_near_tie(meta.router_dtype())));
     }
     let text = format!("near-ties {near} of {} tokens", state.tokens.len());
     line(c, &text, if near > 0 { c.theme.warn() } else { c.theme.dim() });

@@ -1,7 +1,7 @@
 //! Routing over the whole run: tokens across, layers down, each cell the first chosen expert above the second.
 
 use crate::state::text::fit;
-use crate::trace::routing::margin;
+use crate::trace::routing::TokenRouting;
 use crate::ui::canvas::{Canvas, window};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -32,7 +32,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let Some(experts) = state.tokens[pos].experts(layer) else { continue };
             let near = near_tie(c, pos, layer);
             let at = pos == cursor.token && chosen;
-            let cell = Cell { experts, wide, tall, near, at };
+            let cell = Cell { experts, wide, tall, near, at, repeats: d.experts > 8 };
             put_cell(c, inside, x, y, &cell);
         }
     }
@@ -53,6 +53,8 @@ struct Cell<'a> {
     tall: bool,
     near: bool,
     at: bool,
+    /// More experts than colours: only the digit tells them apart.
+    repeats: bool,
 }
 
 fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
@@ -86,7 +88,7 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
         return;
     }
     match (c.theme.expert_colour(first), second.and_then(|e| c.theme.expert_colour(e))) {
-        (Some(upper), Some(lower)) if c.theme.has_ramp() && !cell.at => {
+        (Some(upper), Some(lower)) if c.theme.has_ramp() && !cell.at && !cell.repeats => {
             c.put(inside, x, y, "▀", Style::new().fg(upper).bg(lower).patch(mark));
         }
         _ => {
@@ -97,10 +99,8 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
 
 fn near_tie(c: &Canvas, pos: usize, layer: usize) -> bool {
     let (Some(meta), Some(token)) = (c.state.meta(), c.state.tokens.get(pos)) else { return false };
-    let logits = token.row(crate::trace::HookKind::RouterLogits, layer);
-    logits
-        .and_then(|logits| margin(logits, meta.dims.top_k))
-        .is_some_and(|margin| margin.is_near_tie(meta.router_dtype()))
+    let margin = TokenRouting::of(token, layer).and_then(|routing| routing.margin());
+    margin.is_some_and(|margin| margin.is_near_tie(meta.router_dtype()))
 }
 
 /// 0 to 9, then a to z, then `+`.
