@@ -92,13 +92,13 @@ struct PromptArgs {
 #[derive(Args)]
 struct SamplingArgs {
     /// 0 takes the most probable token (greedy).
-    #[arg(long, default_value_t = 0.0, value_name = "T")]
+    #[arg(long, default_value_t = 0.0, value_name = "T", allow_negative_numbers = true)]
     temperature: f64,
     /// Sample only among the K most probable tokens.
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
     /// Sample only among the most probable tokens that together reach P.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Seed of the sampler; the same seed gives the same tokens.
     #[arg(long, default_value_t = 0, value_name = "N")]

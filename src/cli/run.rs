@@ -51,7 +51,7 @@ pub struct Run {
     /// Only these layers in all tables and the trace: A..B is from A up to but not including B.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
-    /// Only these heads in attention.csv: LAYER.HEAD, e.g. 5.4,5.2.
+    /// Only these heads in attention.csv, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.

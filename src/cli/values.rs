@@ -62,6 +62,9 @@ const FIELDS: [(&str, &[HookKind]); 7] = {
 pub fn capture(text: &str) -> Result<BTreeSet<HookKind>> {
     let mut kinds = BTreeSet::new();
     for field in text.split(',').map(str::trim).filter(|field| !field.is_empty()) {
+        if field.starts_with("blocks.") {
+            bail!("`{field}` names a layer; give the hook without it (attn.hook_q) and choose layers with --layers");
+        }
         if field == "all" {
             kinds.extend(HookKind::all());
         } else if let Some((_, group)) = FIELDS.iter().find(|(name, _)| *name == field) {

@@ -280,6 +280,8 @@ pub static TABLE: &[Binding] = {
     use Code as C;
     use Scope::{Anywhere, Explore, Form, Input, Page};
     &[
+        bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
+        bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
         bind(
             Explore,
             &[ch('i'), ch('o')],
@@ -297,7 +299,7 @@ pub static TABLE: &[Binding] = {
             &[k(C::Enter)],
             A::ForceCandidate,
             "show the candidates; in Next, read the marked one next",
-            "force",
+            "candidates",
         ),
         bind(Explore, &[ch('f')], A::ForceText, "type what the model reads next", ""),
         bind(Explore, &[ch('s')], A::Sampling, "temperature, top-k, top-p, seed", "sampling"),
@@ -308,7 +310,7 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('5')], A::Show(View::Fidelity), "Fidelity: what was validated, the precision policy", ""),
         bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
         bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
-        bind(Explore, &[ch('v')], A::CycleLens, "next lens of the view (the title names it)", "lens"),
+        bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),
         bind(Explore, &[k(C::Left), ch('h')], A::Token(Step::Left), "token before", ""),
         bind(Explore, &[k(C::Right), ch('l')], A::Token(Step::Right), "next token", ""),
         bind(Explore, &[k(C::Up), ch('k')], A::Up, "layer up; candidate up in Next; scroll in Fidelity", ""),
@@ -325,8 +327,6 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('e')], A::Causes, "the last message whole, with its causes", ""),
-        bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
-        bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
         bind(Input, &[Key::alt(C::Enter), Key::ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
         bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),

@@ -48,6 +48,8 @@ pub struct Input {
     pub(super) history: Option<(String, usize)>,
     /// The example that was filled in last.
     pub(super) example: Option<usize>,
+    /// Whether the text is a suggestion that the first typed character replaces.
+    pub(super) suggested: bool,
     /// What is wrong with it.
     pub error: Option<String>,
 }
@@ -55,7 +57,23 @@ pub struct Input {
 impl Input {
     /// An input that starts with `text`.
     pub fn new(kind: InputKind, text: &str) -> Self {
-        Self { kind, editor: Editor::new(text), history: None, example: None, error: None }
+        Self {
+            kind,
+            editor: Editor::new(text),
+            history: None,
+            example: None,
+            suggested: kind == InputKind::Count,
+            error: None,
+        }
+    }
+
+    /// Inserts a typed character.
+    pub(super) fn type_char(&mut self, c: char) {
+        self.error = None;
+        if std::mem::take(&mut self.suggested) {
+            self.editor = Editor::default();
+        }
+        self.editor.insert(c.encode_utf8(&mut [0; 4]));
     }
 
     /// Moves through earlier prompts.
@@ -72,6 +90,7 @@ impl Input {
     /// Edits the text; what the keys of lines and history mean depends on where the cursor is.
     pub(super) fn edit(&mut self, edit: Edit, history: &[String]) {
         self.error = None;
+        self.suggested = false;
         let editor = &mut self.editor;
         match edit {
             Edit::Left => editor.go(Motion::Left),
@@ -116,6 +135,8 @@ pub struct Form {
     pub values: [String; 4],
     /// The field being edited.
     pub field: usize,
+    /// Whether the first typed character replaces the field.
+    untouched: bool,
     /// What is wrong.
     pub error: Option<String>,
 }
@@ -130,11 +151,12 @@ impl Form {
             or_empty(sampling.top_p.map(|p| p.to_string())),
             sampling.seed.to_string(),
         ];
-        Self { values, field: 0, error: None }
+        Self { values, field: 0, untouched: true, error: None }
     }
 
     pub(super) fn edit(&mut self, edit: Edit) {
         self.error = None;
+        self.untouched = matches!(edit, Edit::Up | Edit::Down);
         match edit {
             Edit::Up => self.field = (self.field + FIELDS.len() - 1) % FIELDS.len(),
             Edit::Down => self.field = (self.field + 1) % FIELDS.len(),
@@ -147,6 +169,9 @@ impl Form {
     pub(super) fn type_char(&mut self, c: char) {
         self.error = None;
         if c.is_ascii_digit() || c == '.' {
+            if std::mem::take(&mut self.untouched) {
+                self.values[self.field].clear();
+            }
             self.values[self.field].push(c);
         }
     }

@@ -31,10 +31,7 @@ impl State {
             return self.act(action);
         }
         match (self.overlays.last_mut(), key.typed()) {
-            (Some(Overlay::Input(input)), Some(c)) => {
-                input.error = None;
-                input.editor.insert(c.encode_utf8(&mut [0; 4]));
-            }
+            (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
             _ => {}
         }

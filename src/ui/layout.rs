@@ -8,6 +8,9 @@ const SMALLEST: (u16, u16) = (40, 10);
 /// From here on panels have frames and the candidates have a line of their own.
 const FRAMED: (u16, u16) = (100, 28);
 
+/// From this width on details stand beside the view.
+const BESIDE: u16 = 120;
+
 /// The parts.
 pub struct Rooms {
     pub framed: bool,
@@ -51,10 +54,11 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
 /// Details stand beside the view on a wide screen; on a narrow one they are folded, or lie below it when asked for.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let has_details = matches!(state.view, View::Routing | View::Attention | View::Lens);
-    if !has_details || framed == state.details_flipped {
+    let beside = framed && rest.width >= BESIDE;
+    if !has_details || beside == state.details_flipped {
         return (rest, None);
     }
-    if framed {
+    if beside {
         let width = (rest.width / 3).clamp(36, 60);
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));

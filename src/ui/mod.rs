@@ -33,6 +33,9 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
         let forms = [whole.as_str(), "needs 40×10", "40×10"];
         let fitting = forms.into_iter().find(|text| width(text) <= usize::from(area.width)).unwrap_or("…");
         c.put(area, area.x, area.y, fitting, theme.warn());
+        if fitting != whole {
+            c.put(area, area.x, area.y + 1, &format!("this is {}×{}", area.width, area.height), theme.warn());
+        }
         return (c.wanted, None);
     };
     c.framed = rooms.framed;

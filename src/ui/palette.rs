@@ -97,6 +97,19 @@ impl Theme {
         Style::new().bg(paper).fg(ink)
     }
 
+    /// Text that shows a value of 0..1: a background, or emphasis in four steps where there is no ramp.
+    pub fn emphasis(&self, value: f32) -> Style {
+        if self.has_ramp() {
+            return self.heat(value);
+        }
+        match value {
+            v if v >= 0.6 => Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+            v if v >= 0.3 => Style::new().add_modifier(Modifier::BOLD),
+            v if v >= 0.1 => Style::new(),
+            _ => Style::new().add_modifier(Modifier::DIM),
+        }
+    }
+
     /// The colour of a value, for half-block pixels.
     pub fn pixel(&self, value: f32) -> Color {
         self.step(value).0

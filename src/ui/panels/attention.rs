@@ -67,7 +67,8 @@ fn draw_grid(c: &mut Canvas, area: Rect, d: Dims) {
             }
             if (layer, head) == (cursor.layer, cursor.head) {
                 for y in y..y + step_y as u16 {
-                    c.put(room, x + side as u16, y, "◂", c.theme.accent());
+                    c.put(inside, x - 1, y, "[", c.theme.accent());
+                    c.put(inside, x + side as u16, y, "]", c.theme.accent());
                 }
             }
         }
@@ -104,7 +105,7 @@ fn draw_head(c: &mut Canvas, area: Rect, d: Dims) {
         let x = heatmap::legend(c, inside, inside.x, inside.bottom() - 1);
         c.put(inside, x, inside.bottom() - 1, "  query ↓ key →", c.theme.dim());
         let stats = map.stats;
-        let text = format!("entropy {:.2} prev {:.2} first {:.2}", stats.entropy, stats.previous, stats.first);
+        let text = format!("mean entropy {:.2} prev {:.2} first {:.2}", stats.entropy, stats.previous, stats.first);
         c.put(inside, inside.x, inside.bottom() - 2, &fit(&text, usize::from(inside.width)), c.theme.dim());
     }
 }

@@ -22,7 +22,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         inside,
         inside.x + 1,
         inside.y + 1,
-        "    k  token              p                  sum   logit      id",
+        "    k  token              p at T 1           sum   logit      id",
         c.theme.dim(),
     );
     let rows = usize::from(inside.height.saturating_sub(2));

@@ -41,6 +41,12 @@ fn draw_token(c: &mut Canvas, area: Rect) {
         x += CELL as u16;
     }
     c.put(inside, x, inside.y, heading, c.theme.dim());
+    if experts.start > 0 {
+        c.put(inside, inside.x + 4, inside.y, "‹", c.theme.warn());
+    }
+    if experts.end < d.experts {
+        c.put(inside, x, inside.y, "›", c.theme.warn());
+    }
     for (y, row) in (inside.y + 1..).zip(layers) {
         let layer = d.layers - 1 - row;
         let chosen = layer == cursor.layer;
@@ -69,7 +75,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, y, &format!("E{expert}"), style);
     }
     let below = inside.y + 1 + rows.len() as u16;
-    c.put(inside, inside.x, below, "gap", c.theme.dim());
+    c.put(inside, inside.x, below, "marg", c.theme.dim());
     for (i, pos) in shown.enumerate() {
         let x = inside.x + 5 + (i * CELL) as u16;
         let label = fit(c.shown(pos), CELL - 1).to_owned();

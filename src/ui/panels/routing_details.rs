@@ -34,7 +34,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().step(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
             let text =
-                format!("margin {:.4} = {:.1} {} steps: {verdict}", margin.gap, margin.gap / step, meta.router_dtype());
+                format!("{verdict}: margin {:.4}, {:.0} {} steps", margin.gap, margin.gap / step, meta.router_dtype());
             line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
         }
     }

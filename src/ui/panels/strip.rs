@@ -71,7 +71,7 @@ fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
 
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     let (state, cursor) = (c.state, c.state.cursor);
-    let value = |value: f32| c.theme.heat(value);
+    let value = |value: f32| c.theme.emphasis(value);
     let mut style = match state.strip_colour() {
         StripColour::Expert => token
             .experts(cursor.layer)

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    let narrow = area.width < 90;
+    let narrow = area.width < 70;
     let mut x = area.x;
     for (i, view) in View::ALL.into_iter().enumerate() {
         let chosen = view == state.view;
