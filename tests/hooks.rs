@@ -77,7 +77,7 @@ impl Taps for Edit {
 }
 
 #[test]
-fn an_edit_at_any_hook_reaches_the_logits_and_only_later_positions_of_none() {
+fn an_edit_at_any_hook_reaches_the_logits() {
     let loaded = load("tiny-f32", Policy::Hf);
     let ids = Reference::read("tiny-f32", "reference").ids();
     let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);

@@ -7,7 +7,7 @@ mod values;
 use crate::app;
 use crate::model::{Location, sampling};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Dtype, Policy, Sampling};
+use crate::trace::{Dtype, Policy, Sampling, is_obeyed};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -206,11 +206,11 @@ fn print(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Text from a model or file as it may be written to a terminal: control characters other than newline and tab escaped.
+/// Text from a model or file as it may be written to a terminal; newline and tab stay.
 fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_obeyed(c) && c != '\n' && c != '\t' { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_refused_by_name() {
-        let cases: [(&str, Value); 8] = [
+        let cases: [(&str, Value); 11] = [
             ("hidden_size", json!(0)),
             ("hidden_size", json!(1u64 << 60)),
             ("num_hidden_layers", json!("six")),
@@ -293,6 +293,9 @@ mod tests {
             ("head_dim", json!(15)),
             ("sliding_window", json!(0)),
             ("hidden_act", json!("gelu")),
+            ("hidden_act", json!(3)),
+            ("rms_norm_eps", json!("0.5")),
+            ("tie_word_embeddings", json!("no")),
         ];
         for (key, value) in cases {
             let error = parse(|json| json[key] = value.clone()).unwrap_err().to_string();

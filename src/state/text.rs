@@ -1,5 +1,6 @@
 //! The one function through which text from models, files and prompts reaches the screen.
 
+use crate::trace::is_obeyed;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -39,13 +40,6 @@ pub fn harmless(text: &str) -> String {
         }
     }
     out
-}
-
-/// Whether a terminal would act on `c`: C1 controls, bidirectional and zero-width formatting, line separators, tags.
-fn is_obeyed(c: char) -> bool {
-    matches!(c,
-        '\u{80}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Cells that `text` takes.

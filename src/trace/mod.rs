@@ -12,6 +12,7 @@ pub mod protocol;
 mod record;
 mod report;
 pub mod routing;
+mod text;
 
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
 pub use hooks::{Hook, HookKind};
@@ -20,6 +21,7 @@ pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};
+pub use text::is_obeyed;
 
 use std::sync::Arc;
 
