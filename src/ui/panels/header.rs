@@ -22,18 +22,22 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         sampling(&state.sampling),
         format!("{} kept", bytes((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len())),
     ];
-    let left = [
-        harmless(&meta.title),
-        format!("policy {}", meta.policy),
-        meta.weights_dtype.to_string(),
-        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
-        "cpu".to_owned(),
-    ];
     // The right side says what changes: it gets its room first, most important parts first.
     let name = " mixscope ";
     let room = usize::from(area.width).saturating_sub(name.len() + 2);
     let right = join(&right, room * 3 / 5);
-    let left = join(&left, room.saturating_sub(width(&right) + 1));
+    let room = room.saturating_sub(width(&right) + 1);
+    let policy = format!("policy {}", meta.policy);
+    // A long title gives way to the policy, as long as something of it is left.
+    let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3).max(room.min(8)));
+    let left = [
+        title,
+        policy,
+        meta.weights_dtype.to_string(),
+        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
+        "cpu".to_owned(),
+    ];
+    let left = join(&left, room);
     let x = c.put(area, area.x, area.y, name, c.theme.accent());
     c.put(area, x + 1, area.y, &left, c.theme.strong());
     c.put_right(area, area.y, &format!("{right} "), c.theme.dim());
@@ -44,9 +48,10 @@ fn join(parts: &[String], room: usize) -> String {
     let mut out = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let more = if out.is_empty() { fit(part, room) } else { format!(" · {part}") };
-        if width(&out) + width(&more) <= room {
-            out.push_str(&more);
+        if width(&out) + width(&more) > room {
+            break;
         }
+        out.push_str(&more);
     }
     out
 }
