@@ -5,7 +5,8 @@
 //! ```text
 //! main ── cli ──┬───────────► export ─┐
 //!               └─► app ─┬─► ui ─► state ─┤
-//!                        └─► engine ─► model ─► trace
+//!                        └─► engine ─┬─► model ─► trace
+//!                                    └─► hub
 //! ```
 //!
 //! The hooked forward pass can be used on its own. Every value of the trace table can be observed, or replaced by
@@ -45,6 +46,7 @@ pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod export;
+pub mod hub;
 pub mod model;
 pub mod state;
 pub mod trace;

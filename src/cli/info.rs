@@ -17,13 +17,6 @@ pub struct Info {
     json: bool,
 }
 
-/// Bytes of the weights that one token touches: one row of the embedding is read, not the table.
-fn touched(meta: &Meta) -> u64 {
-    let d = meta.dims;
-    let table = if meta.is_tied() { 0 } else { ((d.vocab - 1) * d.d_model) as u64 };
-    (meta.params.1 - table) * meta.weights_dtype.size() as u64
-}
-
 /// Memory that programs can still take, bytes; `None` where the system does not say.
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -60,7 +53,7 @@ impl Info {
                 "context": meta.dims.context,
                 "eos": meta.eos,
                 "weight_bytes": meta.weight_bytes,
-                "weight_bytes_per_token": touched(meta),
+                "weight_bytes_per_token": meta.touched_bytes,
                 "kv_bytes_per_token": kv,
                 "trace_bytes_per_token": kept,
                 "available_memory": memory,
@@ -86,7 +79,7 @@ impl Info {
             "per token",
             format!(
                 "{} of weights read, {} KV cache, {} kept for the views",
-                bytes(touched(meta)),
+                bytes(meta.touched_bytes),
                 bytes(kv as u64),
                 bytes(kept as u64)
             ),

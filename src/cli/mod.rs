@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -107,7 +107,7 @@ struct SamplingArgs {
 
 impl ModelArgs {
     fn location(&self) -> Result<Location> {
-        Location::parse(&self.model)
+        Location::at(Path::new(&self.model))
     }
 
     /// Sizes the thread pool; only the first call of a process can.

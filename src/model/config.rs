@@ -25,29 +25,29 @@ pub struct Config {
 const MAX_SIZE: u64 = 1 << 31;
 
 impl Config {
-    /// Reads a config.json, noting in `report` what was defaulted or contradicts itself.
+    /// Reads a config.json, or what says the same in a file called `origin`, noting in `report` what was defaulted or contradicts itself.
     ///
     /// # Errors
     /// If it is another architecture, a key is missing or has an impossible value, or it asks for something
     /// that is not implemented.
-    pub fn parse(json: &Value, report: &mut Report) -> Result<Self> {
-        check_architecture(json)?;
-        let heads = size(json, "num_attention_heads", None, report)?;
-        let d_model = size(json, "hidden_size", None, report)?;
+    pub fn parse(json: &Value, origin: &str, report: &mut Report) -> Result<Self> {
+        check_architecture(json, origin)?;
+        let heads = size((json, origin), "num_attention_heads", None, report)?;
+        let d_model = size((json, origin), "hidden_size", None, report)?;
         let d_head = match json.get("head_dim").filter(|v| !v.is_null()) {
             Some(_) => {
-                let explicit = size(json, "head_dim", None, report)?;
-                report.add(Level::Ok, "config.json: head_dim", "", format!("{explicit}, given explicitly"), "");
+                let explicit = size((json, origin), "head_dim", None, report)?;
+                report.add(Level::Ok, format!("{origin}: head_dim"), "", format!("{explicit}, given explicitly"), "");
                 explicit
             }
             None => {
                 ensure!(
                     d_model % heads == 0,
-                    "config.json: hidden_size {d_model} is not divisible by num_attention_heads {heads} and head_dim is not given"
+                    "{origin}: hidden_size {d_model} is not divisible by num_attention_heads {heads} and head_dim is not given"
                 );
                 report.add(
                     Level::Ok,
-                    "config.json: head_dim",
+                    format!("{origin}: head_dim"),
                     "",
                     format!("{} = hidden_size / heads", d_model / heads),
                     "",
@@ -55,46 +55,46 @@ impl Config {
                 d_model / heads
             }
         };
-        ensure!(d_head % 2 == 0, "config.json: head_dim {d_head} is odd; RoPE rotates pairs");
+        ensure!(d_head % 2 == 0, "{origin}: head_dim {d_head} is odd; RoPE rotates pairs");
         let dims = Dims {
-            layers: size(json, "num_hidden_layers", None, report)?,
+            layers: size((json, origin), "num_hidden_layers", None, report)?,
             d_model,
-            d_ff: size(json, "intermediate_size", None, report)?,
+            d_ff: size((json, origin), "intermediate_size", None, report)?,
             heads,
-            kv_heads: size(json, "num_key_value_heads", Some(8), report)?,
+            kv_heads: size((json, origin), "num_key_value_heads", Some(8), report)?,
             d_head,
-            experts: size(json, "num_local_experts", Some(8), report)?,
-            top_k: size(json, "num_experts_per_tok", Some(2), report)?,
-            vocab: size(json, "vocab_size", None, report)?,
-            context: size(json, "max_position_embeddings", Some(131_072), report)?,
-            window: window(json, report)?,
+            experts: size((json, origin), "num_local_experts", Some(8), report)?,
+            top_k: size((json, origin), "num_experts_per_tok", Some(2), report)?,
+            vocab: size((json, origin), "vocab_size", None, report)?,
+            context: size((json, origin), "max_position_embeddings", Some(131_072), report)?,
+            window: window(json, origin, report)?,
         };
         ensure!(
             heads % dims.kv_heads == 0,
-            "config.json: num_attention_heads {heads} is not a multiple of num_key_value_heads {}",
+            "{origin}: num_attention_heads {heads} is not a multiple of num_key_value_heads {}",
             dims.kv_heads
         );
         ensure!(
             dims.top_k <= dims.experts,
-            "config.json: num_experts_per_tok {} exceeds num_local_experts {}",
+            "{origin}: num_experts_per_tok {} exceeds num_local_experts {}",
             dims.top_k,
             dims.experts
         );
         let found = format!("top-{} of {}", dims.top_k, dims.experts);
-        report.add(Level::Ok, "config.json: experts", "", found, "");
-        report.add(Level::Ok, "config.json: max_position_embeddings", "", format!("{} tokens", dims.context), "");
+        report.add(Level::Ok, format!("{origin}: experts"), "", found, "");
+        report.add(Level::Ok, format!("{origin}: max_position_embeddings"), "", format!("{} tokens", dims.context), "");
         if let Some(other) = present(json, "hidden_act").filter(|act| !matches!(act.as_str(), Some("silu" | "swish"))) {
-            bail!("config.json: hidden_act {other} is not supported; Mixtral's experts use silu");
+            bail!("{origin}: hidden_act {other} is not supported; Mixtral's experts use silu");
         }
         let rms_norm_eps = match present(json, "rms_norm_eps") {
             Some(eps) => eps
                 .as_f64()
                 .filter(|eps| eps.is_finite() && *eps >= 0.0)
-                .with_context(|| format!("config.json: rms_norm_eps is {eps}, expected a small positive number"))?,
+                .with_context(|| format!("{origin}: rms_norm_eps is {eps}, expected a small positive number"))?,
             None => {
                 report.add(
                     Level::Note,
-                    "config.json: rms_norm_eps",
+                    format!("{origin}: rms_norm_eps"),
                     "",
                     "missing; transformers' default 1e-5 is used",
                     "",
@@ -105,15 +105,15 @@ impl Config {
         let tied = match present(json, "tie_word_embeddings") {
             Some(tied) => tied
                 .as_bool()
-                .with_context(|| format!("config.json: tie_word_embeddings is {tied}, expected true or false"))?,
+                .with_context(|| format!("{origin}: tie_word_embeddings is {tied}, expected true or false"))?,
             None => false,
         };
         Ok(Self {
             dims,
-            rope_theta: rope_theta(json, report)?,
+            rope_theta: rope_theta(json, origin, report)?,
             rms_norm_eps,
             tied,
-            dtype: dtype(json, report),
+            dtype: dtype(json, origin, report),
             eos: token_ids(json.get("eos_token_id")),
         })
     }
@@ -134,8 +134,8 @@ pub fn token_ids(value: Option<&Value>) -> Vec<u32> {
     }
 }
 
-fn check_architecture(json: &Value) -> Result<()> {
-    ensure!(json.is_object(), "config.json is not a JSON object");
+fn check_architecture(json: &Value, origin: &str) -> Result<()> {
+    ensure!(json.is_object(), "{origin} is not a JSON object");
     let model_type = json.get("model_type").and_then(Value::as_str);
     let architecture = json.pointer("/architectures/0").and_then(Value::as_str);
     let known = match (model_type, architecture) {
@@ -146,36 +146,36 @@ fn check_architecture(json: &Value) -> Result<()> {
     };
     ensure!(
         known,
-        "config.json: unsupported model_type `{}` / architecture `{}`; mixscope reads `mixtral` / `MixtralForCausalLM`",
+        "{origin}: unsupported model_type `{}` / architecture `{}`; mixscope reads `mixtral` / `MixtralForCausalLM`",
         model_type.unwrap_or("none"),
         architecture.unwrap_or("none")
     );
     Ok(())
 }
 
-fn size(json: &Value, key: &str, default: Option<u64>, report: &mut Report) -> Result<usize> {
+fn size((json, origin): (&Value, &str), key: &str, default: Option<u64>, report: &mut Report) -> Result<usize> {
     let value = match (json.get(key).filter(|v| !v.is_null()), default) {
         (Some(value), _) => {
-            value.as_u64().with_context(|| format!("config.json: {key} is {value}, expected a whole number"))?
+            value.as_u64().with_context(|| format!("{origin}: {key} is {value}, expected a whole number"))?
         }
         (None, Some(default)) => {
             report.add(
                 Level::Note,
-                format!("config.json: {key}"),
+                format!("{origin}: {key}"),
                 "",
                 format!("missing; transformers' default {default} is used"),
                 "",
             );
             default
         }
-        (None, None) => bail!("config.json: {key} is missing"),
+        (None, None) => bail!("{origin}: {key} is missing"),
     };
-    ensure!((1..MAX_SIZE).contains(&value), "config.json: {key} is {value}, which no model has");
+    ensure!((1..MAX_SIZE).contains(&value), "{origin}: {key} is {value}, which no model has");
     Ok(value as usize)
 }
 
-fn window(json: &Value, report: &mut Report) -> Result<Option<usize>> {
-    let subject = "config.json: sliding_window";
+fn window(json: &Value, origin: &str, report: &mut Report) -> Result<Option<usize>> {
+    let subject = &format!("{origin}: sliding_window");
     match json.get("sliding_window") {
         None => {
             let advice = "transformers 4.36 would have used 4096; add the key if the model was trained with a window";
@@ -195,7 +195,7 @@ fn window(json: &Value, report: &mut Report) -> Result<Option<usize>> {
     }
 }
 
-fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
+fn rope_theta(json: &Value, origin: &str, report: &mut Report) -> Result<f64> {
     let nested = json.get("rope_parameters").filter(|v| !v.is_null());
     for (key, value) in
         [("rope_parameters", nested), ("rope_scaling", json.get("rope_scaling").filter(|v| !v.is_null()))]
@@ -203,7 +203,7 @@ fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
         let kind = value.and_then(|v| v.get("rope_type").or_else(|| v.get("type"))).and_then(Value::as_str);
         if value.is_some() && kind.unwrap_or("default") != "default" {
             bail!(
-                "config.json: {key} asks for RoPE of type `{}`; only `default` is implemented",
+                "{origin}: {key} asks for RoPE of type `{}`; only `default` is implemented",
                 kind.unwrap_or_default()
             );
         }
@@ -211,13 +211,13 @@ fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
     let read = |value: Option<&Value>, key: &str| -> Result<Option<f64>> {
         let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(None) };
         let theta = value.as_f64().filter(|theta| theta.is_finite() && *theta > 1.0);
-        Ok(Some(theta.with_context(|| format!("config.json: {key} is {value}, expected a number above 1"))?))
+        Ok(Some(theta.with_context(|| format!("{origin}: {key} is {value}, expected a number above 1"))?))
     };
     let top = read(json.get("rope_theta"), "rope_theta")?;
     let inner = read(nested.and_then(|v| v.get("rope_theta")), "rope_parameters.rope_theta")?;
     let (theta, origin) = match (inner, top) {
         (Some(inner), Some(top)) if inner != top => {
-            bail!("config.json: rope_theta is {top}, but rope_parameters.rope_theta is {inner}; remove the wrong one")
+            bail!("{origin}: rope_theta is {top}, but rope_parameters.rope_theta is {inner}; remove the wrong one")
         }
         (Some(theta), _) => (theta, "rope_parameters.rope_theta"),
         (None, Some(theta)) => (theta, "rope_theta"),
@@ -225,7 +225,7 @@ fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
             let advice = "a wrong base gives fluent short text that decays; check it against the model's source";
             report.add(
                 Level::Warn,
-                "config.json: rope_theta",
+                format!("{origin}: rope_theta"),
                 "a RoPE base",
                 "none; transformers' default 1000000 is used",
                 advice,
@@ -233,17 +233,17 @@ fn rope_theta(json: &Value, report: &mut Report) -> Result<f64> {
             return Ok(1e6);
         }
     };
-    report.add(Level::Ok, "config.json: rope base", "", format!("{theta}, from {origin}"), "");
+    report.add(Level::Ok, format!("{origin}: rope base"), "", format!("{theta}, from {origin}"), "");
     Ok(theta)
 }
 
-fn dtype(json: &Value, report: &mut Report) -> Option<Dtype> {
+fn dtype(json: &Value, origin: &str, report: &mut Report) -> Option<Dtype> {
     let value = present(json, "dtype").or_else(|| present(json, "torch_dtype"))?.as_str()?;
     let parsed = value.trim_start_matches("torch.").parse().ok();
     if parsed.is_none() {
         report.add(
             Level::Warn,
-            "config.json: dtype",
+            format!("{origin}: dtype"),
             "float32, float16 or bfloat16",
             value,
             "the files' own dtype is used",
@@ -265,7 +265,7 @@ mod tests {
     fn parse(change: impl FnOnce(&mut Value)) -> Result<Config> {
         let mut json = base();
         change(&mut json);
-        Config::parse(&json, &mut Report::default())
+        Config::parse(&json, "config.json", &mut Report::default())
     }
 
     #[test]

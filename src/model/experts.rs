@@ -4,6 +4,8 @@ use super::kernels::linear;
 use super::ops::silu_mul;
 use super::precision::Rounding;
 use super::weights::Matrix;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One expert: `w2(silu(w1 x) * (w3 x))`.
 pub(super) struct Expert {
@@ -22,6 +24,40 @@ impl Expert {
         let up = linear(x, &self.w3, round);
         silu_mul(&mut hidden, &up, round);
         linear(&hidden, &self.w2, round)
+    }
+}
+
+/// Counts how often a chosen expert was in memory already, over the life of a model.
+#[derive(Debug, Default)]
+pub struct Paging {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Paging {
+    /// Experts that were in memory when they were chosen, and those that had to be read from disk. An expert counts
+    /// once a layer and pass; weights that are part of the program don't count.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// Looks which of the `chosen` experts are in memory and has the others read while the first are computed.
+    pub(super) fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
+        let chosen: BTreeSet<usize> = chosen.iter().map(|e| *e as usize).collect();
+        let mut missing = Vec::new();
+        for expert in chosen.into_iter().filter_map(|e| experts.get(e)) {
+            let found = expert.w1.residency().and(expert.w2.residency()).and(expert.w3.residency());
+            match found.is_whole() {
+                _ if found.sampled == 0 => {}
+                true => drop(self.hits.fetch_add(1, Ordering::Relaxed)),
+                false => missing.push(expert),
+            }
+        }
+        self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
+        // In the order of use: gate and up first.
+        for expert in missing {
+            [&expert.w1, &expert.w3, &expert.w2].into_iter().for_each(Matrix::prefetch);
+        }
     }
 }
 

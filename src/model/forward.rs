@@ -3,13 +3,13 @@
 use super::attention::Heads;
 use super::cache::KvCache;
 use super::config::Config;
-use super::experts::{self, Expert};
+use super::experts::{self, Expert, Paging};
 use super::kernels::linear;
 use super::ops::{RopeTable, add, rms_norm};
 use super::precision::Precision;
 use super::router;
 use super::taps::{Taps, data, tap, tensor};
-use super::weights::{Matrix, Store};
+use super::weights::{Matrix, Part, Store, Which};
 use crate::trace::{Dims, Dtype, HookKind as K};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
@@ -22,6 +22,7 @@ pub struct Mixtral {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     unembed: Matrix,
+    paging: Paging,
 }
 
 struct Layer {
@@ -36,40 +37,40 @@ struct Layer {
 }
 
 impl Mixtral {
-    /// Takes the tensors of `store` under their official names; `compute` is the dtype in which the `hf` policies
+    /// Takes the parts of the model from `store`; `compute` is the dtype in which the `hf` policies
     /// round, and to which they round other weights when they are read.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape or type.
     pub fn new(config: Config, store: &Store, compute: Dtype) -> Result<Self> {
-        let d = config.dims;
-        let vector = |name: &str| Ok::<_, anyhow::Error>(store.matrix(name, &[d.d_model])?.to_f32());
-        let matrix = |name: &str, rows: usize, cols: usize| store.matrix(name, &[rows, cols]);
-        let embed = matrix("model.embed_tokens.weight", d.vocab, d.d_model)?;
-        let unembed = if config.tied { embed.clone() } else { matrix("lm_head.weight", d.vocab, d.d_model)? };
+        let vector = |part: Part| Ok::<_, anyhow::Error>(store.matrix(part, &config)?.to_f32());
+        let matrix = |part: Part| store.matrix(part, &config);
+        let embed = matrix(Part::Embed)?;
+        let unembed = if config.tied { embed.clone() } else { matrix(Part::Unembed)? };
         let layer = |l: usize| {
-            let name = |part: &str| format!("model.layers.{l}.{part}.weight");
             let expert = |e: usize| {
-                let name = |part: &str| name(&format!("block_sparse_moe.experts.{e}.{part}"));
-                Ok(Expert {
-                    w1: matrix(&name("w1"), d.d_ff, d.d_model)?,
-                    w2: matrix(&name("w2"), d.d_model, d.d_ff)?,
-                    w3: matrix(&name("w3"), d.d_ff, d.d_model)?,
-                })
+                let one = |which: Which| matrix(Part::Expert(l, e, which));
+                Ok(Expert { w1: one(Which::W1)?, w2: one(Which::W2)?, w3: one(Which::W3)? })
             };
             Ok(Layer {
-                ln1: vector(&name("input_layernorm"))?,
-                q: matrix(&name("self_attn.q_proj"), d.heads * d.d_head, d.d_model)?,
-                k: matrix(&name("self_attn.k_proj"), d.kv_heads * d.d_head, d.d_model)?,
-                v: matrix(&name("self_attn.v_proj"), d.kv_heads * d.d_head, d.d_model)?,
-                o: matrix(&name("self_attn.o_proj"), d.d_model, d.heads * d.d_head)?,
-                ln2: vector(&name("post_attention_layernorm"))?,
-                gate: matrix(&name("block_sparse_moe.gate"), d.experts, d.d_model)?,
-                experts: (0..d.experts).map(expert).collect::<Result<_>>()?,
+                ln1: vector(Part::Ln1(l))?,
+                q: matrix(Part::Q(l))?,
+                k: matrix(Part::K(l))?,
+                v: matrix(Part::V(l))?,
+                o: matrix(Part::O(l))?,
+                ln2: vector(Part::Ln2(l))?,
+                gate: matrix(Part::Gate(l))?,
+                experts: (0..config.dims.experts).map(expert).collect::<Result<_>>()?,
             })
         };
-        let layers = (0..d.layers).map(layer).collect::<Result<_>>()?;
-        Ok(Self { compute, embed, layers, norm: vector("model.norm.weight")?, unembed, config })
+        let layers = (0..config.dims.layers).map(layer).collect::<Result<_>>()?;
+        let norm = vector(Part::Norm)?;
+        Ok(Self { compute, embed, layers, norm, unembed, paging: Paging::default(), config })
+    }
+
+    /// Which experts were in memory when the router chose them.
+    pub fn paging(&self) -> &Paging {
+        &self.paging
     }
 
     /// The sizes.
@@ -195,6 +196,7 @@ impl Mixtral {
         if let Some(bad) = chosen.iter().find(|e| **e as usize >= d.experts) {
             bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
         }
+        self.paging.fetch(&layer.experts, &chosen);
         let weights = router::mixing_weights(&probs, &chosen, d.experts, d.top_k);
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
         let outputs = experts::outputs(&layer.experts, &x, &chosen, d.top_k, precision.module);

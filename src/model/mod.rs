@@ -5,11 +5,13 @@
 
 mod attention;
 mod cache;
+mod chat;
 mod config;
 pub mod demo;
 mod distribution;
 mod experts;
 mod forward;
+mod gguf_config;
 pub mod kernels;
 mod load;
 mod ops;
@@ -23,6 +25,7 @@ pub mod weights;
 
 pub use attention::{derive_pattern, derive_row};
 pub use cache::KvCache;
+pub use chat::ChatTemplate;
 pub use config::Config;
 pub use distribution::Distribution;
 pub use forward::Mixtral;
@@ -30,3 +33,4 @@ pub use load::{Loaded, Location, open};
 pub use precision::{Precision, Rounding};
 pub use taps::{NoTaps, Taps};
 pub use tokenizer::{Tokenizer, bare_piece};
+pub use validate::scan;

@@ -1,48 +1,38 @@
 //! Config against weights: what a model promises and what its files hold.
 
 use super::config::Config;
-use super::weights::{Store, count_non_finite};
+use super::weights::{Naming, Store, Stored, count_non_finite, parts, place};
 use crate::trace::{Dtype, Level, Report};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Weights up to this many bytes are scanned for NaN and infinity when a model is opened.
-const SCAN_UP_TO: u64 = 1 << 29;
+const SCAN_UP_TO: u64 = 1 << 26;
 /// Findings of one kind that are spelled out.
 const SPELLED_OUT: usize = 8;
 
-/// The tensors of a Mixtral under their official names, with shapes.
-pub fn expected_tensors(config: &Config) -> Vec<(String, Vec<usize>)> {
-    let d = config.dims;
-    let mut all = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![d.vocab, d.d_model]),
-        ("model.norm.weight".to_owned(), vec![d.d_model]),
-    ];
-    if !config.tied {
-        all.push(("lm_head.weight".to_owned(), vec![d.vocab, d.d_model]));
-    }
-    for layer in 0..d.layers {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        all.push((name("input_layernorm"), vec![d.d_model]));
-        all.push((name("post_attention_layernorm"), vec![d.d_model]));
-        all.push((name("self_attn.q_proj"), vec![d.heads * d.d_head, d.d_model]));
-        all.push((name("self_attn.k_proj"), vec![d.kv_heads * d.d_head, d.d_model]));
-        all.push((name("self_attn.v_proj"), vec![d.kv_heads * d.d_head, d.d_model]));
-        all.push((name("self_attn.o_proj"), vec![d.d_model, d.heads * d.d_head]));
-        all.push((name("block_sparse_moe.gate"), vec![d.experts, d.d_model]));
-        for expert in 0..d.experts {
-            let name = |part: &str| name(&format!("block_sparse_moe.experts.{expert}.{part}"));
-            all.push((name("w1"), vec![d.d_ff, d.d_model]));
-            all.push((name("w2"), vec![d.d_model, d.d_ff]));
-            all.push((name("w3"), vec![d.d_ff, d.d_model]));
-        }
-    }
-    all
+/// The tensors that hold all parts of a Mixtral, with shapes, in the order of the model.
+fn expected_tensors(config: &Config, store: &Store) -> Vec<(String, Vec<usize>)> {
+    let naming = store.naming();
+    let mut seen = HashSet::new();
+    let places = parts(config).into_iter().map(|part| place(part, config, naming));
+    places.filter(|place| seen.insert(place.name.clone())).map(|place| (place.name, place.shape)).collect()
+}
+
+/// What the check of all tensors found out about how they are stored.
+pub struct Checked {
+    /// The type that most bytes have.
+    pub main: Stored,
+    /// The dtype in which the model is computed unless another is asked for: the weights' own, f32 for quantised ones
+    /// and for GGUF files (transformers dequantises both to f32).
+    pub compute: Dtype,
+    /// Bytes of every type, most first.
+    pub stored: Vec<(String, u64)>,
 }
 
 /// Checks every tensor against the config; findings of level [`Level::Refuse`] mean that the model can't be run.
-/// Returns the weights' dtype (the one that most bytes have).
-pub fn check(config: &Config, store: &Store, report: &mut Report) -> Dtype {
+pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
     // A config that lies about its layers must not make us spell out millions of names.
     let stored = store.tensors().len();
     if config.dims.layers.saturating_mul(7 + 3 * config.dims.experts) > stored.saturating_mul(4) + 1000 {
@@ -55,29 +45,40 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Dtype {
             found,
             "config and weights belong to different models",
         );
-        return Dtype::F32;
+        return Checked { main: Stored::F32, compute: Dtype::F32, stored: Vec::new() };
     }
-    let expected = expected_tensors(config);
+    let expected = expected_tensors(config, store);
     check_shapes(&expected, store, report);
     check_unexpected(config, &expected, store, report);
-    let dtype = check_dtypes(config, store, report);
-    check_finite(store, report);
-    dtype
+    let checked = check_types(config, store, report);
+    if store.total_bytes() <= SCAN_UP_TO {
+        scan(store, report, &|| false, &|_| {});
+    } else {
+        let found = format!("not scanned for NaN and infinity ({:.1} GB)", store.total_bytes() as f64 / 1e9);
+        report.add(Level::Note, "weights", "", found, "`mixscope check` does; a run names the first that appears");
+    }
+    checked
 }
 
 fn check_shapes(expected: &[(String, Vec<usize>)], store: &Store, report: &mut Report) {
     let mut wrong = Vec::new();
     for (name, shape) in expected {
         let subject = format!("tensor `{name}`");
+        let width = shape.last().copied().unwrap_or(1);
         match store.tensors().get(name) {
             None => wrong.push((format!("missing tensor `{name}`"), format!("{shape:?}"), "nothing".to_owned())),
             Some(entry) if entry.shape != *shape => {
                 wrong.push((subject, format!("{shape:?}"), format!("{:?}", entry.shape)))
             }
-            Some(entry) if entry.dtype.is_none() => {
-                wrong.push((subject, "F32, F16 or BF16".to_owned(), entry.dtype_name.clone()))
-            }
-            Some(_) => {}
+            Some(entry) => match entry.stored {
+                None => {
+                    wrong.push((subject, "F32, F16, BF16 or a GGUF block type".to_owned(), entry.type_name.clone()))
+                }
+                Some(stored) if stored.bytes(width).is_none() => {
+                    wrong.push((subject, format!("rows of whole {stored} blocks"), format!("rows of {width}")))
+                }
+                Some(_) => {}
+            },
         }
     }
     let total = wrong.len();
@@ -102,8 +103,11 @@ fn check_unexpected(config: &Config, expected: &[(String, Vec<usize>)], store: &
     let known: std::collections::HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     let extra: Vec<&String> = store.tensors().keys().filter(|name| !known.contains(name.as_str())).collect();
     for name in extra.iter().take(SPELLED_OUT) {
-        let why =
-            if config.tied && *name == "lm_head.weight" { "tied embeddings are used instead" } else { "it is ignored" };
+        let why = if config.tied && matches!(name.as_str(), "lm_head.weight" | "output.weight") {
+            "tied embeddings are used instead"
+        } else {
+            "it is ignored"
+        };
         report.add(Level::Note, format!("tensor `{name}`"), "no such tensor", "one", why);
     }
     if extra.len() > SPELLED_OUT {
@@ -120,68 +124,86 @@ fn check_unexpected(config: &Config, expected: &[(String, Vec<usize>)], store: &
     }
 }
 
-fn check_dtypes(config: &Config, store: &Store, report: &mut Report) -> Dtype {
-    let mut bytes: BTreeMap<&str, (u64, Option<Dtype>)> = BTreeMap::new();
+fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
+    let mut bytes: BTreeMap<&str, (u64, Option<Stored>)> = BTreeMap::new();
     for entry in store.tensors().values() {
-        let size = store.bytes_of(entry).len() as u64;
-        bytes.entry(entry.dtype_name.as_str()).or_insert((0, entry.dtype)).0 += size;
+        bytes.entry(entry.type_name.as_str()).or_insert((0, entry.stored)).0 += entry.len() as u64;
     }
-    let main = bytes.values().filter_map(|(size, dtype)| Some((*size, (*dtype)?))).max_by_key(|(size, _)| *size);
-    let Some((_, dtype)) = main else { return Dtype::F32 };
+    let mut stored: Vec<(String, u64)> = bytes.iter().map(|(name, (size, _))| ((*name).to_owned(), *size)).collect();
+    stored.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    let main = bytes.values().filter_map(|(size, stored)| Some((*size, (*stored)?))).max_by_key(|(size, _)| *size);
+    let main = main.map_or(Stored::F32, |(_, main)| main);
     let names: Vec<&str> = bytes.keys().copied().collect();
     let names = names.join(", ");
+    let compute = match (store.naming(), main.dtype()) {
+        (Naming::Official | Naming::Fused, Some(dtype)) => dtype,
+        _ => {
+            report.add(Level::Ok, "weights", "", format!("{names}; widened to f32 as they are read"), "");
+            return Checked { main, compute: Dtype::F32, stored };
+        }
+    };
     if bytes.len() > 1 {
-        let advice = format!("computing follows the dtype of most bytes, {dtype}");
+        let advice = format!("computing follows the dtype of most bytes, {compute}");
         report.add(Level::Warn, "weights", "one dtype", names.clone(), advice);
     }
     match config.dtype {
-        Some(said) if said != dtype => report.add(
+        Some(said) if said != compute => report.add(
             Level::Warn,
             "config.json: dtype",
             format!("{said}, as config.json says"),
             format!("{names} in the files"),
-            format!("the files are the truth about the weights: computing in {dtype}"),
+            format!("the files are the truth about the weights: computing in {compute}"),
         ),
-        _ => report.add(Level::Ok, "weights", "", format!("dtype {dtype}"), ""),
+        _ => report.add(Level::Ok, "weights", "", format!("dtype {compute}"), ""),
     }
-    dtype
+    Checked { main, compute, stored }
 }
 
-fn check_finite(store: &Store, report: &mut Report) {
-    let total = store.total_bytes();
-    if total > SCAN_UP_TO {
-        let found = format!("not scanned for NaN and infinity ({:.1} GB)", total as f64 / 1e9);
-        report.add(Level::Note, "weights", "", found, "a run stops at the first non-finite activation and names it");
-        return;
+/// Bytes scanned between two looks at whether to go on.
+const SCAN_STEP: usize = 16 << 20;
+
+/// Looks at every weight for NaN and infinity; `progress` is told the bytes done, from several threads. Returns how many
+/// are not finite, or `None` if it was cancelled.
+pub fn scan(
+    store: &Store,
+    report: &mut Report,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    progress: &(dyn Fn(u64) + Sync),
+) -> Option<usize> {
+    let done = AtomicU64::new(0);
+    let mut bad: Vec<(&String, usize, usize)> = Vec::new();
+    for (name, entry) in store.tensors() {
+        let Some(stored) = entry.stored else { continue };
+        let unit = match stored {
+            Stored::Blocks(block) => block.bytes(),
+            Stored::F32 => 4,
+            Stored::F16 | Stored::Bf16 => 2,
+        };
+        let step = SCAN_STEP / unit * unit;
+        let counts = store.bytes_of(entry).par_chunks(step).map(|bytes| {
+            if is_cancelled() {
+                return None;
+            }
+            let counted = count_non_finite(bytes, stored);
+            progress(done.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64);
+            Some(counted)
+        });
+        let (nan, inf) = counts.try_reduce(|| (0, 0), |a, b| Some((a.0 + b.0, a.1 + b.1)))?;
+        if nan + inf > 0 {
+            bad.push((name, nan, inf));
+        }
     }
-    let tensors: Vec<_> = store.tensors().iter().collect();
-    let bad: Vec<(&String, usize, usize)> = tensors
-        .into_par_iter()
-        .filter_map(|(name, entry)| {
-            let (nan, inf) = count_non_finite(store.bytes_of(entry), entry.dtype?);
-            (nan + inf > 0).then_some((name, nan, inf))
-        })
-        .collect();
     for (name, nan, inf) in bad.iter().take(SPELLED_OUT) {
         let found = format!("{nan} NaN and {inf} infinite");
-        report.add(
-            Level::Warn,
-            format!("tensor `{name}`"),
-            "finite values",
-            found,
-            "outputs become NaN where it is used",
-        );
+        let advice = "outputs become NaN where it is used";
+        report.add(Level::Warn, format!("tensor `{name}`"), "finite values", found, advice);
     }
     if bad.len() > SPELLED_OUT {
-        report.add(
-            Level::Warn,
-            "weights",
-            "",
-            format!("{} more tensors hold NaN or infinity", bad.len() - SPELLED_OUT),
-            "",
-        );
+        let more = bad.len() - SPELLED_OUT;
+        report.add(Level::Warn, "weights", "", format!("{more} more tensors hold NaN or infinity"), "");
     }
     if bad.is_empty() {
         report.add(Level::Ok, "weights", "", "no NaN, no infinity", "");
     }
+    Some(bad.iter().map(|(_, nan, inf)| nan + inf).sum())
 }

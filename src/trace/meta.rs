@@ -48,8 +48,8 @@ impl FromStr for Dtype {
 
     fn from_str(name: &str) -> anyhow::Result<Self> {
         match name.to_ascii_lowercase().as_str() {
-            "f32" | "float32" => Ok(Self::F32),
-            "f16" | "float16" => Ok(Self::F16),
+            "f32" | "fp32" | "float32" | "float" => Ok(Self::F32),
+            "f16" | "fp16" | "float16" | "half" => Ok(Self::F16),
             "bf16" | "bfloat16" => Ok(Self::Bf16),
             _ => anyhow::bail!("`{name}` is not one of f32, f16, bf16"),
         }
@@ -165,8 +165,10 @@ pub struct Meta {
     pub title: String,
     /// Its sizes.
     pub dims: Dims,
-    /// Dtype of the weights in the file.
-    pub weights_dtype: Dtype,
+    /// How the weights are stored: bf16, or the name of a mixture such as Q4_K_M.
+    pub weights_dtype: String,
+    /// Bytes of every storage type in the files, most first.
+    pub stored: Vec<(String, u64)>,
     /// Dtype in which the `hf` policies round.
     pub compute_dtype: Dtype,
     /// The active precision policy.
@@ -175,7 +177,11 @@ pub struct Meta {
     pub params: (u64, u64),
     /// Bytes of the weights in the file.
     pub weight_bytes: u64,
-    /// config.json as found.
+    /// Bytes of the weights that one token reads.
+    pub touched_bytes: u64,
+    /// Whether prompts can be put into a chat template.
+    pub has_chat: bool,
+    /// config.json as found, or what a GGUF's metadata say in its place.
     pub config: serde_json::Value,
     /// What loading validated.
     pub report: Report,

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod cli;
+pub mod gguf_writer;
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// Partial sums of a dot product.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isa {
@@ -38,7 +38,7 @@ pub fn widen_bf16(bytes: [u8; 2]) -> f32 {
 }
 
 #[inline(always)]
-fn fold<const L: usize>(mut lanes: [f32; L]) -> f32 {
+pub(super) fn fold<const L: usize>(mut lanes: [f32; L]) -> f32 {
     let mut half = L / 2;
     while half > 0 {
         for i in 0..half {
@@ -112,6 +112,8 @@ macro_rules! per_isa {
     };
 }
 
+pub(super) use per_isa;
+
 per_isa!(dot_bf16 / dot_bf16_avx2 / dot_bf16_avx512:
     (w: &[[u8; 2]], x: &[f32]) -> f32 = dot_one(w, x, widen_bf16));
 per_isa!(dot_f32 / dot_f32_avx2 / dot_f32_avx512:
@@ -138,11 +140,11 @@ pub fn dot_small(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use half::bf16;
 
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+    pub fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -151,7 +153,7 @@ mod tests {
         (0..n).map(|_| next()).collect()
     }
 
-    fn supported() -> Vec<Isa> {
+    pub fn supported() -> Vec<Isa> {
         let mut all = vec![Isa::Portable];
         #[cfg(target_arch = "x86_64")]
         {

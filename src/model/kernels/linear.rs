@@ -1,7 +1,7 @@
+use super::blocks::dot_blocks;
 use super::dot::{Isa, dot_bf16, dot_f32, dot_x1, dot_x4, isa};
 use crate::model::precision::Rounding;
-use crate::model::weights::Matrix;
-use crate::trace::Dtype;
+use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
 
 /// Weight rows of one parallel task.
@@ -44,16 +44,20 @@ fn multiply(isa: Isa, x: &[f32], (w, round): (&Matrix, Rounding), first: usize, 
     for (i, out) in out.chunks_exact_mut(rows).enumerate() {
         if rows == 1 && !w.is_narrowed_by(round) {
             let bytes = w.row_bytes(first + i);
-            match w.dtype() {
-                Dtype::Bf16 => {
+            match w.stored() {
+                Stored::Bf16 => {
                     out[0] = dot_bf16(isa, bytes.as_chunks().0, x);
                     continue;
                 }
-                Dtype::F32 => {
+                Stored::F32 => {
                     out[0] = dot_f32(isa, bytes.as_chunks().0, x);
                     continue;
                 }
-                Dtype::F16 => {}
+                Stored::Blocks(block) => {
+                    out[0] = dot_blocks(isa, block, bytes, x);
+                    continue;
+                }
+                Stored::F16 => {}
             }
         }
         w.widen_row(first + i, round, &mut wide);

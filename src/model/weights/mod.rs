@@ -1,44 +1,94 @@
 //! Weights used where they are stored: a mapped file or the program itself.
 
+pub mod gguf;
 mod header;
+mod map;
+mod names;
+mod safetensors;
 mod store;
 
-pub use store::{Entry, Store};
+pub use map::{Bytes, Residency};
+pub use names::{Part, Place, Which};
+pub(super) use names::{parts, place};
+pub use store::{Entry, Naming, Store};
 
+use super::kernels::Block;
 use super::precision::Rounding;
 use crate::trace::Dtype;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use memmap2::Mmap;
-use std::sync::Arc;
+use std::fmt;
 
-/// Bytes that stay in place.
-#[derive(Clone)]
-pub enum Bytes {
-    /// Part of the program.
-    Static(&'static [u8]),
-    /// A mapped file.
-    Mapped(Arc<Mmap>),
+/// How the numbers of a tensor are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stored {
+    /// One floating-point number after the other.
+    F32,
+    /// The same in half precision.
+    F16,
+    /// The same in bfloat16.
+    Bf16,
+    /// Quantised in blocks along a row.
+    Blocks(Block),
 }
 
-impl Bytes {
-    /// All of them.
-    pub fn as_slice(&self) -> &[u8] {
+impl Stored {
+    /// Bytes of `n` numbers of one row; `None` if they don't fill whole blocks, or if that overflows.
+    pub fn bytes(self, n: usize) -> Option<usize> {
         match self {
-            Self::Static(bytes) => bytes,
-            Self::Mapped(map) => map,
+            Self::F32 => n.checked_mul(4),
+            Self::F16 | Self::Bf16 => n.checked_mul(2),
+            Self::Blocks(block) => {
+                n.is_multiple_of(block.width()).then(|| (n / block.width()).checked_mul(block.bytes()))?
+            }
+        }
+    }
+
+    /// The floating-point type, if it is one.
+    pub fn dtype(self) -> Option<Dtype> {
+        match self {
+            Self::F32 => Some(Dtype::F32),
+            Self::F16 => Some(Dtype::F16),
+            Self::Bf16 => Some(Dtype::Bf16),
+            Self::Blocks(_) => None,
         }
     }
 }
 
-/// A matrix `[rows, cols]` of floating-point numbers, read in place at any alignment.
+impl From<Dtype> for Stored {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocks(block) => f.pad(block.name()),
+            plain => match plain.dtype() {
+                Some(dtype) => dtype.fmt(f),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// A matrix `[rows, cols]` read in place at any alignment.
 #[derive(Clone)]
 pub struct Matrix {
     bytes: Bytes,
     start: usize,
     rows: usize,
     cols: usize,
-    dtype: Dtype,
+    /// Bytes of a row.
+    width: usize,
+    stored: Stored,
+    /// Head width, if each head's rows are stored as adjacent pairs (GGUF) instead of halves.
+    paired: Option<usize>,
 }
 
 impl Matrix {
@@ -53,24 +103,38 @@ impl Matrix {
     }
 
     /// How the numbers are stored.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
+    pub fn stored(&self) -> Stored {
+        self.stored
     }
 
-    /// The stored bytes of row `row`.
+    /// Bytes of all rows.
+    pub fn len(&self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Whether it has no numbers.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The stored bytes of row `row`, in the order of components that transformers uses.
     pub fn row_bytes(&self, row: usize) -> &[u8] {
-        let width = self.cols * self.dtype.size();
-        &self.bytes.as_slice()[self.start + row * width..][..width]
+        // REFERENCE: GGUF row `head·h + 2j + s` is HF row `head·h + s·h/2 + j`.
+        let row = self.paired.map_or(row, |h| {
+            let (head, i) = (row / h, row % h);
+            head * h + if i < h / 2 { 2 * i } else { 2 * (i - h / 2) + 1 }
+        });
+        &self.bytes.as_slice()[self.start + row * self.width..][..self.width]
     }
 
     /// Whether reading under `round` changes the stored numbers.
     pub fn is_narrowed_by(&self, round: Rounding) -> bool {
-        round != Rounding::None && round != Rounding::to(self.dtype)
+        round != Rounding::None && self.stored.dtype().is_none_or(|dtype| round != Rounding::to(dtype))
     }
 
     /// Replaces `out` by row `row` as f32 `[cols]`, rounded as `from_pretrained(dtype=…)` would have cast it.
     pub fn widen_row(&self, row: usize, round: Rounding, out: &mut Vec<f32>) {
-        widen(self.row_bytes(row), self.dtype, out);
+        widen(self.row_bytes(row), self.stored, out);
         if self.is_narrowed_by(round) {
             round.slice(out);
         }
@@ -86,24 +150,38 @@ impl Matrix {
         }
         all
     }
+
+    /// How much of it is in memory, from a few samples.
+    pub fn residency(&self) -> Residency {
+        self.bytes.residency(self.start, self.len())
+    }
+
+    /// Asks the system to read it into memory ahead of its use.
+    pub fn prefetch(&self) {
+        self.bytes.prefetch(self.start, self.len());
+    }
 }
 
 /// Replaces `out` by the numbers stored in `bytes`.
-fn widen(bytes: &[u8], dtype: Dtype, out: &mut Vec<f32>) {
+pub(super) fn widen(bytes: &[u8], stored: Stored, out: &mut Vec<f32>) {
     out.clear();
-    match dtype {
-        Dtype::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
-        Dtype::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|b| super::kernels::widen_bf16(*b))),
-        Dtype::F16 => {
+    match stored {
+        Stored::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+        Stored::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|b| super::kernels::widen_bf16(*b))),
+        Stored::F16 => {
             let half: Vec<f16> = bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b)).collect();
             out.resize(half.len(), 0.0);
             half.convert_to_f32_slice(out);
+        }
+        Stored::Blocks(block) => {
+            out.resize(bytes.len() / block.bytes() * block.width(), 0.0);
+            block.dequantize(bytes, out);
         }
     }
 }
 
 /// How many of the numbers stored in `bytes` are NaN and how many infinite.
-pub(super) fn count_non_finite(bytes: &[u8], dtype: Dtype) -> (usize, usize) {
+pub(super) fn count_non_finite(bytes: &[u8], stored: Stored) -> (usize, usize) {
     // A float is not finite when all its exponent bits are set; NaN if a mantissa bit is set as well.
     fn count(exponent: u32, mantissa: u32, words: impl Iterator<Item = u32>) -> (usize, usize) {
         words
@@ -111,12 +189,21 @@ pub(super) fn count_non_finite(bytes: &[u8], dtype: Dtype) -> (usize, usize) {
             .fold((0, 0), |(nan, inf), w| if w & mantissa != 0 { (nan + 1, inf) } else { (nan, inf + 1) })
     }
     let halves = || bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)));
-    match dtype {
-        Dtype::F32 => {
+    match stored {
+        Stored::F32 => {
             let words = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
             count(0x7f80_0000, 0x007f_ffff, words)
         }
-        Dtype::Bf16 => count(0x7f80, 0x007f, halves()),
-        Dtype::F16 => count(0x7c00, 0x03ff, halves()),
+        Stored::Bf16 => count(0x7f80, 0x007f, halves()),
+        Stored::F16 => count(0x7c00, 0x03ff, halves()),
+        Stored::Blocks(block) => {
+            let mut values = [0f32; 256];
+            let values = &mut values[..block.width()];
+            bytes.chunks_exact(block.bytes()).fold((0, 0), |(nan, inf), bytes| {
+                block.dequantize(bytes, values);
+                let more = |test: fn(&f32) -> bool| values.iter().filter(|x| test(x)).count();
+                (nan + more(|x| x.is_nan()), inf + more(|x| x.is_infinite()))
+            })
+        }
     }
 }

@@ -1,29 +1,47 @@
-use super::{Bytes, Matrix, header};
-use crate::trace::{Dtype, Level, Report};
+use super::names::{Part, Place, place};
+use super::{Bytes, Matrix, Residency, Stored};
+use crate::model::config::Config;
 use anyhow::{Context, Result, bail, ensure};
-use memmap2::Mmap;
-use safetensors::tensor::Dtype as StDtype;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::{Component, Path};
-use std::sync::Arc;
-
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+use std::collections::BTreeMap;
 
 /// Where one tensor is stored.
 #[derive(Clone)]
 pub struct Entry {
-    shard: usize,
-    /// Type in the file; `None` if it is not a floating-point type that can be read.
-    pub dtype: Option<Dtype>,
+    pub(super) shard: usize,
+    /// How its numbers are stored; `None` if that can't be read.
+    pub stored: Option<Stored>,
     /// The file's own name of the type.
-    pub dtype_name: String,
+    pub type_name: String,
     /// Row-major shape.
     pub shape: Vec<usize>,
-    start: usize,
-    len: usize,
+    pub(super) start: usize,
+    pub(super) len: usize,
+}
+
+impl Entry {
+    /// Bytes it takes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// What the tensors are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// As in the official checkpoints and what transformers writes.
+    Official,
+    /// As transformers 5 holds them in memory: all experts of a layer in two tensors.
+    Fused,
+    /// As llama.cpp calls them.
+    Gguf {
+        /// Every expert in tensors of its own (files from before 2024-04).
+        split: bool,
+    },
 }
 
 /// All tensors of a model, by name, in files that stay mapped.
@@ -32,98 +50,24 @@ pub struct Store {
     tensors: BTreeMap<String, Entry>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 impl Store {
-    /// The tensors of a safetensors file that is part of the program.
-    ///
-    /// # Errors
-    /// If it is damaged.
-    pub fn embedded(bytes: &'static [u8]) -> Result<Self> {
-        let mut store = Self { shards: Vec::new(), tensors: BTreeMap::new() };
-        store.add_shard(Bytes::Static(bytes))?;
-        Ok(store)
+    /// No tensors yet.
+    pub(super) fn new() -> Self {
+        Self { shards: Vec::new(), tensors: BTreeMap::new() }
     }
 
-    /// Maps the safetensors files of `dir`: `model.safetensors`, or the shards that its index names.
-    ///
-    /// # Errors
-    /// If there is none, one can't be read or is damaged, or the index names a file that is missing or outside `dir`.
-    pub fn open(dir: &Path, report: &mut Report) -> Result<Self> {
-        let mut store = Self { shards: Vec::new(), tensors: BTreeMap::new() };
-        let index_path = dir.join(INDEX);
-        if !index_path.exists() {
-            let path = dir.join(SINGLE);
-            ensure!(
-                path.exists(),
-                "no {SINGLE} and no {INDEX} in {}; a model directory holds config.json and safetensors files",
-                dir.display()
-            );
-            store.add_file(&path)?;
-            return Ok(store);
-        }
-        let text = std::fs::read(&index_path).with_context(|| format!("cannot read {}", index_path.display()))?;
-        let index: Index = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not a safetensors index (no weight_map)", index_path.display()))?;
-        let shards: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
-        for &shard in &shards {
-            let inside = Path::new(shard).components().all(|part| matches!(part, Component::Normal(_)));
-            ensure!(
-                inside && !shard.is_empty() && !shard.contains('\\'),
-                "{INDEX} names the shard `{shard}`, which leaves the model directory; refused, the file was not opened"
-            );
-        }
-        for &shard in &shards {
-            let path = dir.join(shard);
-            let needed = index.weight_map.values().filter(|name| *name == shard).count();
-            ensure!(
-                path.exists(),
-                "shard {shard} named by {INDEX} does not exist in {} (needed for {needed} tensors); download it",
-                dir.display()
-            );
-            let first = store.tensors.len();
-            store.add_file(&path)?;
-            let added = store.tensors.len() - first;
-            report.add(Level::Ok, shard, "", format!("{added} tensors"), "");
-        }
-        for (name, shard) in &index.weight_map {
-            ensure!(store.tensors.contains_key(name), "{INDEX} says that `{name}` is in {shard}, but it is not there");
-        }
-        Ok(store)
-    }
-
-    fn add_file(&mut self, path: &Path) -> Result<()> {
-        let name = path.display();
-        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-        let len = file.metadata().with_context(|| format!("cannot read {name}"))?.len();
-        if len == 0 {
-            bail!("{name} is empty; download it again");
-        }
-        // SAFETY: the map is only read. Another process that cuts the file short while it is mapped would
-        // raise SIGBUS, as for every program that maps model files; the README says not to do that.
-        let map = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot map {name}"))?;
-        self.add_shard(Bytes::Mapped(Arc::new(map))).with_context(|| format!("cannot use {name}"))
-    }
-
-    fn add_shard(&mut self, bytes: Bytes) -> Result<()> {
-        let shard = self.shards.len();
-        for tensor in header::read(bytes.as_slice())? {
-            let dtype = match tensor.dtype {
-                StDtype::F32 => Some(Dtype::F32),
-                StDtype::F16 => Some(Dtype::F16),
-                StDtype::BF16 => Some(Dtype::Bf16),
-                _ => None,
-            };
-            let dtype_name = format!("{:?}", tensor.dtype);
-            let entry = Entry { shard, dtype, dtype_name, shape: tensor.shape, start: tensor.start, len: tensor.len };
-            if self.tensors.insert(tensor.name.clone(), entry).is_some() {
-                bail!("tensor `{}` is in two shards", tensor.name);
-            }
-        }
+    /// Adds a file; the entries of its tensors follow.
+    pub(super) fn add_shard(&mut self, bytes: Bytes) -> usize {
         self.shards.push(bytes);
+        self.shards.len() - 1
+    }
+
+    /// Adds a tensor.
+    pub(super) fn add(&mut self, name: String, entry: Entry) -> Result<()> {
+        if self.tensors.contains_key(&name) {
+            bail!("tensor `{name}` is stored twice");
+        }
+        self.tensors.insert(name, entry);
         Ok(())
     }
 
@@ -142,19 +86,41 @@ impl Store {
         &self.shards[entry.shard].as_slice()[entry.start..entry.start + entry.len]
     }
 
-    /// The tensor `name` as a matrix (a vector has one row).
+    /// What the tensors are called.
+    pub fn naming(&self) -> Naming {
+        let has = |name: &str| self.tensors.contains_key(name);
+        if has("token_embd.weight") {
+            Naming::Gguf { split: !has("blk.0.ffn_gate_exps.weight") && has("blk.0.ffn_gate.0.weight") }
+        } else if has("model.layers.0.mlp.experts.gate_up_proj") {
+            Naming::Fused
+        } else {
+            Naming::Official
+        }
+    }
+
+    /// How much of all weights is in memory, from a few pages of every tensor.
+    pub fn residency(&self) -> Residency {
+        let of = |entry: &Entry| self.shards[entry.shard].residency(entry.start, entry.len);
+        self.tensors.values().map(of).fold(Residency::default(), Residency::and)
+    }
+
+    /// The part as a matrix (a vector has one row).
     ///
     /// # Errors
-    /// If it is missing, has another shape than `shape`, or a type that can't be read.
-    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
-        let entry = self.tensors.get(name).with_context(|| format!("missing tensor `{name}` (expected {shape:?})"))?;
+    /// If it is missing, has another shape, or a type that can't be read.
+    pub fn matrix(&self, part: Part, config: &Config) -> Result<Matrix> {
+        let Place { name, shape, first, rows, cols, paired } = place(part, config, self.naming());
+        let entry = self.tensors.get(&name).with_context(|| format!("missing tensor `{name}` (expected {shape:?})"))?;
         ensure!(entry.shape == shape, "tensor `{name}`: expected {shape:?}, found {:?}", entry.shape);
-        let dtype = entry.dtype.with_context(|| format!("tensor `{name}` has dtype {}", entry.dtype_name))?;
-        let (rows, cols) = match shape {
-            [cols] => (1, *cols),
-            [rows, cols] => (*rows, *cols),
-            _ => bail!("tensor `{name}`: expected one or two dimensions, found {shape:?}"),
-        };
-        Ok(Matrix { bytes: self.shards[entry.shard].clone(), start: entry.start, rows, cols, dtype })
+        let stored = entry.stored.with_context(|| format!("tensor `{name}` has type {}", entry.type_name))?;
+        let width =
+            stored.bytes(cols).with_context(|| format!("tensor `{name}`: rows of {cols} are not whole blocks"))?;
+        ensure!(
+            (first + rows).checked_mul(width).is_some_and(|end| end <= entry.len),
+            "tensor `{name}` holds {} bytes, too few for {shape:?}",
+            entry.len
+        );
+        let start = entry.start + first * width;
+        Ok(Matrix { bytes: self.shards[entry.shard].clone(), start, rows, cols, width, stored, paired })
     }
 }

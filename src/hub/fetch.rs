@@ -1,0 +1,156 @@
+//! A whole model: from the Hub to a directory of the cache.
+
+use super::Cancelled;
+use super::cache::{Folder, entry};
+use super::client::Client;
+use super::download::Job;
+use super::fault::Fault;
+use super::id::RepoId;
+use super::message::{Asked, explain};
+use super::progress::{Board, Meter, Progress};
+use super::select::{self, CONFIG, INDEX};
+use super::settings::Settings;
+use super::survey::{Listing, RemoteFile};
+use anyhow::{Context, Error, Result, anyhow};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Files downloaded at a time.
+const WORKERS: usize = 4;
+/// How often the caller is asked whether to stop.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What the threads of one fetch share.
+struct Shared {
+    client: Client,
+    folder: Folder,
+    repo: RepoId,
+    board: Board,
+}
+
+/// Sees to it that the cache holds all files that a model needs. Returns their directory, or the .gguf file.
+/// `is_cancelled` is asked every 50 ms, `progress` called every 100 ms and at the end, both from this thread.
+///
+/// # Errors
+/// [`Cancelled`] if the caller says so; else if the Hub can't be reached or refuses, or files are missing, wrong, or
+/// can't be written. The message says what to do. What arrived is kept, and the next fetch goes on from there.
+pub fn fetch(
+    repo: &RepoId,
+    settings: &Settings,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<PathBuf> {
+    let folder = Folder::new(repo, settings);
+    if settings.offline {
+        return folder.complete().context(
+            "HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set, so nothing is downloaded; unset it to get \
+             what is missing",
+        );
+    }
+    if let Some(path) = folder.settled() {
+        return Ok(path);
+    }
+    let client = Client::new(settings)?;
+    let shared = Arc::new(Shared { client, folder, repo: repo.clone(), board: Board::default() });
+    let (sender, receiver) = channel();
+    // Not scoped: a look-up of a name or a connect can't be interrupted, and the caller must not wait for it.
+    let worker = Arc::clone(&shared);
+    thread::Builder::new().name("hub".to_owned()).spawn(move || sender.send(worker.run()))?;
+    let mut meter = Meter::default();
+    for tick in 1_usize.. {
+        match receiver.recv_timeout(TICK) {
+            Ok(result) => {
+                progress(&meter.read(&shared.board));
+                return result;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if is_cancelled() => {
+                shared.client.stop();
+                // Time to close the files; more is not needed.
+                let _ = receiver.recv_timeout(Duration::from_secs(1));
+                return Err(Cancelled.into());
+            }
+            Err(RecvTimeoutError::Timeout) if tick % 2 == 0 => progress(&meter.read(&shared.board)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    Err(anyhow!("the download of {repo} ended unexpectedly"))
+}
+
+impl Shared {
+    fn run(&self) -> Result<PathBuf> {
+        let (client, repo, folder) = (&self.client, &self.repo, &self.folder);
+        let listing = match Listing::ask(client, repo, &|text| self.board.note(None, text)) {
+            Ok(listing) => listing,
+            Err(fault) => return self.fall_back(fault),
+        };
+        self.board.note(None, String::new());
+        let job = Job { client, folder, repo, commit: &listing.commit, board: &self.board };
+        let needed = select::needed(repo, &listing.names(), || {
+            let index = listing.file(client, repo, INDEX)?;
+            self.board.set_files([(index.name.clone(), index.size)]);
+            if let Some(etag) = job.bring(&index, 0)? {
+                folder.link(&listing.commit, INDEX, &etag)?;
+            }
+            let path = folder.snapshot(&listing.commit).join(INDEX);
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        })?;
+        let files: Result<Vec<_>> = needed.files.iter().map(|name| listing.file(client, repo, name)).collect();
+        let files = files?;
+        self.board.set_files(files.iter().map(|file| (file.name.clone(), file.size)));
+        let mut blobs = bring_all(&job, &files)?;
+        // A directory with a config is complete, so the config comes last.
+        blobs.sort_by_key(|(name, _)| *name == CONFIG);
+        for (name, etag) in blobs {
+            folder.link(&listing.commit, name, &etag)?;
+        }
+        folder.set_ref(&listing.commit)?;
+        Ok(entry(&folder.snapshot(&listing.commit), &needed))
+    }
+
+    /// Without the Hub the cache will do.
+    fn fall_back(&self, fault: Fault) -> Result<PathBuf> {
+        self.client.check()?;
+        let complete = self.folder.complete().ok().filter(|_| fault.is_network());
+        let error = explain(&self.client, &self.repo, Asked::Repo, fault);
+        let Some(path) = complete else { return Err(error) };
+        self.board.note(None, format!("{} can't be reached; using the files in the cache", self.client.endpoint));
+        Ok(path)
+    }
+}
+
+/// Brings the files, several at a time and the smallest first. Returns those to be linked with their blobs.
+fn bring_all<'a>(job: &Job, files: &'a [RemoteFile]) -> Result<Vec<(&'a str, String)>> {
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|slot| files[*slot].size);
+    let next = AtomicUsize::new(0);
+    let blobs = Mutex::new(Vec::new());
+    let failure: Mutex<Option<Error>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..WORKERS.min(files.len()) {
+            scope.spawn(|| {
+                while let Some(slot) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match job.bring(&files[*slot], *slot) {
+                        Ok(Some(etag)) => hold(&blobs).push((files[*slot].name.as_str(), etag)),
+                        Ok(None) => {}
+                        Err(error) => {
+                            hold(&failure).get_or_insert(error);
+                            return job.client.stop();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failure = hold(&failure).take();
+    let blobs = hold(&blobs).drain(..).collect();
+    failure.map_or(Ok(blobs), Err)
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,108 @@
+//! Names of repos.
+
+use anyhow::{Result, ensure};
+use std::fmt;
+
+/// The revision that is meant when none is given.
+pub(super) const MAIN: &str = "main";
+
+/// `owner/name[@revision][:file.gguf]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepoId {
+    /// `owner/name`.
+    pub name: String,
+    /// Branch, tag or commit; `main` if none was given.
+    pub revision: String,
+    /// The one file that is meant.
+    pub file: Option<String>,
+}
+
+impl RepoId {
+    /// Understands `owner/name[@revision][:file.gguf]`.
+    ///
+    /// # Errors
+    /// If the Hub allows no such name, or the file is not a .gguf file of the repo.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (rest, file) = text.split_once(':').map_or((text, None), |(rest, file)| (rest, Some(file)));
+        let (name, revision) = rest.split_once('@').unwrap_or((rest, MAIN));
+        let is_name = name.split('/').count() == 2 && name.len() <= 96 && name.split('/').all(is_part);
+        ensure!(is_name, "{text:?} does not name a repo; expected owner/name[@revision][:file.gguf]");
+        ensure!(is_revision(revision), "{revision:?} in {text:?} is not a branch, tag or commit");
+        if let Some(file) = file {
+            let is_gguf = is_inside(file) && file.ends_with(".gguf");
+            ensure!(
+                is_gguf,
+                "{file:?} in {text:?} is not a .gguf file; a repo of safetensors files is named without one"
+            );
+        }
+        Ok(Self { name: name.to_owned(), revision: revision.to_owned(), file: file.map(str::to_owned) })
+    }
+
+    /// If `text` names a repo rather than a file or directory that is missing.
+    #[must_use]
+    pub fn looks_like(text: &str) -> bool {
+        Self::parse(text).is_ok_and(|repo| repo.file.is_some() || !repo.name.ends_with(".gguf"))
+    }
+}
+
+impl fmt::Display for RepoId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.revision != MAIN {
+            write!(f, "@{}", self.revision)?;
+        }
+        self.file.as_ref().map_or(Ok(()), |file| write!(f, ":{file}"))
+    }
+}
+
+fn is_part(part: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c != '.' && c != '-');
+    let all = part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    all && edge(part.chars().next()) && edge(part.chars().last()) && !part.contains("..") && !part.contains("--")
+}
+
+fn is_revision(text: &str) -> bool {
+    let hostile = |c: char| c.is_whitespace() || matches!(c, '~' | '^' | '?' | '*' | '[' | '#' | '%');
+    is_inside(text) && !text.contains(hostile) && text.split('/').all(|part| !part.starts_with('.'))
+}
+
+/// If `text` is 40 hex digits.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// If `name` is a relative path of plain components, so that it stays in the folder it is joined to.
+pub(super) fn is_inside(name: &str) -> bool {
+    let plain =
+        |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\') && !part.contains(char::is_control);
+    name.split('/').all(plain)
+}
+
+/// If `name` can be the name of a folder as it is.
+pub(super) fn is_word(name: &str) -> bool {
+    let all = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    all && (1..=128).contains(&name.len()) && name.contains(|c: char| c.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_and_shows() {
+        for text in ["a/b", "a/b@refs/pr/1", "a/b:q.gguf", "mistralai/Mixtral-8x7B-v0.1@v1:Q4/m_0.gguf"] {
+            assert_eq!(RepoId::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(RepoId::parse("a/b").unwrap().revision, "main");
+    }
+
+    #[test]
+    fn refuses_other_names() {
+        let bad =
+            ["a", "a/b/c", "./b", "../b", "a/..", "/a", "a/", "~/b", "a b/c", "a/b--c", "a/b@", "a/b@../c", "a/b:c"];
+        for text in bad.into_iter().chain(["a/b:../c.gguf", "a/b:/c.gguf", "a/b@x:", "é/b", "a/-b", "a/b@x y"]) {
+            assert!(RepoId::parse(text).is_err(), "{text}");
+        }
+        assert!(!RepoId::looks_like("models/missing.gguf"));
+    }
+}

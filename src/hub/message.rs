@@ -1,0 +1,92 @@
+//! What is said when the Hub refuses or can't be reached.
+
+use super::client::Client;
+use super::fault::{Answer, Fault};
+use super::id::{MAIN, RepoId};
+use anyhow::{Error, anyhow};
+
+/// Most characters of a server's text that a message holds.
+const MOST: usize = 200;
+
+/// What was asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// What the repo holds.
+    Repo,
+    /// A file of it.
+    File(&'a str),
+}
+
+/// A server's text as one short line.
+pub(super) fn shorten(text: &str) -> String {
+    let words = text.replace(char::is_control, " ");
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(MOST).collect()
+}
+
+/// A status and what the server says of it.
+pub(super) fn status(status: u16, text: &str) -> String {
+    let said = if text.is_empty() { String::new() } else { format!(": {text}") };
+    format!("server answered with status {status}{said}")
+}
+
+/// The error to show for `fault`.
+pub(super) fn explain(client: &Client, repo: &RepoId, asked: Asked, fault: Fault) -> Error {
+    let endpoint = &client.endpoint;
+    let cached = "files already in the cache can be opened with HF_HUB_OFFLINE=1";
+    match fault {
+        Fault::Fatal(error) => match asked {
+            Asked::File(file) if !error.is::<super::Cancelled>() => {
+                error.context(format!("cannot get {file} of {repo}"))
+            }
+            _ => error,
+        },
+        Fault::Unreachable(what) => {
+            anyhow!("cannot reach {endpoint}: {what}; check the connection, HF_ENDPOINT and the proxy; {cached}")
+        }
+        Fault::Passing(what, _) => {
+            anyhow!("{endpoint} does not serve {repo}: {what}; gave up after {} more tries; {cached}", client.retries)
+        }
+        Fault::Answer(answer) => anyhow!(refusal(client, repo, asked, &answer)),
+    }
+}
+
+fn refusal(client: &Client, repo: &RepoId, asked: Asked, answer: &Answer) -> String {
+    let (endpoint, name, revision) = (&client.endpoint, &repo.name, &repo.revision);
+    let sent = client.token.is_some();
+    let bad_token = answer.text.to_ascii_lowercase().contains("invalid credentials");
+    match (answer.status, answer.code.as_str(), asked) {
+        (401 | 403, "GatedRepo", _) if sent => format!(
+            "{name} is gated, and the token that was sent has no access: accept its conditions at {endpoint}/{name} \
+             with the token's account; a fine-grained token must also allow to read gated repos"
+        ),
+        (401 | 403, "GatedRepo", _) => format!(
+            "{name} is gated: accept its conditions at {endpoint}/{name}, then set HF_TOKEN to a token of your account"
+        ),
+        (401 | 403, ..) if sent && bad_token => format!(
+            "{endpoint} does not accept the token (HF_TOKEN or its file): take a new one from \
+             {endpoint}/settings/tokens, or unset it"
+        ),
+        (401, ..) | (404, "RepoNotFound", _) if sent => {
+            format!("{name} is not found, or private and not for the token that was sent: check the name and HF_TOKEN")
+        }
+        (401, ..) => format!(
+            "{name} is not found, or private: check the name, or set HF_TOKEN to a token of an account that may read it"
+        ),
+        (404, "RevisionNotFound", _) => format!("{name} has no revision {revision}: check the branch, tag or commit"),
+        (404, "EntryNotFound", Asked::File(file)) | (404, "", Asked::File(file)) => {
+            format!("{name} has no file {file} at revision {revision}")
+        }
+        (404, "", Asked::Repo) if revision != MAIN => {
+            format!("{name} is not found, or has no revision {revision}: check both")
+        }
+        (404, "RepoNotFound" | "", _) => format!("{name} is not found at {endpoint}: check the name"),
+        (code, ..) => {
+            let what = match asked {
+                Asked::Repo => repo.to_string(),
+                Asked::File(file) => format!("{file} of {repo}"),
+            };
+            format!("{endpoint} refuses {what}: {}", status(code, &answer.text))
+        }
+    }
+}

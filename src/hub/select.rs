@@ -1,0 +1,162 @@
+//! Which files of a repo a model needs.
+
+use super::id::{RepoId, is_inside};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What every model directory must hold.
+pub(super) const CONFIG: &str = "config.json";
+/// The tensors' files, if there are several.
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+const SINGLE: &str = "model.safetensors";
+const OPTIONAL: [&str; 4] =
+    ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+
+/// The files a model needs, by their paths in the repo.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Needed {
+    /// All of them, without repetition.
+    pub(super) files: Vec<String>,
+    /// The .gguf file to open; `None`: the directory is to be opened.
+    pub(super) gguf: Option<String>,
+}
+
+/// Chooses among `names`. `index` gives the content of [`INDEX`], if it is among them.
+///
+/// # Errors
+/// If something that is needed is not among them, or several .gguf files are and none is named.
+pub(super) fn needed(
+    repo: &RepoId,
+    names: &BTreeSet<String>,
+    index: impl FnOnce() -> Result<Vec<u8>>,
+) -> Result<Needed> {
+    if let Some(file) = &repo.file {
+        return gguf(repo, names, file);
+    }
+    let sharded = names.contains(INDEX);
+    if !sharded && !names.contains(SINGLE) {
+        match gguf_sets(names).as_slice() {
+            [] if names.contains(CONFIG) => {
+                bail!("{repo} lacks {SINGLE}, {INDEX} and .gguf files: mixscope reads safetensors and GGUF")
+            }
+            [] => {
+                bail!("{repo} lacks {CONFIG}, {SINGLE}, {INDEX} and .gguf files, so it is no model that mixscope reads")
+            }
+            [file] => return gguf(repo, names, file),
+            several => bail!(
+                "{repo} has several .gguf files; name one, as in {}:{}\n{}",
+                RepoId { file: None, ..repo.clone() },
+                several[0],
+                several.join("\n")
+            ),
+        }
+    }
+    let mut files = vec![CONFIG.to_owned()];
+    files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
+    if names.contains(SINGLE) {
+        files.push(SINGLE.to_owned());
+    } else {
+        files.push(INDEX.to_owned());
+        files.extend(shards(&index()?).with_context(|| format!("{INDEX} of {repo} can't be used"))?);
+    }
+    present(repo, names, &files)?;
+    Ok(Needed { files, gguf: None })
+}
+
+fn gguf(repo: &RepoId, names: &BTreeSet<String>, file: &str) -> Result<Needed> {
+    let files = parts(file);
+    if !files.iter().any(|file| names.contains(file)) {
+        let has = gguf_sets(names);
+        let has = if has.is_empty() { "no .gguf file".to_owned() } else { has.join(", ") };
+        bail!("{} has no file {file}; it has {has}", RepoId { file: None, ..repo.clone() });
+    }
+    present(repo, names, &files)?;
+    Ok(Needed { gguf: files.first().cloned(), files })
+}
+
+fn present(repo: &RepoId, names: &BTreeSet<String>, files: &[String]) -> Result<()> {
+    let missing: Vec<&str> = files.iter().filter(|file| !names.contains(*file)).map(String::as_str).collect();
+    ensure!(missing.is_empty(), "{repo} lacks {}", missing.join(", "));
+    Ok(())
+}
+
+/// The files that an index names.
+fn shards(index: &[u8]) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let index: Index = serde_json::from_slice(index)?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    ensure!(!shards.is_empty(), "it names no files");
+    if let Some(bad) = shards.iter().find(|name| !is_inside(name)) {
+        bail!("the file name {bad:?} leaves the folder");
+    }
+    Ok(shards)
+}
+
+/// The .gguf files of `names`; of a split one only the first part, whether or not it is there.
+pub(super) fn gguf_sets(names: &BTreeSet<String>) -> Vec<String> {
+    let first = |name: &String| parts(name).into_iter().next();
+    let sets: BTreeSet<String> = names.iter().filter(|name| name.ends_with(".gguf")).filter_map(first).collect();
+    sets.into_iter().collect()
+}
+
+/// All parts of the split .gguf file that `name` is one of; of another file itself.
+pub(super) fn parts(name: &str) -> Vec<String> {
+    let whole = || vec![name.to_owned()];
+    let split = |text: &str| {
+        let (rest, count) = text.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (stem, number) = rest.rsplit_once('-')?;
+        let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+        (digits(number) && digits(count)).then_some(())?;
+        let count = count.parse::<usize>().ok().filter(|count| *count > 0)?;
+        Some((stem.to_owned(), count))
+    };
+    let Some((stem, count)) = split(name) else { return whole() };
+    (1..=count).map(|part| format!("{stem}-{part:05}-of-{count:05}.gguf")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(repo: &str, names: &[&str]) -> Result<Needed> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let index = br#"{"weight_map": {"a": "s-1.safetensors", "b": "s-2.safetensors", "c": "s-1.safetensors"}}"#;
+        needed(&RepoId::parse(repo).unwrap(), &names, || Ok(index.to_vec()))
+    }
+
+    fn error(repo: &str, names: &[&str]) -> String {
+        format!("{:#}", choose(repo, names).unwrap_err())
+    }
+
+    #[test]
+    fn safetensors_come_first() {
+        let files = choose("a/b", &["config.json", "model.safetensors", "q.gguf", "README.md"]).unwrap().files;
+        assert_eq!(files, ["config.json", "model.safetensors"]);
+        let files = choose("a/b", &["config.json", INDEX, "s-1.safetensors", "s-2.safetensors", "s-3.safetensors"])
+            .unwrap()
+            .files;
+        assert_eq!(files, ["config.json", INDEX, "s-1.safetensors", "s-2.safetensors"]);
+        assert_eq!(error("a/b", &[INDEX, "s-1.safetensors"]), "a/b lacks config.json, s-2.safetensors");
+    }
+
+    #[test]
+    fn gguf_files_are_named_or_alone() {
+        let split = ["x/q-00001-of-00002.gguf", "x/q-00002-of-00002.gguf"];
+        for repo in ["a/b", "a/b:x/q-00001-of-00002.gguf", "a/b:x/q-00002-of-00002.gguf"] {
+            let needed = choose(repo, &split).unwrap();
+            assert_eq!(
+                (needed.files.as_slice(), needed.gguf.as_deref()),
+                (split.map(str::to_owned).as_slice(), Some(split[0]))
+            );
+        }
+        assert_eq!(error("a/b", &split[..1]), "a/b lacks x/q-00002-of-00002.gguf");
+        assert!(error("a/b", &["p.gguf", "q.gguf"]).contains("name one, as in a/b:p.gguf\np.gguf\nq.gguf"));
+        assert_eq!(choose("a/b:q.gguf", &["p.gguf", "q.gguf", "model.safetensors"]).unwrap().files, ["q.gguf"]);
+        assert!(error("a/b:r.gguf", &["p.gguf", "q.gguf"]).contains("a/b has no file r.gguf; it has p.gguf, q.gguf"));
+        assert!(error("a/b", &["pytorch_model.bin"]).contains("lacks config.json"));
+    }
+}

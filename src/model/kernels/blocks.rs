@@ -1,0 +1,276 @@
+//! The blocks of a GGUF file, decoded where they are stored.
+
+use super::dot::{Isa, LANES, fold, isa, per_isa};
+use super::k_blocks::{Q2K, Q3K, Q4K, Q5K, Q6K, Q8K};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+/// How numbers are packed in a GGUF file's blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Block {
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q8_1,
+    Q2K,
+    Q3K,
+    Q4K,
+    Q5K,
+    Q6K,
+    Q8K,
+}
+
+impl Block {
+    /// The format of a type id of ggml.
+    pub fn from_ggml(id: u32) -> Option<Self> {
+        Some(match id {
+            2 => Self::Q4_0,
+            3 => Self::Q4_1,
+            6 => Self::Q5_0,
+            7 => Self::Q5_1,
+            8 => Self::Q8_0,
+            9 => Self::Q8_1,
+            10 => Self::Q2K,
+            11 => Self::Q3K,
+            12 => Self::Q4K,
+            13 => Self::Q5K,
+            14 => Self::Q6K,
+            15 => Self::Q8K,
+            _ => return None,
+        })
+    }
+
+    /// The name ggml gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q8_0 => "Q8_0",
+            Self::Q8_1 => "Q8_1",
+            Self::Q2K => "Q2_K",
+            Self::Q3K => "Q3_K",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
+            Self::Q8K => "Q8_K",
+        }
+    }
+
+    /// Values in a block.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Q8_1 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Q8K => 256,
+        }
+    }
+
+    /// Bytes of a block.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q8_0 => 34,
+            Self::Q8_1 => 36,
+            Self::Q2K => 84,
+            Self::Q3K => 110,
+            Self::Q4K => 144,
+            Self::Q5K => 176,
+            Self::Q6K => 210,
+            Self::Q8K => 292,
+        }
+    }
+
+    /// Replaces `out` by the values of the blocks in `bytes`, bit for bit those of ggml's `dequantize_row_*`.
+    pub fn dequantize(self, bytes: &[u8], out: &mut [f32]) {
+        debug_assert_eq!(bytes.len() / self.bytes() * self.width(), out.len());
+        widen_blocks(isa(), self, bytes, out);
+    }
+}
+
+/// A format of `N` bytes that hold `32 * G` values.
+pub(super) trait Format<const N: usize, const G: usize> {
+    /// Gives all values to `sink`, those of one lane in their order.
+    fn decode(block: &[u8; N], sink: &mut impl Sink);
+}
+
+/// What becomes of decoded values.
+pub(super) trait Sink {
+    /// Takes `K` runs of `L` values: run `k` is at `at + k * stride` of the block.
+    ///
+    /// `values` has to compile to straight code, or nothing is vectorised: no `map` and no `from_fn`, which are not
+    /// always inlined.
+    fn take<const K: usize, const L: usize>(&mut self, at: usize, stride: usize, values: impl Fn(usize) -> [f32; K]);
+}
+
+struct Store<'a>(&'a mut [f32]);
+
+impl Sink for Store<'_> {
+    #[inline(always)]
+    fn take<const K: usize, const L: usize>(&mut self, at: usize, stride: usize, values: impl Fn(usize) -> [f32; K]) {
+        let out = &mut self.0[at..][..(K - 1) * stride + L];
+        for i in 0..L {
+            let values = values(i);
+            for k in 0..K {
+                out[k * stride + i] = values[k];
+            }
+        }
+    }
+}
+
+struct Dot<'a> {
+    /// Borrowed: carried from block to block by value they would be 32 scalars to the compiler, not vectors.
+    lanes: &'a mut [f32; LANES],
+    x: &'a [f32],
+}
+
+impl Sink for Dot<'_> {
+    #[inline(always)]
+    fn take<const K: usize, const L: usize>(&mut self, at: usize, stride: usize, values: impl Fn(usize) -> [f32; K]) {
+        let x = &self.x[at..][..(K - 1) * stride + L];
+        for i in 0..L {
+            let values = values(i);
+            for k in 0..K {
+                self.lanes[(at + k * stride) % LANES + i] += values[k] * x[k * stride + i];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn widen<F: Format<N, G>, const N: usize, const G: usize>(bytes: &[u8], out: &mut [f32]) {
+    let groups = out.as_chunks_mut::<LANES>().0.as_chunks_mut::<G>().0;
+    for (block, out) in bytes.as_chunks::<N>().0.iter().zip(groups) {
+        // Emits nothing, but keeps the compiler from vectorising across blocks, with scattered stores.
+        compiler_fence(Ordering::SeqCst);
+        F::decode(block, &mut Store(out.as_flattened_mut()));
+    }
+}
+
+#[inline(always)]
+fn dot<F: Format<N, G>, const N: usize, const G: usize>(bytes: &[u8], x: &[f32]) -> f32 {
+    let groups = x.as_chunks::<LANES>().0.as_chunks::<G>().0;
+    let mut lanes = [0f32; LANES];
+    for (block, x) in bytes.as_chunks::<N>().0.iter().zip(groups) {
+        F::decode(block, &mut Dot { lanes: &mut lanes, x: x.as_flattened() });
+    }
+    fold(lanes)
+}
+
+macro_rules! each {
+    ($block:expr, $apply:ident, $a:expr, $b:expr) => {
+        match $block {
+            Block::Q4_0 => $apply::<Q4_0, 18, 1>($a, $b),
+            Block::Q4_1 => $apply::<Q4_1, 20, 1>($a, $b),
+            Block::Q5_0 => $apply::<Q5_0, 22, 1>($a, $b),
+            Block::Q5_1 => $apply::<Q5_1, 24, 1>($a, $b),
+            Block::Q8_0 => $apply::<Q8_0, 34, 1>($a, $b),
+            Block::Q8_1 => $apply::<Q8_1, 36, 1>($a, $b),
+            Block::Q2K => $apply::<Q2K, 84, 8>($a, $b),
+            Block::Q3K => $apply::<Q3K, 110, 8>($a, $b),
+            Block::Q4K => $apply::<Q4K, 144, 8>($a, $b),
+            Block::Q5K => $apply::<Q5K, 176, 8>($a, $b),
+            Block::Q6K => $apply::<Q6K, 210, 8>($a, $b),
+            Block::Q8K => $apply::<Q8K, 292, 8>($a, $b),
+        }
+    };
+}
+
+per_isa!(widen_blocks / widen_blocks_avx2 / widen_blocks_avx512:
+    (block: Block, bytes: &[u8], out: &mut [f32]) -> () = each!(block, widen, bytes, out));
+per_isa!(dot_blocks / dot_blocks_avx2 / dot_blocks_avx512:
+    (block: Block, bytes: &[u8], x: &[f32]) -> f32 = each!(block, dot, bytes, x));
+
+/// f16 as stored (little endian) to f32: exact, without branches, calls or subnormal operands, which may be slow.
+#[inline(always)]
+pub(super) fn widen_f16(bytes: [u8; 2]) -> f32 {
+    let bits = u32::from(u16::from_le_bytes(bytes));
+    let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
+    let normal = f32::from_bits((rest << 13) + (0xe0 << 23)) * f32::from_bits((127 - 112) << 23);
+    let subnormal = f32::from_bits(rest | (126 << 23)) - 0.5;
+    f32::from_bits(sign | if rest < 0x400 { subnormal } else { normal }.to_bits())
+}
+
+/// `N` elements from `at` on.
+#[inline(always)]
+pub(super) fn part<const N: usize, T>(all: &[T], at: usize) -> &[T; N] {
+    &all[at..].as_chunks::<N>().0[0]
+}
+
+struct Q4_0;
+struct Q4_1;
+struct Q5_0;
+struct Q5_1;
+struct Q8_0;
+struct Q8_1;
+
+impl Format<18, 1> for Q4_0 {
+    #[inline(always)]
+    fn decode(block: &[u8; 18], sink: &mut impl Sink) {
+        let (d, q) = (widen_f16(*part(block, 0)), part::<16, _>(block, 2));
+        sink.take::<2, 16>(0, 16, |i| [((q[i] & 15) as i8 - 8) as f32 * d, ((q[i] >> 4) as i8 - 8) as f32 * d]);
+    }
+}
+
+impl Format<20, 1> for Q4_1 {
+    #[inline(always)]
+    fn decode(block: &[u8; 20], sink: &mut impl Sink) {
+        let (d, m, q) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)), part::<16, _>(block, 4));
+        sink.take::<2, 16>(0, 16, |i| [(q[i] & 15) as f32 * d + m, (q[i] >> 4) as f32 * d + m]);
+    }
+}
+
+/// The two five-bit numbers of byte `i`, which is `q`; their fifth bits are bits `i` and `i + 16` of `high`.
+#[inline(always)]
+fn fifth(q: u8, high: u32, i: usize) -> [i32; 2] {
+    let high = high >> i;
+    [i32::from(q & 15) | ((high << 4) as i32 & 16), i32::from(q >> 4) | ((high >> 12) as i32 & 16)]
+}
+
+impl Format<22, 1> for Q5_0 {
+    #[inline(always)]
+    fn decode(block: &[u8; 22], sink: &mut impl Sink) {
+        let (d, high) = (widen_f16(*part(block, 0)), u32::from_le_bytes(*part(block, 2)));
+        let q = part::<16, _>(block, 6);
+        sink.take::<2, 16>(0, 16, |i| {
+            let [a, b] = fifth(q[i], high, i);
+            [(a - 16) as f32 * d, (b - 16) as f32 * d]
+        });
+    }
+}
+
+impl Format<24, 1> for Q5_1 {
+    #[inline(always)]
+    fn decode(block: &[u8; 24], sink: &mut impl Sink) {
+        let (d, m) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
+        let (high, q) = (u32::from_le_bytes(*part(block, 4)), part::<16, _>(block, 8));
+        sink.take::<2, 16>(0, 16, |i| {
+            let [a, b] = fifth(q[i], high, i);
+            [a as f32 * d + m, b as f32 * d + m]
+        });
+    }
+}
+
+impl Format<34, 1> for Q8_0 {
+    #[inline(always)]
+    fn decode(block: &[u8; 34], sink: &mut impl Sink) {
+        let (d, q) = (widen_f16(*part(block, 0)), part::<32, _>(block, 2));
+        sink.take::<1, 32>(0, 32, |i| [q[i] as i8 as f32 * d]);
+    }
+}
+
+impl Format<36, 1> for Q8_1 {
+    #[inline(always)]
+    fn decode(block: &[u8; 36], sink: &mut impl Sink) {
+        let (d, q) = (widen_f16(*part(block, 0)), part::<32, _>(block, 4));
+        sink.take::<1, 32>(0, 32, |i| [q[i] as i8 as f32 * d]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

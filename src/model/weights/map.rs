@@ -1,0 +1,125 @@
+//! Mapped files: how much of them is in memory, and what is to be read next.
+
+use anyhow::{Context, Result, bail};
+use memmap2::{Advice, Mmap};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that stay in place.
+#[derive(Clone)]
+pub enum Bytes {
+    /// Part of the program.
+    Static(&'static [u8]),
+    /// A mapped file.
+    Mapped(Arc<Mmap>),
+}
+
+/// Pages that were looked at and how many of them were in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Residency {
+    /// Pages in memory.
+    pub resident: usize,
+    /// Pages looked at.
+    pub sampled: usize,
+}
+
+impl Residency {
+    /// Whether every page that was looked at is in memory.
+    pub fn is_whole(self) -> bool {
+        self.resident == self.sampled
+    }
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { resident: self.resident + other.resident, sampled: self.sampled + other.sampled }
+    }
+}
+
+/// Pages looked at of one stretch.
+const SAMPLES: usize = 16;
+
+impl Bytes {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// If it can't be opened or mapped, or is empty.
+    pub fn map(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let about = file.metadata().with_context(|| format!("cannot read {name}"))?;
+        if !about.is_file() {
+            bail!("{name} is not a regular file");
+        }
+        if about.len() == 0 {
+            bail!("{name} is empty; download it again");
+        }
+        // SAFETY: the map is only read. Another process that cuts the file short while it is mapped would
+        // raise SIGBUS, as for every program that maps model files; the README says not to do that.
+        let map = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot map {name}"))?;
+        Ok(Self::Mapped(Arc::new(map)))
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Mapped(map) => map,
+        }
+    }
+
+    /// How much of a stretch is in memory, from up to [`SAMPLES`] of its pages.
+    pub fn residency(&self, start: usize, len: usize) -> Residency {
+        let Self::Mapped(map) = self else { return Residency::default() };
+        let page = page_size();
+        let (first, last) = (start / page, (start + len).div_ceil(page).min(map.len().div_ceil(page)));
+        let pages = last.saturating_sub(first);
+        let count = pages.min(SAMPLES);
+        let resident = (0..count).filter(|i| is_resident(map, (first + i * pages / count) * page, page)).count();
+        Residency { resident, sampled: count }
+    }
+
+    /// Asks the system to read a stretch ahead of its use; it is only a hint, so a refusal changes nothing but speed.
+    pub fn prefetch(&self, start: usize, len: usize) {
+        if let Self::Mapped(map) = self {
+            let page = page_size();
+            let from = start / page * page;
+            let _ = map.advise_range(Advice::WillNeed, from, start + len - from);
+        }
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).ok().filter(|size| *size > 0).unwrap_or(4096)
+}
+
+/// Whether the page at byte `at` (a multiple of the page size, inside the map) is in memory; the system's own word for
+/// it, which is "yes" for files of other users. Where it does not say, "yes".
+fn is_resident(map: &Mmap, at: usize, page: usize) -> bool {
+    let mut state = [0u8; 1];
+    let length = page.min(map.len() - at);
+    // SAFETY: `at` is page-aligned and inside the map, one page needs one byte of `state`, and mincore only looks.
+    let done = unsafe { libc::mincore(map.as_ptr().add(at).cast_mut().cast(), length, state.as_mut_ptr().cast()) };
+    done != 0 || state[0] & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_just_written_is_in_memory_and_static_bytes_have_no_pages() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![7u8; 300_000]).unwrap();
+        let bytes = Bytes::map(file.path()).unwrap();
+        let all = bytes.residency(5000, 295_000);
+        assert_eq!(all, Residency { resident: 16, sampled: 16 });
+        assert_eq!(bytes.residency(299_999, 1).sampled, 1);
+        bytes.prefetch(5001, 294_999);
+        assert_eq!(Bytes::Static(b"abc").residency(0, 3), Residency::default());
+        assert!(Residency::default().is_whole());
+    }
+}
