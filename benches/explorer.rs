@@ -51,7 +51,7 @@ fn session(policy: Policy, kept: Kept) -> Session {
         Kept::EveryHook => Capture::of(HookKind::all(), 0..layers, layers),
     };
     let mut session = Session::new(loaded, capture, 64);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
     session.extend(&prompt(), Source::Prompt, &mut control).expect("the prompt can be read");
     session
 }
@@ -81,7 +81,7 @@ fn decode_session_hf(bencher: Bencher, kept: Kept) {
     let session = session(Policy::Hf, kept);
     bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(
         |mut session| {
-            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
             for _ in 0..DECODED {
                 session.step(&Sampling::default(), &mut control).expect("step");
             }

@@ -3,9 +3,11 @@
 mod common;
 
 use common::{Recorder, Reference, fixture, forward};
-use mixscope::engine::{Capture, Control, Core, Engine, Session, Stopped, lens_cells, pattern};
+use mixscope::engine::{
+    Capture, Control, Core, Engine, OpenOptions, Opener, Session, Stopped, lens_cells, open_target, pattern,
+};
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId};
+use mixscope::trace::protocol::{Ask, Derive, Derived, Download, Event, Outcome, Prompt, RequestId};
 use mixscope::trace::{HookKind, LensKey, LensSite, Policy, Sampling, Source};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,6 +16,19 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 fn demo() -> Arc<Loaded> {
     Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
+}
+
+const OPTIONS: OpenOptions = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+/// The request that opens the first model.
+const OPEN: RequestId = RequestId(1000);
+
+/// An engine with the demo open.
+fn engine_of_demo(capacity: usize) -> (Engine, Receiver<Event>) {
+    let (sender, mut events) = channel(capacity);
+    let engine = Engine::start(Arc::new(open_target), OPTIONS, sender).unwrap();
+    engine.ask(OPEN, Ask::Open("demo".to_owned())).unwrap();
+    until(&mut events, finished(OPEN.0));
+    (engine, events)
 }
 
 fn text(prompt: &str) -> Ask {
@@ -40,7 +55,7 @@ fn ids(core: &Core) -> Vec<u32> {
 }
 
 fn with_control<T>(work: impl FnOnce(&mut Control) -> T) -> T {
-    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {} })
+    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} })
 }
 
 #[test]
@@ -50,10 +65,11 @@ fn an_edited_prompt_recomputes_only_what_changed() {
     answer(&mut core, 2, steps(4));
     let before = core.session().tokens().to_vec();
     let events = answer(&mut core, 3, text("The capital of Spain is"));
-    let (keep, new) = events
+    let told: Vec<(usize, usize)> = events
         .iter()
-        .find_map(|e| if let Event::Tokens { keep, tokens, .. } = e { Some((*keep, tokens.len())) } else { None })
-        .unwrap();
+        .filter_map(|e| if let Event::Tokens { keep, tokens, .. } = e { Some((*keep, tokens.len())) } else { None })
+        .collect();
+    let (keep, new) = (told[0].0, told.iter().map(|(_, new)| new).sum::<usize>());
     assert_eq!(keep, 4, "<s> The capital of");
     let after = core.session().tokens();
     assert_eq!(after.len(), keep + new);
@@ -197,7 +213,7 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
     let asked = AtomicUsize::new(0);
     // Two chunks of 64 tokens pass their six layers; the third stops in its second layer.
     let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 13;
-    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {} };
+    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
     let error = session.extend(&tokens, Source::Prompt, &mut control).unwrap_err();
     assert!(error.is::<Stopped>());
     assert_eq!(session.tokens().len(), 128);
@@ -238,9 +254,7 @@ fn finished(id: u64) -> impl FnMut(&Event) -> bool {
 
 #[test]
 fn the_thread_answers_cancels_and_derives_while_it_runs() {
-    let (sender, mut events) = channel(64);
-    let engine = Engine::start(|| open(&Location::Demo, Policy::Hf, None, false), sender).unwrap();
-    until(&mut events, |e| matches!(e, Event::Ready(_)));
+    let (engine, mut events) = engine_of_demo(64);
     engine.ask(RequestId(1), text("Once upon a time")).unwrap();
     until(&mut events, finished(1));
     engine
@@ -265,8 +279,7 @@ fn the_thread_answers_cancels_and_derives_while_it_runs() {
 
 #[test]
 fn a_run_that_was_cancelled_before_it_began_never_begins() {
-    let (sender, mut events) = channel(64);
-    let engine = Engine::start(|| open(&Location::Demo, Policy::Hf, None, false), sender).unwrap();
+    let (engine, mut events) = engine_of_demo(64);
     engine.cancel(RequestId(5));
     engine.ask(RequestId(5), text("Once upon a time")).unwrap();
     let seen = until(&mut events, finished(5));
@@ -275,28 +288,86 @@ fn a_run_that_was_cancelled_before_it_began_never_begins() {
 
 #[test]
 fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
-    let (sender, mut events) = channel(64);
-    let dir = fixture("malformed/missing-tensor");
-    let engine = Engine::start(move || open(&Location::Dir(dir), Policy::Hf, None, false), sender).unwrap();
-    let seen = until(&mut events, |e| matches!(e, Event::LoadFailed(_)));
-    let Some(Event::LoadFailed(failure)) = seen.last() else { unreachable!() };
+    let (engine, mut events) = engine_of_demo(64);
+    engine.ask(RequestId(1), text("The capital of France is")).unwrap();
+    until(&mut events, finished(1));
+    let dir = fixture("malformed/missing-tensor").display().to_string();
+    engine.ask(RequestId(2), Ask::Open(dir)).unwrap();
+    let seen = until(&mut events, |e| matches!(e, Event::Failed { .. }));
+    let Some(Event::Failed { id, failure }) = seen.last() else { unreachable!() };
+    assert_eq!(*id, RequestId(2));
     assert!(format!("{failure:?}").contains("experts.1.w2.weight"));
-    drop(engine);
+    engine.ask(RequestId(3), steps(1)).unwrap();
+    let seen = until(&mut events, finished(3));
+    assert!(
+        seen.iter().any(|e| matches!(e, Event::Tokens { keep: 7, .. })),
+        "the model before is still there: {seen:?}"
+    );
 
     let (sender, mut events) = channel(64);
-    let engine = Engine::start(|| panic!("made to fail"), sender).unwrap();
-    let seen = until(&mut events, |e| matches!(e, Event::Gone(_)));
-    let Some(Event::Gone(failure)) = seen.last() else { unreachable!() };
-    assert!(format!("{failure:?}").contains("made to fail"));
-    while engine.ask(RequestId(1), steps(1)).is_ok() {
-        std::thread::yield_now();
-    }
+    let opener: Arc<Opener> = Arc::new(|_, _, _, _| panic!("made to fail"));
+    let engine = Engine::start(opener, OPTIONS, sender).unwrap();
+    engine.ask(OPEN, Ask::Open("demo".to_owned())).unwrap();
+    let seen = until(&mut events, |e| matches!(e, Event::Failed { .. }));
+    assert!(format!("{:?}", seen.last()).contains("made to fail"));
+}
+
+#[test]
+fn a_model_is_opened_beside_the_one_in_use_and_can_be_cancelled() {
+    let (sender, mut events) = channel(64);
+    let opener: Arc<Opener> = Arc::new(|name, options, is_cancelled, progress| {
+        while name == "slow" && !is_cancelled() {
+            progress(&Download { done: 1, total: 2, ..Default::default() });
+            std::thread::yield_now();
+        }
+        open_target("demo", options, &|| false, &mut |_| {})
+    });
+    let engine = Engine::start(opener, OPTIONS, sender).unwrap();
+    engine.ask(OPEN, Ask::Open("demo".to_owned())).unwrap();
+    until(&mut events, finished(OPEN.0));
+    engine.ask(RequestId(1001), Ask::Open("slow".to_owned())).unwrap();
+    until(&mut events, |e| matches!(e, Event::Opening { id: RequestId(1001), download } if download.total == 2));
+    engine.ask(RequestId(1002), text("The capital of France is")).unwrap();
+    until(&mut events, finished(1002));
+    engine.ask(RequestId(1003), Ask::Policy(Policy::F32)).unwrap();
+    until(&mut events, finished(1003));
+    engine.cancel_opening(RequestId(1001));
+    let seen = until(&mut events, finished(1001));
+    assert!(matches!(seen.last(), Some(Event::Finished { outcome: Outcome::Cancelled, .. })));
+    assert!(!seen.iter().any(|e| matches!(e, Event::Ready(_))));
+    engine.ask(RequestId(1004), steps(1)).unwrap();
+    let seen = until(&mut events, finished(1004));
+    assert!(seen.iter().any(|e| matches!(e, Event::Tokens { .. })), "the run goes on");
+    engine.ask(RequestId(1005), Ask::Open("demo".to_owned())).unwrap();
+    let seen = until(&mut events, finished(1005));
+    let Some(Event::Ready(meta)) = seen.iter().find(|e| matches!(e, Event::Ready(_))) else { unreachable!() };
+    assert_eq!(meta.policy, Policy::F32, "the next model is opened under the policy in use");
+}
+
+#[test]
+fn a_long_prompt_arrives_chunk_by_chunk_and_one_beyond_the_context_is_refused_before_work() {
+    let mut core = Core::new(demo());
+    let long: Vec<u32> = (0..200).map(|i| 300 + i).collect();
+    let events = answer(&mut core, 1, Ask::Prompt(Prompt::Ids(long)));
+    let sizes: Vec<usize> = events
+        .iter()
+        .filter_map(|e| if let Event::Tokens { tokens, .. } = e { Some(tokens.len()) } else { None })
+        .collect();
+    assert_eq!(sizes, [0, 64, 64, 64, 8]);
+    let events = answer(&mut core, 2, Ask::Prompt(Prompt::Ids(vec![300; 513])));
+    let [Event::Failed { failure, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(failure.summary.contains("513") && failure.summary.contains("512"));
+    assert_eq!(core.session().tokens().len(), 200, "the run before stands");
+    answer(&mut core, 3, Ask::Prompt(Prompt::Ids(vec![300; 511])));
+    let events = answer(&mut core, 4, steps(5));
+    assert_eq!((core.session().tokens().len(), outcome(&events)), (512, Some(Outcome::ContextFull)));
+    let events = answer(&mut core, 5, Ask::ForceToken(300));
+    assert!(matches!(&events[..], [Event::Failed { .. }]));
 }
 
 #[test]
 fn a_policy_switch_that_is_stopped_leaves_the_run_whole() {
-    let (sender, mut events) = channel(64);
-    let engine = Engine::start(|| open(&Location::Demo, Policy::Hf, None, false), sender).unwrap();
+    let (engine, mut events) = engine_of_demo(64);
     let long: Vec<u32> = (0..400).map(|i| 300 + i % 1000).collect();
     engine.ask(RequestId(1), Ask::Prompt(Prompt::Ids(long))).unwrap();
     until(&mut events, finished(1));

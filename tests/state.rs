@@ -2,7 +2,9 @@
 
 use mixscope::model::{Location, open};
 use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Effect, Event, Overlay, RoutingLens, State, StripColour, View, Wanted, update};
+use mixscope::state::{
+    Choice, Effect, Event, Origin, Overlay, Phase, RoutingLens, State, StripColour, View, Wanted, update,
+};
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{
     Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
@@ -346,6 +348,18 @@ impl Simulated {
         for effect in effects {
             match effect {
                 Effect::Ask(id, ask) => self.open.push((id, ask)),
+                Effect::CancelOpening(through) => {
+                    self.open.retain(|(id, ask)| *id > through || !matches!(ask, Ask::Open(_)));
+                }
+                Effect::FindModels(text) => {
+                    let found = ["demo", "a/b", "folder/"].map(|name| Choice {
+                        name: format!("{text}{name}"),
+                        origin: if name.ends_with('/') { Origin::Folder } else { Origin::Path },
+                        note: String::new(),
+                    });
+                    let effects = update(state, Event::Models(found.to_vec()));
+                    assert!(effects.is_empty());
+                }
                 Effect::Cancel(through) => {
                     let (gone, stays) =
                         self.open.drain(..).partition(|(id, ask)| *id <= through && !matches!(ask, Ask::Derive(_)));
@@ -365,6 +379,18 @@ impl Simulated {
             return;
         }
         let (id, ask) = self.open.remove(0);
+        if let Ask::Open(name) = &ask {
+            if name.len() % 2 == 0 {
+                self.tokens = 0;
+                let effects = engine(state, protocol::Event::Ready(meta()));
+                engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
+                self.take(state, effects);
+            } else {
+                let failure = protocol::Failure { summary: "no".into(), causes: Vec::new() };
+                engine(state, protocol::Event::Failed { id, failure });
+            }
+            return;
+        }
         let (keep, new) = match ask {
             Ask::Prompt(_) => (0, 5),
             Ask::Step { count, .. } => (self.tokens, count.unwrap_or(3).min(50) as u32),
@@ -372,13 +398,70 @@ impl Simulated {
             Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
             Ask::Policy(_) => (0, self.tokens),
-            Ask::Derive(_) => (self.tokens, 0),
+            Ask::Derive(_) | Ask::Open(_) => (self.tokens, 0),
         };
         self.tokens = keep + new;
         let tokens = (keep..self.tokens).map(record).collect();
         engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens, ms: 1.0 });
         engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
     }
+}
+
+/// The text in the picker, if it is open.
+fn picked(state: &State) -> Option<&str> {
+    match state.overlays.last() {
+        Some(Overlay::Picker(picker)) => Some(picker.editor.text()),
+        _ => None,
+    }
+}
+
+#[test]
+fn another_model_is_chosen_opened_beside_this_one_and_given_the_prompt() {
+    let mut state = with_tokens(3);
+    press(&mut state, "i ctrl-u h i enter");
+    let found = press(&mut state, "o");
+    assert_eq!(found, [Effect::FindModels(String::new())]);
+    for c in "a/b".chars() {
+        press(&mut state, &c.to_string());
+    }
+    assert_eq!(picked(&state), Some("a/b"));
+    let effects = press(&mut state, "enter");
+    let [Effect::Ask(id, Ask::Open(name))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((name.as_str(), picked(&state)), ("a/b", None));
+    let id = *id;
+    assert!(state.meta().is_some(), "the model in use stays");
+    let download = protocol::Download { done: 1, total: 4, ..Default::default() };
+    engine(&mut state, protocol::Event::Opening { id, download });
+    assert_eq!(state.opening.as_ref().and_then(|o| o.download.as_ref()).map(|d| d.total), Some(4));
+    let effects = engine(&mut state, protocol::Event::Ready(meta()));
+    assert!(effects.contains(&Effect::RememberModel(meta().name.clone())));
+    assert!(asks(&effects).contains(&Ask::Prompt(Prompt::Text("hi".into()))), "{effects:?}");
+    assert!(state.opening.is_none() && state.tokens.is_empty());
+}
+
+#[test]
+fn a_model_that_cannot_be_opened_leaves_the_one_in_use_and_escape_cancels() {
+    let mut state = with_tokens(3);
+    let effects = state.open_model("a/b".into());
+    let Effect::Ask(id, _) = effects[0] else { panic!() };
+    let failure = protocol::Failure { summary: "gated".into(), causes: Vec::new() };
+    engine(&mut state, protocol::Event::Failed { id, failure });
+    assert!(state.meta().is_some() && state.opening.is_none());
+    assert!(state.message.as_ref().is_some_and(|message| message.is_error));
+    let effects = state.open_model("a/b".into());
+    let Effect::Ask(id, _) = effects[0] else { panic!() };
+    let second = state.open_model("c/d".into());
+    assert_eq!(second[0], Effect::CancelOpening(id), "a later choice replaces an earlier one");
+    state.overlays.clear();
+    state.jobs.clear();
+    assert!(matches!(press(&mut state, "esc")[..], [Effect::CancelOpening(_)]));
+    assert!(state.meta().is_some());
+
+    let mut state = fresh();
+    state.open_model("a/b".into());
+    press(&mut state, "esc");
+    assert!(matches!(&state.phase, Phase::Failed(failure) if failure.summary.contains("cancelled")));
+    assert_eq!(press(&mut state, "o"), [Effect::FindModels(String::new())], "another can be chosen");
 }
 
 proptest! {

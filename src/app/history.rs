@@ -1,4 +1,4 @@
-//! Prompts of earlier runs, one JSON string a line, in the XDG state folder.
+//! Prompts and models of earlier runs, one JSON string a line, in the XDG state folder.
 
 use crate::trace::protocol::Failure;
 use anyhow::{Context, Result};
@@ -10,46 +10,57 @@ use std::path::{Path, PathBuf};
 /// Prompts kept; the file is shortened to them when it has twice as many.
 const MOST: usize = 500;
 
-/// The history file.
+/// A file of strings that were used before.
 pub struct History {
     path: Option<PathBuf>,
+    what: &'static str,
 }
 
 impl History {
+    /// Earlier prompts.
+    pub fn prompts() -> (Self, Vec<String>, Option<Failure>) {
+        Self::open("history.jsonl", "prompt history")
+    }
+
+    /// Models that were opened.
+    pub fn models() -> (Self, Vec<String>, Option<Failure>) {
+        Self::open("models.jsonl", "list of recent models")
+    }
+
     /// The file, what it holds (oldest first), and what went wrong while reading it.
-    pub fn open() -> (Self, Vec<String>, Option<Failure>) {
+    fn open(name: &str, what: &'static str) -> (Self, Vec<String>, Option<Failure>) {
         let path = etcetera::base_strategy::Xdg::new().ok();
-        let path = path.and_then(|xdg| xdg.state_dir()).map(|dir| dir.join("mixscope").join("history.jsonl"));
-        let read = path.as_deref().map_or(Ok(Vec::new()), read);
+        let path = path.and_then(|xdg| xdg.state_dir()).map(|dir| dir.join("mixscope").join(name));
+        let read = path.as_deref().map_or(Ok(Vec::new()), |path| read(path, what));
         let (past, failure) = match read {
             Ok(past) => (past, None),
             Err(error) => (Vec::new(), Some(Failure::of(&error))),
         };
-        (Self { path }, past, failure)
+        (Self { path, what }, past, failure)
     }
 
-    /// Adds a prompt.
+    /// Adds one.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn remember(&self, prompt: &str) -> Result<()> {
+    pub fn remember(&self, text: &str) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let failed = || format!("the prompt history {} could not be written", path.display());
+        let failed = || format!("the {} {} could not be written", self.what, path.display());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(failed)?;
         }
-        let line = serde_json::to_string(prompt)? + "\n";
+        let line = serde_json::to_string(text)? + "\n";
         let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(failed)?;
         file.write_all(line.as_bytes()).with_context(failed)
     }
 }
 
-fn read(path: &Path) -> Result<Vec<String>> {
+fn read(path: &Path, what: &str) -> Result<Vec<String>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            return Err(error).with_context(|| format!("the prompt history {} could not be read", path.display()));
+            return Err(error).with_context(|| format!("the {what} {} could not be read", path.display()));
         }
     };
     // A line that another program damaged costs that line.
@@ -76,14 +87,14 @@ mod tests {
     #[test]
     fn prompts_survive_with_their_line_ends_and_without_repeats() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History { path: Some(folder.path().join("a/b/history.jsonl")) };
+        let history = History { path: Some(folder.path().join("a/b/history.jsonl")), what: "test" };
         for prompt in ["one", "two\nlines", "one", "三"] {
             history.remember(prompt).unwrap();
         }
         let path = history.path.unwrap();
         fs::write(&path, fs::read_to_string(&path).unwrap() + "not json\n").unwrap();
-        assert_eq!(read(&path).unwrap(), ["two\nlines", "one", "三"]);
-        assert!(read(&folder.path().join("none")).unwrap().is_empty());
+        assert_eq!(read(&path, "test").unwrap(), ["two\nlines", "one", "三"]);
+        assert!(read(&folder.path().join("none"), "test").unwrap().is_empty());
     }
 
     #[test]
@@ -92,7 +103,7 @@ mod tests {
         let path = folder.path().join("history.jsonl");
         let lines: String = (0..2 * MOST + 1).map(|i| format!("\"{i}\"\n")).collect();
         fs::write(&path, lines).unwrap();
-        assert_eq!(read(&path).unwrap().len(), MOST);
+        assert_eq!(read(&path, "test").unwrap().len(), MOST);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MOST);
     }
 }

@@ -2,24 +2,26 @@
 
 mod colour;
 mod history;
+mod models;
 mod signals;
 mod still;
 
 pub use colour::ColorChoice;
 pub use still::Still;
 
-use crate::engine::Engine;
-use crate::model::{Location, open};
+use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::{Effect, Event, State, update};
+use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::trace::{Dtype, Policy, Sampling};
 use crate::ui::{input, terminal, terminal::Screen};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
 use history::History;
+use models::Finder;
 use signals::{Signal, Signals};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, sleep_until};
@@ -31,12 +33,10 @@ const EVENTS: usize = 256;
 
 /// What the explorer starts with.
 pub struct Options {
-    /// The model.
-    pub location: Location,
-    /// The precision policy.
-    pub precision: Policy,
-    /// The dtype to round to, if not the weights' own.
-    pub dtype: Option<Dtype>,
+    /// The model, as the MODEL argument names it.
+    pub model: String,
+    /// How models are opened.
+    pub open: OpenOptions,
     /// Run at once, if given.
     pub prompt: Option<Prompt>,
     /// How tokens are chosen.
@@ -73,20 +73,22 @@ fn restore_on_panic() {
 }
 
 async fn explore(options: Options) -> Result<()> {
-    let (history, past, trouble) = History::open();
-    let ids_only = matches!(options.prompt, Some(Prompt::Ids(_)));
-    let mut state = State::new(options.prompt, options.sampling, options.precision, past);
+    let (history, past, trouble) = History::prompts();
+    let (models, recent, more_trouble) = History::models();
+    let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
+    let first = state.open_model(options.model);
     let mut signals = Signals::listen()?;
     let mut screen = Screen::take(options.color.depth())?;
     screen.draw(&state)?;
-    if let Some(failure) = trouble {
+    for failure in [trouble, more_trouble].into_iter().flatten() {
         update(&mut state, Event::Trouble(failure));
     }
 
     let (sender, events) = channel(EVENTS);
-    let (location, precision, dtype) = (options.location, options.precision, options.dtype);
-    let engine = Engine::start(move || open(&location, precision, dtype, ids_only), sender)?;
-    let mut app = App { state, screen, engine, history, events, keys: EventStream::new() };
+    let engine = Engine::start(Arc::new(open_target), options.open, sender)?;
+    let finder = Finder::new(recent);
+    let mut app = App { state, screen, engine, history, models, finder, events, keys: EventStream::new() };
+    app.carry_out(first)?;
     app.run(&mut signals).await
 }
 
@@ -95,6 +97,8 @@ struct App {
     screen: Screen,
     engine: Engine,
     history: History,
+    models: History,
+    finder: Finder,
     events: Receiver<protocol::Event>,
     keys: EventStream,
 }
@@ -149,6 +153,12 @@ impl App {
                         }
                     }
                 }
+                found = self.finder.found() => {
+                    is_dirty = true;
+                    if self.take(Event::Models(found))? {
+                        return Ok(());
+                    }
+                }
                 () = sleep_until(next_frame), if is_dirty => {}
             }
         }
@@ -156,7 +166,12 @@ impl App {
 
     /// Takes an event into the state and does what follows; `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
-        for effect in update(&mut self.state, event) {
+        let effects = update(&mut self.state, event);
+        self.carry_out(effects)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool> {
+        for effect in effects {
             match effect {
                 Effect::Ask(id, ask) => {
                     if let Err(failure) = self.engine.ask(id, ask) {
@@ -164,6 +179,15 @@ impl App {
                     }
                 }
                 Effect::Cancel(id) => self.engine.cancel(id),
+                Effect::CancelOpening(id) => self.engine.cancel_opening(id),
+                Effect::FindModels(text) => self.finder.find(text),
+                Effect::RememberModel(name) => {
+                    if let Some(name) = self.finder.remember(name)
+                        && let Err(error) = self.models.remember(&name)
+                    {
+                        update(&mut self.state, Event::Trouble(Failure::of(&error)));
+                    }
+                }
                 Effect::Remember(prompt) => {
                     if let Err(error) = self.history.remember(&prompt) {
                         update(&mut self.state, Event::Trouble(Failure::of(&error)));

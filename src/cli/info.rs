@@ -1,12 +1,15 @@
 //! `mixscope info`: what a model is and what it needs.
 
-use super::{ModelArgs, harmless, print};
-use crate::model::open;
-use crate::trace::{Level, Meta};
+use super::teller::Teller;
+use super::{ModelArgs, harmless, memory, print, report_text};
+use crate::engine::{Target, look_up};
+use crate::hub::{Settings, cached};
+use crate::trace::{Dims, Meta, size};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
+use std::sync::Arc;
 
 #[derive(Args)]
 pub struct Info {
@@ -17,52 +20,108 @@ pub struct Info {
     json: bool,
 }
 
-/// Memory that programs can still take, bytes; `None` where the system does not say.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
-}
-
-fn verdict(meta: &Meta, memory: Option<u64>) -> String {
-    match memory {
-        Some(memory) if meta.weight_bytes <= memory => "the weights fit into memory".to_owned(),
-        Some(_) => "the weights exceed the memory: they are read from disk as needed, which is slow".to_owned(),
-        None => "how much memory is free is not known here".to_owned(),
-    }
+/// A model here, or on the Hub.
+struct About {
+    meta: Arc<Meta>,
+    tokenizer: Option<usize>,
+    /// Commit and files to download, if it is not here yet.
+    remote: Option<(String, Vec<(String, u64)>)>,
+    /// Memory that the weights can take, bytes.
+    memory: Option<u64>,
+    /// Room on the disk of the cache, bytes; only looked at if something has to be downloaded.
+    disk: Option<u64>,
 }
 
 impl Info {
     pub fn main(self) -> Result<()> {
         self.model.apply_threads()?;
-        let loaded = open(&self.model.location()?, self.model.precision, self.model.dtype, false)?;
-        let meta = &loaded.meta;
-        let memory = available_memory();
-        let (kv, kept) = (meta.dims.kv_bytes_per_token(), meta.dims.kept_bytes_per_token());
+        let about = self.look()?;
         if self.json {
-            let info = json!({
-                "model": meta.name,
-                "architecture": "MixtralForCausalLM",
-                "dims": meta.dims,
-                "parameters": meta.params.0,
-                "active_parameters": meta.params.1,
-                "weights_dtype": meta.weights_dtype,
-                "compute_dtype": meta.compute_dtype,
-                "precision": meta.policy,
-                "tokenizer": loaded.tokenizer.as_ref().map(|t| t.vocab_size()),
-                "context": meta.dims.context,
-                "eos": meta.eos,
-                "weight_bytes": meta.weight_bytes,
-                "weight_bytes_per_token": meta.touched_bytes,
-                "kv_bytes_per_token": kv,
-                "trace_bytes_per_token": kept,
-                "available_memory": memory,
-                "verdict": verdict(meta, memory),
-                "validation": meta.report,
-            });
-            return print(&format!("{}\n", serde_json::to_string_pretty(&info)?));
+            return print(&format!("{}\n", serde_json::to_string_pretty(&about.json())?));
         }
-        let d = meta.dims;
+        print(&harmless(&about.text()?))
+    }
+
+    fn look(&self) -> Result<About> {
+        let memory = memory::available();
+        if let Target::Hub(repo) = Target::parse(&self.model.model)? {
+            let settings = Settings::from_env()?;
+            if cached(&repo, &settings).is_none() {
+                let remote = look_up(&repo, &settings, self.model.precision, self.model.dtype)?;
+                let disk = memory::free_disk(&settings.cache);
+                let (meta, tokenizer) = (Arc::new(remote.meta), remote.tokenizer);
+                return Ok(About { meta, tokenizer, remote: Some((remote.commit, remote.files)), memory, disk });
+            }
+        }
+        let loaded = self.model.open(false, &mut Teller::new(true))?;
+        let tokenizer = loaded.tokenizer.as_ref().map(|tokenizer| tokenizer.vocab_size());
+        Ok(About { meta: loaded.meta.clone(), tokenizer, remote: None, memory, disk: None })
+    }
+}
+
+impl About {
+    fn download_bytes(&self) -> Option<u64> {
+        self.remote.as_ref().map(|(_, files)| files.iter().map(|(_, size)| size).sum())
+    }
+
+    /// One sentence: fits, runs from disk, or why not.
+    fn verdict(&self) -> String {
+        let (weights, touched) = (self.meta.weight_bytes, self.meta.touched_bytes);
+        if let (Some(need), Some(free)) = (self.download_bytes(), self.disk)
+            && need > free
+        {
+            return format!("does not fit on the disk: {} to download, {} free in the cache", size(need), size(free));
+        }
+        match self.memory {
+            Some(memory) if weights <= memory => "fits: the weights stay in memory".to_owned(),
+            Some(memory) if touched <= memory => format!(
+                "runs from disk: the weights exceed the memory; experts are read when a token needs them, at most {} a \
+                 token",
+                size(touched)
+            ),
+            Some(_) => {
+                format!("runs from disk, slowly: even the {} that one token reads exceed the memory", size(touched))
+            }
+            None => "how much memory is free is not known here".to_owned(),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let meta = &self.meta;
+        let files = self.remote.as_ref().map(|(_, files)| {
+            files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes})).collect::<Vec<_>>()
+        });
+        json!({
+            "model": meta.name,
+            "architecture": "MixtralForCausalLM",
+            "dims": meta.dims,
+            "parameters": meta.params.0,
+            "active_parameters": meta.params.1,
+            "weights_dtype": meta.weights_dtype,
+            "stored_bytes": meta.stored.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "compute_dtype": meta.compute_dtype,
+            "precision": meta.policy,
+            "tokenizer": self.tokenizer,
+            "chat_template": meta.has_chat,
+            "context": meta.dims.context,
+            "eos": meta.eos,
+            "weight_bytes": meta.weight_bytes,
+            "weight_bytes_per_token": meta.touched_bytes,
+            "kv_bytes_per_token": meta.dims.kv_bytes_per_token(),
+            "trace_bytes_per_token": meta.dims.kept_bytes_per_token(),
+            "available_memory": self.memory,
+            "downloaded": self.remote.is_none(),
+            "commit": self.remote.as_ref().map(|(commit, _)| commit),
+            "download": files,
+            "free_disk": self.disk,
+            "verdict": self.verdict(),
+            "validation": meta.report,
+        })
+    }
+
+    fn text(&self) -> Result<String> {
+        let meta = &self.meta;
+        let d: Dims = meta.dims;
         let mut text = String::new();
         let mut line = |what: &str, value: String| writeln!(text, "{what:<14}{value}");
         line("model", meta.title.clone())?;
@@ -72,58 +131,50 @@ impl Info {
         line("width", format!("{}, vocabulary {}", d.d_model, d.vocab))?;
         let window = d.window.map_or_else(|| "no sliding window".to_owned(), |w| format!("sliding window {w}"));
         line("context", format!("{} tokens, {window}", d.context))?;
+        let tokenizer = match self.tokenizer {
+            Some(entries) => format!("{entries} entries"),
+            None => "not looked at before the download".to_owned(),
+        };
+        let chat = if meta.has_chat { ", with a chat template (--chat)" } else { "" };
+        line("tokenizer", format!("{tokenizer}{chat}"))?;
         line("parameters", format!("{}, {} used per token", count(meta.params.0), count(meta.params.1)))?;
-        line("weights", format!("{} in {}", bytes(meta.weight_bytes), meta.weights_dtype))?;
-        line("precision", format!("{} in {}", meta.policy, meta.compute_dtype))?;
-        line(
-            "per token",
-            format!(
-                "{} of weights read, {} KV cache, {} kept for the views",
-                bytes(meta.touched_bytes),
-                bytes(kv as u64),
-                bytes(kept as u64)
-            ),
-        )?;
-        let free = memory.map_or_else(|| "unknown".to_owned(), bytes);
-        line("memory", format!("{free} available: {}", verdict(meta, memory)))?;
-        text.push_str("\nvalidated\n");
-        for finding in &meta.report.findings {
-            let mark = match finding.level {
-                Level::Ok => "ok",
-                Level::Note => "note",
-                Level::Warn => "warn",
-                Level::Refuse => "refuse",
-            };
-            writeln!(text, "  {mark:<6} {finding}")?;
+        let mut weights = format!("{} in {}", size(meta.weight_bytes), meta.weights_dtype);
+        if meta.stored.len() > 1 {
+            let parts: Vec<String> =
+                meta.stored.iter().map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
+            weights += &format!(" ({})", parts.join(", "));
         }
-        print(&harmless(&text))
+        line("weights", weights)?;
+        line("precision", format!("{} in {}", meta.policy, meta.compute_dtype))?;
+        let (kv, kept) = (d.kv_bytes_per_token() as u64, d.kept_bytes_per_token() as u64);
+        let read = size(meta.touched_bytes);
+        line("per token", format!("{read} of weights read, {} KV cache, {} kept for the views", size(kv), size(kept)))?;
+        if let Some((commit, files)) = &self.remote {
+            let bytes = size(self.download_bytes().unwrap_or(0));
+            let free = self.disk.map(|free| format!(", {} free on the disk", size(free))).unwrap_or_default();
+            line("download", format!("{bytes} in {} files at commit {commit}{free}", files.len()))?;
+        }
+        line("memory", format!("{} available", self.memory.map_or_else(|| "unknown".to_owned(), size)))?;
+        line("here", self.verdict())?;
+        text.push_str("\nvalidated\n");
+        text.push_str(&report_text(&meta.report));
+        Ok(text)
     }
 }
 
 /// 46.7 B, 5.76 M, 512
 fn count(n: u64) -> String {
-    scaled(n as f64, 1000.0, ["", " k", " M", " B", " T"])
-}
-
-/// 93.4 GB, 11.5 MB
-fn bytes(n: u64) -> String {
-    scaled(n as f64, 1000.0, [" B", " kB", " MB", " GB", " TB"])
-}
-
-fn scaled(mut value: f64, by: f64, units: [&str; 5]) -> String {
-    let mut unit = 0;
-    while value >= by && unit + 1 < units.len() {
-        value /= by;
-        unit += 1;
-    }
-    let digits = if unit == 0 || value >= 100.0 {
-        0
-    } else if value >= 10.0 {
-        1
-    } else {
-        2
+    // The same digits as sizes have, with the units of counts.
+    let text = size(n);
+    let (digits, unit) = text.split_once(' ').unwrap_or((&text, ""));
+    let unit = match unit {
+        "kB" => " k",
+        "MB" => " M",
+        "GB" => " B",
+        "TB" => " T",
+        _ => "",
     };
-    format!("{value:.digits$}{}", units[unit])
+    format!("{digits}{unit}")
 }
 
 #[cfg(test)]
@@ -131,10 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_well() {
-        assert_eq!(bytes(93_400_000_000), "93.4 GB");
-        assert_eq!(count(5_758_592), "5.76 M");
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(count(999_999), "1000 k");
+    fn counts_read_well() {
+        assert_eq!([46_700_000_000, 5_758_592, 512, 999_999].map(count), ["46.7 B", "5.76 M", "512", "1.00 M"]);
     }
 }

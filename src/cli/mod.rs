@@ -1,28 +1,37 @@
 //! The command line: arguments, and the commands that need no terminal.
 
+mod check;
 mod info;
+mod memory;
+mod pull;
 mod run;
+mod teller;
 mod values;
 
 use crate::app;
-use crate::model::{Location, sampling};
+use crate::engine::{OpenOptions, Target, open_target};
+use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Dtype, Policy, Sampling, is_obeyed};
+use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use teller::Teller;
 
 const EXAMPLES: &str = "\
 Examples:
   mixscope                                      explore the model that is part of the program
   mixscope --prompt 'The capital of France is'  the same, starting with this prompt
   mixscope path/to/Mixtral                      explore a model directory (config.json + safetensors)
+  mixscope mixtral-8x7b.Q4_K_M.gguf             explore a GGUF file
+  mixscope mistralai/Mixtral-8x7B-v0.1          explore a model of the Hub; what is not in the cache is downloaded
   mixscope run --prompt 'Once upon a time' --steps 32 --out run1
                                                 routing, attention, lens and candidates as files
-  mixscope info path/to/Mixtral                 what it is and what it needs
+  mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
+  mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
 
 Exit status: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -41,8 +50,12 @@ struct Cli {
 enum Command {
     /// Run a prompt without a terminal and write what happened inside as files.
     Run(Box<run::Run>),
-    /// Say what a model is, what was validated, and what it needs.
+    /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
+    /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity.
+    Check(check::Check),
+    /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
+    Pull(pull::Pull),
 }
 
 /// The terminal explorer (default command).
@@ -53,6 +66,8 @@ struct Explore {
     #[command(flatten)]
     prompt: PromptArgs,
     #[command(flatten)]
+    chat: ChatArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
     #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
@@ -61,7 +76,8 @@ struct Explore {
 
 #[derive(Args)]
 struct ModelArgs {
-    /// `demo` (a small model that is part of the program) or a directory with config.json and safetensors files.
+    /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
+    /// file, or a name on the Hub: owner/name[@revision][:file.gguf].
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
     /// Precision policy: round as transformers does, nowhere, or as transformers but for the router.
@@ -90,6 +106,13 @@ struct PromptArgs {
 }
 
 #[derive(Args)]
+struct ChatArgs {
+    /// Put the prompt into the model's chat template, as a message of the user (instruct models).
+    #[arg(long, conflicts_with = "prompt_ids")]
+    chat: bool,
+}
+
+#[derive(Args)]
 struct SamplingArgs {
     /// 0 takes the most probable token (greedy).
     #[arg(long, default_value_t = 0.0, value_name = "T", allow_negative_numbers = true)]
@@ -106,8 +129,15 @@ struct SamplingArgs {
 }
 
 impl ModelArgs {
-    fn location(&self) -> Result<Location> {
-        Location::at(Path::new(&self.model))
+    fn options(&self, ids_only: bool) -> OpenOptions {
+        OpenOptions { policy: self.precision, dtype: self.dtype, ids_only }
+    }
+
+    /// Opens the model, after downloading it if it is on the Hub.
+    fn open(&self, ids_only: bool, tell: &mut Teller) -> Result<Loaded> {
+        let opened = open_target(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
+        tell.clear();
+        opened
     }
 
     /// Sizes the thread pool; only the first call of a process can.
@@ -119,18 +149,19 @@ impl ModelArgs {
 }
 
 impl PromptArgs {
-    fn read(&self) -> Result<Option<Prompt>> {
+    fn read(&self, chat: &ChatArgs) -> Result<Option<Prompt>> {
+        let as_text = if chat.chat { Prompt::Chat } else { Prompt::Text };
         if let Some(path) = &self.prompt_file {
             let bytes =
                 std::fs::read(path).with_context(|| format!("--prompt-file: cannot read {}", path.display()))?;
             let text = String::from_utf8(bytes)
                 .with_context(|| format!("--prompt-file: {} is not UTF-8 text", path.display()))?;
-            return Ok(Some(Prompt::Text(text)));
+            return Ok(Some(as_text(text)));
         }
         if let Some(ids) = &self.prompt_ids {
             return Ok(Some(Prompt::Ids(ids.clone())));
         }
-        Ok(self.prompt.clone().map(Prompt::Text))
+        Ok(self.prompt.clone().map(as_text))
     }
 }
 
@@ -152,6 +183,8 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
         Some(Command::Info(info)) => info.main(),
+        Some(Command::Check(check)) => check.main(),
+        Some(Command::Pull(pull)) => pull.main(),
         None => cli.explore.main(),
     };
     match done {
@@ -187,16 +220,27 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 impl Explore {
     fn main(self) -> Result<()> {
-        let (sampling, prompt) = (self.sampling.read()?, self.prompt.read()?);
-        let location = self.model.location()?;
+        let (sampling, prompt) = (self.sampling.read()?, self.prompt.read(&self.chat)?);
+        Target::parse(&self.model.model)?;
         if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
             let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
             return Err(error(ErrorKind::Io, message));
         }
         self.model.apply_threads()?;
-        let (precision, dtype) = (self.model.precision, self.model.dtype);
-        app::run(app::Options { location, precision, dtype, prompt, sampling, color: self.color })
+        let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
+        app::run(app::Options { model: self.model.model, open, prompt, sampling, color: self.color })
     }
+}
+
+/// A report, one finding a line.
+fn report_text(report: &Report) -> String {
+    let mark = |level| match level {
+        Level::Ok => "ok",
+        Level::Note => "note",
+        Level::Warn => "warn",
+        Level::Refuse => "refuse",
+    };
+    report.findings.iter().map(|finding| format!("  {:<6} {finding}\n", mark(finding.level))).collect()
 }
 
 /// Writes results; nothing else goes to stdout.

@@ -1,17 +1,17 @@
 //! `mixscope run`: the explorer's numbers as files.
 
-use super::{ModelArgs, PromptArgs, SamplingArgs, harmless, print, values};
-use crate::engine::{Capture, Control, Session, lens_cells, pattern};
+use super::teller::Teller;
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, harmless, print, values};
+use crate::engine::{Capture, Control, Session, Target, lens_cells, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
-use crate::model::open;
 use crate::trace::protocol::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Level, Sampling, Source, replace_file, write_trace};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, replace_file, write_trace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Run {
     model: ModelArgs,
     #[command(flatten)]
     prompt: PromptArgs,
+    #[command(flatten)]
+    chat: ChatArgs,
     /// Tokens to generate after the prompt.
     #[arg(long, default_value_t = 0, value_name = "N")]
     steps: usize,
@@ -68,62 +70,24 @@ pub struct Run {
     verbose: bool,
 }
 
-/// What is told on stderr while work goes on.
-struct Teller {
-    quiet: bool,
-    terminal: bool,
-    last: Option<Instant>,
-}
-
-impl Teller {
-    fn say(&mut self, text: &str) {
-        if self.quiet {
-            return;
-        }
-        self.clear();
-        eprintln!("{}", harmless(text));
-    }
-
-    fn clear(&mut self) {
-        if self.last.take().is_some() && self.terminal {
-            eprint!("\r\x1b[K");
-        }
-    }
-
-    /// A line that is overwritten; only on a terminal, and not too often.
-    fn progress(&mut self, what: &str, done: usize, total: usize) {
-        let recent = self.last.is_some_and(|last| last.elapsed().as_millis() < 100);
-        if self.quiet || !self.terminal || recent {
-            return;
-        }
-        self.last = Some(Instant::now());
-        eprint!("\r\x1b[K{what} {done}/{total}");
-    }
-}
-
 impl Run {
     pub fn main(self) -> Result<()> {
         let sampling = self.sampling.read()?;
-        let Some(prompt) = self.prompt.read()? else {
+        let Some(prompt) = self.prompt.read(&self.chat)? else {
             let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
             return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
         };
-        let location = self.model.location()?;
+        Target::parse(&self.model.model)?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
         self.model.apply_threads()?;
-        let mut tell = Teller { quiet: self.quiet, terminal: std::io::stderr().is_terminal(), last: None };
+        let mut tell = Teller::new(self.quiet);
 
         let started = Instant::now();
         let ids_only = matches!(prompt, Prompt::Ids(_));
-        let loaded = Arc::new(open(&location, self.model.precision, self.model.dtype, ids_only)?);
+        let loaded = Arc::new(self.model.open(ids_only, &mut tell)?);
         let mut timings = vec![("load", ms(started))];
-        for finding in &loaded.meta.report.findings {
-            if self.verbose || finding.level >= Level::Warn {
-                let word = if finding.level >= Level::Warn { "warning: " } else { "" };
-                tell.say(&format!("{word}{finding}"));
-            }
-        }
+        tell.report(&loaded.meta.report, self.verbose);
         let all_layers = loaded.meta.dims.layers;
         let layers = values::within(self.layers, all_layers)?;
         let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
@@ -134,10 +98,9 @@ impl Run {
             self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
         let context = loaded.meta.dims.context;
         if ids.len().saturating_add(self.steps) > context {
-            let (n, steps) = (ids.len(), self.steps);
+            let left = context - ids.len();
             tell.say(&format!(
-                "warning: {n} prompt tokens and {steps} steps exceed the model's context of {context} \
-                 (max_position_embeddings); nothing is cut off, but what lies beyond is unreliable"
+                "warning: the model's context is {context} tokens (max_position_embeddings): at most {left} are generated"
             ));
         }
         // The tables need these in every layer, whatever the trace keeps.
@@ -155,7 +118,7 @@ impl Run {
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
-            Prompt::Text(text) => Some(text.as_str()),
+            Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
             Prompt::Ids(_) => None,
         };
         if self.format.contains(&Format::Json) {
@@ -190,7 +153,7 @@ impl Run {
         let started = Instant::now();
         let layers = session.meta().dims.layers;
         let mut progress = |done: usize, total: usize| tell.progress("prompt tokens", done / layers, total / layers);
-        let mut control = Control { cancelled: &|| false, progress: &mut progress };
+        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
         let prefill = session.extend(ids, Source::Prompt, &mut control);
         timings.push(("prefill", ms(started)));
         if let Err(error) = prefill {
@@ -200,7 +163,11 @@ impl Run {
         let mut ended = "steps";
         for step in 0..self.steps {
             tell.progress("generated tokens", step, self.steps);
-            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {} };
+            if session.is_full() {
+                ended = "context full";
+                break;
+            }
+            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
             match session.step(sampling, &mut control) {
                 Ok(token) if session.is_end(token) => {
                     ended = "end of text";

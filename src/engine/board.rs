@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Default)]
 pub(super) struct Board {
     cancelled: AtomicU64,
+    cancelled_opening: AtomicU64,
     newest: [AtomicU64; 3],
 }
 
@@ -30,6 +31,14 @@ impl Board {
 
     pub fn is_cancelled(&self, id: RequestId) -> bool {
         id.0 <= self.cancelled.load(Ordering::Relaxed)
+    }
+
+    pub fn cancel_opening_through(&self, id: RequestId) {
+        self.cancelled_opening.fetch_max(id.0, Ordering::Relaxed);
+    }
+
+    pub fn is_opening_cancelled(&self, id: RequestId) -> bool {
+        id.0 <= self.cancelled_opening.load(Ordering::Relaxed)
     }
 
     pub fn is_outdated(&self, id: RequestId, derive: &Derive) -> bool {

@@ -2,59 +2,76 @@
 //!
 //! Runs are computed a token at a time, so that views asked for meanwhile are derived between tokens; a derived view
 //! that was asked for again is dropped for the later request; cancellation is seen between layers; whatever happens
-//! in the thread, a panic included, is an event.
+//! in the thread, a panic included, is an event. Models are opened beside it, so that the one in use can be explored
+//! until the next is there.
 
 mod board;
 mod capture;
 mod control;
 mod derive;
+mod openings;
+mod remote;
 mod session;
+mod target;
 mod worker;
 
 pub use capture::Capture;
 pub use control::{Control, Stopped};
 pub use derive::{derive, lens_cells, pattern};
+pub use remote::{Remote, look_up};
 pub use session::Session;
+pub use target::{OpenOptions, Target, fetch, open_target};
 pub use worker::Core;
 
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Event, Failure, RequestId};
+use crate::trace::protocol::{Ask, Download, Event, Failure, RequestId};
 use anyhow::{Context, Result};
 use board::Board;
+use openings::Openings;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use tokio::sync::mpsc::Sender as EventSender;
 
 /// The handle of the engine's thread.
 pub struct Engine {
-    requests: Sender<(RequestId, Ask)>,
+    inbox: Sender<Message>,
     board: Arc<Board>,
 }
 
+/// What reaches the engine's thread.
+enum Message {
+    Ask(RequestId, Ask),
+    /// A model was opened beside the one in use, or could not be.
+    Opened(RequestId, Result<Arc<Loaded>>),
+    Quit,
+}
+
+/// How a model is opened by its name; watches for cancellation and reports downloads.
+pub type Opener =
+    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Loaded> + Send + Sync;
+
 impl Engine {
-    /// Starts the thread, which calls `open` and then serves requests. `events` takes everything it reports; when it
-    /// is full the engine waits, so a slow screen never costs memory.
+    /// Starts the thread, which serves requests and first waits for [`Ask::Open`]. `events` takes everything it reports;
+    /// when it is full the engine waits, so a slow screen never costs memory.
     ///
     /// # Errors
     /// If the system can't start a thread.
-    pub fn start(open: impl FnOnce() -> Result<Loaded> + Send + 'static, events: EventSender<Event>) -> Result<Self> {
+    pub fn start(opener: Arc<Opener>, options: OpenOptions, events: EventSender<Event>) -> Result<Self> {
         let (requests, inbox) = channel();
         let board = Arc::new(Board::default());
-        let theirs = board.clone();
+        let openings = Openings { opener, options, board: board.clone(), events, requests: requests.clone() };
         std::thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
-                let emit = |event| {
-                    // The screen is gone: there is nobody left to tell.
-                    let _ = events.blocking_send(event);
-                };
-                let run = std::panic::AssertUnwindSafe(|| worker::serve(open, &inbox, &theirs, &emit));
+                // The screen is gone: there is nobody left to tell.
+                let emit = |event| drop(openings.events.blocking_send(event));
+                let run = std::panic::AssertUnwindSafe(|| worker::serve(&openings, &inbox, &emit));
                 if let Err(panic) = std::panic::catch_unwind(run) {
                     emit(Event::Gone(worker::panic_failure(&*panic)));
                 }
             })
             .context("cannot start the engine's thread")?;
-        Ok(Self { requests, board })
+        Ok(Self { inbox: requests, board })
     }
 
     /// Sends a request; its answers carry `id`.
@@ -63,7 +80,7 @@ impl Engine {
     /// If the thread has ended.
     pub fn ask(&self, id: RequestId, ask: Ask) -> Result<(), Failure> {
         self.board.note(id, &ask);
-        self.requests.send((id, ask)).map_err(|_| Failure {
+        self.inbox.send(Message::Ask(id, ask)).map_err(|_| Failure {
             summary: "the engine has stopped; restart mixscope to go on".to_owned(),
             causes: Vec::new(),
         })
@@ -73,11 +90,19 @@ impl Engine {
     pub fn cancel(&self, id: RequestId) {
         self.board.cancel_through(id);
     }
+
+    /// Cancels every opening of a model with an id up to `id`; the model in use stays.
+    pub fn cancel_opening(&self, id: RequestId) {
+        self.board.cancel_opening_through(id);
+    }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         self.board.cancel_through(RequestId(u64::MAX));
+        self.board.cancel_opening_through(RequestId(u64::MAX));
+        // An engine whose thread has ended needs no telling.
+        let _ = self.inbox.send(Message::Quit);
     }
 }
 

@@ -72,13 +72,37 @@ impl Session {
         let ids = match prompt {
             Prompt::Ids(ids) => ids.clone(),
             Prompt::Text(text) => self.tokenize(text, true)?,
+            Prompt::Chat(message) => {
+                let template = self.loaded.chat.as_ref();
+                let template = template.context("this model has no chat template; give the prompt as it is")?;
+                self.tokenize(&template.render(message)?, false)?
+            }
         };
         ensure!(!ids.is_empty(), "the prompt is empty: give at least one token");
         let vocab = self.meta.dims.vocab;
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
             bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
         }
+        self.check_context(ids.len(), "the prompt has")?;
         Ok(ids)
+    }
+
+    /// Refuses runs that are longer than the model's context, before any work.
+    ///
+    /// # Errors
+    /// If `len` exceeds it.
+    pub fn check_context(&self, len: usize, what: &str) -> Result<()> {
+        let context = self.meta.dims.context;
+        ensure!(
+            len <= context,
+            "{what} {len} tokens, but the model's context is {context} (max_position_embeddings); shorten it"
+        );
+        Ok(())
+    }
+
+    /// Whether the run is as long as the model's context.
+    pub fn is_full(&self) -> bool {
+        self.tokens.len() >= self.meta.dims.context
     }
 
     /// The ids of a text; `special` adds BOS as the tokenizer's template says.
@@ -114,19 +138,20 @@ impl Session {
         }
     }
 
-    /// Makes `ids` the prompt: keeps what they share with the run, reads the rest. Returns how many records still
-    /// stand unchanged. What was read before an error or a stop stays.
+    /// Makes `ids` the prompt: keeps what they share with the run, reads the rest. What was read before an error or a
+    /// stop stays.
     ///
     /// # Errors
     /// As [`Session::extend`].
-    pub fn set_prompt(&mut self, ids: &[u32], control: &mut Control) -> (usize, Result<()>) {
+    pub fn set_prompt(&mut self, ids: &[u32], control: &mut Control) -> Result<()> {
         let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
         self.truncate(shared);
         let stands = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
         for token in &mut self.tokens[stands..] {
             Arc::make_mut(token).source = Source::Prompt;
         }
-        (stands, self.extend(&ids[shared..], Source::Prompt, control))
+        (control.arrived)(stands, &self.tokens[stands..]);
+        self.extend(&ids[shared..], Source::Prompt, control)
     }
 
     /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays.
@@ -152,6 +177,7 @@ impl Session {
                 return Err(self.name_non_finite(&chunk[sound..], start + sound));
             }
             self.keep(chunk, source, &logits, before.as_deref(), values);
+            (control.arrived)(start, &self.tokens[start..]);
         }
         Ok(())
     }

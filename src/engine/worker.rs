@@ -4,10 +4,12 @@ use super::board::{Board, lane};
 use super::capture::Capture;
 use super::control::{Control, Stopped};
 use super::derive::derive;
+use super::openings::Openings;
 use super::session::Session;
+use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Outcome, RequestId};
-use crate::trace::{Policy, Sampling, Source};
+use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, RequestId};
+use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Result, anyhow};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,26 +21,37 @@ use std::time::{Duration, Instant};
 const CANDIDATES: usize = 64;
 /// Progress is reported at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// It is looked at most this often how much of the weights is in memory.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Opens the model and serves requests until the other end is dropped.
-pub(super) fn serve(
-    open: impl FnOnce() -> Result<Loaded>,
-    inbox: &Receiver<(RequestId, Ask)>,
-    board: &Board,
-    emit: &dyn Fn(Event),
-) {
-    let loaded = match open() {
-        Ok(loaded) => Arc::new(loaded),
-        Err(error) => return emit(Event::LoadFailed(Failure::of(&error))),
-    };
-    emit(Event::Ready(loaded.meta.clone()));
-    let mut core = Core::new(loaded);
+/// Serves requests until told to quit.
+pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn Fn(Event)) {
+    let board = &*openings.board;
+    let mut core: Option<Core> = None;
     loop {
-        let next = if core.is_idle() { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
-        match next {
-            Ok((id, ask)) => core.take(id, ask, board, emit),
-            Err(TryRecvError::Empty) => core.work(board, emit),
-            Err(TryRecvError::Disconnected) => return,
+        let is_idle = core.as_ref().is_none_or(Core::is_idle);
+        let next = if is_idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
+        match (next, &mut core) {
+            (Ok(Message::Ask(id, Ask::Open(name))), core) => {
+                let policy = core.as_ref().map_or(openings.options.policy, |core| core.session.meta().policy);
+                if let Err(error) = openings.start(id, name, OpenOptions { policy, ..openings.options }) {
+                    emit(Event::Failed { id, failure: Failure::of(&error) });
+                }
+            }
+            (Ok(Message::Opened(id, _)), _) if board.is_opening_cancelled(id) => {
+                emit(Event::Finished { id, outcome: Outcome::Cancelled });
+            }
+            (Ok(Message::Opened(id, Ok(loaded))), core) => {
+                emit(Event::Ready(loaded.meta.clone()));
+                emit(Event::Finished { id, outcome: Outcome::Done });
+                *core = Some(Core::new(loaded));
+            }
+            (Ok(Message::Opened(id, Err(error))), _) => emit(Event::Failed { id, failure: Failure::of(&error) }),
+            (Ok(Message::Ask(id, ask)), Some(core)) => core.take(id, ask, board, emit),
+            (Ok(Message::Ask(id, _)), None) => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
+            (Err(TryRecvError::Empty), Some(core)) => core.work(board, emit),
+            (Err(TryRecvError::Empty), None) => {}
+            (Ok(Message::Quit) | Err(TryRecvError::Disconnected), _) => return,
         }
     }
 }
@@ -69,6 +82,11 @@ pub struct Core {
     derives: Vec<(RequestId, Derive)>,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
+    memory: Memory,
+    /// When it was last looked how much of the weights is in memory.
+    looked: Option<Instant>,
+    /// Experts found in memory and not, when last told.
+    counted: (u64, u64),
 }
 
 impl Core {
@@ -76,7 +94,16 @@ impl Core {
     pub fn new(loaded: Arc<Loaded>) -> Self {
         let capture = Capture::for_views(loaded.meta.dims.layers);
         let session = Session::new(loaded, capture, CANDIDATES);
-        Self { session, runs: Default::default(), running: None, derives: Vec::new(), owed: Duration::ZERO }
+        Self {
+            session,
+            runs: Default::default(),
+            running: None,
+            derives: Vec::new(),
+            owed: Duration::ZERO,
+            memory: Memory::default(),
+            looked: None,
+            counted: (0, 0),
+        }
     }
 
     /// The run so far.
@@ -173,7 +200,6 @@ impl Core {
         match ask {
             Ask::Prompt(prompt) => {
                 let ids = self.session.prompt_ids(&prompt)?;
-                self.warn_of_context(ids.len(), emit);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
@@ -190,6 +216,7 @@ impl Core {
             Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
             Ask::Derive(what) => return self.derive(id, &what, board, emit),
+            Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
         Ok(())
@@ -228,7 +255,7 @@ impl Core {
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         anyhow::ensure!(!self.session.tokens().is_empty(), "there is no prompt yet: type one first");
-        self.warn_of_context(self.session.tokens().len() + ids.len(), emit);
+        self.session.check_context(self.session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
     }
 
@@ -240,33 +267,53 @@ impl Core {
         board: &Board,
         emit: &dyn Fn(Event),
     ) -> Result<()> {
-        self.read(id, board, emit, |session, control| {
-            let keep = session.tokens().len();
-            (keep, session.extend(ids, source, control))
-        })
+        self.read(id, board, emit, |session, control| session.extend(ids, source, control))
     }
 
-    /// Lets `work` change the run and reports the tokens that are new, also when it was stopped or failed.
+    /// Lets `work` change the run and reports its tokens as they come.
     fn read(
         &mut self,
         id: RequestId,
         board: &Board,
         emit: &dyn Fn(Event),
-        work: impl FnOnce(&mut Session, &mut Control) -> (usize, Result<()>),
+        work: impl FnOnce(&mut Session, &mut Control) -> Result<()>,
     ) -> Result<()> {
-        let started = Instant::now();
         let mut told = Instant::now();
+        let mut since = Instant::now();
         let mut progress = |done, total| {
             if told.elapsed() >= PROGRESS_EVERY {
                 told = Instant::now();
                 emit(Event::Progress { id, done, total });
             }
         };
-        let mut control = Control { cancelled: &|| board.is_cancelled(id), progress: &mut progress };
-        let (keep, result) = work(&mut self.session, &mut control);
-        let tokens = self.session.tokens()[keep.min(self.session.tokens().len())..].to_vec();
-        emit(Event::Tokens { id, keep, tokens, ms: started.elapsed().as_secs_f64() * 1e3 });
+        let mut arrived = |keep, tokens: &[Arc<TokenRecord>]| {
+            let ms = since.elapsed().as_secs_f64() * 1e3;
+            since = Instant::now();
+            emit(Event::Tokens { id, keep, tokens: tokens.to_vec(), ms });
+        };
+        let is_cancelled = || board.is_cancelled(id);
+        let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
+        let result = work(&mut self.session, &mut control);
+        self.tell_of_memory(emit);
         result
+    }
+
+    /// Says where the weights are, if they are in mapped files.
+    fn tell_of_memory(&mut self, emit: &dyn Fn(Event)) {
+        let (hits, misses) = self.session.loaded().model.paging().counts();
+        if hits + misses == 0 {
+            return;
+        }
+        let outdated = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
+        if outdated {
+            self.looked = Some(Instant::now());
+            let found = self.session.loaded().store.residency();
+            self.memory.resident = found.resident as f32 / found.sampled.max(1) as f32;
+        }
+        let pass = (hits - self.counted.0, misses - self.counted.1);
+        self.counted = (hits, misses);
+        (self.memory.hits, self.memory.misses) = pass;
+        emit(Event::Memory(self.memory));
     }
 
     /// Reads one more token of a generation.
@@ -275,8 +322,7 @@ impl Core {
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
         }
-        let len = self.session.tokens().len();
-        if running.left.is_none() && len >= self.session.meta().dims.context {
+        if self.session.is_full() {
             emit(Event::Finished { id, outcome: Outcome::ContextFull });
             return Ok(());
         }
@@ -284,12 +330,11 @@ impl Core {
             emit(Event::Finished { id, outcome: Outcome::Done });
             return Ok(());
         }
-        self.warn_of_context(len + 1, emit);
         let started = Instant::now();
         let mut token = Err(anyhow!("nothing was sampled"));
         self.read(id, board, emit, |session, control| {
             token = session.step(&running.sampling, control);
-            (len, Ok(()))
+            Ok(())
         })?;
         let token = token?;
         self.owed = self.owed.saturating_sub(started.elapsed());
@@ -305,16 +350,5 @@ impl Core {
             None => self.running = Some(running),
         }
         Ok(())
-    }
-
-    /// Says once that a run leaves the context the model was made for.
-    fn warn_of_context(&self, len: usize, emit: &dyn Fn(Event)) {
-        let context = self.session.meta().dims.context;
-        if len > context && self.session.tokens().len() <= context {
-            emit(Event::Warning(format!(
-                "{len} tokens exceed the model's context of {context} (max_position_embeddings); nothing is cut off, \
-                 but what it says from there on is unreliable"
-            )));
-        }
     }
 }

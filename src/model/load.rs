@@ -229,7 +229,7 @@ fn refuse(report: &Report) -> Result<()> {
 }
 
 /// All parameters, and those that one token uses.
-fn count_params(d: Dims, tied: bool) -> (u64, u64) {
+pub(super) fn count_params(d: Dims, tied: bool) -> (u64, u64) {
     let [layers, d_model, d_ff, vocab] = [d.layers, d.d_model, d.d_ff, d.vocab].map(|n| n as u64);
     let attention = 2 * d_model * (d.heads * d.d_head) as u64 + 2 * d_model * (d.kv_heads * d.d_head) as u64;
     let shared = attention + 2 * d_model + d_model * d.experts as u64;

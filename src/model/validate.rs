@@ -51,7 +51,7 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
     check_shapes(&expected, store, report);
     check_unexpected(config, &expected, store, report);
     let checked = check_types(config, store, report);
-    if store.total_bytes() <= SCAN_UP_TO {
+    if scanned_on_opening(store) {
         scan(store, report, &|| false, &|_| {});
     } else {
         let found = format!("not scanned for NaN and infinity ({:.1} GB)", store.total_bytes() as f64 / 1e9);
@@ -159,6 +159,14 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
     Checked { main, compute, stored }
 }
 
+/// What a tensor with NaN or infinity was expected to hold, in findings.
+pub const FINITE: &str = "finite values";
+
+/// Whether all weights of a model of this size are scanned when it is opened; those of larger ones only by a check.
+pub fn scanned_on_opening(store: &Store) -> bool {
+    store.total_bytes() <= SCAN_UP_TO
+}
+
 /// Bytes scanned between two looks at whether to go on.
 const SCAN_STEP: usize = 16 << 20;
 
@@ -196,7 +204,7 @@ pub fn scan(
     for (name, nan, inf) in bad.iter().take(SPELLED_OUT) {
         let found = format!("{nan} NaN and {inf} infinite");
         let advice = "outputs become NaN where it is used";
-        report.add(Level::Warn, format!("tensor `{name}`"), "finite values", found, advice);
+        report.add(Level::Warn, format!("tensor `{name}`"), FINITE, found, advice);
     }
     if bad.len() > SPELLED_OUT {
         let more = bad.len() - SPELLED_OUT;

@@ -1,17 +1,24 @@
 //! What the engine's reports do to the state.
 
 use super::text::{show_piece, width};
-use super::{Effect, Job, Message, Pace, Phase, State};
+use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
 use crate::trace::TokenRecord;
-use crate::trace::protocol::{Ask, Event, Failure, Outcome, RequestId};
+use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
 use std::sync::Arc;
 
 impl State {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Ready(meta) => return self.on_ready(meta),
-            Event::LoadFailed(failure) | Event::Gone(failure) => {
+            Event::Opening { id, download } => {
+                if let Some(opening) = self.opening.as_mut().filter(|opening| opening.id == id) {
+                    opening.download = Some(download);
+                }
+            }
+            Event::Memory(memory) => self.memory = Some(memory),
+            Event::Gone(failure) => {
                 self.jobs.clear();
+                self.opening = None;
                 self.tell(true, failure.clone());
                 // What was computed stays explorable; without a model there is nothing to explore.
                 if self.meta().is_none() {
@@ -32,6 +39,13 @@ impl State {
             }
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
+            Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
+                self.opening = None;
+                self.tell(true, failure.clone());
+                if self.meta().is_none() {
+                    self.phase = Phase::Failed(failure);
+                }
+            }
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
                 self.derived.finish(id);
@@ -41,7 +55,20 @@ impl State {
         Vec::new()
     }
 
+    /// Another model is there: nothing of the run before is its own but the prompt.
     fn on_ready(&mut self, meta: Arc<crate::trace::Meta>) -> Vec<Effect> {
+        let had_run = !self.tokens.is_empty();
+        self.opening = None;
+        self.memory = None;
+        self.tokens.clear();
+        self.shown.clear();
+        self.jobs.clear();
+        self.derived = Default::default();
+        self.pace = Pace::default();
+        self.message = None;
+        self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
+        self.cursor = Default::default();
+        self.scroll = 0;
         self.cursor.layer = meta.dims.layers - 1;
         self.policy = meta.policy;
         let warnings: Vec<String> =
@@ -49,15 +76,18 @@ impl State {
         if let Some((first, rest)) = warnings.split_first() {
             self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
+        let mut effects = vec![Effect::RememberModel(meta.name.clone())];
+        let has_chat = meta.has_chat;
         self.phase = Phase::Ready(meta);
         self.clamp();
         match self.start.take() {
-            Some(prompt) => self.run_prompt(prompt),
-            None => {
-                self.open_prompt();
-                Vec::new()
-            }
+            // Only the command line insists on a template.
+            Some(Prompt::Chat(text)) if had_run && !has_chat => effects.extend(self.run_prompt(Prompt::Text(text))),
+            Some(prompt) => effects.extend(self.run_prompt(prompt)),
+            None if self.overlays.is_empty() => self.open_prompt(),
+            None => {}
         }
+        effects
     }
 
     fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
@@ -92,14 +122,15 @@ impl State {
     }
 
     fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {
+        if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
+            self.opening = None;
+        }
         let was_run = self.jobs.iter().any(|job| job.id == id);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
         let text = match outcome {
             Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
-            Outcome::ContextFull if was_run => {
-                "the context is full: u steps back, i edits the prompt, space goes on beyond it"
-            }
+            Outcome::ContextFull if was_run => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };
         self.tell(false, Failure { summary: text.to_owned(), causes: Vec::new() });

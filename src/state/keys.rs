@@ -117,6 +117,8 @@ pub enum Scope {
     Input,
     /// In the sampling form.
     Form,
+    /// In the model picker.
+    Picker,
     /// In the help and error pages.
     Page,
 }
@@ -129,12 +131,13 @@ impl Scope {
             Self::Explore => "in the views",
             Self::Input => "while typing",
             Self::Form => "in the sampling form",
+            Self::Picker => "choosing a model",
             Self::Page => "in help and messages",
         }
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 5] = [Self::Explore, Self::Input, Self::Form, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 6] = [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Page, Self::Anywhere];
 }
 
 /// Everything that a user can mean.
@@ -204,6 +207,12 @@ pub enum Action {
     NewLine,
     /// Fill in the next example prompt.
     Example,
+    /// Choose another model.
+    OpenModel,
+    /// Complete what is typed.
+    Complete,
+    /// Put the prompt into the model's chat template, or not.
+    ToggleChat,
     /// The cursor of the input.
     Edit(Edit),
 }
@@ -278,17 +287,11 @@ const fn k(code: Code) -> Key {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, Page};
+    use Scope::{Anywhere, Explore, Form, Input, Page, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
-        bind(
-            Explore,
-            &[ch('i'), ch('o')],
-            A::EditPrompt,
-            "edit the prompt; only what changed is computed again",
-            "prompt",
-        ),
+        bind(Explore, &[ch('i')], A::EditPrompt, "edit the prompt; only what changed is computed again", "prompt"),
         bind(Explore, &[ch(' ')], A::Generate, "generate one token; pause if it runs", "step"),
         bind(Explore, &[ch('g')], A::Go, "generate until stopped; pause if it runs", "go"),
         bind(Explore, &[ch('r')], A::RunCount, "generate a number of tokens", ""),
@@ -301,6 +304,7 @@ pub static TABLE: &[Binding] = {
             "show the candidates; in Next, read the marked one next",
             "candidates",
         ),
+        bind(Explore, &[ch('o')], A::OpenModel, "open another model; the prompt stays", "model"),
         bind(Explore, &[ch('f')], A::ForceText, "type what the model reads next", ""),
         bind(Explore, &[ch('s')], A::Sampling, "temperature, top-k, top-p, seed", "sampling"),
         bind(Explore, &[ch('1')], A::Show(View::Routing), "Routing: which experts read a token, how narrowly", ""),
@@ -330,6 +334,7 @@ pub static TABLE: &[Binding] = {
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
         bind(Input, &[Key::alt(C::Enter), Key::ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
         bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),
+        bind(Input, &[Key::ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
         bind(Input, &[k(C::Up)], A::Edit(Edit::Up), "line up; on the first line, earlier prompts", ""),
         bind(Input, &[k(C::Down)], A::Edit(Edit::Down), "line down; on the last line, later prompts", ""),
         bind(Input, &[Key::ctrl('p'), k(C::PageUp)], A::Edit(Edit::HistoryBack), "earlier prompt", ""),
@@ -350,6 +355,20 @@ pub static TABLE: &[Binding] = {
         bind(Form, &[k(C::Down), k(C::Tab)], A::Edit(Edit::Down), "field below", ""),
         bind(Form, &[k(C::Backspace)], A::Edit(Edit::DeleteLeft), "delete; empty = off", ""),
         bind(Form, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "clear the field", ""),
+        bind(Picker, &[k(C::Enter)], A::Accept, "open the marked model, or what is typed", ""),
+        bind(Picker, &[k(C::Tab)], A::Complete, "complete the path or name", ""),
+        bind(Picker, &[k(C::Up), Key::ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "choice above", ""),
+        bind(Picker, &[k(C::Down), Key::ctrl('n')], A::Edit(Edit::Down), "choice below", ""),
+        bind(Picker, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten choices up", ""),
+        bind(Picker, &[k(C::PageDown)], A::Edit(Edit::PageDown), "ten choices down", ""),
+        bind(Picker, &[k(C::Left), Key::ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Picker, &[k(C::Right), Key::ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Picker, &[k(C::Home), Key::ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Picker, &[k(C::End), Key::ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Picker, &[k(C::Backspace), Key::ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Picker, &[k(C::Delete), Key::ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Picker, &[Key::ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Picker, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),

@@ -6,14 +6,16 @@ mod engine_events;
 pub mod examples;
 pub mod keys;
 mod overlay;
+mod picker;
 pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use picker::{Choice, Origin, Picker};
 pub use update::update;
 
-use crate::trace::protocol::{Ask, Failure, RequestId};
+use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
 use keys::Key;
 use std::sync::Arc;
@@ -102,12 +104,23 @@ pub struct Cursor {
 /// How far the model is.
 #[derive(Clone, Debug)]
 pub enum Phase {
-    /// Being opened.
+    /// None is open yet.
     Loading,
     /// Open.
     Ready(Arc<Meta>),
     /// Could not be opened, or its thread has ended.
     Failed(Failure),
+}
+
+/// A model being opened, beside the one in use if there is one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opening {
+    /// The request.
+    pub id: RequestId,
+    /// What was asked for; untrusted text.
+    pub name: String,
+    /// How far its download is, if it needs one.
+    pub download: Option<Download>,
 }
 
 /// Work the engine was asked for.
@@ -149,6 +162,12 @@ impl Pace {
 pub struct State {
     /// How far the model is.
     pub phase: Phase,
+    /// The model being opened.
+    pub opening: Option<Opening>,
+    /// Where the weights are, if they are in mapped files.
+    pub memory: Option<Memory>,
+    /// Whether prompts are put into the model's chat template.
+    pub chat: bool,
     /// What was read so far.
     pub tokens: Vec<Arc<TokenRecord>>,
     /// Each token as it is drawn, and the cells that takes.
@@ -187,8 +206,8 @@ pub struct State {
     pub pace: Pace,
     /// Derived views that have arrived.
     pub derived: Derivations,
-    /// The prompt given on the command line, run once the model is open.
-    start: Option<crate::trace::protocol::Prompt>,
+    /// The prompt to run once a model is open: the command line's, then the last one.
+    start: Option<Prompt>,
     next_id: u64,
 }
 
@@ -203,6 +222,8 @@ pub enum Event {
     Engine(crate::trace::protocol::Event),
     /// A frame was drawn and lacked this.
     Drawn(Wanted),
+    /// Models that were found for the picker.
+    Models(Vec<Choice>),
     /// Something outside the engine failed.
     Trouble(Failure),
 }
@@ -214,8 +235,14 @@ pub enum Effect {
     Ask(RequestId, Ask),
     /// Cancel runs up to this id.
     Cancel(RequestId),
+    /// Stop opening models, up to this id.
+    CancelOpening(RequestId),
+    /// Look for models that can be opened: known ones, and paths that begin with this text.
+    FindModels(String),
     /// Keep this prompt in the history file.
     Remember(String),
+    /// Keep this model among the recent ones.
+    RememberModel(String),
     /// Stop the program until it is brought back.
     Suspend,
     /// Clear the screen and draw it anew.
@@ -226,14 +253,12 @@ pub enum Effect {
 
 impl State {
     /// Before the model is open; `start` is run as soon as it is.
-    pub fn new(
-        start: Option<crate::trace::protocol::Prompt>,
-        sampling: Sampling,
-        policy: Policy,
-        history: Vec<String>,
-    ) -> Self {
+    pub fn new(start: Option<Prompt>, sampling: Sampling, policy: Policy, history: Vec<String>) -> Self {
         Self {
             phase: Phase::Loading,
+            opening: None,
+            memory: None,
+            chat: matches!(start, Some(Prompt::Chat(_))),
             tokens: Vec::new(),
             shown: Vec::new(),
             prompt: String::new(),
@@ -256,6 +281,29 @@ impl State {
             start,
             next_id: 1,
         }
+    }
+
+    /// Asks for a model; the one in use stays until it is there.
+    pub fn open_model(&mut self, name: String) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = self.cancel_opening().into_iter().collect();
+        let id = self.new_id();
+        if self.meta().is_none() {
+            self.phase = Phase::Loading;
+        }
+        self.message = None;
+        self.opening = Some(Opening { id, name: name.clone(), download: None });
+        effects.push(Effect::Ask(id, Ask::Open(name)));
+        effects
+    }
+
+    fn cancel_opening(&mut self) -> Option<Effect> {
+        let opening = self.opening.take()?;
+        if self.meta().is_none() {
+            let summary = format!("opening {} was cancelled", opening.name);
+            let kept = "what was downloaded is kept, and opening it again goes on from there".to_owned();
+            self.phase = Phase::Failed(Failure { summary, causes: vec![kept] });
+        }
+        Some(Effect::CancelOpening(opening.id))
     }
 
     /// The model, if it is open.

@@ -2,6 +2,7 @@
 
 use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
+use super::picker::Picker;
 use crate::trace::Sampling;
 
 /// Something that takes the keys before the views do.
@@ -11,6 +12,8 @@ pub enum Overlay {
     Input(Input),
     /// Sampling values.
     Form(Form),
+    /// Choosing a model.
+    Picker(Picker),
     /// Text to read.
     Page(Page),
 }
@@ -21,6 +24,7 @@ impl Overlay {
         match self {
             Self::Input(_) => Scope::Input,
             Self::Form(_) => Scope::Form,
+            Self::Picker(_) => Scope::Picker,
             Self::Page(_) => Scope::Page,
         }
     }

@@ -3,6 +3,7 @@
 use super::examples::EXAMPLES;
 use super::keys::{Action, Edit, Key, Scope, Step, look_up};
 use super::overlay::{Form, Input, InputKind, Overlay, Page};
+use super::picker::{Origin, Picker};
 use super::{AttentionLens, Effect, Event, RoutingLens, State, StripColour, View, Wanted};
 use crate::trace::protocol::{Ask, Failure, Prompt};
 use crate::trace::{LensSite, Policy};
@@ -17,6 +18,12 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Paste(text) => state.on_paste(&text),
         Event::Engine(event) => state.on_engine(event),
         Event::Drawn(wanted) => state.on_drawn(wanted),
+        Event::Models(found) => {
+            if let Some(Overlay::Picker(picker)) = state.overlays.last_mut() {
+                picker.take(found);
+            }
+            Vec::new()
+        }
         Event::Trouble(failure) => {
             state.tell(true, failure);
             Vec::new()
@@ -33,6 +40,10 @@ impl State {
         match (self.overlays.last_mut(), key.typed()) {
             (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
+            (Some(Overlay::Picker(picker)), Some(c)) => {
+                picker.insert(c.encode_utf8(&mut [0; 4]));
+                return self.find_models();
+            }
             _ => {}
         }
         Vec::new()
@@ -44,6 +55,10 @@ impl State {
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.editor.insert(text),
             Some(Overlay::Form(form)) => text.trim().chars().for_each(|c| form.type_char(c)),
+            Some(Overlay::Picker(picker)) => {
+                picker.insert(text.trim());
+                return self.find_models();
+            }
             Some(Overlay::Page(_)) => {}
             None if ready => {
                 self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
@@ -113,7 +128,22 @@ impl State {
                 }
             }
             Action::Example => self.fill_example(),
-            Action::Edit(edit) => self.edit(edit),
+            Action::OpenModel => {
+                self.overlays.push(Overlay::Picker(Picker::default()));
+                return self.find_models();
+            }
+            Action::Complete => {
+                if let Some(Overlay::Picker(picker)) = self.overlays.last_mut() {
+                    picker.complete();
+                    return self.find_models();
+                }
+            }
+            Action::ToggleChat => self.toggle_chat(),
+            Action::Edit(edit) => {
+                if self.edit(edit) {
+                    return self.find_models();
+                }
+            }
         }
         self.clamp();
         Vec::new()
@@ -126,8 +156,37 @@ impl State {
         if self.is_busy() {
             return self.pause();
         }
+        if self.opening.is_some() {
+            return self.cancel_opening().into_iter().collect();
+        }
         self.message = None;
         Vec::new()
+    }
+
+    /// Asks for what fits the text in the picker.
+    fn find_models(&self) -> Vec<Effect> {
+        match self.overlays.last() {
+            Some(Overlay::Picker(picker)) => vec![Effect::FindModels(picker.editor.text().to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn toggle_chat(&mut self) {
+        let has_chat = self.meta().is_some_and(|meta| meta.has_chat);
+        if let Some(Overlay::Input(input)) = self.overlays.last_mut()
+            && input.kind == InputKind::Prompt
+        {
+            if has_chat {
+                self.chat = !self.chat;
+            } else {
+                input.error = Some("this model has no chat template".to_owned());
+            }
+        }
+    }
+
+    /// Whether a prompt is put into the chat template.
+    pub fn uses_chat(&self) -> bool {
+        self.chat && self.meta().is_some_and(|meta| meta.has_chat)
     }
 
     fn pause(&mut self) -> Vec<Effect> {
@@ -229,13 +288,16 @@ impl State {
         }
     }
 
-    fn edit(&mut self, edit: Edit) {
+    /// Returns whether the picker has to be filled anew.
+    fn edit(&mut self, edit: Edit) -> bool {
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.edit(edit, &self.history),
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => page.scroll(edit),
+            Some(Overlay::Picker(picker)) => return picker.edit(edit),
             None => {}
         }
+        false
     }
 
     fn accept(&mut self) -> Vec<Effect> {
@@ -268,6 +330,17 @@ impl State {
                 }
                 Err(error) => form.error = Some(error),
             },
+            Some(Overlay::Picker(picker)) => match picker.chosen() {
+                Some(folder) if folder.origin == Origin::Folder => {
+                    picker.enter(&folder.name);
+                    return self.find_models();
+                }
+                Some(choice) => {
+                    self.overlays.pop();
+                    return self.open_model(choice.name);
+                }
+                None => picker.error = Some("type a path or a name on the Hub: owner/name".to_owned()),
+            },
             _ => {}
         }
         Vec::new()
@@ -280,14 +353,16 @@ impl State {
             self.history.push(text.clone());
             effects.push(Effect::Remember(text.clone()));
         }
-        effects.extend(self.run_prompt(Prompt::Text(text)));
+        let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+        effects.extend(self.run_prompt(prompt));
         effects
     }
 
     pub(super) fn run_prompt(&mut self, prompt: Prompt) -> Vec<Effect> {
-        if let Prompt::Text(text) = &prompt {
+        if let Prompt::Text(text) | Prompt::Chat(text) = &prompt {
             self.prompt.clone_from(text);
         }
+        self.start = Some(prompt.clone());
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);

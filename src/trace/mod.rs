@@ -21,7 +21,7 @@ pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};
-pub use text::is_obeyed;
+pub use text::{duration, is_obeyed, size};
 
 use std::sync::Arc;
 

@@ -15,11 +15,15 @@ pub enum Prompt {
     Text(String),
     /// Used without the tokenizer.
     Ids(Vec<u32>),
+    /// A message of the user, written by the model's chat template.
+    Chat(String),
 }
 
 /// What the engine can be asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
+    /// Open this model (as the MODEL argument names it) and go over to it once it is open.
+    Open(String),
     /// Make this the prompt: keep what it shares with the run so far, compute the rest.
     Prompt(Prompt),
     /// Sample and read `count` tokens, or go on until stopped.
@@ -113,13 +117,61 @@ impl Failure {
     }
 }
 
+/// How far a file of a download is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileShare {
+    /// Its name; untrusted text.
+    pub name: String,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all; 0 if not known yet.
+    pub total: u64,
+    /// What is being done with it, one word.
+    pub doing: &'static str,
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Download {
+    /// Its files.
+    pub files: Vec<FileShare>,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes a second, lately.
+    pub per_second: f64,
+    /// Seconds left at that rate, if it can be said.
+    pub seconds_left: Option<f64>,
+    /// What is unusual about it, one sentence or nothing.
+    pub note: String,
+}
+
+/// Where the weights of the open model are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Share of the mapped weights that is in memory, from samples.
+    pub resident: f32,
+    /// Experts that were in memory when the router chose them, in the last pass.
+    pub hits: u64,
+    /// Experts that had to be read from disk, in the last pass.
+    pub misses: u64,
+}
+
 /// What the engine reports.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The model is open.
+    /// A model is being downloaded.
+    Opening {
+        /// The request.
+        id: RequestId,
+        /// How far.
+        download: Download,
+    },
+    /// A model is open; whatever was open before is closed, and its run gone.
     Ready(Arc<Meta>),
-    /// The model could not be opened; nothing else will come.
-    LoadFailed(Failure),
+    /// Where the weights are.
+    Memory(Memory),
     /// Work on `id` has come this far.
     Progress {
         /// The request.

@@ -41,7 +41,14 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
     c.framed = rooms.framed;
     panels::header::draw(&mut c, rooms.header);
     match &state.phase {
-        Phase::Loading => c.nothing(rooms.below_header, "opening the model …"),
+        Phase::Loading => match &state.opening {
+            Some(opening) => {
+                let below = rooms.below_header;
+                let inside = Rect { x: below.x + 1, y: below.y + 1, width: below.width - 2, height: below.height - 2 };
+                panels::opening::draw(&mut c, inside, opening);
+            }
+            None => c.nothing(rooms.below_header, "no model is open"),
+        },
         Phase::Failed(failure) => panels::message::draw_failure(&mut c, rooms.below_header, failure),
         Phase::Ready(_) => {
             panels::strip::draw(&mut c, rooms.strip);
@@ -70,6 +77,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
     for overlay in &state.overlays {
         match overlay {
             Overlay::Input(input) => panels::input::draw(&mut c, area, input),
+            Overlay::Picker(picker) => panels::picker::draw(&mut c, area, picker),
             Overlay::Form(form) => panels::sampling::draw(&mut c, area, form),
             Overlay::Page(Page::Help(line)) => panels::help::draw(&mut c, area, *line),
             Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),

@@ -28,7 +28,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     // Without a model there is nothing to explore, only to leave.
-    let useful = |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help);
+    let useful =
+        |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
     for binding in TABLE.iter().filter(|binding| !binding.hint.is_empty() && useful(binding.action)) {
         let key = binding.keys[0].to_string();
         if usize::from(area.right().saturating_sub(x)) < key.len() + binding.hint.len() + 1 {

@@ -2,7 +2,7 @@
 
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Phase, State};
-use crate::trace::Sampling;
+use crate::trace::{Sampling, size};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -19,8 +19,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         doing,
         format!("{} tok", state.tokens.len()),
         state.pace.per_second().map(rate).unwrap_or_default(),
+        memory(state),
         sampling(&state.sampling),
-        format!("{} kept", bytes((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len())),
+        format!("{} kept", size(((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len()) as u64)),
     ];
     // The right side says what changes: it gets its room first, most important parts first.
     let name = " mixscope ";
@@ -57,8 +58,8 @@ fn join(parts: &[String], room: usize) -> String {
 }
 
 fn doing(state: &State) -> String {
-    match (&state.phase, state.jobs.first()) {
-        (Phase::Loading, _) => "opening the model".to_owned(),
+    let work = match (&state.phase, state.jobs.first()) {
+        (Phase::Loading, _) => String::new(),
         (Phase::Failed(_), _) => "stopped".to_owned(),
         (_, Some(job)) => match job.progress {
             Some((done, total)) if total > 0 => format!("{} {} %", job.what, 100 * done / total),
@@ -66,7 +67,27 @@ fn doing(state: &State) -> String {
         },
         _ if state.derived.is_pending() => "deriving".to_owned(),
         _ => "idle".to_owned(),
+    };
+    match opening(state) {
+        Some(opening) if work.is_empty() || work == "idle" => opening,
+        Some(opening) => format!("{work}, {opening}"),
+        None => work,
     }
+}
+
+/// `opening 43 %`
+fn opening(state: &State) -> Option<String> {
+    let opening = state.opening.as_ref()?;
+    let share = opening.download.as_ref().filter(|download| download.total > 0);
+    let share = share.map(|download| format!(" {} %", download.done.min(download.total) * 100 / download.total));
+    Some(format!("opening{}", share.unwrap_or_default()))
+}
+
+/// `weights 71 % in memory, experts 3 hit 1 read`
+fn memory(state: &State) -> String {
+    let Some(memory) = &state.memory else { return String::new() };
+    let percent = (memory.resident * 100.0).floor();
+    format!("weights {percent:.0} % in memory · experts {} hit {} read", memory.hits, memory.misses)
 }
 
 fn rate(per_second: f64) -> String {
@@ -81,12 +102,4 @@ pub fn sampling(sampling: &Sampling) -> String {
     let k = sampling.top_k.map(|k| format!(" k {k}")).unwrap_or_default();
     let p = sampling.top_p.map(|p| format!(" p {p}")).unwrap_or_default();
     format!("T {}{k}{p} seed {}", sampling.temperature, sampling.seed)
-}
-
-fn bytes(n: usize) -> String {
-    match n {
-        0..1_000_000 => format!("{:.0} kB", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
-        _ => format!("{:.2} GB", n as f64 / 1e9),
-    }
 }

@@ -14,6 +14,8 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
         InputKind::Force => ("read next, as text", "enter reads it · start with a space for a new word · esc closes"),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
     };
+    let title =
+        if is_prompt && c.state.uses_chat() { "prompt · in the chat template (ctrl-t: as it is)" } else { title };
     let is_demo = c.state.meta().is_some_and(|meta| meta.name == "demo");
     let examples = if is_prompt && is_demo && area.height >= 18 { EXAMPLES.len() as u16 + 1 } else { 0 };
     let w = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 }).min(110);

@@ -21,7 +21,7 @@ pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
 pub fn draw_failure(c: &mut Canvas, area: Rect, failure: &Failure) {
     let mut lines = lines(c, failure, usize::from(area.width.saturating_sub(4)));
     lines.push((String::new(), Style::new()));
-    lines.push(("q quits".to_owned(), c.theme.dim()));
+    lines.push(("o opens another model · q quits".to_owned(), c.theme.dim()));
     for (y, (text, style)) in (area.y + 1..area.bottom()).zip(&lines) {
         c.put(area, area.x + 2, y, text, *style);
     }

@@ -12,6 +12,8 @@ pub mod lens;
 pub mod lens_details;
 pub mod message;
 pub mod next;
+pub mod opening;
+pub mod picker;
 pub mod routing;
 pub mod routing_details;
 mod routing_map;

@@ -1,0 +1,150 @@
+//! Models that can be opened: recent ones, the Hub's cache, and paths that begin with what is typed.
+
+use crate::hub::{Settings, list_cached};
+use crate::state::{Choice, Origin};
+use crate::trace::size;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Entries of a folder that are looked at.
+const MOST: usize = 4000;
+/// Paths offered at once.
+const OFFERED: usize = 200;
+
+/// Looks for models without holding up the screen: folders may be slow.
+pub struct Finder {
+    /// Newest first.
+    recent: Vec<String>,
+    asked: u64,
+    sender: UnboundedSender<(u64, Vec<Choice>)>,
+    receiver: UnboundedReceiver<(u64, Vec<Choice>)>,
+}
+
+impl Finder {
+    /// `recent` is oldest first.
+    pub fn new(mut recent: Vec<String>) -> Self {
+        recent.reverse();
+        let (sender, receiver) = unbounded_channel();
+        Self { recent, asked: 0, sender, receiver }
+    }
+
+    /// Looks for what fits `text`; the answer to the last question comes from [`Finder::found`].
+    pub fn find(&mut self, text: String) {
+        self.asked += 1;
+        let (asked, sender, recent) = (self.asked, self.sender.clone(), self.recent.clone());
+        tokio::task::spawn_blocking(move || {
+            // Nobody waits for it any more when the program ends.
+            let _ = sender.send((asked, look(&text, &recent)));
+        });
+    }
+
+    /// The next answer that is not outdated.
+    pub async fn found(&mut self) -> Vec<Choice> {
+        loop {
+            match self.receiver.recv().await {
+                Some((asked, found)) if asked == self.asked => return found,
+                Some(_) => {}
+                // Never: this end keeps a sender.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes a model among the recent ones; returns its name if it was not the last one, paths made absolute so that
+    /// they hold from everywhere.
+    pub fn remember(&mut self, name: String) -> Option<String> {
+        if name == "demo" {
+            return None;
+        }
+        let name = fs::canonicalize(&name).map_or(name, |path| path.display().to_string());
+        if self.recent.first() == Some(&name) {
+            return None;
+        }
+        self.recent.retain(|old| *old != name);
+        self.recent.insert(0, name.clone());
+        Some(name)
+    }
+}
+
+fn look(text: &str, recent: &[String]) -> Vec<Choice> {
+    let choice = |name: &str, origin, note: String| Choice { name: name.to_owned(), origin, note };
+    let mut found = vec![choice("demo", Origin::Demo, String::new())];
+    found.extend(recent.iter().map(|name| choice(name, Origin::Recent, String::new())));
+    if let Ok(settings) = Settings::from_env() {
+        let cached = list_cached(&settings).into_iter().filter(|repo| !recent.contains(&repo.id));
+        found.extend(cached.map(|repo| choice(&repo.id, Origin::Cached, size(repo.bytes))));
+    }
+    if !text.is_empty() {
+        found.extend(paths(text));
+    }
+    found
+}
+
+/// Folders, models and GGUF files whose path begins with `text`.
+fn paths(text: &str) -> Vec<Choice> {
+    let (folder, start) = text.rsplit_once('/').map_or(("", text), |(folder, start)| (&text[..=folder.len()], start));
+    let place = match (folder, folder.strip_prefix("~/"), std::env::var_os("HOME")) {
+        ("", ..) => PathBuf::from("."),
+        (_, Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(folder),
+    };
+    let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.take(MOST).flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let hidden = name.starts_with('.') && !start.starts_with('.');
+        if !name.starts_with(start) || hidden {
+            continue;
+        }
+        found.extend(describe(&entry.path(), &format!("{folder}{name}")));
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.truncate(OFFERED);
+    found
+}
+
+fn describe(path: &Path, name: &str) -> Option<Choice> {
+    let about = fs::metadata(path).ok()?;
+    if about.is_dir() {
+        let is_model = path.join("config.json").is_file();
+        let choice = |name: String, origin, note: &str| Choice { name, origin, note: note.to_owned() };
+        return Some(match is_model {
+            true => choice(name.to_owned(), Origin::Path, "model directory"),
+            false => choice(format!("{name}/"), Origin::Folder, ""),
+        });
+    }
+    let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    is_gguf.then(|| Choice { name: name.to_owned(), origin: Origin::Path, note: size(about.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_models_and_gguf_files_are_offered_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("mix-model")).unwrap();
+        fs::write(at("mix-model/config.json"), "{}").unwrap();
+        fs::create_dir_all(at("mixed")).unwrap();
+        fs::create_dir_all(at(".mixhidden")).unwrap();
+        fs::write(at("mix.gguf"), "GGUF").unwrap();
+        fs::write(at("mix.txt"), "").unwrap();
+        let start = format!("{}/mix", root.path().display());
+        let found: Vec<_> = paths(&start).into_iter().map(|c| (c.name[start.len()..].to_owned(), c.origin)).collect();
+        let want = [("-model", Origin::Path), (".gguf", Origin::Path), ("ed/", Origin::Folder)];
+        assert_eq!(found, want.map(|(name, origin)| (name.to_owned(), origin)));
+        assert!(paths("/no/such/folder/x").is_empty());
+    }
+
+    #[test]
+    fn recent_models_are_kept_once_newest_first() {
+        let mut finder = Finder::new(vec!["a/old".to_owned(), "b/new".to_owned()]);
+        assert_eq!(finder.remember("demo".to_owned()), None);
+        assert_eq!(finder.remember("b/new".to_owned()), None);
+        assert_eq!(finder.remember("a/old".to_owned()), Some("a/old".to_owned()));
+        assert_eq!(finder.recent, ["a/old", "b/new"]);
+    }
+}

@@ -1,0 +1,29 @@
+//! `mixscope pull`: a model from the Hub into the cache that Hugging Face's tools share.
+
+use super::teller::Teller;
+use super::{error, print};
+use crate::engine::fetch;
+use crate::hub::{RepoId, Settings};
+use anyhow::Result;
+use clap::Args;
+use clap::error::ErrorKind;
+
+#[derive(Args)]
+pub struct Pull {
+    /// owner/name, owner/name@revision, or owner/name:file.gguf.
+    #[arg(value_name = "REPO[@REVISION]")]
+    repo: String,
+    /// Nothing on stderr but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Pull {
+    pub fn main(self) -> Result<()> {
+        let repo = RepoId::parse(&self.repo).map_err(|bad| error(ErrorKind::ValueValidation, format!("{bad:#}")))?;
+        let mut tell = Teller::new(self.quiet);
+        let path = fetch(&repo, &Settings::from_env()?, &|| false, &mut |state| tell.download(state));
+        tell.clear();
+        print(&format!("{}\n", path?.display()))
+    }
+}

@@ -1,0 +1,82 @@
+//! What is known of a model on the Hub before it is downloaded.
+
+use crate::hub::{RepoId, Settings, Survey, survey};
+use crate::model::{Config, Described, describe_gguf};
+use crate::trace::{Dtype, Level, Meta, Policy, Report};
+use anyhow::{Context, Result, bail};
+
+/// Most of the start of a GGUF file that is read for its header, bytes; the tokenizer is part of it.
+const LARGEST_HEADER: u64 = 32 << 20;
+
+/// A model on the Hub.
+pub struct Remote {
+    /// What its config or header says.
+    pub meta: Meta,
+    /// Entries of the tokenizer, where that is known without downloading it.
+    pub tokenizer: Option<usize>,
+    /// The commit that was looked at.
+    pub commit: String,
+    /// The files that opening it would download, and their sizes in bytes.
+    pub files: Vec<(String, u64)>,
+}
+
+/// Asks the Hub.
+///
+/// # Errors
+/// If it can't be reached, the repo holds no model that can be read, or its config is refused.
+pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option<Dtype>) -> Result<Remote> {
+    let found = survey(repo, settings)?;
+    let files: Vec<(String, u64)> = found.files.iter().map(|file| (file.name.clone(), file.size)).collect();
+    let total = |end: &str| files.iter().filter(|(name, _)| name.ends_with(end)).map(|(_, size)| size).sum::<u64>();
+    let mut report = Report::default();
+    let described = match &found.gguf {
+        Some(file) => {
+            let size = files.iter().find(|(name, _)| name == file).map_or(0, |(_, size)| *size);
+            let header = read_header(&found, file, size, &mut report);
+            header.with_context(|| format!("the header of {file} can't be used"))?
+        }
+        None => {
+            let json =
+                serde_json::from_slice(&found.read_all("config.json")?).context("config.json is not valid JSON")?;
+            let config = Config::parse(&json, "config.json", &mut report)?;
+            Described::from_config(json, &config)
+        }
+    };
+    let weight_bytes = total(".gguf") + total(".safetensors");
+    report.add(Level::Note, "weights", "", "not looked at: they are on the Hub", "checked when it is opened");
+    let name = repo.to_string();
+    let meta = Meta {
+        title: name.clone(),
+        name,
+        dims: described.dims,
+        weights_dtype: described.weights_dtype,
+        stored: described.stored,
+        compute_dtype: dtype.unwrap_or(described.compute),
+        policy,
+        params: described.params,
+        weight_bytes,
+        touched_bytes: described.touched_bytes,
+        has_chat: described.has_chat,
+        config: described.json,
+        report,
+        eos: described.eos,
+    };
+    Ok(Remote { meta, tokenizer: described.tokenizer, commit: found.commit.clone(), files })
+}
+
+/// Reads as much of a GGUF file's start as its header takes.
+fn read_header(found: &Survey, file: &str, size: u64, report: &mut Report) -> Result<Described> {
+    let mut bytes = Vec::new();
+    let mut want = 1 << 20;
+    loop {
+        let end = size.min(want);
+        bytes.extend(found.read(file, bytes.len() as u64..end)?);
+        match describe_gguf(&bytes, size, report) {
+            Ok(described) => return Ok(described),
+            Err(error) if end == size || want >= LARGEST_HEADER => return Err(error),
+            Err(_) if (bytes.len() as u64) < end => bail!("the Hub sent less of {file} than it was asked for"),
+            Err(_) => want *= 2,
+        }
+        report.findings.clear();
+    }
+}

@@ -1,0 +1,125 @@
+//! What the user named, and how it becomes an opened model.
+
+use super::control::Stopped;
+use crate::hub::{self, RepoId, Settings, Stage};
+use crate::model::{Loaded, Location, open};
+use crate::trace::protocol::{Download, FileShare};
+use crate::trace::{Dtype, Policy};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// What the MODEL argument names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The demo, or something on this machine.
+    Local(Location),
+    /// A repo of the Hub.
+    Hub(RepoId),
+}
+
+impl Target {
+    /// Understands the MODEL argument; what exists on this machine comes before a name on the Hub.
+    ///
+    /// # Errors
+    /// If it is none of them.
+    pub fn parse(model: &str) -> Result<Self> {
+        if model == "demo" {
+            return Ok(Self::Local(Location::Demo));
+        }
+        let path = expand_home(model);
+        if path.symlink_metadata().is_ok() {
+            return Ok(Self::Local(Location::at(&path)?));
+        }
+        if RepoId::looks_like(model) {
+            return Ok(Self::Hub(RepoId::parse(model)?));
+        }
+        bail!(
+            "there is no file or directory {model}; MODEL is `demo`, a directory with config.json and safetensors files, \
+             a .gguf file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf"
+        )
+    }
+}
+
+/// `~/…` as the shell would have written it.
+fn expand_home(text: &str) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(PathBuf::from);
+    match text.strip_prefix("~/").zip(home()) {
+        Some((rest, home)) => home.join(rest),
+        None => PathBuf::from(text),
+    }
+}
+
+/// How a model is to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// The precision policy.
+    pub policy: Policy,
+    /// The dtype to round to, if not the weights' own.
+    pub dtype: Option<Dtype>,
+    /// Whether a broken tokenizer is only worth a warning.
+    pub ids_only: bool,
+}
+
+/// Opens the model that `name` names, after downloading it if it is on the Hub; `progress` is told how that goes.
+///
+/// # Errors
+/// [`Stopped`] if cancelled; if the download or the model fails.
+pub fn open_target(
+    name: &str,
+    options: OpenOptions,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    progress: &mut dyn FnMut(&Download),
+) -> Result<Loaded> {
+    let location = match Target::parse(name)? {
+        Target::Local(location) => location,
+        Target::Hub(repo) => {
+            let path = fetch(&repo, &Settings::from_env()?, is_cancelled, progress)?;
+            Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))?
+        }
+    };
+    if is_cancelled() {
+        bail!(Stopped);
+    }
+    let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?;
+    if location != Location::Demo && !Path::new(name).exists() {
+        // The name that was asked for says more than a folder of the cache.
+        let meta = std::sync::Arc::make_mut(&mut loaded.meta);
+        name.clone_into(&mut meta.name);
+        name.clone_into(&mut meta.title);
+    }
+    Ok(loaded)
+}
+
+/// Downloads what a model of the Hub needs, or finds it in the cache; returns the directory or GGUF file.
+///
+/// # Errors
+/// [`Stopped`] if cancelled; whatever the download says.
+pub fn fetch(
+    repo: &RepoId,
+    settings: &Settings,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    progress: &mut dyn FnMut(&Download),
+) -> Result<PathBuf> {
+    let fetched = hub::fetch(repo, settings, is_cancelled, &mut |state| {
+        let file = |file: &hub::FileProgress| FileShare {
+            name: file.name.clone(),
+            done: file.done,
+            total: file.total,
+            doing: match file.stage {
+                Stage::Waiting => "waiting",
+                Stage::Loading => "loading",
+                Stage::Checking => "checking",
+                Stage::Done => "done",
+            },
+        };
+        progress(&Download {
+            files: state.files.iter().map(file).collect(),
+            done: state.done,
+            total: state.total,
+            per_second: state.per_second,
+            seconds_left: state.seconds_left,
+            note: state.note.clone(),
+        });
+    });
+    fetched.map_err(|error| if error.is::<hub::Cancelled>() { Stopped.into() } else { error })
+}
