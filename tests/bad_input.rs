@@ -79,6 +79,7 @@ fn assert_model_refused(model: &Path, what: &[&str]) {
     assert_refused(&output, what, "run");
     assert!(files.is_empty(), "{:?}", files.keys());
     assert_refused(&info(model), what, "info");
+    assert_refused(&mixscope(["check".as_ref(), model.as_os_str()]), what, "check");
 }
 
 fn assert_runs(model: &Path, args: &[&str]) -> (String, Files) {
@@ -218,11 +219,17 @@ fn every_sound_model_runs() {
 }
 
 #[test]
-fn a_prompt_beyond_the_context_is_read_whole_with_a_warning() {
+fn a_prompt_beyond_the_context_is_refused_before_work_and_a_generation_ends_there() {
     let model = fixture("malformed/context-16");
-    let (warning, files) = assert_runs(&model, &["--prompt-ids", TWENTY, "--steps", "2"]);
-    assert_mentions(&warning, &["warning", "20", "16", "max_position_embeddings"], "context-16");
-    assert_eq!(rows(&files, "tokens.csv").len(), 22, "nothing is cut off");
+    let (output, files) = run(&model, &["--prompt-ids", TWENTY, "--steps", "2"]);
+    assert_refused(&output, &["20", "16", "max_position_embeddings"], "context-16");
+    assert!(files.is_empty(), "{:?}", files.keys());
+    let fourteen = TWENTY.split(',').take(14).collect::<Vec<_>>().join(",");
+    let (warning, files) = assert_runs(&model, &["--prompt-ids", &fourteen, "--steps", "9"]);
+    assert_mentions(&warning, &["warning", "16", "max_position_embeddings", "at most 2"], "context-16");
+    assert_eq!(rows(&files, "tokens.csv").len(), 16);
+    let json: Value = serde_json::from_slice(&files["run.json"]).unwrap();
+    assert_eq!(json["ended"], "context full", "{json}");
     let (quiet, _) = assert_runs(&model, &["--prompt-ids", "1,3,4", "--steps", "2"]);
     assert!(!quiet.contains("warning"), "{quiet}");
 }
@@ -350,7 +357,7 @@ fn extreme_but_possible_values_in_a_config_run() {
     let changes = [
         json!({"sliding_window": 1}),
         json!({"sliding_window": 18_446_744_073_709_551_615u64}),
-        json!({"max_position_embeddings": 1}),
+        json!({"max_position_embeddings": 21}),
         json!({"rope_theta": 1e300}),
         json!({"rms_norm_eps": 1e30}),
         json!({"num_experts_per_tok": 1}),
@@ -534,12 +541,12 @@ fn prompts_that_can_not_be_read_are_refused() {
 }
 
 #[test]
-fn a_prompt_longer_than_every_chunk_and_context_is_read_whole() {
-    let ids = (0..700).map(|i| (3 + i % 500).to_string()).collect::<Vec<_>>().join(",");
+fn a_prompt_longer_than_every_chunk_is_read_whole() {
+    let ids = (0..511).map(|i| (3 + i % 500).to_string()).collect::<Vec<_>>().join(",");
     let args = ["--prompt-ids", &ids, "--steps", "1", "--heads", "0.0", "--capture", "none"];
-    let (warning, files) = assert_runs(&fixture("malformed/ok-control"), &args);
-    assert_mentions(&warning, &["warning", "700", "512"], "context");
-    assert_eq!(rows(&files, "tokens.csv").len(), 701);
+    let (quiet, files) = assert_runs(&fixture("malformed/ok-control"), &args);
+    assert!(!quiet.contains("warning"), "{quiet}");
+    assert_eq!(rows(&files, "tokens.csv").len(), 512);
     assert_finite(&files);
 }
 

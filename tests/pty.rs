@@ -412,7 +412,7 @@ fn an_edited_prompt_keeps_the_shared_part() {
     let shot = pty.screen();
     assert_eq!((shot.line("▸L5"), shot.line("loss")), (row.as_str(), score.as_str()));
     // A prompt that is only the shared part.
-    pty.press("o", EDITOR);
+    pty.press("i", EDITOR);
     pty.send("\x17\x17\x7f");
     pty.wait_until("a shorter prompt", |shot| shot.before_cursor().ends_with("The capital of"));
     pty.send("\r");

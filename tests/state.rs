@@ -501,7 +501,7 @@ proptest! {
             prop_assert!(c.candidate < 10, "{action:?} {c:?}");
             prop_assert_eq!(state.shown.len(), state.tokens.len());
             prop_assert_eq!(state.tokens.len(), model.tokens as usize);
-            let runs = model.open.iter().filter(|(_, ask)| !matches!(ask, Ask::Derive(_))).count();
+            let runs = model.open.iter().filter(|(_, ask)| !matches!(ask, Ask::Derive(_) | Ask::Open(_))).count();
             prop_assert_eq!(state.jobs.len(), runs, "jobs of the screen are those of the engine after {:?}", action);
             prop_assert!(state.overlays.len() <= 1, "{:?}", state.overlays);
         }

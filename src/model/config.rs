@@ -215,7 +215,7 @@ fn rope_theta(json: &Value, origin: &str, report: &mut Report) -> Result<f64> {
     };
     let top = read(json.get("rope_theta"), "rope_theta")?;
     let inner = read(nested.and_then(|v| v.get("rope_theta")), "rope_parameters.rope_theta")?;
-    let (theta, origin) = match (inner, top) {
+    let (theta, from) = match (inner, top) {
         (Some(inner), Some(top)) if inner != top => {
             bail!("{origin}: rope_theta is {top}, but rope_parameters.rope_theta is {inner}; remove the wrong one")
         }
@@ -233,7 +233,7 @@ fn rope_theta(json: &Value, origin: &str, report: &mut Report) -> Result<f64> {
             return Ok(1e6);
         }
     };
-    report.add(Level::Ok, format!("{origin}: rope base"), "", format!("{theta}, from {origin}"), "");
+    report.add(Level::Ok, format!("{origin}: rope base"), "", format!("{theta}, from {from}"), "");
     Ok(theta)
 }
 

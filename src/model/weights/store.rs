@@ -64,8 +64,8 @@ impl Store {
 
     /// Adds a tensor.
     pub(super) fn add(&mut self, name: String, entry: Entry) -> Result<()> {
-        if self.tensors.contains_key(&name) {
-            bail!("tensor `{name}` is stored twice");
+        if let Some(other) = self.tensors.get(&name) {
+            bail!("tensor `{name}` is in {}", if other.shard == entry.shard { "it twice" } else { "two shards" });
         }
         self.tensors.insert(name, entry);
         Ok(())
