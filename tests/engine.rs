@@ -297,10 +297,7 @@ fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
     assert!(format!("{failure:?}").contains("experts.1.w2.weight"));
     engine.ask(RequestId(3), steps(1)).unwrap();
     let seen = until(&mut events, finished(3));
-    assert!(
-        seen.iter().any(|e| matches!(e, Event::Tokens { keep: 8, .. })),
-        "the model before is still there"
-    );
+    assert!(seen.iter().any(|e| matches!(e, Event::Tokens { keep: 8, .. })), "the model before is still there");
 
     let (sender, mut events) = channel(64);
     let opener: Arc<Opener> = Arc::new(|_, _, _, _| panic!("made to fail"));

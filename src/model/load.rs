@@ -5,7 +5,7 @@ use super::config::{Config, token_ids};
 use super::forward::Mixtral;
 use super::tokenizer::Tokenizer;
 use super::weights::{Store, gguf, parts};
-use super::{demo, gguf_config, validate};
+use super::{demo, gguf_config, gguf_tokenizer, validate};
 use crate::trace::{Dims, Dtype, Finding, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -159,8 +159,8 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
     let header = gguf::Header::read(bytes, bytes.len() as u64)?;
     let json = gguf_config::config(&header, report)?;
     let config = Config::parse(&json, "metadata", report)?;
-    let read = gguf_config::tokenizer(&header)
-        .and_then(|json| Tokenizer::parse(&serde_json::to_vec(&json)?, "the tokenizer in its metadata"))
+    let read = gguf_tokenizer::tokenizer(&header)
+        .map(Tokenizer::of)
         .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
     let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
     let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);

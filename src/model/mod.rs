@@ -13,6 +13,7 @@ mod distribution;
 mod experts;
 mod forward;
 mod gguf_config;
+mod gguf_tokenizer;
 pub mod kernels;
 mod load;
 mod ops;

@@ -1,4 +1,4 @@
-//! The model's tokenizer.json.
+//! The model's tokenizer.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
@@ -31,7 +31,12 @@ impl Tokenizer {
         // Left over from training in some files; transformers switches both off for every call as well.
         inner.with_truncation(None).map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
         inner.with_padding(None);
-        Ok(Self { inner, pieces: Mutex::new(HashMap::new()) })
+        Ok(Self::of(inner))
+    }
+
+    /// One that was put together elsewhere.
+    pub(super) fn of(inner: tokenizers::Tokenizer) -> Self {
+        Self { inner, pieces: Mutex::new(HashMap::new()) }
     }
 
     /// The ids of `text`; `special` adds what the tokenizer's template puts around a text (BOS).

@@ -3,7 +3,7 @@
 use super::message::wrap;
 use crate::state::text::harmless;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Level, Meta, Policy};
+use crate::trace::{Dtype, Level, Meta, Policy};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -48,6 +48,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 
 fn explain(meta: &Meta) -> String {
     match meta.policy {
+        Policy::Hf | Policy::F32Router if meta.compute_dtype == Dtype::F32 => {
+            format!("{} weights computed in f32, so nothing is rounded", meta.weights_dtype)
+        }
         Policy::Hf => format!("rounded to {} where transformers rounds, router softmax in f32", meta.compute_dtype),
         Policy::F32 => "everything in f32, rounded nowhere".to_owned(),
         Policy::F32Router => format!("as hf in {}, but the router's matrix product stays f32", meta.compute_dtype),
