@@ -49,9 +49,10 @@ pub(super) fn fold<const L: usize>(mut lanes: [f32; L]) -> f32 {
     lanes[0]
 }
 
+/// Adds the products of a row to its lanes. The lanes stay behind a reference from outside the compiled function: as a
+/// value they would be taken apart into scalars.
 #[inline(always)]
-fn dot_one<const B: usize>(w: &[[u8; B]], x: &[f32], widen: impl Fn([u8; B]) -> f32 + Copy) -> f32 {
-    let mut lanes = [0f32; LANES];
+fn add_one<const B: usize>(w: &[[u8; B]], x: &[f32], lanes: &mut [f32; LANES], widen: impl Fn([u8; B]) -> f32 + Copy) {
     let ((w, w_rest), (x, x_rest)) = (w.as_chunks::<LANES>(), x.as_chunks::<LANES>());
     for (w, x) in w.iter().zip(x) {
         for i in 0..LANES {
@@ -61,27 +62,33 @@ fn dot_one<const B: usize>(w: &[[u8; B]], x: &[f32], widen: impl Fn([u8; B]) -> 
     for (i, (w, x)) in w_rest.iter().zip(x_rest).enumerate() {
         lanes[i] += widen(*w) * x;
     }
-    fold(lanes)
 }
 
+/// The same of one row of weights against four of activations, so that it is read once.
 #[inline(always)]
-fn dot_rows<const N: usize>(w: &[f32], x: [&[f32]; N]) -> [f32; N] {
-    let mut lanes = [[0f32; LANES]; N];
-    let (chunks, rest) = w.as_chunks::<LANES>();
-    for (c, w) in chunks.iter().enumerate() {
-        for (lanes, x) in lanes.iter_mut().zip(x) {
-            let x = &x[c * LANES..][..LANES];
-            for i in 0..LANES {
-                lanes[i] += w[i] * x[i];
-            }
+fn add_four(w: &[f32], [a, b, c, d]: [&[f32]; 4], [la, lb, lc, ld]: &mut [[f32; LANES]; 4]) {
+    let (w, w_rest) = w.as_chunks::<LANES>();
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let ((c, c_rest), (d, d_rest)) = (c.as_chunks::<LANES>(), d.as_chunks::<LANES>());
+    for ((((w, a), b), c), d) in w.iter().zip(a).zip(b).zip(c).zip(d) {
+        for i in 0..LANES {
+            la[i] += w[i] * a[i];
+        }
+        for i in 0..LANES {
+            lb[i] += w[i] * b[i];
+        }
+        for i in 0..LANES {
+            lc[i] += w[i] * c[i];
+        }
+        for i in 0..LANES {
+            ld[i] += w[i] * d[i];
         }
     }
-    for (lanes, x) in lanes.iter_mut().zip(x) {
-        for (i, w) in rest.iter().enumerate() {
-            lanes[i] += w * x[chunks.len() * LANES + i];
+    for (rest, lanes) in [a_rest, b_rest, c_rest, d_rest].into_iter().zip([la, lb, lc, ld]) {
+        for ((w, x), lane) in w_rest.iter().zip(rest).zip(lanes) {
+            *lane += w * x;
         }
     }
-    lanes.map(fold)
 }
 
 macro_rules! per_isa {
@@ -114,14 +121,33 @@ macro_rules! per_isa {
 
 pub(super) use per_isa;
 
-per_isa!(dot_bf16 / dot_bf16_avx2 / dot_bf16_avx512:
-    (w: &[[u8; 2]], x: &[f32]) -> f32 = dot_one(w, x, widen_bf16));
-per_isa!(dot_f32 / dot_f32_avx2 / dot_f32_avx512:
-    (w: &[[u8; 4]], x: &[f32]) -> f32 = dot_one(w, x, f32::from_le_bytes));
-per_isa!(dot_x1 / dot_x1_avx2 / dot_x1_avx512:
-    (w: &[f32], x: &[f32]) -> f32 = dot_rows(w, [x])[0]);
-per_isa!(dot_x4 / dot_x4_avx2 / dot_x4_avx512:
-    (w: &[f32], x: [&[f32]; 4]) -> [f32; 4] = dot_rows(w, x));
+per_isa!(add_bf16 / add_bf16_avx2 / add_bf16_avx512:
+    (w: &[[u8; 2]], x: &[f32], lanes: &mut [f32; LANES]) -> () = add_one(w, x, lanes, widen_bf16));
+per_isa!(add_f32 / add_f32_avx2 / add_f32_avx512:
+    (w: &[[u8; 4]], x: &[f32], lanes: &mut [f32; LANES]) -> () = add_one(w, x, lanes, f32::from_le_bytes));
+per_isa!(add_wide / add_wide_avx2 / add_wide_avx512:
+    (w: &[f32], x: [&[f32]; 4], lanes: &mut [[f32; LANES]; 4]) -> () = add_four(w, x, lanes));
+
+/// A row of bf16 weights times `x`.
+pub(super) fn dot_bf16(isa: Isa, w: &[[u8; 2]], x: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    add_bf16(isa, w, x, &mut lanes);
+    fold(lanes)
+}
+
+/// A row of f32 weights times `x`.
+pub(super) fn dot_f32(isa: Isa, w: &[[u8; 4]], x: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    add_f32(isa, w, x, &mut lanes);
+    fold(lanes)
+}
+
+/// A widened row of weights times four rows of activations.
+pub(super) fn dot_x4(isa: Isa, w: &[f32], x: [&[f32]; 4]) -> [f32; 4] {
+    let mut lanes = [[0f32; LANES]; 4];
+    add_wide(isa, w, x, &mut lanes);
+    lanes.map(fold)
+}
 
 /// Dot product of short vectors (a head's width), eight lanes.
 #[inline]
@@ -181,7 +207,6 @@ pub(super) mod tests {
             for isa in supported() {
                 assert_eq!(rows.map(|x| dot_f32(isa, &full, x).to_bits()), want, "{isa:?} f32 {n}");
                 assert_eq!(rows.map(|x| dot_bf16(isa, &half, x).to_bits()), want, "{isa:?} bf16 {n}");
-                assert_eq!(rows.map(|x| dot_x1(isa, &w, x).to_bits()), want, "{isa:?} x1 {n}");
                 assert_eq!(dot_x4(isa, &w, rows).map(f32::to_bits), want, "{isa:?} x4 {n}");
             }
         }

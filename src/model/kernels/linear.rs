@@ -1,5 +1,5 @@
 use super::blocks::dot_blocks;
-use super::dot::{Isa, dot_bf16, dot_f32, dot_x1, dot_x4, isa};
+use super::dot::{Isa, dot_bf16, dot_f32, dot_x4, isa};
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
@@ -61,16 +61,11 @@ fn multiply(isa: Isa, x: &[f32], (w, round): (&Matrix, Rounding), first: usize, 
             }
         }
         w.widen_row(first + i, round, &mut wide);
-        let mut x = x.chunks_exact(k);
-        let mut out = out.iter_mut();
-        while x.len() >= 4 {
-            let four = std::array::from_fn(|_| x.next().unwrap_or_default());
-            for (value, out) in dot_x4(isa, &wide, four).into_iter().zip(&mut out) {
-                *out = value;
-            }
-        }
-        for (x, out) in x.zip(out) {
-            *out = dot_x1(isa, &wide, x);
+        // A last group of fewer rows is filled up with the first: what it gives is not looked at.
+        for (x, out) in x.chunks(4 * k).zip(out.chunks_mut(4)) {
+            let row = |i: usize| x.get(i * k..(i + 1) * k).unwrap_or(&x[..k]);
+            let values = dot_x4(isa, &wide, [row(0), row(1), row(2), row(3)]);
+            out.copy_from_slice(&values[..out.len()]);
         }
     }
 }
