@@ -59,7 +59,8 @@ impl Described {
 /// If the header is damaged, longer than `bytes`, or of a model that can't be run.
 pub fn describe_gguf(bytes: &[u8], size: u64, report: &mut Report) -> Result<Described> {
     let header = Header::read(bytes, size)?;
-    let json = gguf_config::config(&header, report)?;
+    let rows = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name)?.shape.first().copied();
+    let json = gguf_config::config(&header, rows, report)?;
     let config = Config::parse(&json, "metadata", report)?;
     let mut stored = std::collections::BTreeMap::<String, u64>::new();
     let (mut shared, mut experts) = (0u64, 0u64);

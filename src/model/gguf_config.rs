@@ -5,11 +5,12 @@ use crate::trace::{Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 
-/// The config.json that transformers would have for the model.
+/// The config.json that transformers would have for the model; `rows` tells how many rows a tensor has, of any part of the
+/// model.
 ///
 /// # Errors
 /// If it is another architecture, a key is missing, or it asks for something that is not implemented.
-pub fn config(header: &Header, report: &mut Report) -> Result<Json> {
+pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mut Report) -> Result<Json> {
     let architecture = text(header, "general.architecture")?.context("its metadata lacks general.architecture")?;
     let experts = number(header, "llama.expert_count")?.unwrap_or(0);
     ensure!(
@@ -31,21 +32,20 @@ pub fn config(header: &Header, report: &mut Report) -> Result<Json> {
     if let Some(kind) = text(header, "llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
         bail!("llama.rope.scaling.type is `{kind}`; only RoPE without scaling is implemented");
     }
-    let theta = match header.get("llama.rope.freq_base") {
-        Some(value) => {
-            value.number().with_context(|| format!("llama.rope.freq_base is {value:?}, expected a number"))?
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+        if let Some(factor) = positive(header, key)?.filter(|factor| *factor != 1.0) {
+            bail!("{key} is {factor}; only RoPE without scaling is implemented");
         }
-        None => {
-            let advice = "a wrong base gives fluent short text that decays; Mixtral's is 1000000";
-            let found = "none; llama.cpp's default 10000 is used";
-            report.add(Level::Warn, "llama.rope.freq_base", "a RoPE base", found, advice);
-            10_000.0
-        }
-    };
-    let eps = header.get("llama.attention.layer_norm_rms_epsilon").and_then(Value::number);
-    let tensor = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name);
-    let rows = tensor("token_embd.weight").and_then(|tensor| tensor.shape.first().copied());
-    let vocab = number(header, "llama.vocab_size")?.or(rows.map(|rows| rows as u64));
+    }
+    ensure!(rows("rope_freqs.weight").is_none(), "it scales RoPE by rope_freqs.weight, which is not implemented");
+    let theta = positive(header, "llama.rope.freq_base")?.unwrap_or_else(|| {
+        let advice = "a wrong base gives fluent short text that decays; Mixtral's is 1000000";
+        let found = "none; llama.cpp's default 10000 is used";
+        report.add(Level::Warn, "llama.rope.freq_base", "a RoPE base", found, advice);
+        10_000.0
+    });
+    let eps = positive(header, "llama.attention.layer_norm_rms_epsilon")?;
+    let vocab = number(header, "llama.vocab_size")?.or(rows("token_embd.weight").map(|rows| rows as u64));
     let mut config = json!({
         "model_type": "mixtral",
         "architectures": ["MixtralForCausalLM"],
@@ -60,7 +60,7 @@ pub fn config(header: &Header, report: &mut Report) -> Result<Json> {
         "rms_norm_eps": eps.context("its metadata lacks llama.attention.layer_norm_rms_epsilon")?,
         "rope_theta": theta,
         "vocab_size": vocab.context("its metadata lacks llama.vocab_size, and there is no token_embd.weight")?,
-        "tie_word_embeddings": tensor("output.weight").is_none(),
+        "tie_word_embeddings": rows("output.weight").is_none(),
         "sliding_window": number(header, "llama.attention.sliding_window")?.filter(|window| *window > 0),
     });
     if key_width.or(value_width).is_some() {
@@ -80,24 +80,20 @@ pub fn config(header: &Header, report: &mut Report) -> Result<Json> {
 pub(super) fn number(header: &Header, key: &str) -> Result<Option<u64>> {
     let Some(value) = header.get(key) else { return Ok(None) };
     let number = value.unsigned();
-    Ok(Some(number.with_context(|| format!("{key} is {}, expected a whole number", show(value)))?))
+    Ok(Some(number.with_context(|| format!("{key} is {}, expected a whole number", value))?))
+}
+
+/// A positive, finite number of the metadata.
+fn positive(header: &Header, key: &str) -> Result<Option<f64>> {
+    let Some(value) = header.get(key) else { return Ok(None) };
+    let number = value.number().filter(|number| number.is_finite() && *number > 0.0);
+    Ok(Some(number.with_context(|| format!("{key} is {value}, expected a positive number"))?))
 }
 
 /// A text of the metadata.
 pub(super) fn text<'a>(header: &Header<'a>, key: &str) -> Result<Option<&'a str>> {
     let Some(value) = header.get(key) else { return Ok(None) };
-    Ok(Some(value.text().with_context(|| format!("{key} is {}, expected text", show(value)))?))
-}
-
-fn show(value: Value) -> String {
-    match value {
-        Value::Array(array) => format!("an array of {}", array.len()),
-        Value::Text(bytes) => format!("`{}`", bytes.escape_ascii().to_string().chars().take(40).collect::<String>()),
-        Value::Unsigned(n) => n.to_string(),
-        Value::Signed(n) => n.to_string(),
-        Value::Float(x) => x.to_string(),
-        Value::Bool(is) => is.to_string(),
-    }
+    Ok(Some(value.text().with_context(|| format!("{key} is {}, expected text", value))?))
 }
 
 /// What llama.cpp's converter called the mixture of types (`general.file_type`, llama.cpp's `LLAMA_FTYPE_*`).

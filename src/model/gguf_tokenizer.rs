@@ -2,7 +2,7 @@
 
 use super::gguf_config::{number, text};
 use super::weights::gguf::{Header, Value};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
@@ -13,6 +13,9 @@ const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 const BYTE: u64 = 6;
+
+/// Bytes of a token; finding the merges of a piece takes the square of its length.
+const LONGEST: usize = 512;
 
 /// What the metadata hold of a tokenizer.
 struct Pieces<'a> {
@@ -82,6 +85,9 @@ impl<'a> Pieces<'a> {
         );
         ensure!(scores.iter().all(|score| !score.is_nan()), "tokenizer.ggml.scores holds NaN");
         ensure!(u32::try_from(pieces.len()).is_ok(), "its tokenizer has {} tokens, which none has", pieces.len());
+        if let Some(piece) = pieces.iter().find(|piece| piece.len() > LONGEST) {
+            bail!("tokenizer.ggml.tokens holds a token of {} bytes; at most {LONGEST} are read", piece.len());
+        }
         let ids: HashMap<&str, u32> = pieces.iter().zip(0..).map(|(piece, id)| (*piece, id)).collect();
         ensure!(ids.len() == pieces.len(), "its tokenizer holds {} tokens twice", pieces.len() - ids.len());
         ensure!(!ids.contains_key(""), "its tokenizer holds an empty token");

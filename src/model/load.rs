@@ -157,7 +157,8 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
     let gguf::Opened { first, store } = gguf::open(path)?;
     let bytes = first.as_slice();
     let header = gguf::Header::read(bytes, bytes.len() as u64)?;
-    let json = gguf_config::config(&header, report)?;
+    let rows = |name: &str| store.tensors().get(name).and_then(|entry| entry.shape.first().copied());
+    let json = gguf_config::config(&header, rows, report)?;
     let config = Config::parse(&json, "metadata", report)?;
     let read = gguf_tokenizer::tokenizer(&header)
         .map(Tokenizer::of)

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Weights up to this many bytes are scanned for NaN and infinity when a model is opened.
 const SCAN_UP_TO: u64 = 1 << 26;
+/// Matrices and vectors that a model may have: a hundred times those of Mixtral-8x22B.
+const MOST_PARTS: usize = 200_000;
 /// Findings of one kind that are spelled out.
 const SPELLED_OUT: usize = 8;
 
@@ -33,9 +35,15 @@ pub struct Checked {
 
 /// Checks every tensor against the config; findings of level [`Level::Refuse`] mean that the model can't be run.
 pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
-    // A config that lies about its layers must not make us spell out millions of names.
+    // A config that lies about its layers or experts must not make us spell out millions of names.
     let stored = store.tensors().len();
-    if config.dims.layers.saturating_mul(7 + 3 * config.dims.experts) > stored.saturating_mul(4) + 1000 {
+    let of_experts = match store.naming() {
+        Naming::Official | Naming::Gguf { split: true } => 3 * config.dims.experts,
+        Naming::Fused | Naming::Gguf { split: false } => 3,
+    };
+    let tensors = config.dims.layers.saturating_mul(7 + of_experts);
+    let parts = config.dims.layers.saturating_mul(7 + 3 * config.dims.experts);
+    if tensors > stored.saturating_mul(4) + 1000 || parts > MOST_PARTS {
         let found = format!("{stored} tensors in the files");
         let expected = format!("{} layers of {} experts", config.dims.layers, config.dims.experts);
         report.add(

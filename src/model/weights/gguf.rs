@@ -4,6 +4,7 @@ use super::{Bytes, Entry, Store, Stored};
 use crate::model::kernels::Block;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// Metadata entries and tensors of a file; real files have tens and a few thousand.
@@ -72,6 +73,21 @@ impl<'a> Value<'a> {
         match self {
             Self::Array(array) => Some(array),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Array(array) => write!(f, "an array of {}", array.len()),
+            Self::Text(bytes) => {
+                write!(f, "`{}`", bytes.escape_ascii().to_string().chars().take(40).collect::<String>())
+            }
+            Self::Unsigned(n) => n.fmt(f),
+            Self::Signed(n) => n.fmt(f),
+            Self::Float(x) => x.fmt(f),
+            Self::Bool(is) => is.fmt(f),
         }
     }
 }
@@ -148,7 +164,7 @@ impl<'a> Header<'a> {
         match version {
             2 | 3 => {}
             1 => bail!("it is GGUF version 1, of the format's first weeks; convert the model again"),
-            v if v.swap_bytes() <= 3 => bail!("it is a big-endian GGUF, which is not supported"),
+            v if (1..=3).contains(&v.swap_bytes()) => bail!("it is a big-endian GGUF, which is not supported"),
             v => bail!("it is GGUF version {v}; versions 2 and 3 can be read"),
         }
         let tensors = reader.u64()?;
@@ -168,7 +184,7 @@ impl<'a> Header<'a> {
             None => ALIGNMENT,
             Some(value) => {
                 let given = value.unsigned().filter(|n| n.is_power_of_two() && (8..=1 << 20).contains(n));
-                given.with_context(|| format!("general.alignment is {value:?}, expected a power of two from 8 on"))?
+                given.with_context(|| format!("general.alignment is {value}, expected a power of two from 8 on"))?
             }
         };
         let mut described = Vec::new();

@@ -10,6 +10,7 @@ mod store;
 pub use map::{Bytes, Residency};
 pub use names::{Part, Place, Which};
 pub(super) use names::{parts, place};
+pub use safetensors::parse_index;
 pub use store::{Entry, Naming, Store};
 
 use super::kernels::Block;
