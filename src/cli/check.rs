@@ -56,8 +56,9 @@ impl Check {
         let warnings = report.of(Level::Warn).count();
         let verdict = match (bad, warnings) {
             (0, 0) => "sound: config, tensors and tokenizer agree, and all weights are finite numbers".to_owned(),
+            (0, 1) => "runs, with 1 warning".to_owned(),
             (0, n) => format!("runs, with {n} warnings"),
-            (n, _) => format!("broken: {n} tensors hold NaN or infinity"),
+            _ => "broken: not all weights are finite numbers".to_owned(),
         };
         if self.json {
             let found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": bad == 0, "validation": report});

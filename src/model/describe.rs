@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::gguf_config;
 use super::load::count_params;
+use super::weights::Stored;
 use super::weights::gguf::{self, Header};
 use crate::trace::{Dims, Dtype, Report};
 use anyhow::Result;
@@ -65,8 +66,8 @@ pub fn describe_gguf(bytes: &[u8], size: u64, report: &mut Report) -> Result<Des
     let mut stored = std::collections::BTreeMap::<String, u64>::new();
     let (mut shared, mut experts) = (0u64, 0u64);
     for tensor in &header.tensors {
-        let name = gguf::stored(tensor.kind).map_or_else(|| "unknown".to_owned(), |stored| stored.to_string());
-        *stored.entry(name).or_default() += tensor.len as u64;
+        let name = gguf::stored(tensor.kind).map_or("unknown", Stored::name);
+        *stored.entry(name.to_owned()).or_default() += tensor.len as u64;
         let is_expert = ["ffn_gate", "ffn_up", "ffn_down"].iter().any(|part| tensor.name.contains(part));
         if is_expert && !tensor.name.contains("ffn_gate_inp") {
             experts += tensor.len as u64;

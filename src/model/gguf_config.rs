@@ -1,6 +1,6 @@
 //! A GGUF file's metadata as the config.json that says the same.
 
-use super::weights::gguf::{Header, Value};
+use super::weights::gguf::Header;
 use crate::trace::{Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};

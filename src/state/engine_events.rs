@@ -73,9 +73,6 @@ impl State {
         self.policy = meta.policy;
         let warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
-        if let Some((first, rest)) = warnings.split_first() {
-            self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
-        }
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
         let has_chat = meta.has_chat;
         self.phase = Phase::Ready(meta);
@@ -86,6 +83,10 @@ impl State {
             Some(prompt) => effects.extend(self.run_prompt(prompt)),
             None if self.overlays.is_empty() => self.open_prompt(),
             None => {}
+        }
+        // After the prompt is asked for, which takes away older messages.
+        if let Some((first, rest)) = warnings.split_first() {
+            self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
         effects
     }

@@ -386,7 +386,7 @@ fn add(store: &mut Store, bytes: &Bytes) -> Result<u64> {
     let shard = store.add_shard(bytes.clone());
     for Tensor { name, shape, kind, start, len } in header.tensors {
         let stored = stored(kind);
-        let type_name = stored.map_or_else(|| format!("ggml type {kind}"), |stored| stored.to_string());
+        let type_name = stored.map_or_else(|| format!("ggml type {kind}"), |stored| stored.name().to_owned());
         store.add(name, Entry { shard, stored, type_name, shape, start, len })?;
     }
     Ok(parts)

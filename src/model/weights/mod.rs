@@ -45,6 +45,16 @@ impl Stored {
         }
     }
 
+    /// What file formats call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Blocks(block) => block.name(),
+        }
+    }
+
     /// The floating-point type, if it is one.
     pub fn dtype(self) -> Option<Dtype> {
         match self {

@@ -55,7 +55,7 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
 fn line(download: &Download, cells: usize) -> String {
     let share = if download.total > 0 { download.done as f32 / download.total as f32 } else { 0.0 };
     let amounts = format!("{} of {}", size(download.done), size(download.total));
-    format!("{} {}  {amounts}{}", bar(share, cells), percent(download.done, download.total), pace(download))
+    format!("{:<cells$} {}  {amounts}{}", bar(share, cells), percent(download.done, download.total), pace(download))
 }
 
 /// `  118 MB/s  2 min 09 s left`, as far as it is known.
