@@ -77,7 +77,7 @@ struct Explore {
 #[derive(Args)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
-    /// file, or a name on the Hub: owner/name[@revision][:file.gguf].
+    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf.
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
     /// Precision policy: round as transformers does, nowhere, or as transformers but for the router.

@@ -68,7 +68,7 @@ impl Bytes {
         }
     }
 
-    /// How much of a stretch is in memory, from up to [`SAMPLES`] of its pages.
+    /// How much of a stretch is in memory, from a few of its pages.
     pub fn residency(&self, start: usize, len: usize) -> Residency {
         let Self::Mapped(map) = self else { return Residency::default() };
         let page = page_size();
