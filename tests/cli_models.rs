@@ -5,6 +5,7 @@ mod hub_support;
 
 use common::cli::*;
 use common::fixture;
+use common::gguf_writer::{TensorInfo, Value as Meta, file};
 use hub_support::{Act, Asked, COMMIT, Files, Hub, NAME};
 use mixscope::model::{Location, open};
 use mixscope::trace::Policy;
@@ -514,6 +515,94 @@ fn info_of_a_gguf_repo_reads_the_head_of_the_file() {
         assert_eq!((&json["downloaded"], &json["commit"]), (&json!(false), &json!(COMMIT)));
         assert!(is_runnable(json["verdict"].as_str().unwrap()), "{}", json["verdict"]);
     }
+}
+
+/// A small untied model of zeros in two parts, the second with the output and the experts.
+fn in_two_parts() -> Files {
+    let numbers = [
+        ("llama.context_length", 64),
+        ("llama.block_count", 1),
+        ("llama.embedding_length", 32),
+        ("llama.feed_forward_length", 64),
+        ("llama.attention.head_count", 2),
+        ("llama.expert_count", 4),
+        ("llama.expert_used_count", 1),
+        ("tokenizer.ggml.bos_token_id", 1),
+        ("tokenizer.ggml.eos_token_id", 2),
+    ];
+    let bytes = (0..=255).map(|byte| format!("<0x{byte:02X}>"));
+    let tokens: Vec<String> = ["<unk>", "<s>", "</s>"].into_iter().map(str::to_owned).chain(bytes).collect();
+    let kinds = [2, 3, 3].into_iter().chain([6; 256]);
+    let mut metadata: Vec<(String, Meta)> = numbers.map(|(key, n)| (key.to_owned(), Meta::U32(n))).to_vec();
+    metadata.extend([
+        ("general.architecture".to_owned(), Meta::from("llama")),
+        ("llama.attention.layer_norm_rms_epsilon".to_owned(), Meta::F32(1e-5)),
+        ("llama.rope.freq_base".to_owned(), Meta::F32(1e6)),
+        ("tokenizer.ggml.model".to_owned(), Meta::from("llama")),
+        ("tokenizer.ggml.tokens".to_owned(), Meta::array(tokens.iter().map(String::as_str))),
+        ("tokenizer.ggml.scores".to_owned(), Meta::array(tokens.iter().map(|_| 0.0f32))),
+        ("tokenizer.ggml.token_type".to_owned(), Meta::array(kinds)),
+    ]);
+    let part = |number: u16, mut metadata: Vec<(String, Meta)>, tensors: &[(&str, &[u64])]| {
+        metadata.extend([("split.no", number), ("split.count", 2)].map(|(key, n)| (key.to_owned(), Meta::U16(n))));
+        let tensor = |(name, dims): &(&str, &[u64])| {
+            let info = TensorInfo { name: (*name).to_owned(), dims: dims.to_vec(), ggml_type: 0, bytes: 0 };
+            (info, vec![0; dims.iter().product::<u64>() as usize * 4])
+        };
+        (format!("zeros-{:05}-of-00002.gguf", number + 1), file(metadata, tensors.iter().map(tensor).collect()))
+    };
+    let first: [(&str, &[u64]); 8] = [
+        ("token_embd.weight", &[32, 259]),
+        ("blk.0.attn_norm.weight", &[32]),
+        ("blk.0.ffn_norm.weight", &[32]),
+        ("blk.0.attn_q.weight", &[32, 32]),
+        ("blk.0.attn_k.weight", &[32, 32]),
+        ("blk.0.attn_v.weight", &[32, 32]),
+        ("blk.0.attn_output.weight", &[32, 32]),
+        ("blk.0.ffn_gate_inp.weight", &[32, 4]),
+    ];
+    let second: [(&str, &[u64]); 5] = [
+        ("blk.0.ffn_gate_exps.weight", &[32, 64, 4]),
+        ("blk.0.ffn_up_exps.weight", &[32, 64, 4]),
+        ("blk.0.ffn_down_exps.weight", &[64, 32, 4]),
+        ("output_norm.weight", &[32]),
+        ("output.weight", &[32, 259]),
+    ];
+    Files::from([part(0, metadata, &first), part(1, Vec::new(), &second)])
+}
+
+#[test]
+fn info_of_a_gguf_repo_in_parts_looks_at_all_of_them() {
+    let hub = Hub::start(in_two_parts());
+    let place = Place::of(&hub);
+    let json = place.json(["info", "--json", NAME]);
+    for name in hub.files.keys() {
+        assert_eq!(hub.ranges(name).len(), 1, "{name}");
+    }
+    assert!(!place.snapshot().exists());
+    let output = place.mixscope(["pull", "-q", NAME]);
+    assert_ok(&output);
+    let path = stdout(&output).trim_end();
+    assert!(path.ends_with("zeros-00001-of-00002.gguf"), "{path}");
+    let local = info_json(&[path]);
+    for key in
+        "dims parameters active_parameters weights_dtype stored_bytes weight_bytes_per_token tokenizer eos context"
+            .split_whitespace()
+    {
+        assert_eq!(json[key], local[key], "{key}");
+    }
+    assert_ok(&place.mixscope(["check", NAME]));
+}
+
+#[test]
+fn a_gguf_of_another_kind_is_refused_after_one_look() {
+    let mut files = quantised("kq-Q4_K_M");
+    let bytes = files.values_mut().next().unwrap();
+    let at = bytes.windows(12).position(|window| window == b"expert_count").unwrap();
+    bytes[at..at + 12].copy_from_slice(b"expert_xxxxx");
+    let hub = Hub::start(files);
+    assert_fails(&Place::of(&hub).mixscope(["info", NAME]), 1, "expert");
+    assert_eq!(hub.ranges(".gguf"), [Some("bytes=0-1048575".to_owned())]);
 }
 
 const PROMPT: [&str; 4] = ["--prompt-ids", "1,5,9,44,300,17", "--steps", "3"];

@@ -329,13 +329,15 @@ fn a_model_is_opened_beside_the_one_in_use_and_can_be_cancelled() {
     engine.cancel_opening(RequestId(1001));
     let seen = until(&mut events, finished(1001));
     assert!(matches!(seen.last(), Some(Event::Finished { outcome: Outcome::Cancelled, .. })));
-    assert!(!seen.iter().any(|e| matches!(e, Event::Ready(_))));
+    assert!(!seen.iter().any(|e| matches!(e, Event::Ready { .. })));
     engine.ask(RequestId(1004), steps(1)).unwrap();
     let seen = until(&mut events, finished(1004));
     assert!(seen.iter().any(|e| matches!(e, Event::Tokens { .. })), "the run goes on");
     engine.ask(RequestId(1005), Ask::Open("demo".to_owned())).unwrap();
     let seen = until(&mut events, finished(1005));
-    let Some(Event::Ready(meta)) = seen.iter().find(|e| matches!(e, Event::Ready(_))) else { unreachable!() };
+    let Some(Event::Ready { meta, .. }) = seen.iter().find(|e| matches!(e, Event::Ready { .. })) else {
+        unreachable!()
+    };
     assert_eq!(meta.policy, Policy::F32, "the next model is opened under the policy in use");
 }
 

@@ -153,7 +153,7 @@ fn failures_are_readable_and_leave_the_views() {
         summary: "the disk\u{1b}[2J is on fire".into(),
         causes: vec!["first cause".into(), "second cause".into()],
     };
-    still.take(Event::Engine(protocol::Event::Failed { id: protocol::RequestId(99), failure: failure.clone() }));
+    still.take(Event::Trouble(failure.clone()));
     let screen = still.screen(80, 24, Depth::True);
     let text = styled(&screen);
     assert!(text.contains("the disk␛[2J is on fire") && text.contains("E4"), "{text}");

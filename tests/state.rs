@@ -46,7 +46,7 @@ fn engine(state: &mut State, event: protocol::Event) -> Vec<Effect> {
 /// A state with an open model and `n` tokens, no overlay.
 fn with_tokens(n: u32) -> State {
     let mut state = fresh();
-    engine(&mut state, protocol::Event::Ready(meta()));
+    engine(&mut state, protocol::Event::Ready { id: RequestId(0), meta: meta() });
     press(&mut state, "esc");
     let tokens = (0..n).map(record).collect();
     engine(&mut state, protocol::Event::Tokens { id: RequestId(0), keep: 0, tokens, ms: 10.0 });
@@ -198,7 +198,7 @@ fn forcing_a_candidate_rewinds_to_the_cursor_first() {
 #[test]
 fn the_prompt_is_edited_remembered_and_run() {
     let mut state = fresh();
-    engine(&mut state, protocol::Event::Ready(meta()));
+    engine(&mut state, protocol::Event::Ready { id: RequestId(0), meta: meta() });
     assert!(matches!(state.overlays[..], [Overlay::Input(_)]), "the first thing is a prompt");
     let effects = press(&mut state, "h i enter");
     assert_eq!(effects[0], Effect::Remember("hi".into()));
@@ -218,7 +218,7 @@ fn the_prompt_is_edited_remembered_and_run() {
 #[test]
 fn examples_fill_the_prompt_of_the_demo_model() {
     let mut state = fresh();
-    engine(&mut state, protocol::Event::Ready(meta()));
+    engine(&mut state, protocol::Event::Ready { id: RequestId(0), meta: meta() });
     let mut seen = std::collections::HashSet::new();
     for _ in 0..8 {
         press(&mut state, "tab");
@@ -382,7 +382,7 @@ impl Simulated {
         if let Ask::Open(name) = &ask {
             if name.len() % 2 == 0 {
                 self.tokens = 0;
-                let effects = engine(state, protocol::Event::Ready(meta()));
+                let effects = engine(state, protocol::Event::Ready { id, meta: meta() });
                 engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
                 self.take(state, effects);
             } else {
@@ -433,7 +433,7 @@ fn another_model_is_chosen_opened_beside_this_one_and_given_the_prompt() {
     let download = protocol::Download { done: 1, total: 4, ..Default::default() };
     engine(&mut state, protocol::Event::Opening { id, download });
     assert_eq!(state.opening.as_ref().and_then(|o| o.download.as_ref()).map(|d| d.total), Some(4));
-    let effects = engine(&mut state, protocol::Event::Ready(meta()));
+    let effects = engine(&mut state, protocol::Event::Ready { id, meta: meta() });
     assert!(effects.contains(&Effect::RememberModel(meta().name.clone())));
     assert!(asks(&effects).contains(&Ask::Prompt(Prompt::Text("hi".into()))), "{effects:?}");
     assert!(state.opening.is_none() && state.tokens.is_empty());
@@ -471,7 +471,7 @@ proptest! {
     fn ten_thousand_random_actions_keep_the_state_sound(actions in prop::collection::vec(any_action(), 100)) {
         let mut state = fresh();
         let mut model = Simulated::default();
-        let effects = engine(&mut state, protocol::Event::Ready(meta()));
+        let effects = engine(&mut state, protocol::Event::Ready { id: RequestId(0), meta: meta() });
         model.take(&mut state, effects);
         let d = meta().dims;
         for action in actions {

@@ -7,7 +7,7 @@ use mixscope::trace::{Policy, Report};
 use std::io::Write;
 
 fuzz_target!(|bytes: &[u8]| {
-    if describe_gguf(bytes, bytes.len() as u64, &mut Report::default()).is_err() {
+    if describe_gguf(&[(bytes, bytes.len() as u64)], &mut Report::default()).is_err() {
         return;
     }
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");

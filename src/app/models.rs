@@ -5,6 +5,8 @@ use crate::state::{Choice, Origin};
 use crate::trace::size;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Entries of a folder that are looked at.
@@ -16,7 +18,9 @@ const OFFERED: usize = 200;
 pub struct Finder {
     /// Newest first.
     recent: Vec<String>,
-    asked: u64,
+    /// The Hub's cache, looked through each time the picker is opened.
+    cached: Arc<Mutex<Vec<(String, u64)>>>,
+    newest: Arc<AtomicU64>,
     sender: UnboundedSender<(u64, Vec<Choice>)>,
     receiver: UnboundedReceiver<(u64, Vec<Choice>)>,
 }
@@ -26,16 +30,21 @@ impl Finder {
     pub fn new(mut recent: Vec<String>) -> Self {
         recent.reverse();
         let (sender, receiver) = unbounded_channel();
-        Self { recent, asked: 0, sender, receiver }
+        Self { recent, cached: Arc::default(), newest: Arc::default(), sender, receiver }
     }
 
     /// Looks for what fits `text`; the answer to the last question comes from [`Finder::found`].
     pub fn find(&mut self, text: String) {
-        self.asked += 1;
-        let (asked, sender, recent) = (self.asked, self.sender.clone(), self.recent.clone());
+        let asked = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
+        let (newest, cached) = (self.newest.clone(), self.cached.clone());
+        let (sender, recent) = (self.sender.clone(), self.recent.clone());
         tokio::task::spawn_blocking(move || {
+            if newest.load(Ordering::Relaxed) != asked {
+                return;
+            }
+            let cached = in_cache(&cached, text.is_empty());
             // Nobody waits for it any more when the program ends.
-            let _ = sender.send((asked, look(&text, &recent)));
+            let _ = sender.send((asked, look(&text, &recent, cached)));
         });
     }
 
@@ -43,7 +52,7 @@ impl Finder {
     pub async fn found(&mut self) -> Vec<Choice> {
         loop {
             match self.receiver.recv().await {
-                Some((asked, found)) if asked == self.asked => return found,
+                Some((asked, found)) if asked == self.newest.load(Ordering::Relaxed) => return found,
                 Some(_) => {}
                 // Never: this end keeps a sender.
                 None => std::future::pending().await,
@@ -67,14 +76,22 @@ impl Finder {
     }
 }
 
-fn look(text: &str, recent: &[String]) -> Vec<Choice> {
+/// Names and sizes of the models in the Hub's cache; looked for again if `anew`.
+fn in_cache(known: &Mutex<Vec<(String, u64)>>, anew: bool) -> Vec<(String, u64)> {
+    // What a thread that failed left behind is still a list.
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if anew && let Ok(settings) = Settings::from_env() {
+        *known = list_cached(&settings).into_iter().map(|repo| (repo.id, repo.bytes)).collect();
+    }
+    known.clone()
+}
+
+fn look(text: &str, recent: &[String], cached: Vec<(String, u64)>) -> Vec<Choice> {
     let choice = |name: &str, origin, note: String| Choice { name: name.to_owned(), origin, note };
     let mut found = vec![choice("demo", Origin::Demo, String::new())];
     found.extend(recent.iter().map(|name| choice(name, Origin::Recent, String::new())));
-    if let Ok(settings) = Settings::from_env() {
-        let cached = list_cached(&settings).into_iter().filter(|repo| !recent.contains(&repo.id));
-        found.extend(cached.map(|repo| choice(&repo.id, Origin::Cached, size(repo.bytes))));
-    }
+    let cached = cached.into_iter().filter(|(id, _)| !recent.contains(id));
+    found.extend(cached.map(|(id, bytes)| choice(&id, Origin::Cached, size(bytes))));
     if !text.is_empty() {
         found.extend(paths(text));
     }

@@ -5,7 +5,7 @@ use crate::model::Loaded;
 use crate::state::keys::{Code, Key};
 use crate::state::{Effect, Event, State, update};
 use crate::trace::Sampling;
-use crate::trace::protocol::{self, Prompt};
+use crate::trace::protocol::{self, Prompt, RequestId};
 use crate::ui::{Depth, Theme, draw};
 use anyhow::{Result, bail};
 use ratatui::buffer::Buffer;
@@ -28,7 +28,7 @@ impl Still {
         let prompt = prompt.map(|text| Prompt::Text(text.to_owned()));
         let state = State::new(prompt, Sampling::default(), meta.policy, Vec::new());
         let mut still = Self { state, core: Core::new(loaded) };
-        still.take(Event::Engine(protocol::Event::Ready(meta)));
+        still.take(Event::Engine(protocol::Event::Ready { id: RequestId::default(), meta }));
         still
     }
 

@@ -4,6 +4,7 @@ use super::teller::Teller;
 use super::{ModelArgs, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
+use crate::model::{Loaded, Location, open};
 use crate::trace::{Dims, Meta, size};
 use anyhow::Result;
 use clap::Args;
@@ -46,20 +47,29 @@ impl Info {
         let memory = memory::available();
         if let Target::Hub(repo) = Target::parse(&self.model.model)? {
             let settings = Settings::from_env()?;
-            if cached(&repo, &settings).is_none() {
+            let Some(path) = cached(&repo, &settings) else {
                 let remote = look_up(&repo, &settings, self.model.precision, self.model.dtype)?;
                 let disk = memory::free_disk(&settings.cache);
                 let (meta, tokenizer) = (Arc::new(remote.meta), remote.tokenizer);
                 return Ok(About { meta, tokenizer, remote: Some((remote.commit, remote.files)), memory, disk });
-            }
+            };
+            // As it is there: looking for a newer revision could download one.
+            let mut loaded = open(&Location::at(&path)?, self.model.precision, self.model.dtype, false)?;
+            let meta = Arc::make_mut(&mut loaded.meta);
+            (meta.name, meta.title) = (repo.to_string(), repo.to_string());
+            return Ok(About::of(&loaded, memory));
         }
-        let loaded = self.model.open(false, &mut Teller::new(true))?;
-        let tokenizer = loaded.tokenizer.as_ref().map(|tokenizer| tokenizer.vocab_size());
-        Ok(About { meta: loaded.meta.clone(), tokenizer, remote: None, memory, disk: None })
+        Ok(About::of(&self.model.open(false, &mut Teller::new(true))?, memory))
     }
 }
 
 impl About {
+    /// A model that is here.
+    fn of(loaded: &Loaded, memory: Option<u64>) -> Self {
+        let tokenizer = loaded.tokenizer.as_ref().map(|tokenizer| tokenizer.vocab_size());
+        Self { meta: loaded.meta.clone(), tokenizer, remote: None, memory, disk: None }
+    }
+
     fn download_bytes(&self) -> Option<u64> {
         self.remote.as_ref().map(|(_, files)| files.iter().map(|(_, size)| size).sum())
     }

@@ -80,6 +80,9 @@ impl Teller {
                 self.say(&format!("{} {}", file.name, size(file.total)));
             }
         }
+        if state.total == 0 {
+            return;
+        }
         if self.terminal {
             return self.overwrite(|| line(state, 100));
         }

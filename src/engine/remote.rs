@@ -1,7 +1,7 @@
 //! What is known of a model on the Hub before it is downloaded.
 
 use crate::hub::{RepoId, Settings, Survey, survey};
-use crate::model::{Config, Described, describe_gguf};
+use crate::model::{Config, Described, check_gguf_header, describe_gguf};
 use crate::trace::{Dtype, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, bail};
 
@@ -30,16 +30,20 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
     let total = |end: &str| files.iter().filter(|(name, _)| name.ends_with(end)).map(|(_, size)| size).sum::<u64>();
     let mut report = Report::default();
     let described = match &found.gguf {
-        Some(file) => {
-            let size = files.iter().find(|(name, _)| name == file).map_or(0, |(_, size)| *size);
-            let header = read_header(&found, file, size, &mut report);
-            header.with_context(|| format!("the header of {file} can't be used"))?
+        Some(_) => {
+            // Parts are listed in order.
+            let parts = files.iter().filter(|(name, _)| name.ends_with(".gguf"));
+            let starts = parts.map(|(name, size)| Ok((read_header(&found, name, *size)?, *size)));
+            let starts = starts.collect::<Result<Vec<_>>>()?;
+            let starts: Vec<(&[u8], u64)> = starts.iter().map(|(bytes, size)| (bytes.as_slice(), *size)).collect();
+            describe_gguf(&starts, &mut report).with_context(|| format!("{repo} can't be used"))?
         }
         None => {
             let json =
                 serde_json::from_slice(&found.read_all("config.json")?).context("config.json is not valid JSON")?;
             let config = Config::parse(&json, "config.json", &mut report)?;
-            Described::from_config(json, &config)
+            let has_chat = has_chat(&found)?;
+            Described { has_chat, ..Described::from_config(json, &config) }
         }
     };
     let weight_bytes = total(".gguf") + total(".safetensors");
@@ -64,19 +68,31 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
     Ok(Remote { meta, tokenizer: described.tokenizer, commit: found.commit.clone(), files })
 }
 
+/// Whether a repo of safetensors has a chat template.
+fn has_chat(found: &Survey) -> Result<bool> {
+    let has = |name: &str| found.files.iter().any(|file| file.name == name);
+    if has("chat_template.jinja") || !has("tokenizer_config.json") {
+        return Ok(has("chat_template.jinja"));
+    }
+    let config: serde_json::Value = serde_json::from_slice(&found.read_all("tokenizer_config.json")?)
+        .context("tokenizer_config.json is not valid JSON")?;
+    Ok(config.get("chat_template").is_some_and(|template| !template.is_null()))
+}
+
 /// Reads as much of a GGUF file's start as its header takes.
-fn read_header(found: &Survey, file: &str, size: u64, report: &mut Report) -> Result<Described> {
+fn read_header(found: &Survey, file: &str, size: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut want = 1 << 20;
     loop {
         let end = size.min(want);
         bytes.extend(found.read(file, bytes.len() as u64..end)?);
-        match describe_gguf(&bytes, size, report) {
-            Ok(described) => return Ok(described),
-            Err(error) if end == size || want >= LARGEST_HEADER => return Err(error),
-            Err(_) if (bytes.len() as u64) < end => bail!("the Hub sent less of {file} than it was asked for"),
-            Err(_) => want *= 2,
+        let Err(error) = check_gguf_header(&bytes, size) else { return Ok(bytes) };
+        if (bytes.len() as u64) < end {
+            bail!("the Hub sent less of {file} than it was asked for");
         }
-        report.findings.clear();
+        if end == size || want >= LARGEST_HEADER || !bytes.starts_with(b"GGUF") {
+            return Err(error.context(format!("the header of {file} can't be used")));
+        }
+        want *= 2;
     }
 }

@@ -33,8 +33,9 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
         let next = if is_idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
         match (next, &mut core) {
             (Ok(Message::Ask(id, Ask::Open(name))), core) => {
-                let policy = core.as_ref().map_or(openings.options.policy, |core| core.session.meta().policy);
-                if let Err(error) = openings.start(id, name, OpenOptions { policy, ..openings.options }) {
+                // Ids on the command line are those of the first model.
+                let ids_only = openings.options.ids_only && core.is_none();
+                if let Err(error) = openings.start(id, name, OpenOptions { ids_only, ..openings.options }) {
                     emit(Event::Failed { id, failure: Failure::of(&error) });
                 }
             }
@@ -42,9 +43,14 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
                 emit(Event::Finished { id, outcome: Outcome::Cancelled });
             }
             (Ok(Message::Opened(id, Ok(loaded))), core) => {
-                emit(Event::Ready(loaded.meta.clone()));
+                // The policy may have been changed while it was opened.
+                let mut next = Core::new(loaded);
+                if let Some(core) = core {
+                    next.session.switch(core.session.meta().policy);
+                }
+                emit(Event::Ready { id, meta: next.session.meta().clone() });
                 emit(Event::Finished { id, outcome: Outcome::Done });
-                *core = Some(Core::new(loaded));
+                *core = Some(next);
             }
             (Ok(Message::Opened(id, Err(error))), _) => emit(Event::Failed { id, failure: Failure::of(&error) }),
             (Ok(Message::Ask(id, ask)), Some(core)) => core.take(id, ask, board, emit),

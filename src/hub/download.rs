@@ -205,7 +205,10 @@ impl<'a> Transfer<'a> {
                 return Err(self.reject(&format!("expected checksum {}, found {found}", checksum.hex())));
             }
         }
-        fs::rename(&self.path, self.job.folder.blob(&self.meta.etag)).map_err(|error| self.write_error(error))
+        // Later only the name and the size are looked at.
+        let kept = self.file.sync_all();
+        let kept = kept.and_then(|()| fs::rename(&self.path, self.job.folder.blob(&self.meta.etag)));
+        kept.map_err(|error| self.write_error(error))
     }
 
     /// Puts wrong data aside.

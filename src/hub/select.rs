@@ -54,11 +54,12 @@ pub(super) fn needed(
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
-    if names.contains(SINGLE) {
-        files.push(SINGLE.to_owned());
-    } else {
+    // Where a repo has both, shards, as a directory is opened.
+    if sharded {
         files.push(INDEX.to_owned());
         files.extend(shards(&index()?).with_context(|| format!("{INDEX} of {repo} can't be used"))?);
+    } else {
+        files.push(SINGLE.to_owned());
     }
     present(repo, names, &files)?;
     Ok(Needed { files, gguf: None })
@@ -77,7 +78,10 @@ fn gguf(repo: &RepoId, names: &BTreeSet<String>, file: &str) -> Result<Needed> {
 
 fn present(repo: &RepoId, names: &BTreeSet<String>, files: &[String]) -> Result<()> {
     let missing: Vec<&str> = files.iter().filter(|file| !names.contains(*file)).map(String::as_str).collect();
-    ensure!(missing.is_empty(), "{repo} lacks {}", missing.join(", "));
+    let more = missing.len().saturating_sub(LISTED);
+    let listed = missing[..missing.len() - more].join(", ");
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    ensure!(missing.is_empty(), "{repo} lacks {listed}{more}");
     Ok(())
 }
 
@@ -98,24 +102,35 @@ fn shards(index: &[u8]) -> Result<BTreeSet<String>> {
 
 /// The .gguf files of `names`; of a split one only the first part, whether or not it is there.
 pub(super) fn gguf_sets(names: &BTreeSet<String>) -> Vec<String> {
-    let first = |name: &String| parts(name).into_iter().next();
-    let sets: BTreeSet<String> = names.iter().filter(|name| name.ends_with(".gguf")).filter_map(first).collect();
+    let first = |name: &String| split(name).map_or_else(|| name.clone(), |(stem, count)| part_name(stem, 1, count));
+    let sets: BTreeSet<String> = names.iter().filter(|name| name.ends_with(".gguf")).map(first).collect();
     sets.into_iter().collect()
 }
 
+/// Files that an error lists.
+const LISTED: usize = 8;
+/// Parts of a split file; more than any model has.
+const MOST_PARTS: usize = 9_999;
+
 /// All parts of the split .gguf file that `name` is one of; of another file itself.
 pub(super) fn parts(name: &str) -> Vec<String> {
-    let whole = || vec![name.to_owned()];
-    let split = |text: &str| {
-        let (rest, count) = text.strip_suffix(".gguf")?.rsplit_once("-of-")?;
-        let (stem, number) = rest.rsplit_once('-')?;
-        let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
-        (digits(number) && digits(count)).then_some(())?;
-        let count = count.parse::<usize>().ok().filter(|count| *count > 0)?;
-        Some((stem.to_owned(), count))
-    };
-    let Some((stem, count)) = split(name) else { return whole() };
-    (1..=count).map(|part| format!("{stem}-{part:05}-of-{count:05}.gguf")).collect()
+    match split(name) {
+        Some((stem, count)) => (1..=count).map(|part| part_name(stem, part, count)).collect(),
+        None => vec![name.to_owned()],
+    }
+}
+
+fn part_name(stem: &str, part: usize, count: usize) -> String {
+    format!("{stem}-{part:05}-of-{count:05}.gguf")
+}
+
+/// Stem and number of parts of `STEM-00002-of-00005.gguf`.
+fn split(name: &str) -> Option<(&str, usize)> {
+    let (rest, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let count = count.parse::<usize>().ok().filter(|n| (1..=MOST_PARTS).contains(n) && digits(count))?;
+    digits(number).then_some((stem, count))
 }
 
 #[cfg(test)]

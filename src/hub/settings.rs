@@ -80,6 +80,8 @@ fn read_token(path: &Path) -> Option<String> {
 
 fn check_endpoint(text: &str) -> Result<String> {
     let text = text.trim_end_matches('/');
+    // It is part of messages, which must not tell a password.
+    ensure!(!text.contains('@'), "HF_ENDPOINT holds a name or password; put a token into HF_TOKEN instead");
     let uri: Option<Uri> = text.parse().ok();
     let fits = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     ensure!(

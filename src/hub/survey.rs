@@ -129,8 +129,11 @@ impl Meta {
             Some((_, size)) => size,
             None => length(),
         });
+        // What the Hub lists is meant as a checksum; an ETag of a mirror may be anything of 40 digits.
+        let linked = etag.as_deref().and_then(|etag| Checksum::parse(bare(etag)));
         let stated = etag.or_else(|| header(headers, "etag").map(str::to_owned)).unwrap_or_default();
-        let checksum = Checksum::parse(bare(&stated)).or_else(|| known?.checksum.clone());
+        let sha256 = || Checksum::parse(bare(&stated)).filter(|_| bare(&stated).len() == 64);
+        let checksum = known.and_then(|known| known.checksum.clone()).or(linked).or_else(sha256);
         let fallback = || checksum.as_ref().map(|checksum| checksum.hex().to_owned());
         let etag = blob_name(&stated).or_else(fallback).ok_or_else(|| anyhow!("the server states no usable ETag"))?;
         let size = size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not tell its size"))?;

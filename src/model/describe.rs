@@ -6,7 +6,7 @@ use super::load::count_params;
 use super::weights::Stored;
 use super::weights::gguf::{self, Header};
 use crate::trace::{Dims, Dtype, Report};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// A model without its weights.
@@ -46,7 +46,7 @@ impl Described {
             stored: Vec::new(),
             compute: dtype,
             params,
-            touched_bytes: (params.1 - table) * dtype.size() as u64,
+            touched_bytes: params.1.saturating_sub(table).saturating_mul(dtype.size() as u64),
             tokenizer: None,
             has_chat: false,
             eos: config.eos.clone(),
@@ -54,20 +54,29 @@ impl Described {
     }
 }
 
-/// What the start of a GGUF file of `size` bytes says.
+/// Whether `bytes`, the start of a GGUF file of `size` bytes, hold all of its header.
 ///
 /// # Errors
-/// If the header is damaged, longer than `bytes`, or of a model that can't be run.
-pub fn describe_gguf(bytes: &[u8], size: u64, report: &mut Report) -> Result<Described> {
-    let header = Header::read(bytes, size)?;
-    let rows = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name)?.shape.first().copied();
-    let json = gguf_config::config(&header, rows, report)?;
+/// If they don't, or the header is damaged.
+pub fn check_gguf_header(bytes: &[u8], size: u64) -> Result<()> {
+    Header::read(bytes, size).map(drop)
+}
+
+/// What the headers of a GGUF file's parts say; of each part its start and its size in bytes.
+///
+/// # Errors
+/// If a header is damaged or not whole, or of a model that can't be run.
+pub fn describe_gguf(parts: &[(&[u8], u64)], report: &mut Report) -> Result<Described> {
+    let headers = parts.iter().map(|(bytes, size)| Header::read(bytes, *size)).collect::<Result<Vec<_>>>()?;
+    let header = headers.first().context("a GGUF file without parts")?;
+    let tensors = || headers.iter().flat_map(|header| &header.tensors);
+    let rows = |name: &str| tensors().find(|tensor| tensor.name == name)?.shape.first().copied();
+    let json = gguf_config::config(header, rows, report)?;
     let config = Config::parse(&json, "metadata", report)?;
-    let mut stored = std::collections::BTreeMap::<String, u64>::new();
+    let mut stored = std::collections::BTreeMap::<Option<Stored>, u64>::new();
     let (mut shared, mut experts) = (0u64, 0u64);
-    for tensor in &header.tensors {
-        let name = gguf::stored(tensor.kind).map_or("unknown", Stored::name);
-        *stored.entry(name.to_owned()).or_default() += tensor.len as u64;
+    for tensor in tensors() {
+        *stored.entry(gguf::stored(tensor.kind)).or_default() += tensor.len as u64;
         let is_expert = ["ffn_gate", "ffn_up", "ffn_down"].iter().any(|part| tensor.name.contains(part));
         if is_expert && !tensor.name.contains("ffn_gate_inp") {
             experts += tensor.len as u64;
@@ -77,13 +86,14 @@ pub fn describe_gguf(bytes: &[u8], size: u64, report: &mut Report) -> Result<Des
             shared += tensor.len as u64;
         }
     }
-    let mut stored: Vec<(String, u64)> = stored.into_iter().collect();
+    let mut stored: Vec<(Option<Stored>, u64)> = stored.into_iter().collect();
     stored.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let main = stored.first().map_or_else(|| "unknown".to_owned(), |(name, _)| name.clone());
+    let main = stored.first().and_then(|(stored, _)| *stored).map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+    let named = |(stored, bytes): (Option<Stored>, u64)| (stored.map_or("unknown", Stored::name).to_owned(), bytes);
     Ok(Described {
         dims: config.dims,
-        weights_dtype: gguf_config::file_type(&header).map_or(main, str::to_owned),
-        stored,
+        weights_dtype: gguf_config::file_type(header).map_or(main, str::to_owned),
+        stored: stored.into_iter().map(named).collect(),
         compute: Dtype::F32,
         params: count_params(config.dims, config.tied),
         touched_bytes: shared + experts * config.dims.top_k as u64 / config.dims.experts as u64,

@@ -1,6 +1,6 @@
 //! A GGUF file's metadata as the config.json that says the same.
 
-use super::weights::gguf::Header;
+use super::weights::gguf::{Header, Value};
 use crate::trace::{Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
@@ -31,6 +31,16 @@ pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mu
     ensure!(rotated == d_head, "llama.rope.dimension_count is {rotated}, but heads are {d_head} wide: not implemented");
     if let Some(kind) = text(header, "llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
         bail!("llama.rope.scaling.type is `{kind}`; only RoPE without scaling is implemented");
+    }
+    // llama.cpp's LLAMA_EXPERT_GATING_FUNC_TYPE_SOFTMAX is 1; 0 means not given.
+    if let Some(function) = number(header, "llama.expert_gating_func")?.filter(|function| *function > 1) {
+        bail!("llama.expert_gating_func is {function}; only softmax (1) is implemented");
+    }
+    if let Some(scale) = positive(header, "llama.expert_weights_scale")?.filter(|scale| *scale != 1.0) {
+        bail!("llama.expert_weights_scale is {scale}; expert weights are not scaled in a Mixtral");
+    }
+    if header.get("llama.expert_weights_norm").and_then(Value::bool) == Some(false) {
+        bail!("llama.expert_weights_norm is false; Mixtral's expert weights are renormalised");
     }
     for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
         if let Some(factor) = positive(header, key)?.filter(|factor| *factor != 1.0) {

@@ -17,6 +17,11 @@ const BYTE: u64 = 6;
 /// Bytes of a token; finding the merges of a piece takes the square of its length.
 const LONGEST: usize = 512;
 
+/// Tokens, four times those of the largest vocabularies.
+const MOST: usize = 1 << 20;
+/// Merges for every token; SentencePiece models have about two.
+const MOST_MERGES: usize = 16;
+
 /// What the metadata hold of a tokenizer.
 struct Pieces<'a> {
     pieces: Vec<&'a str>,
@@ -48,7 +53,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer> {
     let unknown = unknown.or_else(|| pieces.kinds.iter().position(|kind| *kind == UNKNOWN));
     let adds_space = is("tokenizer.ggml.add_space_prefix", true);
 
-    let mut bpe = BPE::builder().vocab_and_merges(pieces.vocab(), pieces.merges()).byte_fallback(true).fuse_unk(true);
+    let mut bpe = BPE::builder().vocab_and_merges(pieces.vocab(), pieces.merges()?).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = unknown {
         bpe = bpe.unk_token(pieces.pieces[unknown].to_owned());
     }
@@ -85,6 +90,7 @@ impl<'a> Pieces<'a> {
         );
         ensure!(scores.iter().all(|score| !score.is_nan()), "tokenizer.ggml.scores holds NaN");
         ensure!(u32::try_from(pieces.len()).is_ok(), "its tokenizer has {} tokens, which none has", pieces.len());
+        ensure!(pieces.len() <= MOST, "its tokenizer has {} tokens; at most {MOST} are read", pieces.len());
         if let Some(piece) = pieces.iter().find(|piece| piece.len() > LONGEST) {
             bail!("tokenizer.ggml.tokens holds a token of {} bytes; at most {LONGEST} are read", piece.len());
         }
@@ -100,7 +106,7 @@ impl<'a> Pieces<'a> {
 
     /// SentencePiece joins the neighbours whose joint piece has the best score; as merges, in the order in which
     /// transformers' `SentencePieceExtractor` lists them: by score, then by the lengths of the halves, longest first.
-    fn merges(&self) -> Merges {
+    fn merges(&self) -> Result<Merges> {
         let mut all = Vec::new();
         let mut splits: Vec<(u32, u32, usize)> = Vec::new();
         for ((piece, score), kind) in self.pieces.iter().zip(&self.scores).zip(&self.kinds) {
@@ -115,11 +121,13 @@ impl<'a> Pieces<'a> {
                 }
             }
             splits.sort_unstable();
+            let most = MOST_MERGES * self.pieces.len().max(4096);
+            ensure!(all.len() + splits.len() <= most, "its tokens can be put together in more than {most} ways");
             all.extend(splits.iter().map(|(.., at)| (*score, piece.split_at(*at))));
         }
         let lengths = |(left, right): (&str, &str)| (left.chars().count(), right.chars().count());
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| lengths(b.1).cmp(&lengths(a.1))));
-        all.into_iter().map(|(_, (left, right))| (left.to_owned(), right.to_owned())).collect()
+        Ok(all.into_iter().map(|(_, (left, right))| (left.to_owned(), right.to_owned())).collect())
     }
 }
 

@@ -231,12 +231,13 @@ fn refuse(report: &Report) -> Result<()> {
 
 /// All parameters, and those that one token uses.
 pub(super) fn count_params(d: Dims, tied: bool) -> (u64, u64) {
-    let [layers, d_model, d_ff, vocab] = [d.layers, d.d_model, d.d_ff, d.vocab].map(|n| n as u64);
-    let attention = 2 * d_model * (d.heads * d.d_head) as u64 + 2 * d_model * (d.kv_heads * d.d_head) as u64;
-    let shared = attention + 2 * d_model + d_model * d.experts as u64;
-    let expert = 3 * d_model * d_ff;
-    let ends = vocab * d_model * if tied { 1 } else { 2 } + d_model;
-    let with = |experts: usize| layers * (shared + expert * experts as u64) + ends;
+    // In floating point: sizes that were not held against weights yet may be anything.
+    let [layers, d_model, d_ff, vocab] = [d.layers, d.d_model, d.d_ff, d.vocab].map(|n| n as f64);
+    let attention = 2.0 * d_model * d.d_head as f64 * (d.heads as f64 + d.kv_heads as f64);
+    let shared = attention + 2.0 * d_model + d_model * d.experts as f64;
+    let expert = 3.0 * d_model * d_ff;
+    let ends = vocab * d_model * if tied { 1.0 } else { 2.0 } + d_model;
+    let with = |experts: usize| (layers * (shared + expert * experts as f64) + ends) as u64;
     (with(d.experts), with(d.top_k))
 }
 

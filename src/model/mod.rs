@@ -29,7 +29,7 @@ pub use attention::{derive_pattern, derive_row};
 pub use cache::KvCache;
 pub use chat::ChatTemplate;
 pub use config::Config;
-pub use describe::{Described, describe_gguf};
+pub use describe::{Described, check_gguf_header, describe_gguf};
 pub use distribution::Distribution;
 pub use forward::Mixtral;
 pub use load::{Loaded, Location, open};

@@ -95,6 +95,11 @@ impl Derivations {
         self.rows.clear();
     }
 
+    /// Whether an answer to `id` is still waited for.
+    pub(super) fn waits_for(&self, id: RequestId) -> bool {
+        self.pending.iter().flatten().any(|(pending, _)| *pending == id)
+    }
+
     /// Ends a request.
     pub(super) fn finish(&mut self, id: RequestId) {
         for slot in &mut self.pending {

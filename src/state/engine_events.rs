@@ -9,7 +9,11 @@ use std::sync::Arc;
 impl State {
     pub(super) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         match event {
-            Event::Ready(meta) => return self.on_ready(meta),
+            Event::Ready { id, meta } => {
+                // A later choice may be under way already.
+                self.opening.take_if(|opening| opening.id <= id);
+                return self.on_ready(meta);
+            }
             Event::Opening { id, download } => {
                 if let Some(opening) = self.opening.as_mut().filter(|opening| opening.id == id) {
                     opening.download = Some(download);
@@ -26,7 +30,8 @@ impl State {
                 }
             }
             Event::Progress { id, done, total } => {
-                if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+                // Of a generation it would only be the layers of one token.
+                if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
             }
@@ -40,12 +45,17 @@ impl State {
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
-                self.opening = None;
-                self.tell(true, failure.clone());
+                let opening = self.opening.take();
+                self.retry = opening.map(|opening| opening.name);
+                // The reason belongs on the line that is seen.
+                let reason = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.tell(true, Failure { summary: failure.summary.clone() + &reason, causes: failure.causes.clone() });
                 if self.meta().is_none() {
                     self.phase = Phase::Failed(failure);
                 }
             }
+            // What was asked of a model that has been replaced meanwhile concerns nobody.
+            Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
                 self.derived.finish(id);
@@ -58,7 +68,6 @@ impl State {
     /// Another model is there: nothing of the run before is its own but the prompt.
     fn on_ready(&mut self, meta: Arc<crate::trace::Meta>) -> Vec<Effect> {
         let had_run = !self.tokens.is_empty();
-        self.opening = None;
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
@@ -74,12 +83,16 @@ impl State {
         let warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
-        let has_chat = meta.has_chat;
         self.phase = Phase::Ready(meta);
         self.clamp();
         match self.start.take() {
-            // Only the command line insists on a template.
-            Some(Prompt::Chat(text)) if had_run && !has_chat => effects.extend(self.run_prompt(Prompt::Text(text))),
+            // Only the command line insists on a template; later models use theirs if that was chosen and they have one.
+            Some(Prompt::Chat(text) | Prompt::Text(text)) if had_run => {
+                let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+                effects.extend(self.run_prompt(prompt));
+            }
+            // Ids mean other tokens to another model.
+            Some(Prompt::Ids(_)) if had_run => self.open_prompt(),
             Some(prompt) => effects.extend(self.run_prompt(prompt)),
             None if self.overlays.is_empty() => self.open_prompt(),
             None => {}
@@ -126,15 +139,26 @@ impl State {
         if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
             self.opening = None;
         }
+        let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::update::READING);
         let was_run = self.jobs.iter().any(|job| job.id == id);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
+        if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
+            let count = self.tokens.len();
+            let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
+            return self.tell(false, Failure { summary, causes: Vec::new() });
+        }
         let text = match outcome {
             Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
             Outcome::ContextFull if was_run => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };
         self.tell(false, Failure { summary: text.to_owned(), causes: Vec::new() });
+    }
+
+    /// Whether `id` is a run or a derived view that is still waited for.
+    fn knows(&self, id: RequestId) -> bool {
+        self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
     }
 
     pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {

@@ -134,6 +134,13 @@ pub struct Job {
     pub progress: Option<(usize, usize)>,
 }
 
+impl Job {
+    /// Whether it generates tokens.
+    fn is_generation(&self) -> bool {
+        self.what == update::GENERATING || self.what == update::STEPPING
+    }
+}
+
 /// A sentence in the status line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -208,6 +215,8 @@ pub struct State {
     pub derived: Derivations,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
+    /// The model that could not be opened last; the picker starts from it.
+    retry: Option<String>,
     next_id: u64,
 }
 
@@ -279,6 +288,7 @@ impl State {
             pace: Pace::default(),
             derived: Derivations::default(),
             start,
+            retry: None,
             next_id: 1,
         }
     }

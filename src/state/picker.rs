@@ -134,6 +134,11 @@ impl Picker {
         }
     }
 
+    /// Whether there is something beneath what is typed.
+    pub(super) fn leads_on(&self) -> bool {
+        self.choices().iter().any(|choice| matches!(choice.origin, Origin::Path | Origin::Folder))
+    }
+
     /// Goes into a folder.
     pub(super) fn enter(&mut self, folder: &str) {
         self.editor = Editor::new(folder);

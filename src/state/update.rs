@@ -129,7 +129,11 @@ impl State {
             }
             Action::Example => self.fill_example(),
             Action::OpenModel => {
-                self.overlays.push(Overlay::Picker(Picker::default()));
+                let mut picker = Picker::default();
+                if let Some(name) = self.retry.take() {
+                    picker.insert(&name);
+                }
+                self.overlays.push(Overlay::Picker(picker));
                 return self.find_models();
             }
             Action::Complete => {
@@ -157,7 +161,11 @@ impl State {
             return self.pause();
         }
         if self.opening.is_some() {
-            return self.cancel_opening().into_iter().collect();
+            let name = self.opening.as_ref().map(|opening| opening.name.clone()).unwrap_or_default();
+            let effects = self.cancel_opening().into_iter().collect();
+            let summary = format!("opening {name} was cancelled; what was downloaded is kept");
+            self.tell(false, Failure { summary, causes: Vec::new() });
+            return effects;
         }
         self.message = None;
         Vec::new()
@@ -335,6 +343,9 @@ impl State {
                     picker.enter(&folder.name);
                     return self.find_models();
                 }
+                Some(choice) if choice.name.ends_with('/') && picker.leads_on() => {
+                    picker.error = Some("a folder: ↓ chooses what is in it, tab completes".to_owned());
+                }
                 Some(choice) => {
                     self.overlays.pop();
                     return self.open_model(choice.name);
@@ -382,7 +393,7 @@ impl State {
         if self.jobs.iter().any(|job| job.what == GENERATING) {
             return self.pause();
         }
-        let what = if count == Some(1) { "stepping" } else { GENERATING };
+        let what = if count == Some(1) { STEPPING } else { GENERATING };
         self.start_job(what, Ask::Step { count, sampling: self.sampling })
     }
 
@@ -436,6 +447,8 @@ impl State {
 }
 
 /// What a generation of more than one token is called.
-const GENERATING: &str = "generating";
+pub(super) const GENERATING: &str = "generating";
+/// What generating one token is called.
+pub(super) const STEPPING: &str = "stepping";
 /// What reading a prompt is called.
-const READING: &str = "reading the prompt";
+pub(super) const READING: &str = "reading the prompt";

@@ -169,7 +169,12 @@ pub enum Event {
         download: Download,
     },
     /// A model is open; whatever was open before is closed, and its run gone.
-    Ready(Arc<Meta>),
+    Ready {
+        /// The request that opened it.
+        id: RequestId,
+        /// What is known of it.
+        meta: Arc<Meta>,
+    },
     /// Where the weights are.
     Memory(Memory),
     /// Work on `id` has come this far.

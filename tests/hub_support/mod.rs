@@ -47,6 +47,8 @@ pub enum Act {
     Stall(usize),
     /// Sends the body in ten parts with pauses.
     Slow,
+    /// Sends the body so many bytes at a time, twenty times a second.
+    Drip(usize),
     /// Sends everything although a part was asked for, closing after so many bytes.
     Whole(usize),
     /// Sends wrong bytes.
@@ -219,6 +221,12 @@ impl Connection {
                 for part in body.chunks(body.len().div_ceil(10).max(1)) {
                     stream.write_all(part)?;
                     thread::sleep(Duration::from_millis(20));
+                }
+            }
+            Act::Drip(count) => {
+                for part in body.chunks(*count) {
+                    stream.write_all(part)?;
+                    thread::sleep(Duration::from_millis(50));
                 }
             }
             Act::Corrupt => stream.write_all(&body.iter().map(|byte| !byte).collect::<Vec<_>>())?,

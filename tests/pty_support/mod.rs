@@ -1,5 +1,7 @@
 //! A pseudo-terminal with the program (or a shell) in it: bytes in, a parsed screen and a log of all output.
 
+#![allow(dead_code)]
+
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};

@@ -366,7 +366,7 @@ pub struct Opened {
 /// # Errors
 /// If one can't be read or is damaged, or a part is missing.
 pub fn open(path: &Path) -> Result<Opened> {
-    let mut store = Store::new();
+    let mut store = Store::new(true);
     let first = Bytes::map(path)?;
     let parts = add(&mut store, &first).with_context(|| format!("cannot use {}", path.display()))?;
     for part in 1..parts {

@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// If it is damaged.
     pub fn embedded(bytes: &'static [u8]) -> Result<Self> {
-        let mut store = Self::new();
+        let mut store = Self::new(false);
         store.add_safetensors(Bytes::Static(bytes))?;
         Ok(store)
     }
@@ -34,7 +34,7 @@ impl Store {
     /// # Errors
     /// If there is none, one can't be read or is damaged, or the index names a file that is missing or outside `dir`.
     pub fn open(dir: &Path, report: &mut Report) -> Result<Self> {
-        let mut store = Self::new();
+        let mut store = Self::new(false);
         let index_path = dir.join(INDEX);
         if !index_path.exists() {
             let path = dir.join(SINGLE);

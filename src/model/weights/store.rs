@@ -48,12 +48,13 @@ pub enum Naming {
 pub struct Store {
     shards: Vec<Bytes>,
     tensors: BTreeMap<String, Entry>,
+    is_gguf: bool,
 }
 
 impl Store {
     /// No tensors yet.
-    pub(super) fn new() -> Self {
-        Self { shards: Vec::new(), tensors: BTreeMap::new() }
+    pub(super) fn new(is_gguf: bool) -> Self {
+        Self { shards: Vec::new(), tensors: BTreeMap::new(), is_gguf }
     }
 
     /// Adds a file; the entries of its tensors follow.
@@ -89,7 +90,7 @@ impl Store {
     /// What the tensors are called.
     pub fn naming(&self) -> Naming {
         let has = |name: &str| self.tensors.contains_key(name);
-        if has("token_embd.weight") {
+        if self.is_gguf {
             Naming::Gguf { split: !has("blk.0.ffn_gate_exps.weight") && has("blk.0.ffn_gate.0.weight") }
         } else if has("model.layers.0.mlp.experts.gate_up_proj") {
             Naming::Fused

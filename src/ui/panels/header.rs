@@ -2,7 +2,7 @@
 
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Phase, State};
-use crate::trace::{Sampling, size};
+use crate::trace::{Meta, Sampling, size};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -31,13 +31,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let policy = format!("policy {}", meta.policy);
     // A long title gives way to the policy, as long as something of it is left.
     let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3).max(room.min(8)));
-    let left = [
-        title,
-        policy,
-        meta.weights_dtype.to_string(),
-        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
-        "cpu".to_owned(),
-    ];
+    let left =
+        [title, policy, weights(meta), format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k), "cpu".to_owned()];
     let left = join(&left, room);
     let x = c.put(area, area.x, area.y, name, c.theme.accent());
     c.put(area, x + 1, area.y, &left, c.theme.strong());
@@ -75,12 +70,20 @@ fn doing(state: &State) -> String {
     }
 }
 
-/// `opening 43 %`
+/// `bf16`, or `Q4_K_M in f32` where it is computed otherwise.
+fn weights(meta: &Meta) -> String {
+    let compute = meta.compute_dtype.to_string();
+    if meta.weights_dtype == compute { compute } else { format!("{} in {compute}", meta.weights_dtype) }
+}
+
+/// `opening owner/name 43 %`
 fn opening(state: &State) -> Option<String> {
     let opening = state.opening.as_ref()?;
     let share = opening.download.as_ref().filter(|download| download.total > 0);
-    let share = share.map(|download| format!(" {} %", download.done.min(download.total) * 100 / download.total));
-    Some(format!("opening{}", share.unwrap_or_default()))
+    let share = share.map(|download| {
+        format!(" {} %", u128::from(download.done.min(download.total)) * 100 / u128::from(download.total))
+    });
+    Some(format!("opening {}{}", fit(&harmless(&opening.name), 24), share.unwrap_or_default()))
 }
 
 /// `weights 71 % in memory, experts 3 hit 1 read`

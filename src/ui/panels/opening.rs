@@ -23,6 +23,11 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
         c.put(area, area.x + 1, y, "reading its headers …", c.theme.dim());
         return;
     };
+    if download.total == 0 {
+        c.put(area, area.x + 1, y, "asking the Hub which files it needs …", c.theme.dim());
+        c.put(area, area.x + 1, y + 1, &fit(&harmless(&download.note), room), c.theme.warn());
+        return;
+    }
     c.put(area, area.x + 1, y, &fit(&line(download, usize::from(area.width) / 4), room), c.theme.accent());
     y += 1;
     if !download.note.is_empty() {

@@ -14,7 +14,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let inside = if c.framed { c.panel(area, &title(state)) } else { area };
     if state.tokens.is_empty() {
-        c.nothing(inside, "no text yet: i opens the prompt");
+        let reading = state.is_busy();
+        let text = if reading { "reading the prompt … space pauses" } else { "no text yet: i opens the prompt" };
+        c.nothing(inside, text);
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
