@@ -19,7 +19,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         doing,
         format!("{} tok", state.tokens.len()),
         state.pace.per_second().map(rate).unwrap_or_default(),
-        memory(state),
+        memory(state, area.width),
         sampling(&state.sampling),
         format!("{} kept", size(((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len()) as u64)),
     ];
@@ -76,21 +76,24 @@ fn weights(meta: &Meta) -> String {
     if meta.weights_dtype == compute { compute } else { format!("{} in {compute}", meta.weights_dtype) }
 }
 
-/// `opening owner/name 43 %`
+/// `opening 43 % owner/name`
 fn opening(state: &State) -> Option<String> {
     let opening = state.opening.as_ref()?;
     let share = opening.download.as_ref().filter(|download| download.total > 0);
     let share = share.map(|download| {
         format!(" {} %", u128::from(download.done.min(download.total)) * 100 / u128::from(download.total))
     });
-    Some(format!("opening {}{}", fit(&harmless(&opening.name), 24), share.unwrap_or_default()))
+    Some(format!("opening{} {}", share.unwrap_or_default(), fit(&harmless(&opening.name), 24)))
 }
 
-/// `weights 71 % in memory, experts 3 hit 1 read`
-fn memory(state: &State) -> String {
+/// `weights 71 % in memory · experts 3 hit 1 read`, or less where there is less room.
+fn memory(state: &State, across: u16) -> String {
     let Some(memory) = &state.memory else { return String::new() };
-    let percent = (memory.resident * 100.0).floor();
-    format!("weights {percent:.0} % in memory · experts {} hit {} read", memory.hits, memory.misses)
+    let share = format!("{:.0} % in memory", (memory.resident * 100.0).floor());
+    if across < 140 {
+        return share;
+    }
+    format!("weights {share} · experts {} hit {} read", memory.hits, memory.misses)
 }
 
 fn rate(per_second: f64) -> String {

@@ -7,11 +7,14 @@
 //! ```
 
 use crate::state::Opening;
-use crate::state::text::{fit, harmless};
+use crate::state::text::{fit, harmless, width};
 use crate::trace::protocol::Download;
 use crate::trace::{duration, size};
 use crate::ui::canvas::{Canvas, bar};
 use ratatui::layout::Rect;
+
+/// Cells below which a file has one line without its size and what is done.
+const NARROW: usize = 60;
 
 /// Draws it over `area`, from its first line on.
 pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
@@ -28,7 +31,7 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
         c.put(area, area.x + 1, y + 1, &fit(&harmless(&download.note), room), c.theme.warn());
         return;
     }
-    c.put(area, area.x + 1, y, &fit(&line(download, usize::from(area.width) / 4), room), c.theme.accent());
+    c.put(area, area.x + 1, y, &fit(&line(download, room), room), c.theme.accent());
     y += 1;
     if !download.note.is_empty() {
         c.put(area, area.x + 1, y, &fit(&harmless(&download.note), room), c.theme.warn());
@@ -42,25 +45,27 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
         _ => 2,
     });
     let left = usize::from(area.bottom().saturating_sub(y));
+    let longest = files.iter().map(|file| width(&harmless(&file.name))).max().unwrap_or(0);
+    // Where there is little room, which file it is and how far counts most.
+    let narrow = room < NARROW;
+    let name_room = room.saturating_sub(if narrow { 6 } else { 36 }).min(longest);
     for file in files.iter().take(left) {
-        let share = percent(file.done, file.total);
-        let name_room = room.saturating_sub(36).max(8);
-        let text = format!(
-            "{:<name_room$} {:<10} {share:>5} {:>9}",
-            fit(&harmless(&file.name), name_room),
-            file.doing,
-            if file.total > 0 { size(file.total) } else { String::new() }
-        );
-        c.put(area, area.x + 1, y, &fit(&text, room), c.theme.dim());
+        let (name, share) = (fit(&harmless(&file.name), name_room), percent(file.done, file.total));
+        let gap = " ".repeat(name_room - width(&name));
+        let total = if file.total > 0 { size(file.total) } else { String::new() };
+        let rest = if narrow { format!(" {share:>5}") } else { format!("  {:<10} {share:>5} {total:>9}", file.doing) };
+        c.put(area, area.x + 1, y, &fit(&(name + &gap + &rest), room), c.theme.dim());
         y += 1;
     }
 }
 
-/// Bar, share, amounts, rate and time left.
-fn line(download: &Download, cells: usize) -> String {
+/// Bar, share, amounts, rate and time left; the bar where there is room for it.
+fn line(download: &Download, room: usize) -> String {
     let share = if download.total > 0 { download.done as f32 / download.total as f32 } else { 0.0 };
     let amounts = format!("{} of {}", size(download.done), size(download.total));
-    format!("{:<cells$} {}  {amounts}{}", bar(share, cells), percent(download.done, download.total), pace(download))
+    let text = format!("{}  {amounts}{}", percent(download.done, download.total), pace(download));
+    let cells = (room / 4).min(room.saturating_sub(width(&text) + 1));
+    if cells < 4 { text } else { format!("{:<cells$} {text}", bar(share, cells)) }
 }
 
 /// `  118 MB/s  2 min 09 s left`, as far as it is known.

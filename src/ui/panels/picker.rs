@@ -46,14 +46,23 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
             Origin::Folder => "folder",
         };
         let parts: Vec<&str> = [from, choice.note.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
-        let note = harmless(&parts.join(" · "));
-        let name_room = room.saturating_sub(width(&note) + 4);
+        let name = harmless(&choice.name);
+        // The name tells choices apart: what is said of it gives way.
+        let notes =
+            [parts.join(" · "), parts.last().copied().unwrap_or_default().to_owned()].map(|note| harmless(&note));
+        let note = notes.into_iter().find(|note| width(&name) + width(note) + 4 <= room).unwrap_or_default();
+        let name_room = room.saturating_sub(width(&note) + if note.is_empty() { 2 } else { 4 });
         let mark = if is_marked { "▸ " } else { "  " };
         let x = c.put(inside, inside.x + 1, y, mark, style);
-        c.put(inside, x, y, &fit(&harmless(&choice.name), name_room), style);
+        c.put(inside, x, y, &last_of(&name, name_room), style);
         c.put_right(Rect { width: inside.width.saturating_sub(1), ..inside }, y, &note, c.theme.dim());
         y += 1;
     }
+}
+
+/// `text`, or `…` and its end: paths differ there.
+fn last_of(text: &str, room: usize) -> String {
+    if width(text) <= room { text.to_owned() } else { format!("…{}", end_of(text, room.saturating_sub(1))) }
 }
 
 /// The end of `text` that fits into `room` cells.
