@@ -45,8 +45,7 @@ impl State {
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
-                let opening = self.opening.take();
-                self.retry = opening.map(|opening| opening.name);
+                self.opening = None;
                 // The reason belongs on the line that is seen.
                 let reason = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
                 self.tell(true, Failure { summary: failure.summary.clone() + &reason, causes: failure.causes.clone() });

@@ -215,8 +215,6 @@ pub struct State {
     pub derived: Derivations,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
-    /// The model that could not be opened last; the picker starts from it.
-    retry: Option<String>,
     next_id: u64,
 }
 
@@ -288,7 +286,6 @@ impl State {
             pace: Pace::default(),
             derived: Derivations::default(),
             start,
-            retry: None,
             next_id: 1,
         }
     }

@@ -129,11 +129,7 @@ impl State {
             }
             Action::Example => self.fill_example(),
             Action::OpenModel => {
-                let mut picker = Picker::default();
-                if let Some(name) = self.retry.take() {
-                    picker.insert(&name);
-                }
-                self.overlays.push(Overlay::Picker(picker));
+                self.overlays.push(Overlay::Picker(Picker::default()));
                 return self.find_models();
             }
             Action::Complete => {

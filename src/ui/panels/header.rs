@@ -2,7 +2,7 @@
 
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Phase, State};
-use crate::trace::{Meta, Sampling, size};
+use crate::trace::{Sampling, size};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -68,12 +68,6 @@ fn doing(state: &State) -> String {
         Some(opening) => format!("{work}, {opening}"),
         None => work,
     }
-}
-
-/// `bf16`, or `Q4_K_M in f32` where it is computed otherwise.
-fn weights(meta: &Meta) -> String {
-    let compute = meta.compute_dtype.to_string();
-    if meta.weights_dtype == compute { compute } else { format!("{} in {compute}", meta.weights_dtype) }
 }
 
 /// `opening 43 % owner/name`
