@@ -31,8 +31,13 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let policy = format!("policy {}", meta.policy);
     // A long title gives way to the policy, as long as something of it is left.
     let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3).max(room.min(8)));
-    let left =
-        [title, policy, weights(meta), format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k), "cpu".to_owned()];
+    let left = [
+        title,
+        policy,
+        meta.weights_dtype.clone(),
+        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
+        "cpu".to_owned(),
+    ];
     let left = join(&left, room);
     let x = c.put(area, area.x, area.y, name, c.theme.accent());
     c.put(area, x + 1, area.y, &left, c.theme.strong());
