@@ -7,8 +7,8 @@ use common::cli::command;
 use common::fixture;
 use common::gguf_writer::{TensorInfo, Value, file};
 use mixscope::model::weights::gguf::{self, Header};
-use mixscope::model::{Loaded, Location, NoTaps, Precision, open};
-use mixscope::trace::Policy;
+use mixscope::model::{Loaded, Location, NoTaps, Precision, describe_gguf, open};
+use mixscope::trace::{Policy, Report};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use safetensors::SafeTensors;
@@ -396,6 +396,11 @@ fn what_is_no_mixtral_or_not_implemented_is_refused_by_key() {
     for (bytes, what) in cases {
         assert_file_refused(&bytes, what);
     }
+    let sizes = ["block_count", "expert_count", "feed_forward_length", "context_length", "vocab_size"];
+    let huge = sizes.into_iter().fold(sound(), |parts, key| parts.with(&format!("llama.{key}"), (1u32 << 31) - 1));
+    let huge = huge.bytes();
+    assert_file_refused(&huge, &["parameters"]);
+    assert!(describe_gguf(&[(&huge, huge.len() as u64)], &mut Report::default()).is_err());
     let needed = ["general.architecture", "llama.expert_used_count", "llama.context_length"].into_iter();
     let sizes = ["block_count", "embedding_length", "feed_forward_length", "attention.head_count"];
     let needed = needed.map(str::to_owned).chain(sizes.map(|key| format!("llama.{key}"))).chain([eps.to_owned()]);
@@ -478,6 +483,17 @@ fn a_tokenizer_that_can_not_be_used_leaves_prompts_as_ids() {
         assert_mentions(&warning, &["warning", "tokenizer"]);
         assert_mentions(&warning, what);
     }
+}
+
+#[test]
+fn tokens_that_can_be_split_everywhere_are_refused_before_they_fill_the_memory() {
+    let runs = ["a", "b", "c", "d", "e", "f"].into_iter().flat_map(|letter| (1..=512).map(move |n| letter.repeat(n)));
+    let tokens: Vec<Value> = runs.map(|run| run.as_str().into()).collect();
+    let (scores, kinds) = (vec![0.0f32; tokens.len()], vec![1u32; tokens.len()]);
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let parts = sound().with(&key("tokens"), Value::array(tokens)).with(&key("scores"), Value::array(scores));
+    let (_temp, path) = saved(&parts.with(&key("token_type"), Value::array(kinds)).bytes());
+    assert_refused(&run(&path, &["--prompt", "hello"]), &["tokens", "ways"]);
 }
 
 #[test]
@@ -667,6 +683,8 @@ fn open_corrupted(name: &str, within: usize, edits: &[(Index, u8)]) {
         bytes[at.index(within)] = *byte;
     }
     let (_temp, path) = saved(&bytes);
+    let described = describe_gguf(&[(&bytes, bytes.len() as u64)], &mut Report::default());
+    let _ = described.map(|described| described.dims.kv_bytes_per_token() + described.dims.kept_bytes_per_token());
     open_and_run(&Location::Gguf(path));
 }
 

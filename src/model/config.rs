@@ -23,6 +23,8 @@ pub struct Config {
 
 /// Larger sizes than any model has are refused before anything is computed with them.
 const MAX_SIZE: u64 = 1 << 31;
+/// The same for all together: no number of bytes that follows from the sizes overflows.
+const MAX_PARAMETERS: f64 = (1u64 << 56) as f64;
 
 impl Config {
     /// Reads a config.json, or what says the same in a file called `origin`, noting in `report` what was defaulted or contradicts itself.
@@ -80,6 +82,8 @@ impl Config {
             dims.top_k,
             dims.experts
         );
+        let numbers = parameters(dims);
+        ensure!(numbers < MAX_PARAMETERS, "{origin}: its sizes make {numbers:.1e} parameters, which no model has");
         let found = format!("top-{} of {}", dims.top_k, dims.experts);
         report.add(Level::Ok, format!("{origin}: experts"), "", found, "");
         report.add(Level::Ok, format!("{origin}: max_position_embeddings"), "", format!("{} tokens", dims.context), "");
@@ -117,6 +121,13 @@ impl Config {
             eos: token_ids(json.get("eos_token_id")),
         })
     }
+}
+
+/// About how many numbers the weights are.
+fn parameters(d: Dims) -> f64 {
+    let [layers, d_model, d_ff, experts, vocab] = [d.layers, d.d_model, d.d_ff, d.experts, d.vocab].map(|n| n as f64);
+    let heads = (d.heads + d.kv_heads) as f64 * d.d_head as f64;
+    layers * d_model * (2.0 * heads + 3.0 * experts * d_ff) + 2.0 * vocab * d_model
 }
 
 /// The value of a key that is there and not null.

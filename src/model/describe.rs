@@ -96,7 +96,7 @@ pub fn describe_gguf(parts: &[(&[u8], u64)], report: &mut Report) -> Result<Desc
         stored: stored.into_iter().map(named).collect(),
         compute: Dtype::F32,
         params: count_params(config.dims, config.tied),
-        touched_bytes: shared + experts * config.dims.top_k as u64 / config.dims.experts as u64,
+        touched_bytes: shared + (u128::from(experts) * config.dims.top_k as u128 / config.dims.experts as u128) as u64,
         tokenizer: header.get("tokenizer.ggml.tokens").and_then(gguf::Value::array).map(|tokens| tokens.len()),
         has_chat: header.get("tokenizer.chat_template").is_some(),
         eos: config.eos,
