@@ -736,7 +736,7 @@ fn a_defect_of_the_engine_is_an_error_on_the_screen() {
         pty.press(key, text);
         pty.wait_until("an idle engine", |shot| shot.is_idle() && !shot.has("deriving"));
     }
-    let shot = pty.press("e", "message · esc closes");
+    let shot = pty.press("!", "message · esc closes");
     assert!(shot.has("fault asked for by MIXSCOPE_FAULT") && shot.has("please report it"));
     pty.send(ESC);
     pty.wait_gone("message · esc closes");
@@ -945,7 +945,7 @@ fn a_model_that_cant_be_opened_says_why() {
         if size.1 > 10 {
             assert!(shot.has("disagree") && shot.has("q quits"), "{}", shot.text());
         }
-        pty.press("e", "message · esc closes");
+        pty.press("!", "message · esc closes");
         pty.send("  ");
         pty.wait_until("the end of the message", |shot| !shot.has("↓ more"));
         pty.send(ESC);
@@ -970,10 +970,10 @@ fn a_warning_about_the_model_is_shown() {
     let shot = pty.wait_until("the warning", |shot| shot.lines.last().unwrap().starts_with("! "));
     let text = footer(&shot);
     assert!(text.contains("bf16") && (text.contains("f16") || text.contains("float16")), "{text}");
-    assert!(text.contains("e: all of it"));
+    assert!(text.contains("!: all of it"));
     pty.send(ESC);
     pty.wait_gone(EDITOR);
-    let shot = pty.press("e", "message · esc closes");
+    let shot = pty.press("!", "message · esc closes");
     assert!(shot.has("BF16") || shot.has("bf16"));
     pty.send(ESC);
     pty.wait_gone("message · esc closes");

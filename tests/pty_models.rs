@@ -315,7 +315,7 @@ fn a_repo_that_is_not_there_leaves_the_model_in_use() {
     let shot = pty.wait_until("the failure", |shot| footer(shot).starts_with("✗ "));
     assert!(footer(&shot).contains("owner/absent is not found at http://127.0.0.1"), "{}", footer(&shot));
     assert!(shot.header().starts_with(" mixscope  demo") && shot.is_idle() && shot.tokens() == Some(FRANCE_LEN));
-    let shot = pty.press("e", "message · esc closes");
+    let shot = pty.press("!", "message · esc closes");
     assert!(shot.has("check the name"), "{}", shot.text());
     close(&pty, "message · esc closes");
     close(&pty, "✗ ");
@@ -326,7 +326,7 @@ fn a_repo_that_is_not_there_leaves_the_model_in_use() {
     open(&pty, "models/absent/deeper");
     let shot = pty.wait_until("the failure", |shot| footer(shot).starts_with("✗ "));
     assert!(footer(&shot).contains("models/absent/deeper"), "{}", footer(&shot));
-    pty.press("e", "owner/name:file.gguf");
+    pty.press("!", "owner/name:file.gguf");
     assert_eq!(hub.log(), []);
     close(&pty, "message · esc closes");
     leave(&pty);
@@ -464,7 +464,7 @@ fn the_template_is_asked_for_on_the_command_line() {
     let pty = Setup::program([refuses.path().to_str().unwrap(), "--chat", "--prompt", "hi"]).start();
     let shot = pty.wait_until("the failure", |shot| footer(shot).starts_with("✗ "));
     assert!(footer(&shot).contains("chat template could not be applied"), "{}", footer(&shot));
-    pty.press("e", "Conversation roles must alternate");
+    pty.press("!", "Conversation roles must alternate");
     close(&pty, "message · esc closes");
     pty.press("i", "in the chat template");
     pty.send(&format!("{CTRL_T}\r"));
@@ -497,7 +497,7 @@ fn malformed_models_are_refused_by_name_and_the_model_in_use_stays() {
         let shot = pty.wait_until(name, |shot| footer(shot).starts_with("✗ ") && shot.is_idle());
         assert!(footer(&shot).contains(&format!("cannot open tests/fixtures/malformed/{name}")), "{}", footer(&shot));
         assert!(shot.header().starts_with(" mixscope  demo") && shot.tokens() == Some(FRANCE_LEN), "{}", shot.header());
-        let shot = pty.press("e", "message · esc closes");
+        let shot = pty.press("!", "message · esc closes");
         for word in entry["must_mention"].as_array().unwrap() {
             let word = word.as_str().unwrap().to_lowercase();
             assert!(page(&shot).contains(&word), "{name}: no {word} in {}", shot.text());

@@ -113,7 +113,7 @@ fn failures_are_readable_and_leave_the_views() {
     let screen = still.screen(80, 24, Depth::True);
     let text = styled(&screen);
     assert!(text.contains("the disk␛[2J is on fire") && text.contains("E4"), "{text}");
-    still.press("e").unwrap();
+    still.press("!").unwrap();
     assert_snapshot!("message-80x24", styled(&still.screen(80, 24, Depth::True)));
 
     let mut failed = Still::new(demo(), None);

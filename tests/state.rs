@@ -273,7 +273,7 @@ fn failures_of_the_engine_leave_what_was_computed() {
     engine(&mut state, protocol::Event::Failed { id, failure: failure.clone() });
     assert!(!state.is_busy() && state.tokens.len() == 4);
     assert!(state.message.as_ref().is_some_and(|m| m.is_error && m.failure.summary == "boom"));
-    press(&mut state, "e");
+    press(&mut state, "!");
     assert!(matches!(state.overlays.last(), Some(Overlay::Page(_))));
     engine(&mut state, protocol::Event::Gone(failure));
     press(&mut state, "esc left 3");

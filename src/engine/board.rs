@@ -1,27 +1,22 @@
-use crate::trace::protocol::{Ask, Derive, RequestId};
+use crate::trace::protocol::{Ask, Derive, Lane, RequestId};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What the engine looks at while it works: which runs were cancelled, which derived views were asked for again.
 #[derive(Default)]
 pub(super) struct Board {
     cancelled: AtomicU64,
     cancelled_opening: AtomicU64,
-    newest: [AtomicU64; 3],
-}
-
-/// Requests for derived views that replace each other.
-pub(super) fn lane(derive: &Derive) -> usize {
-    match derive {
-        Derive::Lens { .. } => 0,
-        Derive::HeadMaps { .. } => 1,
-        Derive::HeadRows { .. } => 2,
-    }
+    newest: Mutex<HashMap<Lane, RequestId>>,
 }
 
 impl Board {
     pub fn note(&self, id: RequestId, ask: &Ask) {
         if let Ask::Derive(derive) = ask {
-            self.newest[lane(derive)].fetch_max(id.0, Ordering::Relaxed);
+            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            let newest = newest.entry(derive.lane()).or_default();
+            *newest = id.max(*newest);
         }
     }
 
@@ -42,6 +37,7 @@ impl Board {
     }
 
     pub fn is_outdated(&self, id: RequestId, derive: &Derive) -> bool {
-        id.0 < self.newest[lane(derive)].load(Ordering::Relaxed)
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&derive.lane()).is_some_and(|newest| id < *newest)
     }
 }

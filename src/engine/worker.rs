@@ -1,6 +1,6 @@
 //! The loop of the engine's thread.
 
-use super::board::{Board, lane};
+use super::board::Board;
 use super::capture::Capture;
 use super::control::{Control, Stopped};
 use super::derive::derive;
@@ -135,7 +135,7 @@ impl Core {
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(old) = self.derives.iter().position(|(_, old)| lane(old) == lane(&what)) {
+                if let Some(old) = self.derives.iter().position(|(_, old)| old.lane() == what.lane()) {
                     let (old, _) = self.derives.remove(old);
                     emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
                 }

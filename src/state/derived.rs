@@ -1,6 +1,6 @@
 //! Derived views that have arrived, and those that were asked for.
 
-use crate::trace::protocol::{Derive, Derived, RequestId};
+use crate::trace::protocol::{Derive, Derived, Lane, RequestId};
 use crate::trace::{HeadMap, HeadRow, LensCell, LensKey};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub struct Derivations {
     maps: BTreeMap<(usize, usize, usize), Arc<HeadMap>>,
     rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
     /// Requests under way, one for each kind of view.
-    pending: [Option<(RequestId, Derive)>; 3],
+    pending: HashMap<Lane, (RequestId, Derive)>,
 }
 
 impl Derivations {
@@ -54,7 +54,7 @@ impl Derivations {
 
     /// Whether a derived view is being computed.
     pub fn is_pending(&self) -> bool {
-        self.pending.iter().any(Option::is_some)
+        !self.pending.is_empty()
     }
 
     /// Keeps what arrived.
@@ -97,29 +97,27 @@ impl Derivations {
 
     /// Whether an answer to `id` is still waited for.
     pub(super) fn waits_for(&self, id: RequestId) -> bool {
-        self.pending.iter().flatten().any(|(pending, _)| *pending == id)
+        self.pending.values().any(|(pending, _)| *pending == id)
     }
 
     /// Ends a request.
     pub(super) fn finish(&mut self, id: RequestId) {
-        for slot in &mut self.pending {
-            slot.take_if(|(pending, _)| *pending == id);
-        }
+        self.pending.retain(|_, (pending, _)| *pending != id);
     }
 
     /// The requests to make for what a frame lacked; what is under way is not asked for again.
-    pub(super) fn requests(&self, wanted: Wanted) -> Vec<(usize, Derive)> {
+    pub(super) fn requests(&self, wanted: Wanted) -> Vec<Derive> {
         let mut asks = Vec::new();
         if !wanted.lens.is_empty() {
-            asks.push((0, Derive::Lens { cells: wanted.lens }));
+            asks.push(Derive::Lens { cells: wanted.lens });
         }
         if let Some((heads, max_side)) = wanted.maps {
-            asks.push((1, Derive::HeadMaps { heads, max_side }));
+            asks.push(Derive::HeadMaps { heads, max_side });
         }
         if let Some((layer, heads, query)) = wanted.rows {
-            asks.push((2, Derive::HeadRows { layer, heads, query }));
+            asks.push(Derive::HeadRows { layer, heads, query });
         }
-        asks.retain(|(lane, ask)| match &self.pending[*lane] {
+        asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,
             // Cells arrive one position after another: only ask anew if something else is wanted now.
             Some((_, Derive::Lens { cells: pending })) => match ask {
@@ -136,7 +134,7 @@ impl Derivations {
     }
 
     /// Notes a request that was made.
-    pub(super) fn note(&mut self, lane: usize, id: RequestId, ask: Derive) {
-        self.pending[lane] = Some((id, ask));
+    pub(super) fn note(&mut self, id: RequestId, ask: Derive) {
+        self.pending.insert(ask.lane(), (id, ask));
     }
 }

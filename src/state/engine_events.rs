@@ -138,7 +138,7 @@ impl State {
         if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
             self.opening = None;
         }
-        let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::update::READING);
+        let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::playback::READING);
         let was_run = self.jobs.iter().any(|job| job.id == id);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);

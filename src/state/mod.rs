@@ -7,6 +7,7 @@ pub mod examples;
 pub mod keys;
 mod overlay;
 mod picker;
+mod playback;
 pub mod text;
 mod update;
 
@@ -137,7 +138,7 @@ pub struct Job {
 impl Job {
     /// Whether it generates tokens.
     fn is_generation(&self) -> bool {
-        self.what == update::GENERATING || self.what == update::STEPPING
+        self.what == playback::GENERATING || self.what == playback::STEPPING
     }
 }
 

@@ -7,12 +7,14 @@ mod file;
 mod hooks;
 mod lens;
 mod meta;
+pub mod palette;
 mod pattern;
 pub mod protocol;
 mod record;
 mod report;
 pub mod routing;
 mod text;
+pub mod view;
 
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
 pub use hooks::{Hook, HookKind};

@@ -1,6 +1,7 @@
 //! What the screen asks of the engine and what the engine answers.
 
 use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -74,6 +75,16 @@ pub enum Derive {
         /// Position of the query.
         query: usize,
     },
+}
+
+/// Requests for derived views of one lane replace each other.
+pub type Lane = Discriminant<Derive>;
+
+impl Derive {
+    /// The lane of this request.
+    pub fn lane(&self) -> Lane {
+        discriminant(self)
+    }
 }
 
 /// An answer to [`Derive`].

@@ -1,5 +1,6 @@
 //! Colours: a ramp for values, categories for experts, for every colour depth a terminal may have.
 
+use crate::trace::palette::{EXPERTS, luma, viridis};
 use ratatui::style::{Color, Modifier, Style};
 
 /// How many colours a terminal shows.
@@ -15,35 +16,8 @@ pub enum Depth {
     Mono,
 }
 
-/// viridis (matplotlib, CC0) at 0, 0.1, … 1.
-const VIRIDIS: [(u8, u8, u8); 11] = [
-    (0x44, 0x01, 0x54),
-    (0x48, 0x24, 0x75),
-    (0x41, 0x44, 0x87),
-    (0x35, 0x5f, 0x8d),
-    (0x2a, 0x78, 0x8e),
-    (0x21, 0x91, 0x8c),
-    (0x22, 0xa8, 0x84),
-    (0x44, 0xbf, 0x70),
-    (0x7a, 0xd1, 0x51),
-    (0xbd, 0xdf, 0x26),
-    (0xfd, 0xe7, 0x25),
-];
-
 /// Steps of the value ramp.
 const STEPS: usize = 64;
-
-/// Experts: the eight colours of Okabe and Ito (2008) for all kinds of colour vision, black lightened to grey.
-const EXPERTS: [(u8, u8, u8); 8] = [
-    (0xe6, 0x9f, 0x00),
-    (0x56, 0xb4, 0xe9),
-    (0x00, 0x9e, 0x73),
-    (0xf0, 0xe4, 0x42),
-    (0x3a, 0x86, 0xd1),
-    (0xd5, 0x5e, 0x00),
-    (0xcc, 0x79, 0xa7),
-    (0xb0, 0xb0, 0xb0),
-];
 
 const EXPERTS_ANSI: [Color; 8] = [
     Color::Yellow,
@@ -193,18 +167,6 @@ impl Theme {
     pub fn good(&self) -> Style {
         self.coloured((0x5f, 0xd7, 0x5f), Color::Green)
     }
-}
-
-fn viridis(t: f32) -> (u8, u8, u8) {
-    let at = t.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
-    let i = (at as usize).min(VIRIDIS.len() - 2);
-    let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * (at - i as f32)).round() as u8;
-    let (a, b) = (VIRIDIS[i], VIRIDIS[i + 1]);
-    (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
-}
-
-fn luma((r, g, b): (u8, u8, u8)) -> f32 {
-    0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
 /// The nearest colour of the 6×6×6 cube or the grey ramp of the 256-colour table.

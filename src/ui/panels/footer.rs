@@ -11,9 +11,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let style = if message.is_error { c.theme.error() } else { c.theme.warn() };
         let mark = if message.is_error { "✗ " } else { "! " };
         let more = match (area.width < 70, message.is_error) {
-            (true, _) => "  e: more",
-            (_, true) => "  e: causes · esc: dismiss",
-            (_, false) => "  e: all of it · esc: dismiss",
+            (true, _) => "  !: more",
+            (_, true) => "  !: causes · esc: dismiss",
+            (_, false) => "  !: all of it · esc: dismiss",
         };
         let room = usize::from(area.width).saturating_sub(width(more) + 2);
         let x = c.put(area, area.x, area.y, mark, style);

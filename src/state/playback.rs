@@ -1,0 +1,106 @@
+//! What the model is made to read: prompts, steps, forced tokens, and the way back.
+
+use super::{Effect, State, View};
+use crate::trace::Policy;
+use crate::trace::protocol::{Ask, Failure, Prompt};
+
+impl State {
+    pub(super) fn pause(&mut self) -> Vec<Effect> {
+        self.jobs.last().map(|job| Effect::Cancel(job.id)).into_iter().collect()
+    }
+
+    pub(super) fn submit(&mut self, text: String) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !text.is_empty() && self.history.last() != Some(&text) {
+            self.history.retain(|old| *old != text);
+            self.history.push(text.clone());
+            effects.push(Effect::Remember(text.clone()));
+        }
+        let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+        effects.extend(self.run_prompt(prompt));
+        effects
+    }
+
+    pub(super) fn run_prompt(&mut self, prompt: Prompt) -> Vec<Effect> {
+        if let Prompt::Text(text) | Prompt::Chat(text) = &prompt {
+            self.prompt.clone_from(text);
+        }
+        self.start = Some(prompt.clone());
+        // A new prompt replaces what runs.
+        let mut effects = self.pause();
+        self.cursor.token = self.tokens.len().saturating_sub(1);
+        effects.extend(self.start_job(READING, Ask::Prompt(prompt)));
+        effects
+    }
+
+    /// Generates, or pauses a generation under way. Single steps queue up, so that fast fingers lose nothing.
+    pub(super) fn generate(&mut self, count: Option<usize>) -> Vec<Effect> {
+        if self.meta().is_none() {
+            return Vec::new();
+        }
+        if self.tokens.is_empty() && !self.is_busy() {
+            self.open_prompt();
+            return Vec::new();
+        }
+        if self.jobs.iter().any(|job| job.what == GENERATING) {
+            return self.pause();
+        }
+        let what = if count == Some(1) { STEPPING } else { GENERATING };
+        self.start_job(what, Ask::Step { count, sampling: self.sampling })
+    }
+
+    /// Forgets tokens. While a long run is under way it means: stop first.
+    pub(super) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
+        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+            return self.pause();
+        }
+        let nothing = match &ask {
+            Ask::Truncate { len } => *len >= self.tokens.len(),
+            _ => self.tokens.len() <= 1,
+        };
+        if nothing && !self.is_busy() { Vec::new() } else { self.start_job("stepping back", ask) }
+    }
+
+    pub(super) fn force_candidate(&mut self) -> Vec<Effect> {
+        if self.view != View::Next {
+            self.view = View::Next;
+            return Vec::new();
+        }
+        let Some(candidate) = self.token().and_then(|token| token.next.top.get(self.cursor.candidate)) else {
+            return Vec::new();
+        };
+        let id = candidate.id;
+        let keep = self.cursor.token + 1;
+        let mut effects = Vec::new();
+        if self.is_busy() {
+            return self.pause();
+        }
+        if keep < self.tokens.len() {
+            effects.extend(self.start_job("rewinding", Ask::Truncate { len: keep }));
+        }
+        effects.extend(self.start_job("forcing", Ask::ForceToken(id)));
+        effects
+    }
+
+    pub(super) fn cycle_policy(&mut self) -> Vec<Effect> {
+        let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
+        if self.is_busy() {
+            let summary = "pause first: switching the policy reads the whole run again".to_owned();
+            self.tell(false, Failure { summary, causes: Vec::new() });
+            return Vec::new();
+        }
+        let next = match active {
+            Policy::Hf => Policy::F32,
+            Policy::F32 => Policy::F32Router,
+            Policy::F32Router => Policy::Hf,
+        };
+        self.start_job("reading again", Ask::Policy(next))
+    }
+}
+
+/// What a generation of more than one token is called.
+pub(super) const GENERATING: &str = "generating";
+/// What generating one token is called.
+pub(super) const STEPPING: &str = "stepping";
+/// What reading a prompt is called.
+pub(super) const READING: &str = "reading the prompt";
