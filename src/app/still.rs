@@ -85,8 +85,8 @@ impl Still {
         // Details may depend on maps and rows on each other; a few rounds settle every view.
         for _ in 0..4 {
             let mut buf = Buffer::empty(area);
-            let (wanted, _) = draw(&self.state, &theme, area, &mut buf);
-            self.take(Event::Drawn(wanted));
+            let drawn = draw(&self.state, &theme, area, &mut buf);
+            self.take(Event::Drawn(drawn.wanted));
         }
         let mut buf = Buffer::empty(area);
         draw(&self.state, &theme, area, &mut buf);

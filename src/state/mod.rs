@@ -5,6 +5,7 @@ pub mod editor;
 mod engine_events;
 pub mod examples;
 pub mod keys;
+mod mouse;
 mod overlay;
 mod picker;
 mod playback;
@@ -12,6 +13,7 @@ pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
+pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use picker::{Choice, Origin, Picker};
 pub use update::update;
@@ -186,6 +188,8 @@ pub struct State {
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
+    /// Tokens selected with the mouse.
+    pub selection: Option<Selection>,
     /// The view on screen.
     pub view: View,
     /// How routing is looked at.
@@ -216,6 +220,8 @@ pub struct State {
     pub derived: Derivations,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
+    /// Where in the text the mouse went down.
+    drag_from: Option<usize>,
     next_id: u64,
 }
 
@@ -226,6 +232,8 @@ pub enum Event {
     Key(Key),
     /// Pasted text.
     Paste(String),
+    /// The mouse, and what lies under it.
+    Mouse(Gesture, Option<Spot>),
     /// The engine reports.
     Engine(crate::trace::protocol::Event),
     /// A frame was drawn and lacked this.
@@ -272,6 +280,7 @@ impl State {
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
+            selection: None,
             view: View::Routing,
             routing: RoutingLens::Token,
             attention: AttentionLens::Grid,
@@ -287,6 +296,7 @@ impl State {
             pace: Pace::default(),
             derived: Derivations::default(),
             start,
+            drag_from: None,
             next_id: 1,
         }
     }
@@ -348,6 +358,7 @@ impl State {
     /// Brings the cursor back into what exists.
     fn clamp(&mut self) {
         self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
+        self.selection.take_if(|selection| selection.range().end > self.tokens.len());
         if let Phase::Ready(meta) = &self.phase {
             let d = meta.dims;
             self.cursor.layer = self.cursor.layer.min(d.layers - 1);

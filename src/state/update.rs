@@ -16,6 +16,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => state.on_key(key),
         Event::Paste(text) => state.on_paste(&text),
+        Event::Mouse(gesture, spot) => state.on_mouse(gesture, spot),
         Event::Engine(event) => state.on_engine(event),
         Event::Drawn(wanted) => state.on_drawn(wanted),
         Event::Models(found) => {
@@ -84,7 +85,7 @@ impl State {
         effects
     }
 
-    fn act(&mut self, action: Action) -> Vec<Effect> {
+    pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
@@ -163,7 +164,9 @@ impl State {
             self.tell(false, Failure { summary, causes: Vec::new() });
             return effects;
         }
-        self.message = None;
+        if self.selection.take().is_none() {
+            self.message = None;
+        }
         Vec::new()
     }
 

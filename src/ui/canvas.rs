@@ -1,11 +1,12 @@
 //! What every panel draws with.
 
+use super::Drawn;
 use super::palette::Theme;
 use crate::state::text::{fit, width};
-use crate::state::{State, Wanted};
+use crate::state::{Spot, State};
 use crate::trace::Dims;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget};
 
@@ -17,10 +18,8 @@ pub struct Canvas<'a> {
     pub state: &'a State,
     /// How.
     pub theme: &'a Theme,
-    /// What was missing.
-    pub wanted: Wanted,
-    /// Where text is being typed.
-    pub caret: Option<Position>,
+    /// What is left behind.
+    pub drawn: Drawn,
     /// Whether panels have frames.
     pub framed: bool,
 }
@@ -33,6 +32,18 @@ impl Canvas<'_> {
         }
         let room = usize::from(area.right() - x);
         self.buf.set_stringn(x, y, text, room, style).0
+    }
+
+    /// Says what `area` stands for.
+    pub fn hit(&mut self, area: Rect, spot: Spot) {
+        self.drawn.hits.add(area, spot);
+    }
+
+    /// Writes `text` as [`Canvas::put`] does, and says what it stands for.
+    pub fn put_spot(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style, spot: Spot) -> u16 {
+        let end = self.put(area, x, y, text, style);
+        self.hit(Rect { x, y, width: end.saturating_sub(x), height: 1 }, spot);
+        end
     }
 
     /// Writes several pieces one after another.
@@ -68,6 +79,7 @@ impl Canvas<'_> {
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buf);
+        self.drawn.hits.cover(area);
         let block = Block::bordered().border_style(self.theme.accent());
         let inside = block.inner(area);
         block.render(area, self.buf);

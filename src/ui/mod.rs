@@ -10,12 +10,14 @@
 //! ```
 
 mod canvas;
+mod hits;
 pub mod input;
 mod layout;
 mod palette;
 mod panels;
 pub mod terminal;
 
+pub use hits::HitMap;
 pub use palette::{Depth, Theme};
 
 use crate::state::text::width;
@@ -24,10 +26,20 @@ use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-/// Draws the whole screen: the same state, size and theme give the same cells. Returns what was missing and where
-/// text is being typed.
-pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Wanted, Option<Position>) {
-    let mut c = Canvas { buf, state, theme, wanted: Wanted::default(), caret: None, framed: false };
+/// What a frame leaves behind besides its cells.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// What was missing.
+    pub wanted: Wanted,
+    /// Where text is being typed.
+    pub caret: Option<Position>,
+    /// What is where.
+    pub hits: HitMap,
+}
+
+/// Draws the whole screen: the same state, size and theme give the same cells.
+pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn {
+    let mut c = Canvas { buf, state, theme, drawn: Drawn::default(), framed: false };
     let Some(rooms) = layout::rooms(area, state) else {
         let whole = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
         let forms = [whole.as_str(), "needs 40×10", "40×10"];
@@ -36,7 +48,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
         if fitting != whole {
             c.put(area, area.x, area.y + 1, &format!("this is {}×{}", area.width, area.height), theme.warn());
         }
-        return (c.wanted, None);
+        return c.drawn;
     };
     c.framed = rooms.framed;
     panels::header::draw(&mut c, rooms.header);
@@ -83,5 +95,5 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
             Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),
         }
     }
-    (c.wanted, c.caret)
+    c.drawn
 }

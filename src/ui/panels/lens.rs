@@ -59,7 +59,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         }
     }
     missing.sort_by_key(|key| (key.pos.abs_diff(cursor.token), key.pos));
-    c.wanted.lens = missing;
+    c.drawn.wanted.lens = missing;
     if has_legend {
         let y = inside.bottom() - 1;
         let x = heatmap::legend(c, inside, inside.x + 1, y);
