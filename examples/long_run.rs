@@ -62,7 +62,7 @@ fn main() -> Result<()> {
 /// Medians of a frame, and of a cursor key with the frame that follows it.
 fn measure(still: &mut Still) -> (Duration, Duration) {
     let theme = Theme::new(Depth::True);
-    let mut frame = |still: &Still| {
+    let frame = |still: &Still| {
         let mut buf = Buffer::empty(SIZE);
         std::hint::black_box(draw(&still.state, &theme, SIZE, &mut buf));
     };
