@@ -7,7 +7,7 @@ use crate::state::{Effect, Event, State, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Prompt, RequestId};
 use crate::ui::{Depth, Theme, draw};
-use anyhow::{Result, bail};
+use anyhow::{Error, Result};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::cell::RefCell;
@@ -55,29 +55,14 @@ impl Still {
         self.state.pace = crate::state::Pace::default();
     }
 
-    /// Presses keys: characters, or names such as `enter`, `tab`, `left`, separated by spaces; `space` is the space bar.
+    /// Presses keys as they are written in the help, separated by spaces: `x`, `ctrl-p`, `left`, `space`.
     ///
     /// # Errors
     /// If a name is unknown.
     pub fn press(&mut self, keys: &str) -> Result<()> {
         for name in keys.split_whitespace() {
-            let mut chars = name.chars();
-            let code = match (chars.next(), chars.next(), name) {
-                (Some(c), None, _) => Code::Char(c),
-                (.., "space") => Code::Char(' '),
-                (.., "enter") => Code::Enter,
-                (.., "esc") => Code::Esc,
-                (.., "tab") => Code::Tab,
-                (.., "backspace") => Code::Backspace,
-                (.., "left") => Code::Left,
-                (.., "right") => Code::Right,
-                (.., "up") => Code::Up,
-                (.., "down") => Code::Down,
-                (.., "home") => Code::Home,
-                (.., "end") => Code::End,
-                _ => bail!("`{name}` is no key"),
-            };
-            self.take(Event::Key(Key::of(code)));
+            let key: Key = name.parse().map_err(Error::msg)?;
+            self.take(Event::Key(key));
         }
         Ok(())
     }

@@ -1,110 +1,8 @@
-//! Keys, actions, and the one table that connects them.
+//! Actions, and the one table that connects them with keys.
 
 use super::View;
-use std::fmt;
-
-/// A key, as far as the program tells keys apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// A character as typed.
-    Char(char),
-    /// Enter.
-    Enter,
-    /// Escape.
-    Esc,
-    /// Backspace.
-    Backspace,
-    /// Delete.
-    Delete,
-    /// Tab.
-    Tab,
-    /// Shift and Tab.
-    BackTab,
-    /// Arrow up.
-    Up,
-    /// Arrow down.
-    Down,
-    /// Arrow left.
-    Left,
-    /// Arrow right.
-    Right,
-    /// Home.
-    Home,
-    /// End.
-    End,
-    /// Page up.
-    PageUp,
-    /// Page down.
-    PageDown,
-}
-
-/// A key with its modifiers; shift only where the character does not already tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Which key.
-    pub code: Code,
-    /// Ctrl was held.
-    pub ctrl: bool,
-    /// Alt was held.
-    pub alt: bool,
-    /// Shift was held with a key that is no character.
-    pub shift: bool,
-}
-
-impl Key {
-    /// The key alone.
-    pub const fn of(code: Code) -> Self {
-        Self { code, ctrl: false, alt: false, shift: false }
-    }
-
-    const fn ctrl(c: char) -> Self {
-        Self { ctrl: true, ..Self::of(Code::Char(c)) }
-    }
-
-    const fn shift(code: Code) -> Self {
-        Self { shift: true, ..Self::of(code) }
-    }
-
-    const fn alt(code: Code) -> Self {
-        Self { alt: true, ..Self::of(code) }
-    }
-
-    /// The character it types, if it types one.
-    pub fn typed(self) -> Option<char> {
-        match self.code {
-            Code::Char(c) if !self.ctrl && !self.alt => Some(c),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (held, name) in [(self.ctrl, "ctrl-"), (self.alt, "alt-"), (self.shift, "shift-")] {
-            if held {
-                f.write_str(name)?;
-            }
-        }
-        match self.code {
-            Code::Char(' ') => f.write_str("space"),
-            Code::Char(c) => write!(f, "{c}"),
-            Code::Enter => f.write_str("enter"),
-            Code::Esc => f.write_str("esc"),
-            Code::Backspace => f.write_str("backspace"),
-            Code::Delete => f.write_str("del"),
-            Code::Tab => f.write_str("tab"),
-            Code::BackTab => f.write_str("shift-tab"),
-            Code::Up => f.write_str("↑"),
-            Code::Down => f.write_str("↓"),
-            Code::Left => f.write_str("←"),
-            Code::Right => f.write_str("→"),
-            Code::Home => f.write_str("home"),
-            Code::End => f.write_str("end"),
-            Code::PageUp => f.write_str("pgup"),
-            Code::PageDown => f.write_str("pgdn"),
-        }
-    }
-}
+pub use super::key::{Chord, Code, Key};
+pub use super::keymap::{Entry, Found, Keymap};
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +32,11 @@ impl Scope {
             Self::Picker => "choosing a model",
             Self::Page => "in help and messages",
         }
+    }
+
+    /// Whether characters are typed there.
+    pub fn takes_text(self) -> bool {
+        matches!(self, Self::Input | Self::Form | Self::Picker)
     }
 
     /// All scopes, in the order of the help.
@@ -261,8 +164,8 @@ pub enum Edit {
 pub struct Binding {
     /// What it means.
     pub action: Action,
-    /// The keys for it.
-    pub keys: &'static [Key],
+    /// The keys for it: single ones, or two one after the other.
+    pub keys: &'static [Chord],
     /// Where.
     pub scope: Scope,
     /// What the help says.
@@ -271,16 +174,28 @@ pub struct Binding {
     pub hint: &'static str,
 }
 
-const fn bind(scope: Scope, keys: &'static [Key], action: Action, help: &'static str, hint: &'static str) -> Binding {
+const fn bind(scope: Scope, keys: &'static [Chord], action: Action, help: &'static str, hint: &'static str) -> Binding {
     Binding { action, keys, scope, help, hint }
 }
 
-const fn ch(c: char) -> Key {
-    Key::of(Code::Char(c))
+const fn ch(c: char) -> Chord {
+    Chord::of(Key::of(Code::Char(c)))
 }
 
-const fn k(code: Code) -> Key {
-    Key::of(code)
+const fn k(code: Code) -> Chord {
+    Chord::of(Key::of(code))
+}
+
+const fn ctrl(c: char) -> Chord {
+    Chord::of(Key { ctrl: true, ..Key::of(Code::Char(c)) })
+}
+
+const fn alt(code: Code) -> Chord {
+    Chord::of(Key { alt: true, ..Key::of(code) })
+}
+
+const fn shift(code: Code) -> Chord {
+    Chord::of(Key { shift: true, ..Key::of(code) })
 }
 
 /// The table: dispatch, help and hints are made from it.
@@ -319,8 +234,8 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[k(C::Right), ch('l')], A::Token(Step::Right), "next token", ""),
         bind(Explore, &[k(C::Up), ch('k')], A::Up, "layer up; candidate up in Next; scroll in Fidelity", ""),
         bind(Explore, &[k(C::Down), ch('j')], A::Down, "layer down; candidate down in Next; scroll in Fidelity", ""),
-        bind(Explore, &[ch('H'), Key::shift(C::Left), k(C::PageUp)], A::Token(Step::FarLeft), "ten tokens back", ""),
-        bind(Explore, &[ch('L'), Key::shift(C::Right), k(C::PageDown)], A::Token(Step::FarRight), "ten tokens on", ""),
+        bind(Explore, &[ch('H'), shift(C::Left), k(C::PageUp)], A::Token(Step::FarLeft), "ten tokens back", ""),
+        bind(Explore, &[ch('L'), shift(C::Right), k(C::PageDown)], A::Token(Step::FarRight), "ten tokens on", ""),
         bind(Explore, &[k(C::Home), ch('0')], A::Token(Step::First), "first token", ""),
         bind(Explore, &[k(C::End), ch('$')], A::Token(Step::Last), "last token; the cursor then follows new ones", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
@@ -332,84 +247,73 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
-        bind(Input, &[Key::alt(C::Enter), Key::ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
+        bind(Input, &[alt(C::Enter), ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
         bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),
-        bind(Input, &[Key::ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
+        bind(Input, &[ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
         bind(Input, &[k(C::Up)], A::Edit(Edit::Up), "line up; on the first line, earlier prompts", ""),
         bind(Input, &[k(C::Down)], A::Edit(Edit::Down), "line down; on the last line, later prompts", ""),
-        bind(Input, &[Key::ctrl('p'), k(C::PageUp)], A::Edit(Edit::HistoryBack), "earlier prompt", ""),
-        bind(Input, &[Key::ctrl('n'), k(C::PageDown)], A::Edit(Edit::HistoryForward), "later prompt", ""),
-        bind(Input, &[k(C::Left), Key::ctrl('b')], A::Edit(Edit::Left), "left", ""),
-        bind(Input, &[k(C::Right), Key::ctrl('f')], A::Edit(Edit::Right), "right", ""),
-        bind(Input, &[Key::alt(C::Left), Key::alt(C::Char('b'))], A::Edit(Edit::WordLeft), "word left", ""),
-        bind(Input, &[Key::alt(C::Right), Key::alt(C::Char('f'))], A::Edit(Edit::WordRight), "word right", ""),
-        bind(Input, &[k(C::Home), Key::ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
-        bind(Input, &[k(C::End), Key::ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
-        bind(Input, &[k(C::Backspace), Key::ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
-        bind(Input, &[k(C::Delete), Key::ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
-        bind(Input, &[Key::ctrl('w'), Key::alt(C::Backspace)], A::Edit(Edit::DeleteWord), "delete the word before", ""),
-        bind(Input, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
-        bind(Input, &[Key::ctrl('k')], A::Edit(Edit::DeleteToEnd), "delete to the end of the line", ""),
+        bind(Input, &[ctrl('p'), k(C::PageUp)], A::Edit(Edit::HistoryBack), "earlier prompt", ""),
+        bind(Input, &[ctrl('n'), k(C::PageDown)], A::Edit(Edit::HistoryForward), "later prompt", ""),
+        bind(Input, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Input, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Input, &[alt(C::Left), alt(C::Char('b'))], A::Edit(Edit::WordLeft), "word left", ""),
+        bind(Input, &[alt(C::Right), alt(C::Char('f'))], A::Edit(Edit::WordRight), "word right", ""),
+        bind(Input, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Input, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Input, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Input, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Input, &[ctrl('w'), alt(C::Backspace)], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Input, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Input, &[ctrl('k')], A::Edit(Edit::DeleteToEnd), "delete to the end of the line", ""),
         bind(Form, &[k(C::Enter)], A::Accept, "use these values", ""),
         bind(Form, &[k(C::Up), k(C::BackTab)], A::Edit(Edit::Up), "field above", ""),
         bind(Form, &[k(C::Down), k(C::Tab)], A::Edit(Edit::Down), "field below", ""),
         bind(Form, &[k(C::Backspace)], A::Edit(Edit::DeleteLeft), "delete; empty = off", ""),
-        bind(Form, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "clear the field", ""),
+        bind(Form, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "clear the field", ""),
         bind(Picker, &[k(C::Enter)], A::Accept, "open the marked model, or what is typed", ""),
         bind(Picker, &[k(C::Tab)], A::Complete, "complete the path or name", ""),
-        bind(Picker, &[k(C::Up), Key::ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "choice above", ""),
-        bind(Picker, &[k(C::Down), Key::ctrl('n')], A::Edit(Edit::Down), "choice below", ""),
+        bind(Picker, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "choice above", ""),
+        bind(Picker, &[k(C::Down), ctrl('n')], A::Edit(Edit::Down), "choice below", ""),
         bind(Picker, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten choices up", ""),
         bind(Picker, &[k(C::PageDown)], A::Edit(Edit::PageDown), "ten choices down", ""),
-        bind(Picker, &[k(C::Left), Key::ctrl('b')], A::Edit(Edit::Left), "left", ""),
-        bind(Picker, &[k(C::Right), Key::ctrl('f')], A::Edit(Edit::Right), "right", ""),
-        bind(Picker, &[k(C::Home), Key::ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
-        bind(Picker, &[k(C::End), Key::ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
-        bind(Picker, &[k(C::Backspace), Key::ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
-        bind(Picker, &[k(C::Delete), Key::ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
-        bind(Picker, &[Key::ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
-        bind(Picker, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Picker, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Picker, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Picker, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Picker, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Picker, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Picker, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Picker, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Picker, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),
         bind(Page, &[k(C::PageDown), ch(' ')], A::Edit(Edit::PageDown), "page down", ""),
         bind(Page, &[ch('q'), ch('?'), ch('!'), k(C::Enter)], A::Escape, "close", ""),
         bind(Anywhere, &[k(C::Esc)], A::Escape, "close what is open; else pause", ""),
-        bind(Anywhere, &[Key::ctrl('c')], A::Quit, "quit", ""),
-        bind(Anywhere, &[Key::ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
-        bind(Anywhere, &[Key::ctrl('l')], A::Redraw, "draw the screen anew", ""),
+        bind(Anywhere, &[ctrl('c')], A::Quit, "quit", ""),
+        bind(Anywhere, &[ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
+        bind(Anywhere, &[ctrl('l')], A::Redraw, "draw the screen anew", ""),
     ]
 };
-
-/// What `key` means in `scope`.
-pub fn look_up(scope: Scope, key: Key) -> Option<Action> {
-    let here = |wanted: Scope| TABLE.iter().find(move |b| b.scope == wanted && b.keys.contains(&key));
-    here(scope).or_else(|| here(Scope::Anywhere)).map(|binding| binding.action)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn no_key_has_two_meanings_in_one_scope() {
-        let mut seen = HashSet::new();
-        for binding in TABLE {
-            for key in binding.keys {
-                assert!(seen.insert((binding.scope as u8, *key)), "{key} twice in {:?}", binding.scope);
-                let shadows = binding.scope != Scope::Anywhere
-                    && TABLE.iter().any(|b| b.scope == Scope::Anywhere && b.keys.contains(key));
-                assert!(!shadows, "{key} hides a key that works anywhere");
-            }
-        }
+    fn no_key_has_two_meanings_or_hides_another() {
+        assert_eq!(Keymap::default().check(), Ok(()));
     }
 
     #[test]
-    fn every_action_is_found_by_its_key() {
+    fn every_action_is_found_by_its_keys_and_has_a_help_text() {
+        let keymap = Keymap::default();
         for binding in TABLE {
-            for key in binding.keys {
-                assert_eq!(look_up(binding.scope, *key), Some(binding.action));
+            for chord in binding.keys {
+                if let Some(prefix) = chord.prefix {
+                    assert_eq!(keymap.look_up(binding.scope, None, prefix), Found::Prefix);
+                }
+                assert_eq!(keymap.look_up(binding.scope, chord.prefix, chord.key), Found::Action(binding.action));
             }
             assert!(!binding.help.is_empty());
         }

@@ -4,6 +4,8 @@ mod derived;
 pub mod editor;
 mod engine_events;
 pub mod examples;
+mod key;
+mod keymap;
 pub mod keys;
 mod mouse;
 mod overlay;
@@ -20,7 +22,7 @@ pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
-use keys::Key;
+use keys::{Key, Keymap};
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
@@ -218,6 +220,10 @@ pub struct State {
     pub pace: Pace,
     /// Derived views that have arrived.
     pub derived: Derivations,
+    /// The keys in force.
+    pub keymap: Arc<Keymap>,
+    /// The first of two keys, until the second comes.
+    pub pending: Option<Key>,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
     /// Where in the text the mouse went down.
@@ -295,6 +301,8 @@ impl State {
             jobs: Vec::new(),
             pace: Pace::default(),
             derived: Derivations::default(),
+            keymap: Arc::default(),
+            pending: None,
             start,
             drag_from: None,
             next_id: 1,

@@ -1,7 +1,7 @@
 //! What keys do.
 
 use super::examples::EXAMPLES;
-use super::keys::{Action, Edit, Key, Scope, Step, look_up};
+use super::keys::{Action, Edit, Found, Key, Scope, Step};
 use super::overlay::{Form, Input, InputKind, Overlay, Page};
 use super::picker::{Origin, Picker};
 use super::{AttentionLens, Effect, Event, RoutingLens, State, StripColour, View, Wanted};
@@ -34,9 +34,16 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
 
 impl State {
     fn on_key(&mut self, key: Key) -> Vec<Effect> {
-        let scope = self.overlays.last().map_or(Scope::Explore, Overlay::scope);
-        if let Some(action) = look_up(scope, key) {
-            return self.act(action);
+        let scope = self.scope();
+        let prefix = self.pending.take();
+        match (self.keymap.look_up(scope, prefix, key), prefix) {
+            (Found::Action(action), _) => return self.act(action),
+            (Found::Prefix, _) => {
+                self.pending = Some(key);
+                return Vec::new();
+            }
+            (Found::Nothing, None) => {}
+            (Found::Nothing, Some(prefix)) => return self.give_up(scope, prefix, key),
         }
         match (self.overlays.last_mut(), key.typed()) {
             (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
@@ -50,8 +57,28 @@ impl State {
         Vec::new()
     }
 
+    /// Which keys are understood now.
+    pub fn scope(&self) -> Scope {
+        self.overlays.last().map_or(Scope::Explore, Overlay::scope)
+    }
+
+    /// Ends a pair of keys whose second means nothing there; what works anywhere still does.
+    fn give_up(&mut self, scope: Scope, prefix: Key, key: Key) -> Vec<Effect> {
+        match self.keymap.look_up(Scope::Anywhere, None, key) {
+            Found::Action(Action::Escape) => return Vec::new(),
+            Found::Action(action) => return self.act(action),
+            Found::Prefix | Found::Nothing => {}
+        }
+        let keys: Vec<String> =
+            self.keymap.continuations(scope, prefix).iter().map(|(key, _)| key.to_string()).collect();
+        let summary = format!("{prefix} {key} means nothing; after {prefix} come {}", keys.join(" "));
+        self.tell(false, Failure { summary, causes: Vec::new() });
+        Vec::new()
+    }
+
     /// Pasted text goes where text is typed; in the views it opens the prompt, never acts as keys.
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
+        self.pending = None;
         let ready = self.meta().is_some();
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.editor.insert(text),

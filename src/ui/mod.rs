@@ -95,5 +95,8 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),
         }
     }
+    if let Some(prefix) = state.pending {
+        panels::which_key::draw(&mut c, area, prefix);
+    }
     c.drawn
 }

@@ -20,3 +20,4 @@ mod routing_map;
 pub mod sampling;
 pub mod strip;
 pub mod tabs;
+pub mod which_key;
