@@ -160,6 +160,11 @@ impl State {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
     }
 
+    /// Says a sentence in the status line.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.tell(false, Failure { summary: text.into(), causes: Vec::new() });
+    }
+
     pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {
         self.message = Some(Message { is_error, failure });
     }

@@ -102,6 +102,12 @@ pub enum Action {
     CycleColour,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Put a second pane beside the view, or take the other one away.
+    Split,
+    /// Give the other pane the focus.
+    OtherPane,
+    /// Give the view all the room, or back what is around it.
+    Zoom,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -182,6 +188,10 @@ const fn ch(c: char) -> Chord {
     Chord::of(Key::of(Code::Char(c)))
 }
 
+const fn then(first: char, second: char) -> Chord {
+    Chord { prefix: Some(Key::of(Code::Char(first))), key: Key::of(Code::Char(second)) }
+}
+
 const fn k(code: Code) -> Chord {
     Chord::of(Key::of(code))
 }
@@ -243,6 +253,9 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
+        bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
+        bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),

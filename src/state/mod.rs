@@ -9,6 +9,7 @@ mod keymap;
 pub mod keys;
 mod mouse;
 mod overlay;
+mod panes;
 mod picker;
 mod playback;
 pub mod text;
@@ -17,6 +18,7 @@ mod update;
 pub use derived::{Derivations, Wanted};
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
 pub use update::update;
 
@@ -194,6 +196,10 @@ pub struct State {
     pub selection: Option<Selection>,
     /// The view on screen.
     pub view: View,
+    /// The other pane, if the screen is split.
+    pub other: Option<OtherPane>,
+    /// Whether the view has all the room.
+    pub zoomed: bool,
     /// How routing is looked at.
     pub routing: RoutingLens,
     /// How attention is looked at.
@@ -288,6 +294,8 @@ impl State {
             cursor: Cursor::default(),
             selection: None,
             view: View::Routing,
+            other: None,
+            zoomed: false,
             routing: RoutingLens::Token,
             attention: AttentionLens::Grid,
             lens_site: LensSite::ResidPost,

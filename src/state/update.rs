@@ -146,6 +146,9 @@ impl State {
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
             Action::CyclePolicy => return self.cycle_policy(),
             Action::CycleColour => self.cycle_colour(),
+            Action::Split => self.split(),
+            Action::OtherPane => self.turn_pane(),
+            Action::Zoom => self.zoomed = !self.zoomed,
             Action::ToggleDetails => self.details_flipped = !self.details_flipped,
             Action::Accept => return self.accept(),
             Action::NewLine => {
@@ -223,7 +226,7 @@ impl State {
         self.chat && self.meta().is_some_and(|meta| meta.has_chat)
     }
 
-    fn turn_view(&mut self, by: usize) {
+    pub(super) fn turn_view(&mut self, by: usize) {
         let at = View::ALL.iter().position(|view| *view == self.view).unwrap_or(0);
         self.view = View::ALL[(at + by) % View::ALL.len()];
     }

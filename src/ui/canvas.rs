@@ -3,7 +3,7 @@
 use super::Drawn;
 use super::palette::Theme;
 use crate::state::text::{fit, width};
-use crate::state::{Spot, State};
+use crate::state::{Pane, Spot, State};
 use crate::trace::Dims;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -18,6 +18,10 @@ pub struct Canvas<'a> {
     pub state: &'a State,
     /// How.
     pub theme: &'a Theme,
+    /// What the pane being drawn shows.
+    pub pane: Pane,
+    /// Whether frames are those of the pane with the focus, of two.
+    pub focused: bool,
     /// What is left behind.
     pub drawn: Drawn,
     /// Whether panels have frames.
@@ -65,11 +69,17 @@ impl Canvas<'_> {
         }
         if !self.framed {
             let title = fit(title, usize::from(area.width));
-            self.put(area, area.x, area.y, &title, self.theme.strong());
+            self.put(
+                area,
+                area.x,
+                area.y,
+                &title,
+                if self.focused { self.theme.accent() } else { self.theme.strong() },
+            );
             return Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
         let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
-        let block = Block::bordered().border_style(self.theme.dim());
+        let block = Block::bordered().border_style(if self.focused { self.theme.accent() } else { self.theme.dim() });
         let inside = block.inner(area);
         block.render(area, self.buf);
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());

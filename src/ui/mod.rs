@@ -20,8 +20,9 @@ pub mod terminal;
 pub use hits::HitMap;
 pub use palette::{Depth, Theme};
 
+use crate::state::keys::Action;
 use crate::state::text::width;
-use crate::state::{Overlay, Page, Phase, State, View, Wanted};
+use crate::state::{Overlay, Page, Phase, Spot, State, View, Wanted};
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -39,7 +40,8 @@ pub struct Drawn {
 
 /// Draws the whole screen: the same state, size and theme give the same cells.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn {
-    let mut c = Canvas { buf, state, theme, drawn: Drawn::default(), framed: false };
+    let mut c =
+        Canvas { buf, state, theme, pane: state.pane(), focused: false, drawn: Drawn::default(), framed: false };
     let Some(rooms) = layout::rooms(area, state) else {
         let whole = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
         let forms = [whole.as_str(), "needs 40×10", "40×10"];
@@ -65,13 +67,15 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
         Phase::Ready(_) => {
             panels::strip::draw(&mut c, rooms.strip);
             panels::tabs::draw(&mut c, rooms.tabs);
-            match state.view {
-                View::Routing => panels::routing::draw(&mut c, rooms.view),
-                View::Attention => panels::attention::draw(&mut c, rooms.view),
-                View::Lens => panels::lens::draw(&mut c, rooms.view),
-                View::Next => panels::next::draw(&mut c, rooms.view),
-                View::Fidelity => panels::fidelity::draw(&mut c, rooms.view),
+            if let (Some(room), Some(other)) = (rooms.other, state.other) {
+                c.pane = other.pane;
+                c.hit(room, Spot { action: Some(Action::OtherPane), ..Spot::default() });
+                draw_view(&mut c, room);
+                c.pane = state.pane();
+                c.focused = true;
             }
+            draw_view(&mut c, rooms.view);
+            c.focused = false;
             if let Some(details) = rooms.details {
                 match state.view {
                     View::Routing => panels::routing_details::draw(&mut c, details),
@@ -99,4 +103,15 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
         panels::which_key::draw(&mut c, area, prefix);
     }
     c.drawn
+}
+
+/// The view of the pane being drawn.
+fn draw_view(c: &mut Canvas, room: Rect) {
+    match c.pane.view {
+        View::Routing => panels::routing::draw(c, room),
+        View::Attention => panels::attention::draw(c, room),
+        View::Lens => panels::lens::draw(c, room),
+        View::Next => panels::next::draw(c, room),
+        View::Fidelity => panels::fidelity::draw(c, room),
+    }
 }

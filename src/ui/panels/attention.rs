@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, "attention");
         return c.nothing(inside, "no token yet");
     };
-    match c.state.attention {
+    match c.pane.attention {
         AttentionLens::Head => draw_head(c, area, d),
         AttentionLens::Grid if area.width < 60 => draw_grid(c, area, d),
         AttentionLens::Grid => {
