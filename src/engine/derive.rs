@@ -1,5 +1,6 @@
 //! Views computed from stored activations when they are asked for.
 
+use super::attribution::attribution;
 use super::control::Stopped;
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
@@ -30,6 +31,10 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
             }
             Derived::HeadMaps(maps)
         }
+        Derive::Attribution(key) => {
+            let layers = key.layer..key.layer.saturating_add(1);
+            Derived::Attribution(Arc::new(attribution(session, key.pos, key.target, layers, cancelled)?))
+        }
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= session.tokens().len() => Derived::HeadRows(Vec::new()),
         Derive::HeadRows { layer, heads, query } => {
@@ -44,7 +49,7 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 

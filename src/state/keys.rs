@@ -199,6 +199,8 @@ pub enum Action {
     CycleColour,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Details: what belongs to the view, or what the candidate's logit is made of.
+    ToggleContributions,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -329,6 +331,13 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(
+            Explore,
+            &[ch('D')],
+            A::ToggleContributions,
+            "details: summary, or contributions to a candidate's logit (Next marks which)",
+            "",
+        ),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),

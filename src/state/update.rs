@@ -118,7 +118,8 @@ impl State {
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
             Action::CyclePolicy => return self.cycle_policy(),
             Action::CycleColour => self.cycle_colour(),
-            Action::ToggleDetails => self.details_flipped = !self.details_flipped,
+            Action::ToggleDetails => self.toggle_details(),
+            Action::ToggleContributions => self.toggle_contributions(),
             Action::Accept => return self.accept(),
             Action::NewLine => {
                 if let Some(Overlay::Input(input)) = self.overlays.last_mut()

@@ -54,6 +54,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
             panels::strip::draw(&mut c, rooms.strip);
             panels::tabs::draw(&mut c, rooms.tabs);
             match state.view {
+                _ if rooms.view.is_empty() => {}
                 View::Routing => panels::routing::draw(&mut c, rooms.view),
                 View::Attention => panels::attention::draw(&mut c, rooms.view),
                 View::Lens => panels::lens::draw(&mut c, rooms.view),
@@ -62,6 +63,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
             }
             if let Some(details) = rooms.details {
                 match state.view {
+                    _ if state.shows_contributions() => panels::contributions::draw(&mut c, details),
                     View::Routing => panels::routing_details::draw(&mut c, details),
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),
