@@ -1,7 +1,8 @@
 //! Views computed from stored activations when they are asked for.
 
+use super::attribution::attribution;
 use super::control::Stopped;
-use super::run::Run;
+use super::run::{Run, need_model};
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
 use crate::trace::protocol::{Derive, Derived};
@@ -31,6 +32,10 @@ pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Res
             }
             Derived::HeadMaps(maps)
         }
+        Derive::Attribution(key) => {
+            let layers = key.layer..key.layer.saturating_add(1);
+            Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, cancelled)?))
+        }
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= run.tokens().len() => Derived::HeadRows(Vec::new()),
         Derive::HeadRows { layer, heads, query } => {
@@ -43,7 +48,7 @@ pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Res
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 

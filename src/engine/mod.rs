@@ -5,6 +5,7 @@
 //! in the thread, a panic included, is an event. Models are opened beside it, so that the one in use can be explored
 //! until the next is there.
 
+mod attribution;
 mod board;
 mod capture;
 mod collect;
@@ -17,6 +18,7 @@ mod session;
 mod target;
 mod worker;
 
+pub use attribution::attribution;
 pub use capture::Capture;
 pub use collect::collect;
 pub use control::{Control, Stopped};

@@ -57,7 +57,7 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
-                self.derived.finish(id);
+                self.derived.refuse(id, &failure);
                 self.tell(true, failure);
             }
         }

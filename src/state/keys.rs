@@ -108,6 +108,8 @@ pub enum Action {
     OtherPane,
     /// Give the view all the room, or back what is around it.
     Zoom,
+    /// Details: what belongs to the view, or what the candidate's logit is made of.
+    ToggleContributions,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -257,6 +259,13 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
         bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(
+            Explore,
+            &[ch('D')],
+            A::ToggleContributions,
+            "details: summary, or contributions to a candidate's logit (Next marks which)",
+            "",
+        ),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),

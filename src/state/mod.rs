@@ -1,5 +1,6 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod contributions;
 mod derived;
 pub mod editor;
 mod engine_events;
@@ -15,6 +16,7 @@ mod playback;
 pub mod text;
 mod update;
 
+pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
@@ -210,6 +212,8 @@ pub struct State {
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
     pub details_flipped: bool,
+    /// What the details show.
+    pub details: Details,
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// What lies over the views, topmost last.
@@ -301,6 +305,7 @@ impl State {
             lens_site: LensSite::ResidPost,
             colour: StripColour::Expert,
             details_flipped: false,
+            details: Details::default(),
             scroll: 0,
             overlays: Vec::new(),
             sampling,

@@ -149,7 +149,8 @@ impl State {
             Action::Split => self.split(),
             Action::OtherPane => self.turn_pane(),
             Action::Zoom => self.zoomed = !self.zoomed,
-            Action::ToggleDetails => self.details_flipped = !self.details_flipped,
+            Action::ToggleDetails => self.toggle_details(),
+            Action::ToggleContributions => self.toggle_contributions(),
             Action::Accept => return self.accept(),
             Action::NewLine => {
                 if let Some(Overlay::Input(input)) = self.overlays.last_mut()

@@ -10,6 +10,8 @@ const FRAMED: (u16, u16) = (100, 28);
 
 /// From this width on details stand beside the view.
 const BESIDE: u16 = 120;
+/// Below this height contributions take the place of the view.
+const SHARED: u16 = 14;
 
 /// From these sizes on two panes fit beside or above one another.
 const BOTH: (u16, u16) = (80, 14);
@@ -85,13 +87,17 @@ fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let has_details = matches!(state.view, View::Routing | View::Attention | View::Lens);
     let beside = framed && rest.width >= BESIDE;
-    if !has_details || beside == state.details_flipped {
+    let contributions = state.shows_contributions();
+    if !contributions && (!has_details || beside == state.details_flipped) {
         return (rest, None);
     }
     if beside {
         let width = (rest.width / 3).clamp(36, 60);
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));
+    }
+    if contributions && rest.height < SHARED {
+        return (Rect { height: 0, ..rest }, Some(rest));
     }
     let height = (rest.height / 2).min(10);
     let view = Rect { height: rest.height - height, ..rest };

@@ -78,6 +78,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             c.focused = false;
             if let Some(details) = rooms.details {
                 match state.view {
+                    _ if state.shows_contributions() => panels::contributions::draw(&mut c, details),
                     View::Routing => panels::routing_details::draw(&mut c, details),
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),
@@ -108,6 +109,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
 /// The view of the pane being drawn.
 fn draw_view(c: &mut Canvas, room: Rect) {
     match c.pane.view {
+        _ if room.is_empty() => {}
         View::Routing => panels::routing::draw(c, room),
         View::Attention => panels::attention::draw(c, room),
         View::Lens => panels::lens::draw(c, room),
