@@ -458,7 +458,7 @@ fn still(keys: &str) -> Still {
 /// What a frame of this size lacks.
 fn wanted(state: &State, width: u16, height: u16) -> Wanted {
     let area = Rect::new(0, 0, width, height);
-    draw(state, &Theme::new(Depth::Mono), area, &mut Buffer::empty(area)).0
+    draw(state, &Theme::new(Depth::Mono), area, &mut Buffer::empty(area)).wanted
 }
 
 fn lines(still: &mut Still, width: u16, height: u16, depth: Depth) -> Vec<String> {
