@@ -240,7 +240,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     let table = copied(&mut still, "4 y v").unwrap();
     assert_eq!(table, chosen(&candidates, &|cells| cells[0] == "3"));
     assert_eq!(copied(&mut still, "down y r").unwrap().lines().nth(1), table.lines().nth(2));
-    let second = &still.state.tokens[3].next.top[1];
+    let second = still.state.tokens[3].next.top[1].clone();
     let spelled = second.piece.replace('▁', "·");
     assert_eq!(copied(&mut still, "y c").unwrap(), format!("{spelled} {}", second.prob));
 

@@ -76,10 +76,10 @@ impl Edits {
         }
         self.future.clear();
         self.past.push_back(Snapshot { edit, prompt, run: Run::keep(before, session) });
-        self.drop_oldest(session);
+        self.drop_oldest(session, BUDGET);
     }
 
-    fn drop_oldest(&mut self, session: &Session) {
+    fn drop_oldest(&mut self, session: &Session, budget: usize) {
         while self.past.len() > MOST_EDITS {
             self.past.pop_front();
         }
@@ -88,7 +88,7 @@ impl Edits {
             let Run::Whole(run) = &snapshot.run else { return false };
             held += run.bytes_beside(next);
             next = run;
-            held > BUDGET
+            held > budget
         });
         if let Some(at) = over {
             self.past.drain(..=at);
@@ -129,5 +129,71 @@ impl Core {
         }
         let (undos, redos) = (self.edits.past.len(), self.edits.future.len());
         emit(Event::Revised(Revision { edit, back, prompt, undos, redos }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Capture, Control};
+    use crate::model::{Location, open};
+    use crate::trace::{Policy, Source};
+    use std::sync::Arc;
+
+    /// An edit that makes these ids the prompt.
+    fn edit(edits: &mut Edits, session: &mut Session, ids: &[u32]) {
+        let prompt = Prompt::Ids(ids.to_vec());
+        edits.open(&Ask::Prompt(prompt), &None, session);
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+        session.set_prompt(ids, &mut control).unwrap();
+        edits.close(session);
+    }
+
+    #[test]
+    fn what_runs_share_is_kept_once_and_the_oldest_go_when_it_is_too_much() {
+        let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+        let dims = loaded.meta.dims;
+        let mut session = Session::new(loaded, Capture::for_views(dims.layers), 4);
+        let mut edits = Edits::default();
+        let ids: Vec<u32> = (0..40).map(|i| 300 + i).collect();
+        edit(&mut edits, &mut session, &ids[..35]);
+        edit(&mut edits, &mut session, &ids);
+        assert!(edits.past.iter().all(|snapshot| matches!(snapshot.run, Run::Start(_))), "growing keeps nothing");
+
+        // Another last token: that record and the last page of each layer are held for it.
+        let mut other = ids.clone();
+        other[39] = 1000;
+        edit(&mut edits, &mut session, &other);
+        let Some(Snapshot { run: Run::Whole(run), .. }) = edits.past.back() else { panic!() };
+        assert_eq!(run.shared_with(&session), 39);
+        let held = run.bytes_beside(&session);
+        let page = 32 * dims.kv_bytes_per_token();
+        let least = page + dims.kept_bytes_per_token();
+        assert!((least..least + 4096).contains(&held), "{held} bytes, {least} expected and some pointers");
+
+        edit(&mut edits, &mut session, &ids);
+        edit(&mut edits, &mut session, &other);
+        assert_eq!(edits.past.len(), 5);
+        edits.drop_oldest(&session, 2 * held + 100);
+        assert_eq!(edits.past.len(), 2, "room for two of the three, and what is older goes with the third");
+        for i in 0..MOST_EDITS as u32 + 10 {
+            edit(&mut edits, &mut session, &ids[..5 + (i as usize % 2)]);
+        }
+        assert_eq!(edits.past.len(), MOST_EDITS);
+    }
+
+    #[test]
+    fn a_run_under_another_source_or_policy_is_another_run() {
+        let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+        let layers = loaded.meta.dims.layers;
+        let mut session = Session::new(loaded, Capture::for_views(layers), 4);
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+        session.extend(&[1, 300, 301], Source::Forced, &mut control).unwrap();
+        let before = session.clone();
+        session.set_prompt(&[1, 300, 301], &mut control).unwrap();
+        assert!(!before.is_same_as(&session) && session.is_same_as(&session.clone()));
+        let before = session.clone();
+        session.switch(Policy::F32);
+        assert!(!before.is_same_as(&session));
     }
 }
