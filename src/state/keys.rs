@@ -275,7 +275,7 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
         bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
         bind(Explore, &[Chord::pair('y', 'c')], A::Copy(Extent::Cell), "copy the value under the cursor", ""),
-        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy its row", ""),
+        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy the row under the cursor as CSV", ""),
         bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
         bind(Explore, &[ch(']')], A::NextHead, "next head", ""),
