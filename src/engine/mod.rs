@@ -16,6 +16,7 @@ mod remote;
 mod run;
 mod session;
 mod target;
+mod undo;
 mod worker;
 
 pub use attribution::attribution;

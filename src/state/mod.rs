@@ -1,18 +1,23 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod bookmarks;
 mod contributions;
+mod copy;
 mod derived;
 pub mod editor;
 mod engine_events;
 pub mod examples;
+mod fuzzy;
 mod key;
 mod keymap;
 pub mod keys;
 mod mouse;
 mod overlay;
+mod palette;
 mod panes;
 mod picker;
 mod playback;
+mod search;
 pub mod text;
 mod update;
 
@@ -20,13 +25,16 @@ pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
-use keys::{Key, Keymap};
+use keys::{Action, Key, Keymap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
@@ -234,6 +242,12 @@ pub struct State {
     pub keymap: Arc<Keymap>,
     /// The first of two keys, until the second comes.
     pub pending: Option<Key>,
+    /// The search under way.
+    pub search: Option<Search>,
+    /// Marked tokens.
+    pub bookmarks: BTreeSet<usize>,
+    /// Actions that were used from the palette, last first.
+    recent: Vec<Action>,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
     /// Where in the text the mouse went down.
@@ -275,6 +289,8 @@ pub enum Effect {
     Remember(String),
     /// Keep this model among the recent ones.
     RememberModel(String),
+    /// Put this text into the clipboard.
+    Copy(String),
     /// Stop the program until it is brought back.
     Suspend,
     /// Clear the screen and draw it anew.
@@ -316,6 +332,9 @@ impl State {
             derived: Derivations::default(),
             keymap: Arc::default(),
             pending: None,
+            search: None,
+            bookmarks: BTreeSet::new(),
+            recent: Vec::new(),
             start,
             drag_from: None,
             next_id: 1,

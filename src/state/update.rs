@@ -48,6 +48,7 @@ impl State {
         match (self.overlays.last_mut(), key.typed()) {
             (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
+            (Some(Overlay::Palette(palette)), Some(c)) => palette.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Picker(picker)), Some(c)) => {
                 picker.insert(c.encode_utf8(&mut [0; 4]));
                 return self.find_models();
@@ -87,6 +88,7 @@ impl State {
                 picker.insert(text.trim());
                 return self.find_models();
             }
+            Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
             Some(Overlay::Page(_)) => {}
             None if ready => {
                 self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
@@ -171,6 +173,17 @@ impl State {
                 }
             }
             Action::ToggleChat => self.toggle_chat(),
+            Action::Palette => self.open_palette(),
+            Action::GoTo(pos) => self.go_to(pos),
+            Action::Search => self.open_search(),
+            Action::NextMatch => self.next_match(false),
+            Action::PreviousMatch => self.next_match(true),
+            Action::ToggleBookmark => self.toggle_bookmark(),
+            Action::NextBookmark => self.next_bookmark(false),
+            Action::PreviousBookmark => self.next_bookmark(true),
+            Action::Undo => return self.revise(Ask::Undo),
+            Action::Redo => return self.revise(Ask::Redo),
+            Action::Copy(extent) => return self.copy(extent),
             Action::Edit(edit) => {
                 if self.edit(edit) {
                     return self.find_models();
@@ -197,6 +210,7 @@ impl State {
         }
         if self.selection.take().is_none() {
             self.message = None;
+            self.search = None;
         }
         Vec::new()
     }
@@ -303,7 +317,7 @@ impl State {
         self.open_input(InputKind::Prompt, &prompt);
     }
 
-    fn open_input(&mut self, kind: InputKind, text: &str) {
+    pub(super) fn open_input(&mut self, kind: InputKind, text: &str) {
         if self.meta().is_some() {
             self.overlays.push(Overlay::Input(Input::new(kind, text)));
         }
@@ -329,6 +343,7 @@ impl State {
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => page.scroll(edit),
             Some(Overlay::Picker(picker)) => return picker.edit(edit),
+            Some(Overlay::Palette(_)) => self.edit_palette(edit),
             None => {}
         }
         false
@@ -342,6 +357,10 @@ impl State {
                     InputKind::Prompt => {
                         self.overlays.pop();
                         return self.submit(text);
+                    }
+                    InputKind::Search => {
+                        self.overlays.pop();
+                        self.start_search(text);
                     }
                     InputKind::Force if text.is_empty() => {}
                     InputKind::Force => {
@@ -378,6 +397,7 @@ impl State {
                 }
                 None => picker.error = Some("type a path or a name on the Hub: owner/name".to_owned()),
             },
+            Some(Overlay::Palette(_)) => return self.run_command(),
             _ => {}
         }
         Vec::new()
