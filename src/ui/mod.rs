@@ -12,10 +12,12 @@
 mod canvas;
 pub mod input;
 mod layout;
+mod look;
 mod palette;
 mod panels;
 pub mod terminal;
 
+pub use look::{Look, ThemeName};
 pub use palette::{Depth, Theme};
 
 use crate::state::text::width;
