@@ -398,6 +398,7 @@ impl Simulated {
             Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
             Ask::Policy(_) => (0, self.tokens),
+            Ask::Restore(tokens) => (0, tokens.len() as u32),
             Ask::Derive(_) | Ask::Open(_) => (self.tokens, 0),
         };
         self.tokens = keep + new;

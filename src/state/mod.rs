@@ -10,21 +10,26 @@ pub mod keys;
 mod overlay;
 mod picker;
 mod playback;
+mod saved;
 pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use picker::{Choice, Origin, Picker};
+pub use saved::Saved;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
 use keys::{Key, Keymap};
+use saved::Resume;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum View {
     /// Which experts read a token, and how narrowly.
     Routing,
@@ -55,7 +60,8 @@ impl View {
 }
 
 /// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RoutingLens {
     /// Layers × experts for the token at the cursor.
     Token,
@@ -66,7 +72,8 @@ pub enum RoutingLens {
 }
 
 /// Ways to look at attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AttentionLens {
     /// All heads as thumbnails, the chosen one beside them.
     Grid,
@@ -75,7 +82,8 @@ pub enum AttentionLens {
 }
 
 /// What colours the text strip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StripColour {
     /// First expert of the layer at the cursor.
     Expert,
@@ -90,7 +98,7 @@ pub enum StripColour {
 }
 
 /// The one cursor of all views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Position in the run.
     pub token: usize,
@@ -220,6 +228,14 @@ pub struct State {
     pub keymap: Arc<Keymap>,
     /// The first of two keys, until the second comes.
     pub pending: Option<Key>,
+    /// Whether the prompt editor says what the program is and how to begin.
+    pub first_run: bool,
+    /// Whether the cursor stays where it is while a run goes on, and joins its end only when it is over.
+    pub reduced_motion: bool,
+    /// Whether the cursor is to join the end of the run when that is over.
+    catch_up: bool,
+    /// An earlier session on its way back.
+    resume: Resume,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
     next_id: u64,
@@ -294,6 +310,10 @@ impl State {
             derived: Derivations::default(),
             keymap: Arc::default(),
             pending: None,
+            first_run: false,
+            reduced_motion: false,
+            catch_up: false,
+            resume: Resume::default(),
             start,
             next_id: 1,
         }
@@ -307,6 +327,7 @@ impl State {
             self.phase = Phase::Loading;
         }
         self.message = None;
+        self.resume.waiting = None;
         self.opening = Some(Opening { id, name: name.clone(), download: None });
         effects.push(Effect::Ask(id, Ask::Open(name)));
         effects
@@ -346,6 +367,11 @@ impl State {
     /// Whether the engine has a run to do.
     pub fn is_busy(&self) -> bool {
         !self.jobs.is_empty()
+    }
+
+    /// Whether the screen changes without a key: a run goes on, a model is being opened, a view is being derived.
+    pub fn is_moving(&self) -> bool {
+        self.is_busy() || self.opening.is_some() || self.derived.is_pending()
     }
 
     fn new_id(&mut self) -> RequestId {

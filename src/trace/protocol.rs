@@ -1,6 +1,6 @@
 //! What the screen asks of the engine and what the engine answers.
 
-use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord};
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
+    /// Make this the run: ids and where they came from, read from the start.
+    Restore(Vec<(u32, Source)>),
     /// Derive what a view is missing.
     Derive(Derive),
 }

@@ -1,6 +1,6 @@
 //! The terminal's life: taken once, given back on every way out.
 
-use super::{Depth, Theme, draw};
+use super::{Depth, Look, Theme, draw};
 use crate::state::{State, Wanted};
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
@@ -20,23 +20,28 @@ pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
     size: (u16, u16),
+    /// Whether the text cursor must not blink.
+    calm: bool,
 }
 
 /// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the shape of the text cursor was changed.
+static SHAPED: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste; `calm` stops the text cursor from blinking.
     ///
     /// # Errors
     /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth) -> Result<Self> {
+    pub fn take(depth: Depth, look: &Look, calm: bool) -> Result<Self> {
+        let depth = look.depth(depth);
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter()?;
+        enter(calm)?;
         let size = terminal_size().inspect_err(|_| give_back())?;
         let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::new(depth), size })
+        Ok(Self { terminal, theme: Theme::with(depth, look), size, calm })
     }
 
     /// Draws one frame.
@@ -85,7 +90,7 @@ impl Screen {
     pub fn resume(&mut self) -> Result<()> {
         // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
         let _ = disable_raw_mode();
-        enter()?;
+        enter(self.calm)?;
         self.forget()
     }
 }
@@ -109,18 +114,26 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter() -> Result<()> {
+fn enter(calm: bool) -> Result<()> {
     TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
-        .context("cannot switch to the alternate screen")
+        .context("cannot switch to the alternate screen")?;
+    if calm {
+        SHAPED.store(true, Ordering::Relaxed);
+        execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| give_back())?;
+    }
+    Ok(())
 }
 
 /// Restores the terminal; harmless if it was restored already. Errors have nowhere to go.
 pub fn give_back() {
     if !TAKEN.swap(false, Ordering::Relaxed) {
         return;
+    }
+    if SHAPED.swap(false, Ordering::Relaxed) {
+        let _ = execute!(stdout(), cursor::SetCursorStyle::DefaultUserShape);
     }
     let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
