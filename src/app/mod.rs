@@ -296,6 +296,7 @@ impl App {
                         update(&mut self.state, Event::Trouble(Failure::of(&error)));
                     }
                 }
+                Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit => return Ok(true),

@@ -117,6 +117,7 @@ mod tests {
             colour: StripColour::Loss,
             details_flipped: true,
             scroll: 4,
+            bookmarks: [0, 2].into(),
         }
     }
 

@@ -13,6 +13,7 @@ mod openings;
 mod remote;
 mod session;
 mod target;
+mod undo;
 mod worker;
 
 pub use capture::Capture;

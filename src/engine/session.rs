@@ -129,6 +129,29 @@ impl Session {
         }
     }
 
+    /// Tokens at the start that both runs share, not only in what they say.
+    pub(super) fn shared_with(&self, other: &Session) -> usize {
+        self.tokens.iter().zip(&other.tokens).take_while(|(a, b)| Arc::ptr_eq(a, b)).count()
+    }
+
+    /// Whether `other` begins with this run.
+    pub(super) fn is_start_of(&self, other: &Session) -> bool {
+        self.meta.policy == other.meta.policy && self.shared_with(other) == self.tokens.len()
+    }
+
+    /// Whether both are one run.
+    pub(super) fn is_same_as(&self, other: &Session) -> bool {
+        self.is_start_of(other) && self.tokens.len() == other.tokens.len()
+    }
+
+    /// Bytes that this run takes as long as `other` is kept as well.
+    pub(super) fn bytes_beside(&self, other: &Session) -> usize {
+        let is_shared = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(&a.values, &b.values);
+        let own = self.tokens.len() - self.tokens.iter().zip(&other.tokens).filter(is_shared).count();
+        let pointers = self.tokens.len() * size_of::<Arc<TokenRecord>>();
+        own * self.meta.dims.kept_bytes_per_token() + pointers + self.cache.bytes_beside(&other.cache)
+    }
+
     /// Forgets everything from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.tokens.len() {

@@ -6,6 +6,7 @@ use super::control::{Control, Stopped};
 use super::derive::derive;
 use super::openings::Openings;
 use super::session::Session;
+use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
@@ -82,7 +83,10 @@ struct Running {
 
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
-    session: Session,
+    pub(super) session: Session,
+    /// The prompt that the run began with.
+    pub(super) prompt: Option<Prompt>,
+    pub(super) edits: Edits,
     runs: std::collections::VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
     derives: Vec<(RequestId, Derive)>,
@@ -102,6 +106,8 @@ impl Core {
         let session = Session::new(loaded, capture, CANDIDATES);
         Self {
             session,
+            prompt: None,
+            edits: Edits::default(),
             runs: Default::default(),
             running: None,
             derives: Vec::new(),
@@ -149,6 +155,7 @@ impl Core {
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
+            self.edits.close(&self.session);
         }
         let busy = self.running.is_some() || !self.runs.is_empty();
         let mut id = RequestId::default();
@@ -179,6 +186,9 @@ impl Core {
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
         }
+        if self.running.is_none() {
+            self.edits.close(&self.session);
+        }
     }
 
     fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -203,9 +213,11 @@ impl Core {
         if board.is_cancelled(id) {
             return Err(Stopped.into());
         }
+        self.edits.open(&ask, &self.prompt, &self.session);
         match ask {
             Ask::Prompt(prompt) => {
                 let ids = self.session.prompt_ids(&prompt)?;
+                self.prompt = Some(prompt);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
@@ -214,6 +226,10 @@ impl Core {
                 return Ok(());
             }
             Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
+            Ask::Branch { len, token } => {
+                self.truncate(id, len, emit);
+                self.force(id, &[token], board, emit)?;
+            }
             Ask::ForceText(text) => {
                 let ids = self.session.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
@@ -221,7 +237,12 @@ impl Core {
             Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
             Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
-            Ask::Restore(tokens) => self.restore(id, &tokens, board, emit)?,
+            Ask::Restore { prompt, tokens } => {
+                self.restore(id, &tokens, board, emit)?;
+                self.prompt = prompt;
+            }
+            Ask::Undo => self.revise(id, true, emit),
+            Ask::Redo => self.revise(id, false, emit),
             Ask::Derive(what) => return self.derive(id, &what, board, emit),
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }

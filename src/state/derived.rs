@@ -47,6 +47,12 @@ impl Derivations {
         self.maps.get(&(layer, head, max_side)).map(|map| &**map)
     }
 
+    /// The map of a head if it holds the exact weights of `n` tokens, whatever size was asked for.
+    pub fn exact_map(&self, layer: usize, head: usize, n: usize) -> Option<&HeadMap> {
+        let mut sizes = self.maps.range((layer, head, 0)..=(layer, head, usize::MAX)).map(|(_, map)| &**map);
+        sizes.find(|map| map.block == 1 && map.n == n)
+    }
+
     /// Where a head looks from a position.
     pub fn row(&self, layer: usize, head: usize, query: usize) -> Option<&HeadRow> {
         self.rows.get(&(layer, head, query)).map(|row| &**row)

@@ -43,6 +43,7 @@ impl State {
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
@@ -76,6 +77,9 @@ impl State {
         self.derived = Default::default();
         self.pace = Pace::default();
         self.message = None;
+        self.pending = None;
+        self.search = None;
+        self.bookmarks.clear();
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
         self.scroll = 0;
@@ -128,6 +132,12 @@ impl State {
         let unchanged = stands + same.count();
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
+            // The same text read under another policy is still the text that was marked.
+            let alike = self.tokens[stands..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
+            self.bookmarks.split_off(&(stands + alike));
+        }
+        if let Some(search) = &mut self.search {
+            search.truncate(unchanged);
         }
         self.tokens.truncate(stands);
         self.shown.truncate(stands);

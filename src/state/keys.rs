@@ -1,6 +1,7 @@
 //! Actions, and the one table that connects them with keys.
 
 use super::View;
+pub use super::copy::Extent;
 pub use super::key::{Chord, Code, Key};
 pub use super::keymap::{Entry, Found, Keymap};
 use std::fmt;
@@ -18,6 +19,8 @@ pub enum Scope {
     Form,
     /// In the model picker.
     Picker,
+    /// In the command palette.
+    Palette,
     /// In the help and error pages.
     Page,
 }
@@ -31,17 +34,19 @@ impl Scope {
             Self::Input => "while typing",
             Self::Form => "in the sampling form",
             Self::Picker => "choosing a model",
+            Self::Palette => "in the command palette",
             Self::Page => "in help and messages",
         }
     }
 
     /// Whether characters are typed there.
     pub fn takes_text(self) -> bool {
-        matches!(self, Self::Input | Self::Form | Self::Picker)
+        matches!(self, Self::Input | Self::Form | Self::Picker | Self::Palette)
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 6] = [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 7] =
+        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::Page, Self::Anywhere];
 }
 
 /// Everything that a user can mean.
@@ -121,6 +126,28 @@ pub enum Action {
     ToggleChat,
     /// The cursor of the input.
     Edit(Edit),
+    /// Open the command palette.
+    Palette,
+    /// Put the cursor on this token; the palette offers it for a typed number.
+    GoTo(usize),
+    /// Look for text in the run.
+    Search,
+    /// The next match.
+    NextMatch,
+    /// The match before.
+    PreviousMatch,
+    /// Mark the token at the cursor, or take its mark away.
+    ToggleBookmark,
+    /// The next marked token.
+    NextBookmark,
+    /// The marked token before.
+    PreviousBookmark,
+    /// Take the last edit of the run back.
+    Undo,
+    /// Do again what was taken back.
+    Redo,
+    /// Copy to the clipboard.
+    Copy(Extent),
 }
 
 impl fmt::Display for Action {
@@ -225,16 +252,19 @@ const fn shift(code: Code) -> Chord {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, Page, Picker};
+    use Scope::{Anywhere, Explore, Form, Input, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
+        bind(Explore, &[ch(':'), ctrl('p')], A::Palette, "command palette: find an action by its name", "palette"),
         bind(Explore, &[ch('i')], A::EditPrompt, "edit the prompt; only what changed is computed again", "prompt"),
         bind(Explore, &[ch(' ')], A::Generate, "generate one token; pause if it runs", "step"),
         bind(Explore, &[ch('g')], A::Go, "generate until stopped; pause if it runs", "go"),
         bind(Explore, &[ch('r')], A::RunCount, "generate a number of tokens", ""),
         bind(Explore, &[ch('u'), k(C::Backspace)], A::Back, "step back: forget the last token", "back"),
         bind(Explore, &[ch('U')], A::Rewind, "rewind: forget everything after the cursor", ""),
+        bind(Explore, &[ch('z')], A::Undo, "undo the last edit: prompt, step, generation, forced token, policy", ""),
+        bind(Explore, &[ch('Z')], A::Redo, "redo what was undone", ""),
         bind(
             Explore,
             &[k(C::Enter)],
@@ -261,6 +291,15 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('L'), shift(C::Right), k(C::PageDown)], A::Token(Step::FarRight), "ten tokens on", ""),
         bind(Explore, &[k(C::Home), ch('0')], A::Token(Step::First), "first token", ""),
         bind(Explore, &[k(C::End), ch('$')], A::Token(Step::Last), "last token; the cursor then follows new ones", ""),
+        bind(Explore, &[ch('/')], A::Search, "search in the text; capitals count only if you type some", ""),
+        bind(Explore, &[ch('n')], A::NextMatch, "next match", ""),
+        bind(Explore, &[ch('N')], A::PreviousMatch, "match before", ""),
+        bind(Explore, &[ch('m')], A::ToggleBookmark, "set a bookmark on the token, or take it off", ""),
+        bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
+        bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
+        bind(Explore, &[Chord::pair('y', 'c')], A::Copy(Extent::Cell), "copy the value under the cursor", ""),
+        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy its row", ""),
+        bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
         bind(Explore, &[ch(']')], A::NextHead, "next head", ""),
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
@@ -310,6 +349,19 @@ pub static TABLE: &[Binding] = {
         bind(Picker, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
         bind(Picker, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
         bind(Picker, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Palette, &[k(C::Enter)], A::Accept, "do what is marked", ""),
+        bind(Palette, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "action above", ""),
+        bind(Palette, &[k(C::Down), ctrl('n'), k(C::Tab)], A::Edit(Edit::Down), "action below", ""),
+        bind(Palette, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten actions up", ""),
+        bind(Palette, &[k(C::PageDown)], A::Edit(Edit::PageDown), "ten actions down", ""),
+        bind(Palette, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Palette, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Palette, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Palette, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Palette, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Palette, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Palette, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Palette, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),

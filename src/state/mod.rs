@@ -1,30 +1,38 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod bookmarks;
+mod copy;
 mod derived;
 pub mod editor;
 mod engine_events;
 pub mod examples;
+mod fuzzy;
 mod key;
 mod keymap;
 pub mod keys;
 mod overlay;
+mod palette;
 mod picker;
 mod playback;
 mod saved;
+mod search;
 pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use palette::{Command, Palette};
 pub use picker::{Choice, Origin, Picker};
 pub use saved::Saved;
+pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
-use keys::{Key, Keymap};
+use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
@@ -236,6 +244,12 @@ pub struct State {
     catch_up: bool,
     /// An earlier session on its way back.
     resume: Resume,
+    /// The search under way.
+    pub search: Option<Search>,
+    /// Marked tokens.
+    pub bookmarks: BTreeSet<usize>,
+    /// Actions that were used from the palette, last first.
+    recent: Vec<Action>,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
     next_id: u64,
@@ -273,6 +287,8 @@ pub enum Effect {
     Remember(String),
     /// Keep this model among the recent ones.
     RememberModel(String),
+    /// Put this text into the clipboard.
+    Copy(String),
     /// Stop the program until it is brought back.
     Suspend,
     /// Clear the screen and draw it anew.
@@ -314,6 +330,9 @@ impl State {
             reduced_motion: false,
             catch_up: false,
             resume: Resume::default(),
+            search: None,
+            bookmarks: BTreeSet::new(),
+            recent: Vec::new(),
             start,
             next_id: 1,
         }

@@ -2,6 +2,7 @@
 
 use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
+use super::palette::Palette;
 use super::picker::Picker;
 use crate::trace::Sampling;
 
@@ -14,6 +15,8 @@ pub enum Overlay {
     Form(Form),
     /// Choosing a model.
     Picker(Picker),
+    /// Finding an action.
+    Palette(Palette),
     /// Text to read.
     Page(Page),
 }
@@ -25,6 +28,7 @@ impl Overlay {
             Self::Input(_) => Scope::Input,
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
+            Self::Palette(_) => Scope::Palette,
             Self::Page(_) => Scope::Page,
         }
     }
@@ -39,6 +43,8 @@ pub enum InputKind {
     Force,
     /// How many tokens to generate.
     Count,
+    /// What to look for in the text.
+    Search,
 }
 
 /// A text being typed.
@@ -54,6 +60,8 @@ pub struct Input {
     pub(super) example: Option<usize>,
     /// Whether the text is a suggestion that the first typed character replaces.
     pub(super) suggested: bool,
+    /// Why it has opened, if nobody asked for it.
+    pub note: &'static str,
     /// What is wrong with it.
     pub error: Option<String>,
 }
@@ -66,7 +74,8 @@ impl Input {
             editor: Editor::new(text),
             history: None,
             example: None,
-            suggested: kind == InputKind::Count,
+            suggested: matches!(kind, InputKind::Count | InputKind::Search),
+            note: "",
             error: None,
         }
     }

@@ -5,6 +5,7 @@ use super::{AttentionLens, Cursor, Effect, RoutingLens, State, StripColour, View
 use crate::trace::protocol::{Ask, Prompt};
 use crate::trace::{Dtype, LensSite, Policy, Sampling, Source};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A session as it is written to a file. Fields that another version of the same format adds are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct Saved {
     pub details_flipped: bool,
     /// First line of the Fidelity view.
     pub scroll: usize,
+    /// Marked tokens.
+    #[serde(default)]
+    pub bookmarks: BTreeSet<usize>,
 }
 
 impl Saved {
@@ -82,6 +86,7 @@ impl State {
             colour: self.colour,
             details_flipped: self.details_flipped,
             scroll: self.scroll,
+            bookmarks: self.bookmarks.clone(),
         })
     }
 
@@ -96,11 +101,10 @@ impl State {
     pub(super) fn read_saved(&mut self, saved: Box<Saved>) -> Vec<Effect> {
         self.prompt.clone_from(&saved.prompt);
         self.chat = saved.chat;
-        if !saved.prompt.is_empty() {
-            // For models that are opened later.
-            let text = saved.prompt.clone();
-            self.start = Some(if saved.chat { Prompt::Chat(text) } else { Prompt::Text(text) });
-        }
+        let text = saved.prompt.clone();
+        let prompt = if saved.chat { Prompt::Chat(text) } else { Prompt::Text(text) };
+        // For models that are opened later; ids are those of this one.
+        self.start = (!saved.prompt.is_empty()).then_some(prompt);
         self.view = saved.view;
         self.routing = saved.routing;
         self.attention = saved.attention;
@@ -108,7 +112,7 @@ impl State {
         self.colour = saved.colour;
         self.details_flipped = saved.details_flipped;
         self.cursor = Cursor { token: 0, ..saved.cursor };
-        let ask = Ask::Restore(saved.tokens.clone());
+        let ask = Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone() };
         self.resume.reading = Some(saved);
         self.start_job(RESUMING, ask)
     }
@@ -118,6 +122,7 @@ impl State {
         if let Some(saved) = self.resume.reading.take() {
             self.cursor = saved.cursor;
             self.scroll = saved.scroll;
+            self.bookmarks = saved.bookmarks.into_iter().filter(|pos| *pos < self.tokens.len()).collect();
             self.catch_up = false;
             self.clamp();
         }

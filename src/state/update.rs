@@ -47,6 +47,7 @@ impl State {
         match (self.overlays.last_mut(), key.typed()) {
             (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
+            (Some(Overlay::Palette(palette)), Some(c)) => palette.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Picker(picker)), Some(c)) => {
                 picker.insert(c.encode_utf8(&mut [0; 4]));
                 return self.find_models();
@@ -86,6 +87,7 @@ impl State {
                 picker.insert(text.trim());
                 return self.find_models();
             }
+            Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
             Some(Overlay::Page(_)) => {}
             None if ready => {
                 self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
@@ -111,7 +113,7 @@ impl State {
         effects
     }
 
-    fn act(&mut self, action: Action) -> Vec<Effect> {
+    pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
@@ -167,6 +169,17 @@ impl State {
                 }
             }
             Action::ToggleChat => self.toggle_chat(),
+            Action::Palette => self.open_palette(),
+            Action::GoTo(pos) => self.go_to(pos),
+            Action::Search => self.open_search(),
+            Action::NextMatch => self.next_match(false),
+            Action::PreviousMatch => self.next_match(true),
+            Action::ToggleBookmark => self.toggle_bookmark(),
+            Action::NextBookmark => self.next_bookmark(false),
+            Action::PreviousBookmark => self.next_bookmark(true),
+            Action::Undo => return self.revise(Ask::Undo),
+            Action::Redo => return self.revise(Ask::Redo),
+            Action::Copy(extent) => return self.copy(extent),
             Action::Edit(edit) => {
                 if self.edit(edit) {
                     return self.find_models();
@@ -192,6 +205,7 @@ impl State {
             return effects;
         }
         self.message = None;
+        self.search = None;
         Vec::new()
     }
 
@@ -298,7 +312,7 @@ impl State {
         self.open_input(InputKind::Prompt, &prompt);
     }
 
-    fn open_input(&mut self, kind: InputKind, text: &str) {
+    pub(super) fn open_input(&mut self, kind: InputKind, text: &str) {
         if self.meta().is_some() {
             self.overlays.push(Overlay::Input(Input::new(kind, text)));
         }
@@ -327,6 +341,7 @@ impl State {
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => page.scroll(edit),
             Some(Overlay::Picker(picker)) => return picker.edit(edit),
+            Some(Overlay::Palette(_)) => self.edit_palette(edit),
             None => {}
         }
         false
@@ -340,6 +355,10 @@ impl State {
                     InputKind::Prompt => {
                         self.overlays.pop();
                         return self.submit(text);
+                    }
+                    InputKind::Search => {
+                        self.overlays.pop();
+                        self.start_search(text);
                     }
                     InputKind::Force if text.is_empty() => {}
                     InputKind::Force => {
@@ -376,6 +395,7 @@ impl State {
                 }
                 None => picker.error = Some("type a path or a name on the Hub: owner/name".to_owned()),
             },
+            Some(Overlay::Palette(_)) => return self.run_command(),
             _ => {}
         }
         Vec::new()

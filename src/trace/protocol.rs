@@ -36,6 +36,13 @@ pub enum Ask {
     },
     /// Read this token next, whatever the model would have chosen.
     ForceToken(u32),
+    /// Forget everything from position `len` on and read this token there: one edit.
+    Branch {
+        /// Tokens to keep; at least one is kept.
+        len: usize,
+        /// The token.
+        token: u32,
+    },
     /// Tokenise this text (no special tokens) and read it next.
     ForceText(String),
     /// Forget the last token, whichever that is when it is this request's turn.
@@ -47,8 +54,17 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
-    /// Make this the run: ids and where they came from, read from the start.
-    Restore(Vec<(u32, Source)>),
+    /// Make this the run, read from the start.
+    Restore {
+        /// The prompt it began with, if that is known.
+        prompt: Option<Prompt>,
+        /// Ids and where they came from.
+        tokens: Vec<(u32, Source)>,
+    },
+    /// Go back to the run before the last edit.
+    Undo,
+    /// Go on to the run after the last edit that was undone.
+    Redo,
     /// Derive what a view is missing.
     Derive(Derive),
 }
@@ -171,6 +187,21 @@ pub struct Memory {
     pub misses: u64,
 }
 
+/// An edit that was undone or done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// The edit, in words: “the generation”.
+    pub edit: &'static str,
+    /// Whether it was undone.
+    pub back: bool,
+    /// The prompt that belongs to the run as it is now; `None` before the first.
+    pub prompt: Option<Prompt>,
+    /// Edits that can still be undone.
+    pub undos: usize,
+    /// Edits that can be done again.
+    pub redos: usize,
+}
+
 /// What the engine reports.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -214,6 +245,8 @@ pub enum Event {
     Warning(String),
     /// The run goes on under another policy; its tokens follow.
     Switched(Arc<Meta>),
+    /// An edit was undone or done again; the tokens were told before.
+    Revised(Revision),
     /// A view was derived.
     Derived {
         /// The request.

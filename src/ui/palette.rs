@@ -164,6 +164,12 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
+    /// What a search has found.
+    pub fn found(&self) -> Style {
+        let marked = Modifier::UNDERLINED | Modifier::REVERSED;
+        if self.depth == Depth::Mono { Style::new().add_modifier(marked) } else { self.warn().add_modifier(marked) }
+    }
+
     /// Near-ties and warnings.
     pub fn warn(&self) -> Style {
         self.coloured(self.shades.warn).add_modifier(Modifier::BOLD)

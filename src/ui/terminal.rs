@@ -12,7 +12,7 @@ use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{TerminalOptions, Viewport};
-use std::io::{Stdout, stdout};
+use std::io::{Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The screen while the explorer has it.
@@ -78,6 +78,17 @@ impl Screen {
         Ok(())
     }
 
+    /// Puts `text` into the clipboard of the terminal the user sits at, by OSC 52; works through SSH.
+    ///
+    /// # Errors
+    /// If the terminal can't be written to. Whether it takes the text it does not tell.
+    pub fn copy(&mut self, text: &str) -> Result<()> {
+        let mut out = stdout();
+        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))
+            .and_then(|()| out.flush())
+            .context("cannot write to the terminal")
+    }
+
     /// Gives the terminal back until [`Screen::resume`].
     pub fn pause(&mut self) {
         give_back();
@@ -99,6 +110,20 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0u32, |bits, i| bits << 8 | u32::from(three.get(i).copied().unwrap_or(0)));
+        for i in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
 }
 
 fn terminal_size() -> Result<(u16, u16)> {
@@ -137,4 +162,19 @@ pub fn give_back() {
     }
     let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let vectors =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (text, coded) in vectors {
+            assert_eq!(base64(text.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
 }

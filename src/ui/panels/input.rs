@@ -13,9 +13,14 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
         InputKind::Prompt => ("prompt", "enter runs it · alt-enter new line · ↑ earlier prompts · esc closes"),
         InputKind::Force => ("read next, as text", "enter reads it · start with a space for a new word · esc closes"),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
+        InputKind::Search => ("search in the text", "enter goes to it · n next · N before · nothing typed ends it"),
     };
-    let title =
-        if is_prompt && c.state.uses_chat() { "prompt · in the chat template (ctrl-t: as it is)" } else { title };
+    let title = if input.note.is_empty() { title } else { input.note };
+    let title = if is_prompt && input.note.is_empty() && c.state.uses_chat() {
+        "prompt · in the chat template (ctrl-t: as it is)"
+    } else {
+        title
+    };
     let w = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 }).min(110);
     let inner_width = usize::from(w.saturating_sub(4)).max(1);
     let (lines, caret) = wrap(input, inner_width);

@@ -14,6 +14,7 @@ pub mod lens_details;
 pub mod message;
 pub mod next;
 pub mod opening;
+pub mod palette;
 pub mod picker;
 pub mod routing;
 pub mod routing_details;

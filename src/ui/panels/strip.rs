@@ -10,6 +10,9 @@ use ratatui::style::{Modifier, Style};
 /// Losses and entropies from here on have the strongest colour, nats.
 const FULL_NATS: f32 = 8.0;
 
+/// Stands before a token that has a bookmark.
+const BOOKMARK: &str = "◆";
+
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let inside = if c.framed { c.panel(area, &title(state)) } else { area };
@@ -35,6 +38,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         let mut x = inside.x;
         for pos in line.clone() {
+            if state.bookmarks.contains(&pos) {
+                x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
+            }
             let style = style(c, pos, &state.tokens[pos]);
             let text = fit(&state.shown[pos].0, w);
             x = c.put(inside, x, y, &text, style);
@@ -60,7 +66,8 @@ fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
     let mut lines = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (pos, (_, cells)) in state.shown.iter().enumerate() {
-        let cells = usize::from(*cells).min(room);
+        let mark = usize::from(state.bookmarks.contains(&pos));
+        let cells = (usize::from(*cells) + mark).min(room);
         if used + cells > room && pos > start {
             lines.push(start..pos);
             (start, used) = (pos, 0);
@@ -92,6 +99,9 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     }
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
+    }
+    if state.search.as_ref().is_some_and(|search| search.has(pos)) {
+        style = c.theme.found();
     }
     if pos == cursor.token { c.theme.cursor() } else { style }
 }
