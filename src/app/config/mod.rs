@@ -6,6 +6,8 @@ mod file;
 mod keys;
 mod settings;
 mod show;
+#[cfg(test)]
+mod tests;
 
 pub use keys::scope_name;
 pub use show::key_table;
