@@ -2,22 +2,25 @@
 
 mod attribution;
 mod check;
+mod completions;
+mod explore;
 mod info;
+mod man;
 mod memory;
 mod pull;
 mod run;
 mod teller;
 mod values;
 
-use crate::app;
-use crate::engine::{OpenOptions, Target, open_target};
+use crate::engine::{OpenOptions, open_target};
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use teller::Teller;
@@ -33,6 +36,7 @@ Examples:
                                                 routing, attention, lens and candidates as files
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
+  mixscope --resume                             go on with the last session
 
 Exit status: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -44,7 +48,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    explore: Explore,
+    explore: explore::Explore,
 }
 
 #[derive(Subcommand)]
@@ -57,28 +61,13 @@ enum Command {
     Check(check::Check),
     /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
     Pull(pull::Pull),
+    /// Write completions for a shell.
+    Completions(completions::Completions),
+    /// Write the manual page (roff), or all of them as files.
+    Man(man::Man),
 }
 
-/// The terminal explorer (default command).
-#[derive(Args)]
-struct Explore {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
-    chat: ChatArgs,
-    #[command(flatten)]
-    sampling: SamplingArgs,
-    /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
-    #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
-    color: app::ColorChoice,
-    /// Leave the mouse to the terminal (its own selection of text).
-    #[arg(long)]
-    no_mouse: bool,
-}
-
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
     /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf.
@@ -180,8 +169,9 @@ impl SamplingArgs {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
     let done = match cli.command {
@@ -189,12 +179,14 @@ pub fn main() -> ExitCode {
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(),
         Some(Command::Pull(pull)) => pull.main(),
-        None => cli.explore.main(),
+        Some(Command::Completions(completions)) => completions.main(),
+        Some(Command::Man(man)) => man.main(),
+        None => cli.explore.main(&matches),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<clap::Error>() {
-            Some(error) => usage(error),
+        Err(error) => match error.downcast_ref::<WrongUsage>() {
+            Some(wrong) => usage(&wrong.of(&matches)),
             None if is_broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
                 eprintln!("mixscope: {}", harmless(&format!("{error:#}")));
@@ -204,9 +196,39 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, as help, completions and manual pages need it.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
 /// Wrong usage that clap could not see.
-fn error(kind: ErrorKind, message: impl std::fmt::Display) -> anyhow::Error {
-    Cli::command().error(kind, message).into()
+#[derive(Debug)]
+struct WrongUsage {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
+impl WrongUsage {
+    /// As an error of the command that was used, whose usage it then shows.
+    fn of(&self, matches: &ArgMatches) -> clap::Error {
+        let mut root = command();
+        let used = matches.subcommand_name().and_then(|name| root.find_subcommand_mut(name).cloned());
+        used.unwrap_or(root).error(self.kind, &self.message)
+    }
+}
+
+fn error(kind: ErrorKind, message: impl fmt::Display) -> anyhow::Error {
+    WrongUsage { kind, message: message.to_string() }.into()
 }
 
 /// Help and version go to stdout with status 0, wrong usage to stderr with status 2.
@@ -220,27 +242,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
-}
-
-impl Explore {
-    fn main(self) -> Result<()> {
-        let (sampling, prompt) = (self.sampling.read()?, self.prompt.read(&self.chat)?);
-        Target::parse(&self.model.model)?;
-        if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-            let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
-            return Err(error(ErrorKind::Io, message));
-        }
-        self.model.apply_threads()?;
-        let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
-        app::run(app::Options {
-            model: self.model.model,
-            open,
-            prompt,
-            sampling,
-            color: self.color,
-            mouse: !self.no_mouse,
-        })
-    }
 }
 
 /// A report, one finding a line.

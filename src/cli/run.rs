@@ -27,7 +27,28 @@ enum Format {
     Trace,
 }
 
+const FILES: &str = "\
+Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
+  tokens.csv         position,token_id,token,source,nll,entropy,rank
+                     source is prompt or generated; nll of this token given those before it, in nats; entropy (nats)
+                     and rank (from 1) are of the distribution that predicted it
+  routing.csv        position,layer,expert,logit,prob,rank,weight
+                     a row an expert; prob over all experts; weight renormalised over the chosen, else 0
+  attention.csv      layer,head,query,key,weight
+                     key is at most query
+  lens.csv           position,layer,site,k,token_id,token,logit,prob
+                     site is resid_mid or resid_post; k from 1 to --lens-k
+  lens_summary.csv   position,layer,site,final_rank,final_prob,entropy,kl
+                     final is the model's own first choice there; kl is KL(final || lens), nats
+  candidates.csv     position,k,token_id,token,logit,prob
+                     the distribution that follows the token, before temperature
+  run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
+  trace.safetensors  the activations by their TransformerLens names, without batch axis
+
+The generated text goes to stdout, progress to stderr.";
+
 #[derive(Args)]
+#[command(after_help = FILES)]
 pub struct Run {
     #[command(flatten)]
     model: ModelArgs,

@@ -49,7 +49,8 @@ fn name(ask: &Ask) -> Option<&'static str> {
         Ask::Back => "the step back",
         Ask::Truncate { .. } => "the rewinding",
         Ask::Policy(_) => "the change of policy",
-        Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Open(_) => return None,
+        // A session that comes back is where editing begins.
+        Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Open(_) => return None,
     })
 }
 

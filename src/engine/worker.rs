@@ -11,7 +11,7 @@ use super::{Message, OpenOptions};
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -237,6 +237,10 @@ impl Core {
             Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
             Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
+            Ask::Restore { prompt, tokens } => {
+                self.restore(id, &tokens, board, emit)?;
+                self.prompt = prompt;
+            }
             Ask::Undo => self.revise(id, true, emit),
             Ask::Redo => self.revise(id, false, emit),
             Ask::Derive(what) => return self.derive(id, &what, board, emit),
@@ -256,16 +260,36 @@ impl Core {
             }
         };
         let started = Instant::now();
-        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
-            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
-            if let Err(error) = self.extend(id, &ids, same[0].1, board, &quiet) {
-                self.session = before;
-                return Err(error);
-            }
+        if let Err(error) = self.read_again(id, &tokens, board, &quiet) {
+            self.session = before;
+            return Err(error);
         }
         emit(Event::Switched(self.session.meta().clone()));
         let (tokens, ms) = (self.session.tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
+        Ok(())
+    }
+
+    /// Makes `tokens` the run. What was read before an error or a stop stays.
+    fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let ids = tokens.iter().map(|(id, _)| *id).collect();
+        self.session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
+        self.session.truncate(0);
+        emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
+        self.read_again(id, tokens, board, emit)
+    }
+
+    fn read_again(
+        &mut self,
+        id: RequestId,
+        tokens: &[(u32, Source)],
+        board: &Board,
+        emit: &dyn Fn(Event),
+    ) -> Result<()> {
+        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
+            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
+            self.extend(id, &ids, same[0].1, board, emit)?;
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What the engine's reports do to the state.
 
+use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
 use crate::trace::TokenRecord;
@@ -59,6 +60,7 @@ impl State {
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
                 self.derived.refuse(id, &failure);
+                self.catch_up();
                 self.tell(true, failure);
             }
         }
@@ -81,6 +83,7 @@ impl State {
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
         self.scroll = 0;
+        self.catch_up = false;
         self.cursor.layer = meta.dims.layers - 1;
         self.policy = meta.policy;
         let warnings: Vec<String> =
@@ -88,6 +91,12 @@ impl State {
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
         self.phase = Phase::Ready(meta);
         self.clamp();
+        self.resume.reading = None;
+        if let Some(saved) = self.resume.waiting.take() {
+            effects.extend(self.read_saved(saved));
+            self.tell_warnings(&warnings);
+            return effects;
+        }
         match self.start.take() {
             // Only the command line insists on a template; later models use theirs if that was chosen and they have one.
             Some(Prompt::Chat(text) | Prompt::Text(text)) if had_run => {
@@ -101,10 +110,14 @@ impl State {
             None => {}
         }
         // After the prompt is asked for, which takes away older messages.
+        self.tell_warnings(&warnings);
+        effects
+    }
+
+    fn tell_warnings(&mut self, warnings: &[String]) {
         if let Some((first, rest)) = warnings.split_first() {
             self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
-        effects
     }
 
     fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
@@ -137,11 +150,24 @@ impl State {
             self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
         }
         self.tokens.extend(tokens);
-        if followed {
-            self.cursor.token = self.tokens.len().saturating_sub(1);
-            self.cursor.candidate = 0;
+        if followed && self.reduced_motion && self.is_busy() {
+            self.catch_up = true;
+        } else if followed {
+            self.to_end();
         }
         self.clamp();
+    }
+
+    fn to_end(&mut self) {
+        self.cursor.token = self.tokens.len().saturating_sub(1);
+        self.cursor.candidate = 0;
+    }
+
+    /// The run is over: a cursor that stood still at its end joins the end it has now.
+    fn catch_up(&mut self) {
+        if self.jobs.is_empty() && std::mem::take(&mut self.catch_up) {
+            self.to_end();
+        }
     }
 
     fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {
@@ -150,8 +176,18 @@ impl State {
         }
         let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::playback::READING);
         let was_run = self.jobs.iter().any(|job| job.id == id);
+        let was_resuming = self.jobs.iter().any(|job| job.id == id && job.what == RESUMING);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
+        self.catch_up();
+        if was_resuming && *outcome == Outcome::Done {
+            self.on_resumed();
+        }
+        if was_resuming && *outcome == Outcome::Cancelled {
+            let summary =
+                "stopped: the session is not back whole; its file stays until something else is run".to_owned();
+            return self.tell(false, Failure { summary, causes: Vec::new() });
+        }
         if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
             let count = self.tokens.len();
             let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
@@ -181,6 +217,10 @@ impl State {
 
     /// Asks the engine for a run.
     pub(super) fn start_job(&mut self, what: &'static str, ask: Ask) -> Vec<Effect> {
+        // Whoever goes on from a part of a session makes it theirs.
+        if what != RESUMING && !self.jobs.iter().any(|job| job.what == RESUMING) {
+            self.resume.reading = None;
+        }
         let id = self.new_id();
         self.message = None;
         self.jobs.push(Job { id, what, progress: None });

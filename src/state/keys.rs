@@ -4,6 +4,7 @@ use super::View;
 pub use super::copy::Extent;
 pub use super::key::{Chord, Code, Key};
 pub use super::keymap::{Entry, Found, Keymap};
+use std::fmt;
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,8 @@ pub enum Action {
     NewLine,
     /// Fill in the next example prompt.
     Example,
+    /// Fill in this example prompt, from 1.
+    PickExample(u8),
     /// Choose another model.
     OpenModel,
     /// Complete what is typed.
@@ -153,6 +156,26 @@ pub enum Action {
     Redo,
     /// Copy to the clipboard.
     Copy(Extent),
+}
+
+impl fmt::Display for Action {
+    /// Its name in the configuration: the variant's words joined by `-`, as in `show-routing` or `pick-example-1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = String::new();
+        let mut begins = false;
+        for c in format!("{self:?}").chars() {
+            if !c.is_alphanumeric() {
+                begins = true;
+                continue;
+            }
+            if (begins || c.is_uppercase()) && !name.is_empty() {
+                name.push('-');
+            }
+            begins = false;
+            name.extend(c.to_lowercase());
+        }
+        f.pad(&name)
+    }
 }
 
 /// Steps of the token cursor.
@@ -310,6 +333,9 @@ pub static TABLE: &[Binding] = {
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
         bind(Input, &[alt(C::Enter), ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
         bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),
+        bind(Input, &[alt(C::Char('1'))], A::PickExample(1), "first example prompt", ""),
+        bind(Input, &[alt(C::Char('2'))], A::PickExample(2), "second example prompt", ""),
+        bind(Input, &[alt(C::Char('3'))], A::PickExample(3), "third example prompt", ""),
         bind(Input, &[ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
         bind(Input, &[k(C::Up)], A::Edit(Edit::Up), "line up; on the first line, earlier prompts", ""),
         bind(Input, &[k(C::Down)], A::Edit(Edit::Down), "line down; on the last line, later prompts", ""),
@@ -377,6 +403,85 @@ mod tests {
     #[test]
     fn no_key_has_two_meanings_or_hides_another() {
         assert_eq!(Keymap::default().check(), Ok(()));
+    }
+
+    /// Configuration files name actions: a name that changes breaks them.
+    #[test]
+    fn actions_have_names_of_their_own_that_stay() {
+        let mut names = std::collections::HashMap::new();
+        for binding in TABLE {
+            let name = binding.action.to_string();
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+            assert_eq!(*names.entry(name.clone()).or_insert(binding.action), binding.action, "{name} means two things");
+        }
+        for name in [
+            "quit",
+            "suspend",
+            "redraw",
+            "escape",
+            "help",
+            "causes",
+            "show-routing",
+            "show-attention",
+            "show-lens",
+            "show-next",
+            "show-fidelity",
+            "next-view",
+            "previous-view",
+            "cycle-lens",
+            "token-left",
+            "token-right",
+            "token-far-left",
+            "token-far-right",
+            "token-first",
+            "token-last",
+            "up",
+            "down",
+            "previous-head",
+            "next-head",
+            "previous-expert",
+            "next-expert",
+            "edit-prompt",
+            "generate",
+            "go",
+            "run-count",
+            "back",
+            "rewind",
+            "force-candidate",
+            "force-text",
+            "sampling",
+            "cycle-policy",
+            "cycle-colour",
+            "toggle-details",
+            "accept",
+            "new-line",
+            "example",
+            "pick-example-1",
+            "pick-example-2",
+            "pick-example-3",
+            "open-model",
+            "complete",
+            "toggle-chat",
+            "edit-left",
+            "edit-right",
+            "edit-up",
+            "edit-down",
+            "edit-word-left",
+            "edit-word-right",
+            "edit-line-start",
+            "edit-line-end",
+            "edit-delete-left",
+            "edit-delete-right",
+            "edit-delete-word",
+            "edit-delete-to-start",
+            "edit-delete-to-end",
+            "edit-history-back",
+            "edit-history-forward",
+            "edit-page-up",
+            "edit-page-down",
+        ] {
+            assert!(names.contains_key(name), "{name} is gone");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod palette;
 mod panes;
 mod picker;
 mod playback;
+mod saved;
 mod search;
 pub mod text;
 mod update;
@@ -28,17 +29,21 @@ pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use saved::Saved;
 pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
 use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
+use saved::Resume;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum View {
     /// Which experts read a token, and how narrowly.
     Routing,
@@ -69,7 +74,8 @@ impl View {
 }
 
 /// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RoutingLens {
     /// Layers × experts for the token at the cursor.
     Token,
@@ -80,7 +86,8 @@ pub enum RoutingLens {
 }
 
 /// Ways to look at attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AttentionLens {
     /// All heads as thumbnails, the chosen one beside them.
     Grid,
@@ -89,7 +96,8 @@ pub enum AttentionLens {
 }
 
 /// What colours the text strip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StripColour {
     /// First expert of the layer at the cursor.
     Expert,
@@ -104,7 +112,7 @@ pub enum StripColour {
 }
 
 /// The one cursor of all views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Position in the run.
     pub token: usize,
@@ -242,6 +250,14 @@ pub struct State {
     pub keymap: Arc<Keymap>,
     /// The first of two keys, until the second comes.
     pub pending: Option<Key>,
+    /// Whether the prompt editor says what the program is and how to begin.
+    pub first_run: bool,
+    /// Whether the cursor stays where it is while a run goes on, and joins its end only when it is over.
+    pub reduced_motion: bool,
+    /// Whether the cursor is to join the end of the run when that is over.
+    catch_up: bool,
+    /// An earlier session on its way back.
+    resume: Resume,
     /// The search under way.
     pub search: Option<Search>,
     /// Marked tokens.
@@ -332,6 +348,10 @@ impl State {
             derived: Derivations::default(),
             keymap: Arc::default(),
             pending: None,
+            first_run: false,
+            reduced_motion: false,
+            catch_up: false,
+            resume: Resume::default(),
             search: None,
             bookmarks: BTreeSet::new(),
             recent: Vec::new(),
@@ -349,6 +369,7 @@ impl State {
             self.phase = Phase::Loading;
         }
         self.message = None;
+        self.resume.waiting = None;
         self.opening = Some(Opening { id, name: name.clone(), download: None });
         effects.push(Effect::Ask(id, Ask::Open(name)));
         effects
@@ -388,6 +409,11 @@ impl State {
     /// Whether the engine has a run to do.
     pub fn is_busy(&self) -> bool {
         !self.jobs.is_empty()
+    }
+
+    /// Whether the screen changes without a key: a run goes on, a model is being opened, a view is being derived.
+    pub fn is_moving(&self) -> bool {
+        self.is_busy() || self.opening.is_some() || self.derived.is_pending()
     }
 
     fn new_id(&mut self) -> RequestId {

@@ -26,6 +26,7 @@ impl State {
             self.prompt.clone_from(text);
         }
         self.start = Some(prompt.clone());
+        self.first_run = false;
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
@@ -54,7 +55,7 @@ impl State {
 
     /// Forgets tokens. While a long run is under way it means: stop first.
     pub(super) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING || job.what == RESUMING) {
             return self.pause();
         }
         let nothing = match &ask {
@@ -128,5 +129,7 @@ impl State {
 pub(super) const GENERATING: &str = "generating";
 /// What generating one token is called.
 pub(super) const STEPPING: &str = "stepping";
+/// What reading the tokens of an earlier session is called.
+pub(super) const RESUMING: &str = "reading the session";
 /// What reading a prompt is called.
 pub(super) const READING: &str = "reading the prompt";

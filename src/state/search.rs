@@ -123,6 +123,7 @@ impl State {
 
     /// Puts the cursor on a token.
     pub(super) fn go_to(&mut self, pos: usize) {
+        self.catch_up = false;
         if self.cursor.token != pos {
             self.cursor.token = pos;
             self.cursor.candidate = 0;

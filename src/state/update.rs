@@ -161,7 +161,8 @@ impl State {
                     input.editor.insert("\n");
                 }
             }
-            Action::Example => self.fill_example(),
+            Action::Example => self.fill_example(None),
+            Action::PickExample(number) => self.fill_example(Some(usize::from(number).saturating_sub(1))),
             Action::OpenModel => {
                 self.overlays.push(Overlay::Picker(Picker::default()));
                 return self.find_models();
@@ -293,6 +294,7 @@ impl State {
             Step::Last => last,
         }
         .min(last);
+        self.catch_up = false;
         if self.cursor.token != at {
             self.cursor.candidate = 0;
         }
@@ -323,15 +325,18 @@ impl State {
         }
     }
 
-    fn fill_example(&mut self) {
+    /// Fills in this example, or the next one.
+    fn fill_example(&mut self, which: Option<usize>) {
         let is_demo = self.meta().is_some_and(|meta| meta.name == "demo");
         if let Some(Overlay::Input(input)) = self.overlays.last_mut()
             && input.kind == InputKind::Prompt
             && is_demo
         {
             let next = input.example.map_or(0, |last| (last + 1) % EXAMPLES.len());
-            input.editor = super::editor::Editor::new(EXAMPLES[next].prompt);
-            input.example = Some(next);
+            let at = which.unwrap_or(next);
+            let Some(example) = EXAMPLES.get(at) else { return };
+            input.editor = super::editor::Editor::new(example.prompt);
+            input.example = Some(at);
             input.error = None;
         }
     }

@@ -1,8 +1,10 @@
 use super::Candidate;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Which residual a lens reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LensSite {
     /// After attention.
     ResidMid,

@@ -1,6 +1,8 @@
 //! What the screen asks of the engine and what the engine answers.
 
-use super::{Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use super::{
+    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord,
+};
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,6 +56,13 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
+    /// Make this the run, read from the start.
+    Restore {
+        /// The prompt it began with, if that is known.
+        prompt: Option<Prompt>,
+        /// Ids and where they came from.
+        tokens: Vec<(u32, Source)>,
+    },
     /// Go back to the run before the last edit.
     Undo,
     /// Go on to the run after the last edit that was undone.

@@ -13,11 +13,13 @@ mod canvas;
 mod hits;
 pub mod input;
 mod layout;
+mod look;
 mod palette;
 mod panels;
 pub mod terminal;
 
 pub use hits::HitMap;
+pub use look::{Look, ThemeName};
 pub use palette::{Depth, Theme};
 
 use crate::state::keys::Action;

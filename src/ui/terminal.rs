@@ -1,6 +1,6 @@
 //! The terminal's life: taken once, given back on every way out.
 
-use super::{Depth, Drawn, HitMap, Theme, draw};
+use super::{Depth, Drawn, HitMap, Look, Theme, draw};
 use crate::state::{State, Wanted};
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
@@ -15,30 +15,42 @@ use ratatui::{TerminalOptions, Viewport};
 use std::io::{Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How the explorer behaves towards the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// Whether the mouse is listened to.
+    pub mouse: bool,
+    /// Whether the text cursor must not blink.
+    pub calm: bool,
+}
+
 /// The screen while the explorer has it.
 pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
     size: (u16, u16),
     hits: HitMap,
-    mouse: bool,
+    manners: Manners,
 }
 
 /// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the shape of the text cursor was changed.
+static SHAPED: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and the mouse if it is wanted.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and what `manners` say.
     ///
     /// # Errors
     /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth, mouse: bool) -> Result<Self> {
+    pub fn take(depth: Depth, look: &Look, manners: Manners) -> Result<Self> {
+        let depth = look.depth(depth);
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter(mouse)?;
+        enter(manners)?;
         let size = terminal_size().inspect_err(|_| give_back())?;
         let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::new(depth), size, hits: HitMap::default(), mouse })
+        Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manners })
     }
 
     /// Draws one frame.
@@ -103,7 +115,7 @@ impl Screen {
     pub fn resume(&mut self) -> Result<()> {
         // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
         let _ = disable_raw_mode();
-        enter(self.mouse)?;
+        enter(self.manners)?;
         self.forget()
     }
 }
@@ -141,14 +153,18 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter(mouse: bool) -> Result<()> {
+fn enter(manners: Manners) -> Result<()> {
     TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
         .context("cannot switch to the alternate screen")?;
-    if mouse {
+    if manners.mouse {
         execute!(stdout(), EnableMouseCapture).inspect_err(|_| give_back()).context("cannot listen to the mouse")?;
+    }
+    if manners.calm {
+        SHAPED.store(true, Ordering::Relaxed);
+        execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| give_back())?;
     }
     Ok(())
 }
@@ -157,6 +173,9 @@ fn enter(mouse: bool) -> Result<()> {
 pub fn give_back() {
     if !TAKEN.swap(false, Ordering::Relaxed) {
         return;
+    }
+    if SHAPED.swap(false, Ordering::Relaxed) {
+        let _ = execute!(stdout(), cursor::SetCursorStyle::DefaultUserShape);
     }
     let _ = execute!(
         stdout(),

@@ -1,6 +1,6 @@
 //! The prompt editor and the one-line inputs.
 
-use crate::state::examples::EXAMPLES;
+use super::examples;
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Input, InputKind};
 use crate::ui::canvas::Canvas;
@@ -21,11 +21,12 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     } else {
         title
     };
-    let is_demo = c.state.meta().is_some_and(|meta| meta.name == "demo");
-    let examples = if is_prompt && is_demo && area.height >= 18 { EXAMPLES.len() as u16 + 1 } else { 0 };
     let w = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 }).min(110);
     let inner_width = usize::from(w.saturating_sub(4)).max(1);
     let (lines, caret) = wrap(input, inner_width);
+    let more = usize::from(area.height.saturating_sub(8));
+    let more = if is_prompt { examples::lines(c, inner_width, more) } else { Vec::new() };
+    let examples = more.len() as u16;
     let most = area.height.saturating_sub(4 + examples).max(1);
     let text_height = (lines.len() as u16).clamp(if is_prompt { 3.min(most) } else { 1 }, most);
     let h = (text_height + 3 + examples).min(area.height);
@@ -40,23 +41,14 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
         (inside.x + 1 + caret.0 as u16).min(inside.right().saturating_sub(1)),
         (inside.y + (caret.1 - first) as u16).min(inside.bottom().saturating_sub(1)),
     ));
-    let mut y = inside.y + text_height;
+    let y = inside.y + text_height;
     let room = usize::from(inside.width.saturating_sub(2));
     match &input.error {
         Some(error) => c.put(inside, inside.x + 1, y, &fit(error, room), c.theme.error()),
         None => c.put(inside, inside.x + 1, y, &fit(hint, room), c.theme.dim()),
     };
-    if examples > 0 {
-        y += 1;
-        c.put(inside, inside.x + 1, y, "tab fills in an example:", c.theme.accent());
-        for example in &EXAMPLES {
-            y += 1;
-            let prompt = fit(&harmless(example.prompt), room / 2 - 3);
-            let x = c.put(inside, inside.x + 3, y, &prompt, c.theme.strong());
-            let rest = usize::from(inside.right().saturating_sub(x + 3));
-            c.put(inside, x + 2, y, &fit(example.shows, rest), c.theme.dim());
-        }
-    }
+    let below = Rect { x: inside.x + 1, y: y + 1, width: room as u16, height: inside.bottom().saturating_sub(y + 1) };
+    examples::draw(c, below, &more);
 }
 
 /// Screen lines of the text, and column and line of the cursor.

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod attention_details;
 pub mod contributions;
+pub mod examples;
 pub mod fidelity;
 pub mod footer;
 pub mod header;
