@@ -43,6 +43,8 @@ pub struct Options {
     pub sampling: Sampling,
     /// Colours.
     pub color: ColorChoice,
+    /// Whether the mouse is listened to.
+    pub mouse: bool,
 }
 
 /// Runs the explorer until the user leaves it.
@@ -78,7 +80,7 @@ async fn explore(options: Options) -> Result<()> {
     let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
     let first = state.open_model(options.model);
     let mut signals = Signals::listen()?;
-    let mut screen = Screen::take(options.color.depth())?;
+    let mut screen = Screen::take(options.color.depth(), options.mouse)?;
     screen.draw(&state)?;
     for failure in [trouble, more_trouble].into_iter().flatten() {
         update(&mut state, Event::Trouble(failure));
@@ -137,7 +139,7 @@ impl App {
                         self.screen.forget()?;
                         continue;
                     }
-                    if let Some(event) = input::translate(event)
+                    if let Some(event) = input::translate(event, self.screen.hits())
                         && self.take(event)?
                     {
                         return Ok(());

@@ -1,5 +1,6 @@
 //! The command line: arguments, and the commands that need no terminal.
 
+mod attribution;
 mod check;
 mod info;
 mod memory;
@@ -72,6 +73,9 @@ struct Explore {
     /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
     #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
     color: app::ColorChoice,
+    /// Leave the mouse to the terminal (its own selection of text).
+    #[arg(long)]
+    no_mouse: bool,
 }
 
 #[derive(Args)]
@@ -228,7 +232,14 @@ impl Explore {
         }
         self.model.apply_threads()?;
         let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
-        app::run(app::Options { model: self.model.model, open, prompt, sampling, color: self.color })
+        app::run(app::Options {
+            model: self.model.model,
+            open,
+            prompt,
+            sampling,
+            color: self.color,
+            mouse: !self.no_mouse,
+        })
     }
 }
 

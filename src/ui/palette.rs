@@ -164,6 +164,15 @@ impl Theme {
         self.coloured((0xff, 0xaf, 0x00), Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
+    /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
+    pub fn signed(&self, value: f64) -> Style {
+        if value < 0.0 {
+            self.coloured((0xff, 0xaf, 0x5f), Color::Yellow)
+        } else {
+            self.coloured((0x5f, 0xaf, 0xff), Color::LightBlue)
+        }
+    }
+
     /// Failures.
     pub fn error(&self) -> Style {
         self.coloured((0xff, 0x5f, 0x5f), Color::Red).add_modifier(Modifier::BOLD)

@@ -1,9 +1,9 @@
 //! The terminal's life: taken once, given back on every way out.
 
-use super::{Depth, Theme, draw};
+use super::{Depth, Drawn, HitMap, Theme, draw};
 use crate::state::{State, Wanted};
 use anyhow::{Context, Result};
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
@@ -20,23 +20,25 @@ pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
     size: (u16, u16),
+    hits: HitMap,
+    mouse: bool,
 }
 
 /// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and the mouse if it is wanted.
     ///
     /// # Errors
     /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth) -> Result<Self> {
+    pub fn take(depth: Depth, mouse: bool) -> Result<Self> {
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter()?;
+        enter(mouse)?;
         let size = terminal_size().inspect_err(|_| give_back())?;
         let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::new(depth), size })
+        Ok(Self { terminal, theme: Theme::new(depth), size, hits: HitMap::default(), mouse })
     }
 
     /// Draws one frame.
@@ -48,19 +50,24 @@ impl Screen {
         if terminal_size()? != self.size {
             self.forget()?;
         }
-        let mut wanted = Wanted::default();
+        let mut left = Drawn::default();
         let theme = &self.theme;
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
-            let caret;
-            (wanted, caret) = draw(state, theme, area, frame.buffer_mut());
-            if let Some(caret) = caret {
+            left = draw(state, theme, area, frame.buffer_mut());
+            if let Some(caret) = left.caret {
                 frame.set_cursor_position(caret);
             }
         });
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn.context("cannot write to the terminal")?;
-        Ok(wanted)
+        self.hits = left.hits;
+        Ok(left.wanted)
+    }
+
+    /// What the last frame showed where.
+    pub fn hits(&self) -> &HitMap {
+        &self.hits
     }
 
     /// Forgets what is on the screen, so that the next frame is drawn whole.
@@ -96,7 +103,7 @@ impl Screen {
     pub fn resume(&mut self) -> Result<()> {
         // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
         let _ = disable_raw_mode();
-        enter()?;
+        enter(self.mouse)?;
         self.forget()
     }
 }
@@ -134,12 +141,16 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter() -> Result<()> {
+fn enter(mouse: bool) -> Result<()> {
     TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
-        .context("cannot switch to the alternate screen")
+        .context("cannot switch to the alternate screen")?;
+    if mouse {
+        execute!(stdout(), EnableMouseCapture).inspect_err(|_| give_back()).context("cannot listen to the mouse")?;
+    }
+    Ok(())
 }
 
 /// Restores the terminal; harmless if it was restored already. Errors have nowhere to go.
@@ -147,7 +158,14 @@ pub fn give_back() {
     if !TAKEN.swap(false, Ordering::Relaxed) {
         return;
     }
-    let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(
+        stdout(),
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
     let _ = disable_raw_mode();
 }
 

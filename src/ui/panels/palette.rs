@@ -9,8 +9,8 @@
 //! └────────────────────────────────────────────────┘
 //! ```
 
-use crate::state::Palette;
 use crate::state::text::{fit, harmless, width};
+use crate::state::{Palette, Spot};
 use crate::ui::canvas::{Canvas, window};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
@@ -29,7 +29,7 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
     let typed: String = if width(&before) < room { before } else { before.chars().skip(skip).collect() };
     let x = c.put(inside, inside.x + 1, inside.y, &typed, c.theme.strong());
     c.put(inside, x, inside.y, &fit(&after, room.saturating_sub(width(&typed))), c.theme.strong());
-    c.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
+    c.drawn.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
     let hint = if commands.is_empty() {
         "no action fits · esc closes"
     } else {
@@ -58,5 +58,6 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
             x = c.put(inside, x, y, letter.encode_utf8(&mut [0; 4]), style);
         }
         c.put_right(Rect { width: inside.width.saturating_sub(1), ..inside }, y, &keys, c.theme.accent());
+        c.hit(Rect { y, height: 1, ..inside }, Spot { row: Some(at), ..Spot::default() });
     }
 }
