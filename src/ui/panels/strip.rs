@@ -112,11 +112,11 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
     }
-    if state.search.as_ref().is_some_and(|search| search.has(pos)) {
-        style = c.theme.found();
-    }
     if state.selection.is_some_and(|selection| selection.range().contains(&pos)) {
         style = style.add_modifier(Modifier::REVERSED);
+    }
+    if state.search.as_ref().is_some_and(|search| search.has(pos)) {
+        style = c.theme.found();
     }
     if pos == cursor.token { c.theme.cursor() } else { style }
 }
