@@ -1,7 +1,6 @@
 //! Tokens that the user marked, to come back to.
 
 use super::State;
-use crate::trace::protocol::Failure;
 
 impl State {
     /// Marks the token at the cursor, or takes its mark away.
@@ -15,7 +14,7 @@ impl State {
             self.bookmarks.insert(pos);
             format!("bookmark on token {pos} ‘{text}’ · {} in all", self.bookmarks.len())
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
     }
 
     /// Goes to the next bookmark or the one before, around the ends.
@@ -32,6 +31,6 @@ impl State {
                 format!("bookmark {before} of {}", self.bookmarks.len())
             }
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
     }
 }

@@ -61,6 +61,7 @@ fn candidate(candidate: &Candidate) -> String {
 impl State {
     pub(super) fn copy(&mut self, extent: Extent) -> Vec<Effect> {
         let copied = match self.view {
+            _ if extent == Extent::Cell && self.selection.is_some() => self.copy_selection(),
             _ if self.tokens.is_empty() && self.view != View::Fidelity => Err("there is no text yet".to_owned()),
             View::Routing => self.copy_routing(extent),
             View::Attention => self.copy_attention(extent),
@@ -75,9 +76,28 @@ impl State {
                 vec![Effect::Copy(text)]
             }
             Err(summary) => {
-                self.tell(false, Failure { summary, causes: Vec::new() });
+                self.say(summary);
                 Vec::new()
             }
+        }
+    }
+
+    /// The text of the selected tokens, as the tokenizer's signs for spaces and bytes mean it.
+    fn copy_selection(&self) -> Copied {
+        let range = self.selection.map_or(0..0, |selection| selection.range());
+        let tokens = self.tokens.get(range).ok_or("there is no text there any more")?;
+        let mut bytes = Vec::new();
+        for token in tokens {
+            match token.piece.strip_prefix("<0x").and_then(|hex| u8::from_str_radix(hex.strip_suffix('>')?, 16).ok()) {
+                Some(byte) => bytes.push(byte),
+                None => bytes.extend(token.piece.replace('▁', " ").into_bytes()),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.len() > MOST_BYTES {
+            Err(TOO_LARGE.to_owned())
+        } else {
+            Ok((text, format!("{} tokens of text", tokens.len())))
         }
     }
 
