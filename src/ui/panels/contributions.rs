@@ -1,14 +1,17 @@
 //! What a candidate's logit is made of: experts and heads of the layer at the cursor, then every layer.
 //!
 //! ```text
-//! mlp of layer 3 +1.643: experts, rounding +0.010
-//!       p   w ‖w·out‖  cos   share
-//! E5  .61 .71    3.20  .92  +1.830         │███████
-//! E2  .25 .29    1.10 −.31  −0.197       ▐█│
-//! attn of layer 3 +0.811: heads, rounding +0.001
-//! H4   +0.930         │███▌
-//! by layer   attn             mlp
-//! L5       +0.412     │█   −0.310    ▐█│
+//! mlp of layer 3 +1.643
+//!        p   w ‖w·out‖  cos   share          bars to ±1.83
+//! E5   .61 .71    3.20  .92  +1.830         │███████
+//! E2   .25 .29    1.10 −.31  −0.197       ▐█│
+//! rounding +0.010
+//! attn of layer 3 +0.811 · bars to ±0.930
+//! H4    +0.930         │███████
+//! rounding +0.001
+//! layer    attn             mlp
+//! L5     +0.412     │█   −0.310    ▐█│
+//! embed  +0.102     │▏   bars to ±1.64
 //! embed + attn + mlp = 12.340
 //! remainder +0.010 (rounding), logit 12.350
 //! ```
@@ -22,18 +25,16 @@ use ratatui::style::Style;
 
 /// Fewest cells of a bar that says something.
 const SHORTEST_BAR: usize = 5;
-/// Fewest lines of a section: its heading and two rows.
-const SECTION: usize = 3;
+/// Fewest lines of a section: a heading and three rows.
+const SECTION: usize = 4;
+/// Cells in front of the bars of experts and heads.
+const EXPERT: usize = 34;
+const HEAD: usize = 13;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let target = state.contribution_target().map_or_else(String::new, |target| fit(&show_piece(&target.piece), 16));
-    let title = format!(
-        "contributions to {} after {} · layer {}",
-        quoted(&target),
-        quoted(&fit(c.shown(cursor.token), 16)),
-        cursor.layer
-    );
+    let title = format!("contributions to {} after {}", quoted(&target), quoted(&fit(c.shown(cursor.token), 16)));
     let inside = c.panel(area, &title);
     let (Some(token), Some(key)) = (state.token(), state.contribution_key()) else {
         return c.nothing(inside, "no token yet");
@@ -84,17 +85,13 @@ struct Page<'a> {
     inside: Rect,
     found: &'a Attribution,
     shares: &'a LayerShares,
-    /// Share at which the bars of experts and heads are full.
-    full: f64,
     /// Next line.
     y: u16,
 }
 
 impl<'a> Page<'a> {
     fn new(inside: Rect, found: &'a Attribution, shares: &'a LayerShares) -> Self {
-        let experts = shares.experts.iter().map(|expert| expert.share);
-        let full = largest(experts.chain(shares.heads.iter().copied()));
-        Self { inside, found, shares, full, y: inside.y }
+        Self { inside, found, shares, y: inside.y }
     }
 
     /// Cells of a line.
@@ -106,11 +103,11 @@ impl<'a> Page<'a> {
         let sums = self.sums();
         let room = usize::from(self.inside.height).saturating_sub(sums.len());
         let experts = self.shares.experts.len();
-        // The heading that names the sum gives way first, then heads and layers.
-        let with_heading = room >= experts + 2;
-        self.experts(c, token, room.min(experts + 1 + usize::from(with_heading)), with_heading);
+        // Their sum gives way first, after heads and layers.
+        let is_whole = room >= experts + 3;
+        self.experts(c, token, room.min(experts + if is_whole { 3 } else { 1 }), is_whole);
         let left = room - usize::from(self.y - self.inside.y).min(room);
-        let (heads, layers) = divide(left, 1 + self.shares.heads.len(), 2 + self.found.attn.len());
+        let (heads, layers) = divide(left, 2 + self.shares.heads.len(), 2 + self.found.attn.len());
         self.heads(c, heads);
         self.layers(c, layers);
         let first = self.inside.bottom().saturating_sub(sums.len() as u16).max(self.inside.y);
@@ -146,24 +143,22 @@ impl<'a> Page<'a> {
         self.y += 1;
     }
 
-    /// `mlp of layer 3 +1.643: experts, rounding +0.010 · bars to ±1.83`
-    fn heading(&mut self, c: &mut Canvas, what: &str, share: f64, parts: &str, rest: f64) {
-        let layer = self.shares.layer;
-        let text = format!("{what} of layer {layer} {}: {parts}, rounding {}", signed(share), signed(rest));
-        let with_scale = format!("{text} · bars to ±{}", plain(self.full));
-        let fits = with_scale.chars().count() <= self.width();
-        self.line(c, if fits { &with_scale } else { &text }, c.theme.strong());
+    fn rounding(&mut self, c: &mut Canvas, share: f64) {
+        self.line(c, &format!("rounding {}", signed(share)), c.theme.dim());
     }
 
-    fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, room: usize, with_heading: bool) {
+    /// The chosen experts under their sum; without it in few lines.
+    fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, room: usize, is_whole: bool) {
         let shares = self.shares;
-        if with_heading {
-            let whole = self.found.mlp[shares.layer];
-            self.heading(c, "mlp", whole, "experts", shares.experts_remainder);
+        let full = largest(shares.experts.iter().map(|expert| expert.share));
+        if is_whole {
+            let sum = signed(self.found.mlp[shares.layer]);
+            self.line(c, &format!("mlp of layer {} {sum}", shares.layer), c.theme.strong());
         }
-        let room = room - usize::from(with_heading).min(room);
+        let room = if is_whole { room - 2 } else { room };
         if room > 0 {
-            self.line(c, "       p   w ‖w·out‖  cos   share", c.theme.dim());
+            let columns = format!("       p   w ‖w·out‖  cos   share {}", self.scale(full, EXPERT));
+            self.line(c, &columns, c.theme.dim());
         }
         let probs = TokenRouting::of(token, shares.layer).map(|routing| routing.probs);
         let shown = rows(shares.experts.len(), room.saturating_sub(1));
@@ -178,11 +173,14 @@ impl<'a> Page<'a> {
                 signed(expert.share)
             );
             let strong = expert.expert as usize == c.state.cursor.expert;
-            self.bar_line(c, &text, expert.share, strong);
+            self.bar_line(c, &text, expert.share / full, strong);
         }
         if room > 1 && shown < shares.experts.len() {
             let rest: f64 = shares.experts[shown..].iter().map(|expert| expert.share).sum();
             self.others(c, shares.experts.len() - shown, rest);
+        }
+        if is_whole {
+            self.rounding(c, shares.experts_remainder);
         }
     }
 
@@ -191,30 +189,41 @@ impl<'a> Page<'a> {
             return;
         }
         let shares = self.shares;
-        self.heading(c, "attn", self.found.attn[shares.layer], "heads", shares.heads_remainder);
+        let full = largest(shares.heads.iter().copied());
+        let heading = format!("attn of layer {} {}", shares.layer, signed(self.found.attn[shares.layer]));
+        let scale = self.scale(full, HEAD);
+        let scale = if scale.is_empty() { scale } else { format!(" · {scale}") };
+        self.line(c, &format!("{heading}{scale}"), c.theme.strong());
         let mut order: Vec<usize> = (0..shares.heads.len()).collect();
         order.sort_by(|a, b| shares.heads[*b].abs().total_cmp(&shares.heads[*a].abs()).then(a.cmp(b)));
-        let shown = rows(order.len(), room - 1);
+        let shown = rows(order.len(), room - 2);
         for head in &order[..shown] {
             let share = shares.heads[*head];
-            self.bar_line(c, &format!("H{head:<3} {:>7} ", signed(share)), share, *head == c.state.cursor.head);
+            self.bar_line(c, &format!("H{head:<3} {:>7} ", signed(share)), share / full, *head == c.state.cursor.head);
         }
         if shown < order.len() {
             let rest = order[shown..].iter().map(|head| shares.heads[*head]).sum();
             self.others(c, order.len() - shown, rest);
         }
+        self.rounding(c, shares.heads_remainder);
+    }
+
+    /// At which share a bar behind `text` cells is full; nothing if there is no room for bars.
+    fn scale(&self, full: f64, text: usize) -> String {
+        let has_bars = self.width() >= text + SHORTEST_BAR;
+        if has_bars { format!("bars to ±{}", plain(full)) } else { String::new() }
     }
 
     fn others(&mut self, c: &mut Canvas, count: usize, share: f64) {
         self.line(c, &format!("the {count} others {}", signed(share)), c.theme.dim());
     }
 
-    /// A line that ends in a bar, if one fits.
+    /// A line that ends in a bar of −1..1, if one fits.
     fn bar_line(&mut self, c: &mut Canvas, text: &str, share: f64, strong: bool) {
         let cells = self.width().saturating_sub(text.chars().count()).min(33);
         let style = if strong { c.theme.strong() } else { Style::new() };
         let x = c.put(self.inside, self.inside.x + 1, self.y, text, style);
-        put_bar(c, self.inside, (x, self.y), share / self.full, cells);
+        put_bar(c, self.inside, (x, self.y), share, cells);
         self.y += 1;
     }
 
@@ -226,9 +235,8 @@ impl<'a> Page<'a> {
         let (found, count) = (self.found, self.found.attn.len());
         let full = largest(found.attn.iter().chain(&found.mlp).chain([&found.embed]).copied());
         let cells = self.width().saturating_sub(24) / 2;
-        let bars = if cells >= SHORTEST_BAR { format!(" · bars to ±{}", plain(full)) } else { String::new() };
         let gap = " ".repeat(if cells >= SHORTEST_BAR { cells + 1 } else { 1 });
-        self.line(c, &format!("layer    attn {gap}    mlp{bars}"), c.theme.strong());
+        self.line(c, &format!("layer    attn {gap}    mlp"), c.theme.strong());
         let fits = room - 1;
         let (shown, summed) = if count < fits { (0..count, false) } else { (self.around(count, fits), true) };
         let mut row = |page: &mut Self, label: &str, values: &[f64], style: Style| {
@@ -255,6 +263,10 @@ impl<'a> Page<'a> {
             row(self, "other", &[hidden(&found.attn), hidden(&found.mlp)], Style::new());
         }
         row(self, "embed", &[found.embed], Style::new());
+        if cells >= SHORTEST_BAR {
+            let x = self.inside.x + 1 + (5 + 9 + cells + 4) as u16;
+            c.put(self.inside, x, self.y - 1, &format!("bars to ±{}", plain(full)), c.theme.dim());
+        }
     }
 
     /// The rows of layers that have room beside the sum of the others and the embedding.
