@@ -16,15 +16,14 @@
 //! remainder +0.010 (rounding), logit 12.350
 //! ```
 
+use super::signed::{SHORTEST_BAR, cosine, plain, put_bar, signed};
 use crate::state::text::{fit, harmless, show_piece};
 use crate::trace::routing::TokenRouting;
 use crate::trace::{Attribution, HookKind, LayerShares, TokenRecord};
-use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
+use crate::ui::canvas::{Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Fewest cells of a bar that says something.
-const SHORTEST_BAR: usize = 5;
 /// Fewest lines of a section: a heading and three rows.
 const SECTION: usize = 4;
 /// Cells in front of the bars of experts and heads.
@@ -157,8 +156,8 @@ impl<'a> Page<'a> {
         }
         let room = if is_whole { room - 2 } else { room };
         if room > 0 {
-            let columns = format!("       p   w ‖w·out‖  cos   share {}", self.scale(full, EXPERT));
-            self.line(c, &columns, c.theme.dim());
+            let columns = "       p   w ‖w·out‖  cos   share ";
+            self.line(c, &format!("{columns}{}", self.scale(full, EXPERT, columns, "")), c.theme.dim());
         }
         let probs = TokenRouting::of(token, shares.layer).map(|routing| routing.probs);
         let shown = rows(shares.experts.len(), room.saturating_sub(1));
@@ -191,8 +190,7 @@ impl<'a> Page<'a> {
         let shares = self.shares;
         let full = largest(shares.heads.iter().copied());
         let heading = format!("attn of layer {} {}", shares.layer, signed(self.found.attn[shares.layer]));
-        let scale = self.scale(full, HEAD);
-        let scale = if scale.is_empty() { scale } else { format!(" · {scale}") };
+        let scale = self.scale(full, HEAD, &heading, " · ");
         self.line(c, &format!("{heading}{scale}"), c.theme.strong());
         let mut order: Vec<usize> = (0..shares.heads.len()).collect();
         order.sort_by(|a, b| shares.heads[*b].abs().total_cmp(&shares.heads[*a].abs()).then(a.cmp(b)));
@@ -208,10 +206,12 @@ impl<'a> Page<'a> {
         self.rounding(c, shares.heads_remainder);
     }
 
-    /// At which share a bar behind `text` cells is full; nothing if there is no room for bars.
-    fn scale(&self, full: f64, text: usize) -> String {
-        let has_bars = self.width() >= text + SHORTEST_BAR;
-        if has_bars { format!("bars to ±{}", plain(full)) } else { String::new() }
+    /// At which share a bar that begins at cell `bar` is full, as it fits behind `text`; nothing if no bar fits.
+    fn scale(&self, full: f64, bar: usize, text: &str, gap: &str) -> String {
+        let room = self.width().saturating_sub(text.chars().count());
+        let forms = [format!("{gap}bars to ±{}", plain(full)), format!("{gap}±{}", plain(full))];
+        let has_bars = self.width() >= bar + SHORTEST_BAR;
+        forms.into_iter().find(|form| has_bars && form.chars().count() <= room).unwrap_or_default()
     }
 
     fn others(&mut self, c: &mut Canvas, count: usize, share: f64) {
@@ -293,72 +293,9 @@ fn largest(shares: impl Iterator<Item = f64>) -> f64 {
     shares.map(f64::abs).fold(f64::MIN_POSITIVE, f64::max)
 }
 
-/// A bar around zero: to the left for what speaks against the token, to the right for what speaks for it.
-fn put_bar(c: &mut Canvas, area: Rect, (x, y): (u16, u16), share: f64, cells: usize) {
-    if cells < SHORTEST_BAR {
-        return;
-    }
-    let half = (cells - 1) / 2;
-    let [left, right] = diverging(share, half);
-    let style = c.theme.signed(share);
-    c.line(area, x, y, &[(&left, style), ("│", c.theme.dim()), (&right, style)]);
-}
-
-/// What stands left and right of zero for a share of −1..1; the left in half cells, filled up to `half` cells.
-fn diverging(share: f64, half: usize) -> [String; 2] {
-    if share > 0.0 {
-        return [" ".repeat(half), bar(share as f32, half)];
-    }
-    let halves = (share.abs().min(1.0) * (half * 2) as f64).round() as usize;
-    let drawn = format!("{}{}", if halves % 2 == 1 { "▐" } else { "" }, "█".repeat(halves / 2));
-    [format!("{drawn:>half$}"), String::new()]
-}
-
-/// `12.340`, in about six cells.
-fn plain(x: f64) -> String {
-    let digits = match x.abs() {
-        size if size < 99.9995 => 3,
-        size if size < 9999.95 => 1,
-        _ => return format!("{x:.1e}").replace('-', "−"),
-    };
-    format!("{x:.digits$}").replace('-', "−")
-}
-
-/// `+0.010`, `−1.830`, `+2.1e−6`: a share with its sign.
-fn signed(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".to_owned(),
-        size if size < 0.000_95 => format!("{x:+.1e}").replace('-', "−"),
-        _ if x > 0.0 => format!("+{}", plain(x)),
-        _ => plain(x),
-    }
-}
-
-/// `.92`, `−.31`
-fn cosine(x: f64) -> String {
-    let text = prob(x.abs() as f32);
-    if x < 0.0 { format!("−{text}") } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_their_sign_and_small_ones_their_size() {
-        assert_eq!([1.83, -0.2, 0.0, 123.4, -2.1e-6].map(signed), ["+1.830", "−0.200", "0", "+123.4", "−2.1e−6"]);
-        assert_eq!([12.34, -0.5, 4.0e7].map(plain), ["12.340", "−0.500", "4.0e7"]);
-        assert_eq!([0.92, -0.314, 1.0].map(cosine), [".92", "−.31", "1.0"]);
-    }
-
-    #[test]
-    fn bars_lie_on_the_side_of_their_sign() {
-        assert_eq!(diverging(1.0, 3), ["   ", "███"]);
-        assert_eq!(diverging(0.5, 3), ["   ", "█▌"]);
-        assert_eq!(diverging(-1.0, 3), ["███", ""]);
-        assert_eq!(diverging(-0.5, 3), [" ▐█", ""]);
-        assert_eq!(diverging(0.0, 3), ["   ", ""]);
-    }
 
     #[test]
     fn lines_are_divided_and_none_is_given_twice() {

@@ -19,5 +19,6 @@ pub mod routing;
 pub mod routing_details;
 mod routing_map;
 pub mod sampling;
+mod signed;
 pub mod strip;
 pub mod tabs;
