@@ -318,3 +318,18 @@ fn what_cannot_be_derived_is_said_and_not_asked_again() {
     token.values = Arc::new(HookValues::new(6));
     assert_eq!(wanted(&state, 160, 45).attribution, None, "a record without residuals is not asked about");
 }
+
+#[test]
+fn every_size_draws_it() {
+    let mut still = still("D");
+    for keys in ["1", "4", "j j j", "2"] {
+        still.press(keys).unwrap();
+        for (w, h) in
+            [(1, 1), (39, 10), (40, 10), (41, 14), (99, 28), (100, 28), (120, 28), (400, 100), (400, 10), (40, 100)]
+        {
+            let text = lines(&mut still, w, h, Depth::True).join("\n");
+            let is_drawn = text.contains("contributions to") && text.contains("logit ");
+            assert!(is_drawn || w < 40 || h < 10, "{keys} {w}×{h}:\n{text}");
+        }
+    }
+}
