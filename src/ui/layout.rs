@@ -99,7 +99,7 @@ fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     if contributions && rest.height < SHARED {
         return (Rect { height: 0, ..rest }, Some(rest));
     }
-    let height = (rest.height / 2).min(10);
+    let height = if contributions { rest.height / 2 } else { (rest.height / 2).min(10) };
     let view = Rect { height: rest.height - height, ..rest };
     (view, Some(Rect { y: view.bottom(), height, ..rest }))
 }

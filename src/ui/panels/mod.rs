@@ -21,6 +21,7 @@ pub mod routing;
 pub mod routing_details;
 mod routing_map;
 pub mod sampling;
+mod signed;
 pub mod strip;
 pub mod tabs;
 pub mod which_key;
