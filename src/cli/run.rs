@@ -1,12 +1,13 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
+use super::values::Fields;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, attribution, harmless, print, values};
-use crate::engine::{Capture, Control, Run as _, Session, Target, pattern};
+use crate::engine::{Capture, Control, Run as _, Session, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, replace_file, write_trace};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, TracePlan, replace_file, size};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -19,6 +20,8 @@ use std::time::Instant;
 
 /// Patterns larger than this are left out of a trace unless `--capture` names them, bytes.
 const PATTERN_LIMIT: usize = 256 << 20;
+
+const TRACE: &str = "trace.safetensors";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Format {
@@ -67,8 +70,8 @@ pub struct Run {
     /// Files to write.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Trace])]
     format: Vec<Format>,
-    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, or hook names
-    /// [default: all, without attention patterns if they would exceed 256 MB].
+    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
+    /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
     /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
@@ -107,7 +110,7 @@ impl Run {
             let message = "--attribution writes a table: it needs csv in --format";
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
-        Target::parse(&self.model.model)?;
+        self.model.check()?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
         self.model.apply_threads()?;
@@ -134,7 +137,7 @@ impl Run {
             ));
         }
         // The tables need these in every layer, whatever the trace keeps.
-        let kinds = wanted.iter().copied().chain(HookKind::FOR_VIEWS);
+        let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
         let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
@@ -144,7 +147,7 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        self.write(&session, &layers, &heads, &wanted, &mut tell)?;
+        self.write(&session, &layers, &heads, &wanted, &provenance(&session, &prompt, &sampling), &mut tell)?;
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
@@ -218,7 +221,7 @@ impl Run {
                 &["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"][..]
             }
             Format::Json => &["run.json"][..],
-            Format::Trace => &["trace.safetensors"][..],
+            Format::Trace => &[TRACE][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
         let on_request = self.attribution.then_some("attribution.csv");
@@ -247,22 +250,22 @@ impl Run {
         Ok(asked.clone())
     }
 
-    /// The hooks that the trace keeps.
-    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<BTreeSet<HookKind>> {
+    /// What the trace keeps.
+    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<Fields> {
         if !self.format.contains(&Format::Trace) {
-            return Ok(BTreeSet::new());
+            return Ok(Fields::default());
         }
         if let Some(fields) = &self.capture {
             return values::capture(fields);
         }
-        let mut kinds: BTreeSet<HookKind> = HookKind::all().collect();
+        let mut fields = Fields::all();
         let bytes = tokens.saturating_mul(tokens).saturating_mul(heads * size_of::<f32>());
         if bytes > PATTERN_LIMIT {
-            kinds.remove(&HookKind::Pattern);
+            fields.hooks.remove(&HookKind::Pattern);
             let mb = bytes >> 20;
             tell.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
         }
-        Ok(kinds)
+        Ok(fields)
     }
 
     fn write(
@@ -270,11 +273,14 @@ impl Run {
         session: &Session,
         layers: &Range<usize>,
         heads: &[(usize, usize)],
-        wanted: &BTreeSet<HookKind>,
+        wanted: &Fields,
+        provenance: &serde_json::Value,
         tell: &mut Teller,
     ) -> Result<()> {
         let trace = session.trace();
-        if self.format.contains(&Format::Csv) {
+        let has_tables = self.format.contains(&Format::Csv);
+        let cells = if has_tables || wanted.lens { self.lens(session, layers, tell)? } else { Vec::new() };
+        if has_tables {
             table(&self.out, "tokens.csv", |out| csv::tokens(&trace, out))?;
             table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
             table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, out))?;
@@ -286,7 +292,6 @@ impl Run {
                 }
                 attention.finish()
             })?;
-            let cells = self.lens(session, layers, tell)?;
             let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
             table(&self.out, "lens.csv", |out| csv::lens(pairs(), out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
@@ -295,13 +300,13 @@ impl Run {
             }
         }
         if self.format.contains(&Format::Trace) {
-            let provenance = json!({
-                "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu",
-                "precision": trace.meta.policy, "compute_dtype": trace.meta.compute_dtype,
-            });
-            let keep =
-                |kind: HookKind, layer: usize| wanted.contains(&kind) && (kind.is_global() || layers.contains(&layer));
-            write_trace(&trace, &provenance, &self.out.join("trace.safetensors"), keep)?;
+            let keep = |kind: HookKind, layer: usize| {
+                wanted.hooks.contains(&kind) && (kind.is_global() || layers.contains(&layer))
+            };
+            let lens = if wanted.lens { &cells[..] } else { &[] };
+            let plan = TracePlan::new(&trace, provenance, wanted.candidates, lens, keep)?;
+            tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), wanted.describe()));
+            plan.write(&self.out.join(TRACE))?;
         }
         Ok(())
     }
@@ -323,6 +328,21 @@ impl Run {
         }
         Ok(cells)
     }
+}
+
+/// How a run was made, for its trace.
+fn provenance(session: &Session, prompt: &Prompt, sampling: &Sampling) -> serde_json::Value {
+    let meta = session.meta();
+    let (text, chat) = match prompt {
+        Prompt::Text(text) => (Some(text), false),
+        Prompt::Chat(text) => (Some(text), true),
+        Prompt::Ids(_) => (None, false),
+    };
+    json!({
+        "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu", "title": meta.title,
+        "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
+        "prompt": text, "chat": chat, "sampling": sampling,
+    })
 }
 
 fn ms(since: Instant) -> f64 {

@@ -60,6 +60,7 @@ impl State {
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
                 self.derived.refuse(id, &failure);
+                self.derived.fail(id);
                 self.catch_up();
                 self.tell(true, failure);
             }
@@ -89,11 +90,23 @@ impl State {
         let warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
+        let saved = meta.recording.clone();
         self.phase = Phase::Ready(meta);
         self.clamp();
         self.resume.reading = None;
         if let Some(saved) = self.resume.waiting.take() {
             effects.extend(self.read_saved(saved));
+            self.tell_warnings(&warnings);
+            return effects;
+        }
+        if let Some(saved) = saved {
+            // Its tokens follow; its prompt is what a model that is opened next reads.
+            self.overlays.clear();
+            self.prompt = match &saved.prompt {
+                Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+                _ => String::new(),
+            };
+            self.start = saved.prompt;
             self.tell_warnings(&warnings);
             return effects;
         }
