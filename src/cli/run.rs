@@ -2,7 +2,7 @@
 
 use super::teller::Teller;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, harmless, print, values};
-use crate::engine::{Capture, Control, Session, Target, lens_cells, pattern};
+use crate::engine::{Capture, Control, Run as _, Session, Target, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
@@ -285,7 +285,7 @@ impl Run {
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(lens_cells(session, &keys, self.lens_k, &|| false)?);
+            cells.extend(session.lens_cells(&keys, self.lens_k, &|| false)?);
         }
         Ok(cells)
     }

@@ -7,18 +7,22 @@
 
 mod board;
 mod capture;
+mod collect;
 mod control;
 mod derive;
 mod openings;
 mod remote;
+mod run;
 mod session;
 mod target;
 mod worker;
 
 pub use capture::Capture;
+pub use collect::collect;
 pub use control::{Control, Stopped};
-pub use derive::{derive, lens_cells, pattern};
+pub use derive::{derive, pattern};
 pub use remote::{Remote, look_up};
+pub use run::{Run, need_model};
 pub use session::Session;
 pub use target::{OpenOptions, Target, fetch, open_target};
 pub use worker::Core;
