@@ -3,6 +3,7 @@
 mod check;
 mod info;
 mod memory;
+mod pictures;
 mod pull;
 mod run;
 mod teller;
@@ -10,6 +11,7 @@ mod values;
 
 use crate::app;
 use crate::engine::{OpenOptions, Target, open_target};
+use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
@@ -126,6 +128,20 @@ struct SamplingArgs {
     /// Seed of the sampler; the same seed gives the same tokens.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+}
+
+#[derive(Args)]
+struct TextArgs {
+    /// Put ' before token texts in CSV files that a spreadsheet would run as formulas (those that begin with = + - @, a tab
+    /// or a line end). Without it texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    #[arg(long)]
+    spreadsheet_safe: bool,
+}
+
+impl TextArgs {
+    fn of(&self) -> Text {
+        if self.spreadsheet_safe { Text::SpreadsheetSafe } else { Text::Exact }
+    }
 }
 
 impl ModelArgs {

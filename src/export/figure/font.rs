@@ -27,7 +27,7 @@ pub fn width(text: &str) -> f64 {
 }
 
 /// Whether `c` is drawn as itself: the font has it, it takes room, and nothing obeys it.
-fn has(c: char) -> bool {
+pub fn has(c: char) -> bool {
     let has_glyph = || FONT.as_ref().is_some_and(|font| font.glyph_id(c).0 != 0);
     !is_obeyed(c) && c.width().is_some_and(|width| width > 0) && has_glyph()
 }

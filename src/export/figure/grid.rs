@@ -88,11 +88,9 @@ impl Grid {
             (0..rows).flat_map(|row| all.get(of_row(row)).unwrap_or(&[]).to_vec()).collect()
         }
         let cells = match &self.cells {
-            Cells::Heat { values, range, texts } => Cells::Heat {
-                values: cut(values, rows, of_row),
-                range: *range,
-                texts: cut(texts, rows, of_row),
-            },
+            Cells::Heat { values, range, texts } => {
+                Cells::Heat { values: cut(values, rows, of_row), range: *range, texts: cut(texts, rows, of_row) }
+            }
             Cells::Stack(lists) => Cells::Stack(cut(lists, rows, of_row)),
         };
         let inside = |at: &[(usize, usize)]| {
@@ -118,8 +116,7 @@ impl Grid {
         }
         let count = cols.div_ceil(across);
         let across = cols.div_ceil(count);
-        let mut bands: Vec<Self> =
-            (0..count).map(|i| self.columns(i * across..((i + 1) * across).min(cols))).collect();
+        let mut bands: Vec<Self> = (0..count).map(|i| self.columns(i * across..((i + 1) * across).min(cols))).collect();
         let last = bands.len() - 1;
         bands[..last].iter_mut().for_each(|band| band.cols.name.clear());
         bands
@@ -326,7 +323,10 @@ mod tests {
         let Cells::Heat { values, .. } = &bands[1].cells else { panic!("not a heat map") };
         assert_eq!(values, &[4.0, 5.0, 6.0, 7.0, 14.0, 15.0, 16.0, 17.0]);
         assert_eq!(bands[1].cols.labels, ["t4", "t5", "t6", "t7"]);
-        assert_eq!((&bands[0].framed, &bands[1].framed, &bands[2].framed), (&vec![(1, 0)], &vec![(0, 1)], &vec![(1, 1)]));
+        assert_eq!(
+            (&bands[0].framed, &bands[1].framed, &bands[2].framed),
+            (&vec![(1, 0)], &vec![(0, 1)], &vec![(1, 1)])
+        );
         assert_eq!(bands.iter().map(|band| band.cols.name.as_str()).collect::<Vec<_>>(), ["", "", "token"]);
     }
 

@@ -55,7 +55,7 @@ impl Legend {
         let (skin, y) = (pen.skin, at.1 + HEIGHT / 2.0);
         let (top, bottom) = (y - SWATCH / 2.0, y + SWATCH / 2.0);
         let mut x = at.0;
-        let mut say = |pen: &mut Pen<B>, x: &mut f64, text: &str| {
+        let say = |pen: &mut Pen<B>, x: &mut f64, text: &str| {
             pen.text((*x, y), text, TEXT, Align::Start, skin.ink)?;
             *x += font::width(text) * TEXT;
             anyhow::Ok(())

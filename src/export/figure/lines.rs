@@ -102,9 +102,8 @@ impl Lines {
         pen.text(name, &self.x.name, LABEL, Align::Middle, skin.dim)?;
         for (i, series) in self.series.iter().enumerate() {
             let colour = EXPERTS[i % EXPERTS.len()];
-            let known = |(step, value): (usize, &f64)| {
-                (!value.is_nan()).then(|| (x_of(step), y0 + self.height(*value) * h))
-            };
+            let known =
+                |(step, value): (usize, &f64)| (!value.is_nan()).then(|| (x_of(step), y0 + self.height(*value) * h));
             let points: Vec<(f64, f64)> = series.points.iter().enumerate().filter_map(known).collect();
             pen.path(&points, 2.0, colour)?;
             for point in points {

@@ -18,7 +18,7 @@ pub mod pen;
 
 pub use grid::{Axis, Cells, Grid, short};
 pub use legend::Legend;
-pub use lines::{Bars, Lines, Scale, Series, trim};
+pub use lines::{Bars, Lines, Scale, Series};
 
 use anyhow::{Context, Result, bail, ensure};
 use font::{ADVANCE, drawable};
@@ -148,7 +148,7 @@ impl Figure {
         let skin = pen.skin;
         pen.rect((0.0, 0.0), (layout.size.0 + 1.0, layout.size.1 + 1.0), skin.paper)?;
         let mut y = PAD;
-        let mut lines = |pen: &mut Pen<B>, lines: &[String], em: f64, colour, y: &mut f64| {
+        let lines = |pen: &mut Pen<B>, lines: &[String], em: f64, colour, y: &mut f64| {
             for line in lines {
                 pen.text((PAD, *y + em * LINE / 2.0), line, em, Align::Start, colour)?;
                 *y += em * LINE;
@@ -166,25 +166,13 @@ impl Figure {
         lines(pen, &layout.notes, TEXT, skin.dim, &mut layout.notes_at.clone())
     }
 
-    /// Size in pixels.
-    fn pixels(layout: &Layout, look: &Look) -> Result<(u32, u32)> {
-        ensure!(look.scale.is_finite() && look.scale > 0.0, "the scale {} is not a number above 0", look.scale);
-        let (w, h) = ((layout.size.0 * look.scale).ceil(), (layout.size.1 * look.scale).ceil());
-        if w.max(h) > MAX_SIDE || w * h > MAX_AREA {
-            let largest = (MAX_SIDE / layout.size.0.max(layout.size.1)).min((MAX_AREA / layout.size.0 / layout.size.1).sqrt());
-            let largest = (largest * 100.0).floor() / 100.0;
-            bail!("a picture of {w} × {h} pixels is too large; the scale can be at most {largest} for it");
-        }
-        Ok((w.max(1.0) as u32, h.max(1.0) as u32))
-    }
-
     /// The figure as a PNG file.
     ///
     /// # Errors
     /// If it would be too large.
     pub fn png(&self, look: &Look) -> Result<Vec<u8>> {
         let layout = self.layout();
-        let (w, h) = Self::pixels(&layout, look)?;
+        let (w, h) = pixel_size(layout.size, look.scale)?;
         bitmap((w, h), |backend| {
             self.draw(&mut Pen::new(backend, look.scale, Letters::Drawn, Skin::new(look.dark)), &layout)
         })
@@ -196,11 +184,26 @@ impl Figure {
     /// If it would be too large.
     pub fn svg(&self, look: &Look) -> Result<Vec<u8>> {
         let layout = self.layout();
-        let size = Self::pixels(&layout, look)?;
+        let size = pixel_size(layout.size, look.scale)?;
         vector(size, |backend| {
             self.draw(&mut Pen::new(backend, look.scale, Letters::Named, Skin::new(look.dark)), &layout)
         })
     }
+}
+
+/// Size in pixels of what is this large in points.
+///
+/// # Errors
+/// If the scale is no positive number or the picture would be too large.
+pub fn pixel_size(points: (f64, f64), scale: f64) -> Result<(u32, u32)> {
+    ensure!(scale.is_finite() && scale > 0.0, "the scale {scale} is not a number above 0");
+    let (w, h) = ((points.0 * scale).ceil(), (points.1 * scale).ceil());
+    if w.max(h) > MAX_SIDE || w * h > MAX_AREA {
+        let largest = (MAX_SIDE / points.0.max(points.1)).min((MAX_AREA / points.0 / points.1).sqrt());
+        let largest = (largest * 100.0).floor() / 100.0;
+        bail!("a picture of {w} × {h} pixels is too large; the scale can be at most {largest} for it");
+    }
+    Ok((w.max(1.0) as u32, h.max(1.0) as u32))
 }
 
 /// Draws on pixels and packs them.

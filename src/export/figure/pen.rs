@@ -4,7 +4,9 @@ use super::font::{self, FAMILY, HALF_CAP};
 use anyhow::{Result, anyhow};
 use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle, TextStyle};
+use plotters::style::{
+    Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle, TextStyle,
+};
 
 /// Red, green, blue.
 pub type Rgb = (u8, u8, u8);
@@ -60,6 +62,11 @@ pub struct Pen<'a, B> {
 impl<'a, B: DrawingBackend> Pen<'a, B> {
     pub fn new(backend: &'a mut B, scale: f64, letters: Letters, skin: Skin) -> Self {
         Self { backend, scale, letters, skin }
+    }
+
+    /// Whether text is left to the viewer of the file.
+    pub fn names(&self) -> bool {
+        self.letters == Letters::Named
     }
 
     fn px(&self, at: f64) -> i32 {
@@ -134,7 +141,8 @@ impl<'a, B: DrawingBackend> Pen<'a, B> {
                 Align::End => HPos::Right,
             };
             let font = FontDesc::new(FontFamily::Name(FAMILY), em * self.scale * 1.24, FontStyle::Normal);
-            let style = TextStyle::from(font.transform(turn)).color(&rgb(colour)).pos(Pos::new(h, VPos::Top));
+            let ink = rgb(colour);
+            let style = TextStyle::from(font.transform(turn)).color(&ink).pos(Pos::new(h, VPos::Top));
             let at = (self.px(at.0), self.px(at.1));
             return self.backend.draw_text(text, &style, at).map_err(|error| anyhow!("{error}"));
         }
