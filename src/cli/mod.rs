@@ -1,8 +1,10 @@
 //! The command line: arguments, and the commands that need no terminal.
 
 mod check;
+mod export;
 mod info;
 mod memory;
+mod open;
 mod pictures;
 mod pull;
 mod run;
@@ -10,12 +12,12 @@ mod teller;
 mod values;
 
 use crate::app;
-use crate::engine::{OpenOptions, Target, open_target};
+use crate::engine::{OpenOptions, Target, open_model};
 use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -32,6 +34,9 @@ Examples:
   mixscope mistralai/Mixtral-8x7B-v0.1          explore a model of the Hub; what is not in the cache is downloaded
   mixscope run --prompt 'Once upon a time' --steps 32 --out run1
                                                 routing, attention, lens and candidates as files
+  mixscope open run1/trace.safetensors          explore that run again, without the model
+  mixscope export run1/trace.safetensors --view routing.map -o map.png
+                                                one view of that run as png, svg or csv
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
 
@@ -52,6 +57,10 @@ struct Cli {
 enum Command {
     /// Run a prompt without a terminal and write what happened inside as files.
     Run(Box<run::Run>),
+    /// Explore a saved run without its model.
+    Open(open::Open),
+    /// Write one view of a saved run as picture or table.
+    Export(export::Export),
     /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
     /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity.
@@ -79,7 +88,8 @@ struct Explore {
 #[derive(Args)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
-    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf.
+    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf. The explorer opens saved runs
+    /// (trace.safetensors) as well.
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
     /// Precision policy: round as transformers does, nowhere, or as transformers but for the router.
@@ -149,9 +159,17 @@ impl ModelArgs {
         OpenOptions { policy: self.precision, dtype: self.dtype, ids_only }
     }
 
+    /// Refuses what can't be a model, before any work.
+    fn check(&self) -> Result<()> {
+        match Target::parse(&self.model)? {
+            Target::Trace(_) => bail!("{}: this is a saved run, and a model is needed", self.model),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the model, after downloading it if it is on the Hub.
     fn open(&self, ids_only: bool, tell: &mut Teller) -> Result<Loaded> {
-        let opened = open_target(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
+        let opened = open_model(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
         tell.clear();
         opened
     }
@@ -198,6 +216,8 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
+        Some(Command::Open(open)) => open.main(),
+        Some(Command::Export(export)) => export.main(),
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(),
         Some(Command::Pull(pull)) => pull.main(),
@@ -238,14 +258,20 @@ impl Explore {
     fn main(self) -> Result<()> {
         let (sampling, prompt) = (self.sampling.read()?, self.prompt.read(&self.chat)?);
         Target::parse(&self.model.model)?;
-        if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-            let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
-            return Err(error(ErrorKind::Io, message));
-        }
+        need_terminal()?;
         self.model.apply_threads()?;
         let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         app::run(app::Options { model: self.model.model, open, prompt, sampling, color: self.color })
     }
+}
+
+/// Refuses to start the explorer where there is no terminal.
+fn need_terminal() -> Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
+        return Err(error(ErrorKind::Io, message));
+    }
+    Ok(())
 }
 
 /// A report, one finding a line.

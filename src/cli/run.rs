@@ -1,12 +1,13 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
+use super::values::Fields;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, harmless, pictures, print, values};
-use crate::engine::{Capture, Control, Run as _, Session, Target, pattern};
+use crate::engine::{Capture, Control, Run as _, Session, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, replace_file, write_trace};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, TracePlan, replace_file, size};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -19,6 +20,8 @@ use std::time::Instant;
 
 /// Patterns larger than this are left out of a trace unless `--capture` names them, bytes.
 const PATTERN_LIMIT: usize = 256 << 20;
+
+const TRACE: &str = "trace.safetensors";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Format {
@@ -49,8 +52,8 @@ pub struct Run {
     /// one with the lowest entropy.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
-    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, or hook names
-    /// [default: all, without attention patterns if they would exceed 256 MB].
+    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
+    /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
     /// Only these layers in all tables and the trace: A..B is from A up to but not including B.
@@ -82,7 +85,7 @@ impl Run {
             let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
             return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
         };
-        Target::parse(&self.model.model)?;
+        self.model.check()?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
         self.model.apply_threads()?;
@@ -109,7 +112,7 @@ impl Run {
             ));
         }
         // The tables need these in every layer, whatever the trace keeps.
-        let kinds = wanted.iter().copied().chain(HookKind::FOR_VIEWS);
+        let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
         let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
@@ -119,7 +122,8 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        files.extend(self.write(&session, &layers, &heads, &wanted, &mut tell)?);
+        let provenance = provenance(&session, &prompt, &sampling);
+        files.extend(self.write(&session, &layers, &heads, &wanted, &provenance, &mut tell)?);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
@@ -195,7 +199,7 @@ impl Run {
             }
             Format::Json => &["run.json"][..],
             Format::Png => &["routing.png", "lens.png"][..],
-            Format::Trace => &["trace.safetensors"][..],
+            Format::Trace => &[TRACE][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
         let mut files: Vec<String> = formats.iter().flat_map(of).map(|name| (*name).to_owned()).collect();
@@ -231,22 +235,22 @@ impl Run {
         Ok(asked.clone())
     }
 
-    /// The hooks that the trace keeps.
-    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<BTreeSet<HookKind>> {
+    /// What the trace keeps.
+    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<Fields> {
         if !self.format.contains(&Format::Trace) {
-            return Ok(BTreeSet::new());
+            return Ok(Fields::default());
         }
         if let Some(fields) = &self.capture {
             return values::capture(fields);
         }
-        let mut kinds: BTreeSet<HookKind> = HookKind::all().collect();
+        let mut fields = Fields::all();
         let bytes = tokens.saturating_mul(tokens).saturating_mul(heads * size_of::<f32>());
         if bytes > PATTERN_LIMIT {
-            kinds.remove(&HookKind::Pattern);
+            fields.hooks.remove(&HookKind::Pattern);
             let mb = bytes >> 20;
             tell.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
         }
-        Ok(kinds)
+        Ok(fields)
     }
 
     /// Writes everything but run.json; returns the names of files that the options did not tell.
@@ -255,17 +259,16 @@ impl Run {
         session: &Session,
         layers: &Range<usize>,
         heads: &[(usize, usize)],
-        wanted: &BTreeSet<HookKind>,
+        wanted: &Fields,
+        provenance: &serde_json::Value,
         tell: &mut Teller,
     ) -> Result<Vec<String>> {
         let trace = session.trace();
         let text = self.text.of();
-        let cells = if self.format.iter().any(|format| matches!(format, Format::Csv | Format::Png)) {
-            self.lens(session, layers, tell)?
-        } else {
-            Vec::new()
-        };
-        if self.format.contains(&Format::Csv) {
+        let (has_tables, has_pictures) = (self.format.contains(&Format::Csv), self.format.contains(&Format::Png));
+        let needs_lens = has_tables || has_pictures || wanted.lens;
+        let cells = if needs_lens { self.lens(session, layers, tell)? } else { Vec::new() };
+        if has_tables {
             table(&self.out, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
             table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
             table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
@@ -282,15 +285,15 @@ impl Run {
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
         }
         if self.format.contains(&Format::Trace) {
-            let provenance = json!({
-                "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu",
-                "precision": trace.meta.policy, "compute_dtype": trace.meta.compute_dtype,
-            });
-            let keep =
-                |kind: HookKind, layer: usize| wanted.contains(&kind) && (kind.is_global() || layers.contains(&layer));
-            write_trace(&trace, &provenance, &self.out.join("trace.safetensors"), keep)?;
+            let keep = |kind: HookKind, layer: usize| {
+                wanted.hooks.contains(&kind) && (kind.is_global() || layers.contains(&layer))
+            };
+            let lens = if wanted.lens { &cells[..] } else { &[] };
+            let plan = TracePlan::new(&trace, provenance, wanted.candidates, lens, keep)?;
+            tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), wanted.describe()));
+            plan.write(&self.out.join(TRACE))?;
         }
-        if self.format.contains(&Format::Png) {
+        if has_pictures {
             let heads = if self.heads.is_some() { heads.to_vec() } else { pictures::telling(session, heads, tell)? };
             return pictures::write(session, layers, &heads, cells, &self.out);
         }
@@ -314,6 +317,21 @@ impl Run {
         }
         Ok(cells)
     }
+}
+
+/// How a run was made, for its trace.
+fn provenance(session: &Session, prompt: &Prompt, sampling: &Sampling) -> serde_json::Value {
+    let meta = session.meta();
+    let (text, chat) = match prompt {
+        Prompt::Text(text) => (Some(text), false),
+        Prompt::Chat(text) => (Some(text), true),
+        Prompt::Ids(_) => (None, false),
+    };
+    json!({
+        "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu", "title": meta.title,
+        "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
+        "prompt": text, "chat": chat, "sampling": sampling,
+    })
 }
 
 fn ms(since: Instant) -> f64 {

@@ -13,8 +13,10 @@ mod derive;
 mod openings;
 mod remote;
 mod run;
+mod saved;
 mod session;
 mod target;
+mod trace_meta;
 mod worker;
 
 pub use capture::Capture;
@@ -23,11 +25,11 @@ pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
+pub use saved::Saved;
 pub use session::Session;
-pub use target::{OpenOptions, Target, fetch, open_target};
+pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::Core;
 
-use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Download, Event, Failure, RequestId};
 use anyhow::{Context, Result};
 use board::Board;
@@ -46,13 +48,13 @@ pub struct Engine {
 enum Message {
     Ask(RequestId, Ask),
     /// A model was opened beside the one in use, or could not be.
-    Opened(RequestId, Result<Arc<Loaded>>),
+    Opened(RequestId, Result<Opened>),
     Quit,
 }
 
-/// How a model is opened by its name; watches for cancellation and reports downloads.
+/// How a model or a saved run is opened by its name; watches for cancellation and reports downloads.
 pub type Opener =
-    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Loaded> + Send + Sync;
+    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
 
 impl Engine {
     /// Starts the thread, which serves requests and first waits for [`Ask::Open`]. `events` takes everything it reports;

@@ -5,7 +5,10 @@ use super::capture::Capture;
 use super::control::{Control, Stopped};
 use super::derive::derive;
 use super::openings::Openings;
+use super::run::{Run, need_model, no_model};
+use super::saved::Saved;
 use super::session::Session;
+use super::target::Opened;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, RequestId};
@@ -28,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn Fn(Event)) {
     let board = &*openings.board;
     let mut core: Option<Core> = None;
+    // Of the last model that was in use.
+    let mut policy = None;
     loop {
         let is_idle = core.as_ref().is_none_or(Core::is_idle);
         let next = if is_idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
@@ -42,13 +47,14 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
             (Ok(Message::Opened(id, _)), _) if board.is_opening_cancelled(id) => {
                 emit(Event::Finished { id, outcome: Outcome::Cancelled });
             }
-            (Ok(Message::Opened(id, Ok(loaded))), core) => {
+            (Ok(Message::Opened(id, Ok(opened))), core) => {
+                let mut next = Core::of(opened);
                 // The policy may have been changed while it was opened.
-                let mut next = Core::new(loaded);
-                if let Some(core) = core {
-                    next.session.switch(core.session.meta().policy);
+                policy = core.as_ref().and_then(|core| core.live().ok()).map(|live| live.meta().policy).or(policy);
+                if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
+                    session.switch(policy);
                 }
-                emit(Event::Ready { id, meta: next.session.meta().clone() });
+                next.introduce(id, emit);
                 emit(Event::Finished { id, outcome: Outcome::Done });
                 *core = Some(next);
             }
@@ -80,9 +86,15 @@ struct Running {
     sampling: Sampling,
 }
 
+/// Where the run comes from.
+enum Body {
+    Live(Box<Session>),
+    Saved(Box<Saved>),
+}
+
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
-    session: Session,
+    body: Body,
     runs: std::collections::VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
     derives: Vec<(RequestId, Derive)>,
@@ -98,10 +110,20 @@ pub struct Core {
 impl Core {
     /// An engine with an empty run.
     pub fn new(loaded: Arc<Loaded>) -> Self {
-        let capture = Capture::for_views(loaded.meta.dims.layers);
-        let session = Session::new(loaded, capture, CANDIDATES);
+        Self::of(Opened::Model(loaded))
+    }
+
+    /// An engine with an empty run of a model, or with a saved run.
+    pub fn of(opened: Opened) -> Self {
+        let body = match opened {
+            Opened::Model(loaded) => {
+                let capture = Capture::for_views(loaded.meta.dims.layers);
+                Body::Live(Box::new(Session::new(loaded, capture, CANDIDATES)))
+            }
+            Opened::Run(saved) => Body::Saved(saved),
+        };
         Self {
-            session,
+            body,
             runs: Default::default(),
             running: None,
             derives: Vec::new(),
@@ -113,8 +135,30 @@ impl Core {
     }
 
     /// The run so far.
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn session(&self) -> &dyn Run {
+        match &self.body {
+            Body::Live(session) => &**session,
+            Body::Saved(saved) => &**saved,
+        }
+    }
+
+    fn live(&self) -> Result<&Session> {
+        need_model(self.session())
+    }
+
+    fn live_mut(&mut self) -> Result<&mut Session> {
+        match &mut self.body {
+            Body::Live(session) => Ok(session),
+            Body::Saved(_) => Err(no_model()),
+        }
+    }
+
+    /// Says what was opened, and which tokens a saved run has.
+    pub fn introduce(&self, id: RequestId, emit: &dyn Fn(Event)) {
+        emit(Event::Ready { id, meta: self.session().meta().clone() });
+        if let Body::Saved(saved) = &self.body {
+            emit(Event::Tokens { id, keep: 0, tokens: saved.tokens().to_vec(), ms: 0.0 });
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -173,9 +217,11 @@ impl Core {
             Ok(Err(error)) if error.is::<Stopped>() => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
             Ok(Err(error)) => emit(Event::Failed { id, failure: Failure::of(&error) }),
             Err(panic) => {
-                self.session.repair();
+                if let Body::Live(session) = &mut self.body {
+                    session.repair();
+                }
                 // The screen may not know what was read before the panic.
-                emit(Event::Tokens { id, keep: 0, tokens: self.session.tokens().to_vec(), ms: 0.0 });
+                emit(Event::Tokens { id, keep: 0, tokens: self.session().tokens().to_vec(), ms: 0.0 });
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
         }
@@ -191,7 +237,7 @@ impl Core {
             whole => vec![whole.clone()],
         };
         for part in parts {
-            let result = derive(&self.session, &part, &|| board.is_outdated(id, what))?;
+            let result = derive(self.session(), &part, &|| board.is_outdated(id, what))?;
             emit(Event::Derived { id, result });
         }
         self.owed = started.elapsed();
@@ -205,21 +251,22 @@ impl Core {
         }
         match ask {
             Ask::Prompt(prompt) => {
-                let ids = self.session.prompt_ids(&prompt)?;
+                let ids = self.live()?.prompt_ids(&prompt)?;
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
+                self.live()?;
                 crate::model::sampling::check(&sampling)?;
                 self.running = Some(Running { id, left: count, done: 0, sampling });
                 return Ok(());
             }
             Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
             Ask::ForceText(text) => {
-                let ids = self.session.tokenize_on(&text)?;
+                let ids = self.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
-            Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
-            Ask::Truncate { len } => self.truncate(id, len, emit),
+            Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
+            Ask::Truncate { len } => self.truncate(id, len, emit)?,
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
             Ask::Derive(what) => return self.derive(id, &what, board, emit),
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
@@ -230,8 +277,9 @@ impl Core {
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let before = self.session.clone();
-        let tokens = self.session.switch(policy);
+        let session = self.live_mut()?;
+        let before = Box::new(session.clone());
+        let tokens = session.switch(policy);
         let quiet = |event: Event| {
             if matches!(event, Event::Progress { .. }) {
                 emit(event);
@@ -241,27 +289,30 @@ impl Core {
         for same in tokens.chunk_by(|a, b| a.1 == b.1) {
             let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
             if let Err(error) = self.extend(id, &ids, same[0].1, board, &quiet) {
-                self.session = before;
+                self.body = Body::Live(before);
                 return Err(error);
             }
         }
-        emit(Event::Switched(self.session.meta().clone()));
-        let (tokens, ms) = (self.session.tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
+        emit(Event::Switched(self.session().meta().clone()));
+        let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
         Ok(())
     }
 
     /// Forgets tokens from `len` on; the first one stays.
-    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) {
-        let all = self.session.tokens().len();
+    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) -> Result<()> {
+        let session = self.live_mut()?;
+        let all = session.tokens().len();
         let len = len.clamp(all.min(1), all);
-        self.session.truncate(len);
+        session.truncate(len);
         emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
+        Ok(())
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        anyhow::ensure!(!self.session.tokens().is_empty(), "there is no prompt yet: type one first");
-        self.session.check_context(self.session.tokens().len() + ids.len(), "with this the run has")?;
+        let session = self.live()?;
+        anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
+        session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
     }
 
@@ -299,21 +350,22 @@ impl Core {
         };
         let is_cancelled = || board.is_cancelled(id);
         let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
-        let result = work(&mut self.session, &mut control);
+        let result = work(self.live_mut()?, &mut control);
         self.tell_of_memory(emit);
         result
     }
 
     /// Says where the weights are, if they are in mapped files.
     fn tell_of_memory(&mut self, emit: &dyn Fn(Event)) {
-        let (hits, misses) = self.session.loaded().model.paging().counts();
+        let Body::Live(session) = &self.body else { return };
+        let (hits, misses) = session.loaded().model.paging().counts();
         if hits + misses == 0 {
             return;
         }
         let outdated = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
         if outdated {
             self.looked = Some(Instant::now());
-            let found = self.session.loaded().store.residency();
+            let found = session.loaded().store.residency();
             self.memory.resident = found.resident as f32 / found.sampled.max(1) as f32;
         }
         let pass = (hits - self.counted.0, misses - self.counted.1);
@@ -328,7 +380,7 @@ impl Core {
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
         }
-        if self.session.is_full() {
+        if self.live()?.is_full() {
             emit(Event::Finished { id, outcome: Outcome::ContextFull });
             return Ok(());
         }
@@ -348,7 +400,7 @@ impl Core {
         running.left = running.left.map(|left| left - 1);
         let outcome = match running.left {
             Some(0) => Some(Outcome::Done),
-            _ if self.session.is_end(token) => Some(Outcome::EndOfText),
+            _ if self.live()?.is_end(token) => Some(Outcome::EndOfText),
             _ => None,
         };
         match outcome {

@@ -18,7 +18,7 @@ pub mod kernels;
 mod load;
 mod ops;
 mod precision;
-mod router;
+pub mod router;
 pub mod sampling;
 mod taps;
 mod tokenizer;

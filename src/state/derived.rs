@@ -34,6 +34,8 @@ pub struct Derivations {
     rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
     /// Requests under way, one for each kind of view.
     pending: HashMap<Lane, (RequestId, Derive)>,
+    /// The last request of each kind that failed: asking again would fail again.
+    failed: HashMap<Lane, Derive>,
 }
 
 impl Derivations {
@@ -86,6 +88,7 @@ impl Derivations {
         self.lens.retain(|key, _| key.pos < len);
         self.rows.retain(|(_, _, query), _| *query < len);
         self.maps.retain(|_, map| map.n <= len);
+        self.failed.clear();
     }
 
     /// Forgets everything.
@@ -93,11 +96,21 @@ impl Derivations {
         self.lens.clear();
         self.maps.clear();
         self.rows.clear();
+        self.failed.clear();
     }
 
     /// Whether an answer to `id` is still waited for.
     pub(super) fn waits_for(&self, id: RequestId) -> bool {
         self.pending.values().any(|(pending, _)| *pending == id)
+    }
+
+    /// Ends a request that failed.
+    pub(super) fn fail(&mut self, id: RequestId) {
+        let failed = self.pending.values().find(|(pending, _)| *pending == id);
+        if let Some((_, ask)) = failed {
+            self.failed.insert(ask.lane(), ask.clone());
+        }
+        self.finish(id);
     }
 
     /// Ends a request.
@@ -117,6 +130,7 @@ impl Derivations {
         if let Some((layer, heads, query)) = wanted.rows {
             asks.push(Derive::HeadRows { layer, heads, query });
         }
+        asks.retain(|ask| self.failed.get(&ask.lane()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,
             // Cells arrive one position after another: only ask anew if something else is wanted now.

@@ -57,7 +57,7 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
-                self.derived.finish(id);
+                self.derived.fail(id);
                 self.tell(true, failure);
             }
         }
@@ -82,8 +82,20 @@ impl State {
         let warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
+        let saved = meta.recording.clone();
         self.phase = Phase::Ready(meta);
         self.clamp();
+        if let Some(saved) = saved {
+            // Its tokens follow; its prompt is what a model that is opened next reads.
+            self.overlays.clear();
+            self.prompt = match &saved.prompt {
+                Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+                _ => String::new(),
+            };
+            self.start = saved.prompt;
+            self.warn(&warnings);
+            return effects;
+        }
         match self.start.take() {
             // Only the command line insists on a template; later models use theirs if that was chosen and they have one.
             Some(Prompt::Chat(text) | Prompt::Text(text)) if had_run => {
@@ -97,10 +109,14 @@ impl State {
             None => {}
         }
         // After the prompt is asked for, which takes away older messages.
+        self.warn(&warnings);
+        effects
+    }
+
+    fn warn(&mut self, warnings: &[String]) {
         if let Some((first, rest)) = warnings.split_first() {
             self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
-        effects
     }
 
     fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {

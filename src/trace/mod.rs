@@ -16,10 +16,13 @@ pub mod routing;
 mod text;
 pub mod view;
 
-pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
+pub use file::{
+    FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceTensor, Values, hook_values, replace_file,
+    token_ids,
+};
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};
-pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
+pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};

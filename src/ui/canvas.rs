@@ -3,7 +3,7 @@
 use super::palette::Theme;
 use crate::state::text::{fit, width};
 use crate::state::{State, Wanted};
-use crate::trace::Dims;
+use crate::trace::{Dims, LensSite};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -81,6 +81,16 @@ impl Canvas<'_> {
         self.state.meta().map(|meta| meta.dims)
     }
 
+    /// Whether the attention of a layer can be had.
+    pub fn has_attention(&self, layer: usize) -> bool {
+        self.state.meta().is_none_or(|meta| meta.has_attention(layer))
+    }
+
+    /// Whether the lens of a layer can be had.
+    pub fn has_lens(&self, layer: usize, site: LensSite) -> bool {
+        self.state.meta().is_none_or(|meta| meta.has_lens(layer, site))
+    }
+
     /// A token of the run as it is drawn.
     pub fn shown(&self, pos: usize) -> &str {
         self.state.shown.get(pos).map_or("", |(text, _)| text)
@@ -93,6 +103,9 @@ impl Canvas<'_> {
         self.put(area, x, area.y + area.height / 2, &text, self.theme.dim());
     }
 }
+
+/// What a view says that a saved run has no numbers for.
+pub const ABSENT: &str = "not in this trace";
 
 /// The `room` items around `at` of `len`, with `at` in the middle where there are enough on both sides.
 pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {

@@ -22,23 +22,47 @@ pub struct Axis {
     pub name: String,
     /// One a row or column, drawable; none = the axis has no labels.
     pub labels: Vec<String>,
-    /// Whether labels of columns are read from the bottom to the top.
-    pub upward: bool,
+    /// How labels of columns lie.
+    pub turn: Turn,
+}
+
+/// How labels of columns lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// On one line.
+    #[default]
+    Flat,
+    /// Cut to the width of their cells, with what follows the last space below.
+    Stacked,
+    /// Read from the bottom to the top.
+    Upward,
 }
 
 impl Axis {
     /// Numbers from 0.
     pub fn numbers(name: &str, range: Range<usize>) -> Self {
-        Self { name: name.to_owned(), labels: range.map(|i| i.to_string()).collect(), upward: false }
+        Self { name: name.to_owned(), labels: range.map(|i| i.to_string()).collect(), turn: Turn::Flat }
     }
 
     fn width(&self) -> f64 {
         self.labels.iter().map(|label| font::width(&fit(label, LABEL_MAX)) * LABEL).fold(0.0, f64::max)
     }
 
+    fn height(&self) -> f64 {
+        match self.turn {
+            Turn::Flat => LABEL,
+            Turn::Stacked => 2.4 * LABEL,
+            Turn::Upward => self.width(),
+        }
+    }
+
     /// Every n-th label is drawn, so that they keep apart.
     fn step(&self, cell: f64, across: bool) -> usize {
-        let room = if across && !self.upward { self.width() + LABEL * 0.6 } else { LABEL * 1.1 };
+        let room = match self.turn {
+            Turn::Flat if across => self.width() + LABEL * 0.6,
+            Turn::Stacked if across => cell,
+            _ => LABEL * 1.1,
+        };
         ((room / cell).ceil() as usize).max(1)
     }
 }
@@ -137,11 +161,7 @@ impl Grid {
     pub fn extent(&self) -> (f64, f64) {
         let (inset, plot) = (self.inset(), self.plot());
         let side = self.side.iter().map(|text| font::width(text) * LABEL + GAP).fold(0.0, f64::max);
-        let below = match (&self.cols.labels, self.cols.upward) {
-            (labels, _) if labels.is_empty() => 0.0,
-            (_, true) => self.cols.width() + GAP,
-            _ => LABEL + GAP,
-        };
+        let below = if self.cols.labels.is_empty() { 0.0 } else { self.cols.height() + GAP };
         let name = if self.cols.name.is_empty() { 0.0 } else { NAME };
         let caption = font::width(&self.caption) * LABEL;
         ((inset.0 + plot.0 + side).max(caption), inset.1 + plot.1 + below + name)
@@ -263,15 +283,19 @@ impl Grid {
         let step = self.cols.step(self.cell.0, true);
         let mut below = y0 + plot.1 + GAP;
         for (col, label) in self.cols.labels.iter().enumerate().step_by(step) {
-            let (x, label) = (x0 + middle(col, self.cell.0), fit(label, LABEL_MAX));
-            if self.cols.upward {
-                pen.upward((x, below), &label, LABEL, Align::End, skin.ink)?;
-            } else {
-                pen.text((x, below + LABEL / 2.0 - 1.0), &label, LABEL, Align::Middle, skin.ink)?;
+            let (x, first) = (x0 + middle(col, self.cell.0), below + LABEL / 2.0 - 1.0);
+            match (self.cols.turn, label.rsplit_once(' ')) {
+                (Turn::Upward, _) => pen.upward((x, below), &fit(label, LABEL_MAX), LABEL, Align::End, skin.ink)?,
+                (Turn::Stacked, Some((label, under))) => {
+                    let label = fit(label, (self.cell.0 / (LABEL * font::ADVANCE)) as usize);
+                    pen.text((x, first), &label, LABEL, Align::Middle, skin.ink)?;
+                    pen.text((x, first + 1.2 * LABEL), under, LABEL, Align::Middle, skin.dim)?;
+                }
+                _ => pen.text((x, first), &fit(label, LABEL_MAX), LABEL, Align::Middle, skin.ink)?,
             }
         }
         if !self.cols.labels.is_empty() {
-            below += if self.cols.upward { self.cols.width() } else { LABEL };
+            below += self.cols.height();
         }
         for (row, text) in self.side.iter().enumerate() {
             let at = (x0 + plot.0 + GAP, y0 + middle(row, self.cell.1));
@@ -316,7 +340,8 @@ mod tests {
         let values: Vec<f32> = (0..20).map(|i| i as f32).collect();
         let cells = Cells::Heat { values, range: (0.0, 20.0), texts: Vec::new() };
         let mut grid = Grid::new((2, 10), (10.0, 10.0), cells);
-        grid.cols = Axis { name: "token".into(), labels: (0..10).map(|i| format!("t{i}")).collect(), upward: true };
+        grid.cols =
+            Axis { name: "token".into(), labels: (0..10).map(|i| format!("t{i}")).collect(), turn: Turn::Upward };
         grid.framed = vec![(1, 0), (0, 5), (1, 9)];
         let bands = grid.bands(40.0);
         assert_eq!(bands.iter().map(|band| band.size).collect::<Vec<_>>(), [(2, 4), (2, 4), (2, 2)]);

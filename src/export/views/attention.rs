@@ -2,7 +2,7 @@
 
 use super::{subtitle, token_label};
 use crate::export::csv::{AttentionTable, table};
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, short};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::view::{ViewData, ViewSpec};
 use crate::trace::{HeadMap, HeadStats, Pattern};
 use anyhow::{Context, Result, ensure};
@@ -41,8 +41,8 @@ pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let labels: Vec<String> =
         (0..side).filter_map(|i| Some(token_label(trace.tokens.get(i * map.block)?, i * map.block))).collect();
     let mut grid = Grid::new((side, side), (cell, cell), Cells::Heat { values: map.cells, range: (0.0, 1.0), texts });
-    grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), upward: false };
-    grid.cols = Axis { name: "key (looks at)".to_owned(), labels, upward: true };
+    grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
+    grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
     let HeadStats { entropy, previous, first, .. } = map.stats;
     let mut notes = pooled(map.block);
     notes.push(format!(

@@ -3,7 +3,7 @@
 use super::{MANY, band_width, record, subtitle, token_label, tokens_across};
 use crate::export::csv::{Text, lens, table};
 use crate::export::figure::font::label;
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
 use crate::trace::view::{ViewData, ViewSpec};
 use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Result, ensure};
@@ -42,8 +42,11 @@ pub fn grid(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     };
     let rows = layers.iter().map(usize::to_string).collect();
     let mut grid = Grid::new((layers.len(), n), cell, Cells::Heat { values, range: (0.0, 1.0), texts });
-    grid.rows = Axis { name: "layer".to_owned(), labels: rows, upward: false };
+    grid.rows = Axis { name: "layer".to_owned(), labels: rows, turn: Turn::Flat };
     grid.cols = tokens_across(trace);
+    if cell.0 >= 40.0 {
+        grid.cols.turn = Turn::Stacked;
+    }
     let width = band_width(n, cell.0, layers.len() as f64 * cell.1);
     Ok(Figure {
         title: format!("Logit lens {}: best next token by layer and position", place(spec.site)),
@@ -83,7 +86,7 @@ pub fn targets(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let worst = data.trajectories.iter().flat_map(|way| way.points.iter().map(|point| point.2)).max().unwrap_or(1);
     let plot = ((steps.len() as f64 * 34.0).clamp(420.0, 1600.0), 240.0);
     let lines = |caption: &str, y: &str, scale, series| {
-        let x = Axis { name: "layer (mid: after attention)".to_owned(), labels: labels.clone(), upward: false };
+        let x = Axis { name: "layer (mid: after attention)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
         Panel::Lines(Lines { caption: caption.to_owned(), x, y: y.to_owned(), scale, series, plot })
     };
     Ok(Figure {

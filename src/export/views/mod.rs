@@ -7,7 +7,7 @@ mod routing;
 
 use super::csv::Text;
 use super::figure::font::{drawable, fit, label};
-use super::figure::{Axis, Figure, Look};
+use super::figure::{Axis, Figure, Look, Turn};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{TokenRecord, Trace};
 use anyhow::{Result, ensure};
@@ -98,8 +98,11 @@ fn subtitle(trace: &Trace) -> String {
         }
     }
     let start = fit(start.trim(), PROMPT);
+    // A saved run is called by its file; its pictures are those of the run it was.
+    let recorded = meta.recording.as_ref().map(|recording| &recording.model).filter(|model| !model.is_empty());
+    let model = drawable(recorded.unwrap_or(&meta.name));
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
-    format!("{} · {} {} · {tokens} · “{start}”", drawable(&meta.name), meta.policy, meta.compute_dtype)
+    format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
 }
 
 /// `·drum 12`
@@ -110,7 +113,7 @@ fn token_label(token: &TokenRecord, pos: usize) -> String {
 /// Tokens across, read upward.
 fn tokens_across(trace: &Trace) -> Axis {
     let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
-    Axis { name: "token, position".to_owned(), labels, upward: true }
+    Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
 }
 
 fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {

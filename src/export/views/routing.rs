@@ -2,7 +2,7 @@
 
 use super::{MANY, band_width, record, subtitle, token_label, tokens_across};
 use crate::export::csv::{RoutingTable, table};
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, short};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::routing::TokenRouting;
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{TokenRecord, Trace};
@@ -27,7 +27,7 @@ fn layers(trace: &Trace) -> Result<Vec<usize>> {
 }
 
 fn layer_axis(layers: &[usize]) -> Axis {
-    Axis { name: "layer".to_owned(), labels: layers.iter().map(usize::to_string).collect(), upward: false }
+    Axis { name: "layer".to_owned(), labels: layers.iter().map(usize::to_string).collect(), turn: Turn::Flat }
 }
 
 fn is_near_tie(trace: &Trace, routing: &TokenRouting) -> bool {

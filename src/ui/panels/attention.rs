@@ -4,7 +4,7 @@ use super::heatmap::{self, Matrix};
 use crate::state::AttentionLens;
 use crate::state::text::fit;
 use crate::trace::{Dims, HeadMap};
-use crate::ui::canvas::{Canvas, window};
+use crate::ui::canvas::{ABSENT, Canvas, window};
 use ratatui::layout::Rect;
 
 /// Smallest and largest thumbnail, cells across.
@@ -15,6 +15,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, "attention");
         return c.nothing(inside, "no token yet");
     };
+    if !(0..d.layers).any(|layer| c.has_attention(layer)) {
+        let inside = c.panel(area, "attention");
+        return c.nothing(inside, "not in this trace: patterns, or rotated queries and keys");
+    }
     match c.state.attention {
         AttentionLens::Head => draw_head(c, area, d),
         AttentionLens::Grid if area.width < 60 => draw_grid(c, area, d),
@@ -54,7 +58,11 @@ fn draw_grid(c: &mut Canvas, area: Rect, d: Dims) {
         let layer = d.layers - 1 - row;
         let y = room.y + (i * step_y) as u16;
         let style = if layer == cursor.layer { c.theme.cursor() } else { c.theme.dim() };
-        c.put(inside, inside.x, y, &format!("L{layer}"), style);
+        let x = c.put(inside, inside.x, y, &format!("L{layer}"), style);
+        if !c.has_attention(layer) {
+            c.put(inside, x.max(room.x), y, ABSENT, c.theme.dim());
+            continue;
+        }
         for (j, head) in heads.clone().enumerate() {
             let x = room.x + (j * step_x) as u16;
             let map = c.state.derived.map(layer, head, side);
@@ -81,6 +89,10 @@ fn draw_grid(c: &mut Canvas, area: Rect, d: Dims) {
 /// One head as large as fits.
 fn draw_head(c: &mut Canvas, area: Rect, d: Dims) {
     let (state, cursor) = (c.state, c.state.cursor);
+    if !c.has_attention(cursor.layer) {
+        let inside = c.panel(area, &format!("layer {} head {}", cursor.layer, cursor.head));
+        return c.nothing(inside, ABSENT);
+    }
     let body = Rect {
         height: area.height.saturating_sub(if c.framed { 4 } else { 2 }),
         width: area.width.saturating_sub(4),

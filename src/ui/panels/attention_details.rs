@@ -1,7 +1,7 @@
 //! Beside attention: the tokens that the cursor's query looks at, with exact weights.
 
 use crate::state::text::fit;
-use crate::ui::canvas::{Canvas, bar, quoted};
+use crate::ui::canvas::{ABSENT, Canvas, bar, quoted};
 use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -10,7 +10,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let inside = c.panel(area, &format!("{from} looks at · layer {} head {}", cursor.layer, cursor.head));
     let Some(row) = state.derived.row(cursor.layer, cursor.head, cursor.token) else {
         if !state.tokens.is_empty() {
-            c.nothing(inside, "deriving …");
+            c.nothing(inside, if c.has_attention(cursor.layer) { "deriving …" } else { ABSENT });
         }
         return;
     };

@@ -3,8 +3,8 @@
 use super::message::wrap;
 use crate::state::text::harmless;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Dtype, Level, Meta, Policy};
-use crate::ui::canvas::Canvas;
+use crate::trace::{Dtype, Level, Meta, Policy, Recording};
+use crate::ui::canvas::{ABSENT, Canvas};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -12,10 +12,16 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let inside = c.panel(area, "fidelity · what was validated, and how it is computed");
     let Some(meta) = state.meta() else { return };
-    let mut lines: Vec<(String, Style)> = vec![
-        (format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong()),
-        ("p runs the same tokens under the next policy (hf, f32, f32-router)".to_owned(), c.theme.dim()),
-    ];
+    let mut lines: Vec<(String, Style)> =
+        vec![(format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong())];
+    lines.push(match &meta.recording {
+        Some(saved) => (recorded(saved), c.theme.dim()),
+        None => ("p runs the same tokens under the next policy (hf, f32, f32-router)".to_owned(), c.theme.dim()),
+    });
+    if meta.recording.is_some() && state.tokens.get(1).is_some_and(|token| token.score.is_none()) {
+        lines.push((format!("mean loss of this run: {ABSENT}"), c.theme.strong()));
+        lines.push((near_ties(c, meta), c.theme.dim()));
+    }
     if let Some(loss) = mean_loss(c) {
         lines.push((
             format!("mean loss of this run {loss:.4} nats over {} tokens", state.tokens.len() - 1),
@@ -24,7 +30,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         lines.push((near_ties(c, meta), c.theme.dim()));
     }
     lines.push((String::new(), c.theme.dim()));
-    lines.push(("validated when the model was opened".to_owned(), c.theme.strong()));
+    let validated = match meta.recording {
+        Some(_) => "validated when the run was made, and what its trace holds",
+        None => "validated when the model was opened",
+    };
+    lines.push((validated.to_owned(), c.theme.strong()));
     for finding in &meta.report.findings {
         let (mark, style) = match finding.level {
             Level::Ok => ("✓", c.theme.good()),
@@ -44,6 +54,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         c.put(inside, inside.x + 1, y, text, *style);
     }
+}
+
+/// Where a saved run comes from.
+fn recorded(saved: &Recording) -> String {
+    let model = if saved.model.is_empty() { "a model without a name" } else { &saved.model };
+    harmless(&format!("a saved run of {model}, made by {}; no model is open: o opens one", saved.made_by))
 }
 
 fn explain(meta: &Meta) -> String {
@@ -68,7 +84,7 @@ fn near_ties(c: &Canvas, meta: &Meta) -> String {
             let margins = c.state.tokens.iter().filter_map(|token| TokenRouting::of(token, layer)?.margin());
             let (near, all) =
                 margins.fold((0, 0), |(near, all), m| (near + usize::from(m.is_near_tie(dtype)), all + 1));
-            format!("L{layer} {near}/{all}")
+            if all == 0 { format!("L{layer} –") } else { format!("L{layer} {near}/{all}") }
         })
         .collect();
     format!("near-ties, choices that one {dtype} step could flip: {}", shares.join("  "))

@@ -9,7 +9,7 @@
 use super::heatmap;
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::{LensKey, LensSite};
-use crate::ui::canvas::{Canvas, prob, window};
+use crate::ui::canvas::{ABSENT, Canvas, prob, window};
 use ratatui::layout::Rect;
 
 /// Cells of one column: a token and its probability.
@@ -29,15 +29,21 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let layer = d.layers - 1 - row;
         let chosen = layer == cursor.layer;
         let label = format!("{}L{layer}", if chosen { "▸" } else { " " });
-        c.put(inside, inside.x, inside.y + 2 + i as u16, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
+        let (y, style) = (inside.y + 2 + i as u16, if chosen { c.theme.accent() } else { c.theme.dim() });
+        c.put(inside, inside.x, y, &label, style);
+        if !c.has_lens(layer, state.lens_site) {
+            c.put(inside, inside.x + 5, y, ABSENT, c.theme.dim());
+        }
     }
     c.put(inside, inside.x, inside.y + 1, " out", c.theme.dim());
     for (i, pos) in shown.enumerate() {
         let x = inside.x + 5 + (i * COLUMN) as u16;
         let head = fit(c.shown(pos), COLUMN - 1);
         c.put(inside, x, inside.y, &head, if pos == cursor.token { c.theme.cursor() } else { c.theme.strong() });
-        if let Some(best) = state.tokens[pos].next.top.first() {
-            put_token(c, inside, x, inside.y + 1, &best.piece, best.prob, false);
+        match state.tokens[pos].next.top.first() {
+            Some(best) => put_token(c, inside, x, inside.y + 1, &best.piece, best.prob, false),
+            None if i == 0 => drop(c.put(inside, x, inside.y + 1, ABSENT, c.theme.dim())),
+            None => {}
         }
         for (j, row) in layers.clone().enumerate() {
             let layer = d.layers - 1 - row;
@@ -45,7 +51,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let at = pos == cursor.token && layer == cursor.layer;
             match state.derived.lens(key).and_then(|cell| cell.top.first()) {
                 Some(best) => put_token(c, inside, x, inside.y + 2 + j as u16, &best.piece, best.prob, at),
-                None => missing.push(key),
+                None if c.has_lens(layer, state.lens_site) => missing.push(key),
+                None => {}
             }
         }
     }
@@ -53,7 +60,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     for layer in 0..d.layers {
         for site in [LensSite::ResidMid, LensSite::ResidPost] {
             let key = LensKey { pos: cursor.token, layer, site };
-            if state.derived.lens(key).is_none() && !missing.contains(&key) {
+            if state.derived.lens(key).is_none() && c.has_lens(layer, site) && !missing.contains(&key) {
                 missing.push(key);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::state::text::{fit, show_piece};
 use crate::trace::LensKey;
-use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
+use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
 
 /// Lines kept for the top of the layer at the cursor.
@@ -12,7 +12,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("after {} by layer · {}", quoted(c.shown(cursor.token)), state.lens_site));
     let (Some(d), Some(token)) = (c.dims(), state.token()) else { return };
-    let Some(answer) = token.next.top.first() else { return };
+    let Some(answer) = token.next.top.first() else { return c.nothing(inside, ABSENT) };
     let cell = |layer: usize| state.derived.lens(LensKey { pos: cursor.token, layer, site: state.lens_site });
     let mut y = inside.y;
     let answer_text = show_piece(&answer.piece);
@@ -30,7 +30,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         y += 1;
         let style = if layer == cursor.layer { c.theme.strong() } else { c.theme.dim() };
         let Some(cell) = cell(layer) else {
-            c.put(inside, inside.x + 1, y, &format!("L{layer:<3} …"), c.theme.dim());
+            let text = if c.has_lens(layer, state.lens_site) { "…" } else { ABSENT };
+            c.put(inside, inside.x + 1, y, &format!("L{layer:<3} {text}"), c.theme.dim());
             continue;
         };
         let p = cell.final_prob;

@@ -2,7 +2,7 @@
 
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::TokenRecord;
-use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
+use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
 
 /// The candidates as a table; the marked one can be forced.
@@ -10,13 +10,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next · after token {} {}", cursor.token, quoted(c.shown(cursor.token))));
     let Some(token) = state.token() else { return c.nothing(inside, "no token yet") };
+    if token.next.is_absent() {
+        return c.nothing(inside, "not in this trace: logits, candidates");
+    }
     let follows = state.tokens.get(cursor.token + 1);
-    let how = super::header::sampling(&state.sampling);
-    let text = format!(
-        "entropy {:.2} nats · {how} · enter reads the marked token next{}",
-        token.next.entropy,
-        rewinds(follows)
-    );
+    let what = match state.meta().is_some_and(|meta| meta.recording.is_some()) {
+        true => "a saved run: o opens a model to go on".to_owned(),
+        false => format!("enter reads the marked token next{}", rewinds(follows)),
+    };
+    let text = join(&[format!("entropy {:.2} nats", token.next.entropy), super::header::sampling(state), what]);
     c.put(inside, inside.x + 1, inside.y, &fit(&text, usize::from(inside.width.saturating_sub(1))), c.theme.dim());
     c.put(
         inside,
@@ -60,6 +62,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
+/// What is said of it, with dots between.
+fn join(parts: &[String]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" · ")
+}
+
 fn rewinds(follows: Option<&std::sync::Arc<TokenRecord>>) -> String {
     follows.map_or_else(String::new, |next| {
         format!(" (→ {} came; forcing forgets it and all after it)", quoted(&fit(&show_piece(&next.piece), 12)))
@@ -71,7 +78,11 @@ pub fn draw_line(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next after {}", quoted(c.shown(cursor.token))));
     let Some(token) = state.token() else { return };
-    let end = format!("entropy {:.2} nats  {} ", token.next.entropy, super::header::sampling(&state.sampling));
+    if token.next.is_absent() {
+        c.put(inside, inside.x + 1, inside.y, ABSENT, c.theme.dim());
+        return;
+    }
+    let end = format!("entropy {:.2} nats  {} ", token.next.entropy, super::header::sampling(state));
     let room = Rect { width: inside.width.saturating_sub(width(&end) as u16 + 1), ..inside };
     let follows = state.tokens.get(cursor.token + 1);
     let mut x = room.x + 1;

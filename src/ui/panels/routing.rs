@@ -10,7 +10,7 @@ use super::{heatmap, routing_map};
 use crate::state::RoutingLens;
 use crate::state::text::fit;
 use crate::trace::routing::{TokenRouting, entropy};
-use crate::ui::canvas::{Canvas, prob, quoted, window};
+use crate::ui::canvas::{ABSENT, Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
 
 /// Cells of one probability: ` [.55]`.
@@ -53,7 +53,7 @@ fn draw_token(c: &mut Canvas, area: Rect) {
         let label = format!("{}L{layer:<3}", if chosen { "▸" } else { " " });
         let x = c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
         let Some(routing) = TokenRouting::of(token, layer) else {
-            c.put(inside, x, y, "not captured", c.theme.dim());
+            c.put(inside, x, y, ABSENT, c.theme.dim());
             continue;
         };
         let x = put_probs(c, inside, x.max(inside.x + 5), y, &routing, experts.clone());
@@ -67,6 +67,9 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("routing · layer {} · probability by token", cursor.layer));
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
+    if state.tokens[0].experts(cursor.layer).is_none() {
+        return c.nothing(inside, ABSENT);
+    }
     let columns = usize::from(inside.width.saturating_sub(5)) / CELL;
     let shown = window(cursor.token, state.tokens.len(), columns);
     let rows = window(cursor.expert, d.experts, usize::from(inside.height.saturating_sub(2 + legend_lines(inside))));

@@ -2,7 +2,7 @@
 
 use super::strip;
 use crate::trace::routing::{TokenRouting, repeats, repeats_at_random};
-use crate::ui::canvas::{Canvas, bar, prob, quoted};
+use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted};
 use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, y, text, style);
         y += 1;
     };
-    for text in strip::score(token) {
+    for text in strip::score(token, cursor.token) {
         line(c, &text, c.theme.dim());
     }
     if let Some(routing) = TokenRouting::of(token, cursor.layer) {
@@ -40,6 +40,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     line(c, "", c.theme.dim());
     line(c, &format!("over the run, layer {}:", cursor.layer), c.theme.strong());
+    if token.experts(cursor.layer).is_none() {
+        return line(c, ABSENT, c.theme.dim());
+    }
     let tokens = || state.tokens.iter().map(|token| &**token);
     let found = repeats(tokens(), cursor.layer);
     let (first, either) = repeats_at_random(d.experts, d.top_k);

@@ -2,7 +2,7 @@
 
 use crate::state::text::fit;
 use crate::trace::routing::TokenRouting;
-use crate::ui::canvas::{Canvas, window};
+use crate::ui::canvas::{ABSENT, Canvas, window};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
@@ -27,6 +27,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let chosen = layer == cursor.layer;
         let label = format!("{}L{layer}", if chosen { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
+        if state.tokens[0].experts(layer).is_none() {
+            c.put(inside, inside.x + 5, y, ABSENT, c.theme.dim());
+            continue;
+        }
         for (i, pos) in shown.clone().enumerate() {
             let x = inside.x + 5 + (i * column) as u16;
             let Some(experts) = state.tokens[pos].experts(layer) else { continue };

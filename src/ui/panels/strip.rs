@@ -3,7 +3,7 @@
 use crate::state::text::fit;
 use crate::state::{State, StripColour};
 use crate::trace::{Source, TokenRecord};
-use crate::ui::canvas::{Canvas, prob};
+use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
@@ -27,6 +27,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let cursor = state.cursor;
         let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
         if row.is_none()
+            && c.has_attention(cursor.layer)
             && let Some(d) = c.dims()
         {
             c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
@@ -43,6 +44,22 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 }
 
 fn title(state: &State) -> String {
+    let absent = if is_absent(state) { format!(" · {ABSENT}") } else { String::new() };
+    format!("{}{absent}", colour(state))
+}
+
+/// Whether a saved run has no numbers for the colour of its text.
+fn is_absent(state: &State) -> bool {
+    let layer = state.cursor.layer;
+    match state.strip_colour() {
+        StripColour::Expert => state.tokens.first().is_some_and(|token| token.experts(layer).is_none()),
+        StripColour::Loss | StripColour::Entropy => state.tokens.get(1).is_some_and(|token| token.score.is_none()),
+        StripColour::Attention => state.meta().is_some_and(|meta| !meta.has_attention(layer)),
+        StripColour::Plain => false,
+    }
+}
+
+fn colour(state: &State) -> String {
     let cursor = state.cursor;
     match state.strip_colour() {
         StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
@@ -97,10 +114,12 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
 }
 
 /// What the model had thought of a token, in two lines.
-pub fn score(token: &TokenRecord) -> [String; 2] {
+pub fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
     let source = token.source.as_str();
+    let nothing =
+        if pos == 0 { "nothing predicted the first token" } else { "how it was predicted is not in this trace" };
     token.score.map_or_else(
-        || [source.to_owned(), "nothing predicted the first token".to_owned()],
+        || [source.to_owned(), nothing.to_owned()],
         |s| {
             let p = prob((-s.nll).exp());
             [
