@@ -43,7 +43,7 @@ fn the_engine_looks_into_the_layer_asked_for_only() {
         panic!("{events:?}")
     };
     assert_eq!(found.keys().collect::<Vec<_>>(), [KEY]);
-    let all = whole(core.session(), 3, 300);
+    let all = whole(core.session().live().unwrap(), 3, 300);
     assert_eq!(found.details, all.details[2..=2]);
     assert_eq!((&found.attn, &found.mlp, found.logit), (&all.attn, &all.mlp, all.logit));
 }
@@ -75,7 +75,7 @@ fn cancelling_is_seen_between_layers() {
         asked.set(asked.get() + 1);
         asked.get() > 5
     };
-    let error = attribution(core.session(), 3, 300, 0..6, &cancelled).unwrap_err();
+    let error = attribution(core.session().live().unwrap(), 3, 300, 0..6, &cancelled).unwrap_err();
     assert!(error.is::<Stopped>());
     assert_eq!(asked.get(), 6, "two looks a layer, stopped in the third");
 }
@@ -174,13 +174,13 @@ fn a_run_writes_every_share_of_every_position_when_asked_to() {
     let ids = run.ids();
     let mut core = demo_core();
     answer(&mut core, 2, Ask::Step { count: Some(2), sampling: Sampling::default() });
-    let tokens = core.session().tokens();
+    let tokens = core.session().live().unwrap().tokens();
     assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), ids);
     let per_position = rows.len() / ids.len();
     assert_eq!(rows.len() % ids.len(), 0);
     for (pos, rows) in rows.chunks_exact(per_position).enumerate() {
         let target = ids.get(pos + 1).copied().unwrap_or(tokens[pos].next.top[0].id);
-        let want = whole(core.session(), pos, target);
+        let want = whole(core.session().live().unwrap(), pos, target);
         assert!(rows.iter().all(|row| (row.0, row.1, &*row.2) == (pos, target, &*want.piece)));
         let of = |what: &str| rows.iter().filter(|row| row.3 == what).collect::<Vec<_>>();
         let shares = |what: &str| of(what).iter().map(|row| row.6).collect::<Vec<f64>>();

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that only some rooms may know.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("candle_core", &["model", "engine"]),
     ("candle_transformers", &["model"]),
     ("ratatui", &["ui", "app"]),
@@ -32,6 +32,9 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("minijinja", &["model"]),
     ("ureq", &["hub"]),
     ("hf_hub", &["hub"]),
+    ("plotters", &["export"]),
+    ("ab_glyph", &["export"]),
+    ("png", &["export"]),
 ];
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {

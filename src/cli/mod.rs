@@ -4,16 +4,19 @@ mod attribution;
 mod check;
 mod completions;
 mod explore;
+mod export;
 mod info;
 mod man;
 mod memory;
 mod open;
+mod pictures;
 mod pull;
 mod run;
 mod teller;
 mod values;
 
 use crate::engine::{OpenOptions, Target, open_model};
+use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
@@ -36,6 +39,8 @@ Examples:
   mixscope run --prompt 'Once upon a time' --steps 32 --out run1
                                                 routing, attention, lens and candidates as files
   mixscope open run1/trace.safetensors          explore that run again, without the model
+  mixscope export run1/trace.safetensors --view routing.map -o map.png
+                                                one view of that run as png, svg or csv
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
   mixscope --resume                             go on with the last session
@@ -59,6 +64,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Explore a saved run without its model.
     Open(open::Open),
+    /// Write one view of a saved run as picture or table.
+    Export(export::Export),
     /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
     /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity.
@@ -126,6 +133,20 @@ struct SamplingArgs {
     seed: u64,
 }
 
+#[derive(Args)]
+struct TextArgs {
+    /// Put ' before token texts in CSV files that a spreadsheet would run as formulas (those that begin with = + - @, a tab
+    /// or a line end). Without it texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    #[arg(long)]
+    spreadsheet_safe: bool,
+}
+
+impl TextArgs {
+    fn of(&self) -> Text {
+        if self.spreadsheet_safe { Text::SpreadsheetSafe } else { Text::Exact }
+    }
+}
+
 impl ModelArgs {
     fn options(&self, ids_only: bool) -> OpenOptions {
         OpenOptions { policy: self.precision, dtype: self.dtype, ids_only }
@@ -190,6 +211,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
         Some(Command::Open(open)) => open.main(matches.subcommand_matches("open").unwrap_or(&matches)),
+        Some(Command::Export(export)) => export.main(),
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(),
         Some(Command::Pull(pull)) => pull.main(),

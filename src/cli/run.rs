@@ -2,7 +2,7 @@
 
 use super::teller::Teller;
 use super::values::Fields;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, attribution, harmless, print, values};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, attribution, harmless, pictures, print, values};
 use crate::engine::{Capture, Control, Run as _, Session, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
@@ -26,6 +26,7 @@ const TRACE: &str = "trace.safetensors";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Format {
     Csv,
+    Png,
     Json,
     Trace,
 }
@@ -67,8 +68,10 @@ pub struct Run {
     out: PathBuf,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Files to write.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Trace])]
+    /// Files to write. png: routing.png, lens.png and attention-LxxHyy.png of --heads; without --heads, of the heads that
+    /// look most at the token before, at the first token, and after earlier occurrences of the query's token, and of the
+    /// one with the lowest entropy.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
     /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
     /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
@@ -82,12 +85,14 @@ pub struct Run {
     /// attn and mlp of all layers, which add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
-    /// Only these heads in attention.csv, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
+    /// Only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.
     #[arg(long, default_value = "10", value_name = "K", value_parser = values::positive)]
     lens_k: usize,
+    #[command(flatten)]
+    text: TextArgs,
     /// Overwrite files of an earlier run.
     #[arg(long)]
     force: bool,
@@ -147,7 +152,8 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        self.write(&session, &layers, &heads, &wanted, &provenance(&session, &prompt, &sampling), &mut tell)?;
+        let provenance = provenance(&session, &prompt, &sampling);
+        files.extend(self.write(&session, &layers, &heads, &wanted, &provenance, &mut tell)?);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
@@ -163,6 +169,7 @@ impl Run {
         }
         tell.clear();
         files.sort_unstable();
+        files.dedup();
         tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
         if let Some(error) = failed {
             let count = session.tokens().len();
@@ -214,24 +221,34 @@ impl Run {
         (ended, None)
     }
 
-    /// Names of the files this run writes.
-    fn files(&self) -> Vec<&'static str> {
+    /// Names of the files this run writes, as far as the options tell.
+    fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => {
                 &["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"][..]
             }
             Format::Json => &["run.json"][..],
+            Format::Png => &["routing.png", "lens.png"][..],
             Format::Trace => &[TRACE][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
         let on_request = self.attribution.then_some("attribution.csv");
-        formats.iter().flat_map(of).copied().chain(on_request).collect()
+        let named = formats.iter().flat_map(of).copied().chain(on_request);
+        let mut files: Vec<String> = named.map(str::to_owned).collect();
+        if let (true, Some(heads)) = (formats.contains(&Format::Png), &self.heads) {
+            files.extend(heads.iter().map(|(layer, head)| pictures::name(*layer, *head)));
+        }
+        files
     }
 
-    fn prepare_folder(&self, files: &[&str]) -> Result<()> {
+    fn prepare_folder(&self, files: &[String]) -> Result<()> {
         let folder = self.out.display();
         std::fs::create_dir_all(&self.out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
-        let there: Vec<&str> = files.iter().copied().filter(|file| self.out.join(file).exists()).collect();
+        let mut there: Vec<String> = files.iter().filter(|file| self.out.join(file).exists()).cloned().collect();
+        if self.format.contains(&Format::Png) && self.heads.is_none() {
+            // Which heads are drawn is known only after the run.
+            there.extend(pictures::of_heads(&self.out)?);
+        }
         if !self.force && !there.is_empty() {
             bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
         }
@@ -268,6 +285,7 @@ impl Run {
         Ok(fields)
     }
 
+    /// Writes everything but run.json; returns the names of files that the options did not tell.
     fn write(
         &self,
         session: &Session,
@@ -276,14 +294,16 @@ impl Run {
         wanted: &Fields,
         provenance: &serde_json::Value,
         tell: &mut Teller,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let trace = session.trace();
-        let has_tables = self.format.contains(&Format::Csv);
-        let cells = if has_tables || wanted.lens { self.lens(session, layers, tell)? } else { Vec::new() };
+        let text = self.text.of();
+        let (has_tables, has_pictures) = (self.format.contains(&Format::Csv), self.format.contains(&Format::Png));
+        let needs_lens = has_tables || has_pictures || wanted.lens;
+        let cells = if needs_lens { self.lens(session, layers, tell)? } else { Vec::new() };
         if has_tables {
-            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, out))?;
+            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
             table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
-            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, out))?;
+            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
             table(&self.out, "attention.csv", |out| {
                 let mut attention = AttentionTable::new(out)?;
                 for (i, (layer, head)) in heads.iter().enumerate() {
@@ -293,7 +313,7 @@ impl Run {
                 attention.finish()
             })?;
             let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
-            table(&self.out, "lens.csv", |out| csv::lens(pairs(), out))?;
+            table(&self.out, "lens.csv", |out| csv::lens(pairs(), text, out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
             if self.attribution {
                 table(&self.out, "attribution.csv", |out| attribution::write(session, layers, out, tell))?;
@@ -308,7 +328,11 @@ impl Run {
             tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), wanted.describe()));
             plan.write(&self.out.join(TRACE))?;
         }
-        Ok(())
+        if has_pictures {
+            let heads = if self.heads.is_some() { heads.to_vec() } else { pictures::telling(session, heads, tell)? };
+            return pictures::write(session, layers, &heads, cells, &self.out);
+        }
+        Ok(Vec::new())
     }
 
     fn lens(
