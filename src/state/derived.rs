@@ -22,6 +22,8 @@ pub struct Wanted {
     pub maps: Option<(Vec<(usize, usize)>, usize)>,
     /// Layer, heads and query of missing attention rows.
     pub rows: Option<(usize, Range<usize>, usize)>,
+    /// Cells across for which the lines of the text were missing.
+    pub lines: Option<usize>,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }

@@ -2,8 +2,8 @@
 
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
-use crate::trace::TokenRecord;
 use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
 
 impl State {
@@ -39,6 +39,9 @@ impl State {
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
             Event::Switched(meta) => {
                 self.policy = meta.policy;
+                if self.stats.dtype() != meta.router_dtype() {
+                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                }
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
@@ -70,6 +73,8 @@ impl State {
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
+        self.lines.truncate(&[], 0);
+        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.pace = Pace::default();
@@ -116,6 +121,9 @@ impl State {
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
         }
+        let before = self.tokens.len();
+        self.stats.truncate(&self.tokens, unchanged);
+        self.lines.truncate(&self.shown, stands);
         self.tokens.truncate(stands);
         self.shown.truncate(stands);
         self.shown.extend(tokens.iter().map(|token| {
@@ -127,6 +135,9 @@ impl State {
             self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
         }
         self.tokens.extend(tokens);
+        self.stats.extend(&self.tokens[unchanged..]);
+        self.lines.extend(&self.shown);
+        self.renew_close_calls(unchanged, before);
         if followed {
             self.cursor.token = self.tokens.len().saturating_sub(1);
             self.cursor.candidate = 0;

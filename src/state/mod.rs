@@ -5,19 +5,23 @@ pub mod editor;
 mod engine_events;
 pub mod examples;
 pub mod keys;
+mod lines;
 mod overlay;
 mod picker;
 mod playback;
+mod routing;
 pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
+pub use lines::Lines;
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use picker::{Choice, Origin, Picker};
+pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
+use crate::trace::{LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::Key;
 use std::sync::Arc;
 
@@ -50,17 +54,6 @@ impl View {
             Self::Fidelity => "Fidelity",
         }
     }
-}
-
-/// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoutingLens {
-    /// Layers × experts for the token at the cursor.
-    Token,
-    /// Experts × tokens of the layer at the cursor.
-    Layer,
-    /// Layers × tokens, coloured by the chosen experts.
-    Map,
 }
 
 /// Ways to look at attention.
@@ -180,6 +173,10 @@ pub struct State {
     pub tokens: Vec<Arc<TokenRecord>>,
     /// Each token as it is drawn, and the cells that takes.
     pub shown: Vec<(String, u16)>,
+    /// Where its lines begin at the width the text was last drawn at.
+    pub lines: Lines,
+    /// What routing did over the run.
+    pub stats: RunStats,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
@@ -190,6 +187,8 @@ pub struct State {
     pub view: View,
     /// How routing is looked at.
     pub routing: RoutingLens,
+    /// What the load over the run is measured by.
+    pub load: LoadMeasure,
     /// How attention is looked at.
     pub attention: AttentionLens,
     /// Which residual the lens reads.
@@ -269,11 +268,14 @@ impl State {
             chat: matches!(start, Some(Prompt::Chat(_))),
             tokens: Vec::new(),
             shown: Vec::new(),
+            lines: Lines::default(),
+            stats: RunStats::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
             view: View::Routing,
             routing: RoutingLens::Token,
+            load: LoadMeasure::First,
             attention: AttentionLens::Grid,
             lens_site: LensSite::ResidPost,
             colour: StripColour::Expert,

@@ -3,10 +3,11 @@
 use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
 use super::picker::Picker;
+use super::routing::CloseCalls;
 use crate::trace::Sampling;
 
 /// Something that takes the keys before the views do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
     /// A text being typed.
     Input(Input),
@@ -14,6 +15,8 @@ pub enum Overlay {
     Form(Form),
     /// Choosing a model.
     Picker(Picker),
+    /// The closest calls of the router, to jump to.
+    CloseCalls(CloseCalls),
     /// Text to read.
     Page(Page),
 }
@@ -25,6 +28,7 @@ impl Overlay {
             Self::Input(_) => Scope::Input,
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
+            Self::CloseCalls(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }
     }

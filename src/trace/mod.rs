@@ -3,9 +3,11 @@
 //! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or
 //! a snapshot costs one pointer a token.
 
+mod close_calls;
 mod file;
 mod hooks;
 mod lens;
+mod load;
 mod meta;
 pub mod palette;
 mod pattern;
@@ -16,9 +18,11 @@ pub mod routing;
 mod text;
 pub mod view;
 
+pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};
+pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};

@@ -113,6 +113,12 @@ impl Theme {
         self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().bg(colour).fg(self.ink()))
     }
 
+    /// Text in an expert's colour, bold, on the terminal's own background.
+    pub fn expert_text(&self, expert: usize) -> Style {
+        let style = self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().fg(colour));
+        style.add_modifier(Modifier::BOLD)
+    }
+
     fn ink(&self) -> Color {
         match self.depth {
             Depth::True => Color::Rgb(0, 0, 0),

@@ -2,7 +2,6 @@
 
 use super::message::wrap;
 use crate::state::text::harmless;
-use crate::trace::routing::TokenRouting;
 use crate::trace::{Dtype, Level, Meta, Policy};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -16,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         (format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong()),
         ("p runs the same tokens under the next policy (hf, f32, f32-router)".to_owned(), c.theme.dim()),
     ];
-    if let Some(loss) = mean_loss(c) {
+    if let Some(loss) = state.stats.mean_loss() {
         lines.push((
             format!("mean loss of this run {loss:.4} nats over {} tokens", state.tokens.len() - 1),
             c.theme.strong(),
@@ -57,19 +56,10 @@ fn explain(meta: &Meta) -> String {
     }
 }
 
-fn mean_loss(c: &Canvas) -> Option<f64> {
-    crate::trace::mean_loss(&c.state.tokens)
-}
-
 fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
-    let shares: Vec<String> = (0..meta.dims.layers)
-        .map(|layer| {
-            let margins = c.state.tokens.iter().filter_map(|token| TokenRouting::of(token, layer)?.margin());
-            let (near, all) =
-                margins.fold((0, 0), |(near, all), m| (near + usize::from(m.is_near_tie(dtype)), all + 1));
-            format!("L{layer} {near}/{all}")
-        })
-        .collect();
+    let layers = c.state.stats.layers().iter().enumerate();
+    let shares: Vec<String> =
+        layers.map(|(layer, stats)| format!("L{layer} {}/{}", stats.near_ties.len(), stats.margins)).collect();
     format!("near-ties, choices that one {dtype} step could flip: {}", shares.join("  "))
 }

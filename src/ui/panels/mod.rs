@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod attention_details;
+pub mod close_calls;
 pub mod fidelity;
 pub mod footer;
 pub mod header;
@@ -16,7 +17,9 @@ pub mod opening;
 pub mod picker;
 pub mod routing;
 pub mod routing_details;
+mod routing_load;
 mod routing_map;
+mod routing_pairs;
 pub mod sampling;
 pub mod strip;
 pub mod tabs;

@@ -1,7 +1,7 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
 use crate::state::text::fit;
-use crate::state::{State, StripColour};
+use crate::state::{Lines, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{Canvas, prob};
 use ratatui::layout::Rect;
@@ -20,9 +20,16 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
-    let lines = wrap(state, w);
-    let at = lines.iter().position(|line| line.contains(&state.cursor.token)).unwrap_or(0);
-    let first = at.saturating_sub(h / 2).min(lines.len().saturating_sub(h));
+    c.wanted.lines = Some(w);
+    // Only the first frame at a new width has to find the lines itself.
+    let found;
+    let lines = if state.lines.room() == w {
+        &state.lines
+    } else {
+        found = Lines::of(&state.shown, w);
+        &found
+    };
+    let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
         let cursor = state.cursor;
         let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
@@ -32,9 +39,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
         }
     }
-    for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
+    for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
         let mut x = inside.x;
-        for pos in line.clone() {
+        for pos in lines.tokens(line) {
             let style = style(c, pos, &state.tokens[pos]);
             let text = fit(&state.shown[pos].0, w);
             x = c.put(inside, x, y, &text, style);
@@ -45,7 +52,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 fn title(state: &State) -> String {
     let cursor = state.cursor;
     match state.strip_colour() {
-        StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
+        StripColour::Expert => {
+            format!("text · colour: first expert of layer {} · near-ties bold, without background", cursor.layer)
+        }
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
@@ -55,30 +64,17 @@ fn title(state: &State) -> String {
     }
 }
 
-/// Lines of whole tokens, each at most `room` cells wide.
-fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
-    let mut lines = Vec::new();
-    let (mut start, mut used) = (0, 0);
-    for (pos, (_, cells)) in state.shown.iter().enumerate() {
-        let cells = usize::from(*cells).min(room);
-        if used + cells > room && pos > start {
-            lines.push(start..pos);
-            (start, used) = (pos, 0);
-        }
-        used += cells;
-    }
-    lines.push(start..state.shown.len());
-    lines
-}
-
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     let (state, cursor) = (c.state, c.state.cursor);
     let value = |value: f32| c.theme.emphasis(value);
     let mut style = match state.strip_colour() {
-        StripColour::Expert => token
-            .experts(cursor.layer)
-            .and_then(|chosen| chosen.first())
-            .map_or(Style::new(), |expert| c.theme.expert(*expert as usize)),
+        StripColour::Expert => {
+            token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
+                let expert = *expert as usize;
+                // Italics and underlines already say where a token came from.
+                if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
+            })
+        }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
         StripColour::Attention => {
