@@ -134,6 +134,12 @@ impl State {
         self.cursor.layer = call.layer;
         self.cursor.expert = call.kept;
         self.cursor.candidate = 0;
+        self.forget_search();
+    }
+
+    /// Takes away what a search without a result said.
+    fn forget_search(&mut self) {
+        self.message.take_if(|message| message.failure.summary.starts_with(NO_NEAR_TIE));
     }
 
     /// Goes to the near-tie before or after the cursor in its layer.
@@ -149,7 +155,7 @@ impl State {
         if let Some(pos) = found {
             self.cursor.token = *pos;
             self.cursor.candidate = 0;
-            self.message.take_if(|message| message.failure.summary.starts_with(NO_NEAR_TIE));
+            self.forget_search();
             return;
         }
         let place = if forward { "after" } else { "before" };

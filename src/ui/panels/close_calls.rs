@@ -15,7 +15,7 @@ const WIDEST: u16 = 76;
 
 pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     let w = area.width.min(WIDEST);
-    let most = area.height.saturating_sub(if area.height > 20 { 6 } else { 0 });
+    let most = if area.height > 20 { (area.height - 6).min(26) } else { area.height };
     let h = (list.calls.len() as u16).saturating_add(3).clamp(4, most.max(4)).min(area.height);
     let place = Rect { x: area.x + (area.width - w) / 2, y: area.y + (area.height - h) / 2, width: w, height: h };
     let near = list.calls.iter().filter(|call| call.is_near_tie()).count();
@@ -31,7 +31,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     let dtype = c.state.stats.dtype();
     let wide = inside.width >= 60;
     // The token's text takes what the columns leave.
-    let columns = if wide { 53 } else { 31 };
+    let columns = if wide { 54 } else { 31 };
     let text_room = usize::from(inside.width).saturating_sub(columns);
     let blank = " ".repeat(text_room);
     let heading = if wide {

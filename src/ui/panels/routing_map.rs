@@ -234,7 +234,8 @@ mod tests {
         assert_eq!(plan(9, 32, 150, 35), (2, 1, 75, 1));
         let few_lines = Plan::new(10, 32, 8, 2, 35, 4);
         assert_eq!((few_lines.bands, few_lines.layers, few_lines.column), (1, 3, 2), "layers are scrolled if need be");
-        assert_eq!(Plan::new(10, 2, 128, 2, 35, 9).column, 4, "numbers of many experts need their cells");
+        assert_eq!(Plan::new(8, 2, 128, 2, 35, 9).column, 4, "numbers of many experts need their cells");
+        assert_eq!(Plan::new(10, 2, 128, 2, 35, 9).column, 8, "two of them side by side");
     }
 
     #[test]

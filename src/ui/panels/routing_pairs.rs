@@ -47,22 +47,19 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let mut close = false;
         for j in columns.clone() {
             let framed = i != j && is_chosen(i) && is_chosen(j);
-            let frame = if framed {
-                "["
-            } else if close {
-                "]"
-            } else {
-                " "
-            };
-            let next = c.put(inside, x, y, frame, c.theme.strong());
-            close = framed;
             let (text, style) = match share(i, j) {
                 _ if i == j => ("·".to_owned(), c.theme.dim()),
                 None => ("–".to_owned(), c.theme.dim()),
+                Some(share) if framed => {
+                    (format!("[{}", prob(share as f32)), c.theme.heat((share / max) as f32).patch(c.theme.strong()))
+                }
                 Some(share) => (prob(share as f32), c.theme.heat((share / max) as f32)),
             };
-            let style = if framed { style.patch(c.theme.strong()) } else { style };
-            c.put(inside, next, y, &format!("{text:>4}"), style);
+            c.put(inside, x, y, &format!("{text:>CELL$}"), style);
+            if close && text.chars().count() < CELL {
+                c.put(inside, x, y, "]", style);
+            }
+            close = framed;
             x += CELL as u16;
         }
         if close {
