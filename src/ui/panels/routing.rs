@@ -49,7 +49,7 @@ fn draw_token(c: &mut Canvas, area: Rect) {
         let x = put_names(c, inside, 0..d.experts);
         c.put(inside, x, inside.y, heading, c.theme.dim());
     } else {
-        c.put(inside, inside.x + 5, inside.y, "   margin  best experts, [chosen]", c.theme.dim());
+        c.put(inside, inside.x + 5, inside.y, "   margin   best experts, [chosen]", c.theme.dim());
     }
     for (y, row) in (inside.y + 1..).zip(layers) {
         let layer = d.layers - 1 - row;
@@ -160,8 +160,10 @@ fn put_named(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRoutin
 /// The best experts as far as there is room, the one at the cursor among them if more than the chosen fit.
 fn put_best(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) {
     let cell = named_cell(routing.probs.len());
+    let room = usize::from(inside.right().saturating_sub(x));
+    let x = x + u16::from(room % cell > 0);
     let mut best = routing.ranking();
-    best.truncate((usize::from(inside.right().saturating_sub(x)) / cell).max(1));
+    best.truncate((room / cell).max(1));
     if best.len() > routing.chosen.len() && !best.contains(&c.state.cursor.expert) {
         best.pop();
         best.push(c.state.cursor.expert);

@@ -13,21 +13,29 @@ use crate::trace::{Dims, LayerStats};
 use crate::ui::canvas::{Canvas, prob, window};
 use ratatui::layout::Rect;
 
+/// Cells of the layers' names; values have a blank before them.
+const NAMES: usize = 4;
+
 /// Headings of the columns at the right: long, and short with the same meaning.
 const HEADINGS: [[&str; 4]; 2] =
-    [["  ≈ ties", "  repeats 1st %", "  either %", "  entropy nats"], ["    ≈", " 1st %", " either %", "  nats"]];
+    [["  ≈ ties", "  repeats 1st %", "  either %", "  entropy nats"], ["   ≈", " 1st %", " either %", "  nats"]];
 
 /// What the columns at the right say of a layer: near-ties, repeats of the first and of any choice, entropy.
 type Beside = [String; 4];
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let what = match state.load {
-        LoadMeasure::First => "share of first choices, %",
-        LoadMeasure::Chosen => "share of all choices, %",
-        LoadMeasure::Weight => "mean weight when chosen",
+    let (what, short) = match state.load {
+        LoadMeasure::First => ("share of first choices, %", "first choices, %"),
+        LoadMeasure::Chosen => ("share of all choices, %", "all choices, %"),
+        LoadMeasure::Weight => ("mean weight when chosen", "mean weight"),
     };
-    let inside = c.panel(area, &format!("routing · load of {} tokens · {what} (a: next)", state.stats.tokens()));
+    let title = if area.width < 70 {
+        format!("routing · load · {short}")
+    } else {
+        format!("routing · load of {} tokens · {what} (a: next)", state.stats.tokens())
+    };
+    let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let uniform = uniform(state.load, &d);
     let values = |stats: &LayerStats| -> Vec<Option<f64>> {
@@ -36,7 +44,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let all: Vec<Vec<Option<f64>>> = state.stats.layers().iter().map(values).collect();
     let max = all.iter().flatten().flatten().fold(uniform, |max, value| value.max(max));
 
-    let room = usize::from(inside.width.saturating_sub(5));
+    let room = usize::from(inside.width).saturating_sub(NAMES);
     let beside = |headings: &[&str; 4]| headings.iter().map(|text| text.chars().count()).sum::<usize>();
     let (cell, headings) = if d.experts * 6 + beside(&HEADINGS[0]) <= room {
         (6, &HEADINGS[0])
@@ -46,8 +54,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         (4, &HEADINGS[1])
     };
     // The near-ties keep their column even where experts have to be scrolled.
-    let experts = window(cursor.expert, d.experts, (room.saturating_sub(5) / cell).max(1));
-    let x = inside.x + 5;
+    let experts = window(cursor.expert, d.experts, (room.saturating_sub(4) / cell).max(1));
+    let x = inside.x + NAMES as u16;
     let behind = x + (experts.len() * cell) as u16;
     put_names(c, inside, experts.clone(), cell);
     put_beside(c, inside, behind, inside.y, headings, &headings.map(str::to_owned), c.theme.dim());
@@ -118,13 +126,13 @@ fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>, cell
         let name = format!("E{expert}");
         let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
         let pad = (cell - 1).saturating_sub(name.len());
-        c.put(inside, inside.x + 5 + (i * cell + pad) as u16, inside.y, &name, style);
+        c.put(inside, inside.x + (NAMES + i * cell + pad) as u16, inside.y, &name, style);
     }
     if experts.start > 0 {
-        c.put(inside, inside.x + 4, inside.y, "‹", c.theme.warn());
+        c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());
     }
     if experts.end < c.dims().map_or(0, |d| d.experts) {
-        c.put(inside, inside.x + 4 + (experts.len() * cell) as u16, inside.y, "›", c.theme.warn());
+        c.put(inside, inside.x + (NAMES + experts.len() * cell) as u16, inside.y, "›", c.theme.warn());
     }
 }
 

@@ -97,9 +97,13 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         (_, _, 1) => "first expert above second",
         _ => "first and second expert",
     };
-    let part =
-        if seen.len() < all { format!(" · tokens {}–{} of {all}", seen.start, seen.end - 1) } else { String::new() };
-    let inside = c.panel(area, &format!("routing · map · {what}{part}"));
+    let part = format!("tokens {}–{} of {all}", seen.start, seen.end - 1);
+    let title = match (seen.len() < all, area.width < 70) {
+        (false, _) => what.to_owned(),
+        (true, true) => part,
+        (true, false) => format!("{what} · {part}"),
+    };
+    let inside = c.panel(area, &format!("routing · map · {title}"));
     let layers = window(d.layers - 1 - cursor.layer, d.layers, plan.layers);
     let mut y = inside.y;
     for band in bands {

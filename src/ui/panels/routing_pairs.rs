@@ -20,7 +20,8 @@ const CELL: usize = 5;
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let layer = cursor.layer;
-    let inside = c.panel(area, &format!("routing · pairs of layer {layer} · share of the row's tokens with both"));
+    let what = if area.width < 70 { "" } else { " · share of the row's tokens with both" };
+    let inside = c.panel(area, &format!("routing · pairs of layer {layer}{what}"));
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let Some(stats) = state.stats.layer(layer) else { return };
     if d.top_k < 2 {
