@@ -25,16 +25,21 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let p = routing.probs[expert];
             let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
             let logit = routing.logits[expert];
-            let text = format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}", prob(p));
             // A bar that would be cut says the wrong thing.
-            let text = if room >= 46 { format!("{text}  {}", bar(p, 8)) } else { text };
+            let text = if room >= 46 {
+                format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
+            } else {
+                format!("E{expert:<2} p {:>4} weight {weight:>4} logit {logit:>5.2}", prob(p))
+            };
             line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
         }
         if let Some(margin) = routing.margin() {
             let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().step(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
             let (gap, steps) = (margin.gap, margin.gap / step);
-            let text = format!("{verdict}: margin {gap:.4}, {steps:.0} {} steps", meta.router_dtype());
+            let steps = if steps < 10.0 { format!("{steps:.1}") } else { format!("{steps:.0}") };
+            let of = if room >= 46 { format!("{} steps", meta.router_dtype()) } else { "steps".to_owned() };
+            let text = format!("{verdict}: margin {gap:.4}, {steps} {of}");
             line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
         }
     }
@@ -50,7 +55,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         line(c, &text, c.theme.dim());
     }
     if let Some(entropy) = stats.entropy() {
-        let text = format!("entropy {entropy:.2} nats on average (even {:.2})", (d.experts as f64).ln());
+        let text = format!("mean entropy {entropy:.2} nats (even {:.2})", (d.experts as f64).ln());
         line(c, &text, c.theme.dim());
     }
     let near = stats.near_ties.len();

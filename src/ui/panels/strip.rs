@@ -100,8 +100,8 @@ pub fn score(token: &TokenRecord) -> [String; 2] {
         |s| {
             let p = prob((-s.nll).exp());
             [
-                format!("{source} · rank {} · p {p} · loss {:.2} nats", s.rank, s.nll),
-                format!("entropy before it {:.2} nats", s.entropy),
+                format!("{source} · rank {} · p {p}", s.rank),
+                format!("loss {:.2}, entropy before {:.2} nats", s.nll, s.entropy),
             ]
         },
     )
