@@ -250,8 +250,11 @@ fn contributions_are_asked_for_only_while_they_are_seen() {
 #[test]
 fn the_panel_shows_the_shares_and_the_check() {
     let mut still = still("D");
-    let found =
-        whole(Core::session(&demo_core()), still.state.cursor.token, still.state.contribution_target().unwrap().id);
+    let found = whole(
+        demo_core().session().live().unwrap(),
+        still.state.cursor.token,
+        still.state.contribution_target().unwrap().id,
+    );
     let sign = |x: f64| format!("{x:+.3}").replace('-', "−");
     for (w, h) in [(160, 45), (80, 45), (80, 24), (40, 10)] {
         let text = lines(&mut still, w, h, Depth::Mono).join("\n");

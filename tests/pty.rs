@@ -132,6 +132,8 @@ fn every_lens_of_a_view_is_reached_with_v() {
     let pty = france();
     pty.press("v", "routing · layer 5 · probability by token");
     pty.press("v", "routing · map");
+    pty.press("v", "routing · load");
+    pty.press("v", "routing · pairs");
     pty.press("v", "routing · token 7");
     pty.press("2", "attention · all heads");
     pty.send("v");

@@ -139,8 +139,10 @@ fn views_and_lenses_turn() {
     }
     press(&mut state, "1 v");
     assert_eq!(state.routing, RoutingLens::Layer);
-    press(&mut state, "v v");
-    assert_eq!(state.routing, RoutingLens::Token);
+    for lens in [RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs, RoutingLens::Token] {
+        press(&mut state, "v");
+        assert_eq!(state.routing, lens);
+    }
     press(&mut state, "3 v");
     assert_eq!(state.lens_site, LensSite::ResidMid);
     press(&mut state, "1 c");
@@ -315,7 +317,7 @@ enum Random {
 
 fn any_key() -> impl Strategy<Value = Key> {
     let codes = prop_oneof![
-        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvc".chars().collect::<Vec<_>>()).prop_map(Code::Char),
+        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvcat{}DwS!".chars().collect::<Vec<_>>()).prop_map(Code::Char),
         4 => prop::sample::select(vec![
             Code::Enter, Code::Esc, Code::Backspace, Code::Delete, Code::Tab, Code::BackTab, Code::Up, Code::Down,
             Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown,

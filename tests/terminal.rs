@@ -236,7 +236,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     assert_eq!(copied(&mut still, "v y v").unwrap(), chosen(&routing, &|cells| cells[1] == "4"));
     assert_eq!(copied(&mut still, "v y v").unwrap(), routing);
 
-    let candidates = whole(&|out| csv::candidates(&trace, 64, out).unwrap());
+    let candidates = whole(&|out| csv::candidates(&trace, 64, mixscope::export::Text::Exact, out).unwrap());
     let table = copied(&mut still, "4 y v").unwrap();
     assert_eq!(table, chosen(&candidates, &|cells| cells[0] == "3"));
     assert_eq!(copied(&mut still, "down y r").unwrap().lines().nth(1), table.lines().nth(2));

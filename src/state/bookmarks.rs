@@ -1,6 +1,6 @@
 //! Tokens that the user marked, to come back to.
 
-use super::State;
+use super::{Lines, State};
 
 impl State {
     /// Marks the token at the cursor, or takes its mark away.
@@ -14,6 +14,10 @@ impl State {
             self.bookmarks.insert(pos);
             format!("bookmark on token {pos} ‘{text}’ · {} in all", self.bookmarks.len())
         };
+        // The mark has a cell of its own.
+        let cells = &mut self.shown[pos].1;
+        *cells = if self.bookmarks.contains(&pos) { cells.saturating_add(1) } else { cells.saturating_sub(1) };
+        self.lines = Lines::of(&self.shown, self.lines.room());
         self.say(summary);
     }
 

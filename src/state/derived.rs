@@ -26,6 +26,8 @@ pub struct Wanted {
     pub rows: Option<(usize, Range<usize>, usize)>,
     /// Shares in a logit.
     pub attribution: Option<AttributionKey>,
+    /// Cells across for which the lines of the text were missing.
+    pub lines: Option<usize>,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }

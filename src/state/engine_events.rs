@@ -3,8 +3,8 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
-use crate::trace::TokenRecord;
 use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
 
 impl State {
@@ -40,6 +40,9 @@ impl State {
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
             Event::Switched(meta) => {
                 self.policy = meta.policy;
+                if self.stats.dtype() != meta.router_dtype() {
+                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                }
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
@@ -74,6 +77,8 @@ impl State {
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
+        self.lines.truncate(&[], 0);
+        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.pace = Pace::default();
@@ -152,17 +157,23 @@ impl State {
         if let Some(search) = &mut self.search {
             search.truncate(unchanged);
         }
+        let before = self.tokens.len();
+        self.stats.truncate(&self.tokens, unchanged);
+        self.lines.truncate(&self.shown, stands);
         self.tokens.truncate(stands);
         self.shown.truncate(stands);
-        self.shown.extend(tokens.iter().map(|token| {
+        self.shown.extend(tokens.iter().zip(stands..).map(|(token, pos)| {
             let text = show_piece(&token.piece);
-            let cells = width(&text).min(usize::from(u16::MAX)) as u16;
-            (text, cells)
+            let cells = width(&text) + usize::from(self.bookmarks.contains(&pos));
+            (text, cells.min(usize::from(u16::MAX)) as u16)
         }));
         if !tokens.is_empty() {
             self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
         }
         self.tokens.extend(tokens);
+        self.stats.extend(&self.tokens[unchanged..]);
+        self.lines.extend(&self.shown);
+        self.renew_close_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;
         } else if followed {

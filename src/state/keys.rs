@@ -21,6 +21,8 @@ pub enum Scope {
     Picker,
     /// In the command palette.
     Palette,
+    /// In a list to jump from.
+    List,
     /// In the help and error pages.
     Page,
 }
@@ -35,6 +37,7 @@ impl Scope {
             Self::Form => "in the sampling form",
             Self::Picker => "choosing a model",
             Self::Palette => "in the command palette",
+            Self::List => "in lists",
             Self::Page => "in help and messages",
         }
     }
@@ -45,8 +48,8 @@ impl Scope {
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 7] =
-        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 8] =
+        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::List, Self::Page, Self::Anywhere];
 }
 
 /// Everything that a user can mean.
@@ -70,6 +73,14 @@ pub enum Action {
     PreviousView,
     /// Look at the same data another way.
     CycleLens,
+    /// Measure what the view shows by something else.
+    NextMeasure,
+    /// List the choices that were narrowest.
+    CloseCalls,
+    /// The near-tie before the cursor in its layer.
+    PreviousNearTie,
+    /// The near-tie after the cursor in its layer.
+    NextNearTie,
     /// Token cursor.
     Token(Step),
     /// One layer up: towards the output. In Next, the better candidate; in Fidelity, scroll.
@@ -264,7 +275,7 @@ const fn shift(code: Code) -> Chord {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, Page, Palette, Picker};
+    use Scope::{Anywhere, Explore, Form, Input, List, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
@@ -295,6 +306,10 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
         bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
         bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),
+        bind(Explore, &[ch('a')], A::NextMeasure, "next measure of the view (its title says which)", ""),
+        bind(Explore, &[ch('t')], A::CloseCalls, "list the closest calls of the router, to jump to", ""),
+        bind(Explore, &[ch('{')], A::PreviousNearTie, "near-tie before the cursor in its layer", ""),
+        bind(Explore, &[ch('}')], A::NextNearTie, "next near-tie in the layer of the cursor", ""),
         bind(Explore, &[k(C::Left), ch('h')], A::Token(Step::Left), "token before", ""),
         bind(Explore, &[k(C::Right), ch('l')], A::Token(Step::Right), "next token", ""),
         bind(Explore, &[k(C::Up), ch('k')], A::Up, "layer up; candidate up in Next; scroll in Fidelity", ""),
@@ -390,6 +405,14 @@ pub static TABLE: &[Binding] = {
         bind(Palette, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
         bind(Palette, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
         bind(Palette, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(List, &[k(C::Enter)], A::Accept, "go to the marked row", ""),
+        bind(List, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "row above", ""),
+        bind(List, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "row below", ""),
+        bind(List, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten rows up", ""),
+        bind(List, &[k(C::PageDown), ch(' ')], A::Edit(Edit::PageDown), "ten rows down", ""),
+        bind(List, &[k(C::Home)], A::Edit(Edit::LineStart), "first row", ""),
+        bind(List, &[k(C::End)], A::Edit(Edit::LineEnd), "last row", ""),
+        bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),

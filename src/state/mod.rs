@@ -11,12 +11,14 @@ mod fuzzy;
 mod key;
 mod keymap;
 pub mod keys;
+mod lines;
 mod mouse;
 mod overlay;
 mod palette;
 mod panes;
 mod picker;
 mod playback;
+mod routing;
 mod saved;
 mod search;
 pub mod text;
@@ -24,17 +26,19 @@ mod update;
 
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use lines::Lines;
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
 pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
+use crate::trace::{LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
@@ -71,18 +75,6 @@ impl View {
             Self::Fidelity => "Fidelity",
         }
     }
-}
-
-/// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoutingLens {
-    /// Layers × experts for the token at the cursor.
-    Token,
-    /// Experts × tokens of the layer at the cursor.
-    Layer,
-    /// Layers × tokens, coloured by the chosen experts.
-    Map,
 }
 
 /// Ways to look at attention.
@@ -204,6 +196,10 @@ pub struct State {
     pub tokens: Vec<Arc<TokenRecord>>,
     /// Each token as it is drawn, and the cells that takes.
     pub shown: Vec<(String, u16)>,
+    /// Where its lines begin at the width the text was last drawn at.
+    pub lines: Lines,
+    /// What routing did over the run.
+    pub stats: RunStats,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
@@ -220,6 +216,8 @@ pub struct State {
     pub zoomed: bool,
     /// How routing is looked at.
     pub routing: RoutingLens,
+    /// What the load over the run is measured by.
+    pub load: LoadMeasure,
     /// How attention is looked at.
     pub attention: AttentionLens,
     /// Which residual the lens reads.
@@ -325,6 +323,8 @@ impl State {
             chat: matches!(start, Some(Prompt::Chat(_))),
             tokens: Vec::new(),
             shown: Vec::new(),
+            lines: Lines::default(),
+            stats: RunStats::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
@@ -333,6 +333,7 @@ impl State {
             other: None,
             zoomed: false,
             routing: RoutingLens::Token,
+            load: LoadMeasure::First,
             attention: AttentionLens::Grid,
             lens_site: LensSite::ResidPost,
             colour: StripColour::Expert,

@@ -4,7 +4,7 @@ use super::examples::EXAMPLES;
 use super::keys::{Action, Edit, Found, Key, Scope, Step};
 use super::overlay::{Form, Input, InputKind, Overlay, Page};
 use super::picker::{Origin, Picker};
-use super::{AttentionLens, Effect, Event, RoutingLens, State, StripColour, View, Wanted};
+use super::{AttentionLens, Effect, Event, Lines, State, StripColour, View, Wanted};
 use crate::trace::LensSite;
 use crate::trace::protocol::Ask;
 
@@ -89,7 +89,7 @@ impl State {
                 return self.find_models();
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
-            Some(Overlay::Page(_)) => {}
+            Some(Overlay::Page(_) | Overlay::CloseCalls(_)) => {}
             None if ready => {
                 self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
             }
@@ -104,6 +104,9 @@ impl State {
                 Some(Overlay::Page(Page::Help(line) | Page::Message(line))) => *line = (*line).min(overflow),
                 _ => self.scroll = self.scroll.min(overflow),
             }
+        }
+        if let Some(room) = wanted.lines.filter(|room| *room != self.lines.room()) {
+            self.lines = Lines::of(&self.shown, room);
         }
         let mut effects = Vec::new();
         for ask in self.derived.requests(wanted) {
@@ -130,6 +133,10 @@ impl State {
             Action::NextView => self.turn_view(1),
             Action::PreviousView => self.turn_view(View::ALL.len() - 1),
             Action::CycleLens => self.cycle_lens(),
+            Action::NextMeasure => self.next_measure(),
+            Action::CloseCalls => self.open_close_calls(),
+            Action::PreviousNearTie => self.jump_to_near_tie(false),
+            Action::NextNearTie => self.jump_to_near_tie(true),
             Action::Token(step) => self.move_token(step),
             Action::Up => self.move_row(true),
             Action::Down => self.move_row(false),
@@ -249,13 +256,7 @@ impl State {
 
     fn cycle_lens(&mut self) {
         match self.view {
-            View::Routing => {
-                self.routing = match self.routing {
-                    RoutingLens::Token => RoutingLens::Layer,
-                    RoutingLens::Layer => RoutingLens::Map,
-                    RoutingLens::Map => RoutingLens::Token,
-                }
-            }
+            View::Routing => self.routing = self.routing.next(),
             View::Attention => {
                 self.attention = match self.attention {
                     AttentionLens::Grid => AttentionLens::Head,
@@ -347,6 +348,7 @@ impl State {
             Some(Overlay::Input(input)) => input.edit(edit, &self.history),
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => page.scroll(edit),
+            Some(Overlay::CloseCalls(list)) => list.edit(edit),
             Some(Overlay::Picker(picker)) => return picker.edit(edit),
             Some(Overlay::Palette(_)) => self.edit_palette(edit),
             None => {}
@@ -403,6 +405,10 @@ impl State {
                 None => picker.error = Some("type a path or a name on the Hub: owner/name".to_owned()),
             },
             Some(Overlay::Palette(_)) => return self.run_command(),
+            Some(Overlay::CloseCalls(_)) => {
+                self.jump_to_call();
+                self.clamp();
+            }
             _ => {}
         }
         Vec::new()

@@ -62,6 +62,15 @@ impl Canvas<'_> {
         self.put(area, x.max(area.left()), y, &text, style);
     }
 
+    /// Writes the first of `forms` that has room at (x, y), or the last one cut.
+    pub fn put_first_that_fits(&mut self, area: Rect, x: u16, y: u16, forms: &[String], style: Style) {
+        let room = usize::from(area.right().saturating_sub(x));
+        let fitting = forms.iter().find(|text| width(text) <= room).or(forms.last());
+        if let Some(text) = fitting {
+            self.put(area, x, y, &fit(text, room), style);
+        }
+    }
+
     /// Frames a panel and names it; returns the inside. Without frames the name takes the first line.
     pub fn panel(&mut self, area: Rect, title: &str) -> Rect {
         if area.is_empty() {
@@ -113,6 +122,11 @@ impl Canvas<'_> {
         self.state.meta().is_none_or(|meta| meta.has_lens(layer, site))
     }
 
+    /// Whether one rounding step could have chosen otherwise for a token in a layer.
+    pub fn is_near_tie(&self, pos: usize, layer: usize) -> bool {
+        self.state.stats.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
+    }
+
     /// A token of the run as it is drawn.
     pub fn shown(&self, pos: usize) -> &str {
         self.state.shown.get(pos).map_or("", |(text, _)| text)
@@ -135,14 +149,16 @@ pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
     start..(start + room).min(len)
 }
 
-/// `.55`, `1.0`: a probability in three cells.
+/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only what is exactly 0 or 1 is shown as that.
 pub fn prob(p: f32) -> String {
-    if !p.is_finite() {
-        "nan".to_owned()
-    } else if p >= 0.995 {
-        "1.0".to_owned()
-    } else {
-        format!("{p:.2}").trim_start_matches('0').to_owned()
+    let rounded = format!("{p:.2}");
+    match rounded.as_str() {
+        _ if !p.is_finite() => "nan".to_owned(),
+        "0.00" if p > 0.0 => "<.01".to_owned(),
+        "0.00" => "0".to_owned(),
+        "1.00" if p < 1.0 => ">.99".to_owned(),
+        "1.00" => "1".to_owned(),
+        _ => rounded.trim_start_matches('0').to_owned(),
     }
 }
 
@@ -175,7 +191,9 @@ mod tests {
 
     #[test]
     fn short_numbers() {
-        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), [".00", ".00", ".55", "1.0", "1.0"]);
+        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), ["0", "<.01", ".55", ">.99", "1"]);
+        // What rounds to two places is never shown as a value that two places can't hold.
+        assert_eq!([0.005, 0.00501, 0.995, 0.9949, f32::NAN].map(prob), ["<.01", ".01", ">.99", ".99", "nan"]);
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(0.55, 4), "██▎");
     }

@@ -99,6 +99,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             Overlay::Picker(picker) => panels::picker::draw(&mut c, area, picker),
             Overlay::Palette(palette) => panels::palette::draw(&mut c, area, palette),
             Overlay::Form(form) => panels::sampling::draw(&mut c, area, form),
+            Overlay::CloseCalls(list) => panels::close_calls::draw(&mut c, area, list),
             Overlay::Page(Page::Help(line)) => panels::help::draw(&mut c, area, *line),
             Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),
         }

@@ -132,6 +132,12 @@ impl Theme {
         self.expert_colours(expert).map_or(Style::new(), |(paper, ink)| Style::new().bg(paper).fg(ink))
     }
 
+    /// Text in an expert's colour, bold, on the terminal's own background.
+    pub fn expert_text(&self, expert: usize) -> Style {
+        let style = self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().fg(colour));
+        style.add_modifier(Modifier::BOLD)
+    }
+
     fn coloured(&self, shade: Shade) -> Style {
         match self.depth {
             Depth::Mono => Style::new(),

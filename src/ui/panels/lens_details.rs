@@ -36,7 +36,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         };
         let p = cell.final_prob;
         let text = format!(
-            "L{layer:<3} {:>4}  {:>3} {:<12} {:>5.2}   {:>5.2}",
+            "L{layer:<3} {:>4} {:>4} {:<12} {:>5.2}   {:>5.2}",
             cell.final_rank,
             prob(p),
             bar(p, 12),
@@ -51,7 +51,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         y += 1;
         let shown = fit(&show_piece(&candidate.piece), 16);
         let pad = 16 - crate::state::text::width(&shown);
-        let text = format!("{shown}{} {:>3} {}", " ".repeat(pad), prob(candidate.prob), bar(candidate.prob, 12));
+        let text = format!("{shown}{} {:>4} {}", " ".repeat(pad), prob(candidate.prob), bar(candidate.prob, 12));
         let style = if candidate.id == answer.id { c.theme.strong() } else { c.theme.dim() };
         c.put(inside, inside.x + 1, y, &text, style);
     }

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod attention_details;
+pub mod close_calls;
 pub mod contributions;
 pub mod examples;
 pub mod fidelity;
@@ -19,7 +20,9 @@ pub mod palette;
 pub mod picker;
 pub mod routing;
 pub mod routing_details;
+mod routing_load;
 mod routing_map;
+mod routing_pairs;
 pub mod sampling;
 mod signed;
 pub mod strip;

@@ -1,7 +1,7 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
 use crate::state::text::fit;
-use crate::state::{Selection, Spot, State, StripColour};
+use crate::state::{Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
@@ -23,9 +23,16 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
-    let lines = wrap(state, w);
-    let at = lines.iter().position(|line| line.contains(&state.cursor.token)).unwrap_or(0);
-    let first = at.saturating_sub(h / 2).min(lines.len().saturating_sub(h));
+    c.drawn.wanted.lines = Some(w);
+    // Only the first frame at a new width has to find the lines itself.
+    let found;
+    let lines = if state.lines.room() == w {
+        &state.lines
+    } else {
+        found = Lines::of(&state.shown, w);
+        &found
+    };
+    let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
         let cursor = state.cursor;
         let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
@@ -36,9 +43,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
         }
     }
-    for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
+    for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
         let mut x = inside.x;
-        for pos in line.clone() {
+        for pos in lines.tokens(line) {
             if state.bookmarks.contains(&pos) {
                 x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
             }
@@ -72,7 +79,9 @@ fn colour(state: &State) -> String {
         return selected(state, selection);
     }
     match state.strip_colour() {
-        StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
+        StripColour::Expert => {
+            format!("text · colour: first expert of layer {} · near-ties bold, without background", cursor.layer)
+        }
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
@@ -90,31 +99,17 @@ fn selected(state: &State, selection: Selection) -> String {
     format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
 }
 
-/// Lines of whole tokens, each at most `room` cells wide.
-fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
-    let mut lines = Vec::new();
-    let (mut start, mut used) = (0, 0);
-    for (pos, (_, cells)) in state.shown.iter().enumerate() {
-        let mark = usize::from(state.bookmarks.contains(&pos));
-        let cells = (usize::from(*cells) + mark).min(room);
-        if used + cells > room && pos > start {
-            lines.push(start..pos);
-            (start, used) = (pos, 0);
-        }
-        used += cells;
-    }
-    lines.push(start..state.shown.len());
-    lines
-}
-
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     let (state, cursor) = (c.state, c.state.cursor);
     let value = |value: f32| c.theme.emphasis(value);
     let mut style = match state.strip_colour() {
-        StripColour::Expert => token
-            .experts(cursor.layer)
-            .and_then(|chosen| chosen.first())
-            .map_or(Style::new(), |expert| c.theme.expert(*expert as usize)),
+        StripColour::Expert => {
+            token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
+                let expert = *expert as usize;
+                // Italics and underlines already say where a token came from.
+                if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
+            })
+        }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
         StripColour::Attention => {
@@ -148,8 +143,8 @@ pub fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
         |s| {
             let p = prob((-s.nll).exp());
             [
-                format!("{source} · rank {} · p {p} · loss {:.2} nats", s.rank, s.nll),
-                format!("entropy before it {:.2} nats", s.entropy),
+                format!("{source} · rank {} · p {p}", s.rank),
+                format!("loss {:.2}, entropy before {:.2} nats", s.nll, s.entropy),
             ]
         },
     )
