@@ -1,6 +1,8 @@
 //! Views computed from stored activations when they are asked for.
 
 use super::control::Stopped;
+use super::derive_lens::trajectories;
+use super::derive_next::{spell, tempered, what_if};
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
 use crate::trace::protocol::{Derive, Derived};
@@ -10,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lens rows that go through the unembedding together; cancellation is seen between such batches.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 /// Tokens kept of every lens cell on the screen.
 const LENS_TOP: usize = 10;
 
@@ -21,6 +23,18 @@ const LENS_TOP: usize = 10;
 pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => Derived::Lens(lens_cells(session, cells, LENS_TOP, cancelled)?),
+        Derive::Trajectories { pos, targets } => {
+            Derived::Trajectories(*pos, trajectories(session, *pos, targets, cancelled)?)
+        }
+        Derive::Tempered { pos, sampling } => Derived::Tempered(tempered(session, *pos, sampling)?.map(Arc::new)),
+        Derive::WhatIf { pos, ids } => {
+            let mut found = Vec::new();
+            for id in ids {
+                found.extend(what_if(session, *pos, *id, cancelled)?.map(Arc::new));
+            }
+            Derived::WhatIf(found)
+        }
+        Derive::Spell { texts } => Derived::Spelled(spell(session, texts)?),
         Derive::HeadMaps { heads, max_side } => {
             let mut maps = Vec::new();
             for (layer, head) in heads {
@@ -44,7 +58,7 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 
@@ -57,7 +71,7 @@ pub fn pattern(session: &Session, layer: usize, head: usize) -> Result<Pattern> 
     derive_pattern(session.tokens(), layer, head, dims, round).with_context(not_captured)
 }
 
-fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]> {
+pub(super) fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]> {
     let kind = match site {
         LensSite::ResidMid => HookKind::ResidMid,
         LensSite::ResidPost => HookKind::ResidPost,

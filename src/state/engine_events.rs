@@ -3,7 +3,7 @@
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
 use crate::trace::TokenRecord;
-use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
 use std::sync::Arc;
 
 impl State {
@@ -42,6 +42,7 @@ impl State {
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
@@ -76,6 +77,7 @@ impl State {
         self.message = None;
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
+        self.targets.clear();
         self.scroll = 0;
         self.cursor.layer = meta.dims.layers - 1;
         self.policy = meta.policy;

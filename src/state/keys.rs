@@ -102,6 +102,18 @@ pub enum Action {
     CycleColour,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Show another measure of the same things.
+    CycleMeasure,
+    /// Linear or logarithmic scale.
+    ToggleLog,
+    /// Follow the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
+    AddTarget,
+    /// Follow this token, or no longer; a click on its name means it.
+    ToggleTarget(u32),
+    /// Type a token to follow.
+    TypeTarget,
+    /// No longer follow the last target.
+    DropTarget,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -244,6 +256,17 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(Explore, &[ch('a')], A::CycleMeasure, "next measure of the view: what Lens shows of each layer", ""),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (plot of Lens)", ""),
+        bind(
+            Explore,
+            &[ch('+')],
+            A::AddTarget,
+            "follow a token in Lens: the candidate marked in Next, the top token at the cursor in Lens",
+            "",
+        ),
+        bind(Explore, &[ch('T')], A::TypeTarget, "type a token to follow in Lens", ""),
+        bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),

@@ -7,6 +7,7 @@ pub mod examples;
 mod key;
 mod keymap;
 pub mod keys;
+mod lens;
 mod mouse;
 mod overlay;
 mod picker;
@@ -15,6 +16,7 @@ pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
+pub use lens::{LensLayout, LensMeasure, Target};
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use picker::{Choice, Origin, Picker};
@@ -198,8 +200,16 @@ pub struct State {
     pub routing: RoutingLens,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the lens is looked at.
+    pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
+    /// What the lens shows of each residual.
+    pub lens_measure: LensMeasure,
+    /// Tokens whose way through the layers is followed, oldest first; the model's own answer is followed anyway.
+    pub targets: Vec<Target>,
+    /// Whether values that span decades are on a logarithmic scale.
+    pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
@@ -290,7 +300,11 @@ impl State {
             view: View::Routing,
             routing: RoutingLens::Token,
             attention: AttentionLens::Grid,
+            lens: LensLayout::default(),
             lens_site: LensSite::ResidPost,
+            lens_measure: LensMeasure::default(),
+            targets: Vec::new(),
+            log_scale: false,
             colour: StripColour::Expert,
             details_flipped: false,
             scroll: 0,

@@ -39,6 +39,8 @@ pub enum InputKind {
     Force,
     /// How many tokens to generate.
     Count,
+    /// A token to follow in the lens.
+    Target,
 }
 
 /// A text being typed.

@@ -7,6 +7,7 @@ mod file;
 mod hooks;
 mod lens;
 mod meta;
+mod next;
 pub mod palette;
 mod pattern;
 pub mod protocol;
@@ -18,8 +19,9 @@ pub mod view;
 
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
 pub use hooks::{Hook, HookKind};
-pub use lens::{LensCell, LensKey, LensSite};
+pub use lens::{Lead, LensCell, LensKey, LensSite};
 pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
+pub use next::{Tempered, WhatIf};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};
