@@ -82,7 +82,9 @@ impl State {
         };
         let Some(found) = found else { return self.say("there is no token to follow at the cursor yet".to_owned()) };
         let target = Target { id: found.id, piece: found.piece.clone() };
-        if !self.follow(target.clone()) {
+        if self.follow(target.clone()) {
+            self.message.take_if(|message| !message.is_error);
+        } else {
             self.say(format!("{} is followed already", quoted(&target.piece)));
         }
     }

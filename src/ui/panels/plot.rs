@@ -37,14 +37,17 @@ pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)
     if area.is_empty() {
         return;
     }
-    let row = |height: f32| area.y + ((1.0 - height) * f32::from(area.height - 1)).round() as u16;
+    // One rounding for dots, marks and numbers, so that they lie on one another.
+    let dots = usize::from(area.height) * 4 - 1;
+    let dot_y = |height: f32| ((1.0 - height.clamp(0.0, 1.0)) * dots as f32).round() as usize;
+    let row = |height: f32| area.y + (dot_y(height) / 4) as u16;
     let outer = Rect { x: area.x.saturating_sub(AXIS), width: area.width + AXIS, ..area };
     for y in area.y..area.bottom() {
         c.put(outer, area.x.saturating_sub(1), y, "│", c.theme.dim());
     }
     let mut last = None;
     for (height, text) in ticks {
-        let y = row(height.clamp(0.0, 1.0));
+        let y = row(*height);
         if last != Some(y) {
             let label = Rect { width: AXIS - 1, ..outer };
             c.put_right(label, y, text, c.theme.dim());
@@ -56,10 +59,7 @@ pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)
     let mut cells = vec![(0u8, Style::new()); w * h];
     for curve in curves.iter().rev() {
         let n = curve.heights.len();
-        let dot = |i: usize| {
-            let height = curve.heights[i]?.clamp(0.0, 1.0);
-            Some((dot_x(i, n, area.width), ((1.0 - height) * (h * 4 - 1) as f32).round() as usize))
-        };
+        let dot = |i: usize| Some((dot_x(i, n, area.width), dot_y(curve.heights[i]?)));
         for i in 1..n {
             let (Some(from), Some(to)) = (dot(i - 1), dot(i)) else { continue };
             let steps = (to.0 - from.0).max(to.1.abs_diff(from.1)).max(1);
@@ -82,7 +82,7 @@ pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)
         let every = (n * 2).div_ceil(w.max(1)).max(1);
         for (i, height) in curve.heights.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == n) {
             if let Some(height) = height {
-                let y = row(height.clamp(0.0, 1.0));
+                let y = row(*height);
                 c.put(area, column(area, i, n), y, curve.glyph.encode_utf8(&mut [0; 4]), curve.style);
             }
         }

@@ -8,6 +8,8 @@ pub struct Scale {
     is_log: bool,
     /// Whether small values are on top, as ranks are.
     is_flipped: bool,
+    /// Whether some values lie below a logarithmic axis.
+    has_less: bool,
 }
 
 /// The smallest probability that a logarithmic axis reaches down to.
@@ -15,29 +17,29 @@ const LEAST: f32 = 1e-12;
 
 impl Scale {
     /// For probabilities: 0 to 1, or the decades down to the smallest of them.
-    pub fn probabilities(values: impl Iterator<Item = f32>, is_log: bool) -> Self {
-        let least = values.filter(|p| *p > 0.0).fold(0.1, f32::min).max(LEAST);
+    pub fn probabilities(values: impl Iterator<Item = f32> + Clone, is_log: bool) -> Self {
+        let least = values.clone().filter(|p| *p > 0.0).fold(0.1, f32::min).max(LEAST);
         let low = if is_log { 10f32.powf(least.log10().floor()) } else { 0.0 };
-        Self { low, high: 1.0, is_log, is_flipped: false }
+        Self { low, high: 1.0, is_log, is_flipped: false, has_less: is_log && below(values, low) }
     }
 
     /// For ranks: 1 on top.
     pub fn ranks(values: impl Iterator<Item = f32>, is_log: bool) -> Self {
         let most = values.fold(2.0, f32::max);
         let high = if is_log { 10f32.powf(most.log10().ceil()) } else { most };
-        Self { low: 1.0, high, is_log, is_flipped: true }
+        Self { low: 1.0, high, is_log, is_flipped: true, has_less: false }
     }
 
     /// For values in nats: from 0, or from the decade of the smallest.
     pub fn nats(values: impl Iterator<Item = f32> + Clone, is_log: bool) -> Self {
         let most = values.clone().filter(|v| v.is_finite()).fold(0.1, f32::max);
-        let least = values.filter(|v| *v > 0.0).fold(0.1, f32::min).max(1e-6);
+        let least = values.clone().filter(|v| *v > 0.0).fold(0.1, f32::min).max(1e-6);
         let (low, high) = if is_log {
             (10f32.powf(least.log10().floor()), 10f32.powf(most.log10().ceil()))
         } else {
             (0.0, most.ceil())
         };
-        Self { low, high, is_log, is_flipped: false }
+        Self { low, high, is_log, is_flipped: false, has_less: is_log && below(values, low) }
     }
 
     /// Where a value is: 0 at the bottom, 1 on top. What is too small for a logarithmic axis is at its end.
@@ -67,14 +69,17 @@ impl Scale {
     fn label(&self, value: f32) -> String {
         if self.is_flipped {
             format!("{value:.0}")
-        } else if self.is_log && !(0.001..1000.0).contains(&value) {
-            format!("{value:e}")
         } else if self.is_log {
-            format!("{value}")
+            let below = if self.has_less && self.height(value) == 0.0 { "≤" } else { "" };
+            if (0.001..1000.0).contains(&value) { format!("{below}{value}") } else { format!("{below}{value:e}") }
         } else {
             format!("{value:.2}")
         }
     }
+}
+
+fn below(mut values: impl Iterator<Item = f32>, low: f32) -> bool {
+    values.any(|value| value < low)
 }
 
 #[cfg(test)]
@@ -90,7 +95,7 @@ mod tests {
         assert!((log.height(1e-5)).abs() < 1e-5 && (log.height(0.1) - 0.8).abs() < 1e-5);
         assert_eq!(log.height(0.0), 0.0, "nothing is below the axis");
         let labels: Vec<String> = log.ticks(20).into_iter().map(|(_, label)| label).collect();
-        assert_eq!(labels, ["1", "0.1", "0.01", "0.001", "1e-4", "1e-5"]);
+        assert_eq!(labels, ["1", "0.1", "0.01", "0.001", "1e-4", "≤1e-5"]);
         assert_eq!(log.ticks(4).len(), 2);
     }
 
