@@ -29,7 +29,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     }
     y += 1;
-    let cells = room.saturating_sub(31).min(12);
+    let cells = room.saturating_sub(32).min(12);
     let head = format!("     rank    p {:cells$} KL nats  entropy", "");
     c.put(inside, inside.x + 1, y, &fit(&head, room), c.theme.dim());
     let followed = if state.targets.is_empty() { 0 } else { state.targets.len() + 1 };

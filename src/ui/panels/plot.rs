@@ -76,14 +76,21 @@ pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)
         let glyph = char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ');
         c.put(area, area.x + (i % w) as u16, area.y + (i / w) as u16, glyph.encode_utf8(&mut [0; 4]), style);
     }
-    for curve in curves.iter().rev() {
+    let mut marked = std::collections::HashSet::new();
+    for curve in curves {
         let n = curve.heights.len();
         // Where places are close together only every few of them is marked.
-        let every = (n * 2).div_ceil(w.max(1)).max(1);
+        let every = (n * 3).div_ceil(w.max(1)).max(1);
         for (i, height) in curve.heights.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == n) {
-            if let Some(height) = height {
-                let y = row(*height);
-                c.put(area, column(area, i, n), y, curve.glyph.encode_utf8(&mut [0; 4]), curve.style);
+            let Some(height) = height else { continue };
+            let (x, y) = (column(area, i, n), row(*height));
+            // A mark that would hide another one stands beside it.
+            let beside = [x, x + 1, x.saturating_sub(1)];
+            if let Some(x) =
+                beside.into_iter().find(|x| (area.x..area.right()).contains(x) && !marked.contains(&(*x, y)))
+            {
+                marked.insert((x, y));
+                c.put(area, x, y, curve.glyph.encode_utf8(&mut [0; 4]), curve.style);
             }
         }
     }
