@@ -140,7 +140,9 @@ fn every_lens_of_a_view_is_reached_with_v() {
     pty.wait_until("one head", |shot| shot.is_idle() && shot.has("layer 5 head 0") && !shot.has("all heads"));
     pty.press("v", "attention · all heads");
     pty.press("3", "lens · resid_post");
-    pty.press("v", "lens · resid_mid");
+    pty.press("v", "lens · resid_mid ·");
+    pty.press("v", "lens · resid_mid and resid_post ·");
+    pty.press("v", "lens · plot after ‘·is’");
     pty.press("v", "lens · resid_post");
 }
 

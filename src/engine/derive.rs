@@ -2,6 +2,8 @@
 
 use super::attribution::attribution;
 use super::control::Stopped;
+use super::derive_lens::trajectories;
+use super::derive_next::{spell, tempered, what_if};
 use super::run::{Run, need_model};
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lens rows that go through the unembedding together; cancellation is seen between such batches.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 /// Tokens kept of every lens cell on the screen.
 const LENS_TOP: usize = 10;
 
@@ -23,6 +25,20 @@ const LENS_TOP: usize = 10;
 pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => Derived::Lens(run.lens_cells(cells, LENS_TOP, cancelled)?),
+        Derive::Trajectories { pos, targets } => {
+            Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, cancelled)?)
+        }
+        Derive::Tempered { pos, sampling } => {
+            Derived::Tempered(tempered(need_model(run)?, *pos, sampling)?.map(Arc::new))
+        }
+        Derive::WhatIf { pos, ids } => {
+            let mut found = Vec::new();
+            for id in ids {
+                found.extend(what_if(need_model(run)?, *pos, *id, cancelled)?.map(Arc::new));
+            }
+            Derived::WhatIf(found)
+        }
+        Derive::Spell { texts } => Derived::Spelled(spell(need_model(run)?, texts)?),
         Derive::HeadMaps { heads, max_side } => {
             let mut maps = Vec::new();
             for (layer, head) in heads {

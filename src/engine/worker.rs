@@ -102,6 +102,8 @@ pub struct Core {
     runs: std::collections::VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
     derives: Vec<(RequestId, Derive)>,
+    /// The newest request that was queued.
+    taken: RequestId,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -133,6 +135,7 @@ impl Core {
             runs: Default::default(),
             running: None,
             derives: Vec::new(),
+            taken: RequestId::default(),
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -189,6 +192,7 @@ impl Core {
 
     /// Queues a request.
     fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
+        self.taken = self.taken.max(id);
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
@@ -212,8 +216,9 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            if !self.derives.is_empty() && !must_wait {
-                let (which, what) = self.derives.remove(0);
+            let first = self.derives.iter().position(|(_, what)| !what.is_background());
+            if let Some(first) = first.filter(|_| !must_wait) {
+                let (which, what) = self.derives.remove(first);
                 id = which;
                 self.derive(which, &what, board, emit)
             } else if let Some(running) = self.running.take() {
@@ -222,6 +227,9 @@ impl Core {
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
+            } else if let Some((which, what)) = self.derives.pop() {
+                id = which;
+                self.background(which, what, board, emit)
             } else {
                 Ok(())
             }
@@ -259,6 +267,36 @@ impl Core {
         }
         self.owed = started.elapsed();
         emit(Event::Finished { id, outcome: Outcome::Done });
+        Ok(())
+    }
+
+    /// Does one piece of what has time; gives way between layers to everything else and goes on with that piece later.
+    fn background(&mut self, id: RequestId, what: Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let (piece, rest) = match &what {
+            Derive::WhatIf { pos, ids } if ids.len() > 1 => {
+                let one = |ids: &[u32]| Derive::WhatIf { pos: *pos, ids: ids.to_vec() };
+                (one(&ids[..1]), Some(one(&ids[1..])))
+            }
+            whole => (whole.clone(), None),
+        };
+        let newest = self.taken.max(id);
+        let gives_way = || board.is_pressing_after(newest);
+        let is_over = || board.is_outdated(id, &what) || board.is_cancelled(id);
+        let result = derive(self.session(), &piece, &|| gives_way() || is_over());
+        // What it read from disk says nothing about the run.
+        if let Body::Live(session) = &self.body {
+            self.counted = session.loaded().model.paging().counts();
+        }
+        match result {
+            Err(error) if error.is::<Stopped>() && !is_over() => self.derives.push((id, what)),
+            result => {
+                emit(Event::Derived { id, result: result? });
+                match rest {
+                    Some(rest) => self.derives.push((id, rest)),
+                    None => emit(Event::Finished { id, outcome: Outcome::Done }),
+                }
+            }
+        }
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Derived views that have arrived, and those that were asked for.
 
 use crate::trace::protocol::{Derive, Derived, Failure, Lane, RequestId};
-use crate::trace::{Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey};
+use crate::trace::view::Trajectory;
+use crate::trace::{Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Sampling, Tempered, WhatIf};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,12 +15,20 @@ const MOST_MAPS: usize = 8_000;
 const MOST_ROWS: usize = 20_000;
 /// Attributions kept at most.
 const MOST_ATTRIBUTIONS: usize = 4_000;
+/// Trajectories, sampled distributions and what-ifs kept at most, each.
+const MOST_OF_TOKENS: usize = 5_000;
 
 /// What a frame could not draw because it was not derived yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// Lens cells, most wanted first.
     pub lens: Vec<LensKey>,
+    /// Position and targets of missing trajectories.
+    pub trajectories: Option<(usize, Vec<u32>)>,
+    /// Position whose distribution is missing as it is sampled from.
+    pub tempered: Option<(usize, Sampling)>,
+    /// Position and the candidates after it of which it isn't known yet what would follow.
+    pub what_if: Option<(usize, Vec<u32>)>,
     /// Heads whose map is missing or no longer covers the run, and the largest number of cells a side.
     pub maps: Option<(Vec<(usize, usize)>, usize)>,
     /// Layer, heads and query of missing attention rows.
@@ -36,6 +45,9 @@ pub struct Wanted {
 #[derive(Clone, Debug, Default)]
 pub struct Derivations {
     lens: HashMap<LensKey, Arc<LensCell>>,
+    trajectories: HashMap<(usize, u32), Arc<Trajectory>>,
+    tempered: HashMap<usize, Arc<Tempered>>,
+    what_if: HashMap<(usize, u32), Arc<WhatIf>>,
     maps: BTreeMap<(usize, usize, usize), Arc<HeadMap>>,
     rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
     /// What came, or why it can't be had, which is not asked again.
@@ -50,6 +62,22 @@ impl Derivations {
     /// A lens cell.
     pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
         self.lens.get(&key).map(|cell| &**cell)
+    }
+
+    /// The way of a token through the layers, after a position.
+    pub fn trajectory(&self, pos: usize, id: u32) -> Option<&Trajectory> {
+        self.trajectories.get(&(pos, id)).map(|found| &**found)
+    }
+
+    /// The distribution after a position as it is sampled from.
+    pub fn tempered(&self, pos: usize, sampling: &Sampling) -> Option<&Tempered> {
+        let same = |found: &&Arc<Tempered>| Sampling { seed: sampling.seed, ..found.sampling } == *sampling;
+        self.tempered.get(&pos).filter(same).map(|found| &**found)
+    }
+
+    /// What would follow a token if it were read after a position.
+    pub fn what_if(&self, pos: usize, id: u32) -> Option<&WhatIf> {
+        self.what_if.get(&(pos, id)).map(|found| &**found)
     }
 
     /// The map of a head at this size; it may be of an earlier length of the run.
@@ -87,6 +115,19 @@ impl Derivations {
                 }
                 self.lens.extend(cells);
             }
+            Derived::Trajectories(pos, found) => {
+                let found = found.into_iter().map(|found| ((pos, found.id), found));
+                keep(&mut self.trajectories, found, MOST_OF_TOKENS);
+            }
+            Derived::Tempered(found) => {
+                keep(&mut self.tempered, found.into_iter().map(|found| (found.pos, found)), MOST_OF_TOKENS);
+            }
+            Derived::WhatIf(found) => {
+                let found = found.into_iter().map(|found| ((found.pos, found.id), found));
+                keep(&mut self.what_if, found, MOST_OF_TOKENS);
+            }
+            // Concerns the targets, not what is drawn.
+            Derived::Spelled(_) => {}
             Derived::HeadMaps(maps) => {
                 if self.maps.len() > MOST_MAPS {
                     self.maps.clear();
@@ -111,6 +152,9 @@ impl Derivations {
     /// Forgets what tokens from position `len` on had a part in.
     pub(super) fn truncate(&mut self, len: usize) {
         self.lens.retain(|key, _| key.pos < len);
+        self.trajectories.retain(|(pos, _), _| *pos < len);
+        self.tempered.retain(|pos, _| *pos < len);
+        self.what_if.retain(|(pos, _), _| *pos < len);
         self.rows.retain(|(_, _, query), _| *query < len);
         self.maps.retain(|_, map| map.n <= len);
         self.attributions.retain(|key, _| key.pos < len);
@@ -119,11 +163,7 @@ impl Derivations {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.lens.clear();
-        self.maps.clear();
-        self.rows.clear();
-        self.attributions.clear();
-        self.failed.clear();
+        *self = Self { pending: std::mem::take(&mut self.pending), ..Self::default() };
     }
 
     /// Whether an answer to `id` is still waited for.
@@ -161,6 +201,15 @@ impl Derivations {
         if !wanted.lens.is_empty() {
             asks.push(Derive::Lens { cells: wanted.lens });
         }
+        if let Some((pos, targets)) = wanted.trajectories {
+            asks.push(Derive::Trajectories { pos, targets });
+        }
+        if let Some((pos, sampling)) = wanted.tempered {
+            asks.push(Derive::Tempered { pos, sampling });
+        }
+        if let Some((pos, ids)) = wanted.what_if {
+            asks.push(Derive::WhatIf { pos, ids });
+        }
         if let Some((heads, max_side)) = wanted.maps {
             asks.push(Derive::HeadMaps { heads, max_side });
         }
@@ -176,6 +225,11 @@ impl Derivations {
                 Derive::Lens { cells } => !cells.iter().all(|cell| pending.contains(cell)),
                 _ => true,
             },
+            // So do what-ifs, one candidate after another.
+            Some((_, Derive::WhatIf { pos: at, ids: pending })) => match ask {
+                Derive::WhatIf { pos, ids } => pos != at || !ids.iter().all(|id| pending.contains(id)),
+                _ => true,
+            },
             // A map that grows with the run is renewed when the one under way has arrived.
             Some((_, pending)) => {
                 !matches!((pending, ask), (Derive::HeadMaps { heads: a, .. }, Derive::HeadMaps { heads: b, .. }) if a == b)
@@ -185,8 +239,25 @@ impl Derivations {
         asks
     }
 
+    /// The texts whose tokens are waited for.
+    pub(super) fn unspelled(&self) -> Vec<String> {
+        let pending = self.pending.values().find_map(|(_, ask)| match ask {
+            Derive::Spell { texts } => Some(texts.clone()),
+            _ => None,
+        });
+        pending.unwrap_or_default()
+    }
+
     /// Notes a request that was made.
     pub(super) fn note(&mut self, id: RequestId, ask: Derive) {
         self.pending.insert(ask.lane(), (id, ask));
     }
+}
+
+/// Adds to a cache that starts anew when it is full.
+fn keep<K: Eq + std::hash::Hash, V>(cache: &mut HashMap<K, V>, found: impl Iterator<Item = (K, V)>, most: usize) {
+    if cache.len() >= most {
+        cache.clear();
+    }
+    cache.extend(found);
 }

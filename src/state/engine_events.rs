@@ -3,7 +3,7 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
-use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
 use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ impl State {
                 self.derived.clear();
             }
             Event::Revised(revision) => self.on_revised(revision),
+            Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
@@ -88,6 +89,7 @@ impl State {
         self.bookmarks.clear();
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
+        self.targets.clear();
         self.scroll = 0;
         self.catch_up = false;
         self.cursor.layer = meta.dims.layers - 1;

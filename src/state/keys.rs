@@ -127,6 +127,16 @@ pub enum Action {
     Zoom,
     /// Details: what belongs to the view, or what the candidate's logit is made of.
     ToggleContributions,
+    /// Linear or logarithmic scale.
+    ToggleLog,
+    /// Follow the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
+    AddTarget,
+    /// Follow this token, or no longer; a click on its name means it.
+    ToggleTarget(u32),
+    /// Type a token to follow.
+    TypeTarget,
+    /// No longer follow the last target.
+    DropTarget,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -349,6 +359,16 @@ pub static TABLE: &[Binding] = {
             "details: summary, or contributions to a candidate's logit (Next marks which)",
             "",
         ),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (plot of Lens)", ""),
+        bind(
+            Explore,
+            &[ch('+')],
+            A::AddTarget,
+            "follow a token in Lens: the candidate marked in Next, the top token at the cursor in Lens",
+            "",
+        ),
+        bind(Explore, &[ch('T')], A::TypeTarget, "type a token to follow in Lens", ""),
+        bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),

@@ -11,6 +11,7 @@ mod fuzzy;
 mod key;
 mod keymap;
 pub mod keys;
+mod lens;
 mod lines;
 mod mouse;
 mod overlay;
@@ -26,6 +27,7 @@ mod update;
 
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use lens::{LensLayout, LensMeasure, Target};
 pub use lines::Lines;
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
@@ -220,8 +222,16 @@ pub struct State {
     pub load: LoadMeasure,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the lens is looked at.
+    pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
+    /// What the lens shows of each residual.
+    pub lens_measure: LensMeasure,
+    /// Tokens whose way through the layers is followed, oldest first; the model's own answer is followed anyway.
+    pub targets: Vec<Target>,
+    /// Whether values that span decades are on a logarithmic scale.
+    pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
@@ -335,7 +345,11 @@ impl State {
             routing: RoutingLens::Token,
             load: LoadMeasure::First,
             attention: AttentionLens::Grid,
+            lens: LensLayout::default(),
             lens_site: LensSite::ResidPost,
+            lens_measure: LensMeasure::default(),
+            targets: Vec::new(),
+            log_scale: false,
             colour: StripColour::Expert,
             details_flipped: false,
             details: Details::default(),

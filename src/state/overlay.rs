@@ -49,6 +49,8 @@ pub enum InputKind {
     Count,
     /// What to look for in the text.
     Search,
+    /// A token to follow in the lens.
+    Target,
 }
 
 /// A text being typed.

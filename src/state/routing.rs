@@ -168,8 +168,10 @@ impl State {
 
     /// What the cells of the view show.
     pub(super) fn next_measure(&mut self) {
-        if self.view == View::Routing && self.routing == RoutingLens::Load {
-            self.load = self.load.next();
+        match self.view {
+            View::Routing if self.routing == RoutingLens::Load => self.load = self.load.next(),
+            View::Lens => self.cycle_lens_measure(),
+            _ => {}
         }
     }
 }

@@ -10,6 +10,7 @@ mod hooks;
 mod lens;
 mod load;
 mod meta;
+mod next;
 pub mod palette;
 mod pattern;
 pub mod protocol;
@@ -26,9 +27,10 @@ pub use file::{
     token_ids,
 };
 pub use hooks::{Hook, HookKind};
-pub use lens::{LensCell, LensKey, LensSite};
+pub use lens::{Lead, LensCell, LensKey, LensSite};
 pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};
+pub use next::{Tempered, WhatIf};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};

@@ -1,7 +1,9 @@
 //! What the screen asks of the engine and what the engine answers.
 
+use super::view::Trajectory;
 use super::{
-    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord,
+    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, Tempered,
+    TokenRecord, WhatIf,
 };
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
@@ -79,6 +81,32 @@ pub enum Derive {
         /// The cells wanted.
         cells: Vec<LensKey>,
     },
+    /// The way of tokens through all layers, after one position.
+    Trajectories {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        targets: Vec<u32>,
+    },
+    /// The distribution after one position as it is sampled from.
+    Tempered {
+        /// Position in the run.
+        pos: usize,
+        /// Temperature, top-k, top-p.
+        sampling: Sampling,
+    },
+    /// What would follow each of these tokens, if it were read after one position. Only done while nothing else is to do.
+    WhatIf {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        ids: Vec<u32>,
+    },
+    /// The tokens of texts that go on where the run ends.
+    Spell {
+        /// The texts.
+        texts: Vec<String>,
+    },
     /// Pooled maps of several heads.
     HeadMaps {
         /// (layer, head) pairs.
@@ -107,6 +135,11 @@ impl Derive {
     pub fn lane(&self) -> Lane {
         discriminant(self)
     }
+
+    /// Whether everything else comes first.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::WhatIf { .. })
+    }
 }
 
 /// An answer to [`Derive`].
@@ -114,6 +147,14 @@ impl Derive {
 pub enum Derived {
     /// Lens cells.
     Lens(Vec<(LensKey, Arc<LensCell>)>),
+    /// The position, and one trajectory a target.
+    Trajectories(usize, Vec<Arc<Trajectory>>),
+    /// A distribution as it is sampled from; `None` if its position is no longer there.
+    Tempered(Option<Arc<Tempered>>),
+    /// What would follow.
+    WhatIf(Vec<Arc<WhatIf>>),
+    /// Each text and its tokens: id and the tokenizer's spelling.
+    Spelled(Vec<(String, Vec<(u32, Arc<str>)>)>),
     /// Head maps.
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.

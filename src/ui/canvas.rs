@@ -112,6 +112,11 @@ impl Canvas<'_> {
         self.state.meta().map(|meta| meta.dims)
     }
 
+    /// Whether this is a run from a file, without a model.
+    pub fn is_saved(&self) -> bool {
+        self.state.meta().is_some_and(|meta| meta.recording.is_some())
+    }
+
     /// Whether the attention of a layer can be had.
     pub fn has_attention(&self, layer: usize) -> bool {
         self.state.meta().is_none_or(|meta| meta.has_attention(layer))

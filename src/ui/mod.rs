@@ -84,7 +84,8 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
                     View::Routing => panels::routing_details::draw(&mut c, details),
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),
-                    View::Next | View::Fidelity => {}
+                    View::Next => panels::what_if::draw(&mut c, details),
+                    View::Fidelity => {}
                 }
             }
             if let Some(next) = rooms.next {
