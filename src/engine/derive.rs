@@ -1,10 +1,11 @@
 //! Views computed from stored activations when they are asked for.
 
 use super::control::Stopped;
+use super::heads::{HeadCache, head_rows};
 use super::session::Session;
-use crate::model::{Distribution, derive_pattern, derive_row};
+use crate::model::{Distribution, derive_pattern};
 use crate::trace::protocol::{Derive, Derived};
-use crate::trace::{HeadMap, HeadRow, HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,37 +15,32 @@ const BATCH: usize = 16;
 /// Tokens kept of every lens cell on the screen.
 const LENS_TOP: usize = 10;
 
-/// Derives one view of a run.
+/// Derives one view of a run; what was read of heads before is used again.
 ///
 /// # Errors
 /// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
-pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+pub fn derive(
+    session: &Session,
+    heads: &mut HeadCache,
+    what: &Derive,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => Derived::Lens(lens_cells(session, cells, LENS_TOP, cancelled)?),
-        Derive::HeadMaps { heads, max_side } => {
-            let mut maps = Vec::new();
-            for (layer, head) in heads {
-                ensure!(!cancelled(), Stopped);
-                let pattern = pattern(session, *layer, *head)?;
-                maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *max_side)));
-            }
-            Derived::HeadMaps(maps)
-        }
+        Derive::HeadMaps { maps } => Derived::HeadMaps(heads.maps(session, maps, cancelled)?),
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= session.tokens().len() => Derived::HeadRows(Vec::new()),
-        Derive::HeadRows { layer, heads, query } => {
-            let row = |head: usize| {
-                let (dims, round) = (session.meta().dims, session.precision().module);
-                let weights =
-                    derive_row(session.tokens(), *layer, head, *query, dims, round).with_context(not_captured)?;
-                Ok(Arc::new(HeadRow { layer: *layer, head, query: *query, weights }))
-            };
-            Derived::HeadRows(heads.clone().map(row).collect::<Result<_>>()?)
+        Derive::HeadRows { layer, query } => Derived::HeadRows(head_rows(session, *layer, *query)?),
+        Derive::HeadColumns { layer, pick, key } => {
+            let column = heads.column(session, *layer, *pick, *key, cancelled)?;
+            Derived::HeadColumns(column.into_iter().map(Arc::new).collect())
         }
+        Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(session, wanted, cancelled)?),
+        Derive::HeadScores => anyhow::bail!("scores on random tokens are read bit by bit, not derived at once"),
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 

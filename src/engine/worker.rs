@@ -4,14 +4,17 @@ use super::board::Board;
 use super::capture::Capture;
 use super::control::{Control, Stopped};
 use super::derive::derive;
+use super::heads::HeadCache;
 use super::openings::Openings;
+use super::probe::Probe;
 use super::session::Session;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, RequestId};
-use crate::trace::{Policy, Sampling, Source, TokenRecord};
+use crate::trace::protocol::{Ask, Derive, Derived, Event, Failure, Memory, Outcome, RequestId};
+use crate::trace::{HeadScores, Policy, Sampling, Source, TokenRecord};
 use anyhow::{Result, anyhow};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -80,12 +83,40 @@ struct Running {
     sampling: Sampling,
 }
 
+/// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
+fn parts(what: &Derive) -> VecDeque<Derive> {
+    /// Heads derived in one go.
+    const HEADS: usize = 16;
+    match what {
+        Derive::Lens { cells } => {
+            cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        }
+        Derive::HeadMaps { maps } => maps.chunks(HEADS).map(|maps| Derive::HeadMaps { maps: maps.to_vec() }).collect(),
+        Derive::HeadStats { heads } => {
+            heads.chunks(HEADS).map(|heads| Derive::HeadStats { heads: heads.to_vec() }).collect()
+        }
+        whole => [whole.clone()].into(),
+    }
+}
+
+/// A derived view under way, part by part.
+struct Deriving {
+    id: RequestId,
+    what: Derive,
+    parts: VecDeque<Derive>,
+}
+
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
     session: Session,
-    runs: std::collections::VecDeque<(RequestId, Ask)>,
+    runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: Vec<(RequestId, Derive)>,
+    derives: VecDeque<Deriving>,
+    heads: HeadCache,
+    /// Reads repeated random tokens when asked to.
+    probe: Option<Probe>,
+    /// What it found.
+    scores: Option<Arc<HeadScores>>,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -104,7 +135,10 @@ impl Core {
             session,
             runs: Default::default(),
             running: None,
-            derives: Vec::new(),
+            derives: VecDeque::new(),
+            heads: HeadCache::default(),
+            probe: None,
+            scores: None,
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -135,17 +169,18 @@ impl Core {
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(old) = self.derives.iter().position(|(_, old)| old.lane() == what.lane()) {
-                    let (old, _) = self.derives.remove(old);
-                    emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
+                if let Some(at) = self.derives.iter().position(|old| old.what.lane() == what.lane())
+                    && let Some(old) = self.derives.remove(at)
+                {
+                    emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
                 }
-                self.derives.push((id, what));
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
             }
             ask => self.runs.push_back((id, ask)),
         }
     }
 
-    /// Does the next piece of work: a cancelled run is ended, a view derived, or one token read.
+    /// Does the next piece of work: a cancelled run is ended, a part of a view derived, or one token read.
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
@@ -154,10 +189,10 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            if !self.derives.is_empty() && !must_wait {
-                let (which, what) = self.derives.remove(0);
-                id = which;
-                self.derive(which, &what, board, emit)
+            let next = if must_wait { None } else { self.derives.pop_front() };
+            if let Some(deriving) = next {
+                id = deriving.id;
+                self.derive(deriving, board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
@@ -181,22 +216,58 @@ impl Core {
         }
     }
 
-    fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives the next part of a view; what is left of it waits behind other views and the run's next token.
+    fn derive(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        // Lens cells are shown position by position: on a large model one takes a while.
-        let parts: Vec<Derive> = match what {
-            Derive::Lens { cells } => {
-                cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        let id = deriving.id;
+        let cancelled = || board.is_outdated(id, &deriving.what);
+        match deriving.parts.front() {
+            Some(Derive::HeadScores) => match self.probe(id, &cancelled, emit)? {
+                Some(scores) => {
+                    deriving.parts.clear();
+                    emit(Event::Derived { id, result: Derived::HeadScores(scores) });
+                }
+                None => {}
+            },
+            Some(part) => {
+                let result = derive(&self.session, &mut self.heads, part, &cancelled)?;
+                deriving.parts.pop_front();
+                emit(Event::Derived { id, result });
             }
-            whole => vec![whole.clone()],
-        };
-        for part in parts {
-            let result = derive(&self.session, &part, &|| board.is_outdated(id, what))?;
-            emit(Event::Derived { id, result });
+            None => {}
         }
         self.owed = started.elapsed();
-        emit(Event::Finished { id, outcome: Outcome::Done });
+        if deriving.parts.is_empty() {
+            emit(Event::Finished { id, outcome: Outcome::Done });
+        } else {
+            self.derives.push_back(deriving);
+        }
         Ok(())
+    }
+
+    /// Reads a few of the repeated random tokens; the scores once all are read.
+    fn probe(
+        &mut self,
+        id: RequestId,
+        cancelled: &dyn Fn() -> bool,
+        emit: &dyn Fn(Event),
+    ) -> Result<Option<Arc<HeadScores>>> {
+        let mut probe = match self.probe.take().filter(|probe| probe.fits(&self.session)) {
+            Some(probe) => probe,
+            None => {
+                self.scores = None;
+                Probe::new(&self.session)
+            }
+        };
+        if self.scores.is_none() {
+            self.scores = probe.advance(cancelled)?;
+            let (done, total) = probe.progress();
+            emit(Event::Progress { id, done, total });
+            // Experts that it needed are none of the run's.
+            self.counted = self.session.loaded().model.paging().counts();
+        }
+        self.probe = Some(probe);
+        Ok(self.scores.clone())
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -221,7 +292,10 @@ impl Core {
             Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
             Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
-            Ask::Derive(what) => return self.derive(id, &what, board, emit),
+            Ask::Derive(what) => {
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                return Ok(());
+            }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });

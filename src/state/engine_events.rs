@@ -34,6 +34,7 @@ impl State {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
+                self.derived.progressed(id, done, total);
             }
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
@@ -57,7 +58,7 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
-                self.derived.finish(id);
+                self.derived.failed(id);
                 self.tell(true, failure);
             }
         }

@@ -197,6 +197,20 @@ pub enum Action {
     CyclePolicy,
     /// Colour the text by something else.
     CycleColour,
+    /// The next measure of the view: of the heads, in Attention.
+    NextMeasure,
+    /// Sort the heads by the measure, or by place.
+    SortHeads,
+    /// Go to the best head by the measure.
+    BestHead,
+    /// Measure heads on random tokens given twice, or on the run.
+    RepeatedTokens,
+    /// One head, the mean or the maximum over the heads of the layer.
+    HeadsTogether,
+    /// Attention from the cursor or to the cursor.
+    FlipSide,
+    /// Linear or logarithmic scale.
+    ToggleScale,
     /// Show or hide the details beside the view.
     ToggleDetails,
     /// Show the last message whole, with its causes.
@@ -328,6 +342,25 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(
+            Explore,
+            &[ch('a')],
+            A::NextMeasure,
+            "next measure of the view (Attention: what heads are measured by)",
+            "",
+        ),
+        bind(Explore, &[ch('A')], A::SortHeads, "sort the heads by the measure, or by place", ""),
+        bind(Explore, &[ch('b')], A::BestHead, "go to the best head by the measure", ""),
+        bind(Explore, &[ch('R')], A::RepeatedTokens, "measure heads on random tokens given twice, or on this text", ""),
+        bind(
+            Explore,
+            &[ch('x')],
+            A::HeadsTogether,
+            "one head, the mean or the maximum over the heads of the layer",
+            "",
+        ),
+        bind(Explore, &[ch('X')], A::FlipSide, "attention from the cursor (row) or to the cursor (column)", ""),
+        bind(Explore, &[ch('%')], A::ToggleScale, "attention on a linear or a logarithmic scale", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),

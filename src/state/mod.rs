@@ -1,9 +1,11 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod bounded;
 mod derived;
 pub mod editor;
 mod engine_events;
 pub mod examples;
+mod heads;
 pub mod keys;
 mod overlay;
 mod picker;
@@ -12,6 +14,7 @@ pub mod text;
 mod update;
 
 pub use derived::{Derivations, Wanted};
+pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use picker::{Choice, Origin, Picker};
 pub use update::update;
@@ -81,7 +84,7 @@ pub enum StripColour {
     Loss,
     /// Entropy of the distribution that predicted it.
     Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor.
+    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
     Attention,
     /// Nothing.
     Plain,
@@ -192,6 +195,8 @@ pub struct State {
     pub routing: RoutingLens,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the heads are measured, ordered and drawn.
+    pub heads: HeadsView,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
     /// What colours the text.
@@ -275,6 +280,7 @@ impl State {
             view: View::Routing,
             routing: RoutingLens::Token,
             attention: AttentionLens::Grid,
+            heads: HeadsView::default(),
             lens_site: LensSite::ResidPost,
             colour: StripColour::Expert,
             details_flipped: false,

@@ -103,8 +103,8 @@ impl State {
             Action::Token(step) => self.move_token(step),
             Action::Up => self.move_row(true),
             Action::Down => self.move_row(false),
-            Action::PreviousHead => self.cursor.head = self.cursor.head.saturating_sub(1),
-            Action::NextHead => self.cursor.head += 1,
+            Action::PreviousHead => self.move_head(false),
+            Action::NextHead => self.move_head(true),
             Action::PreviousExpert => self.cursor.expert = self.cursor.expert.saturating_sub(1),
             Action::NextExpert => self.cursor.expert += 1,
             Action::EditPrompt => self.open_prompt(),
@@ -118,6 +118,29 @@ impl State {
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
             Action::CyclePolicy => return self.cycle_policy(),
             Action::CycleColour => self.cycle_colour(),
+            Action::NextMeasure => {
+                if self.view == View::Attention {
+                    self.next_measure();
+                }
+            }
+            Action::SortHeads => {
+                if self.in_attention() {
+                    self.heads.sorted = !self.heads.sorted;
+                }
+            }
+            Action::BestHead => {
+                if self.in_attention() {
+                    return self.go_to_best_head();
+                }
+            }
+            Action::RepeatedTokens => {
+                if self.in_attention() {
+                    self.flip_measured_on();
+                }
+            }
+            Action::HeadsTogether => self.next_over(),
+            Action::FlipSide => self.flip_side(),
+            Action::ToggleScale => self.heads.log = !self.heads.log,
             Action::ToggleDetails => self.details_flipped = !self.details_flipped,
             Action::Accept => return self.accept(),
             Action::NewLine => {

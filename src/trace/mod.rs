@@ -4,11 +4,13 @@
 //! a snapshot costs one pointer a token.
 
 mod file;
+mod head_stats;
 mod hooks;
 mod lens;
 mod meta;
 pub mod palette;
 mod pattern;
+mod pooled;
 pub mod protocol;
 mod record;
 mod report;
@@ -17,10 +19,12 @@ mod text;
 pub mod view;
 
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
+pub use head_stats::{Earlier, HeadScorer, HeadScores, HeadStats, Measure};
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};
 pub use meta::{Dims, Dtype, Meta, Policy, Sampling};
-pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
+pub use pattern::{HeadColumn, HeadMap, HeadRow, Pattern, Pick};
+pub use pooled::Pooled;
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};
 pub use text::{duration, is_obeyed, size};

@@ -1,7 +1,8 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
+use super::heatmap;
 use crate::state::text::fit;
-use crate::state::{State, StripColour};
+use crate::state::{Side, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{Canvas, prob};
 use ratatui::layout::Rect;
@@ -24,13 +25,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let at = lines.iter().position(|line| line.contains(&state.cursor.token)).unwrap_or(0);
     let first = at.saturating_sub(h / 2).min(lines.len().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
-        let cursor = state.cursor;
-        let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-        if row.is_none()
-            && let Some(d) = c.dims()
-        {
-            c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
-        }
+        super::attention::want_side(c);
     }
     for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         let mut x = inside.x;
@@ -49,7 +44,9 @@ fn title(state: &State) -> String {
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
-            format!("text · colour: attention 0 to 1 from the cursor, layer {} head {}", cursor.layer, cursor.head)
+            let side = if state.heads.side == Side::Row { "from the cursor (row)" } else { "to the cursor (column)" };
+            let scale = if state.heads.log { "log, 1e-4 to 1" } else { "0 to 1" };
+            format!("text · colour: attention {side}, {scale}, layer {} {}", cursor.layer, state.pick())
         }
         StripColour::Plain => "text".to_owned(),
     }
@@ -81,10 +78,8 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
             .map_or(Style::new(), |expert| c.theme.expert(*expert as usize)),
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
-        StripColour::Attention => {
-            let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-            row.and_then(|row| row.weights.get(pos)).map_or(c.theme.dim(), |weight| value(*weight))
-        }
+        StripColour::Attention => super::attention::weight_at(state, pos)
+            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads.log))),
         StripColour::Plain => Style::new(),
     };
     if token.source != Source::Prompt {
