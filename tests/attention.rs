@@ -164,7 +164,7 @@ fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
 }
 
 #[test]
-fn a_view_that_is_derived_in_parts_lets_the_run_go_on_between_them() {
+fn a_view_of_many_heads_arrives_in_parts_of_one_request() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.into())));
     let maps: Vec<(usize, Pick, usize)> = (0..48).map(|i| (i / 8, Pick::One(i % 8), 16)).collect();

@@ -118,7 +118,7 @@ impl Earlier {
 }
 
 /// One query's share of the figures; NaN where it has no such key.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct QueryScore {
     entropy: f32,
     previous: f32,
@@ -129,7 +129,7 @@ struct QueryScore {
 
 /// Measures a head row by row. The queries `0, stride, 2·stride, …` are taken in; the stride is 1 up to 512 tokens and
 /// doubles whenever there would be more queries than that.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct HeadScorer {
     stride: usize,
     queries: Vec<QueryScore>,
@@ -276,7 +276,8 @@ mod tests {
     fn long_runs_are_measured_on_evenly_spaced_queries_whatever_way_they_came() {
         let ids: Vec<u32> = (0..1500).map(|i| i % 37).collect();
         let earlier = Earlier::of(&ids);
-        let row = |query: usize| -> Vec<f32> { (0..=query).map(|key| ((query * 7 + key * 3) % 11) as f32).collect() };
+        let row =
+            |query: usize| -> Vec<f32> { (0..=query).map(|key| ((query * 7 + key * 3) % 11) as f32 / 11.0).collect() };
         let fill = |scorer: &mut HeadScorer, n: usize| {
             while scorer.next() < n {
                 scorer.push(&row(scorer.next()), &earlier);
@@ -290,13 +291,15 @@ mod tests {
         assert_eq!([512, 513, 1024, 1025].map(|n| whole(n).stride), [1, 2, 2, 4]);
         let by_hand: f64 =
             (0..1500).step_by(4).map(|query| f64::from(super::super::routing::entropy(&row(query)))).sum();
+        assert!(by_hand > 1.0);
         assert_eq!(whole(1500).stats(1500).entropy, (by_hand / 375.0) as f32);
         for (n, back, on) in [(1500, 700, 1500), (1500, 1200, 1300), (1500, 3, 20), (600, 599, 600), (1030, 1024, 1400)]
         {
             let mut scorer = whole(n);
             scorer.truncate(back);
             fill(&mut scorer, on);
-            assert_eq!(scorer, whole(on), "{n} back to {back} on to {on}");
+            // NaN marks queries without such a key, so the figures are compared as they are printed.
+            assert!(format!("{scorer:?}") == format!("{:?}", whole(on)), "{n} back to {back} on to {on}");
         }
     }
 
