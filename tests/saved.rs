@@ -4,12 +4,14 @@ mod common;
 
 use common::cli::{Run as Command, join};
 use common::{CASES, Reference, fixture, model_dir};
-use mixscope::engine::{Capture, Control, Core, Opened, Run, Saved, Session, Target, collect, derive, pattern};
+use mixscope::engine::{
+    Capture, Control, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern,
+};
 use mixscope::model::{Location, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Prompt, RequestId};
 use mixscope::trace::view::{ViewKind, ViewSpec};
 use mixscope::trace::{
-    HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
+    HookKind, LensKey, LensSite, Pick, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
 };
 use std::cell::RefCell;
 use std::path::Path;
@@ -329,10 +331,15 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         .map(|e| if let Event::Derived { result: Derived::Lens(cells), .. } = e { cells.len() } else { 0 })
         .sum();
     assert_eq!(found, cells.len());
-    let rows = derive(core.session(), &Derive::HeadRows { layer: 5, heads: 0..8, query: 2 }, &|| false).unwrap();
+    let ask = Derive::HeadRows { layer: 5, query: 2 };
+    let rows = derive(core.session(), &mut HeadCache::default(), &ask, &|| false).unwrap();
     let Derived::HeadRows(rows) = rows else { unreachable!() };
+    let heads: Vec<usize> = (0..8).filter(|head| rows.iter().any(|row| row.pick == Pick::One(*head))).collect();
+    assert_eq!(heads, Vec::from_iter(0..8));
     for row in rows {
-        assert_eq!(row.weights, pattern(core.session(), 5, row.head).unwrap().row(2));
+        if let Pick::One(head) = row.pick {
+            assert_eq!(row.weights, pattern(core.session(), 5, head).unwrap().row(2));
+        }
     }
     let sampling = Sampling::default();
     let asks = [

@@ -4,9 +4,8 @@ use super::teller::Teller;
 use crate::engine::{Session, pattern};
 use crate::export::{Look, picture};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Pattern, Trace, replace_file};
+use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
 use anyhow::{Context, Result};
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -32,8 +31,8 @@ pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -
     for (i, (layer, head)) in heads.iter().enumerate() {
         tell.progress("heads looked through", i, heads.len());
         let pattern = pattern(session, *layer, *head)?;
-        let stats = HeadStats::of(&pattern);
-        let scores = [Some(stats.previous), Some(stats.first), induction(&pattern, &ids), Some(-stats.entropy)];
+        let stats = HeadStats::of(&pattern, &ids);
+        let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
         for (best, score) in best.iter_mut().zip(scores) {
             if let Some(score) = score
                 && best.is_none_or(|(so_far, _)| score > so_far)
@@ -46,22 +45,6 @@ pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -
     found.sort_unstable();
     found.dedup();
     Ok(found)
-}
-
-/// Mean weight on the tokens after earlier occurrences of the query's token; `None` if no token occurs twice.
-fn induction(pattern: &Pattern, ids: &[u32]) -> Option<f32> {
-    let mut seen: HashMap<u32, Vec<usize>> = HashMap::new();
-    let (mut sum, mut count) = (0.0, 0u32);
-    for (query, id) in ids.iter().enumerate().take(pattern.n) {
-        let before = seen.entry(*id).or_default();
-        if !before.is_empty() {
-            let row = pattern.row(query);
-            sum += before.iter().map(|pos| row[pos + 1]).sum::<f32>();
-            count += 1;
-        }
-        before.push(query);
-    }
-    (count > 0).then(|| sum / count as f32)
 }
 
 /// Draws routing.png, lens.png and one picture a head; returns their names.
@@ -112,16 +95,4 @@ fn restricted(mut trace: Trace, layers: &Range<usize>) -> Trace {
         Arc::make_mut(token).values = Arc::new(values);
     }
     trace
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn induction_looks_after_earlier_occurrences() {
-        let pattern = Pattern { n: 3, weights: vec![1.0, 0.4, 0.6, 0.1, 0.7, 0.2] };
-        assert_eq!(induction(&pattern, &[5, 6, 5]), Some(0.7));
-        assert_eq!(induction(&pattern, &[5, 6, 7]), None);
-    }
 }

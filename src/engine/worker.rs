@@ -4,7 +4,9 @@ use super::board::Board;
 use super::capture::Capture;
 use super::control::{Control, Stopped};
 use super::derive::derive;
+use super::heads::HeadCache;
 use super::openings::Openings;
+use super::probe::Probe;
 use super::run::{Run, need_model, no_model};
 use super::saved::Saved;
 use super::session::Session;
@@ -12,10 +14,11 @@ use super::target::Opened;
 use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
-use crate::trace::{Policy, Sampling, Source, TokenRecord};
+use crate::trace::protocol::{Ask, Derive, Derived, Event, Failure, Memory, Outcome, Prompt, RequestId};
+use crate::trace::{HeadScores, Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -93,17 +96,46 @@ enum Body {
     Saved(Box<Saved>),
 }
 
+/// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
+fn parts(what: &Derive) -> VecDeque<Derive> {
+    /// Heads derived in one go.
+    const HEADS: usize = 16;
+    match what {
+        Derive::Lens { cells } => {
+            cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        }
+        Derive::HeadMaps { maps } => maps.chunks(HEADS).map(|maps| Derive::HeadMaps { maps: maps.to_vec() }).collect(),
+        Derive::HeadStats { heads } => {
+            heads.chunks(HEADS).map(|heads| Derive::HeadStats { heads: heads.to_vec() }).collect()
+        }
+        Derive::WhatIf { pos, ids } => ids.iter().map(|id| Derive::WhatIf { pos: *pos, ids: vec![*id] }).collect(),
+        whole => [whole.clone()].into(),
+    }
+}
+
+/// A derived view under way, part by part.
+struct Deriving {
+    id: RequestId,
+    what: Derive,
+    parts: VecDeque<Derive>,
+}
+
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
     body: Body,
     /// The prompt that the run began with.
     pub(super) prompt: Option<Prompt>,
     pub(super) edits: Edits,
-    runs: std::collections::VecDeque<(RequestId, Ask)>,
+    runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: Vec<(RequestId, Derive)>,
+    derives: VecDeque<Deriving>,
     /// The newest request that was queued.
     taken: RequestId,
+    heads: HeadCache,
+    /// Reads repeated random tokens when asked to.
+    probe: Option<Probe>,
+    /// What it found.
+    scores: Option<Arc<HeadScores>>,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -134,8 +166,11 @@ impl Core {
             edits: Edits::default(),
             runs: Default::default(),
             running: None,
-            derives: Vec::new(),
+            derives: VecDeque::new(),
             taken: RequestId::default(),
+            heads: HeadCache::default(),
+            probe: None,
+            scores: None,
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -196,17 +231,18 @@ impl Core {
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(old) = self.derives.iter().position(|(_, old)| old.lane() == what.lane()) {
-                    let (old, _) = self.derives.remove(old);
-                    emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
+                if let Some(at) = self.derives.iter().position(|old| old.what.lane() == what.lane())
+                    && let Some(old) = self.derives.remove(at)
+                {
+                    emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
                 }
-                self.derives.push((id, what));
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
             }
             ask => self.runs.push_back((id, ask)),
         }
     }
 
-    /// Does the next piece of work: a cancelled run is ended, a view derived, or one token read.
+    /// Does the next piece of work: a cancelled run is ended, a part of a view derived, or one token read.
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
@@ -216,20 +252,20 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            let first = self.derives.iter().position(|(_, what)| !what.is_background());
-            if let Some(first) = first.filter(|_| !must_wait) {
-                let (which, what) = self.derives.remove(first);
-                id = which;
-                self.derive(which, &what, board, emit)
+            let first = self.derives.iter().position(|deriving| !deriving.what.is_background());
+            let next = first.filter(|_| !must_wait).and_then(|first| self.derives.remove(first));
+            if let Some(deriving) = next {
+                id = deriving.id;
+                self.derive(deriving, board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
-            } else if let Some((which, what)) = self.derives.pop() {
-                id = which;
-                self.background(which, what, board, emit)
+            } else if let Some(deriving) = self.derives.pop_front() {
+                id = deriving.id;
+                self.background(deriving, board, emit)
             } else {
                 Ok(())
             }
@@ -252,52 +288,93 @@ impl Core {
         }
     }
 
-    fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives the next part of a view; what is left of it waits behind other views and the run's next token.
+    fn derive(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        // Lens cells are shown position by position: on a large model one takes a while.
-        let parts: Vec<Derive> = match what {
-            Derive::Lens { cells } => {
-                cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        let id = deriving.id;
+        let cancelled = || board.is_outdated(id, &deriving.what);
+        if let Some(part) = deriving.parts.pop_front() {
+            let result = match &part {
+                Derive::HeadScores => self.probe(id, &cancelled, emit)?.map(Derived::HeadScores),
+                part => Some(self.derive_now(part, &cancelled)?),
+            };
+            match result {
+                Some(result) => emit(Event::Derived { id, result }),
+                // A part of which more is to be read.
+                None => deriving.parts.push_front(part),
             }
-            whole => vec![whole.clone()],
-        };
-        for part in parts {
-            let result = derive(self.session(), &part, &|| board.is_outdated(id, what))?;
-            emit(Event::Derived { id, result });
         }
         self.owed = started.elapsed();
-        emit(Event::Finished { id, outcome: Outcome::Done });
+        self.put_back(deriving, emit);
         Ok(())
     }
 
-    /// Does one piece of what has time; gives way between layers to everything else and goes on with that piece later.
-    fn background(&mut self, id: RequestId, what: Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let (piece, rest) = match &what {
-            Derive::WhatIf { pos, ids } if ids.len() > 1 => {
-                let one = |ids: &[u32]| Derive::WhatIf { pos: *pos, ids: ids.to_vec() };
-                (one(&ids[..1]), Some(one(&ids[1..])))
-            }
-            whole => (whole.clone(), None),
-        };
-        let newest = self.taken.max(id);
-        let gives_way = || board.is_pressing_after(newest);
-        let is_over = || board.is_outdated(id, &what) || board.is_cancelled(id);
-        let result = derive(self.session(), &piece, &|| gives_way() || is_over());
+    /// Does one part of what has time; gives way between layers to everything else and goes on with that part later.
+    fn background(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let (id, newest) = (deriving.id, self.taken.max(deriving.id));
+        let is_over = || board.is_outdated(id, &deriving.what) || board.is_cancelled(id);
+        let Some(part) = deriving.parts.pop_front() else { return Ok(()) };
+        let result = self.derive_now(&part, &|| board.is_pressing_after(newest) || is_over());
         // What it read from disk says nothing about the run.
-        if let Body::Live(session) = &self.body {
-            self.counted = session.loaded().model.paging().counts();
-        }
+        self.counted = self.paging();
         match result {
-            Err(error) if error.is::<Stopped>() && !is_over() => self.derives.push((id, what)),
-            result => {
-                emit(Event::Derived { id, result: result? });
-                match rest {
-                    Some(rest) => self.derives.push((id, rest)),
-                    None => emit(Event::Finished { id, outcome: Outcome::Done }),
-                }
-            }
+            Err(error) if error.is::<Stopped>() && !is_over() => deriving.parts.push_front(part),
+            result => emit(Event::Derived { id, result: result? }),
         }
+        self.put_back(deriving, emit);
         Ok(())
+    }
+
+    /// Puts what is left of a view behind the others, or says that it is done.
+    fn put_back(&mut self, deriving: Deriving, emit: &dyn Fn(Event)) {
+        if deriving.parts.is_empty() {
+            emit(Event::Finished { id: deriving.id, outcome: Outcome::Done });
+        } else {
+            self.derives.push_back(deriving);
+        }
+    }
+
+    fn derive_now(&mut self, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+        let run: &dyn Run = match &self.body {
+            Body::Live(session) => &**session,
+            Body::Saved(saved) => &**saved,
+        };
+        derive(run, &mut self.heads, what, cancelled)
+    }
+
+    /// Experts found in memory and not, since the model was opened.
+    fn paging(&self) -> (u64, u64) {
+        match &self.body {
+            Body::Live(session) => session.loaded().model.paging().counts(),
+            Body::Saved(_) => (0, 0),
+        }
+    }
+
+    /// Reads a few of the repeated random tokens; the scores once all are read.
+    fn probe(
+        &mut self,
+        id: RequestId,
+        cancelled: &dyn Fn() -> bool,
+        emit: &dyn Fn(Event),
+    ) -> Result<Option<Arc<HeadScores>>> {
+        let kept = self.probe.take();
+        let session = self.live()?;
+        let (mut probe, is_new) = match kept.filter(|probe| probe.fits(session)) {
+            Some(probe) => (probe, false),
+            None => (Probe::new(session), true),
+        };
+        if is_new {
+            self.scores = None;
+        }
+        if self.scores.is_none() {
+            self.scores = probe.advance(cancelled)?;
+            let (done, total) = probe.progress();
+            emit(Event::Progress { id, done, total });
+            // Experts that it needed are none of the run's.
+            self.counted = self.paging();
+        }
+        self.probe = Some(probe);
+        Ok(self.scores.clone())
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -337,7 +414,10 @@ impl Core {
             }
             Ask::Undo => self.revise(id, true, emit)?,
             Ask::Redo => self.revise(id, false, emit)?,
-            Ask::Derive(what) => return self.derive(id, &what, board, emit),
+            Ask::Derive(what) => {
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                return Ok(());
+            }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });

@@ -35,6 +35,7 @@ impl State {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
+                self.derived.progressed(id, done, total);
             }
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),

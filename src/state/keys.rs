@@ -117,6 +117,16 @@ pub enum Action {
     CyclePolicy,
     /// Colour the text by something else.
     CycleColour,
+    /// Sort the heads by the measure, or by place.
+    SortHeads,
+    /// Go to the best head by the measure.
+    BestHead,
+    /// Measure heads on random tokens given twice, or on the run.
+    RepeatedTokens,
+    /// One head, the mean or the maximum over the heads of the layer.
+    HeadsTogether,
+    /// Attention from the cursor or to the cursor.
+    FlipSide,
     /// Show or hide the details beside the view.
     ToggleDetails,
     /// Put a second pane beside the view, or take the other one away.
@@ -351,6 +361,17 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
         bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
         bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
+        bind(Explore, &[ch('A')], A::SortHeads, "sort the heads by the measure, or by place", ""),
+        bind(Explore, &[ch('b')], A::BestHead, "go to the best head by the measure", ""),
+        bind(Explore, &[ch('R')], A::RepeatedTokens, "measure heads on random tokens given twice, or on this text", ""),
+        bind(
+            Explore,
+            &[ch('x')],
+            A::HeadsTogether,
+            "one head, the mean or the maximum over the heads of the layer",
+            "",
+        ),
+        bind(Explore, &[ch('X')], A::FlipSide, "attention from the cursor (row) or to the cursor (column)", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
         bind(
             Explore,
@@ -359,7 +380,7 @@ pub static TABLE: &[Binding] = {
             "details: summary, or contributions to a candidate's logit (Next marks which)",
             "",
         ),
-        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (plot of Lens)", ""),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (Attention, plot of Lens)", ""),
         bind(
             Explore,
             &[ch('+')],

@@ -1,6 +1,7 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod bookmarks;
+mod bounded;
 mod contributions;
 mod copy;
 mod derived;
@@ -8,6 +9,7 @@ pub mod editor;
 mod engine_events;
 pub mod examples;
 mod fuzzy;
+mod heads;
 mod key;
 mod keymap;
 pub mod keys;
@@ -27,6 +29,7 @@ mod update;
 
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
 pub use lens::{LensLayout, LensMeasure, Target};
 pub use lines::Lines;
 pub use mouse::{Gesture, Selection, Spot};
@@ -99,7 +102,7 @@ pub enum StripColour {
     Loss,
     /// Entropy of the distribution that predicted it.
     Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor.
+    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
     Attention,
     /// Nothing.
     Plain,
@@ -224,6 +227,8 @@ pub struct State {
     pub attention: AttentionLens,
     /// How the lens is looked at.
     pub lens: LensLayout,
+    /// How the heads are measured, ordered and drawn.
+    pub heads: HeadsView,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
     /// What the lens shows of each residual.
@@ -346,6 +351,7 @@ impl State {
             load: LoadMeasure::First,
             attention: AttentionLens::Grid,
             lens: LensLayout::default(),
+            heads: HeadsView::default(),
             lens_site: LensSite::ResidPost,
             lens_measure: LensMeasure::default(),
             targets: Vec::new(),

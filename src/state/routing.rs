@@ -170,6 +170,7 @@ impl State {
     pub(super) fn next_measure(&mut self) {
         match self.view {
             View::Routing if self.routing == RoutingLens::Load => self.load = self.load.next(),
+            View::Attention => self.next_head_measure(),
             View::Lens => self.cycle_lens_measure(),
             _ => {}
         }

@@ -139,8 +139,8 @@ impl State {
             Action::Token(step) => self.move_token(step),
             Action::Up => self.move_row(true),
             Action::Down => self.move_row(false),
-            Action::PreviousHead => self.cursor.head = self.cursor.head.saturating_sub(1),
-            Action::NextHead => self.cursor.head += 1,
+            Action::PreviousHead => self.move_head(false),
+            Action::NextHead => self.move_head(true),
             Action::PreviousExpert => self.cursor.expert = self.cursor.expert.saturating_sub(1),
             Action::NextExpert => self.cursor.expert += 1,
             Action::EditPrompt => self.open_prompt(),
@@ -159,11 +159,29 @@ impl State {
             Action::Zoom => self.zoomed = !self.zoomed,
             Action::ToggleDetails => self.toggle_details(),
             Action::ToggleContributions => self.toggle_contributions(),
+            Action::ToggleLog if self.view == View::Attention => self.heads.log = !self.heads.log,
             Action::ToggleLog => self.log_scale = !self.log_scale,
             Action::AddTarget => self.add_target(),
             Action::ToggleTarget(id) => self.toggle_target(id),
             Action::TypeTarget => self.open_target(),
             Action::DropTarget => self.drop_target(),
+            Action::SortHeads => {
+                if self.in_attention() {
+                    self.heads.sorted = !self.heads.sorted;
+                }
+            }
+            Action::BestHead => {
+                if self.in_attention() {
+                    return self.go_to_best_head();
+                }
+            }
+            Action::RepeatedTokens => {
+                if self.in_attention() {
+                    self.flip_measured_on();
+                }
+            }
+            Action::HeadsTogether => self.next_over(),
+            Action::FlipSide => self.flip_side(),
             Action::Accept => return self.accept(),
             Action::NewLine => {
                 if let Some(Overlay::Input(input)) = self.overlays.last_mut()

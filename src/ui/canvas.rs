@@ -95,6 +95,17 @@ impl Canvas<'_> {
         inside
     }
 
+    /// The inside that [`Canvas::panel`] will return.
+    pub fn inside(&self, area: Rect) -> Rect {
+        if area.is_empty() {
+            area
+        } else if self.framed {
+            Block::bordered().inner(area)
+        } else {
+            Rect { y: area.y + 1, height: area.height - 1, ..area }
+        }
+    }
+
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buf);
