@@ -39,12 +39,17 @@ fn prepare(state: &Path) -> (Pty, Shot) {
     (pty, shot)
 }
 
-/// Goes on with the session; waits until the screen is that of `before`.
+/// Text, cursor, view and layout, as far as the screen says them.
+fn place(shot: &Shot) -> (String, Vec<String>) {
+    let tabs = shot.lines.iter().position(|line| line.starts_with(" 1 ")).unwrap_or(0);
+    (shot.strip(), shot.lines.iter().take(tabs + 2).skip(1).cloned().collect())
+}
+
+/// Goes on with the session; waits until the screen says the same of where it is as `before`.
 #[track_caller]
 fn comes_back(state: &Path, before: &Shot) -> Pty {
     let pty = Setup::program(["--resume"]).state(state).start();
-    let alike =
-        |shot: &Shot| shot.is_idle() && shot.lines[1..] == before.lines[1..] && shot.tokens() == before.tokens();
+    let alike = |shot: &Shot| shot.is_idle() && place(shot) == place(before) && shot.tokens() == before.tokens();
     pty.wait_until(&format!("a screen as before:\n{}", before.text()), alike);
     pty
 }
