@@ -235,7 +235,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 impl Explore {
     fn main(self) -> Result<()> {
         let (sampling, prompt) = (self.sampling.read()?, self.prompt.read(&self.chat)?);
-        Target::parse(&self.model.model)?;
+        let target = Target::parse(&self.model.model)?;
+        if matches!(target, Target::Trace(_)) && prompt.is_some() {
+            let message = format!("{} is a saved run: no prompt can be read without a model", self.model.model);
+            return Err(error(ErrorKind::ArgumentConflict, message));
+        }
         need_terminal()?;
         self.model.apply_threads()?;
         let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));

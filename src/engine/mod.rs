@@ -6,6 +6,7 @@
 //! until the next is there.
 
 mod board;
+mod body;
 mod capture;
 mod collect;
 mod control;
