@@ -25,7 +25,12 @@ const LENS_TOP: usize = 10;
 /// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
 pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
-        Derive::Lens { cells } => Derived::Lens(run.lens_cells(cells, LENS_TOP, cancelled)?),
+        Derive::Lens { cells } => {
+            let found = run.lens_cells(cells, LENS_TOP, cancelled)?;
+            // An answer without them would be asked for again.
+            ensure!(!found.is_empty() || run.live().is_some(), "the lens of these layers is not in this trace");
+            Derived::Lens(found)
+        }
         Derive::Trajectories { pos, targets } => {
             Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, cancelled)?)
         }

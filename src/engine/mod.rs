@@ -7,6 +7,7 @@
 
 mod attribution;
 mod board;
+mod body;
 mod capture;
 mod collect;
 mod control;

@@ -1,14 +1,13 @@
 //! The loop of the engine's thread.
 
 use super::board::Board;
-use super::capture::Capture;
+use super::body::Body;
 use super::control::{Control, Stopped};
 use super::derive::derive;
 use super::heads::HeadCache;
 use super::openings::Openings;
 use super::probe::Probe;
-use super::run::{Run, need_model, no_model};
-use super::saved::Saved;
+use super::run::Run;
 use super::session::Session;
 use super::target::Opened;
 use super::undo::Edits;
@@ -24,8 +23,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// Next-token candidates kept for the screen at every position.
-const CANDIDATES: usize = 64;
 /// Progress is reported at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// It is looked at most this often how much of the weights is in memory.
@@ -54,7 +51,7 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
             (Ok(Message::Opened(id, Ok(opened))), core) => {
                 let mut next = Core::of(opened);
                 // The policy may have been changed while it was opened.
-                policy = core.as_ref().and_then(|core| core.live().ok()).map(|live| live.meta().policy).or(policy);
+                policy = core.as_ref().and_then(|core| core.body.live().ok()).map(|live| live.meta().policy).or(policy);
                 if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
                     session.switch(policy);
                 }
@@ -90,12 +87,6 @@ struct Running {
     sampling: Sampling,
 }
 
-/// Where the run comes from.
-enum Body {
-    Live(Box<Session>),
-    Saved(Box<Saved>),
-}
-
 /// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
 fn parts(what: &Derive) -> VecDeque<Derive> {
     /// Heads derived in one go.
@@ -122,7 +113,7 @@ struct Deriving {
 
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
-    body: Body,
+    pub(super) body: Body,
     /// The prompt that the run began with.
     pub(super) prompt: Option<Prompt>,
     pub(super) edits: Edits,
@@ -153,15 +144,8 @@ impl Core {
 
     /// An engine with an empty run of a model, or with a saved run.
     pub fn of(opened: Opened) -> Self {
-        let body = match opened {
-            Opened::Model(loaded) => {
-                let capture = Capture::for_views(loaded.meta.dims.layers);
-                Body::Live(Box::new(Session::new(loaded, capture, CANDIDATES)))
-            }
-            Opened::Run(saved) => Body::Saved(saved),
-        };
         Self {
-            body,
+            body: Body::of(opened),
             prompt: None,
             edits: Edits::default(),
             runs: Default::default(),
@@ -180,27 +164,13 @@ impl Core {
 
     /// The run so far.
     pub fn session(&self) -> &dyn Run {
-        match &self.body {
-            Body::Live(session) => &**session,
-            Body::Saved(saved) => &**saved,
-        }
-    }
-
-    fn live(&self) -> Result<&Session> {
-        need_model(self.session())
+        self.body.run()
     }
 
     /// Ends the edit under way.
     fn close_edit(&mut self) {
         if let Body::Live(session) = &self.body {
             self.edits.close(session);
-        }
-    }
-
-    pub(super) fn live_mut(&mut self) -> Result<&mut Session> {
-        match &mut self.body {
-            Body::Live(session) => Ok(session),
-            Body::Saved(_) => Err(no_model()),
         }
     }
 
@@ -335,11 +305,7 @@ impl Core {
     }
 
     fn derive_now(&mut self, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
-        let run: &dyn Run = match &self.body {
-            Body::Live(session) => &**session,
-            Body::Saved(saved) => &**saved,
-        };
-        derive(run, &mut self.heads, what, cancelled)
+        derive(self.body.run(), &mut self.heads, what, cancelled)
     }
 
     /// Experts found in memory and not, since the model was opened.
@@ -358,7 +324,7 @@ impl Core {
         emit: &dyn Fn(Event),
     ) -> Result<Option<Arc<HeadScores>>> {
         let kept = self.probe.take();
-        let session = self.live()?;
+        let session = self.body.live()?;
         let (mut probe, is_new) = match kept.filter(|probe| probe.fits(session)) {
             Some(probe) => (probe, false),
             None => (Probe::new(session), true),
@@ -386,12 +352,12 @@ impl Core {
         }
         match ask {
             Ask::Prompt(prompt) => {
-                let ids = self.live()?.prompt_ids(&prompt)?;
+                let ids = self.body.live()?.prompt_ids(&prompt)?;
                 self.prompt = Some(prompt);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
-                self.live()?;
+                self.body.live()?;
                 crate::model::sampling::check(&sampling)?;
                 self.running = Some(Running { id, left: count, done: 0, sampling });
                 return Ok(());
@@ -402,7 +368,7 @@ impl Core {
                 self.force(id, &[token], board, emit)?;
             }
             Ask::ForceText(text) => {
-                let ids = self.live()?.tokenize_on(&text)?;
+                let ids = self.body.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
             Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
@@ -426,7 +392,7 @@ impl Core {
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         let before = Box::new(session.clone());
         let tokens = session.switch(policy);
         let quiet = |event: Event| {
@@ -448,7 +414,7 @@ impl Core {
     /// Makes `tokens` the run. What was read before an error or a stop stays.
     fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
         session.truncate(0);
         emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
@@ -471,7 +437,7 @@ impl Core {
 
     /// Forgets tokens from `len` on; the first one stays.
     fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         let all = session.tokens().len();
         let len = len.clamp(all.min(1), all);
         session.truncate(len);
@@ -480,7 +446,7 @@ impl Core {
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live()?;
+        let session = self.body.live()?;
         anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
         session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
@@ -520,7 +486,7 @@ impl Core {
         };
         let is_cancelled = || board.is_cancelled(id);
         let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
-        let result = work(self.live_mut()?, &mut control);
+        let result = work(self.body.live_mut()?, &mut control);
         self.tell_of_memory(emit);
         result
     }
@@ -550,7 +516,7 @@ impl Core {
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
         }
-        if self.live()?.is_full() {
+        if self.body.live()?.is_full() {
             emit(Event::Finished { id, outcome: Outcome::ContextFull });
             return Ok(());
         }
@@ -570,7 +536,7 @@ impl Core {
         running.left = running.left.map(|left| left - 1);
         let outcome = match running.left {
             Some(0) => Some(Outcome::Done),
-            _ if self.live()?.is_end(token) => Some(Outcome::EndOfText),
+            _ if self.body.live()?.is_end(token) => Some(Outcome::EndOfText),
             _ => None,
         };
         match outcome {
