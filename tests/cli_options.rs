@@ -23,13 +23,13 @@ fn help_and_version_go_to_stdout_with_status_0() {
     shows(&["--version"], &["mixscope", env!("CARGO_PKG_VERSION")]);
     shows(&["--help"], &["run", "info", "MODEL", "--prompt", "--precision", "--color", "Exit status", "demo"]);
     let documented = "--prompt --prompt-file --prompt-ids --steps --out --precision --dtype --seed --temperature --top-k \
-        --top-p --threads --capture --format --layers --heads --lens-k --force --quiet --verbose";
+        --top-p --threads --capture --format --layers --heads --lens-k --spreadsheet-safe --force --quiet --verbose";
     let output = mixscope(["run", "--help"]);
     let words: BTreeSet<&str> = stdout(&output).split_whitespace().map(|word| word.trim_end_matches(',')).collect();
     for option in documented.split_whitespace() {
         assert!(words.contains(option), "run --help does not mention {option}");
     }
-    shows(&["run", "--help"], &["-v", "f32-router", "bf16", "csv", "json", "trace", "routing", "MODEL"]);
+    shows(&["run", "--help"], &["-v", "f32-router", "bf16", "csv", "png", "json", "trace", "routing", "MODEL"]);
     shows(&["info", "--help"], &["MODEL", "--json"]);
 }
 
@@ -152,7 +152,9 @@ fn the_demo_is_the_default_model() {
     let run = story(&[]);
     assert_eq!(run.json()["model"], "demo");
     assert_eq!(run.json()["prompt"], STORY[1]);
-    assert_eq!(run.names().len(), CSV.len() + 2);
+    let pictures = run.names().iter().filter(|name| name.ends_with(".png")).count();
+    assert!((3..=6).contains(&pictures), "{:?}", run.names());
+    assert_eq!(run.names().len(), CSV.len() + 2 + pictures);
     run.same_tables(&story(&["demo"]));
 }
 
@@ -236,6 +238,8 @@ fn format_decides_which_files_are_written() {
     tables.sort_unstable();
     assert_eq!(story(&["--format", "csv"]).names(), tables);
     assert_eq!(story(&["--format", "json,trace"]).names(), ["run.json", "trace.safetensors"]);
+    let pictures = ["attention-L00H01.png", "attention-L05H07.png", "lens.png", "routing.png"];
+    assert_eq!(story(&["--format", "png", "--heads", "5.7,0.1"]).names(), pictures);
 }
 
 #[test]

@@ -116,8 +116,12 @@ impl Export {
 
     /// What goes where.
     fn files(&self) -> Result<Vec<(Format, PathBuf)>> {
-        let mut formats = self.format.clone();
-        formats.dedup();
+        let mut formats: Vec<Format> = Vec::new();
+        for format in &self.format {
+            if !formats.contains(format) {
+                formats.push(*format);
+            }
+        }
         let is_stdout = self.output.as_os_str() == "-";
         let own = Format::of(&self.output);
         match formats[..] {

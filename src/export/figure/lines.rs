@@ -107,7 +107,7 @@ impl Lines {
             let points: Vec<(f64, f64)> = series.points.iter().enumerate().filter_map(known).collect();
             pen.path(&points, 2.0, colour)?;
             for point in points {
-                pen.disc(point, 3.0, colour)?;
+                mark(pen, i, point, 3.5)?;
             }
         }
         self.names(pen, (x0 + w, y0))
@@ -127,11 +127,22 @@ impl Lines {
             let lowest = self.plot.1.max(all) - (ends.len() - 1 - k) as f64 * line;
             let y = (height * self.plot.1).max(free).min(lowest);
             free = y + line;
-            pen.disc((x + 12.0, y0 + y), 4.0, EXPERTS[i % EXPERTS.len()])?;
+            mark(pen, *i, (x + 12.0, y0 + y), 4.5)?;
             let label = fit(&self.series[*i].label, LABEL_MAX);
             pen.text((x + 21.0, y0 + y), &label, LABEL, Align::Start, pen.skin.ink)?;
         }
         Ok(())
+    }
+}
+
+/// The mark of the `i`-th line: four shapes, so that lines differ by more than their colours.
+fn mark<B: DrawingBackend>(pen: &mut Pen<B>, i: usize, (x, y): (f64, f64), r: f64) -> Result<()> {
+    let colour = EXPERTS[i % EXPERTS.len()];
+    match i % 4 {
+        0 => pen.disc((x, y), r, colour),
+        1 => pen.rect((x - r, y - r), (x + r, y + r), colour),
+        2 => pen.polygon(&[(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)], colour),
+        _ => pen.polygon(&[(x, y - 1.3 * r), (x + 1.3 * r, y + r), (x - 1.3 * r, y + r)], colour),
     }
 }
 

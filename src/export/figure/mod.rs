@@ -50,7 +50,7 @@ const GAP: f64 = 16.0;
 const TITLE: f64 = 15.0;
 const TEXT: f64 = 11.0;
 /// Narrow charts still get room for their titles.
-const MIN_WIDTH: f64 = 520.0;
+const MIN_WIDTH: f64 = 640.0;
 const LINE: f64 = 1.4;
 
 /// One chart.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod lens;
+mod load;
 mod next;
 mod routing;
 
@@ -58,8 +59,8 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
         ViewKind::RoutingToken | ViewKind::RoutingLayer | ViewKind::RoutingMap => {
             routing::rows(data, spec, &mut out)?;
         }
-        ViewKind::RoutingLoad => routing::load_table(data, &mut out)?,
-        ViewKind::RoutingPairs => routing::pairs_table(data, spec, &mut out)?,
+        ViewKind::RoutingLoad => load::load_table(data, &mut out)?,
+        ViewKind::RoutingPairs => load::pairs_table(data, spec, &mut out)?,
         ViewKind::AttentionHead => attention::head_table(data, spec, &mut out)?,
         ViewKind::AttentionGrid => attention::grid_table(data, &mut out)?,
         ViewKind::LensGrid => lens::grid_table(data, spec, text, &mut out)?,
@@ -75,8 +76,8 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         ViewKind::RoutingToken => routing::token(data, spec),
         ViewKind::RoutingLayer => routing::layer(data, spec),
         ViewKind::RoutingMap => routing::map(data),
-        ViewKind::RoutingLoad => routing::load(data),
-        ViewKind::RoutingPairs => routing::pairs(data, spec),
+        ViewKind::RoutingLoad => load::load(data),
+        ViewKind::RoutingPairs => load::pairs(data, spec),
         ViewKind::AttentionHead => attention::head(data, spec),
         ViewKind::AttentionGrid => attention::grid(data),
         ViewKind::LensGrid => lens::grid(data, spec),
