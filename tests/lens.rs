@@ -9,7 +9,7 @@ use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Effect, Event as StateEvent, LensLayout, LensMeasure, State, Target, View, update};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId};
+use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
 use mixscope::trace::{LensKey, LensSite, Policy, Sampling, Source};
 use mixscope::ui::Depth;
 use std::sync::Arc;
@@ -188,9 +188,9 @@ fn a_typed_target_is_the_first_token_of_its_text() {
     let session = capital();
     let texts = [" Paris".to_owned(), " ball game".to_owned(), "ing".to_owned()];
     let found = spell(&session, &texts).unwrap();
-    let first: Vec<&str> = found.iter().map(|(_, tokens)| &*tokens[0].1).collect();
+    let first: Vec<&str> = found.iter().map(|found| &*found.tokens[0].1).collect();
     assert_eq!(first[1..], ["▁ball", "ing"]);
-    assert!(first[0].starts_with("▁P") && found[1].1.len() > 1);
+    assert!(first[0].starts_with("▁P") && found[1].tokens.len() > 1);
 
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("3 T").unwrap();
@@ -198,7 +198,7 @@ fn a_typed_target_is_the_first_token_of_its_text() {
     still.press("enter").unwrap();
     assert_eq!(still.state.targets[0].piece, "▁ball".into());
     let said = &still.state.message.as_ref().unwrap().failure.summary;
-    let count = found[1].1.len();
+    let count = found[1].tokens.len();
     assert_eq!(*said, format!("‘·ball·game’ is {count} tokens; the first, ·ball, is followed"));
     still.press("esc T enter esc").unwrap();
     assert_eq!((still.state.targets.len(), still.state.message.is_none()), (1, true), "an empty text is no target");
@@ -220,17 +220,13 @@ fn no_typed_target_is_lost_while_the_engine_is_slow() {
     let effects = type_target("two");
     let [Effect::Ask(second, Ask::Derive(Derive::Spell { texts }))] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(texts, &["one", "two"], "the later request takes the place of the earlier one");
-    let spelled = |texts: &[&str]| {
-        let tokens =
-            |text: &&str| (text.to_string(), vec![(text.len() as u32 + u32::from(*text == "two"), (*text).into())]);
-        Derived::Spelled(texts.iter().map(tokens).collect())
+    let one = |text: &str, id: u32| Spelled { text: text.to_owned(), tokens: vec![(id, text.into())] };
+    let answer = |state: &mut State, id, spelled| {
+        update(state, StateEvent::Engine(Event::Derived { id, result: Derived::Spelled(spelled) }));
     };
-    let answer = |state: &mut State, id, texts: &[&str]| {
-        update(state, StateEvent::Engine(Event::Derived { id, result: spelled(texts) }));
-    };
-    answer(&mut state, first, &["one"]);
+    answer(&mut state, first, vec![one("one", 7)]);
     assert!(state.targets.is_empty(), "that answer is no longer waited for");
-    answer(&mut state, *second, &["one", "two"]);
+    answer(&mut state, *second, vec![one("one", 7), one("two", 8)]);
     assert_eq!(state.targets.len(), 2);
 }
 
@@ -321,7 +317,7 @@ fn the_plot_tells_its_curves_apart_without_colour() {
     still.press("4 down + 3 v v v").unwrap();
     assert_eq!(still.state.lens, LensLayout::Plot);
     let answer = mixscope::state::text::show_piece(&still.state.tokens.last().unwrap().next.top[0].piece);
-    for (keys, scale, ticks) in [("", "linear", ["1.00", "0.25"]), ("%", "log", ["1 ┤", "0.01 ┤"])] {
+    for (keys, scale, ticks) in [("", "linear", ["1.00", "0.25"]), ("%", "log", [" 1┤", "0.01┤"])] {
         still.press(keys).unwrap();
         let shown = text(&mut still, 120, 40);
         assert!(shown.contains(&format!("{scale} scale")) && shown.contains(&format!("★ {answer}")), "{shown}");

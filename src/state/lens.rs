@@ -3,7 +3,7 @@
 use super::overlay::InputKind;
 use super::text::{fit, show_piece};
 use super::{Effect, State, View};
-use crate::trace::protocol::{Ask, Derive, RequestId};
+use crate::trace::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
 use std::sync::Arc;
 
@@ -125,11 +125,11 @@ impl State {
     }
 
     /// Follows the first token of each text.
-    pub(super) fn on_spelled(&mut self, id: RequestId, spelled: Vec<(String, Vec<(u32, Arc<str>)>)>) {
+    pub(super) fn on_spelled(&mut self, id: RequestId, spelled: Vec<Spelled>) {
         if !self.derived.waits_for(id) {
             return;
         }
-        for (text, tokens) in spelled {
+        for Spelled { text, tokens } in spelled {
             let text = format!("‘{}’", fit(&show_piece(&text.replace(' ', "▁")), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));

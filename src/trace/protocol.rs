@@ -153,6 +153,15 @@ impl Derive {
     }
 }
 
+/// A text and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled {
+    /// The text.
+    pub text: String,
+    /// Id and the tokenizer's spelling of each token.
+    pub tokens: Vec<(u32, Arc<str>)>,
+}
+
 /// An answer to [`Derive`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Derived {
@@ -164,8 +173,8 @@ pub enum Derived {
     Tempered(Option<Arc<Tempered>>),
     /// What would follow.
     WhatIf(Vec<Arc<WhatIf>>),
-    /// Each text and its tokens: id and the tokenizer's spelling.
-    Spelled(Vec<(String, Vec<(u32, Arc<str>)>)>),
+    /// The texts and their tokens.
+    Spelled(Vec<Spelled>),
     /// Head maps.
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.

@@ -68,11 +68,12 @@ fn targets(c: &mut Canvas, inside: Rect, mut y: u16, room: usize) -> u16 {
         return y;
     }
     y += 1;
-    let text = format!("followed at L{} {}", cursor.layer, state.lens_site);
-    c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     // The newest are seen where there is no room for all, and the top of the layer keeps its lines.
     let lines = usize::from(inside.bottom().saturating_sub(y + 1)).saturating_sub(LEAST).max(1);
-    let hidden = if state.targets.len() > lines { state.targets.len() - lines + 1 } else { 0 };
+    let hidden = state.targets.len().saturating_sub(lines);
+    let how_many = if hidden > 0 { format!(" · last {lines} of {}", state.targets.len()) } else { String::new() };
+    let text = format!("followed at L{} {}{how_many}", cursor.layer, state.lens_site);
+    c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     for (i, target) in state.targets.iter().enumerate().skip(hidden) {
         y += 1;
         let point = state.derived.trajectory(cursor.token, target.id).and_then(|found| {
@@ -84,10 +85,6 @@ fn targets(c: &mut Canvas, inside: Rect, mut y: u16, room: usize) -> u16 {
             room.saturating_sub(width(&value) + width(&name) + 2).min(18usize.saturating_sub(width(&name)).max(1));
         let text = format!("{} {name}{}{value}", glyph(i), " ".repeat(gap));
         c.put(inside, inside.x + 1, y, &text, colour(c.theme, i));
-    }
-    if hidden > 0 {
-        y += 1;
-        c.put(inside, inside.x + 1, y, &format!("… and {hidden} earlier ones"), c.theme.dim());
     }
     y
 }

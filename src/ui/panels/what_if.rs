@@ -51,7 +51,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Option<&WhatIf>, waits: bool) {
     let room = usize::from(area.width.saturating_sub(2));
     let mark = if k == c.state.cursor.candidate { "▸" } else { " " };
-    let name = fit(&show_piece(&candidate.piece), room.saturating_sub(18).clamp(4, 16));
+    let name = fit(&show_piece(&candidate.piece), room.saturating_sub(8).clamp(4, 16));
     let head = format!("{mark}{} {name} {}", k + 1, prob(candidate.prob));
     let after = match found {
         Some(found) if found.top.is_empty() => "the outputs are not finite".to_owned(),
@@ -66,11 +66,12 @@ fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Optio
         let follow = found.map(|found| &found.top[..]).unwrap_or_default();
         let follow = follow.iter().map(|next| format!("{} {}", show_piece(&next.piece), prob(next.prob)));
         let line = follow.collect::<Vec<_>>().join("  ");
-        let line = if line.is_empty() { after } else { format!("{line} · {after}") };
+        let line =
+            found.filter(|_| !line.is_empty()).map_or(after, |found| format!("{:.2} nats: {line}", found.entropy));
         c.put(area, x, area.y, &format!(" → {}", fit(&line, rest)), c.theme.dim());
         return;
     }
-    let forms = [after.clone(), after.replace("entropy ", ""), "…".to_owned()];
+    let forms = [after.clone(), after.replace("entropy ", "")];
     let text = forms.iter().find(|text| width(text) <= rest).map_or("", String::as_str);
     c.put(area, x, area.y, &format!("  {text}"), c.theme.dim());
     // The last line stays free, between this candidate and the next.
