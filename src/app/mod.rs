@@ -2,10 +2,13 @@
 
 mod colour;
 pub mod config;
+pub mod files;
 mod first_run;
 mod folders;
 mod history;
 mod models;
+mod picture;
+mod saving;
 mod session;
 mod signals;
 mod still;
@@ -13,23 +16,24 @@ mod still;
 pub use crate::state::Saved;
 pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
+pub use picture::cells;
 pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::keys::Keymap;
-use crate::state::{Effect, Event, State, StripColour, update};
+use crate::state::{Effect, Event, Save, State, StripColour, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::ui::{
-    Look, input, terminal,
-    terminal::{Manners, Screen},
-};
+use crate::ui::terminal::{Manners, Screen};
+use crate::ui::{Depth, Look, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
 use history::History;
 use models::Finder;
+use ratatui::buffer::Buffer;
+use saving::{Saver, Told};
 use signals::{Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,6 +144,8 @@ async fn explore(options: Options) -> Result<()> {
         finder,
         events,
         keys: EventStream::new(),
+        saver: Saver::new(),
+        look: options.look,
         session: SessionFile::new(options.open.dtype),
         saving: None,
         is_unsaved: false,
@@ -164,6 +170,8 @@ struct App {
     finder: Finder,
     events: Receiver<protocol::Event>,
     keys: EventStream,
+    saver: Saver,
+    look: Look,
     session: SessionFile,
     /// The session being written.
     saving: Option<JoinHandle<Result<()>>>,
@@ -223,6 +231,12 @@ impl App {
                         if self.take(Event::Engine(event))? {
                             return Ok(());
                         }
+                    }
+                }
+                saved = self.saver.done() => {
+                    (is_dirty, is_asked) = (true, true);
+                    if self.take(saved)? {
+                        return Ok(());
                     }
                 }
                 found = self.finder.found() => {
@@ -304,12 +318,31 @@ impl App {
                     }
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Save(what) => self.save(what)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit => return Ok(true),
             }
         }
         Ok(false)
+    }
+
+    /// Has files written.
+    fn save(&self, what: Save) -> Result<()> {
+        match what {
+            Save::View(spec) => self.saver.view(spec, self.engine.branch()),
+            Save::Run => {
+                let told = Told { prompt: self.state.prompt.clone(), sampling: self.state.sampling };
+                self.saver.run(told, self.engine.branch());
+            }
+            Save::Screen => {
+                let mut buffer = Buffer::empty(self.screen.area());
+                let theme = Theme::with(Depth::True, &self.look);
+                draw(&self.state, &theme, buffer.area, &mut buffer);
+                self.saver.screen(cells(&buffer), self.look.theme != ThemeName::Light);
+            }
+        }
+        Ok(())
     }
 
     /// Stops the program as Ctrl-Z does, and comes back with `fg`.

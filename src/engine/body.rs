@@ -35,6 +35,14 @@ impl Body {
         }
     }
 
+    /// Records and pages are shared with it until one of the two goes on.
+    pub fn branch(&self) -> Box<dyn Run + Send> {
+        match self {
+            Self::Live(session) => session.clone(),
+            Self::Saved(saved) => saved.clone(),
+        }
+    }
+
     /// The session; a saved run has none.
     pub fn live(&self) -> Result<&Session> {
         need_model(self.run())

@@ -46,7 +46,7 @@ use anyhow::{Context, Result};
 use board::Board;
 use openings::Openings;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::mpsc::Sender as EventSender;
 
 /// The handle of the engine's thread.
@@ -60,6 +60,8 @@ enum Message {
     Ask(RequestId, Ask),
     /// A model was opened beside the one in use, or could not be.
     Opened(RequestId, Result<Opened>),
+    /// Give a branch of the run, whose later fate does not concern it.
+    Branch(Sender<Box<dyn Run + Send>>),
     Quit,
 }
 
@@ -101,6 +103,15 @@ impl Engine {
             summary: "the engine has stopped; restart mixscope to go on".to_owned(),
             causes: Vec::new(),
         })
+    }
+
+    /// A branch of the run as it is when its turn comes, between two pieces of work; nothing if no model is open or the
+    /// thread has ended.
+    pub fn branch(&self) -> Receiver<Box<dyn Run + Send>> {
+        let (to, branch) = channel();
+        // Whoever waits sees that nothing came.
+        let _ = self.inbox.send(Message::Branch(to));
+        branch
     }
 
     /// Cancels every run with an id up to `id`, the one under way included.

@@ -60,6 +60,12 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
                 *core = Some(next);
             }
             (Ok(Message::Opened(id, Err(error))), _) => emit(Event::Failed { id, failure: Failure::of(&error) }),
+            (Ok(Message::Branch(to)), core) => {
+                if let Some(core) = core {
+                    // Whoever asked may have given up.
+                    let _ = to.send(core.body.branch());
+                }
+            }
             (Ok(Message::Ask(id, ask)), Some(core)) => core.take(id, ask, board, emit),
             (Ok(Message::Ask(id, _)), None) => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
             (Err(TryRecvError::Empty), Some(core)) => core.work(board, emit),

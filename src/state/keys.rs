@@ -129,6 +129,12 @@ pub enum Action {
     FlipSide,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Write the view as picture and table.
+    SaveView,
+    /// Write the whole run, as `mixscope run` does.
+    SaveRun,
+    /// Write the screen as a picture.
+    SaveScreen,
     /// Put a second pane beside the view, or take the other one away.
     Split,
     /// Give the other pane the focus.
@@ -358,6 +364,9 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(Explore, &[ch('e')], A::SaveView, "write this view to files: PNG and CSV", "export"),
+        bind(Explore, &[ch('E')], A::SaveRun, "write the whole run to a folder: tables, pictures, trace", ""),
+        bind(Explore, &[ch('S')], A::SaveScreen, "write the screen as a picture: PNG and SVG", ""),
         bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
         bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
         bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),

@@ -23,6 +23,7 @@ mod picker;
 mod playback;
 mod routing;
 mod saved;
+mod saving;
 mod search;
 pub mod text;
 mod update;
@@ -39,6 +40,7 @@ pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
 pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
+pub use saving::Save;
 pub use search::Search;
 pub use update::update;
 
@@ -211,6 +213,8 @@ pub struct State {
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
+    /// Whether a file is being written.
+    pub saving: bool,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The view on screen.
@@ -299,6 +303,8 @@ pub enum Event {
     Drawn(Wanted),
     /// Models that were found for the picker.
     Models(Vec<Choice>),
+    /// Files were written, and what is to be said of them; or not.
+    Saved(Result<String, Failure>),
     /// Something outside the engine failed.
     Trouble(Failure),
 }
@@ -324,6 +330,8 @@ pub enum Effect {
     Suspend,
     /// Clear the screen and draw it anew.
     Redraw,
+    /// Write this to files.
+    Save(Save),
     /// Leave.
     Quit,
 }
@@ -343,6 +351,7 @@ impl State {
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
+            saving: false,
             selection: None,
             view: View::Routing,
             other: None,

@@ -1,7 +1,7 @@
-//! The pictures of `mixscope run`.
+//! The pictures of a run.
 
-use super::teller::Teller;
-use crate::engine::{Session, pattern};
+use super::Tell;
+use crate::engine::{Run, pattern};
 use crate::export::{Look, picture};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
@@ -18,19 +18,19 @@ pub fn name(layer: usize, head: usize) -> String {
 
 /// Pictures of heads that are in `folder`.
 pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("--out: cannot list {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| name.starts_with("attention-L") && name.ends_with(".png")).collect())
 }
 
 /// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
 /// induction head, and the one with the lowest entropy.
-pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -> Result<Vec<(usize, usize)>> {
-    let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
+pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> Result<Vec<(usize, usize)>> {
+    let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
         tell.progress("heads looked through", i, heads.len());
-        let pattern = pattern(session, *layer, *head)?;
+        let pattern = pattern(run, *layer, *head)?;
         let stats = HeadStats::of(&pattern, &ids);
         let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
         for (best, score) in best.iter_mut().zip(scores) {
@@ -49,16 +49,16 @@ pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -
 
 /// Draws routing.png, lens.png and one picture a head; returns their names.
 pub fn write(
-    session: &Session,
+    run: &dyn Run,
     layers: &Range<usize>,
     heads: &[(usize, usize)],
     cells: Vec<(LensKey, Arc<LensCell>)>,
     folder: &Path,
 ) -> Result<Vec<String>> {
-    let trace = restricted(session.trace(), layers);
+    let trace = restricted(run.trace(), layers);
     let mut data = ViewData { trace, patterns: Vec::new(), lens: cells, trajectories: Vec::new() };
     let spec = |kind, layer, head| {
-        let pos = session.tokens().len().saturating_sub(1);
+        let pos = run.tokens().len().saturating_sub(1);
         ViewSpec { kind, pos, layer, head, site: LensSite::ResidPost, targets: Vec::new() }
     };
     let draw = |data: &ViewData, spec: &ViewSpec, name: &str| {
@@ -69,7 +69,7 @@ pub fn write(
     draw(&data, &spec(ViewKind::RoutingMap, 0, 0), &names[0])?;
     draw(&data, &spec(ViewKind::LensGrid, 0, 0), &names[1])?;
     for (layer, head) in heads {
-        data.patterns = vec![(*layer, *head, pattern(session, *layer, *head)?)];
+        data.patterns = vec![(*layer, *head, pattern(run, *layer, *head)?)];
         names.push(name(*layer, *head));
         draw(&data, &spec(ViewKind::AttentionHead, *layer, *head), &names[names.len() - 1])?;
     }

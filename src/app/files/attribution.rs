@@ -1,6 +1,6 @@
 //! `attribution.csv` of a run.
 
-use super::teller::Teller;
+use super::Tell;
 use crate::engine::{Session, attribution};
 use crate::export::csv::AttributionTable;
 use anyhow::{Context, Result};
@@ -8,7 +8,7 @@ use std::io::Write;
 use std::ops::Range;
 
 /// Attributes at every position the logit of the token that came next; at the last, of the most probable one.
-pub fn write(session: &Session, layers: &Range<usize>, out: &mut dyn Write, tell: &mut Teller) -> Result<()> {
+pub fn write(session: &Session, layers: &Range<usize>, out: &mut dyn Write, tell: &mut dyn Tell) -> Result<()> {
     let mut rows = AttributionTable::new(out)?;
     let tokens = session.tokens();
     for (pos, token) in tokens.iter().enumerate() {
