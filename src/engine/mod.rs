@@ -9,6 +9,7 @@ mod board;
 mod capture;
 mod control;
 mod derive;
+mod deriving;
 mod heads;
 mod openings;
 mod probe;

@@ -3,15 +3,13 @@
 use super::board::Board;
 use super::capture::Capture;
 use super::control::{Control, Stopped};
-use super::derive::derive;
-use super::heads::HeadCache;
+use super::deriving::Deriver;
 use super::openings::Openings;
-use super::probe::Probe;
 use super::session::Session;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Derived, Event, Failure, Memory, Outcome, RequestId};
-use crate::trace::{HeadScores, Policy, Sampling, Source, TokenRecord};
+use crate::trace::protocol::{Ask, Event, Failure, Memory, Outcome, RequestId};
+use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Result, anyhow};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -83,40 +81,12 @@ struct Running {
     sampling: Sampling,
 }
 
-/// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
-fn parts(what: &Derive) -> VecDeque<Derive> {
-    /// Heads derived in one go.
-    const HEADS: usize = 16;
-    match what {
-        Derive::Lens { cells } => {
-            cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
-        }
-        Derive::HeadMaps { maps } => maps.chunks(HEADS).map(|maps| Derive::HeadMaps { maps: maps.to_vec() }).collect(),
-        Derive::HeadStats { heads } => {
-            heads.chunks(HEADS).map(|heads| Derive::HeadStats { heads: heads.to_vec() }).collect()
-        }
-        whole => [whole.clone()].into(),
-    }
-}
-
-/// A derived view under way, part by part.
-struct Deriving {
-    id: RequestId,
-    what: Derive,
-    parts: VecDeque<Derive>,
-}
-
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
     session: Session,
     runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: VecDeque<Deriving>,
-    heads: HeadCache,
-    /// Reads repeated random tokens when asked to.
-    probe: Option<Probe>,
-    /// What it found.
-    scores: Option<Arc<HeadScores>>,
+    deriver: Deriver,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -135,10 +105,7 @@ impl Core {
             session,
             runs: Default::default(),
             running: None,
-            derives: VecDeque::new(),
-            heads: HeadCache::default(),
-            probe: None,
-            scores: None,
+            deriver: Deriver::default(),
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -152,7 +119,7 @@ impl Core {
     }
 
     fn is_idle(&self) -> bool {
-        self.runs.is_empty() && self.running.is_none() && self.derives.is_empty()
+        self.runs.is_empty() && self.running.is_none() && self.deriver.is_idle()
     }
 
     /// Does one request whole, without a thread: for tests and pictures.
@@ -169,12 +136,7 @@ impl Core {
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(at) = self.derives.iter().position(|old| old.what.lane() == what.lane())
-                    && let Some(old) = self.derives.remove(at)
-                {
-                    emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
-                }
-                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                self.deriver.take(id, what, emit);
             }
             ask => self.runs.push_back((id, ask)),
         }
@@ -189,10 +151,9 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            let next = if must_wait { None } else { self.derives.pop_front() };
-            if let Some(deriving) = next {
-                id = deriving.id;
-                self.derive(deriving, board, emit)
+            if !self.deriver.is_idle() && !must_wait {
+                id = self.deriver.next();
+                self.derive(board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
@@ -216,58 +177,14 @@ impl Core {
         }
     }
 
-    /// Derives the next part of a view; what is left of it waits behind other views and the run's next token.
-    fn derive(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives a part of a view.
+    fn derive(&mut self, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        let id = deriving.id;
-        let cancelled = || board.is_outdated(id, &deriving.what);
-        match deriving.parts.front() {
-            Some(Derive::HeadScores) => match self.probe(id, &cancelled, emit)? {
-                Some(scores) => {
-                    deriving.parts.clear();
-                    emit(Event::Derived { id, result: Derived::HeadScores(scores) });
-                }
-                None => {}
-            },
-            Some(part) => {
-                let result = derive(&self.session, &mut self.heads, part, &cancelled)?;
-                deriving.parts.pop_front();
-                emit(Event::Derived { id, result });
-            }
-            None => {}
-        }
+        let result = self.deriver.work(&self.session, board, emit);
         self.owed = started.elapsed();
-        if deriving.parts.is_empty() {
-            emit(Event::Finished { id, outcome: Outcome::Done });
-        } else {
-            self.derives.push_back(deriving);
-        }
-        Ok(())
-    }
-
-    /// Reads a few of the repeated random tokens; the scores once all are read.
-    fn probe(
-        &mut self,
-        id: RequestId,
-        cancelled: &dyn Fn() -> bool,
-        emit: &dyn Fn(Event),
-    ) -> Result<Option<Arc<HeadScores>>> {
-        let mut probe = match self.probe.take().filter(|probe| probe.fits(&self.session)) {
-            Some(probe) => probe,
-            None => {
-                self.scores = None;
-                Probe::new(&self.session)
-            }
-        };
-        if self.scores.is_none() {
-            self.scores = probe.advance(cancelled)?;
-            let (done, total) = probe.progress();
-            emit(Event::Progress { id, done, total });
-            // Experts that it needed are none of the run's.
-            self.counted = self.session.loaded().model.paging().counts();
-        }
-        self.probe = Some(probe);
-        Ok(self.scores.clone())
+        // Experts that were read for a view are none of the run's.
+        self.counted = self.session.loaded().model.paging().counts();
+        result
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -293,7 +210,7 @@ impl Core {
             Ask::Truncate { len } => self.truncate(id, len, emit),
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
             Ask::Derive(what) => {
-                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                self.deriver.take(id, what, emit);
                 return Ok(());
             }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),

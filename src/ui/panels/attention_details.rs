@@ -26,7 +26,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let sum = match (row, column) {
         (Some(row), _) => format!("weights of this row · entropy {:.2} nats", row.entropy),
         (_, Some(column)) => {
-            format!("weights of this column · sum {:.2} over {} queries", column.total, column.weights.len())
+            let queries = if column.weights.len() == 1 { "query" } else { "queries" };
+            format!("weights of this column · sum {:.4} over {} {queries}", column.total, column.weights.len())
         }
         _ => String::new(),
     };
