@@ -27,11 +27,11 @@ impl Measure {
     /// What it is, for the screen.
     pub fn explain(self) -> &'static str {
         match self {
-            Self::Entropy => "of a row, mean, in nats; the lowest is the best",
+            Self::Entropy => "mean over rows, nats; lowest is best",
             Self::Previous => "mean weight on the token just before",
             Self::First => "mean weight on the first token",
-            Self::Induction => "mean weight on what came after this token before",
-            Self::Duplicate => "mean weight on this token earlier in the text",
+            Self::Induction => "mean weight on what followed this token",
+            Self::Duplicate => "mean weight on this token earlier",
         }
     }
 

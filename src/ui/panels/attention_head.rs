@@ -124,7 +124,8 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     let (state, cursor) = (c.state, c.state.cursor);
     let y = below.bottom() - 1;
     let x = heatmap::legend_of(c, below, below.x, y, state.heads.log);
-    let words = if below.height < 3 { "  query ↓ key →" } else { "  query ↓ key → ▴ here, most" };
+    let has_marks = below.height >= 3 && below.width >= 41;
+    let words = if has_marks { "  query ↓ key → ▴ here, most" } else { "  query ↓ key →" };
     c.put(below, x, y, words, c.theme.dim());
     if below.height < 3 {
         return;
@@ -160,8 +161,10 @@ fn figures(c: &Canvas) -> Vec<String> {
 }
 
 fn figures_of(stats: &HeadStats) -> Vec<String> {
-    let every = if stats.stride > 1 { format!(" of every {}th row", stats.stride) } else { String::new() };
-    let mut parts = vec![format!("this text, means{every}: entropy {:.2} nats", stats.entropy)];
+    let mut parts = vec![format!("mean entropy {:.2} nats", stats.entropy)];
+    if stats.stride > 1 {
+        parts.push(format!("of every {}th row", stats.stride));
+    }
     for (measure, name) in [
         (Measure::Previous, "weight on previous token"),
         (Measure::First, "first token"),
