@@ -14,6 +14,7 @@ mod control;
 mod derive;
 mod derive_lens;
 mod derive_next;
+mod deriving;
 mod heads;
 mod openings;
 mod probe;

@@ -33,7 +33,7 @@ impl Probe {
         let room = dims.context.min(dims.window.unwrap_or(usize::MAX)).saturating_sub(usize::from(first.is_some()));
         let words = words(session);
         let repeated = REPEATED.min(room / 2).min(words.len());
-        let random = draw(words, repeated);
+        let random = draw(&words, repeated);
         let ids = first.into_iter().chain(random.iter().copied()).chain(random.iter().copied()).collect();
         Self { policy: session.meta().policy, session: session.beside(kept), repeated, ids }
     }
@@ -95,7 +95,7 @@ fn words(session: &Session) -> Vec<u32> {
 }
 
 /// `count` different ones of `from`, drawn by splitmix64.
-fn draw(from: Vec<u32>, count: usize) -> Vec<u32> {
+fn draw(from: &[u32], count: usize) -> Vec<u32> {
     let mut state = SEED;
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn drawn_tokens_differ_and_are_always_the_same() {
-        let drawn = draw((100..140).collect(), 32);
+        let drawn = draw(&Vec::from_iter(100..140), 32);
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 32);
         assert!(drawn.iter().all(|id| (100..140).contains(id)));
-        assert_eq!(drawn, draw((100..140).collect(), 32));
-        assert_eq!(draw(vec![7, 8], 2).len(), 2);
+        assert_eq!(drawn, draw(&Vec::from_iter(100..140), 32));
+        assert_eq!(draw(&[7, 8], 2).len(), 2);
     }
 }

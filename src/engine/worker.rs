@@ -3,18 +3,16 @@
 use super::board::Board;
 use super::body::Body;
 use super::control::{Control, Stopped};
-use super::derive::derive;
-use super::heads::HeadCache;
+use super::deriving::Deriver;
 use super::openings::Openings;
-use super::probe::Probe;
 use super::run::Run;
 use super::session::Session;
 use super::target::Opened;
 use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Derived, Event, Failure, Memory, Outcome, Prompt, RequestId};
-use crate::trace::{HeadScores, Policy, Sampling, Source, TokenRecord};
+use crate::trace::protocol::{Ask, Event, Failure, Memory, Outcome, Prompt, RequestId};
+use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -93,30 +91,6 @@ struct Running {
     sampling: Sampling,
 }
 
-/// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
-fn parts(what: &Derive) -> VecDeque<Derive> {
-    /// Heads derived in one go.
-    const HEADS: usize = 16;
-    match what {
-        Derive::Lens { cells } => {
-            cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
-        }
-        Derive::HeadMaps { maps } => maps.chunks(HEADS).map(|maps| Derive::HeadMaps { maps: maps.to_vec() }).collect(),
-        Derive::HeadStats { heads } => {
-            heads.chunks(HEADS).map(|heads| Derive::HeadStats { heads: heads.to_vec() }).collect()
-        }
-        Derive::WhatIf { pos, ids } => ids.iter().map(|id| Derive::WhatIf { pos: *pos, ids: vec![*id] }).collect(),
-        whole => [whole.clone()].into(),
-    }
-}
-
-/// A derived view under way, part by part.
-struct Deriving {
-    id: RequestId,
-    what: Derive,
-    parts: VecDeque<Derive>,
-}
-
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
     pub(super) body: Body,
@@ -125,14 +99,7 @@ pub struct Core {
     pub(super) edits: Edits,
     runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: VecDeque<Deriving>,
-    /// The newest request that was queued.
-    taken: RequestId,
-    heads: HeadCache,
-    /// Reads repeated random tokens when asked to.
-    probe: Option<Probe>,
-    /// What it found.
-    scores: Option<Arc<HeadScores>>,
+    deriver: Deriver,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -156,11 +123,7 @@ impl Core {
             edits: Edits::default(),
             runs: Default::default(),
             running: None,
-            derives: VecDeque::new(),
-            taken: RequestId::default(),
-            heads: HeadCache::default(),
-            probe: None,
-            scores: None,
+            deriver: Deriver::default(),
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -189,7 +152,7 @@ impl Core {
     }
 
     fn is_idle(&self) -> bool {
-        self.runs.is_empty() && self.running.is_none() && self.derives.is_empty()
+        self.runs.is_empty() && self.running.is_none() && self.deriver.is_idle()
     }
 
     /// Does one request whole, without a thread: for tests and pictures.
@@ -203,16 +166,11 @@ impl Core {
 
     /// Queues a request.
     fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
-        self.taken = self.taken.max(id);
+        self.deriver.note(id);
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(at) = self.derives.iter().position(|old| old.what.lane() == what.lane())
-                    && let Some(old) = self.derives.remove(at)
-                {
-                    emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
-                }
-                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                self.deriver.take(id, what, emit);
             }
             ask => self.runs.push_back((id, ask)),
         }
@@ -228,20 +186,21 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            let first = self.derives.iter().position(|deriving| !deriving.what.is_background());
-            let next = first.filter(|_| !must_wait).and_then(|first| self.derives.remove(first));
-            if let Some(deriving) = next {
-                id = deriving.id;
-                self.derive(deriving, board, emit)
+            if let Some(which) = self.deriver.next().filter(|_| !must_wait) {
+                id = which;
+                self.derive(board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
-            } else if let Some(deriving) = self.derives.pop_front() {
-                id = deriving.id;
-                self.background(deriving, board, emit)
+            } else if let Some(which) = self.deriver.next_background() {
+                id = which;
+                let result = self.deriver.work_background(self.body.run(), board, emit);
+                // What it read from disk says nothing about the run.
+                self.counted = self.paging();
+                result
             } else {
                 Ok(())
             }
@@ -264,54 +223,14 @@ impl Core {
         }
     }
 
-    /// Derives the next part of a view; what is left of it waits behind other views and the run's next token.
-    fn derive(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives a part of a view.
+    fn derive(&mut self, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        let id = deriving.id;
-        let cancelled = || board.is_outdated(id, &deriving.what);
-        if let Some(part) = deriving.parts.pop_front() {
-            let result = match &part {
-                Derive::HeadScores => self.probe(id, &cancelled, emit)?.map(Derived::HeadScores),
-                part => Some(self.derive_now(part, &cancelled)?),
-            };
-            match result {
-                Some(result) => emit(Event::Derived { id, result }),
-                // A part of which more is to be read.
-                None => deriving.parts.push_front(part),
-            }
-        }
+        let result = self.deriver.work(self.body.run(), board, emit);
         self.owed = started.elapsed();
-        self.put_back(deriving, emit);
-        Ok(())
-    }
-
-    /// Does one part of what has time; gives way between layers to everything else and goes on with that part later.
-    fn background(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let (id, newest) = (deriving.id, self.taken.max(deriving.id));
-        let is_over = || board.is_outdated(id, &deriving.what) || board.is_cancelled(id);
-        let Some(part) = deriving.parts.pop_front() else { return Ok(()) };
-        let result = self.derive_now(&part, &|| board.is_pressing_after(newest) || is_over());
-        // What it read from disk says nothing about the run.
+        // Experts that were read for a view are none of the run's.
         self.counted = self.paging();
-        match result {
-            Err(error) if error.is::<Stopped>() && !is_over() => deriving.parts.push_front(part),
-            result => emit(Event::Derived { id, result: result? }),
-        }
-        self.put_back(deriving, emit);
-        Ok(())
-    }
-
-    /// Puts what is left of a view behind the others, or says that it is done.
-    fn put_back(&mut self, deriving: Deriving, emit: &dyn Fn(Event)) {
-        if deriving.parts.is_empty() {
-            emit(Event::Finished { id: deriving.id, outcome: Outcome::Done });
-        } else {
-            self.derives.push_back(deriving);
-        }
-    }
-
-    fn derive_now(&mut self, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
-        derive(self.body.run(), &mut self.heads, what, cancelled)
+        result
     }
 
     /// Experts found in memory and not, since the model was opened.
@@ -320,33 +239,6 @@ impl Core {
             Body::Live(session) => session.loaded().model.paging().counts(),
             Body::Saved(_) => (0, 0),
         }
-    }
-
-    /// Reads a few of the repeated random tokens; the scores once all are read.
-    fn probe(
-        &mut self,
-        id: RequestId,
-        cancelled: &dyn Fn() -> bool,
-        emit: &dyn Fn(Event),
-    ) -> Result<Option<Arc<HeadScores>>> {
-        let kept = self.probe.take();
-        let session = self.body.live()?;
-        let (mut probe, is_new) = match kept.filter(|probe| probe.fits(session)) {
-            Some(probe) => (probe, false),
-            None => (Probe::new(session), true),
-        };
-        if is_new {
-            self.scores = None;
-        }
-        if self.scores.is_none() {
-            self.scores = probe.advance(cancelled)?;
-            let (done, total) = probe.progress();
-            emit(Event::Progress { id, done, total });
-            // Experts that it needed are none of the run's.
-            self.counted = self.paging();
-        }
-        self.probe = Some(probe);
-        Ok(self.scores.clone())
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -387,7 +279,7 @@ impl Core {
             Ask::Undo => self.revise(id, true, emit)?,
             Ask::Redo => self.revise(id, false, emit)?,
             Ask::Derive(what) => {
-                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                self.deriver.take(id, what, emit);
                 return Ok(());
             }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),

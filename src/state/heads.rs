@@ -189,7 +189,7 @@ impl State {
                 };
                 format!("layer {} head {}: {extreme} {measure} {value:.4}{unit} {of}, {on}", best.layer, best.head)
             }
-            None if known == 0 => format!("no head has been measured yet, {on}"),
+            None if known == 0 => format!("no head has been measured yet, {on}: the title says how far that is"),
             None => {
                 format!("no token occurs twice, so there is no {measure} score {on}; R measures on repeated tokens")
             }

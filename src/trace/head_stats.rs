@@ -27,11 +27,11 @@ impl Measure {
     /// What it is, for the screen.
     pub fn explain(self) -> &'static str {
         match self {
-            Self::Entropy => "entropy of a row in nats, mean; lowest = best",
-            Self::Previous => "mean weight on the token before the query",
+            Self::Entropy => "mean over rows, nats; lowest is best",
+            Self::Previous => "mean weight on the token just before",
             Self::First => "mean weight on the first token",
-            Self::Induction => "mean weight on tokens after earlier occurrences of the query's token",
-            Self::Duplicate => "mean weight on earlier occurrences of the query's token",
+            Self::Induction => "mean weight on what followed this token",
+            Self::Duplicate => "mean weight on this token earlier",
         }
     }
 

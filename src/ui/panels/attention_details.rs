@@ -3,6 +3,7 @@
 use super::attention::{strongest, weight_at};
 use crate::state::Side;
 use crate::state::text::{fit, width};
+use crate::trace::Pick;
 use crate::ui::canvas::{ABSENT, Canvas, bar, quoted};
 use ratatui::layout::Rect;
 
@@ -24,9 +25,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let column = state.derived.column(cursor.layer, state.pick(), cursor.token).filter(|_| !is_row);
     let row = state.derived.row(cursor.layer, state.pick(), cursor.token).filter(|_| is_row);
     let sum = match (row, column) {
+        // Maxima are no distribution.
+        (Some(row), _) if row.pick == Pick::Max => "largest weights over the heads".to_owned(),
         (Some(row), _) => format!("weights of this row · entropy {:.2} nats", row.entropy),
         (_, Some(column)) => {
-            format!("weights of this column · sum {:.2} over {} queries", column.total, column.weights.len())
+            let queries = if column.weights.len() == 1 { "query" } else { "queries" };
+            format!("weights of this column · sum {:.4} over {} {queries}", column.total, column.weights.len())
         }
         _ => String::new(),
     };

@@ -12,6 +12,7 @@ use crate::state::{MeasuredOn, Ranked};
 use crate::trace::{Dims, Measure, Pick};
 use crate::ui::canvas::{Canvas, prob, window};
 use ratatui::layout::Rect;
+use std::collections::HashSet;
 
 /// Smallest and largest thumbnail, cells across.
 const THUMB: (usize, usize) = (4, 16);
@@ -21,6 +22,7 @@ const NAMED: (usize, usize) = (8, 12);
 const EXPLAINED: u16 = 8;
 
 /// Tokens that a map is of, and tokens that a cell of it covers in each direction.
+#[derive(Clone, Copy)]
 struct Covered {
     n: usize,
     block: usize,
@@ -41,7 +43,7 @@ pub fn draw(c: &mut Canvas, area: Rect, d: Dims) {
     }
     let (shown, pooled) =
         if state.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
-    c.panel(area, &title(c, &ranking, pooled, usize::from(area.width.saturating_sub(4))));
+    c.panel(area, &title(c, &ranking, pooled, usize::from(area.width.saturating_sub(6))));
     want_figures(c, &ranking, shown);
 }
 
@@ -149,14 +151,12 @@ fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) 
         state.derived.stats(*layer, *head).is_none_or(|stats| stats.n != state.tokens.len())
     };
     let others = ranking.iter().map(|ranked| (ranked.layer, ranked.head));
-    let cursor = (state.cursor.layer, state.cursor.head);
-    c.drawn.wanted.stats = std::iter::once(cursor).chain(shown).filter(missing).collect();
-    if !state.is_busy() {
-        let first = c.drawn.wanted.stats.len();
-        let rest: Vec<(usize, usize)> = others.filter(missing).collect();
-        let known: std::collections::HashSet<(usize, usize)> = c.drawn.wanted.stats[..first].iter().copied().collect();
-        c.drawn.wanted.stats.extend(rest.into_iter().filter(|head| !known.contains(head)));
-    }
+    let others = others.filter(|_| !state.is_busy());
+    // The head drawn large may be among them already.
+    let mut seen: HashSet<(usize, usize)> = c.drawn.wanted.stats.iter().copied().collect();
+    let more: Vec<(usize, usize)> =
+        shown.into_iter().chain(others).filter(missing).filter(|head| seen.insert(*head)).collect();
+    c.drawn.wanted.stats.extend(more);
 }
 
 /// A figure in four cells; empty where there is none.

@@ -17,8 +17,11 @@ use crate::trace::{HeadMap, HeadStats, Measure, Pick};
 use crate::ui::canvas::{Canvas, prob, quoted};
 use ratatui::layout::Rect;
 
-/// Widest name of a token beside its row.
-const NAME: usize = 20;
+/// Widest name of a token beside its row, position included.
+const NAME: usize = 26;
+/// Room kept for it, and from which width on.
+const SHORT_NAME: u16 = 9;
+const NAMED_FROM: u16 = 32;
 
 /// The parts of the panel.
 struct Parts {
@@ -36,6 +39,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     if map.is_none_or(|map| map.n != state.tokens.len()) {
         c.drawn.wanted.maps.push((layer, pick, side));
     }
+    if let Pick::One(head) = pick
+        && state.derived.stats(layer, head).is_none_or(|stats| stats.n != state.tokens.len())
+    {
+        c.drawn.wanted.stats.push((layer, head));
+    }
     let Some(map) = map else {
         let inside = c.panel(area, &format!("layer {layer} {pick}"));
         return c.nothing(inside, "deriving …");
@@ -49,19 +57,22 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: Some((at, at)), log: state.heads.log };
     heatmap::draw(c, parts.body, &matrix);
     let zoom = heatmap::zoom(parts.body, map.side);
-    put_names(c, parts.body, map, zoom);
+    put_names(c, &parts, map, zoom);
     put_below(c, &parts, map, zoom, if fits { "" } else { &exact });
 }
 
 fn parts(inside: Rect) -> Parts {
-    let lines = match inside.height {
-        0..4 => 0,
-        4..10 => 1,
-        10..16 => 3,
-        _ => 6,
+    let lines = match (inside.height, inside.width) {
+        (0..4, _) => 0,
+        (4..10, _) => 1,
+        (10..16, _) => 3,
+        (_, 100..) => 4,
+        (_, 60..) => 5,
+        _ => 7,
     };
-    // The mark of the row stands on the right.
-    let body = Rect { height: inside.height - lines, width: inside.width.saturating_sub(2), ..inside };
+    // The mark of the row stands on the right, and names of tokens where the matrix would leave no room for them.
+    let right = if inside.width >= NAMED_FROM { 2 + SHORT_NAME } else { 2 };
+    let body = Rect { height: inside.height - lines, width: inside.width.saturating_sub(right), ..inside };
     Parts { body, below: Rect { y: body.bottom(), height: lines, ..inside } }
 }
 
@@ -86,14 +97,15 @@ fn exact(c: &Canvas) -> String {
 }
 
 /// The queries' tokens beside their rows, as far as there is room on the right.
-fn put_names(c: &mut Canvas, body: Rect, map: &HeadMap, zoom: usize) {
+fn put_names(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize) {
+    let body = parts.body;
     let x = body.x + (map.side * zoom) as u16 + 2;
-    let room = usize::from((body.right() + 2).saturating_sub(x)).min(NAME + 6);
+    let room = usize::from(parts.below.right().saturating_sub(x)).min(NAME);
     if room < 8 {
         return;
     }
     let at = c.state.cursor.token / map.block;
-    let area = Rect { width: body.width + 2, ..body };
+    let area = Rect { width: parts.below.width, ..body };
     for line in 0..usize::from(body.height) {
         let rows = (0..map.side).skip((line * 2).div_ceil(zoom)).take_while(|row| row * zoom / 2 == line);
         let Some(row) = rows.clone().find(|row| *row == at).or_else(|| rows.clone().next()) else { continue };
@@ -112,7 +124,9 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     let (state, cursor) = (c.state, c.state.cursor);
     let y = below.bottom() - 1;
     let x = heatmap::legend_of(c, below, below.x, y, state.heads.log);
-    c.put(below, x, y, "  query ↓ key →", c.theme.dim());
+    let has_marks = below.height >= 3 && below.width >= 41;
+    let words = if has_marks { "  query ↓ key → ▴ here, most" } else { "  query ↓ key →" };
+    c.put(below, x, y, words, c.theme.dim());
     if below.height < 3 {
         return;
     }
@@ -147,13 +161,15 @@ fn figures(c: &Canvas) -> Vec<String> {
 }
 
 fn figures_of(stats: &HeadStats) -> Vec<String> {
-    let every = if stats.stride > 1 { format!(" (every {}th query)", stats.stride) } else { String::new() };
-    let mut parts = vec![format!("means{every}: entropy {:.2} nats", stats.entropy)];
+    let mut parts = vec![format!("mean entropy {:.2} nats", stats.entropy)];
+    if stats.stride > 1 {
+        parts.push(format!("of every {}th row", stats.stride));
+    }
     for (measure, name) in [
         (Measure::Previous, "weight on previous token"),
         (Measure::First, "first token"),
-        (Measure::Induction, "token after a repeat"),
-        (Measure::Duplicate, "repeated token"),
+        (Measure::Induction, "induction"),
+        (Measure::Duplicate, "duplicate token"),
     ] {
         parts.extend(measure.of(stats).map(|weight| format!("{name} {}", prob(weight))));
     }
