@@ -187,11 +187,13 @@ fn take_lens(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<[Option<Len
         if !has(file, &name("")) {
             continue;
         }
-        let (shape, ids) = ([pos, layers.len()], name("ids"));
-        let k = width(file, &ids, &shape)?;
+        let shape = [pos, layers.len()];
+        let k = width(file, &name("ids"), &shape)?;
         let wide = [pos, layers.len(), k];
+        let ids = need_u32(file, &name("ids"), &wide)?;
+        check_below(&name("ids"), &ids, dims.vocab, "vocab_size of the config")?;
         *table = Some(LensTable {
-            ids: need_u32(file, &ids, &wide)?,
+            ids,
             logits: need_f32(file, &name("logits"), &wide)?,
             probs: need_f32(file, &name("probs"), &wide)?,
             final_rank: need_u32(file, &name("final_rank"), &shape)?,
@@ -201,7 +203,6 @@ fn take_lens(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<[Option<Len
             layers: layers.clone(),
             k,
         });
-        check_below(&ids, &table.as_ref().map_or(&[][..], |table| &table.ids), dims.vocab, "vocab_size of the config")?;
     }
     Ok(tables)
 }
