@@ -49,8 +49,8 @@ fn a_saved_run_shows_every_view_without_its_model_and_a_model_can_be_opened_afte
 
 #[test]
 fn a_trace_of_another_program_says_what_it_lacks_and_a_damaged_one_why() {
-    let pty = Setup::program([fixture("precision-lab/reference_bf16.safetensors")]).size(120, 40).start();
-    let shot = pty.wait_until("the run", |shot| shot.is_idle() && shot.has("<id 1>"));
+    let pty = Setup::program([fixture("precision-lab/reference_bf16.safetensors")]).size(180, 45).start();
+    let shot = pty.wait_until("the run", |shot| shot.is_idle() && shot.has("<id 353>"));
     assert!(shot.has("made by huggingface transformers 5."), "{}", shot.header());
     assert!(shot.has("margin") && shot.has("[."), "routing follows from its logits");
     for view in ["2", "3", "4"] {

@@ -264,6 +264,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (integers("mixscope.next.ids", &[2, 10], 5), &["`mixscope.next.ids`", "[3]", "found [2, 10]"]),
         (floats("mixscope.next.probs", &[3, 9]), &["`mixscope.next.probs`", "[3, 10]", "[3, 9]"]),
         (without("mixscope.score.rank"), &["no `mixscope.score.rank`"]),
+        (floats("mixscope.score.nll", &[3]), &["`mixscope.score.nll`", "expected shape [2]", "found [3]"]),
         (without("mixscope.lens.layers"), &["no `mixscope.lens.layers`"]),
         (integers("mixscope.lens.layers", &[6], 6), &["`mixscope.lens.layers`", "below 6", "found 6"]),
         (without("mixscope.lens.resid_mid.kl"), &["no `mixscope.lens.resid_mid.kl`"]),
@@ -483,7 +484,7 @@ fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
     for down in 0..3 {
         still.press("down").unwrap();
         let text = screen(&mut still, (160, 45));
-        assert!(text.contains("leads") && text.contains("final answer"), "{down}\n{text}");
+        assert!(text.contains("final answer") && text.contains("top of layer"), "{down}\n{text}");
     }
     assert!(still.state.message.is_none());
 }
