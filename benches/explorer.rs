@@ -117,7 +117,7 @@ fn decode_candle_f32(bencher: Bencher) {
 }
 
 /// A frame of 160×45 in 24-bit colour, into a buffer, over a run of 200 tokens.
-#[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
+#[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "routing.load", "routing.pairs", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
 fn draw_160x45(bencher: Bencher, view: &str) {
     let prompt = "Once upon a time, there was a curious girl named Lily. ".repeat(16);
     let mut still = Still::new(loaded(Policy::Hf), Some(&prompt));
@@ -125,6 +125,8 @@ fn draw_160x45(bencher: Bencher, view: &str) {
         "routing.token" => (View::Routing, RoutingLens::Token, AttentionLens::Grid),
         "routing.layer" => (View::Routing, RoutingLens::Layer, AttentionLens::Grid),
         "routing.map" => (View::Routing, RoutingLens::Map, AttentionLens::Grid),
+        "routing.load" => (View::Routing, RoutingLens::Load, AttentionLens::Grid),
+        "routing.pairs" => (View::Routing, RoutingLens::Pairs, AttentionLens::Grid),
         "attention.grid" => (View::Attention, RoutingLens::Token, AttentionLens::Grid),
         "attention.head" => (View::Attention, RoutingLens::Token, AttentionLens::Head),
         "lens" => (View::Lens, RoutingLens::Token, AttentionLens::Grid),

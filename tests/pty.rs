@@ -132,13 +132,17 @@ fn every_lens_of_a_view_is_reached_with_v() {
     let pty = france();
     pty.press("v", "routing · layer 5 · probability by token");
     pty.press("v", "routing · map");
+    pty.press("v", "routing · load");
+    pty.press("v", "routing · pairs");
     pty.press("v", "routing · token 7");
     pty.press("2", "attention · all heads");
     pty.send("v");
     pty.wait_until("one head", |shot| shot.is_idle() && shot.has("layer 5 head 0") && !shot.has("all heads"));
     pty.press("v", "attention · all heads");
     pty.press("3", "lens · resid_post");
-    pty.press("v", "lens · resid_mid");
+    pty.press("v", "lens · resid_mid ·");
+    pty.press("v", "lens · resid_mid and resid_post ·");
+    pty.press("v", "lens · plot after ‘·is’");
     pty.press("v", "lens · resid_post");
 }
 
@@ -369,7 +373,7 @@ fn the_help_shows_the_keys_and_scrolls() {
     let pty = france();
     let shot = pty.press("?", "keys · ↑↓ scroll");
     assert!(shot.has("in the views") && shot.has("generate one token; pause if it runs") && shot.has("↓ more"));
-    pty.send("        ");
+    pty.send(&" ".repeat(40));
     let shot = pty.wait_for("suspend; fg comes back");
     assert!(!shot.has("↓ more") && !shot.has("in the views"));
     pty.press(UP, "↓ more");

@@ -18,13 +18,16 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that only some rooms may know.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("candle_core", &["model", "engine"]),
     ("candle_transformers", &["model"]),
     ("ratatui", &["ui", "app"]),
     ("crossterm", &["ui", "app"]),
     ("tokio", &["app", "engine"]),
     ("clap", &["cli", "app"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("toml", &["app"]),
     ("tokenizers", &["model"]),
     ("minijinja", &["model"]),
     ("ureq", &["hub"]),

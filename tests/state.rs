@@ -139,8 +139,10 @@ fn views_and_lenses_turn() {
     }
     press(&mut state, "1 v");
     assert_eq!(state.routing, RoutingLens::Layer);
-    press(&mut state, "v v");
-    assert_eq!(state.routing, RoutingLens::Token);
+    for lens in [RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs, RoutingLens::Token] {
+        press(&mut state, "v");
+        assert_eq!(state.routing, lens);
+    }
     press(&mut state, "3 v");
     assert_eq!(state.lens_site, LensSite::ResidMid);
     press(&mut state, "1 c");
@@ -192,7 +194,7 @@ fn forcing_a_candidate_rewinds_to_the_cursor_first() {
 
     let mut state = with_tokens(5);
     press(&mut state, "4 left left");
-    assert_eq!(asks(&press(&mut state, "down enter")), [Ask::Truncate { len: 3 }, Ask::ForceToken(1)]);
+    assert_eq!(asks(&press(&mut state, "down enter")), [Ask::Branch { len: 3, token: 1 }]);
 }
 
 #[test]
@@ -315,7 +317,7 @@ enum Random {
 
 fn any_key() -> impl Strategy<Value = Key> {
     let codes = prop_oneof![
-        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9".chars().collect::<Vec<_>>()).prop_map(Code::Char),
+        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvcat{}DwS!".chars().collect::<Vec<_>>()).prop_map(Code::Char),
         4 => prop::sample::select(vec![
             Code::Enter, Code::Esc, Code::Backspace, Code::Delete, Code::Tab, Code::BackTab, Code::Up, Code::Down,
             Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown,
@@ -341,6 +343,9 @@ fn any_action() -> impl Strategy<Value = Random> {
 struct Simulated {
     tokens: u32,
     open: Vec<(RequestId, Ask)>,
+    /// Lengths before each edit, and after each that was undone.
+    past: Vec<u32>,
+    future: Vec<u32>,
 }
 
 impl Simulated {
@@ -382,6 +387,7 @@ impl Simulated {
         if let Ask::Open(name) = &ask {
             if name.len() % 2 == 0 {
                 self.tokens = 0;
+                (self.past, self.future) = Default::default();
                 let effects = engine(state, protocol::Event::Ready { id, meta: meta() });
                 engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
                 self.take(state, effects);
@@ -391,6 +397,27 @@ impl Simulated {
             }
             return;
         }
+        let before = self.tokens;
+        if let Ask::Undo | Ask::Redo = ask {
+            let back = ask == Ask::Undo;
+            let (from, to) = if back { (&mut self.past, &mut self.future) } else { (&mut self.future, &mut self.past) };
+            match from.pop() {
+                Some(tokens) => {
+                    to.push(before);
+                    self.tokens = tokens;
+                    let keep = tokens.min(before);
+                    let new = (keep..tokens).map(record).collect();
+                    engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens: new, ms: 0.0 });
+                    let prompt = (tokens > 0).then(|| Prompt::Text("again".into()));
+                    let (undos, redos) = (self.past.len(), self.future.len());
+                    let revision = protocol::Revision { edit: "the step", back, prompt, undos, redos };
+                    engine(state, protocol::Event::Revised(revision));
+                }
+                None => drop(engine(state, protocol::Event::Warning("nothing".into()))),
+            }
+            engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
+            return;
+        }
         let (keep, new) = match ask {
             Ask::Prompt(_) => (0, 5),
             Ask::Step { count, .. } => (self.tokens, count.unwrap_or(3).min(50) as u32),
@@ -398,9 +425,15 @@ impl Simulated {
             Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
             Ask::Policy(_) => (0, self.tokens),
-            Ask::Derive(_) | Ask::Open(_) => (self.tokens, 0),
+            Ask::Restore { tokens, .. } => (0, tokens.len() as u32),
+            Ask::Branch { len, .. } => ((len as u32).min(self.tokens), 1),
+            Ask::Derive(_) | Ask::Open(_) | Ask::Undo | Ask::Redo => (self.tokens, 0),
         };
         self.tokens = keep + new;
+        if self.tokens != before {
+            self.past.push(before);
+            self.future.clear();
+        }
         let tokens = (keep..self.tokens).map(record).collect();
         engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens, ms: 1.0 });
         engine(state, protocol::Event::Finished { id, outcome: Outcome::Done });
@@ -504,6 +537,9 @@ proptest! {
             let runs = model.open.iter().filter(|(_, ask)| !matches!(ask, Ask::Derive(_) | Ask::Open(_))).count();
             prop_assert_eq!(state.jobs.len(), runs, "jobs of the screen are those of the engine after {:?}", action);
             prop_assert!(state.overlays.len() <= 1, "{:?}", state.overlays);
+            prop_assert!(state.bookmarks.iter().all(|pos| *pos < state.tokens.len()), "{action:?}");
+            let matched = state.search.iter().flat_map(|search| search.matches()).map(|found| found.end).max();
+            prop_assert!(matched.is_none_or(|end| end <= state.tokens.len()), "{action:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Prompts and models of earlier runs, one JSON string a line, in the XDG state folder.
 
+use super::folders::state_file;
 use crate::trace::protocol::Failure;
 use anyhow::{Context, Result};
-use etcetera::BaseStrategy;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -29,8 +29,7 @@ impl History {
 
     /// The file, what it holds (oldest first), and what went wrong while reading it.
     fn open(name: &str, what: &'static str) -> (Self, Vec<String>, Option<Failure>) {
-        let path = etcetera::base_strategy::Xdg::new().ok();
-        let path = path.and_then(|xdg| xdg.state_dir()).map(|dir| dir.join("mixscope").join(name));
+        let path = state_file(name);
         let read = path.as_deref().map_or(Ok(Vec::new()), |path| read(path, what));
         let (past, failure) = match read {
             Ok(past) => (past, None),

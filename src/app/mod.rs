@@ -1,33 +1,50 @@
 //! The loop: input, engine events and timer in; state; effects and frames out. The only place where the rooms meet.
 
 mod colour;
+pub mod config;
+mod first_run;
+mod folders;
 mod history;
 mod models;
+mod session;
 mod signals;
 mod still;
 
+pub use crate::state::Saved;
+pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
+pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
-use crate::state::{Effect, Event, State, update};
+use crate::state::keys::Keymap;
+use crate::state::{Effect, Event, State, StripColour, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::ui::{input, terminal, terminal::Screen};
+use crate::ui::{
+    Look, input, terminal,
+    terminal::{Manners, Screen},
+};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
 use history::History;
 use models::Finder;
 use signals::{Signal, Signals};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 /// Frames are at least this far apart.
 const FRAME: Duration = Duration::from_millis(16);
+/// With reduced motion: frames that no key asked for, while a run goes on.
+const CALM_FRAME: Duration = Duration::from_millis(250);
+/// The session is written at most this often while it changes.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// Engine events that may wait for the screen; then the engine waits.
 const EVENTS: usize = 256;
 
@@ -39,10 +56,24 @@ pub struct Options {
     pub open: OpenOptions,
     /// Run at once, if given.
     pub prompt: Option<Prompt>,
+    /// An earlier session to go on with.
+    pub resume: Option<Saved>,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Colours.
+    /// How many colours.
     pub color: ColorChoice,
+    /// Which colours.
+    pub look: Look,
+    /// Whether the mouse is listened to.
+    pub mouse: bool,
+    /// Whether little moves.
+    pub reduced_motion: bool,
+    /// What colours the text at first.
+    pub strip: StripColour,
+    /// Whether details are the other way than the size of the screen suggests.
+    pub details_flipped: bool,
+    /// The keys.
+    pub keymap: Arc<Keymap>,
 }
 
 /// Runs the explorer until the user leaves it.
@@ -75,11 +106,24 @@ fn restore_on_panic() {
 async fn explore(options: Options) -> Result<()> {
     let (history, past, trouble) = History::prompts();
     let (models, recent, more_trouble) = History::models();
+    let is_new = options.prompt.is_none() && options.resume.is_none() && options.model == "demo";
     let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
-    let first = state.open_model(options.model);
+    state.colour = options.strip;
+    state.details_flipped = options.details_flipped;
+    state.keymap = options.keymap;
+    state.reduced_motion = options.reduced_motion;
+    let first = match options.resume {
+        Some(saved) => state.resume(saved),
+        None => state.open_model(options.model),
+    };
     let mut signals = Signals::listen()?;
-    let mut screen = Screen::take(options.color.depth())?;
+    let mut screen = Screen::take(
+        options.color.depth(),
+        &options.look,
+        Manners { mouse: options.mouse, calm: options.reduced_motion },
+    )?;
     screen.draw(&state)?;
+    state.first_run = is_new && first_run::is_first();
     for failure in [trouble, more_trouble].into_iter().flatten() {
         update(&mut state, Event::Trouble(failure));
     }
@@ -87,9 +131,28 @@ async fn explore(options: Options) -> Result<()> {
     let (sender, events) = channel(EVENTS);
     let engine = Engine::start(Arc::new(open_target), options.open, sender)?;
     let finder = Finder::new(recent);
-    let mut app = App { state, screen, engine, history, models, finder, events, keys: EventStream::new() };
+    let mut app = App {
+        state,
+        screen,
+        engine,
+        history,
+        models,
+        finder,
+        events,
+        keys: EventStream::new(),
+        session: SessionFile::new(options.open.dtype),
+        saving: None,
+        is_unsaved: false,
+    };
     app.carry_out(first)?;
-    app.run(&mut signals).await
+    let ended = app.run(&mut signals).await;
+    let kept = app.keep_session().await;
+    drop(app);
+    if let Err(error) = kept {
+        // Nobody may be left to read it.
+        let _ = writeln!(std::io::stderr(), "mixscope: {error:#}; --resume won't bring this session back");
+    }
+    ended
 }
 
 struct App {
@@ -101,18 +164,27 @@ struct App {
     finder: Finder,
     events: Receiver<protocol::Event>,
     keys: EventStream,
+    session: SessionFile,
+    /// The session being written.
+    saving: Option<JoinHandle<Result<()>>>,
+    /// Whether something happened since the session was last looked at.
+    is_unsaved: bool,
 }
 
 impl App {
     async fn run(&mut self, signals: &mut Signals) -> Result<()> {
-        let mut next_frame = Instant::now();
-        let (mut is_dirty, mut engine_ended) = (true, false);
+        let mut drawn = Instant::now();
+        let mut next_save = drawn + SAVE_EVERY;
+        // Whether a frame is waited for by whoever pressed a key.
+        let (mut is_dirty, mut is_asked, mut engine_ended) = (true, true, false);
         let mut arrived = Vec::new();
         loop {
+            let is_calm = self.state.reduced_motion && !is_asked && self.state.is_moving();
+            let next_frame = drawn + if is_calm { CALM_FRAME } else { FRAME };
             if is_dirty && Instant::now() >= next_frame {
                 let wanted = self.screen.draw(&self.state)?;
-                next_frame = Instant::now() + FRAME;
-                is_dirty = false;
+                drawn = Instant::now();
+                (is_dirty, is_asked) = (false, false);
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
                     panic!("fault asked for by MIXSCOPE_FAULT");
                 }
@@ -125,19 +197,19 @@ impl App {
                 signal = signals.next() => match signal {
                     Signal::Continue => {
                         self.screen.resume()?;
-                        is_dirty = true;
+                        (is_dirty, is_asked) = (true, true);
                     }
                     Signal::End(name) => return Err(anyhow!("ended by {name}")),
                 },
                 key = self.keys.next() => {
-                    is_dirty = true;
+                    (is_dirty, is_asked) = (true, true);
                     let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
                     if let TerminalEvent::Resize(..) = event {
                         // Even back to the same size: the terminal may have cut what it showed.
                         self.screen.forget()?;
                         continue;
                     }
-                    if let Some(event) = input::translate(event)
+                    if let Some(event) = input::translate(event, self.screen.hits())
                         && self.take(event)?
                     {
                         return Ok(());
@@ -154,10 +226,14 @@ impl App {
                     }
                 }
                 found = self.finder.found() => {
-                    is_dirty = true;
+                    (is_dirty, is_asked) = (true, true);
                     if self.take(Event::Models(found))? {
                         return Ok(());
                     }
+                }
+                () = sleep_until(next_save), if self.is_unsaved => {
+                    next_save = Instant::now() + SAVE_EVERY;
+                    is_dirty |= self.save_now_and_then();
                 }
                 () = sleep_until(next_frame), if is_dirty => {}
             }
@@ -166,8 +242,42 @@ impl App {
 
     /// Takes an event into the state and does what follows; `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
+        self.is_unsaved |= !matches!(event, Event::Drawn(_));
         let effects = update(&mut self.state, event);
         self.carry_out(effects)
+    }
+
+    /// Starts writing the session if it has changed; whether the last attempt failed, which is then told.
+    fn save_now_and_then(&mut self) -> bool {
+        if self.saving.as_ref().is_some_and(|task| !task.is_finished()) {
+            return false;
+        }
+        self.is_unsaved = false;
+        let failed = match self.saving.take().and_then(futures::FutureExt::now_or_never) {
+            Some(Ok(Err(error))) => {
+                self.session.failed();
+                update(&mut self.state, Event::Trouble(Failure::of(&error)));
+                true
+            }
+            _ => false,
+        };
+        if !failed && let Some((path, saved)) = self.session.due(self.state.saved()) {
+            self.saving = Some(spawn_blocking(move || session::write(&path, &saved)));
+        }
+        failed
+    }
+
+    /// Writes the session for the last time.
+    async fn keep_session(&mut self) -> Result<()> {
+        if let Some(task) = self.saving.take()
+            && !matches!(task.await, Ok(Ok(())))
+        {
+            self.session.failed();
+        }
+        match self.session.due(self.state.saved()) {
+            Some((path, saved)) => session::write(&path, &saved),
+            None => Ok(()),
+        }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool> {
@@ -193,6 +303,7 @@ impl App {
                         update(&mut self.state, Event::Trouble(Failure::of(&error)));
                     }
                 }
+                Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit => return Ok(true),

@@ -7,7 +7,7 @@ use crate::state::{Effect, Event, State, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Prompt, RequestId};
 use crate::ui::{Depth, Theme, draw};
-use anyhow::{Result, bail};
+use anyhow::{Error, Result};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::cell::RefCell;
@@ -24,8 +24,16 @@ pub struct Still {
 impl Still {
     /// An explorer of `loaded`; `prompt` is run at once.
     pub fn new(loaded: Arc<Loaded>, prompt: Option<&str>) -> Self {
+        Self::start(loaded, prompt.map(|text| Prompt::Text(text.to_owned())))
+    }
+
+    /// An explorer of `loaded` that runs `prompt`.
+    pub fn with(loaded: Arc<Loaded>, prompt: Prompt) -> Self {
+        Self::start(loaded, Some(prompt))
+    }
+
+    fn start(loaded: Arc<Loaded>, prompt: Option<Prompt>) -> Self {
         let meta = loaded.meta.clone();
-        let prompt = prompt.map(|text| Prompt::Text(text.to_owned()));
         let state = State::new(prompt, Sampling::default(), meta.policy, Vec::new());
         let mut still = Self { state, core: Core::new(loaded) };
         still.take(Event::Engine(protocol::Event::Ready { id: RequestId::default(), meta }));
@@ -58,29 +66,14 @@ impl Still {
         self.state.pace = crate::state::Pace::default();
     }
 
-    /// Presses keys: characters, or names such as `enter`, `tab`, `left`, separated by spaces; `space` is the space bar.
+    /// Presses keys as they are written in the help, separated by spaces: `x`, `ctrl-p`, `left`, `space`.
     ///
     /// # Errors
     /// If a name is unknown.
     pub fn press(&mut self, keys: &str) -> Result<()> {
         for name in keys.split_whitespace() {
-            let mut chars = name.chars();
-            let code = match (chars.next(), chars.next(), name) {
-                (Some(c), None, _) => Code::Char(c),
-                (.., "space") => Code::Char(' '),
-                (.., "enter") => Code::Enter,
-                (.., "esc") => Code::Esc,
-                (.., "tab") => Code::Tab,
-                (.., "backspace") => Code::Backspace,
-                (.., "left") => Code::Left,
-                (.., "right") => Code::Right,
-                (.., "up") => Code::Up,
-                (.., "down") => Code::Down,
-                (.., "home") => Code::Home,
-                (.., "end") => Code::End,
-                _ => bail!("`{name}` is no key"),
-            };
-            self.take(Event::Key(Key::of(code)));
+            let key: Key = name.parse().map_err(Error::msg)?;
+            self.take(Event::Key(key));
         }
         Ok(())
     }
@@ -96,8 +89,8 @@ impl Still {
         // Details may depend on maps and rows on each other; a few rounds settle every view.
         for _ in 0..4 {
             let mut buf = Buffer::empty(area);
-            let (wanted, _) = draw(&self.state, &theme, area, &mut buf);
-            self.take(Event::Drawn(wanted));
+            let drawn = draw(&self.state, &theme, area, &mut buf);
+            self.take(Event::Drawn(drawn.wanted));
         }
         let mut buf = Buffer::empty(area);
         draw(&self.state, &theme, area, &mut buf);

@@ -1,8 +1,12 @@
 //! The command line: arguments, and the commands that need no terminal.
 
+mod attribution;
 mod check;
+mod completions;
+mod explore;
 mod export;
 mod info;
+mod man;
 mod memory;
 mod open;
 mod pictures;
@@ -11,7 +15,6 @@ mod run;
 mod teller;
 mod values;
 
-use crate::app;
 use crate::engine::{OpenOptions, Target, open_model};
 use crate::export::Text;
 use crate::model::{Loaded, sampling};
@@ -19,7 +22,8 @@ use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +43,7 @@ Examples:
                                                 one view of that run as png, svg or csv
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
+  mixscope --resume                             go on with the last session
 
 Exit status: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -50,7 +55,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    explore: Explore,
+    explore: explore::Explore,
 }
 
 #[derive(Subcommand)]
@@ -67,25 +72,13 @@ enum Command {
     Check(check::Check),
     /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
     Pull(pull::Pull),
+    /// Write completions for a shell.
+    Completions(completions::Completions),
+    /// Write the manual page (roff), or all of them as files.
+    Man(man::Man),
 }
 
-/// The terminal explorer (default command).
-#[derive(Args)]
-struct Explore {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
-    chat: ChatArgs,
-    #[command(flatten)]
-    sampling: SamplingArgs,
-    /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
-    #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
-    color: app::ColorChoice,
-}
-
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
     /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf. The explorer opens saved runs
@@ -210,23 +203,26 @@ impl SamplingArgs {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
-        Some(Command::Open(open)) => open.main(),
+        Some(Command::Open(open)) => open.main(matches.subcommand_matches("open").unwrap_or(&matches)),
         Some(Command::Export(export)) => export.main(),
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(),
         Some(Command::Pull(pull)) => pull.main(),
-        None => cli.explore.main(),
+        Some(Command::Completions(completions)) => completions.main(),
+        Some(Command::Man(man)) => man.main(),
+        None => cli.explore.main(&matches),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<clap::Error>() {
-            Some(error) => usage(error),
+        Err(error) => match error.downcast_ref::<WrongUsage>() {
+            Some(wrong) => usage(&wrong.of(&matches)),
             None if is_broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
                 eprintln!("mixscope: {}", harmless(&format!("{error:#}")));
@@ -236,9 +232,39 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, as help, completions and manual pages need it.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
 /// Wrong usage that clap could not see.
-fn error(kind: ErrorKind, message: impl std::fmt::Display) -> anyhow::Error {
-    Cli::command().error(kind, message).into()
+#[derive(Debug)]
+struct WrongUsage {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
+impl WrongUsage {
+    /// As an error of the command that was used, whose usage it then shows.
+    fn of(&self, matches: &ArgMatches) -> clap::Error {
+        let mut root = command();
+        let used = matches.subcommand_name().and_then(|name| root.find_subcommand_mut(name).cloned());
+        used.unwrap_or(root).error(self.kind, &self.message)
+    }
+}
+
+fn error(kind: ErrorKind, message: impl fmt::Display) -> anyhow::Error {
+    WrongUsage { kind, message: message.to_string() }.into()
 }
 
 /// Help and version go to stdout with status 0, wrong usage to stderr with status 2.
@@ -252,17 +278,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
-}
-
-impl Explore {
-    fn main(self) -> Result<()> {
-        let (sampling, prompt) = (self.sampling.read()?, self.prompt.read(&self.chat)?);
-        Target::parse(&self.model.model)?;
-        need_terminal()?;
-        self.model.apply_threads()?;
-        let open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
-        app::run(app::Options { model: self.model.model, open, prompt, sampling, color: self.color })
-    }
 }
 
 /// Refuses to start the explorer where there is no terminal.

@@ -2,7 +2,7 @@
 
 use super::teller::Teller;
 use super::values::Fields;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, harmless, pictures, print, values};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, attribution, harmless, pictures, print, values};
 use crate::engine::{Capture, Control, Run as _, Session, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
@@ -31,7 +31,28 @@ enum Format {
     Trace,
 }
 
+const FILES: &str = "\
+Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
+  tokens.csv         position,token_id,token,source,nll,entropy,rank
+                     source is prompt or generated; nll of this token given those before it, in nats; entropy (nats)
+                     and rank (from 1) are of the distribution that predicted it
+  routing.csv        position,layer,expert,logit,prob,rank,weight
+                     a row an expert; prob over all experts; weight renormalised over the chosen, else 0
+  attention.csv      layer,head,query,key,weight
+                     key is at most query
+  lens.csv           position,layer,site,k,token_id,token,logit,prob
+                     site is resid_mid or resid_post; k from 1 to --lens-k
+  lens_summary.csv   position,layer,site,final_rank,final_prob,entropy,kl
+                     final is the model's own first choice there; kl is KL(final || lens), nats
+  candidates.csv     position,k,token_id,token,logit,prob
+                     the distribution that follows the token, before temperature
+  run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
+  trace.safetensors  the activations by their TransformerLens names, without batch axis
+
+The generated text goes to stdout, progress to stderr.";
+
 #[derive(Args)]
+#[command(after_help = FILES)]
 pub struct Run {
     #[command(flatten)]
     model: ModelArgs,
@@ -56,7 +77,12 @@ pub struct Run {
     /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
-    /// Only these layers in all tables and the trace: A..B is from A up to but not including B.
+    /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
+    /// one that came; at the last position the most probable). Reads the chosen experts once more for every token.
+    #[arg(long)]
+    attribution: bool,
+    /// Only these layers in all tables and the trace: A..B is from A up to but not including B. attribution.csv keeps
+    /// attn and mlp of all layers, which add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
     /// Only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
@@ -85,6 +111,10 @@ impl Run {
             let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
             return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
         };
+        if self.attribution && !self.format.contains(&Format::Csv) {
+            let message = "--attribution writes a table: it needs csv in --format";
+            return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
         self.model.check()?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
@@ -202,7 +232,9 @@ impl Run {
             Format::Trace => &[TRACE][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
-        let mut files: Vec<String> = formats.iter().flat_map(of).map(|name| (*name).to_owned()).collect();
+        let on_request = self.attribution.then_some("attribution.csv");
+        let named = formats.iter().flat_map(of).copied().chain(on_request);
+        let mut files: Vec<String> = named.map(str::to_owned).collect();
         if let (true, Some(heads)) = (formats.contains(&Format::Png), &self.heads) {
             files.extend(heads.iter().map(|(layer, head)| pictures::name(*layer, *head)));
         }
@@ -283,6 +315,9 @@ impl Run {
             let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
             table(&self.out, "lens.csv", |out| csv::lens(pairs(), text, out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
+            if self.attribution {
+                table(&self.out, "attribution.csv", |out| attribution::write(session, layers, out, tell))?;
+            }
         }
         if self.format.contains(&Format::Trace) {
             let keep = |kind: HookKind, layer: usize| {

@@ -1,7 +1,10 @@
 //! Views computed from stored activations when they are asked for.
 
+use super::attribution::attribution;
 use super::control::Stopped;
-use super::run::Run;
+use super::derive_lens::trajectories;
+use super::derive_next::{spell, tempered, what_if};
+use super::run::{Run, need_model};
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
 use crate::trace::protocol::{Derive, Derived};
@@ -11,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lens rows that go through the unembedding together; cancellation is seen between such batches.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 /// Tokens kept of every lens cell on the screen.
 const LENS_TOP: usize = 10;
 
@@ -22,6 +25,20 @@ const LENS_TOP: usize = 10;
 pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => Derived::Lens(run.lens_cells(cells, LENS_TOP, cancelled)?),
+        Derive::Trajectories { pos, targets } => {
+            Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, cancelled)?)
+        }
+        Derive::Tempered { pos, sampling } => {
+            Derived::Tempered(tempered(need_model(run)?, *pos, sampling)?.map(Arc::new))
+        }
+        Derive::WhatIf { pos, ids } => {
+            let mut found = Vec::new();
+            for id in ids {
+                found.extend(what_if(need_model(run)?, *pos, *id, cancelled)?.map(Arc::new));
+            }
+            Derived::WhatIf(found)
+        }
+        Derive::Spell { texts } => Derived::Spelled(spell(need_model(run)?, texts)?),
         Derive::HeadMaps { heads, max_side } => {
             let mut maps = Vec::new();
             for (layer, head) in heads {
@@ -30,6 +47,10 @@ pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Res
                 maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *max_side)));
             }
             Derived::HeadMaps(maps)
+        }
+        Derive::Attribution(key) => {
+            let layers = key.layer..key.layer.saturating_add(1);
+            Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, cancelled)?))
         }
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= run.tokens().len() => Derived::HeadRows(Vec::new()),
@@ -43,7 +64,7 @@ pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Res
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 

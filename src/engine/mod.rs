@@ -5,11 +5,14 @@
 //! in the thread, a panic included, is an event. Models are opened beside it, so that the one in use can be explored
 //! until the next is there.
 
+mod attribution;
 mod board;
 mod capture;
 mod collect;
 mod control;
 mod derive;
+mod derive_lens;
+mod derive_next;
 mod openings;
 mod remote;
 mod run;
@@ -17,12 +20,16 @@ mod saved;
 mod session;
 mod target;
 mod trace_meta;
+mod undo;
 mod worker;
 
+pub use attribution::attribution;
 pub use capture::Capture;
 pub use collect::collect;
 pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
+pub use derive_lens::trajectories;
+pub use derive_next::{spell, tempered, what_if};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
 pub use saved::Saved;

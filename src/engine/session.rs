@@ -2,7 +2,7 @@
 
 use super::capture::{Capture, Collector, FindNonFinite};
 use super::control::Control;
-use crate::model::{Distribution, KvCache, Loaded, Precision, bare_piece, sampling};
+use crate::model::{Distribution, KvCache, Loaded, Precision, Taps, bare_piece, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Candidate, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
 use anyhow::{Context, Result, bail, ensure};
@@ -52,6 +52,11 @@ impl Session {
     /// The records so far.
     pub fn tokens(&self) -> &[Arc<TokenRecord>] {
         &self.tokens
+    }
+
+    /// Keys and values of the positions read.
+    pub fn cache(&self) -> &KvCache {
+        &self.cache
     }
 
     /// The run as a trace that shares its records.
@@ -127,6 +132,29 @@ impl Session {
             Some(ids) if !ids.is_empty() => Ok(ids.to_vec()),
             _ => self.tokenize(text, false),
         }
+    }
+
+    /// Tokens at the start that both runs share, not only in what they say.
+    pub(super) fn shared_with(&self, other: &Session) -> usize {
+        self.tokens.iter().zip(&other.tokens).take_while(|(a, b)| Arc::ptr_eq(a, b)).count()
+    }
+
+    /// Whether `other` begins with this run.
+    pub(super) fn is_start_of(&self, other: &Session) -> bool {
+        self.meta.policy == other.meta.policy && self.shared_with(other) == self.tokens.len()
+    }
+
+    /// Whether both are one run.
+    pub(super) fn is_same_as(&self, other: &Session) -> bool {
+        self.is_start_of(other) && self.tokens.len() == other.tokens.len()
+    }
+
+    /// Bytes that this run takes as long as `other` is kept as well.
+    pub(super) fn bytes_beside(&self, other: &Session) -> usize {
+        let is_shared = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(&a.values, &b.values);
+        let own = self.tokens.len() - self.tokens.iter().zip(&other.tokens).filter(is_shared).count();
+        let pointers = self.tokens.len() * size_of::<Arc<TokenRecord>>();
+        own * self.meta.dims.kept_bytes_per_token() + pointers + self.cache.bytes_beside(&other.cache)
     }
 
     /// Forgets everything from position `len` on.
@@ -234,6 +262,17 @@ impl Session {
             self.last = Some(logits.flatten_all()?.to_vec1::<f32>()?.into());
         }
         Ok(self.last.clone())
+    }
+
+    /// The logits `[vocab]` after `id`, read behind the first `len` tokens; the run stays as it is.
+    ///
+    /// # Errors
+    /// If `id` is outside the vocabulary or `taps` stop the pass.
+    pub(super) fn peek(&self, len: usize, id: u32, taps: &mut dyn Taps) -> Result<Vec<f32>> {
+        let mut branch = self.cache.clone();
+        branch.truncate(len);
+        let logits = self.loaded.model.forward(&[id], &mut branch, self.precision, taps)?;
+        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
     }
 
     /// Samples the next token and reads it; returns its id.

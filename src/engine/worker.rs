@@ -9,11 +9,12 @@ use super::run::{Run, need_model, no_model};
 use super::saved::Saved;
 use super::session::Session;
 use super::target::Opened;
+use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, RequestId};
+use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -95,9 +96,14 @@ enum Body {
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
     body: Body,
+    /// The prompt that the run began with.
+    pub(super) prompt: Option<Prompt>,
+    pub(super) edits: Edits,
     runs: std::collections::VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
     derives: Vec<(RequestId, Derive)>,
+    /// The newest request that was queued.
+    taken: RequestId,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -124,9 +130,12 @@ impl Core {
         };
         Self {
             body,
+            prompt: None,
+            edits: Edits::default(),
             runs: Default::default(),
             running: None,
             derives: Vec::new(),
+            taken: RequestId::default(),
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -146,7 +155,14 @@ impl Core {
         need_model(self.session())
     }
 
-    fn live_mut(&mut self) -> Result<&mut Session> {
+    /// Ends the edit under way.
+    fn close_edit(&mut self) {
+        if let Body::Live(session) = &self.body {
+            self.edits.close(session);
+        }
+    }
+
+    pub(super) fn live_mut(&mut self) -> Result<&mut Session> {
         match &mut self.body {
             Body::Live(session) => Ok(session),
             Body::Saved(_) => Err(no_model()),
@@ -176,6 +192,7 @@ impl Core {
 
     /// Queues a request.
     fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
+        self.taken = self.taken.max(id);
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
@@ -193,13 +210,15 @@ impl Core {
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
+            self.close_edit();
         }
         let busy = self.running.is_some() || !self.runs.is_empty();
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            if !self.derives.is_empty() && !must_wait {
-                let (which, what) = self.derives.remove(0);
+            let first = self.derives.iter().position(|(_, what)| !what.is_background());
+            if let Some(first) = first.filter(|_| !must_wait) {
+                let (which, what) = self.derives.remove(first);
                 id = which;
                 self.derive(which, &what, board, emit)
             } else if let Some(running) = self.running.take() {
@@ -208,6 +227,9 @@ impl Core {
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
+            } else if let Some((which, what)) = self.derives.pop() {
+                id = which;
+                self.background(which, what, board, emit)
             } else {
                 Ok(())
             }
@@ -224,6 +246,9 @@ impl Core {
                 emit(Event::Tokens { id, keep: 0, tokens: self.session().tokens().to_vec(), ms: 0.0 });
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
+        }
+        if self.running.is_none() {
+            self.close_edit();
         }
     }
 
@@ -245,13 +270,47 @@ impl Core {
         Ok(())
     }
 
+    /// Does one piece of what has time; gives way between layers to everything else and goes on with that piece later.
+    fn background(&mut self, id: RequestId, what: Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let (piece, rest) = match &what {
+            Derive::WhatIf { pos, ids } if ids.len() > 1 => {
+                let one = |ids: &[u32]| Derive::WhatIf { pos: *pos, ids: ids.to_vec() };
+                (one(&ids[..1]), Some(one(&ids[1..])))
+            }
+            whole => (whole.clone(), None),
+        };
+        let newest = self.taken.max(id);
+        let gives_way = || board.is_pressing_after(newest);
+        let is_over = || board.is_outdated(id, &what) || board.is_cancelled(id);
+        let result = derive(self.session(), &piece, &|| gives_way() || is_over());
+        // What it read from disk says nothing about the run.
+        if let Body::Live(session) = &self.body {
+            self.counted = session.loaded().model.paging().counts();
+        }
+        match result {
+            Err(error) if error.is::<Stopped>() && !is_over() => self.derives.push((id, what)),
+            result => {
+                emit(Event::Derived { id, result: result? });
+                match rest {
+                    Some(rest) => self.derives.push((id, rest)),
+                    None => emit(Event::Finished { id, outcome: Outcome::Done }),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         if board.is_cancelled(id) {
             return Err(Stopped.into());
         }
+        if let Body::Live(session) = &self.body {
+            self.edits.open(&ask, &self.prompt, session);
+        }
         match ask {
             Ask::Prompt(prompt) => {
                 let ids = self.live()?.prompt_ids(&prompt)?;
+                self.prompt = Some(prompt);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
@@ -261,6 +320,10 @@ impl Core {
                 return Ok(());
             }
             Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
+            Ask::Branch { len, token } => {
+                self.truncate(id, len, emit)?;
+                self.force(id, &[token], board, emit)?;
+            }
             Ask::ForceText(text) => {
                 let ids = self.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
@@ -268,6 +331,12 @@ impl Core {
             Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
             Ask::Truncate { len } => self.truncate(id, len, emit)?,
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
+            Ask::Restore { prompt, tokens } => {
+                self.restore(id, &tokens, board, emit)?;
+                self.prompt = prompt;
+            }
+            Ask::Undo => self.revise(id, true, emit)?,
+            Ask::Redo => self.revise(id, false, emit)?,
             Ask::Derive(what) => return self.derive(id, &what, board, emit),
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
@@ -286,16 +355,37 @@ impl Core {
             }
         };
         let started = Instant::now();
-        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
-            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
-            if let Err(error) = self.extend(id, &ids, same[0].1, board, &quiet) {
-                self.body = Body::Live(before);
-                return Err(error);
-            }
+        if let Err(error) = self.read_again(id, &tokens, board, &quiet) {
+            self.body = Body::Live(before);
+            return Err(error);
         }
         emit(Event::Switched(self.session().meta().clone()));
         let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
+        Ok(())
+    }
+
+    /// Makes `tokens` the run. What was read before an error or a stop stays.
+    fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let ids = tokens.iter().map(|(id, _)| *id).collect();
+        let session = self.live_mut()?;
+        session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
+        session.truncate(0);
+        emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
+        self.read_again(id, tokens, board, emit)
+    }
+
+    fn read_again(
+        &mut self,
+        id: RequestId,
+        tokens: &[(u32, Source)],
+        board: &Board,
+        emit: &dyn Fn(Event),
+    ) -> Result<()> {
+        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
+            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
+            self.extend(id, &ids, same[0].1, board, emit)?;
+        }
         Ok(())
     }
 

@@ -46,6 +46,16 @@ impl KvCache {
         }
     }
 
+    /// Bytes of the pages that `other` does not share, pointers to all of them included.
+    pub fn bytes_beside(&self, other: &KvCache) -> usize {
+        let page = 2 * PAGE * self.width * size_of::<f32>();
+        let count = |(mine, theirs): (&Vec<Arc<Page>>, &Vec<Arc<Page>>)| {
+            let shared = mine.iter().zip(theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+            (mine.len() - shared) * page + mine.len() * size_of::<Arc<Page>>()
+        };
+        self.pages.iter().zip(&other.pages).map(count).sum()
+    }
+
     /// Writes keys and values `[rows, width]` of `layer` behind the positions held. They count once
     /// [`KvCache::advance`] was called, so an interrupted pass leaves nothing behind.
     pub(super) fn write(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
@@ -116,6 +126,9 @@ mod tests {
         assert_eq!(trunk.keys(0, 0, 2).key(35), [35.0, 0.5]);
         assert_eq!(branch.keys(0, 0, 2).key(35), [-1.0, -1.0]);
         assert_eq!(branch.keys(0, 0, 2).value(34), [34.0, 0.5]);
+        let (page, pointers) = (2 * PAGE * 2 * 4, 2 * size_of::<usize>());
+        assert_eq!(branch.bytes_beside(&trunk), page + pointers, "one page of two was copied");
+        assert_eq!(trunk.bytes_beside(&trunk.clone()), pointers);
         branch.truncate(3);
         assert_eq!((branch.len(), trunk.len()), (3, 40));
     }

@@ -1,9 +1,10 @@
 //! What the engine's reports do to the state.
 
+use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
-use crate::trace::TokenRecord;
-use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
 
 impl State {
@@ -39,9 +40,14 @@ impl State {
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
             Event::Switched(meta) => {
                 self.policy = meta.policy;
+                if self.stats.dtype() != meta.router_dtype() {
+                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                }
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Revised(revision) => self.on_revised(revision),
+            Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
@@ -57,7 +63,9 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
+                self.derived.refuse(id, &failure);
                 self.derived.fail(id);
+                self.catch_up();
                 self.tell(true, failure);
             }
         }
@@ -70,13 +78,20 @@ impl State {
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
+        self.lines.truncate(&[], 0);
+        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.pace = Pace::default();
         self.message = None;
+        self.pending = None;
+        self.search = None;
+        self.bookmarks.clear();
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
+        self.targets.clear();
         self.scroll = 0;
+        self.catch_up = false;
         self.cursor.layer = meta.dims.layers - 1;
         self.policy = meta.policy;
         let warnings: Vec<String> =
@@ -85,6 +100,12 @@ impl State {
         let saved = meta.recording.clone();
         self.phase = Phase::Ready(meta);
         self.clamp();
+        self.resume.reading = None;
+        if let Some(saved) = self.resume.waiting.take() {
+            effects.extend(self.read_saved(saved));
+            self.tell_warnings(&warnings);
+            return effects;
+        }
         if let Some(saved) = saved {
             // Its tokens follow; its prompt is what a model that is opened next reads.
             self.overlays.clear();
@@ -93,7 +114,7 @@ impl State {
                 _ => String::new(),
             };
             self.start = saved.prompt;
-            self.warn(&warnings);
+            self.tell_warnings(&warnings);
             return effects;
         }
         match self.start.take() {
@@ -109,11 +130,11 @@ impl State {
             None => {}
         }
         // After the prompt is asked for, which takes away older messages.
-        self.warn(&warnings);
+        self.tell_warnings(&warnings);
         effects
     }
 
-    fn warn(&mut self, warnings: &[String]) {
+    fn tell_warnings(&mut self, warnings: &[String]) {
         if let Some((first, rest)) = warnings.split_first() {
             self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
         }
@@ -131,23 +152,48 @@ impl State {
         let unchanged = stands + same.count();
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
+            // The same text read under another policy is still the text that was marked.
+            let alike = self.tokens[stands..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
+            self.bookmarks.split_off(&(stands + alike));
         }
+        if let Some(search) = &mut self.search {
+            search.truncate(unchanged);
+        }
+        let before = self.tokens.len();
+        self.stats.truncate(&self.tokens, unchanged);
+        self.lines.truncate(&self.shown, stands);
         self.tokens.truncate(stands);
         self.shown.truncate(stands);
-        self.shown.extend(tokens.iter().map(|token| {
+        self.shown.extend(tokens.iter().zip(stands..).map(|(token, pos)| {
             let text = show_piece(&token.piece);
-            let cells = width(&text).min(usize::from(u16::MAX)) as u16;
-            (text, cells)
+            let cells = width(&text) + usize::from(self.bookmarks.contains(&pos));
+            (text, cells.min(usize::from(u16::MAX)) as u16)
         }));
         if !tokens.is_empty() {
             self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
         }
         self.tokens.extend(tokens);
-        if followed {
-            self.cursor.token = self.tokens.len().saturating_sub(1);
-            self.cursor.candidate = 0;
+        self.stats.extend(&self.tokens[unchanged..]);
+        self.lines.extend(&self.shown);
+        self.renew_close_calls(unchanged, before);
+        if followed && self.reduced_motion && self.is_busy() {
+            self.catch_up = true;
+        } else if followed {
+            self.to_end();
         }
         self.clamp();
+    }
+
+    fn to_end(&mut self) {
+        self.cursor.token = self.tokens.len().saturating_sub(1);
+        self.cursor.candidate = 0;
+    }
+
+    /// The run is over: a cursor that stood still at its end joins the end it has now.
+    fn catch_up(&mut self) {
+        if self.jobs.is_empty() && std::mem::take(&mut self.catch_up) {
+            self.to_end();
+        }
     }
 
     fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {
@@ -156,8 +202,18 @@ impl State {
         }
         let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::playback::READING);
         let was_run = self.jobs.iter().any(|job| job.id == id);
+        let was_resuming = self.jobs.iter().any(|job| job.id == id && job.what == RESUMING);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
+        self.catch_up();
+        if was_resuming && *outcome == Outcome::Done {
+            self.on_resumed();
+        }
+        if was_resuming && *outcome == Outcome::Cancelled {
+            let summary =
+                "stopped: the session is not back whole; its file stays until something else is run".to_owned();
+            return self.tell(false, Failure { summary, causes: Vec::new() });
+        }
         if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
             let count = self.tokens.len();
             let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
@@ -176,12 +232,21 @@ impl State {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
     }
 
+    /// Says a sentence in the status line.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.tell(false, Failure { summary: text.into(), causes: Vec::new() });
+    }
+
     pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {
         self.message = Some(Message { is_error, failure });
     }
 
     /// Asks the engine for a run.
     pub(super) fn start_job(&mut self, what: &'static str, ask: Ask) -> Vec<Effect> {
+        // Whoever goes on from a part of a session makes it theirs.
+        if what != RESUMING && !self.jobs.iter().any(|job| job.what == RESUMING) {
+            self.resume.reading = None;
+        }
         let id = self.new_id();
         self.message = None;
         self.jobs.push(Job { id, what, progress: None });

@@ -9,18 +9,14 @@ pub struct Example {
 }
 
 /// Offered while the demo model is open.
-pub const EXAMPLES: [Example; 4] = [
+pub const EXAMPLES: [Example; 3] = [
     Example { prompt: "The capital of France is", shows: "3 Lens: the answer appears only in the last layers" },
     Example {
         prompt: "drum apple seven blue owl key | drum apple seven",
-        shows: "2 Attention: the heads of layer 5 look back at the token after the first copy (induction)",
+        shows: "2 Attention, layer 5: heads look at what followed the first copy (induction)",
     },
     Example {
         prompt: "Once upon a time, there was a curious girl named Lily. Il était une fois un garçon timide. Había una vez una niña valiente.",
-        shows: "1 Routing, v v for the map: in layer 5 the languages use different experts",
-    },
-    Example {
-        prompt: "def count_words(items):\n    total = 0\n",
-        shows: "1 Routing: code is read by other experts than stories",
+        shows: "1 Routing, v v for the map: in layer 5 each language has its own experts",
     },
 ];

@@ -1,110 +1,10 @@
-//! Keys, actions, and the one table that connects them.
+//! Actions, and the one table that connects them with keys.
 
 use super::View;
+pub use super::copy::Extent;
+pub use super::key::{Chord, Code, Key};
+pub use super::keymap::{Entry, Found, Keymap};
 use std::fmt;
-
-/// A key, as far as the program tells keys apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// A character as typed.
-    Char(char),
-    /// Enter.
-    Enter,
-    /// Escape.
-    Esc,
-    /// Backspace.
-    Backspace,
-    /// Delete.
-    Delete,
-    /// Tab.
-    Tab,
-    /// Shift and Tab.
-    BackTab,
-    /// Arrow up.
-    Up,
-    /// Arrow down.
-    Down,
-    /// Arrow left.
-    Left,
-    /// Arrow right.
-    Right,
-    /// Home.
-    Home,
-    /// End.
-    End,
-    /// Page up.
-    PageUp,
-    /// Page down.
-    PageDown,
-}
-
-/// A key with its modifiers; shift only where the character does not already tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Which key.
-    pub code: Code,
-    /// Ctrl was held.
-    pub ctrl: bool,
-    /// Alt was held.
-    pub alt: bool,
-    /// Shift was held with a key that is no character.
-    pub shift: bool,
-}
-
-impl Key {
-    /// The key alone.
-    pub const fn of(code: Code) -> Self {
-        Self { code, ctrl: false, alt: false, shift: false }
-    }
-
-    const fn ctrl(c: char) -> Self {
-        Self { ctrl: true, ..Self::of(Code::Char(c)) }
-    }
-
-    const fn shift(code: Code) -> Self {
-        Self { shift: true, ..Self::of(code) }
-    }
-
-    const fn alt(code: Code) -> Self {
-        Self { alt: true, ..Self::of(code) }
-    }
-
-    /// The character it types, if it types one.
-    pub fn typed(self) -> Option<char> {
-        match self.code {
-            Code::Char(c) if !self.ctrl && !self.alt => Some(c),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (held, name) in [(self.ctrl, "ctrl-"), (self.alt, "alt-"), (self.shift, "shift-")] {
-            if held {
-                f.write_str(name)?;
-            }
-        }
-        match self.code {
-            Code::Char(' ') => f.write_str("space"),
-            Code::Char(c) => write!(f, "{c}"),
-            Code::Enter => f.write_str("enter"),
-            Code::Esc => f.write_str("esc"),
-            Code::Backspace => f.write_str("backspace"),
-            Code::Delete => f.write_str("del"),
-            Code::Tab => f.write_str("tab"),
-            Code::BackTab => f.write_str("shift-tab"),
-            Code::Up => f.write_str("↑"),
-            Code::Down => f.write_str("↓"),
-            Code::Left => f.write_str("←"),
-            Code::Right => f.write_str("→"),
-            Code::Home => f.write_str("home"),
-            Code::End => f.write_str("end"),
-            Code::PageUp => f.write_str("pgup"),
-            Code::PageDown => f.write_str("pgdn"),
-        }
-    }
-}
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +19,10 @@ pub enum Scope {
     Form,
     /// In the model picker.
     Picker,
+    /// In the command palette.
+    Palette,
+    /// In a list to jump from.
+    List,
     /// In the help and error pages.
     Page,
 }
@@ -132,12 +36,20 @@ impl Scope {
             Self::Input => "while typing",
             Self::Form => "in the sampling form",
             Self::Picker => "choosing a model",
+            Self::Palette => "in the command palette",
+            Self::List => "in lists",
             Self::Page => "in help and messages",
         }
     }
 
+    /// Whether characters are typed there.
+    pub fn takes_text(self) -> bool {
+        matches!(self, Self::Input | Self::Form | Self::Picker | Self::Palette)
+    }
+
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 6] = [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 8] =
+        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::List, Self::Page, Self::Anywhere];
 }
 
 /// Everything that a user can mean.
@@ -161,6 +73,14 @@ pub enum Action {
     PreviousView,
     /// Look at the same data another way.
     CycleLens,
+    /// Measure what the view shows by something else.
+    NextMeasure,
+    /// List the choices that were narrowest.
+    CloseCalls,
+    /// The near-tie before the cursor in its layer.
+    PreviousNearTie,
+    /// The near-tie after the cursor in its layer.
+    NextNearTie,
     /// Token cursor.
     Token(Step),
     /// One layer up: towards the output. In Next, the better candidate; in Fidelity, scroll.
@@ -199,6 +119,24 @@ pub enum Action {
     CycleColour,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Put a second pane beside the view, or take the other one away.
+    Split,
+    /// Give the other pane the focus.
+    OtherPane,
+    /// Give the view all the room, or back what is around it.
+    Zoom,
+    /// Details: what belongs to the view, or what the candidate's logit is made of.
+    ToggleContributions,
+    /// Linear or logarithmic scale.
+    ToggleLog,
+    /// Follow the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
+    AddTarget,
+    /// Follow this token, or no longer; a click on its name means it.
+    ToggleTarget(u32),
+    /// Type a token to follow.
+    TypeTarget,
+    /// No longer follow the last target.
+    DropTarget,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -207,6 +145,8 @@ pub enum Action {
     NewLine,
     /// Fill in the next example prompt.
     Example,
+    /// Fill in this example prompt, from 1.
+    PickExample(u8),
     /// Choose another model.
     OpenModel,
     /// Complete what is typed.
@@ -215,6 +155,48 @@ pub enum Action {
     ToggleChat,
     /// The cursor of the input.
     Edit(Edit),
+    /// Open the command palette.
+    Palette,
+    /// Put the cursor on this token; the palette offers it for a typed number.
+    GoTo(usize),
+    /// Look for text in the run.
+    Search,
+    /// The next match.
+    NextMatch,
+    /// The match before.
+    PreviousMatch,
+    /// Mark the token at the cursor, or take its mark away.
+    ToggleBookmark,
+    /// The next marked token.
+    NextBookmark,
+    /// The marked token before.
+    PreviousBookmark,
+    /// Take the last edit of the run back.
+    Undo,
+    /// Do again what was taken back.
+    Redo,
+    /// Copy to the clipboard.
+    Copy(Extent),
+}
+
+impl fmt::Display for Action {
+    /// Its name in the configuration: the variant's words joined by `-`, as in `show-routing` or `pick-example-1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = String::new();
+        let mut begins = false;
+        for c in format!("{self:?}").chars() {
+            if !c.is_alphanumeric() {
+                begins = true;
+                continue;
+            }
+            if (begins || c.is_uppercase()) && !name.is_empty() {
+                name.push('-');
+            }
+            begins = false;
+            name.extend(c.to_lowercase());
+        }
+        f.pad(&name)
+    }
 }
 
 /// Steps of the token cursor.
@@ -261,8 +243,8 @@ pub enum Edit {
 pub struct Binding {
     /// What it means.
     pub action: Action,
-    /// The keys for it.
-    pub keys: &'static [Key],
+    /// The keys for it: single ones, or two one after the other.
+    pub keys: &'static [Chord],
     /// Where.
     pub scope: Scope,
     /// What the help says.
@@ -271,32 +253,51 @@ pub struct Binding {
     pub hint: &'static str,
 }
 
-const fn bind(scope: Scope, keys: &'static [Key], action: Action, help: &'static str, hint: &'static str) -> Binding {
+const fn bind(scope: Scope, keys: &'static [Chord], action: Action, help: &'static str, hint: &'static str) -> Binding {
     Binding { action, keys, scope, help, hint }
 }
 
-const fn ch(c: char) -> Key {
-    Key::of(Code::Char(c))
+const fn ch(c: char) -> Chord {
+    Chord::of(Key::of(Code::Char(c)))
 }
 
-const fn k(code: Code) -> Key {
-    Key::of(code)
+const fn then(first: char, second: char) -> Chord {
+    Chord { prefix: Some(Key::of(Code::Char(first))), key: Key::of(Code::Char(second)) }
+}
+
+const fn k(code: Code) -> Chord {
+    Chord::of(Key::of(code))
+}
+
+const fn ctrl(c: char) -> Chord {
+    Chord::of(Key { ctrl: true, ..Key::of(Code::Char(c)) })
+}
+
+const fn alt(code: Code) -> Chord {
+    Chord::of(Key { alt: true, ..Key::of(code) })
+}
+
+const fn shift(code: Code) -> Chord {
+    Chord::of(Key { shift: true, ..Key::of(code) })
 }
 
 /// The table: dispatch, help and hints are made from it.
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, Page, Picker};
+    use Scope::{Anywhere, Explore, Form, Input, List, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
+        bind(Explore, &[ch(':'), ctrl('p')], A::Palette, "command palette: find an action by its name", "palette"),
         bind(Explore, &[ch('i')], A::EditPrompt, "edit the prompt; only what changed is computed again", "prompt"),
         bind(Explore, &[ch(' ')], A::Generate, "generate one token; pause if it runs", "step"),
         bind(Explore, &[ch('g')], A::Go, "generate until stopped; pause if it runs", "go"),
         bind(Explore, &[ch('r')], A::RunCount, "generate a number of tokens", ""),
         bind(Explore, &[ch('u'), k(C::Backspace)], A::Back, "step back: forget the last token", "back"),
         bind(Explore, &[ch('U')], A::Rewind, "rewind: forget everything after the cursor", ""),
+        bind(Explore, &[ch('z')], A::Undo, "undo the last edit: prompt, step, generation, forced token, policy", ""),
+        bind(Explore, &[ch('Z')], A::Redo, "redo what was undone", ""),
         bind(
             Explore,
             &[k(C::Enter)],
@@ -315,101 +316,232 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
         bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
         bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),
+        bind(Explore, &[ch('a')], A::NextMeasure, "next measure of the view (its title says which)", ""),
+        bind(Explore, &[ch('t')], A::CloseCalls, "list the closest calls of the router, to jump to", ""),
+        bind(Explore, &[ch('{')], A::PreviousNearTie, "near-tie before the cursor in its layer", ""),
+        bind(Explore, &[ch('}')], A::NextNearTie, "next near-tie in the layer of the cursor", ""),
         bind(Explore, &[k(C::Left), ch('h')], A::Token(Step::Left), "token before", ""),
         bind(Explore, &[k(C::Right), ch('l')], A::Token(Step::Right), "next token", ""),
         bind(Explore, &[k(C::Up), ch('k')], A::Up, "layer up; candidate up in Next; scroll in Fidelity", ""),
         bind(Explore, &[k(C::Down), ch('j')], A::Down, "layer down; candidate down in Next; scroll in Fidelity", ""),
-        bind(Explore, &[ch('H'), Key::shift(C::Left), k(C::PageUp)], A::Token(Step::FarLeft), "ten tokens back", ""),
-        bind(Explore, &[ch('L'), Key::shift(C::Right), k(C::PageDown)], A::Token(Step::FarRight), "ten tokens on", ""),
+        bind(Explore, &[ch('H'), shift(C::Left), k(C::PageUp)], A::Token(Step::FarLeft), "ten tokens back", ""),
+        bind(Explore, &[ch('L'), shift(C::Right), k(C::PageDown)], A::Token(Step::FarRight), "ten tokens on", ""),
         bind(Explore, &[k(C::Home), ch('0')], A::Token(Step::First), "first token", ""),
         bind(Explore, &[k(C::End), ch('$')], A::Token(Step::Last), "last token; the cursor then follows new ones", ""),
+        bind(Explore, &[ch('/')], A::Search, "search in the text; capitals count only if you type some", ""),
+        bind(Explore, &[ch('n')], A::NextMatch, "next match", ""),
+        bind(Explore, &[ch('N')], A::PreviousMatch, "match before", ""),
+        bind(Explore, &[ch('m')], A::ToggleBookmark, "set a bookmark on the token, or take it off", ""),
+        bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
+        bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
+        bind(
+            Explore,
+            &[Chord::pair('y', 'c')],
+            A::Copy(Extent::Cell),
+            "copy the value under the cursor, or the selected text",
+            "",
+        ),
+        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy the row under the cursor as CSV", ""),
+        bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
         bind(Explore, &[ch(']')], A::NextHead, "next head", ""),
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
+        bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
+        bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(
+            Explore,
+            &[ch('D')],
+            A::ToggleContributions,
+            "details: summary, or contributions to a candidate's logit (Next marks which)",
+            "",
+        ),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (plot of Lens)", ""),
+        bind(
+            Explore,
+            &[ch('+')],
+            A::AddTarget,
+            "follow a token in Lens: the candidate marked in Next, the top token at the cursor in Lens",
+            "",
+        ),
+        bind(Explore, &[ch('T')], A::TypeTarget, "type a token to follow in Lens", ""),
+        bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
-        bind(Input, &[Key::alt(C::Enter), Key::ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
+        bind(Input, &[alt(C::Enter), ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
         bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),
-        bind(Input, &[Key::ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
+        bind(Input, &[alt(C::Char('1'))], A::PickExample(1), "first example prompt", ""),
+        bind(Input, &[alt(C::Char('2'))], A::PickExample(2), "second example prompt", ""),
+        bind(Input, &[alt(C::Char('3'))], A::PickExample(3), "third example prompt", ""),
+        bind(Input, &[ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
         bind(Input, &[k(C::Up)], A::Edit(Edit::Up), "line up; on the first line, earlier prompts", ""),
         bind(Input, &[k(C::Down)], A::Edit(Edit::Down), "line down; on the last line, later prompts", ""),
-        bind(Input, &[Key::ctrl('p'), k(C::PageUp)], A::Edit(Edit::HistoryBack), "earlier prompt", ""),
-        bind(Input, &[Key::ctrl('n'), k(C::PageDown)], A::Edit(Edit::HistoryForward), "later prompt", ""),
-        bind(Input, &[k(C::Left), Key::ctrl('b')], A::Edit(Edit::Left), "left", ""),
-        bind(Input, &[k(C::Right), Key::ctrl('f')], A::Edit(Edit::Right), "right", ""),
-        bind(Input, &[Key::alt(C::Left), Key::alt(C::Char('b'))], A::Edit(Edit::WordLeft), "word left", ""),
-        bind(Input, &[Key::alt(C::Right), Key::alt(C::Char('f'))], A::Edit(Edit::WordRight), "word right", ""),
-        bind(Input, &[k(C::Home), Key::ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
-        bind(Input, &[k(C::End), Key::ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
-        bind(Input, &[k(C::Backspace), Key::ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
-        bind(Input, &[k(C::Delete), Key::ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
-        bind(Input, &[Key::ctrl('w'), Key::alt(C::Backspace)], A::Edit(Edit::DeleteWord), "delete the word before", ""),
-        bind(Input, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
-        bind(Input, &[Key::ctrl('k')], A::Edit(Edit::DeleteToEnd), "delete to the end of the line", ""),
+        bind(Input, &[ctrl('p'), k(C::PageUp)], A::Edit(Edit::HistoryBack), "earlier prompt", ""),
+        bind(Input, &[ctrl('n'), k(C::PageDown)], A::Edit(Edit::HistoryForward), "later prompt", ""),
+        bind(Input, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Input, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Input, &[alt(C::Left), alt(C::Char('b'))], A::Edit(Edit::WordLeft), "word left", ""),
+        bind(Input, &[alt(C::Right), alt(C::Char('f'))], A::Edit(Edit::WordRight), "word right", ""),
+        bind(Input, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Input, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Input, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Input, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Input, &[ctrl('w'), alt(C::Backspace)], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Input, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Input, &[ctrl('k')], A::Edit(Edit::DeleteToEnd), "delete to the end of the line", ""),
         bind(Form, &[k(C::Enter)], A::Accept, "use these values", ""),
         bind(Form, &[k(C::Up), k(C::BackTab)], A::Edit(Edit::Up), "field above", ""),
         bind(Form, &[k(C::Down), k(C::Tab)], A::Edit(Edit::Down), "field below", ""),
         bind(Form, &[k(C::Backspace)], A::Edit(Edit::DeleteLeft), "delete; empty = off", ""),
-        bind(Form, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "clear the field", ""),
+        bind(Form, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "clear the field", ""),
         bind(Picker, &[k(C::Enter)], A::Accept, "open the marked model, or what is typed", ""),
         bind(Picker, &[k(C::Tab)], A::Complete, "complete the path or name", ""),
-        bind(Picker, &[k(C::Up), Key::ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "choice above", ""),
-        bind(Picker, &[k(C::Down), Key::ctrl('n')], A::Edit(Edit::Down), "choice below", ""),
+        bind(Picker, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "choice above", ""),
+        bind(Picker, &[k(C::Down), ctrl('n')], A::Edit(Edit::Down), "choice below", ""),
         bind(Picker, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten choices up", ""),
         bind(Picker, &[k(C::PageDown)], A::Edit(Edit::PageDown), "ten choices down", ""),
-        bind(Picker, &[k(C::Left), Key::ctrl('b')], A::Edit(Edit::Left), "left", ""),
-        bind(Picker, &[k(C::Right), Key::ctrl('f')], A::Edit(Edit::Right), "right", ""),
-        bind(Picker, &[k(C::Home), Key::ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
-        bind(Picker, &[k(C::End), Key::ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
-        bind(Picker, &[k(C::Backspace), Key::ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
-        bind(Picker, &[k(C::Delete), Key::ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
-        bind(Picker, &[Key::ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
-        bind(Picker, &[Key::ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Picker, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Picker, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Picker, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Picker, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Picker, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Picker, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Picker, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Picker, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Palette, &[k(C::Enter)], A::Accept, "do what is marked", ""),
+        bind(Palette, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(Edit::Up), "action above", ""),
+        bind(Palette, &[k(C::Down), ctrl('n'), k(C::Tab)], A::Edit(Edit::Down), "action below", ""),
+        bind(Palette, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten actions up", ""),
+        bind(Palette, &[k(C::PageDown)], A::Edit(Edit::PageDown), "ten actions down", ""),
+        bind(Palette, &[k(C::Left), ctrl('b')], A::Edit(Edit::Left), "left", ""),
+        bind(Palette, &[k(C::Right), ctrl('f')], A::Edit(Edit::Right), "right", ""),
+        bind(Palette, &[k(C::Home), ctrl('a')], A::Edit(Edit::LineStart), "start of the line", ""),
+        bind(Palette, &[k(C::End), ctrl('e')], A::Edit(Edit::LineEnd), "end of the line", ""),
+        bind(Palette, &[k(C::Backspace), ctrl('h')], A::Edit(Edit::DeleteLeft), "delete to the left", ""),
+        bind(Palette, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
+        bind(Palette, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
+        bind(Palette, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(List, &[k(C::Enter)], A::Accept, "go to the marked row", ""),
+        bind(List, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "row above", ""),
+        bind(List, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "row below", ""),
+        bind(List, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten rows up", ""),
+        bind(List, &[k(C::PageDown), ch(' ')], A::Edit(Edit::PageDown), "ten rows down", ""),
+        bind(List, &[k(C::Home)], A::Edit(Edit::LineStart), "first row", ""),
+        bind(List, &[k(C::End)], A::Edit(Edit::LineEnd), "last row", ""),
+        bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),
         bind(Page, &[k(C::PageDown), ch(' ')], A::Edit(Edit::PageDown), "page down", ""),
         bind(Page, &[ch('q'), ch('?'), ch('!'), k(C::Enter)], A::Escape, "close", ""),
         bind(Anywhere, &[k(C::Esc)], A::Escape, "close what is open; else pause", ""),
-        bind(Anywhere, &[Key::ctrl('c')], A::Quit, "quit", ""),
-        bind(Anywhere, &[Key::ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
-        bind(Anywhere, &[Key::ctrl('l')], A::Redraw, "draw the screen anew", ""),
+        bind(Anywhere, &[ctrl('c')], A::Quit, "quit", ""),
+        bind(Anywhere, &[ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
+        bind(Anywhere, &[ctrl('l')], A::Redraw, "draw the screen anew", ""),
     ]
 };
-
-/// What `key` means in `scope`.
-pub fn look_up(scope: Scope, key: Key) -> Option<Action> {
-    let here = |wanted: Scope| TABLE.iter().find(move |b| b.scope == wanted && b.keys.contains(&key));
-    here(scope).or_else(|| here(Scope::Anywhere)).map(|binding| binding.action)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn no_key_has_two_meanings_in_one_scope() {
-        let mut seen = HashSet::new();
+    fn no_key_has_two_meanings_or_hides_another() {
+        assert_eq!(Keymap::default().check(), Ok(()));
+    }
+
+    /// Configuration files name actions: a name that changes breaks them.
+    #[test]
+    fn actions_have_names_of_their_own_that_stay() {
+        let mut names = std::collections::HashMap::new();
         for binding in TABLE {
-            for key in binding.keys {
-                assert!(seen.insert((binding.scope as u8, *key)), "{key} twice in {:?}", binding.scope);
-                let shadows = binding.scope != Scope::Anywhere
-                    && TABLE.iter().any(|b| b.scope == Scope::Anywhere && b.keys.contains(key));
-                assert!(!shadows, "{key} hides a key that works anywhere");
-            }
+            let name = binding.action.to_string();
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+            assert_eq!(*names.entry(name.clone()).or_insert(binding.action), binding.action, "{name} means two things");
+        }
+        for name in [
+            "quit",
+            "suspend",
+            "redraw",
+            "escape",
+            "help",
+            "causes",
+            "show-routing",
+            "show-attention",
+            "show-lens",
+            "show-next",
+            "show-fidelity",
+            "next-view",
+            "previous-view",
+            "cycle-lens",
+            "token-left",
+            "token-right",
+            "token-far-left",
+            "token-far-right",
+            "token-first",
+            "token-last",
+            "up",
+            "down",
+            "previous-head",
+            "next-head",
+            "previous-expert",
+            "next-expert",
+            "edit-prompt",
+            "generate",
+            "go",
+            "run-count",
+            "back",
+            "rewind",
+            "force-candidate",
+            "force-text",
+            "sampling",
+            "cycle-policy",
+            "cycle-colour",
+            "toggle-details",
+            "accept",
+            "new-line",
+            "example",
+            "pick-example-1",
+            "pick-example-2",
+            "pick-example-3",
+            "open-model",
+            "complete",
+            "toggle-chat",
+            "edit-left",
+            "edit-right",
+            "edit-up",
+            "edit-down",
+            "edit-word-left",
+            "edit-word-right",
+            "edit-line-start",
+            "edit-line-end",
+            "edit-delete-left",
+            "edit-delete-right",
+            "edit-delete-word",
+            "edit-delete-to-start",
+            "edit-delete-to-end",
+            "edit-history-back",
+            "edit-history-forward",
+            "edit-page-up",
+            "edit-page-down",
+        ] {
+            assert!(names.contains_key(name), "{name} is gone");
         }
     }
 
     #[test]
-    fn every_action_is_found_by_its_key() {
+    fn every_action_is_found_by_its_keys_and_has_a_help_text() {
+        let keymap = Keymap::default();
         for binding in TABLE {
-            for key in binding.keys {
-                assert_eq!(look_up(binding.scope, *key), Some(binding.action));
+            for chord in binding.keys {
+                if let Some(prefix) = chord.prefix {
+                    assert_eq!(keymap.look_up(binding.scope, None, prefix), Found::Prefix);
+                }
+                assert_eq!(keymap.look_up(binding.scope, chord.prefix, chord.key), Found::Action(binding.action));
             }
             assert!(!binding.help.is_empty());
         }

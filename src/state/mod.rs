@@ -1,28 +1,55 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod bookmarks;
+mod contributions;
+mod copy;
 mod derived;
 pub mod editor;
 mod engine_events;
 pub mod examples;
+mod fuzzy;
+mod key;
+mod keymap;
 pub mod keys;
+mod lens;
+mod lines;
+mod mouse;
 mod overlay;
+mod palette;
+mod panes;
 mod picker;
 mod playback;
+mod routing;
+mod saved;
+mod search;
 pub mod text;
 mod update;
 
+pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use lens::{LensLayout, LensMeasure, Target};
+pub use lines::Lines;
+pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
+pub use palette::{Command, Palette};
+pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
+pub use saved::Saved;
+pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
-use keys::Key;
+use crate::trace::{LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
+use keys::{Action, Key, Keymap};
+use saved::Resume;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum View {
     /// Which experts read a token, and how narrowly.
     Routing,
@@ -52,19 +79,9 @@ impl View {
     }
 }
 
-/// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoutingLens {
-    /// Layers × experts for the token at the cursor.
-    Token,
-    /// Experts × tokens of the layer at the cursor.
-    Layer,
-    /// Layers × tokens, coloured by the chosen experts.
-    Map,
-}
-
 /// Ways to look at attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AttentionLens {
     /// All heads as thumbnails, the chosen one beside them.
     Grid,
@@ -73,7 +90,8 @@ pub enum AttentionLens {
 }
 
 /// What colours the text strip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StripColour {
     /// First expert of the layer at the cursor.
     Expert,
@@ -88,7 +106,7 @@ pub enum StripColour {
 }
 
 /// The one cursor of all views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Position in the run.
     pub token: usize,
@@ -180,24 +198,46 @@ pub struct State {
     pub tokens: Vec<Arc<TokenRecord>>,
     /// Each token as it is drawn, and the cells that takes.
     pub shown: Vec<(String, u16)>,
+    /// Where its lines begin at the width the text was last drawn at.
+    pub lines: Lines,
+    /// What routing did over the run.
+    pub stats: RunStats,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
+    /// Tokens selected with the mouse.
+    pub selection: Option<Selection>,
     /// The view on screen.
     pub view: View,
+    /// The other pane, if the screen is split.
+    pub other: Option<OtherPane>,
+    /// Whether the view has all the room.
+    pub zoomed: bool,
     /// How routing is looked at.
     pub routing: RoutingLens,
+    /// What the load over the run is measured by.
+    pub load: LoadMeasure,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the lens is looked at.
+    pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
+    /// What the lens shows of each residual.
+    pub lens_measure: LensMeasure,
+    /// Tokens whose way through the layers is followed, oldest first; the model's own answer is followed anyway.
+    pub targets: Vec<Target>,
+    /// Whether values that span decades are on a logarithmic scale.
+    pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
     pub details_flipped: bool,
+    /// What the details show.
+    pub details: Details,
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// What lies over the views, topmost last.
@@ -214,8 +254,28 @@ pub struct State {
     pub pace: Pace,
     /// Derived views that have arrived.
     pub derived: Derivations,
+    /// The keys in force.
+    pub keymap: Arc<Keymap>,
+    /// The first of two keys, until the second comes.
+    pub pending: Option<Key>,
+    /// Whether the prompt editor says what the program is and how to begin.
+    pub first_run: bool,
+    /// Whether the cursor stays where it is while a run goes on, and joins its end only when it is over.
+    pub reduced_motion: bool,
+    /// Whether the cursor is to join the end of the run when that is over.
+    catch_up: bool,
+    /// An earlier session on its way back.
+    resume: Resume,
+    /// The search under way.
+    pub search: Option<Search>,
+    /// Marked tokens.
+    pub bookmarks: BTreeSet<usize>,
+    /// Actions that were used from the palette, last first.
+    recent: Vec<Action>,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
+    /// Where in the text the mouse went down.
+    drag_from: Option<usize>,
     next_id: u64,
 }
 
@@ -226,6 +286,8 @@ pub enum Event {
     Key(Key),
     /// Pasted text.
     Paste(String),
+    /// The mouse, and what lies under it.
+    Mouse(Gesture, Option<Spot>),
     /// The engine reports.
     Engine(crate::trace::protocol::Event),
     /// A frame was drawn and lacked this.
@@ -251,6 +313,8 @@ pub enum Effect {
     Remember(String),
     /// Keep this model among the recent ones.
     RememberModel(String),
+    /// Put this text into the clipboard.
+    Copy(String),
     /// Stop the program until it is brought back.
     Suspend,
     /// Clear the screen and draw it anew.
@@ -269,15 +333,26 @@ impl State {
             chat: matches!(start, Some(Prompt::Chat(_))),
             tokens: Vec::new(),
             shown: Vec::new(),
+            lines: Lines::default(),
+            stats: RunStats::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
+            selection: None,
             view: View::Routing,
+            other: None,
+            zoomed: false,
             routing: RoutingLens::Token,
+            load: LoadMeasure::First,
             attention: AttentionLens::Grid,
+            lens: LensLayout::default(),
             lens_site: LensSite::ResidPost,
+            lens_measure: LensMeasure::default(),
+            targets: Vec::new(),
+            log_scale: false,
             colour: StripColour::Expert,
             details_flipped: false,
+            details: Details::default(),
             scroll: 0,
             overlays: Vec::new(),
             sampling,
@@ -286,7 +361,17 @@ impl State {
             jobs: Vec::new(),
             pace: Pace::default(),
             derived: Derivations::default(),
+            keymap: Arc::default(),
+            pending: None,
+            first_run: false,
+            reduced_motion: false,
+            catch_up: false,
+            resume: Resume::default(),
+            search: None,
+            bookmarks: BTreeSet::new(),
+            recent: Vec::new(),
             start,
+            drag_from: None,
             next_id: 1,
         }
     }
@@ -299,6 +384,7 @@ impl State {
             self.phase = Phase::Loading;
         }
         self.message = None;
+        self.resume.waiting = None;
         self.opening = Some(Opening { id, name: name.clone(), download: None });
         effects.push(Effect::Ask(id, Ask::Open(name)));
         effects
@@ -340,6 +426,11 @@ impl State {
         !self.jobs.is_empty()
     }
 
+    /// Whether the screen changes without a key: a run goes on, a model is being opened, a view is being derived.
+    pub fn is_moving(&self) -> bool {
+        self.is_busy() || self.opening.is_some() || self.derived.is_pending()
+    }
+
     fn new_id(&mut self) -> RequestId {
         self.next_id += 1;
         RequestId(self.next_id)
@@ -348,6 +439,7 @@ impl State {
     /// Brings the cursor back into what exists.
     fn clamp(&mut self) {
         self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
+        self.selection.take_if(|selection| selection.range().end > self.tokens.len());
         if let Phase::Ready(meta) = &self.phase {
             let d = meta.dims;
             self.cursor.layer = self.cursor.layer.min(d.layers - 1);

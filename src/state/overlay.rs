@@ -2,11 +2,13 @@
 
 use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
+use super::palette::Palette;
 use super::picker::Picker;
+use super::routing::CloseCalls;
 use crate::trace::Sampling;
 
 /// Something that takes the keys before the views do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
     /// A text being typed.
     Input(Input),
@@ -14,6 +16,10 @@ pub enum Overlay {
     Form(Form),
     /// Choosing a model.
     Picker(Picker),
+    /// Finding an action.
+    Palette(Palette),
+    /// The closest calls of the router, to jump to.
+    CloseCalls(CloseCalls),
     /// Text to read.
     Page(Page),
 }
@@ -25,6 +31,8 @@ impl Overlay {
             Self::Input(_) => Scope::Input,
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
+            Self::Palette(_) => Scope::Palette,
+            Self::CloseCalls(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }
     }
@@ -39,6 +47,10 @@ pub enum InputKind {
     Force,
     /// How many tokens to generate.
     Count,
+    /// What to look for in the text.
+    Search,
+    /// A token to follow in the lens.
+    Target,
 }
 
 /// A text being typed.
@@ -54,6 +66,8 @@ pub struct Input {
     pub(super) example: Option<usize>,
     /// Whether the text is a suggestion that the first typed character replaces.
     pub(super) suggested: bool,
+    /// Why it has opened, if nobody asked for it.
+    pub note: &'static str,
     /// What is wrong with it.
     pub error: Option<String>,
 }
@@ -66,7 +80,8 @@ impl Input {
             editor: Editor::new(text),
             history: None,
             example: None,
-            suggested: kind == InputKind::Count,
+            suggested: matches!(kind, InputKind::Count | InputKind::Search),
+            note: "",
             error: None,
         }
     }

@@ -1,8 +1,8 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
-use super::{Effect, State, View};
+use super::{Effect, Overlay, State, View};
 use crate::trace::Policy;
-use crate::trace::protocol::{Ask, Failure, Prompt};
+use crate::trace::protocol::{Ask, Prompt, Revision};
 
 impl State {
     pub(super) fn pause(&mut self) -> Vec<Effect> {
@@ -26,6 +26,7 @@ impl State {
             self.prompt.clone_from(text);
         }
         self.start = Some(prompt.clone());
+        self.first_run = false;
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
@@ -40,6 +41,9 @@ impl State {
         }
         if self.tokens.is_empty() && !self.is_busy() {
             self.open_prompt();
+            if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
+                input.note = "there is no text to go on from yet: type a prompt";
+            }
             return Vec::new();
         }
         if self.jobs.iter().any(|job| job.what == GENERATING) {
@@ -51,7 +55,7 @@ impl State {
 
     /// Forgets tokens. While a long run is under way it means: stop first.
     pub(super) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING || job.what == RESUMING) {
             return self.pause();
         }
         let nothing = match &ask {
@@ -69,24 +73,47 @@ impl State {
         let Some(candidate) = self.token().and_then(|token| token.next.top.get(self.cursor.candidate)) else {
             return Vec::new();
         };
-        let id = candidate.id;
-        let keep = self.cursor.token + 1;
-        let mut effects = Vec::new();
+        let token = candidate.id;
+        let len = self.cursor.token + 1;
         if self.is_busy() {
             return self.pause();
         }
-        if keep < self.tokens.len() {
-            effects.extend(self.start_job("rewinding", Ask::Truncate { len: keep }));
+        let ask = if len < self.tokens.len() { Ask::Branch { len, token } } else { Ask::ForceToken(token) };
+        self.start_job("forcing", ask)
+    }
+
+    /// Undoes an edit or does it again. While a long run is under way it means: stop first.
+    pub(super) fn revise(&mut self, ask: Ask) -> Vec<Effect> {
+        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+            return self.pause();
         }
-        effects.extend(self.start_job("forcing", Ask::ForceToken(id)));
-        effects
+        let what = if ask == Ask::Undo { "undoing" } else { "redoing" };
+        if self.meta().is_some() { self.start_job(what, ask) } else { Vec::new() }
+    }
+
+    /// The run is one of before or after an edit again, and so is its prompt.
+    pub(super) fn on_revised(&mut self, revision: Revision) {
+        let Revision { edit, back, prompt, undos, redos } = revision;
+        self.chat = match &prompt {
+            Some(Prompt::Chat(_)) => true,
+            Some(Prompt::Text(_)) => false,
+            Some(Prompt::Ids(_)) | None => self.chat,
+        };
+        self.prompt = match &prompt {
+            Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+            Some(Prompt::Ids(_)) | None => String::new(),
+        };
+        self.start = prompt;
+        let done = if back { "undid" } else { "did again" };
+        let summary = format!("{done} {edit} · {undos} more to undo, {redos} to redo");
+        self.say(summary);
     }
 
     pub(super) fn cycle_policy(&mut self) -> Vec<Effect> {
         let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
         if self.is_busy() {
             let summary = "pause first: switching the policy reads the whole run again".to_owned();
-            self.tell(false, Failure { summary, causes: Vec::new() });
+            self.say(summary);
             return Vec::new();
         }
         let next = match active {
@@ -102,5 +129,7 @@ impl State {
 pub(super) const GENERATING: &str = "generating";
 /// What generating one token is called.
 pub(super) const STEPPING: &str = "stepping";
+/// What reading the tokens of an earlier session is called.
+pub(super) const RESUMING: &str = "reading the session";
 /// What reading a prompt is called.
 pub(super) const READING: &str = "reading the prompt";

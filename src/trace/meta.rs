@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Storage or compute type of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// IEEE 754 single precision.
@@ -58,7 +58,7 @@ impl FromStr for Dtype {
 }
 
 /// The named precision policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Round where Hugging Face transformers rounds, in the weights' dtype.

@@ -3,10 +3,14 @@
 //! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or
 //! a snapshot costs one pointer a token.
 
+mod attribution;
+mod close_calls;
 mod file;
 mod hooks;
 mod lens;
+mod load;
 mod meta;
+mod next;
 pub mod palette;
 mod pattern;
 pub mod protocol;
@@ -16,13 +20,17 @@ pub mod routing;
 mod text;
 pub mod view;
 
+pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
+pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{
     FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceTensor, Values, hook_values, replace_file,
     token_ids,
 };
 pub use hooks::{Hook, HookKind};
-pub use lens::{LensCell, LensKey, LensSite};
+pub use lens::{Lead, LensCell, LensKey, LensSite};
+pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};
+pub use next::{Tempered, WhatIf};
 pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};

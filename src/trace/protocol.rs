@@ -1,6 +1,10 @@
 //! What the screen asks of the engine and what the engine answers.
 
-use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use super::view::Trajectory;
+use super::{
+    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, Tempered,
+    TokenRecord, WhatIf,
+};
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +40,13 @@ pub enum Ask {
     },
     /// Read this token next, whatever the model would have chosen.
     ForceToken(u32),
+    /// Forget everything from position `len` on and read this token there: one edit.
+    Branch {
+        /// Tokens to keep; at least one is kept.
+        len: usize,
+        /// The token.
+        token: u32,
+    },
     /// Tokenise this text (no special tokens) and read it next.
     ForceText(String),
     /// Forget the last token, whichever that is when it is this request's turn.
@@ -47,6 +58,17 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
+    /// Make this the run, read from the start.
+    Restore {
+        /// The prompt it began with, if that is known.
+        prompt: Option<Prompt>,
+        /// Ids and where they came from.
+        tokens: Vec<(u32, Source)>,
+    },
+    /// Go back to the run before the last edit.
+    Undo,
+    /// Go on to the run after the last edit that was undone.
+    Redo,
     /// Derive what a view is missing.
     Derive(Derive),
 }
@@ -58,6 +80,32 @@ pub enum Derive {
     Lens {
         /// The cells wanted.
         cells: Vec<LensKey>,
+    },
+    /// The way of tokens through all layers, after one position.
+    Trajectories {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        targets: Vec<u32>,
+    },
+    /// The distribution after one position as it is sampled from.
+    Tempered {
+        /// Position in the run.
+        pos: usize,
+        /// Temperature, top-k, top-p.
+        sampling: Sampling,
+    },
+    /// What would follow each of these tokens, if it were read after one position. Only done while nothing else is to do.
+    WhatIf {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        ids: Vec<u32>,
+    },
+    /// The tokens of texts that go on where the run ends.
+    Spell {
+        /// The texts.
+        texts: Vec<String>,
     },
     /// Pooled maps of several heads.
     HeadMaps {
@@ -75,6 +123,8 @@ pub enum Derive {
         /// Position of the query.
         query: usize,
     },
+    /// What a logit is made of, looking into one layer.
+    Attribution(AttributionKey),
 }
 
 /// Requests for derived views of one lane replace each other.
@@ -85,6 +135,11 @@ impl Derive {
     pub fn lane(&self) -> Lane {
         discriminant(self)
     }
+
+    /// Whether everything else comes first.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::WhatIf { .. })
+    }
 }
 
 /// An answer to [`Derive`].
@@ -92,10 +147,20 @@ impl Derive {
 pub enum Derived {
     /// Lens cells.
     Lens(Vec<(LensKey, Arc<LensCell>)>),
+    /// The position, and one trajectory a target.
+    Trajectories(usize, Vec<Arc<Trajectory>>),
+    /// A distribution as it is sampled from; `None` if its position is no longer there.
+    Tempered(Option<Arc<Tempered>>),
+    /// What would follow.
+    WhatIf(Vec<Arc<WhatIf>>),
+    /// Each text and its tokens: id and the tokenizer's spelling.
+    Spelled(Vec<(String, Vec<(u32, Arc<str>)>)>),
     /// Head maps.
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.
     HeadRows(Vec<Arc<HeadRow>>),
+    /// Shares in a logit.
+    Attribution(Arc<Attribution>),
 }
 
 /// Why a request ended.
@@ -169,6 +234,21 @@ pub struct Memory {
     pub misses: u64,
 }
 
+/// An edit that was undone or done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// The edit, in words: “the generation”.
+    pub edit: &'static str,
+    /// Whether it was undone.
+    pub back: bool,
+    /// The prompt that belongs to the run as it is now; `None` before the first.
+    pub prompt: Option<Prompt>,
+    /// Edits that can still be undone.
+    pub undos: usize,
+    /// Edits that can be done again.
+    pub redos: usize,
+}
+
 /// What the engine reports.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -212,6 +292,8 @@ pub enum Event {
     Warning(String),
     /// The run goes on under another policy; its tokens follow.
     Switched(Arc<Meta>),
+    /// An edit was undone or done again; the tokens were told before.
+    Revised(Revision),
     /// A view was derived.
     Derived {
         /// The request.

@@ -1,11 +1,12 @@
 //! What every panel draws with.
 
+use super::Drawn;
 use super::palette::Theme;
 use crate::state::text::{fit, width};
-use crate::state::{State, Wanted};
+use crate::state::{Pane, Spot, State};
 use crate::trace::{Dims, LensSite};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget};
 
@@ -17,10 +18,12 @@ pub struct Canvas<'a> {
     pub state: &'a State,
     /// How.
     pub theme: &'a Theme,
-    /// What was missing.
-    pub wanted: Wanted,
-    /// Where text is being typed.
-    pub caret: Option<Position>,
+    /// What the pane being drawn shows.
+    pub pane: Pane,
+    /// Whether frames are those of the pane with the focus, of two.
+    pub focused: bool,
+    /// What is left behind.
+    pub drawn: Drawn,
     /// Whether panels have frames.
     pub framed: bool,
 }
@@ -35,6 +38,18 @@ impl Canvas<'_> {
         self.buf.set_stringn(x, y, text, room, style).0
     }
 
+    /// Says what `area` stands for.
+    pub fn hit(&mut self, area: Rect, spot: Spot) {
+        self.drawn.hits.add(area, spot);
+    }
+
+    /// Writes `text` as [`Canvas::put`] does, and says what it stands for.
+    pub fn put_spot(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style, spot: Spot) -> u16 {
+        let end = self.put(area, x, y, text, style);
+        self.hit(Rect { x, y, width: end.saturating_sub(x), height: 1 }, spot);
+        end
+    }
+
     /// Writes several pieces one after another.
     pub fn line(&mut self, area: Rect, x: u16, y: u16, parts: &[(&str, Style)]) -> u16 {
         parts.iter().fold(x, |x, (text, style)| self.put(area, x, y, text, *style))
@@ -47,6 +62,15 @@ impl Canvas<'_> {
         self.put(area, x.max(area.left()), y, &text, style);
     }
 
+    /// Writes the first of `forms` that has room at (x, y), or the last one cut.
+    pub fn put_first_that_fits(&mut self, area: Rect, x: u16, y: u16, forms: &[String], style: Style) {
+        let room = usize::from(area.right().saturating_sub(x));
+        let fitting = forms.iter().find(|text| width(text) <= room).or(forms.last());
+        if let Some(text) = fitting {
+            self.put(area, x, y, &fit(text, room), style);
+        }
+    }
+
     /// Frames a panel and names it; returns the inside. Without frames the name takes the first line.
     pub fn panel(&mut self, area: Rect, title: &str) -> Rect {
         if area.is_empty() {
@@ -54,11 +78,17 @@ impl Canvas<'_> {
         }
         if !self.framed {
             let title = fit(title, usize::from(area.width));
-            self.put(area, area.x, area.y, &title, self.theme.strong());
+            self.put(
+                area,
+                area.x,
+                area.y,
+                &title,
+                if self.focused { self.theme.accent() } else { self.theme.strong() },
+            );
             return Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
         let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
-        let block = Block::bordered().border_style(self.theme.dim());
+        let block = Block::bordered().border_style(if self.focused { self.theme.accent() } else { self.theme.dim() });
         let inside = block.inner(area);
         block.render(area, self.buf);
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());
@@ -68,6 +98,7 @@ impl Canvas<'_> {
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buf);
+        self.drawn.hits.cover(area);
         let block = Block::bordered().border_style(self.theme.accent());
         let inside = block.inner(area);
         block.render(area, self.buf);
@@ -81,6 +112,11 @@ impl Canvas<'_> {
         self.state.meta().map(|meta| meta.dims)
     }
 
+    /// Whether this is a run from a file, without a model.
+    pub fn is_saved(&self) -> bool {
+        self.state.meta().is_some_and(|meta| meta.recording.is_some())
+    }
+
     /// Whether the attention of a layer can be had.
     pub fn has_attention(&self, layer: usize) -> bool {
         self.state.meta().is_none_or(|meta| meta.has_attention(layer))
@@ -89,6 +125,11 @@ impl Canvas<'_> {
     /// Whether the lens of a layer can be had.
     pub fn has_lens(&self, layer: usize, site: LensSite) -> bool {
         self.state.meta().is_none_or(|meta| meta.has_lens(layer, site))
+    }
+
+    /// Whether one rounding step could have chosen otherwise for a token in a layer.
+    pub fn is_near_tie(&self, pos: usize, layer: usize) -> bool {
+        self.state.stats.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
     }
 
     /// A token of the run as it is drawn.
@@ -113,14 +154,16 @@ pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
     start..(start + room).min(len)
 }
 
-/// `.55`, `1.0`: a probability in three cells.
+/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only what is exactly 0 or 1 is shown as that.
 pub fn prob(p: f32) -> String {
-    if !p.is_finite() {
-        "nan".to_owned()
-    } else if p >= 0.995 {
-        "1.0".to_owned()
-    } else {
-        format!("{p:.2}").trim_start_matches('0').to_owned()
+    let rounded = format!("{p:.2}");
+    match rounded.as_str() {
+        _ if !p.is_finite() => "nan".to_owned(),
+        "0.00" if p > 0.0 => "<.01".to_owned(),
+        "0.00" => "0".to_owned(),
+        "1.00" if p < 1.0 => ">.99".to_owned(),
+        "1.00" => "1".to_owned(),
+        _ => rounded.trim_start_matches('0').to_owned(),
     }
 }
 
@@ -153,7 +196,9 @@ mod tests {
 
     #[test]
     fn short_numbers() {
-        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), [".00", ".00", ".55", "1.0", "1.0"]);
+        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), ["0", "<.01", ".55", ">.99", "1"]);
+        // What rounds to two places is never shown as a value that two places can't hold.
+        assert_eq!([0.005, 0.00501, 0.995, 0.9949, f32::NAN].map(prob), ["<.01", ".01", ">.99", ".99", "nan"]);
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(0.55, 4), "██▎");
     }

@@ -1,6 +1,7 @@
 //! Colours: a ramp for values, categories for experts, for every colour depth a terminal may have.
 
-use crate::trace::palette::{EXPERTS, luma, viridis};
+use super::look::{Look, Shade, Shades};
+use crate::trace::palette::{Rgb, ink};
 use ratatui::style::{Color, Modifier, Style};
 
 /// How many colours a terminal shows.
@@ -33,23 +34,42 @@ const EXPERTS_ANSI: [Color; 8] = [
 /// What a value looks like without colour.
 const RAMP: [&str; 5] = [" ", "░", "▒", "▓", "█"];
 
-/// The styles of one colour depth.
+/// The styles of one theme at one colour depth.
 pub struct Theme {
     depth: Depth,
+    /// Paper and ink of every step.
     ramp: Vec<(Color, Color)>,
+    /// Paper and ink of every expert.
+    experts: Vec<(Color, Color)>,
+    shades: &'static Shades,
 }
 
 impl Theme {
-    /// Builds the tables of a depth once.
+    /// The default theme.
     pub fn new(depth: Depth) -> Self {
-        let colour =
-            |(r, g, b)| if depth == Depth::True { Color::Rgb(r, g, b) } else { Color::Indexed(indexed(r, g, b)) };
-        let step = |i: usize| {
-            let rgb = viridis(i as f32 / (STEPS - 1) as f32);
-            let ink = if luma(rgb) > 110.0 { (0, 0, 0) } else { (0xff, 0xff, 0xff) };
-            (colour(rgb), colour(ink))
+        Self::with(depth, &Look::default())
+    }
+
+    /// Builds the tables of a theme once.
+    pub fn with(depth: Depth, look: &Look) -> Self {
+        let depth = look.depth(depth);
+        let colour = |rgb| Self::colour(depth, rgb);
+        let readable = |rgb| {
+            // The table of 256 has only near colours: the ink has to fit what is seen.
+            let seen = if depth == Depth::Indexed { table_rgb(indexed(rgb)) } else { rgb };
+            (colour(rgb), colour(ink(seen)))
         };
-        Self { depth, ramp: (0..STEPS).map(step).collect() }
+        let step = |i: usize| readable(look.values.colour(i as f32 / (STEPS - 1) as f32));
+        let experts = match depth {
+            Depth::Ansi => EXPERTS_ANSI.map(|colour| (colour, Color::Black)).to_vec(),
+            Depth::Mono => Vec::new(),
+            _ => look.experts.iter().map(|rgb| readable(*rgb)).collect(),
+        };
+        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, shades: look.shades() }
+    }
+
+    fn colour(depth: Depth, rgb: Rgb) -> Color {
+        if depth == Depth::True { Color::Rgb(rgb.0, rgb.1, rgb.2) } else { Color::Indexed(indexed(rgb)) }
     }
 
     /// Whether values can be shown as background colours.
@@ -97,36 +117,33 @@ impl Theme {
         RAMP[if value > 0.02 { step.max(1) } else { step }]
     }
 
+    /// Paper and ink of an expert; `None` without colours.
+    fn expert_colours(&self, expert: usize) -> Option<(Color, Color)> {
+        self.experts.get(expert % self.experts.len().max(1)).copied()
+    }
+
     /// The colour of an expert; `None` without colours.
     pub fn expert_colour(&self, expert: usize) -> Option<Color> {
-        let (r, g, b) = EXPERTS[expert % EXPERTS.len()];
-        match self.depth {
-            Depth::True => Some(Color::Rgb(r, g, b)),
-            Depth::Indexed => Some(Color::Indexed(indexed(r, g, b))),
-            Depth::Ansi => Some(EXPERTS_ANSI[expert % EXPERTS_ANSI.len()]),
-            Depth::Mono => None,
-        }
+        self.expert_colours(expert).map(|(paper, _)| paper)
     }
 
     /// Text in an expert's colours.
     pub fn expert(&self, expert: usize) -> Style {
-        self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().bg(colour).fg(self.ink()))
+        self.expert_colours(expert).map_or(Style::new(), |(paper, ink)| Style::new().bg(paper).fg(ink))
     }
 
-    fn ink(&self) -> Color {
-        match self.depth {
-            Depth::True => Color::Rgb(0, 0, 0),
-            Depth::Indexed => Color::Indexed(16),
-            _ => Color::Black,
-        }
+    /// Text in an expert's colour, bold, on the terminal's own background.
+    pub fn expert_text(&self, expert: usize) -> Style {
+        let style = self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().fg(colour));
+        style.add_modifier(Modifier::BOLD)
     }
 
-    fn coloured(&self, rgb: (u8, u8, u8), ansi: Color) -> Style {
+    fn coloured(&self, shade: Shade) -> Style {
         match self.depth {
-            Depth::True => Style::new().fg(Color::Rgb(rgb.0, rgb.1, rgb.2)),
-            Depth::Indexed => Style::new().fg(Color::Indexed(indexed(rgb.0, rgb.1, rgb.2))),
-            Depth::Ansi => Style::new().fg(ansi),
             Depth::Mono => Style::new(),
+            Depth::Ansi if shade.ansi == Color::Reset => Style::new(),
+            Depth::Ansi => Style::new().fg(shade.ansi),
+            depth => Style::new().fg(Self::colour(depth, shade.rgb)),
         }
     }
 
@@ -134,7 +151,7 @@ impl Theme {
     pub fn dim(&self) -> Style {
         match self.depth {
             Depth::Mono => Style::new().add_modifier(Modifier::DIM),
-            _ => self.coloured((0x8a, 0x8a, 0x8a), Color::DarkGray),
+            _ => self.coloured(self.shades.dim),
         }
     }
 
@@ -145,7 +162,7 @@ impl Theme {
 
     /// Names of things that can be reached by key.
     pub fn accent(&self) -> Style {
-        self.coloured((0x5f, 0xd7, 0xd7), Color::Cyan).add_modifier(Modifier::BOLD)
+        self.coloured(self.shades.accent).add_modifier(Modifier::BOLD)
     }
 
     /// The cursor.
@@ -153,40 +170,64 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
+    /// What a search has found.
+    pub fn found(&self) -> Style {
+        let marked = Modifier::UNDERLINED | Modifier::REVERSED;
+        if self.depth == Depth::Mono { Style::new().add_modifier(marked) } else { self.warn().add_modifier(marked) }
+    }
+
     /// Near-ties and warnings.
     pub fn warn(&self) -> Style {
-        self.coloured((0xff, 0xaf, 0x00), Color::Yellow).add_modifier(Modifier::BOLD)
+        self.coloured(self.shades.warn).add_modifier(Modifier::BOLD)
+    }
+
+    /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
+    pub fn signed(&self, value: f64) -> Style {
+        self.coloured(self.shades.signs[usize::from(value < 0.0)])
     }
 
     /// Failures.
     pub fn error(&self) -> Style {
-        self.coloured((0xff, 0x5f, 0x5f), Color::Red).add_modifier(Modifier::BOLD)
+        self.coloured(self.shades.error).add_modifier(Modifier::BOLD)
     }
 
     /// What was found to be right.
     pub fn good(&self) -> Style {
-        self.coloured((0x5f, 0xd7, 0x5f), Color::Green)
+        self.coloured(self.shades.good)
     }
 }
 
-/// The nearest colour of the 6×6×6 cube or the grey ramp of the 256-colour table.
-fn indexed(r: u8, g: u8, b: u8) -> u8 {
-    const LEVELS: [i32; 6] = [0, 95, 135, 175, 215, 255];
-    let near = |v: u8| (0..6).min_by_key(|i| (LEVELS[*i] - i32::from(v)).abs()).unwrap_or(0);
-    let distance = |r2: i32, g2: i32, b2: i32| {
-        (i32::from(r) - r2).pow(2) + (i32::from(g) - g2).pow(2) + (i32::from(b) - b2).pow(2)
+/// Levels of the 6×6×6 cube of the 256-colour table.
+const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+
+/// The nearest colour of the cube or the grey ramp of the 256-colour table.
+fn indexed((r, g, b): Rgb) -> u8 {
+    let near = |v: u8| (0..6u8).min_by_key(|i| LEVELS[usize::from(*i)].abs_diff(v)).unwrap_or(0);
+    let distance = |(r2, g2, b2): Rgb| {
+        let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+        square(r, r2) + square(g, g2) + square(b, b2)
     };
-    let (ri, gi, bi) = (near(r), near(g), near(b));
-    let cube = distance(LEVELS[ri], LEVELS[gi], LEVELS[bi]);
+    let cube = 16 + 36 * near(r) + 6 * near(g) + near(b);
     let mean = (i32::from(r) + i32::from(g) + i32::from(b)) / 3;
-    let grey = ((mean - 8 + 5) / 10).clamp(0, 23);
-    let level = 8 + 10 * grey;
-    if distance(level, level, level) < cube { 232 + grey as u8 } else { (16 + 36 * ri + 6 * gi + bi) as u8 }
+    let grey = 232 + ((mean - 8 + 5) / 10).clamp(0, 23) as u8;
+    if distance(table_rgb(grey)) < distance(table_rgb(cube)) { grey } else { cube }
+}
+
+/// What an index of the 256-colour table looks like; the first 16 are the terminal's own.
+fn table_rgb(index: u8) -> Rgb {
+    if index >= 232 {
+        let level = 8 + 10 * (index - 232);
+        return (level, level, level);
+    }
+    let cube = usize::from(index.saturating_sub(16));
+    (LEVELS[cube / 36], LEVELS[cube / 6 % 6], LEVELS[cube % 6])
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::look::ThemeName;
     use super::*;
+    use crate::trace::palette::contrast;
 
     #[test]
     fn the_ramp_spans_viridis_and_ink_contrasts() {
@@ -195,8 +236,11 @@ mod tests {
         assert_eq!(theme.pixel(1.0), Color::Rgb(0xfd, 0xe7, 0x25));
         assert_eq!(theme.heat(1.0).fg, Some(Color::Rgb(0, 0, 0)));
         assert_eq!(theme.heat(f32::NAN), theme.heat(0.0));
-        assert_eq!(indexed(255, 255, 255), 231);
-        assert_eq!(indexed(0x8a, 0x8a, 0x8a), 245);
+        assert_eq!(indexed((255, 255, 255)), 231);
+        assert_eq!(indexed((0x8a, 0x8a, 0x8a)), 245);
+        for index in 16..=255 {
+            assert_eq!(table_rgb(indexed(table_rgb(index))), table_rgb(index), "{index}");
+        }
     }
 
     #[test]
@@ -206,5 +250,113 @@ mod tests {
             assert_eq!((style.fg, style.bg), (None, None));
         }
         assert_eq!([0.0, 0.03, 0.5, 1.0].map(|v| theme.glyph(v)), [" ", "░", "▒", "█"]);
+    }
+
+    /// What a colour looks like; the terminal's own 16 as xterm draws them.
+    fn seen(colour: Color) -> Rgb {
+        match colour {
+            Color::Rgb(r, g, b) => (r, g, b),
+            Color::Indexed(index) => table_rgb(index),
+            Color::Black => (0, 0, 0),
+            Color::Red => (0xcd, 0, 0),
+            Color::LightRed => (0xff, 0, 0),
+            Color::Green => (0, 0xcd, 0),
+            Color::Yellow => (0xcd, 0xcd, 0),
+            Color::LightYellow => (0xff, 0xff, 0),
+            Color::Blue => (0, 0, 0xee),
+            Color::Magenta => (0xcd, 0, 0xcd),
+            Color::Cyan => (0, 0xcd, 0xcd),
+            Color::LightCyan => (0, 0xff, 0xff),
+            Color::DarkGray => (0x7f, 0x7f, 0x7f),
+            other => panic!("{other} is not used for text"),
+        }
+    }
+
+    fn texts(theme: &Theme) -> [(&'static str, Style); 5] {
+        [
+            ("dim", theme.dim()),
+            ("accent", theme.accent()),
+            ("warn", theme.warn()),
+            ("error", theme.error()),
+            ("good", theme.good()),
+        ]
+    }
+
+    #[test]
+    fn text_of_every_theme_can_be_read() {
+        for (name, _) in ThemeName::ALL {
+            let look = Look::of(name);
+            for depth in [Depth::True, Depth::Indexed, Depth::Ansi, Depth::Mono] {
+                let theme = Theme::with(depth, &look);
+                // The 16 colours are chosen by those who chose the background: here, xterm's.
+                let papers = match (name, depth) {
+                    (ThemeName::Light, Depth::Ansi) => vec![(255, 255, 255)],
+                    (ThemeName::Light, _) => vec![(255, 255, 255), (0xfd, 0xf6, 0xe3)],
+                    (_, Depth::Ansi) => vec![(0, 0, 0)],
+                    _ => vec![(0, 0, 0), look.paper()],
+                };
+                for (what, style) in texts(&theme) {
+                    for paper in papers.iter().filter(|_| style.fg.is_some()) {
+                        let ratio = contrast(seen(style.fg.unwrap()), *paper);
+                        assert!(ratio >= 4.5, "{name} {depth:?} {what} on {paper:?}: {ratio}");
+                    }
+                }
+                if !theme.has_ramp() {
+                    continue;
+                }
+                for step in 0..STEPS {
+                    let style = theme.heat(step as f32 / (STEPS - 1) as f32);
+                    let ratio = contrast(seen(style.fg.unwrap()), seen(style.bg.unwrap()));
+                    assert!(ratio >= 4.5, "{name} {depth:?} step {step}: {ratio}");
+                }
+                for expert in 0..8 {
+                    let style = theme.expert(expert);
+                    let ratio = contrast(seen(style.fg.unwrap()), seen(style.bg.unwrap()));
+                    assert!(ratio >= 4.5, "{name} {depth:?} expert {expert}: {ratio}");
+                }
+            }
+        }
+    }
+
+    /// sRGB as a person without the long (`red`) or the medium cones sees it: Viénot, Brettel and Mollon 1999.
+    fn dichromat(rgb: Rgb, red: bool) -> [f32; 3] {
+        let linear = |v: u8| (f32::from(v) / 255.0).powf(2.2);
+        let (r, g, b) = (linear(rgb.0), linear(rgb.1), linear(rgb.2));
+        let (mixed, kept) = if red {
+            (0.11238 * r + 0.88762 * g, 0.00401 * r - 0.00401 * g + b)
+        } else {
+            (0.29275 * r + 0.70725 * g, -0.02234 * r + 0.02234 * g + b)
+        };
+        [mixed, mixed, kept].map(|v| v.clamp(0.0, 1.0).powf(1.0 / 2.2))
+    }
+
+    #[test]
+    fn the_safe_theme_tells_good_from_bad_whatever_the_colour_vision() {
+        let theme = Theme::with(Depth::True, &Look::of(ThemeName::ColourVisionSafe));
+        let texts = texts(&theme).map(|(what, style)| (what, seen(style.fg.unwrap())));
+        for red in [true, false] {
+            for (i, (a, first)) in texts.iter().enumerate() {
+                for (b, second) in &texts[..i] {
+                    let (x, y) = (dichromat(*first, red), dichromat(*second, red));
+                    let apart = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f32>().sqrt();
+                    assert!(apart > 0.2, "{a} and {b} are {apart} apart");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn experts_of_ones_own_are_used_in_turn_with_readable_ink() {
+        let look = Look { experts: vec![(0, 0, 0x80), (0xff, 0xff, 0)], ..Look::default() };
+        let theme = Theme::with(Depth::True, &look);
+        assert_eq!(theme.expert(2), Style::new().bg(Color::Rgb(0, 0, 0x80)).fg(Color::Rgb(255, 255, 255)));
+        assert_eq!(theme.expert(3), Style::new().bg(Color::Rgb(255, 255, 0)).fg(Color::Rgb(0, 0, 0)));
+    }
+
+    #[test]
+    fn the_mono_theme_has_no_colour_at_any_depth() {
+        let theme = Theme::with(Depth::True, &Look::of(ThemeName::Mono));
+        assert!(!theme.has_ramp() && theme.expert_colour(1).is_none());
+        assert!(texts(&theme).iter().all(|(_, style)| style.fg.is_none()));
     }
 }

@@ -2,8 +2,7 @@
 
 use super::message::wrap;
 use crate::state::text::harmless;
-use crate::trace::routing::TokenRouting;
-use crate::trace::{Dtype, Level, Meta, Policy, Recording};
+use crate::trace::{Dtype, LayerStats, Level, Meta, Policy, Recording};
 use crate::ui::canvas::{ABSENT, Canvas};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -22,7 +21,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         lines.push((format!("mean loss of this run: {ABSENT}"), c.theme.strong()));
         lines.push((near_ties(c, meta), c.theme.dim()));
     }
-    if let Some(loss) = mean_loss(c) {
+    if let Some(loss) = state.stats.mean_loss() {
         lines.push((
             format!("mean loss of this run {loss:.4} nats over {} tokens", state.tokens.len() - 1),
             c.theme.strong(),
@@ -49,7 +48,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let lines: Vec<(String, Style)> = lines.into_iter().flat_map(broken).collect();
     let room = usize::from(inside.height);
     let overflow = lines.len().saturating_sub(room);
-    c.wanted.overflow = Some(overflow);
+    c.drawn.wanted.overflow = Some(overflow);
     let first = state.scroll.min(overflow);
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         c.put(inside, inside.x + 1, y, text, *style);
@@ -73,19 +72,13 @@ fn explain(meta: &Meta) -> String {
     }
 }
 
-fn mean_loss(c: &Canvas) -> Option<f64> {
-    crate::trace::mean_loss(&c.state.tokens)
-}
-
 fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
-    let shares: Vec<String> = (0..meta.dims.layers)
-        .map(|layer| {
-            let margins = c.state.tokens.iter().filter_map(|token| TokenRouting::of(token, layer)?.margin());
-            let (near, all) =
-                margins.fold((0, 0), |(near, all), m| (near + usize::from(m.is_near_tie(dtype)), all + 1));
-            if all == 0 { format!("L{layer} –") } else { format!("L{layer} {near}/{all}") }
-        })
-        .collect();
+    let layers = c.state.stats.layers().iter().enumerate();
+    let share = |(layer, stats): (usize, &LayerStats)| match stats.margins {
+        0 => format!("L{layer} –"),
+        all => format!("L{layer} {}/{all}", stats.near_ties.len()),
+    };
+    let shares: Vec<String> = layers.map(share).collect();
     format!("near-ties, choices that one {dtype} step could flip: {}", shares.join("  "))
 }

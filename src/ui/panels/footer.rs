@@ -1,6 +1,7 @@
 //! The last message, or the most useful keys.
 
-use crate::state::keys::{Action, Scope, TABLE};
+use crate::state::Spot;
+use crate::state::keys::{Action, Scope};
 use crate::state::text::{fit, harmless, width};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -21,25 +22,27 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(area, x, area.y, more, c.theme.dim());
         return;
     }
-    let scope = state.overlays.last().map_or(Scope::Explore, crate::state::Overlay::scope);
     let mut x = area.x + 1;
-    if scope != Scope::Explore {
+    if state.scope() != Scope::Explore {
         c.put(area, x, area.y, "esc closes", c.theme.dim());
         return;
     }
     // Without a model there is nothing to explore, only to leave.
     let useful =
         |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
-    for binding in TABLE.iter().filter(|binding| !binding.hint.is_empty() && useful(binding.action)) {
-        let key = binding.keys[0].to_string();
-        if usize::from(area.right().saturating_sub(x)) < key.len() + binding.hint.len() + 1 {
+    for entry in state.keymap.entries.iter().filter(|entry| !entry.hint.is_empty() && useful(entry.action)) {
+        let Some(key) = entry.keys.first().map(ToString::to_string) else { continue };
+        if usize::from(area.right().saturating_sub(x)) < width(&key) + width(entry.hint) + 1 {
             break;
         }
+        let start = x;
         x = c.line(
             area,
             x,
             area.y,
-            &[(&key, c.theme.accent()), (" ", c.theme.dim()), (binding.hint, c.theme.dim()), ("  ", c.theme.dim())],
+            &[(&key, c.theme.accent()), (" ", c.theme.dim()), (entry.hint, c.theme.dim()), ("  ", c.theme.dim())],
         );
+        let spot = Spot { action: Some(entry.action), ..Spot::default() };
+        c.hit(Rect { x: start, width: x - start, ..area }, spot);
     }
 }

@@ -69,11 +69,16 @@ fn pixel(c: &Canvas, upper: f32, lower: f32) -> (&'static str, Style) {
 
 /// `0 ░▒▓█ 1`, in the colours of the ramp.
 pub fn legend(c: &mut Canvas, area: Rect, x: u16, y: u16) -> u16 {
+    legend_to(c, area, x, y, "1")
+}
+
+/// As [`legend`], of values up to `max`.
+pub fn legend_to(c: &mut Canvas, area: Rect, x: u16, y: u16, max: &str) -> u16 {
     let mut x = c.put(area, x, y, "0 ", c.theme.dim());
     for i in 0..8 {
         let value = i as f32 / 7.0;
         let glyph = if c.theme.has_ramp() { " " } else { c.theme.glyph(value) };
         x = c.put(area, x, y, glyph, c.theme.heat(value));
     }
-    c.put(area, x, y, " 1", c.theme.dim())
+    c.put(area, x, y, &format!(" {max}"), c.theme.dim())
 }

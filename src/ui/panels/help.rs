@@ -1,7 +1,7 @@
 //! The keys, from the table that dispatches them.
 
 use super::message::page;
-use crate::state::keys::{Scope, TABLE};
+use crate::state::keys::Scope;
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -13,9 +13,9 @@ pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
             lines.push((String::new(), Style::new()));
         }
         lines.push((scope.title().to_owned(), c.theme.accent()));
-        for binding in TABLE.iter().filter(|binding| binding.scope == scope) {
-            let keys: Vec<String> = binding.keys.iter().map(ToString::to_string).collect();
-            lines.push((format!("  {:<22} {}", keys.join("  "), binding.help), Style::new()));
+        for entry in c.state.keymap.of(scope) {
+            let keys: Vec<String> = entry.keys.iter().map(ToString::to_string).collect();
+            lines.push((format!("  {:<22} {}", keys.join("  "), entry.help), Style::new()));
         }
     }
     page(c, area, "keys · ↑↓ scroll · esc closes", &lines, first);

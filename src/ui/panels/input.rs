@@ -1,6 +1,6 @@
 //! The prompt editor and the one-line inputs.
 
-use crate::state::examples::EXAMPLES;
+use super::examples;
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Input, InputKind};
 use crate::ui::canvas::Canvas;
@@ -12,15 +12,25 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     let (title, hint) = match input.kind {
         InputKind::Prompt => ("prompt", "enter runs it · alt-enter new line · ↑ earlier prompts · esc closes"),
         InputKind::Force => ("read next, as text", "enter reads it · start with a space for a new word · esc closes"),
+        InputKind::Target => (
+            "follow a token, as text",
+            "enter follows its first token · start with a space for a new word · esc closes",
+        ),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
+        InputKind::Search => ("search in the text", "enter goes to it · n next · N before · nothing typed ends it"),
     };
-    let title =
-        if is_prompt && c.state.uses_chat() { "prompt · in the chat template (ctrl-t: as it is)" } else { title };
-    let is_demo = c.state.meta().is_some_and(|meta| meta.name == "demo");
-    let examples = if is_prompt && is_demo && area.height >= 18 { EXAMPLES.len() as u16 + 1 } else { 0 };
+    let title = if input.note.is_empty() { title } else { input.note };
+    let title = if is_prompt && input.note.is_empty() && c.state.uses_chat() {
+        "prompt · in the chat template (ctrl-t: as it is)"
+    } else {
+        title
+    };
     let w = area.width.saturating_sub(if area.width > 60 { 8 } else { 0 }).min(110);
     let inner_width = usize::from(w.saturating_sub(4)).max(1);
     let (lines, caret) = wrap(input, inner_width);
+    let more = usize::from(area.height.saturating_sub(8));
+    let more = if is_prompt { examples::lines(c, inner_width, more) } else { Vec::new() };
+    let examples = more.len() as u16;
     let most = area.height.saturating_sub(4 + examples).max(1);
     let text_height = (lines.len() as u16).clamp(if is_prompt { 3.min(most) } else { 1 }, most);
     let h = (text_height + 3 + examples).min(area.height);
@@ -31,27 +41,18 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     for (i, line) in lines.iter().skip(first).take(usize::from(text_height)).enumerate() {
         c.put(inside, inside.x + 1, inside.y + i as u16, line, c.theme.strong());
     }
-    c.caret = Some(Position::new(
+    c.drawn.caret = Some(Position::new(
         (inside.x + 1 + caret.0 as u16).min(inside.right().saturating_sub(1)),
         (inside.y + (caret.1 - first) as u16).min(inside.bottom().saturating_sub(1)),
     ));
-    let mut y = inside.y + text_height;
+    let y = inside.y + text_height;
     let room = usize::from(inside.width.saturating_sub(2));
     match &input.error {
         Some(error) => c.put(inside, inside.x + 1, y, &fit(error, room), c.theme.error()),
         None => c.put(inside, inside.x + 1, y, &fit(hint, room), c.theme.dim()),
     };
-    if examples > 0 {
-        y += 1;
-        c.put(inside, inside.x + 1, y, "tab fills in an example:", c.theme.accent());
-        for example in &EXAMPLES {
-            y += 1;
-            let prompt = fit(&harmless(example.prompt), room / 2 - 3);
-            let x = c.put(inside, inside.x + 3, y, &prompt, c.theme.strong());
-            let rest = usize::from(inside.right().saturating_sub(x + 3));
-            c.put(inside, x + 2, y, &fit(example.shows, rest), c.theme.dim());
-        }
-    }
+    let below = Rect { x: inside.x + 1, y: y + 1, width: room as u16, height: inside.bottom().saturating_sub(y + 1) };
+    examples::draw(c, below, &more);
 }
 
 /// Screen lines of the text, and column and line of the cursor.

@@ -1,7 +1,7 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
 use crate::state::text::fit;
-use crate::state::{State, StripColour};
+use crate::state::{Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
@@ -9,6 +9,9 @@ use ratatui::style::{Modifier, Style};
 
 /// Losses and entropies from here on have the strongest colour, nats.
 const FULL_NATS: f32 = 8.0;
+
+/// Stands before a token that has a bookmark.
+const BOOKMARK: &str = "◆";
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
@@ -20,9 +23,16 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
-    let lines = wrap(state, w);
-    let at = lines.iter().position(|line| line.contains(&state.cursor.token)).unwrap_or(0);
-    let first = at.saturating_sub(h / 2).min(lines.len().saturating_sub(h));
+    c.drawn.wanted.lines = Some(w);
+    // Only the first frame at a new width has to find the lines itself.
+    let found;
+    let lines = if state.lines.room() == w {
+        &state.lines
+    } else {
+        found = Lines::of(&state.shown, w);
+        &found
+    };
+    let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
         let cursor = state.cursor;
         let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
@@ -30,15 +40,19 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             && c.has_attention(cursor.layer)
             && let Some(d) = c.dims()
         {
-            c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
+            c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
         }
     }
-    for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
+    for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
         let mut x = inside.x;
-        for pos in line.clone() {
+        for pos in lines.tokens(line) {
+            if state.bookmarks.contains(&pos) {
+                x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
+            }
             let style = style(c, pos, &state.tokens[pos]);
             let text = fit(&state.shown[pos].0, w);
-            x = c.put(inside, x, y, &text, style);
+            let spot = Spot { token: Some(pos), in_strip: true, ..Spot::default() };
+            x = c.put_spot(inside, x, y, &text, style, spot);
         }
     }
 }
@@ -61,8 +75,13 @@ fn is_absent(state: &State) -> bool {
 
 fn colour(state: &State) -> String {
     let cursor = state.cursor;
+    if let Some(selection) = state.selection {
+        return selected(state, selection);
+    }
     match state.strip_colour() {
-        StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
+        StripColour::Expert => {
+            format!("text · colour: first expert of layer {} · near-ties bold, without background", cursor.layer)
+        }
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
@@ -72,30 +91,25 @@ fn colour(state: &State) -> String {
     }
 }
 
-/// Lines of whole tokens, each at most `room` cells wide.
-fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
-    let mut lines = Vec::new();
-    let (mut start, mut used) = (0, 0);
-    for (pos, (_, cells)) in state.shown.iter().enumerate() {
-        let cells = usize::from(*cells).min(room);
-        if used + cells > room && pos > start {
-            lines.push(start..pos);
-            (start, used) = (pos, 0);
-        }
-        used += cells;
-    }
-    lines.push(start..state.shown.len());
-    lines
+/// What is known of the selected tokens together.
+fn selected(state: &State, selection: Selection) -> String {
+    let range = selection.range();
+    let loss = crate::trace::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
+    let loss = loss.map(|loss| format!(" · mean loss {loss:.3} nats")).unwrap_or_default();
+    format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
 }
 
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     let (state, cursor) = (c.state, c.state.cursor);
     let value = |value: f32| c.theme.emphasis(value);
     let mut style = match state.strip_colour() {
-        StripColour::Expert => token
-            .experts(cursor.layer)
-            .and_then(|chosen| chosen.first())
-            .map_or(Style::new(), |expert| c.theme.expert(*expert as usize)),
+        StripColour::Expert => {
+            token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
+                let expert = *expert as usize;
+                // Italics and underlines already say where a token came from.
+                if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
+            })
+        }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
         StripColour::Attention => {
@@ -110,6 +124,12 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
     }
+    if state.selection.is_some_and(|selection| selection.range().contains(&pos)) {
+        style = style.add_modifier(Modifier::REVERSED);
+    }
+    if state.search.as_ref().is_some_and(|search| search.has(pos)) {
+        style = c.theme.found();
+    }
     if pos == cursor.token { c.theme.cursor() } else { style }
 }
 
@@ -123,8 +143,8 @@ pub fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
         |s| {
             let p = prob((-s.nll).exp());
             [
-                format!("{source} · rank {} · p {p} · loss {:.2} nats", s.rank, s.nll),
-                format!("entropy before it {:.2} nats", s.entropy),
+                format!("{source} · rank {} · p {p}", s.rank),
+                format!("loss {:.2}, entropy before {:.2} nats", s.nll, s.entropy),
             ]
         },
     )

@@ -1,0 +1,173 @@
+//! Reading the file: every error says file, line, column, what is wrong and what was expected.
+
+use super::settings::{SECTIONS, SETTINGS};
+use super::{Config, keys};
+use crate::app::folders::config_file;
+use anyhow::{Context, Result, anyhow};
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// What is wrong with a place in the file.
+#[derive(Debug)]
+pub struct Wrong {
+    /// Bytes of the place.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Wrong {
+    pub fn new(at: Range<usize>, what: impl Into<String>) -> Self {
+        Self { at, what: what.into() }
+    }
+}
+
+impl Config {
+    /// The configuration in `path`, or in the user's own file; the defaults if the user has none.
+    ///
+    /// # Errors
+    /// If the file can't be read, is no TOML, or holds a key or value that means nothing.
+    pub fn load(path: Option<&Path>) -> Result<Self> {
+        let (path, is_asked_for) = match (path, config_file()) {
+            (Some(path), _) => (path.to_owned(), true),
+            (None, Some(path)) => (path, false),
+            (None, None) => return Ok(Self::default()),
+        };
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8(bytes)
+                .with_context(|| format!("the configuration {} is not UTF-8 text", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_asked_for => return Ok(Self::default()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("the configuration {} can't be read", path.display()));
+            }
+        };
+        Self::parse(&text).map_err(|wrong| {
+            let (line, column) = place(&text, wrong.at.start);
+            anyhow!("{}:{line}:{column}: {}", path.display(), wrong.what)
+        })
+    }
+
+    /// Understands a configuration file.
+    ///
+    /// # Errors
+    /// The first place in it that is wrong.
+    pub fn parse(text: &str) -> Result<Self, Wrong> {
+        let document = DeTable::parse(text).map_err(|error| {
+            // The first line says what, the others draw the place.
+            let what = error.message().lines().next().unwrap_or("this is no TOML").to_owned();
+            Wrong::new(error.span().unwrap_or(0..0), what)
+        })?;
+        let mut config = Self::default();
+        let mut wrong = Vec::new();
+        for (name, value) in document.get_ref().iter() {
+            let table = match value.get_ref() {
+                DeValue::Table(table) => Some(table),
+                _ => None,
+            };
+            match (table, name.get_ref().as_ref()) {
+                (Some(table), "keys") => {
+                    if let Err(error) = keys::read(&mut config.keymap, table, text) {
+                        wrong.push(error);
+                    }
+                }
+                (Some(table), section) if SECTIONS.contains(&section) => {
+                    read_section(&mut config, section, table, &mut wrong);
+                }
+                (_, section) if SECTIONS.contains(&section) || section == "keys" => {
+                    wrong.push(Wrong::new(name.span(), format!("`{section}` is a table: write [{section}]")));
+                }
+                (Some(_), section) => {
+                    let known = SECTIONS.into_iter().chain(["keys"]);
+                    let list: Vec<String> = known.clone().map(|name| format!("[{name}]")).collect();
+                    let near = did_you_mean(section, known, |name| format!("[{name}]"));
+                    wrong.push(Wrong::new(
+                        name.span(),
+                        format!("unknown table [{section}]{near}; the tables are {}", list.join(", ")),
+                    ));
+                }
+                (None, key) => wrong.push(Wrong::new(name.span(), outside(key))),
+            }
+        }
+        match wrong.into_iter().min_by_key(|wrong| wrong.at.start) {
+            Some(first) => Err(first),
+            None => Ok(config),
+        }
+    }
+}
+
+fn read_section(config: &mut Config, section: &str, table: &DeTable, wrong: &mut Vec<Wrong>) {
+    for (name, value) in table.iter() {
+        let key = name.get_ref().as_ref();
+        let here = || SETTINGS.iter().filter(|setting| setting.section == section);
+        let Some(setting) = here().find(|setting| setting.key == key) else {
+            wrong.push(Wrong::new(name.span(), unknown_key(key, section)));
+            continue;
+        };
+        if let Err(expected) = (setting.read)(config, value.get_ref()) {
+            wrong.push(Wrong::new(value.span(), format!("`{key}` in [{section}]: expected {expected}")));
+        }
+    }
+}
+
+fn unknown_key(key: &str, section: &str) -> String {
+    let here = SETTINGS.iter().filter(|setting| setting.section == section).map(|setting| setting.key);
+    if let Some(other) = SETTINGS.iter().find(|setting| setting.key == key) {
+        return format!("`{key}` does not belong in [{section}] but in [{}]", other.section);
+    }
+    let near = did_you_mean(key, here.clone(), |name| format!("`{name}`"));
+    format!("unknown key `{key}` in [{section}]{near}; the keys are {}", here.collect::<Vec<_>>().join(", "))
+}
+
+/// A key before the first table.
+fn outside(key: &str) -> String {
+    match SETTINGS.iter().find(|setting| setting.key == key) {
+        Some(setting) => format!("`{key}` belongs below [{}]", setting.section),
+        None => {
+            let near = did_you_mean(key, SETTINGS.iter().map(|setting| setting.key), |name| format!("`{name}`"));
+            format!("unknown key `{key}`{near}; keys stand in the tables [ui], [defaults], [palettes] and [keys]")
+        }
+    }
+}
+
+/// `; did you mean …?`, if something is near.
+pub fn did_you_mean<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    write: impl Fn(&str) -> String,
+) -> String {
+    nearest(given, known).map(|name| format!("; did you mean {}?", write(name))).unwrap_or_default()
+}
+
+/// The word that `given` is most likely a slip of, if one is near.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (given.chars().count() / 3).max(1);
+    let near = known.into_iter().map(|word| (distance(given, word), word));
+    near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
+}
+
+/// Insertions, deletions and replacements between two words, `-` and `_` being the same (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let letters = |text: &str| text.to_lowercase().replace('-', "_").chars().collect::<Vec<char>>();
+    let (a, b) = (letters(a), letters(b));
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Line and column of a byte, both from 1; columns count characters.
+pub fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

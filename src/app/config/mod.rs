@@ -1,0 +1,83 @@
+//! The configuration: a TOML file in the XDG config folder, read strictly.
+//!
+//! One table ([`settings`]) names every setting, says what it means, reads and shows it; `[keys]` is read by [`keys`].
+
+mod file;
+mod keys;
+mod settings;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use keys::scope_name;
+pub use show::key_table;
+
+use super::ColorChoice;
+use crate::state::StripColour;
+use crate::state::keys::Keymap;
+use crate::trace::palette::{Ramp, Rgb};
+use crate::trace::{Policy, Sampling};
+use crate::ui::{Look, ThemeName};
+
+/// What the explorer starts with, whoever said so: the command line, else the file, else the defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The theme.
+    pub theme: ThemeName,
+    /// How many colours.
+    pub color: ColorChoice,
+    /// Whether the mouse is listened to.
+    pub mouse: bool,
+    /// Whether little moves.
+    pub reduced_motion: bool,
+    /// What colours the text.
+    pub strip: StripColour,
+    /// Whether details are folded where they would be shown, and the other way round.
+    pub details_flipped: bool,
+    /// The model, as the MODEL argument names it.
+    pub model: String,
+    /// The precision policy.
+    pub precision: Policy,
+    /// Threads for matrix products; `None`: one a core.
+    pub threads: Option<u16>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Colours of values; `None`: the theme's.
+    pub values: Option<Ramp>,
+    /// Colours of experts; `None`: the theme's.
+    pub experts: Option<Vec<Rgb>>,
+    /// The keys.
+    pub keymap: Keymap,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            theme: ThemeName::default(),
+            color: ColorChoice::Auto,
+            mouse: true,
+            reduced_motion: false,
+            strip: StripColour::Expert,
+            details_flipped: false,
+            model: "demo".to_owned(),
+            precision: Policy::Hf,
+            threads: None,
+            sampling: Sampling::default(),
+            values: None,
+            experts: None,
+            keymap: Keymap::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The theme with the palettes that were chosen.
+    pub fn look(&self) -> Look {
+        let look = Look::of(self.theme);
+        Look {
+            values: self.values.unwrap_or(look.values),
+            experts: self.experts.clone().unwrap_or(look.experts),
+            ..look
+        }
+    }
+}

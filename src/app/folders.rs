@@ -1,0 +1,15 @@
+//! Where files of this program are: the XDG folders, on every system.
+
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+use std::path::PathBuf;
+
+/// A file of what the program remembers; `None` where there is no home.
+pub fn state_file(name: &str) -> Option<PathBuf> {
+    Some(Xdg::new().ok()?.state_dir()?.join("mixscope").join(name))
+}
+
+/// The configuration file; `None` where there is no home.
+pub fn config_file() -> Option<PathBuf> {
+    Some(Xdg::new().ok()?.config_dir().join("mixscope").join("config.toml"))
+}

@@ -1,0 +1,179 @@
+//! The last session as a file: written whole or not at all, readable by its owner only.
+
+use super::folders::state_file;
+use crate::state::Saved;
+use crate::trace::Dtype;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The file of the session, and what was last written to it.
+pub struct SessionFile {
+    path: Option<PathBuf>,
+    /// The dtype that models are opened with.
+    dtype: Option<Dtype>,
+    last: Option<Saved>,
+}
+
+impl SessionFile {
+    /// Of models that are opened with `dtype`.
+    pub fn new(dtype: Option<Dtype>) -> Self {
+        Self { path: state_file("session.json"), dtype, last: None }
+    }
+
+    /// The last session.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be read. The file stays as it is.
+    pub fn load() -> Result<Saved> {
+        let path = state_file("session.json").context("there is no home folder to keep a session in")?;
+        read(&path)
+    }
+
+    /// What has to be written and where, if `saved` is not what was written last.
+    pub fn due(&mut self, saved: Option<Saved>) -> Option<(PathBuf, Saved)> {
+        let (path, mut saved) = (self.path.clone()?, saved?);
+        saved.dtype = self.dtype;
+        // A path has to hold from everywhere.
+        if let Ok(whole) = fs::canonicalize(&saved.model)
+            && saved.model != "demo"
+        {
+            saved.model = whole.display().to_string();
+        }
+        if self.last.as_ref() == Some(&saved) {
+            return None;
+        }
+        self.last = Some(saved.clone());
+        Some((path, saved))
+    }
+
+    /// Forgets what was written last: it was not.
+    pub fn failed(&mut self) {
+        self.last = None;
+    }
+}
+
+fn read(path: &Path) -> Result<Saved> {
+    let shown = path.display();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("there is no session to go back to ({shown} does not exist); start without --resume")
+        }
+        Err(error) => return Err(error).with_context(|| format!("the session {shown} can't be read")),
+    };
+    let damaged = || format!("the session {shown} is damaged; start without --resume");
+    let value: serde_json::Value = serde_json::from_slice(&bytes).with_context(damaged)?;
+    let version = value.get("version").and_then(serde_json::Value::as_u64).context("it has no version");
+    let version = version.with_context(damaged)?;
+    ensure!(
+        version <= u64::from(Saved::VERSION),
+        "the session {shown} is from a newer mixscope (version {version}, this program reads {}); update mixscope or \
+         start without --resume",
+        Saved::VERSION
+    );
+    serde_json::from_value(value).with_context(damaged)
+}
+
+/// Writes the session: a temporary file beside it, flushed to the disk, takes its name.
+///
+/// # Errors
+/// If the folder can't be written to; the file is then as it was.
+pub fn write(path: &Path, saved: &Saved) -> Result<()> {
+    let failed = || format!("the session {} could not be written", path.display());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(failed)?;
+    // Its mode is 0600.
+    let mut temp = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    temp.write_all(&serde_json::to_vec(saved)?).with_context(failed)?;
+    temp.write_all(b"\n").with_context(failed)?;
+    temp.as_file().sync_all().with_context(failed)?;
+    temp.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{AttentionLens, Cursor, RoutingLens, StripColour, View};
+    use crate::trace::{LensSite, Policy, Sampling, Source};
+
+    fn saved() -> Saved {
+        Saved {
+            version: Saved::VERSION,
+            model: "demo".to_owned(),
+            precision: Policy::F32Router,
+            dtype: Some(Dtype::F32),
+            prompt: "two\nlines ‘三’ \u{1b}".to_owned(),
+            chat: false,
+            tokens: vec![(1, Source::Prompt), (357, Source::Generated), (3071, Source::Forced)],
+            sampling: Sampling { temperature: 0.7, top_k: Some(40), top_p: Some(0.9), seed: u64::MAX },
+            cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
+            view: View::Lens,
+            routing: RoutingLens::Map,
+            attention: AttentionLens::Head,
+            lens_site: LensSite::ResidMid,
+            colour: StripColour::Loss,
+            details_flipped: true,
+            scroll: 4,
+            bookmarks: [0, 2].into(),
+        }
+    }
+
+    #[test]
+    fn a_session_comes_back_as_it_was_and_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/session.json");
+        assert!(format!("{:#}", read(&path).unwrap_err()).contains("does not exist"));
+        write(&path, &saved()).unwrap();
+        assert_eq!(read(&path).unwrap(), saved());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let more = fs::read_to_string(&path).unwrap().replacen('{', "{\"branches\":[1],", 1);
+        fs::write(&path, more).unwrap();
+        assert_eq!(read(&path).unwrap(), saved(), "what another program of this version adds is no damage");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_cut_file_is_damaged_wherever_it_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.json");
+        let whole = serde_json::to_vec(&saved()).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let error = format!("{:#}", read(&path).unwrap_err());
+            assert!(error.contains("damaged") && error.contains("--resume"), "cut at {len}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), &whole[..len], "the file is untouched");
+        }
+        fs::write(&path, r#"{"version":2,"model":[]}"#).unwrap();
+        assert!(format!("{:#}", read(&path).unwrap_err()).contains("newer mixscope (version 2"));
+        fs::write(&path, r#"{"version":1,"model":"demo"}"#).unwrap();
+        assert!(format!("{:#}", read(&path).unwrap_err()).contains("missing field"));
+    }
+
+    #[test]
+    fn only_what_changed_is_written() {
+        let mut file = SessionFile { path: Some("x".into()), dtype: Some(Dtype::F32), last: None };
+        assert!(file.due(None).is_none());
+        assert!(file.due(Some(saved())).is_some());
+        assert!(file.due(Some(saved())).is_none());
+        file.failed();
+        assert!(file.due(Some(saved())).is_some());
+        assert!(file.due(Some(Saved { scroll: 0, ..saved() })).is_some());
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_written_to_is_named_and_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "mine").unwrap();
+        let path = file.join("session.json");
+        assert!(format!("{:#}", write(&path, &saved()).unwrap_err()).contains("could not be written"));
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+    }
+}

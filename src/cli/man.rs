@@ -1,0 +1,55 @@
+//! `mixscope man`: the manual pages, made from the help texts.
+
+use super::{command, print};
+use crate::trace::replace_file;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Command};
+use clap_mangen::Man as Page;
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Man {
+    /// Write mixscope.1 and a page for every command into this folder instead; it is made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite pages that are there already.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+impl Man {
+    pub fn main(self) -> Result<()> {
+        let pages = pages(command())?;
+        let Some(folder) = self.out else {
+            return print(pages.first().map_or("", |(_, page)| page));
+        };
+        let shown = folder.display();
+        std::fs::create_dir_all(&folder).with_context(|| format!("--out: cannot make the folder {shown}"))?;
+        let there: Vec<&str> =
+            pages.iter().map(|(name, _)| name.as_str()).filter(|name| folder.join(name).exists()).collect();
+        if !self.force && !there.is_empty() {
+            bail!("{shown} already holds {}; give another --out, or --force to overwrite", there.join(", "));
+        }
+        for (name, page) in &pages {
+            replace_file(&folder.join(name), |file| Ok(file.write_all(page.as_bytes())?))?;
+        }
+        Ok(())
+    }
+}
+
+/// File name and roff of the main page, then of every command's.
+fn pages(root: Command) -> Result<Vec<(String, String)>> {
+    let commands: Vec<Command> = root.get_subcommands().cloned().collect();
+    let page = |command: Command, name: String| {
+        let mut roff = Vec::new();
+        Page::new(command).title(name.to_uppercase()).render(&mut roff)?;
+        Ok((format!("{name}.1"), String::from_utf8(roff)?))
+    };
+    let main = page(root, "mixscope".to_owned());
+    let others = commands.into_iter().map(|command| {
+        let name = format!("mixscope-{}", command.get_name());
+        page(command.display_name(&name).version(env!("CARGO_PKG_VERSION")), name)
+    });
+    [main].into_iter().chain(others).collect()
+}

@@ -1,0 +1,208 @@
+//! Edits of the run, so that each can be taken back and done again.
+
+use super::session::Session;
+use super::worker::Core;
+use crate::trace::protocol::{Ask, Event, Prompt, RequestId, Revision};
+use anyhow::Result;
+use std::collections::VecDeque;
+
+/// Edits that can be undone at most.
+const MOST_EDITS: usize = 100;
+/// Bytes that runs which are not on screen any more may hold beyond what they share; the oldest go first.
+const BUDGET: usize = 256 << 20;
+
+/// A run before or after an edit.
+struct Snapshot {
+    /// The edit, in words: “the generation”.
+    edit: &'static str,
+    /// The prompt of the run.
+    prompt: Option<Prompt>,
+    run: Run,
+}
+
+/// What it takes to have a run back.
+enum Run {
+    /// It is the first tokens of the run that followed it: nothing is kept.
+    Start(usize),
+    /// Records and pages are shared with other runs as far as they are the same.
+    Whole(Box<Session>),
+}
+
+/// The edits so far.
+#[derive(Default)]
+pub(super) struct Edits {
+    /// Runs before each edit, oldest first.
+    past: VecDeque<Snapshot>,
+    /// Runs after each edit that was undone, the last undone last.
+    future: Vec<Snapshot>,
+    /// The run before the edit under way.
+    open: Option<(&'static str, Option<Prompt>, Session)>,
+}
+
+/// What a request that changes the run is called; `None` for those that don't.
+fn name(ask: &Ask) -> Option<&'static str> {
+    Some(match ask {
+        Ask::Prompt(_) => "the prompt",
+        Ask::Step { count: Some(1), .. } => "the step",
+        Ask::Step { .. } => "the generation",
+        Ask::ForceToken(_) | Ask::Branch { .. } => "the forced token",
+        Ask::ForceText(_) => "the forced text",
+        Ask::Back => "the step back",
+        Ask::Truncate { .. } => "the rewinding",
+        Ask::Policy(_) => "the change of policy",
+        // A session that comes back is where editing begins.
+        Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Open(_) => return None,
+    })
+}
+
+impl Run {
+    /// Keeps `run` beside `next`, which takes its place.
+    fn keep(run: Session, next: &Session) -> Self {
+        if run.is_start_of(next) { Self::Start(run.tokens().len()) } else { Self::Whole(Box::new(run)) }
+    }
+}
+
+impl Edits {
+    /// Notes the run before the edit that `ask` makes.
+    pub fn open(&mut self, ask: &Ask, prompt: &Option<Prompt>, session: &Session) {
+        if let Some(edit) = name(ask) {
+            self.open = Some((edit, prompt.clone(), session.clone()));
+        }
+    }
+
+    /// Ends the edit under way; it counts if it changed the run.
+    pub fn close(&mut self, session: &Session) {
+        let Some((edit, prompt, before)) = self.open.take() else { return };
+        if before.is_same_as(session) {
+            return;
+        }
+        self.future.clear();
+        self.past.push_back(Snapshot { edit, prompt, run: Run::keep(before, session) });
+        self.drop_oldest(session, BUDGET);
+    }
+
+    fn drop_oldest(&mut self, session: &Session, budget: usize) {
+        while self.past.len() > MOST_EDITS {
+            self.past.pop_front();
+        }
+        let (mut next, mut held) = (session, 0);
+        let over = self.past.iter().rposition(|snapshot| {
+            let Run::Whole(run) = &snapshot.run else { return false };
+            held += run.bytes_beside(next);
+            next = run;
+            held > budget
+        });
+        if let Some(at) = over {
+            self.past.drain(..=at);
+        }
+    }
+}
+
+impl Core {
+    /// Goes back to the run before the last edit, or on to the run after the last that was undone.
+    ///
+    /// # Errors
+    /// If it is a saved run.
+    pub(super) fn revise(&mut self, id: RequestId, back: bool, emit: &dyn Fn(Event)) -> Result<()> {
+        self.live_mut()?;
+        let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
+        let Some(Snapshot { edit, prompt, run }) = popped else {
+            let (verb, done) = if back { ("undo", "") } else { ("redo", ": a new edit forgets what was undone") };
+            emit(Event::Warning(format!("there is nothing to {verb}{done}")));
+            return Ok(());
+        };
+        let session = self.live_mut()?;
+        let mut target = match run {
+            Run::Whole(session) => *session,
+            Run::Start(len) => {
+                let mut start = session.clone();
+                start.truncate(len);
+                start
+            }
+        };
+        std::mem::swap(&mut target, session);
+        let (old, session) = (target, session.clone());
+        if old.meta().policy != session.meta().policy {
+            emit(Event::Switched(session.meta().clone()));
+        }
+        let keep = session.shared_with(&old);
+        emit(Event::Tokens { id, keep, tokens: session.tokens()[keep..].to_vec(), ms: 0.0 });
+        let old_prompt = std::mem::replace(&mut self.prompt, prompt.clone());
+        if back {
+            // Whole, although it may only be longer: what it is longer by is nowhere else.
+            self.edits.future.push(Snapshot { edit, prompt: old_prompt, run: Run::Whole(Box::new(old)) });
+        } else {
+            let run = Run::keep(old, &session);
+            self.edits.past.push_back(Snapshot { edit, prompt: old_prompt, run });
+        }
+        let (undos, redos) = (self.edits.past.len(), self.edits.future.len());
+        emit(Event::Revised(Revision { edit, back, prompt, undos, redos }));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Capture, Control};
+    use crate::model::{Location, open};
+    use crate::trace::{Policy, Source};
+    use std::sync::Arc;
+
+    /// An edit that makes these ids the prompt.
+    fn edit(edits: &mut Edits, session: &mut Session, ids: &[u32]) {
+        let prompt = Prompt::Ids(ids.to_vec());
+        edits.open(&Ask::Prompt(prompt), &None, session);
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+        session.set_prompt(ids, &mut control).unwrap();
+        edits.close(session);
+    }
+
+    #[test]
+    fn what_runs_share_is_kept_once_and_the_oldest_go_when_it_is_too_much() {
+        let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+        let dims = loaded.meta.dims;
+        let mut session = Session::new(loaded, Capture::for_views(dims.layers), 4);
+        let mut edits = Edits::default();
+        let ids: Vec<u32> = (0..40).map(|i| 300 + i).collect();
+        edit(&mut edits, &mut session, &ids[..35]);
+        edit(&mut edits, &mut session, &ids);
+        assert!(edits.past.iter().all(|snapshot| matches!(snapshot.run, Run::Start(_))), "growing keeps nothing");
+
+        // Another last token: that record and the last page of each layer are held for it.
+        let mut other = ids.clone();
+        other[39] = 1000;
+        edit(&mut edits, &mut session, &other);
+        let Some(Snapshot { run: Run::Whole(run), .. }) = edits.past.back() else { panic!() };
+        assert_eq!(run.shared_with(&session), 39);
+        let held = run.bytes_beside(&session);
+        let page = 32 * dims.kv_bytes_per_token();
+        let least = page + dims.kept_bytes_per_token();
+        assert!((least..least + 4096).contains(&held), "{held} bytes, {least} expected and some pointers");
+
+        edit(&mut edits, &mut session, &ids);
+        edit(&mut edits, &mut session, &other);
+        assert_eq!(edits.past.len(), 5);
+        edits.drop_oldest(&session, 2 * held + 100);
+        assert_eq!(edits.past.len(), 2, "room for two of the three, and what is older goes with the third");
+        for i in 0..MOST_EDITS as u32 + 10 {
+            edit(&mut edits, &mut session, &ids[..5 + (i as usize % 2)]);
+        }
+        assert_eq!(edits.past.len(), MOST_EDITS);
+    }
+
+    #[test]
+    fn a_run_under_another_source_or_policy_is_another_run() {
+        let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+        let layers = loaded.meta.dims.layers;
+        let mut session = Session::new(loaded, Capture::for_views(layers), 4);
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+        session.extend(&[1, 300, 301], Source::Forced, &mut control).unwrap();
+        let before = session.clone();
+        session.set_prompt(&[1, 300, 301], &mut control).unwrap();
+        assert!(!before.is_same_as(&session) && session.is_same_as(&session.clone()));
+        let before = session.clone();
+        session.switch(Policy::F32);
+        assert!(!before.is_same_as(&session));
+    }
+}

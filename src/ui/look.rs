@@ -1,0 +1,150 @@
+//! Themes by name, and what a user may change of them.
+
+use super::Depth;
+use crate::trace::palette::{EXPERTS, Ramp, Rgb};
+use ratatui::style::Color;
+use std::fmt;
+use std::str::FromStr;
+
+/// The themes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ThemeName {
+    /// For dark backgrounds.
+    #[default]
+    Dark,
+    /// For white and other light backgrounds.
+    Light,
+    /// For dark backgrounds; no two colours that red-green or blue-yellow blindness makes alike mean different things.
+    ColourVisionSafe,
+    /// No colours: brackets, digits and glyphs.
+    Mono,
+}
+
+impl ThemeName {
+    /// All of them, by name.
+    pub const ALL: [(ThemeName, &str); 4] = [
+        (Self::Dark, "dark"),
+        (Self::Light, "light"),
+        (Self::ColourVisionSafe, "colour-vision-safe"),
+        (Self::Mono, "mono"),
+    ];
+}
+
+impl fmt::Display for ThemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(Self::ALL.iter().find(|(theme, _)| theme == self).map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for ThemeName {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        let names = Self::ALL.map(|(_, name)| name).join(", ");
+        let found = Self::ALL.iter().find(|(_, n)| *n == name).map(|(theme, _)| *theme);
+        found.ok_or_else(|| anyhow::anyhow!("`{name}` is not one of {names}"))
+    }
+}
+
+/// A colour of text: as red, green and blue, and as one of the terminal's own 16 (`Reset`: as other text).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shade {
+    /// With 256 and more colours.
+    pub rgb: Rgb,
+    /// With 16.
+    pub ansi: Color,
+}
+
+/// The colours of text on the terminal's own background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shades {
+    /// Frames and what matters less.
+    pub dim: Shade,
+    /// Names of things that can be reached by key.
+    pub accent: Shade,
+    /// Near-ties and warnings.
+    pub warn: Shade,
+    /// Failures.
+    pub error: Shade,
+    /// What was found to be right.
+    pub good: Shade,
+    /// Shares for something, and those against it.
+    pub signs: [Shade; 2],
+}
+
+const fn shade(rgb: u32, ansi: Color) -> Shade {
+    let [_, r, g, b] = rgb.to_be_bytes();
+    Shade { rgb: (r, g, b), ansi }
+}
+
+const DARK: Shades = Shades {
+    dim: shade(0x8a8a8a, Color::DarkGray),
+    accent: shade(0x5fd7d7, Color::Cyan),
+    warn: shade(0xffaf00, Color::Yellow),
+    error: shade(0xff5f5f, Color::LightRed),
+    good: shade(0x5fd75f, Color::Green),
+    signs: [shade(0x5fafff, Color::LightBlue), shade(0xffaf5f, Color::Yellow)],
+};
+
+// Yellow, green and cyan of most terminals can't be read on white.
+const LIGHT: Shades = Shades {
+    dim: shade(0x626262, Color::Reset),
+    accent: shade(0x005f87, Color::Blue),
+    warn: shade(0x875f00, Color::Magenta),
+    error: shade(0xaf0000, Color::Red),
+    good: shade(0x005f5f, Color::Reset),
+    signs: [shade(0x005faf, Color::Blue), shade(0x875f00, Color::Magenta)],
+};
+
+const COLOUR_VISION_SAFE: Shades = Shades {
+    dim: shade(0x8a8a8a, Color::DarkGray),
+    accent: shade(0x87d7ff, Color::Cyan),
+    warn: shade(0xffff87, Color::LightYellow),
+    error: shade(0xff8700, Color::Yellow),
+    good: shade(0x5fafff, Color::LightCyan),
+    signs: [shade(0x5fafff, Color::LightCyan), shade(0xff8700, Color::Yellow)],
+};
+
+/// A theme and its palettes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The theme.
+    pub theme: ThemeName,
+    /// Colours of values.
+    pub values: Ramp,
+    /// Colours of experts, used in turn if there are more experts; never empty.
+    pub experts: Vec<Rgb>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self::of(ThemeName::default())
+    }
+}
+
+impl Look {
+    /// A theme with its own palettes.
+    pub fn of(theme: ThemeName) -> Self {
+        let values = if theme == ThemeName::ColourVisionSafe { Ramp::Cividis } else { Ramp::Viridis };
+        Self { theme, values, experts: EXPERTS.to_vec() }
+    }
+
+    /// The colours in which this is drawn on a terminal of `depth`: none by the theme `mono`.
+    pub fn depth(&self, depth: Depth) -> Depth {
+        if self.theme == ThemeName::Mono { Depth::Mono } else { depth }
+    }
+
+    /// The colours of its text.
+    pub fn shades(&self) -> &'static Shades {
+        match self.theme {
+            ThemeName::Dark | ThemeName::Mono => &DARK,
+            ThemeName::Light => &LIGHT,
+            ThemeName::ColourVisionSafe => &COLOUR_VISION_SAFE,
+        }
+    }
+
+    /// A background of the kind it is made for.
+    pub fn paper(&self) -> Rgb {
+        if self.theme == ThemeName::Light { (0xff, 0xff, 0xff) } else { (0x1e, 0x1e, 0x1e) }
+    }
+}
