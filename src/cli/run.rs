@@ -316,7 +316,7 @@ impl Run {
             table(&self.out, "lens.csv", |out| csv::lens(pairs(), text, out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
             if self.attribution {
-                table(&self.out, "attribution.csv", |out| attribution::write(session, layers, out, tell))?;
+                table(&self.out, "attribution.csv", |out| attribution::write(session, layers, text, out, tell))?;
             }
         }
         if self.format.contains(&Format::Trace) {
