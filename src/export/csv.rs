@@ -136,16 +136,16 @@ impl<W: Write> AttentionTable<W> {
 }
 
 /// `attribution.csv`, written position by position.
-pub struct AttributionTable<W: Write>(Writer<W>);
+pub struct AttributionTable<W: Write>(Writer<W>, Text);
 
 impl<W: Write> AttributionTable<W> {
     /// Writes the header row.
     ///
     /// # Errors
     /// If `out` can't be written to.
-    pub fn new(out: W) -> Result<Self> {
+    pub fn new(text: Text, out: W) -> Result<Self> {
         let header = ["position", "target_id", "target", "component", "layer", "index", "share", "norm", "cosine"];
-        Ok(Self(table(out, &header)?))
+        Ok(Self(table(out, &header)?, text))
     }
 
     /// Writes one position: embed, attn and mlp of every layer, heads and experts of the layers that were looked into,
@@ -155,9 +155,10 @@ impl<W: Write> AttributionTable<W> {
     /// # Errors
     /// If the output can't be written to.
     pub fn position(&mut self, found: &Attribution) -> Result<()> {
+        let target = self.1.cell(&found.piece);
         let mut row = |what: &str, layer: Option<usize>, index: Option<usize>, share: f64| {
             let nothing = (None::<f64>, None::<f64>);
-            self.0.serialize((found.pos, found.target, &*found.piece, what, layer, index, share, nothing))
+            self.0.serialize((found.pos, found.target, &*target, what, layer, index, share, nothing))
         };
         row("embed", None, None, found.embed)?;
         for (layer, (attn, mlp)) in found.attn.iter().zip(&found.mlp).enumerate() {
@@ -174,7 +175,7 @@ impl<W: Write> AttributionTable<W> {
             for e in &shares.experts {
                 let measures = (e.share, e.norm, e.cosine);
                 let place = ("expert", shares.layer, e.expert);
-                self.0.serialize((found.pos, found.target, &*found.piece, place, measures))?;
+                self.0.serialize((found.pos, found.target, &*target, place, measures))?;
             }
         }
         Ok(())

@@ -2,14 +2,21 @@
 
 use super::Tell;
 use crate::engine::{Session, attribution};
+use crate::export::Text;
 use crate::export::csv::AttributionTable;
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::ops::Range;
 
 /// Attributes at every position the logit of the token that came next; at the last, of the most probable one.
-pub fn write(session: &Session, layers: &Range<usize>, out: &mut dyn Write, tell: &mut dyn Tell) -> Result<()> {
-    let mut rows = AttributionTable::new(out)?;
+pub fn write(
+    session: &Session,
+    layers: &Range<usize>,
+    text: Text,
+    out: &mut dyn Write,
+    tell: &mut dyn Tell,
+) -> Result<()> {
+    let mut rows = AttributionTable::new(text, out)?;
     let tokens = session.tokens();
     for (pos, token) in tokens.iter().enumerate() {
         tell.progress("attributed positions", pos, tokens.len());

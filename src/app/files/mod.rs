@@ -140,7 +140,7 @@ impl RunFiles {
         table(folder, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
         if self.attribution {
             let session = need_model(run)?;
-            table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, out, tell))?;
+            table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, text, out, tell))?;
         }
         Ok(())
     }
