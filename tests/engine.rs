@@ -4,7 +4,7 @@ mod common;
 
 use common::{Recorder, Reference, fixture, forward};
 use mixscope::engine::{
-    Capture, Control, Core, Engine, OpenOptions, Opener, Session, Stopped, lens_cells, open_target, pattern,
+    Capture, Control, Core, Engine, OpenOptions, Opener, Run, Session, Stopped, open_target, pattern,
 };
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Download, Event, Outcome, Prompt, RequestId};
@@ -192,7 +192,7 @@ fn the_lens_of_the_last_layer_is_the_models_own_distribution() {
     with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
     let key = |pos, layer| LensKey { pos, layer, site: LensSite::ResidPost };
     let keys: Vec<LensKey> = (0..tokens.len()).map(|pos| key(pos, 5)).collect();
-    let cells = lens_cells(&session, &keys, 10, &|| false).unwrap();
+    let cells = session.lens_cells(&keys, 10, &|| false).unwrap();
     for ((key, cell), token) in cells.iter().zip(session.tokens()) {
         assert_eq!((cell.final_rank, cell.kl), (1, 0.0), "{key:?}");
         assert_eq!(cell.top, token.next.top);

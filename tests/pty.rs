@@ -369,7 +369,7 @@ fn the_help_shows_the_keys_and_scrolls() {
     let pty = france();
     let shot = pty.press("?", "keys · ↑↓ scroll");
     assert!(shot.has("in the views") && shot.has("generate one token; pause if it runs") && shot.has("↓ more"));
-    pty.send("        ");
+    pty.send(&" ".repeat(40));
     let shot = pty.wait_for("suspend; fg comes back");
     assert!(!shot.has("↓ more") && !shot.has("in the views"));
     pty.press(UP, "↓ more");

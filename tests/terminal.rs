@@ -54,7 +54,7 @@ fn a_prefix_shows_what_can_follow_and_ends_with_the_second_key() {
         assert!(["c", "r", "v"].iter().all(|key| shown.contains(&format!("│ {key}  copy"))), "{shown}");
     }
     still.press("esc").unwrap();
-    assert!(!screen(&mut still, 80, 24).contains("copy its row"));
+    assert!(!screen(&mut still, 80, 24).contains("copy the row"));
     still.press("y x").unwrap();
     assert!(said(&still).contains("y x means nothing") && said(&still).contains("c r v"), "{}", said(&still));
     assert_eq!(still.state.pending, None);

@@ -21,7 +21,8 @@ use crate::state::keys::Keymap;
 use crate::state::{Effect, Event, State, StripColour, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::ui::{Look, input, terminal, terminal::Screen};
+use crate::ui::terminal::{Manner, Screen};
+use crate::ui::{Look, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
@@ -114,7 +115,8 @@ async fn explore(options: Options) -> Result<()> {
         None => state.open_model(options.model),
     };
     let mut signals = Signals::listen()?;
-    let mut screen = Screen::take(options.color.depth(), &options.look, options.reduced_motion)?;
+    let manner = Manner { mouse: options.mouse, calm: options.reduced_motion };
+    let mut screen = Screen::take(options.color.depth(), &options.look, manner)?;
     screen.draw(&state)?;
     state.first_run = is_new && first_run::is_first();
     for failure in [trouble, more_trouble].into_iter().flatten() {
@@ -202,7 +204,7 @@ impl App {
                         self.screen.forget()?;
                         continue;
                     }
-                    if let Some(event) = input::translate(event)
+                    if let Some(event) = input::translate(event, self.screen.hits())
                         && self.take(event)?
                     {
                         return Ok(());

@@ -96,7 +96,7 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{AttentionLens, Cursor, RoutingLens, StripColour, View};
+    use crate::state::{AttentionLens, Cursor, Details, OtherPane, Pane, RoutingLens, StripColour, View};
     use crate::trace::{LensSite, Policy, Sampling, Source};
 
     fn saved() -> Saved {
@@ -117,6 +117,17 @@ mod tests {
             colour: StripColour::Loss,
             details_flipped: true,
             scroll: 4,
+            other: Some(OtherPane {
+                pane: Pane {
+                    view: View::Next,
+                    routing: RoutingLens::Token,
+                    attention: AttentionLens::Grid,
+                    lens_site: LensSite::ResidPost,
+                },
+                is_left: true,
+            }),
+            zoomed: true,
+            details: Details::Contributions,
             bookmarks: [0, 2].into(),
         }
     }

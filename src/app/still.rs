@@ -24,8 +24,16 @@ pub struct Still {
 impl Still {
     /// An explorer of `loaded`; `prompt` is run at once.
     pub fn new(loaded: Arc<Loaded>, prompt: Option<&str>) -> Self {
+        Self::start(loaded, prompt.map(|text| Prompt::Text(text.to_owned())))
+    }
+
+    /// An explorer of `loaded` that runs `prompt`.
+    pub fn with(loaded: Arc<Loaded>, prompt: Prompt) -> Self {
+        Self::start(loaded, Some(prompt))
+    }
+
+    fn start(loaded: Arc<Loaded>, prompt: Option<Prompt>) -> Self {
         let meta = loaded.meta.clone();
-        let prompt = prompt.map(|text| Prompt::Text(text.to_owned()));
         let state = State::new(prompt, Sampling::default(), meta.policy, Vec::new());
         let mut still = Self { state, core: Core::new(loaded) };
         still.take(Event::Engine(protocol::Event::Ready { id: RequestId::default(), meta }));
@@ -70,8 +78,8 @@ impl Still {
         // Details may depend on maps and rows on each other; a few rounds settle every view.
         for _ in 0..4 {
             let mut buf = Buffer::empty(area);
-            let (wanted, _) = draw(&self.state, &theme, area, &mut buf);
-            self.take(Event::Drawn(wanted));
+            let drawn = draw(&self.state, &theme, area, &mut buf);
+            self.take(Event::Drawn(drawn.wanted));
         }
         let mut buf = Buffer::empty(area);
         draw(&self.state, &theme, area, &mut buf);

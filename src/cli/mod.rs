@@ -1,5 +1,6 @@
 //! The command line: arguments, and the commands that need no terminal.
 
+mod attribution;
 mod check;
 mod completions;
 mod explore;

@@ -1,8 +1,8 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, harmless, print, values};
-use crate::engine::{Capture, Control, Session, Target, lens_cells, pattern};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, attribution, harmless, print, values};
+use crate::engine::{Capture, Control, Run as _, Session, Target, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
@@ -71,7 +71,12 @@ pub struct Run {
     /// [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
-    /// Only these layers in all tables and the trace: A..B is from A up to but not including B.
+    /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
+    /// one that came; at the last position the most probable). Reads the chosen experts once more for every token.
+    #[arg(long)]
+    attribution: bool,
+    /// Only these layers in all tables and the trace: A..B is from A up to but not including B. attribution.csv keeps
+    /// attn and mlp of all layers, which add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
     /// Only these heads in attention.csv, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
@@ -98,6 +103,10 @@ impl Run {
             let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
             return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
         };
+        if self.attribution && !self.format.contains(&Format::Csv) {
+            let message = "--attribution writes a table: it needs csv in --format";
+            return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
         Target::parse(&self.model.model)?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
@@ -212,7 +221,8 @@ impl Run {
             Format::Trace => &["trace.safetensors"][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
-        formats.iter().flat_map(of).copied().collect()
+        let on_request = self.attribution.then_some("attribution.csv");
+        formats.iter().flat_map(of).copied().chain(on_request).collect()
     }
 
     fn prepare_folder(&self, files: &[&str]) -> Result<()> {
@@ -280,6 +290,9 @@ impl Run {
             let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
             table(&self.out, "lens.csv", |out| csv::lens(pairs(), out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
+            if self.attribution {
+                table(&self.out, "attribution.csv", |out| attribution::write(session, layers, out, tell))?;
+            }
         }
         if self.format.contains(&Format::Trace) {
             let provenance = json!({
@@ -306,7 +319,7 @@ impl Run {
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(lens_cells(session, &keys, self.lens_k, &|| false)?);
+            cells.extend(session.lens_cells(&keys, self.lens_k, &|| false)?);
         }
         Ok(cells)
     }

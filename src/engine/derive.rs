@@ -1,6 +1,8 @@
 //! Views computed from stored activations when they are asked for.
 
+use super::attribution::attribution;
 use super::control::Stopped;
+use super::run::{Run, need_model};
 use super::session::Session;
 use crate::model::{Distribution, derive_pattern, derive_row};
 use crate::trace::protocol::{Derive, Derived};
@@ -18,25 +20,27 @@ const LENS_TOP: usize = 10;
 ///
 /// # Errors
 /// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
-pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
-        Derive::Lens { cells } => Derived::Lens(lens_cells(session, cells, LENS_TOP, cancelled)?),
+        Derive::Lens { cells } => Derived::Lens(run.lens_cells(cells, LENS_TOP, cancelled)?),
         Derive::HeadMaps { heads, max_side } => {
             let mut maps = Vec::new();
             for (layer, head) in heads {
                 ensure!(!cancelled(), Stopped);
-                let pattern = pattern(session, *layer, *head)?;
+                let pattern = pattern(run, *layer, *head)?;
                 maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *max_side)));
             }
             Derived::HeadMaps(maps)
         }
+        Derive::Attribution(key) => {
+            let layers = key.layer..key.layer.saturating_add(1);
+            Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, cancelled)?))
+        }
         // A truncation may have come between the frame that wanted it and this.
-        Derive::HeadRows { query, .. } if *query >= session.tokens().len() => Derived::HeadRows(Vec::new()),
+        Derive::HeadRows { query, .. } if *query >= run.tokens().len() => Derived::HeadRows(Vec::new()),
         Derive::HeadRows { layer, heads, query } => {
             let row = |head: usize| {
-                let (dims, round) = (session.meta().dims, session.precision().module);
-                let weights =
-                    derive_row(session.tokens(), *layer, head, *query, dims, round).with_context(not_captured)?;
+                let weights = row(run, *layer, head, *query)?;
                 Ok(Arc::new(HeadRow { layer: *layer, head, query: *query, weights }))
             };
             Derived::HeadRows(heads.clone().map(row).collect::<Result<_>>()?)
@@ -44,20 +48,40 @@ pub fn derive(session: &Session, what: &Derive, cancelled: &dyn Fn() -> bool) ->
     })
 }
 
-fn not_captured() -> String {
+pub(super) fn not_captured() -> String {
     "the activations that this view is derived from were not captured".to_owned()
 }
 
 /// The attention probabilities of one head over the whole run.
 ///
 /// # Errors
-/// If queries or keys were not captured.
-pub fn pattern(session: &Session, layer: usize, head: usize) -> Result<Pattern> {
-    let (dims, round) = (session.meta().dims, session.precision().module);
-    derive_pattern(session.tokens(), layer, head, dims, round).with_context(not_captured)
+/// If neither patterns nor queries and keys were captured.
+pub fn pattern(run: &dyn Run, layer: usize, head: usize) -> Result<Pattern> {
+    let (tokens, dims, round) = (run.tokens(), run.meta().dims, run.precision().module);
+    let rows: Option<Vec<&[f32]>> = (0..tokens.len()).map(|query| kept_row(run, layer, head, query)).collect();
+    if let Some(rows) = rows {
+        return Ok(Pattern { n: tokens.len(), weights: rows.concat() });
+    }
+    derive_pattern(tokens, layer, head, dims, round).with_context(not_captured)
 }
 
-fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]> {
+/// One row of [`pattern`]: weights of `query` over keys `0..=query`.
+fn row(run: &dyn Run, layer: usize, head: usize, query: usize) -> Result<Vec<f32>> {
+    if let Some(row) = kept_row(run, layer, head, query) {
+        return Ok(row.to_vec());
+    }
+    let (dims, round) = (run.meta().dims, run.precision().module);
+    derive_row(run.tokens(), layer, head, query, dims, round).with_context(not_captured)
+}
+
+/// A head's row of a pattern that was captured whole `[heads, query + 1]`.
+fn kept_row(run: &dyn Run, layer: usize, head: usize, query: usize) -> Option<&[f32]> {
+    let all = run.tokens().get(query)?.row(HookKind::Pattern, layer)?;
+    all.get(head * (query + 1)..(head + 1) * (query + 1))
+}
+
+/// The residual that a lens reads `[d_model]`.
+pub(super) fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]> {
     let kind = match site {
         LensSite::ResidMid => HookKind::ResidMid,
         LensSite::ResidPost => HookKind::ResidPost,
@@ -65,11 +89,8 @@ fn residual(token: &TokenRecord, layer: usize, site: LensSite) -> Option<&[f32]>
     token.row(kind, layer)
 }
 
-/// Lens cells with the `top` best tokens each. Cells behind the end of the run are left out.
-///
-/// # Errors
-/// [`Stopped`] if `cancelled`; if residuals were not captured.
-pub fn lens_cells(
+/// See [`Run::lens_cells`].
+pub(super) fn compute_lens(
     session: &Session,
     cells: &[LensKey],
     top: usize,

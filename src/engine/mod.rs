@@ -5,21 +5,27 @@
 //! in the thread, a panic included, is an event. Models are opened beside it, so that the one in use can be explored
 //! until the next is there.
 
+mod attribution;
 mod board;
 mod capture;
+mod collect;
 mod control;
 mod derive;
 mod openings;
 mod remote;
+mod run;
 mod session;
 mod target;
 mod undo;
 mod worker;
 
+pub use attribution::attribution;
 pub use capture::Capture;
+pub use collect::collect;
 pub use control::{Control, Stopped};
-pub use derive::{derive, lens_cells, pattern};
+pub use derive::{derive, pattern};
 pub use remote::{Remote, look_up};
+pub use run::{Run, need_model};
 pub use session::Session;
 pub use target::{OpenOptions, Target, fetch, open_target};
 pub use worker::Core;

@@ -54,6 +54,11 @@ impl Session {
         &self.tokens
     }
 
+    /// Keys and values of the positions read.
+    pub fn cache(&self) -> &KvCache {
+        &self.cache
+    }
+
     /// The run as a trace that shares its records.
     pub fn trace(&self) -> Trace {
         Trace { meta: self.meta.clone(), tokens: self.tokens.clone() }

@@ -1,7 +1,7 @@
 //! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
 
 use crate::trace::routing::TokenRouting;
-use crate::trace::{LensCell, LensKey, Pattern, Trace};
+use crate::trace::{Attribution, LensCell, LensKey, Pattern, Trace};
 use anyhow::{Context, Result};
 use csv::{Terminator, Writer, WriterBuilder};
 use std::io::Write;
@@ -71,6 +71,60 @@ impl<W: Write> AttentionTable<W> {
         for query in 0..pattern.n {
             for (key, weight) in pattern.row(query).iter().enumerate() {
                 self.0.serialize((layer, head, query, key, weight))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is still buffered.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
+/// `attribution.csv`, written position by position.
+pub struct AttributionTable<W: Write>(Writer<W>);
+
+impl<W: Write> AttributionTable<W> {
+    /// Writes the header row.
+    ///
+    /// # Errors
+    /// If `out` can't be written to.
+    pub fn new(out: W) -> Result<Self> {
+        let header = ["position", "target_id", "target", "component", "layer", "index", "share", "norm", "cosine"];
+        Ok(Self(table(out, &header)?))
+    }
+
+    /// Writes one position: embed, attn and mlp of every layer, heads and experts of the layers that were looked into,
+    /// and the remainder. Shares of embed, attn, mlp and remainder add up to the logit; only experts have a norm and a
+    /// cosine.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn position(&mut self, found: &Attribution) -> Result<()> {
+        let mut row = |what: &str, layer: Option<usize>, index: Option<usize>, share: f64| {
+            let nothing = (None::<f64>, None::<f64>);
+            self.0.serialize((found.pos, found.target, &*found.piece, what, layer, index, share, nothing))
+        };
+        row("embed", None, None, found.embed)?;
+        for (layer, (attn, mlp)) in found.attn.iter().zip(&found.mlp).enumerate() {
+            row("attn", Some(layer), None, *attn)?;
+            row("mlp", Some(layer), None, *mlp)?;
+        }
+        row("remainder", None, None, found.remainder)?;
+        for shares in &found.details {
+            for (head, share) in shares.heads.iter().enumerate() {
+                row("head", Some(shares.layer), Some(head), *share)?;
+            }
+        }
+        for shares in &found.details {
+            for e in &shares.experts {
+                let measures = (e.share, e.norm, e.cosine);
+                let place = ("expert", shares.layer, e.expert);
+                self.0.serialize((found.pos, found.target, &*found.piece, place, measures))?;
             }
         }
         Ok(())

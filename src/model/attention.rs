@@ -154,6 +154,24 @@ pub fn derive_row(
     row(&tokens[query], &keys, query, (layer, head), dims, round)
 }
 
+/// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, from its pattern and the values in `cache`:
+/// bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
+pub fn derive_z(
+    tokens: &[Arc<TokenRecord>],
+    cache: &KvCache,
+    (layer, head): (usize, usize),
+    query: usize,
+    dims: Dims,
+    round: Rounding,
+) -> Option<Vec<f32>> {
+    let weights = derive_row(tokens, layer, head, query, dims, round).filter(|_| query < cache.len())?;
+    let first = visible(query, dims.window).start;
+    let kv = cache.keys(layer, head / (dims.heads / dims.kv_heads), dims.d_head);
+    let mut z = vec![0f32; dims.d_head];
+    mix(&weights[first..], first, kv, round, &mut z);
+    Some(z)
+}
+
 /// The rotated keys that `head` reads, by position, each `[d_head]`.
 fn keys(tokens: &[Arc<TokenRecord>], layer: usize, head: usize, dims: Dims) -> Option<Vec<&[f32]>> {
     let kv_head = head / (dims.heads / dims.kv_heads);

@@ -18,6 +18,11 @@ pub(super) struct Expert {
 }
 
 impl Expert {
+    /// Has it read into memory, in the order of use: gate and up first.
+    pub fn prefetch(&self) {
+        [&self.w1, &self.w3, &self.w2].into_iter().for_each(Matrix::prefetch);
+    }
+
     /// `x` is `[rows, d_model]`; so is the result.
     fn forward(&self, x: &[f32], round: Rounding) -> Vec<f32> {
         let mut hidden = linear(x, &self.w1, round);
@@ -54,10 +59,7 @@ impl Paging {
             }
         }
         self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
-        // In the order of use: gate and up first.
-        for expert in missing {
-            [&expert.w1, &expert.w3, &expert.w2].into_iter().for_each(Matrix::prefetch);
-        }
+        missing.into_iter().for_each(Expert::prefetch);
     }
 }
 

@@ -18,22 +18,22 @@ use candle_core::Tensor;
 pub struct Mixtral {
     config: Config,
     compute: Dtype,
-    embed: Matrix,
-    layers: Vec<Layer>,
-    norm: Vec<f32>,
-    unembed: Matrix,
+    pub(super) embed: Matrix,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: Vec<f32>,
+    pub(super) unembed: Matrix,
     paging: Paging,
 }
 
-struct Layer {
+pub(super) struct Layer {
     ln1: Vec<f32>,
     q: Matrix,
     k: Matrix,
     v: Matrix,
-    o: Matrix,
-    ln2: Vec<f32>,
+    pub(super) o: Matrix,
+    pub(super) ln2: Vec<f32>,
     gate: Matrix,
-    experts: Vec<Expert>,
+    pub(super) experts: Vec<Expert>,
 }
 
 impl Mixtral {

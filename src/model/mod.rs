@@ -4,6 +4,7 @@
 //! products read the weights from where they are stored. Knows no screen and no thread of its own.
 
 mod attention;
+mod attribution;
 mod cache;
 mod chat;
 mod config;
@@ -25,7 +26,8 @@ mod tokenizer;
 mod validate;
 pub mod weights;
 
-pub use attention::{derive_pattern, derive_row};
+pub use attention::{derive_pattern, derive_row, derive_z};
+pub use attribution::{Direction, StreamShares};
 pub use cache::KvCache;
 pub use chat::ChatTemplate;
 pub use config::Config;

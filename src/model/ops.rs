@@ -6,11 +6,16 @@ use super::precision::Rounding;
 pub fn rms_norm(x: &[f32], gain: &[f32], eps: f64, round: Rounding) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(gain.len()) {
-        let squares = super::kernels::dot_small(row, row);
-        let scale = 1.0 / (squares / row.len() as f32 + eps as f32).sqrt();
+        let scale = rms_scale(row, eps);
         out.extend(row.iter().zip(gain).map(|(x, gain)| round.one(round.one(*gain) * round.one(x * scale))));
     }
     out
+}
+
+/// What RMSNorm multiplies `row` by: `1 / sqrt(mean(x²) + eps)`, in f32.
+pub fn rms_scale(row: &[f32], eps: f64) -> f32 {
+    let squares = super::kernels::dot_small(row, row);
+    1.0 / (squares / row.len() as f32 + eps as f32).sqrt()
 }
 
 /// `a + b`, rounded.

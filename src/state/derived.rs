@@ -1,7 +1,7 @@
 //! Derived views that have arrived, and those that were asked for.
 
-use crate::trace::protocol::{Derive, Derived, Lane, RequestId};
-use crate::trace::{HeadMap, HeadRow, LensCell, LensKey};
+use crate::trace::protocol::{Derive, Derived, Failure, Lane, RequestId};
+use crate::trace::{Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ const MOST_CELLS: usize = 40_000;
 const MOST_MAPS: usize = 8_000;
 /// Attention rows kept at most.
 const MOST_ROWS: usize = 20_000;
+/// Attributions kept at most.
+const MOST_ATTRIBUTIONS: usize = 4_000;
 
 /// What a frame could not draw because it was not derived yet.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Wanted {
     pub maps: Option<(Vec<(usize, usize)>, usize)>,
     /// Layer, heads and query of missing attention rows.
     pub rows: Option<(usize, Range<usize>, usize)>,
+    /// Shares in a logit.
+    pub attribution: Option<AttributionKey>,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }
@@ -32,6 +36,8 @@ pub struct Derivations {
     lens: HashMap<LensKey, Arc<LensCell>>,
     maps: BTreeMap<(usize, usize, usize), Arc<HeadMap>>,
     rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
+    /// What came, or why it can't be had, which is not asked again.
+    attributions: HashMap<AttributionKey, Result<Arc<Attribution>, String>>,
     /// Requests under way, one for each kind of view.
     pending: HashMap<Lane, (RequestId, Derive)>,
 }
@@ -56,6 +62,11 @@ impl Derivations {
     /// Where a head looks from a position.
     pub fn row(&self, layer: usize, head: usize, query: usize) -> Option<&HeadRow> {
         self.rows.get(&(layer, head, query)).map(|row| &**row)
+    }
+
+    /// What a logit is made of, or why that can't be said.
+    pub fn attribution(&self, key: AttributionKey) -> Option<Result<&Attribution, &str>> {
+        self.attributions.get(&key).map(|found| found.as_deref().map_err(String::as_str))
     }
 
     /// Whether a derived view is being computed.
@@ -84,6 +95,12 @@ impl Derivations {
                 }
                 self.rows.extend(rows.into_iter().map(|row| ((row.layer, row.head, row.query), row)));
             }
+            Derived::Attribution(found) => {
+                if self.attributions.len() >= MOST_ATTRIBUTIONS {
+                    self.attributions.clear();
+                }
+                self.attributions.extend(found.keys().map(|key| (key, Ok(found.clone()))));
+            }
         }
     }
 
@@ -92,6 +109,7 @@ impl Derivations {
         self.lens.retain(|key, _| key.pos < len);
         self.rows.retain(|(_, _, query), _| *query < len);
         self.maps.retain(|_, map| map.n <= len);
+        self.attributions.retain(|key, _| key.pos < len);
     }
 
     /// Forgets everything.
@@ -99,6 +117,7 @@ impl Derivations {
         self.lens.clear();
         self.maps.clear();
         self.rows.clear();
+        self.attributions.clear();
     }
 
     /// Whether an answer to `id` is still waited for.
@@ -109,6 +128,16 @@ impl Derivations {
     /// Ends a request.
     pub(super) fn finish(&mut self, id: RequestId) {
         self.pending.retain(|_, (pending, _)| *pending != id);
+    }
+
+    /// Ends a request that failed.
+    pub(super) fn refuse(&mut self, id: RequestId, failure: &Failure) {
+        for (pending, ask) in self.pending.values() {
+            if let (true, Derive::Attribution(key)) = (*pending == id, ask) {
+                self.attributions.insert(*key, Err(failure.summary.clone()));
+            }
+        }
+        self.finish(id);
     }
 
     /// The requests to make for what a frame lacked; what is under way is not asked for again.
@@ -123,6 +152,7 @@ impl Derivations {
         if let Some((layer, heads, query)) = wanted.rows {
             asks.push(Derive::HeadRows { layer, heads, query });
         }
+        asks.extend(wanted.attribution.map(Derive::Attribution));
         asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,
             // Cells arrive one position after another: only ask anew if something else is wanted now.

@@ -59,8 +59,8 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
-                self.derived.finish(id);
                 self.catch_up();
+                self.derived.refuse(id, &failure);
                 self.tell(true, failure);
             }
         }
@@ -204,6 +204,11 @@ impl State {
     /// Whether `id` is a run or a derived view that is still waited for.
     fn knows(&self, id: RequestId) -> bool {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
+    }
+
+    /// Says a sentence in the status line.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.tell(false, Failure { summary: text.into(), causes: Vec::new() });
     }
 
     pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {

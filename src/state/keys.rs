@@ -108,6 +108,14 @@ pub enum Action {
     CycleColour,
     /// Show or hide the details beside the view.
     ToggleDetails,
+    /// Put a second pane beside the view, or take the other one away.
+    Split,
+    /// Give the other pane the focus.
+    OtherPane,
+    /// Give the view all the room, or back what is around it.
+    Zoom,
+    /// Details: what belongs to the view, or what the candidate's logit is made of.
+    ToggleContributions,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -232,6 +240,10 @@ const fn ch(c: char) -> Chord {
     Chord::of(Key::of(Code::Char(c)))
 }
 
+const fn then(first: char, second: char) -> Chord {
+    Chord { prefix: Some(Key::of(Code::Char(first))), key: Key::of(Code::Char(second)) }
+}
+
 const fn k(code: Code) -> Chord {
     Chord::of(Key::of(code))
 }
@@ -298,14 +310,24 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
         bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
         bind(Explore, &[Chord::pair('y', 'c')], A::Copy(Extent::Cell), "copy the value under the cursor", ""),
-        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy its row", ""),
+        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy the row under the cursor as CSV", ""),
         bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
         bind(Explore, &[ch(']')], A::NextHead, "next head", ""),
         bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
         bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
         bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
+        bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
+        bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(
+            Explore,
+            &[ch('D')],
+            A::ToggleContributions,
+            "details: summary, or contributions to a candidate's logit (Next marks which)",
+            "",
+        ),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),

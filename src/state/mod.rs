@@ -1,6 +1,7 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod bookmarks;
+mod contributions;
 mod copy;
 mod derived;
 pub mod editor;
@@ -10,8 +11,10 @@ mod fuzzy;
 mod key;
 mod keymap;
 pub mod keys;
+mod mouse;
 mod overlay;
 mod palette;
+mod panes;
 mod picker;
 mod playback;
 mod saved;
@@ -19,9 +22,12 @@ mod search;
 pub mod text;
 mod update;
 
+pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
+pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
 pub use saved::Saved;
 pub use search::Search;
@@ -204,8 +210,14 @@ pub struct State {
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
+    /// Tokens selected with the mouse.
+    pub selection: Option<Selection>,
     /// The view on screen.
     pub view: View,
+    /// The other pane, if the screen is split.
+    pub other: Option<OtherPane>,
+    /// Whether the view has all the room.
+    pub zoomed: bool,
     /// How routing is looked at.
     pub routing: RoutingLens,
     /// How attention is looked at.
@@ -216,6 +228,8 @@ pub struct State {
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
     pub details_flipped: bool,
+    /// What the details show.
+    pub details: Details,
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// What lies over the views, topmost last.
@@ -252,6 +266,8 @@ pub struct State {
     recent: Vec<Action>,
     /// The prompt to run once a model is open: the command line's, then the last one.
     start: Option<Prompt>,
+    /// Where in the text the mouse went down.
+    drag_from: Option<usize>,
     next_id: u64,
 }
 
@@ -262,6 +278,8 @@ pub enum Event {
     Key(Key),
     /// Pasted text.
     Paste(String),
+    /// The mouse, and what lies under it.
+    Mouse(Gesture, Option<Spot>),
     /// The engine reports.
     Engine(crate::trace::protocol::Event),
     /// A frame was drawn and lacked this.
@@ -310,12 +328,16 @@ impl State {
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
+            selection: None,
             view: View::Routing,
+            other: None,
+            zoomed: false,
             routing: RoutingLens::Token,
             attention: AttentionLens::Grid,
             lens_site: LensSite::ResidPost,
             colour: StripColour::Expert,
             details_flipped: false,
+            details: Details::default(),
             scroll: 0,
             overlays: Vec::new(),
             sampling,
@@ -334,6 +356,7 @@ impl State {
             bookmarks: BTreeSet::new(),
             recent: Vec::new(),
             start,
+            drag_from: None,
             next_id: 1,
         }
     }
@@ -401,6 +424,7 @@ impl State {
     /// Brings the cursor back into what exists.
     fn clamp(&mut self) {
         self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
+        self.selection.take_if(|selection| selection.range().end > self.tokens.len());
         if let Phase::Ready(meta) = &self.phase {
             let d = meta.dims;
             self.cursor.layer = self.cursor.layer.min(d.layers - 1);

@@ -66,6 +66,13 @@ impl Picker {
         self.marked = self.marked.filter(|_| count > 0).map(|at| at.min(count - 1));
     }
 
+    /// Marks a row; returns whether it was marked already.
+    pub(super) fn mark(&mut self, row: usize) -> bool {
+        let before = self.marked.replace(row);
+        self.mark_within();
+        before == Some(row)
+    }
+
     /// Types text.
     pub(super) fn insert(&mut self, text: &str) {
         self.editor.insert(text.trim_matches(['\n', '\r']));

@@ -1,7 +1,7 @@
 //! What is kept of a session, and how it comes back: the tokens are read again, then cursor and views are put back.
 
 use super::playback::RESUMING;
-use super::{AttentionLens, Cursor, Effect, RoutingLens, State, StripColour, View};
+use super::{AttentionLens, Cursor, Details, Effect, OtherPane, RoutingLens, State, StripColour, View};
 use crate::trace::protocol::{Ask, Prompt};
 use crate::trace::{Dtype, LensSite, Policy, Sampling, Source};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,15 @@ pub struct Saved {
     pub details_flipped: bool,
     /// First line of the Fidelity view.
     pub scroll: usize,
+    /// What the details show.
+    #[serde(default)]
+    pub details: Details,
+    /// The other pane, if the screen was split.
+    #[serde(default)]
+    pub other: Option<OtherPane>,
+    /// Whether the view had all the room.
+    #[serde(default)]
+    pub zoomed: bool,
     /// Marked tokens.
     #[serde(default)]
     pub bookmarks: BTreeSet<usize>,
@@ -86,6 +95,9 @@ impl State {
             colour: self.colour,
             details_flipped: self.details_flipped,
             scroll: self.scroll,
+            details: self.details,
+            other: self.other,
+            zoomed: self.zoomed,
             bookmarks: self.bookmarks.clone(),
         })
     }
@@ -111,6 +123,9 @@ impl State {
         self.lens_site = saved.lens_site;
         self.colour = saved.colour;
         self.details_flipped = saved.details_flipped;
+        self.details = saved.details;
+        self.other = saved.other;
+        self.zoomed = saved.zoomed;
         self.cursor = Cursor { token: 0, ..saved.cursor };
         let ask = Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone() };
         self.resume.reading = Some(saved);

@@ -16,6 +16,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => state.on_key(key),
         Event::Paste(text) => state.on_paste(&text),
+        Event::Mouse(gesture, spot) => state.on_mouse(gesture, spot),
         Event::Engine(event) => state.on_engine(event),
         Event::Drawn(wanted) => state.on_drawn(wanted),
         Event::Models(found) => {
@@ -147,7 +148,11 @@ impl State {
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
             Action::CyclePolicy => return self.cycle_policy(),
             Action::CycleColour => self.cycle_colour(),
-            Action::ToggleDetails => self.details_flipped = !self.details_flipped,
+            Action::Split => self.split(),
+            Action::OtherPane => self.turn_pane(),
+            Action::Zoom => self.zoomed = !self.zoomed,
+            Action::ToggleDetails => self.toggle_details(),
+            Action::ToggleContributions => self.toggle_contributions(),
             Action::Accept => return self.accept(),
             Action::NewLine => {
                 if let Some(Overlay::Input(input)) = self.overlays.last_mut()
@@ -204,8 +209,10 @@ impl State {
             self.tell(false, Failure { summary, causes: Vec::new() });
             return effects;
         }
-        self.message = None;
-        self.search = None;
+        if self.selection.take().is_none() {
+            self.message = None;
+            self.search = None;
+        }
         Vec::new()
     }
 
@@ -235,7 +242,7 @@ impl State {
         self.chat && self.meta().is_some_and(|meta| meta.has_chat)
     }
 
-    fn turn_view(&mut self, by: usize) {
+    pub(super) fn turn_view(&mut self, by: usize) {
         let at = View::ALL.iter().position(|view| *view == self.view).unwrap_or(0);
         self.view = View::ALL[(at + by) % View::ALL.len()];
     }

@@ -3,6 +3,7 @@
 //! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or
 //! a snapshot costs one pointer a token.
 
+mod attribution;
 mod file;
 mod hooks;
 mod lens;
@@ -16,6 +17,7 @@ pub mod routing;
 mod text;
 pub mod view;
 
+pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
 pub use file::{TraceFile, TraceTensor, Values, replace_file, write_trace};
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};

@@ -1,6 +1,8 @@
 //! What the screen asks of the engine and what the engine answers.
 
-use super::{HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord};
+use super::{
+    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord,
+};
 use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,6 +95,8 @@ pub enum Derive {
         /// Position of the query.
         query: usize,
     },
+    /// What a logit is made of, looking into one layer.
+    Attribution(AttributionKey),
 }
 
 /// Requests for derived views of one lane replace each other.
@@ -114,6 +118,8 @@ pub enum Derived {
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.
     HeadRows(Vec<Arc<HeadRow>>),
+    /// Shares in a logit.
+    Attribution(Arc<Attribution>),
 }
 
 /// Why a request ended.

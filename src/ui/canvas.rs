@@ -1,11 +1,12 @@
 //! What every panel draws with.
 
+use super::Drawn;
 use super::palette::Theme;
 use crate::state::text::{fit, width};
-use crate::state::{State, Wanted};
+use crate::state::{Pane, Spot, State};
 use crate::trace::Dims;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget};
 
@@ -17,10 +18,12 @@ pub struct Canvas<'a> {
     pub state: &'a State,
     /// How.
     pub theme: &'a Theme,
-    /// What was missing.
-    pub wanted: Wanted,
-    /// Where text is being typed.
-    pub caret: Option<Position>,
+    /// What the pane being drawn shows.
+    pub pane: Pane,
+    /// Whether frames are those of the pane with the focus, of two.
+    pub focused: bool,
+    /// What is left behind.
+    pub drawn: Drawn,
     /// Whether panels have frames.
     pub framed: bool,
 }
@@ -33,6 +36,18 @@ impl Canvas<'_> {
         }
         let room = usize::from(area.right() - x);
         self.buf.set_stringn(x, y, text, room, style).0
+    }
+
+    /// Says what `area` stands for.
+    pub fn hit(&mut self, area: Rect, spot: Spot) {
+        self.drawn.hits.add(area, spot);
+    }
+
+    /// Writes `text` as [`Canvas::put`] does, and says what it stands for.
+    pub fn put_spot(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style, spot: Spot) -> u16 {
+        let end = self.put(area, x, y, text, style);
+        self.hit(Rect { x, y, width: end.saturating_sub(x), height: 1 }, spot);
+        end
     }
 
     /// Writes several pieces one after another.
@@ -54,11 +69,17 @@ impl Canvas<'_> {
         }
         if !self.framed {
             let title = fit(title, usize::from(area.width));
-            self.put(area, area.x, area.y, &title, self.theme.strong());
+            self.put(
+                area,
+                area.x,
+                area.y,
+                &title,
+                if self.focused { self.theme.accent() } else { self.theme.strong() },
+            );
             return Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
         let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
-        let block = Block::bordered().border_style(self.theme.dim());
+        let block = Block::bordered().border_style(if self.focused { self.theme.accent() } else { self.theme.dim() });
         let inside = block.inner(area);
         block.render(area, self.buf);
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());
@@ -68,6 +89,7 @@ impl Canvas<'_> {
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buf);
+        self.drawn.hits.cover(area);
         let block = Block::bordered().border_style(self.theme.accent());
         let inside = block.inner(area);
         block.render(area, self.buf);

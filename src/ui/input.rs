@@ -1,16 +1,32 @@
 //! From the terminal's events to the state's.
 
-use crate::state::Event;
+use super::HitMap;
 use crate::state::keys::{Code, Key};
-use crossterm::event::{Event as Terminal, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crate::state::{Event, Gesture};
+use crossterm::event::{
+    Event as Terminal, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 
-/// What an event of the terminal means to the state; `None` for those that mean nothing to it.
-pub fn translate(event: Terminal) -> Option<Event> {
+/// What an event of the terminal means to the state, `hits` being what the screen shows where; `None` for those that
+/// mean nothing to it.
+pub fn translate(event: Terminal, hits: &HitMap) -> Option<Event> {
     match event {
         Terminal::Key(event) => key(event).map(Event::Key),
         Terminal::Paste(text) => Some(Event::Paste(text)),
+        Terminal::Mouse(event) => Some(Event::Mouse(gesture(event)?, hits.at(event.column, event.row))),
         _ => None,
     }
+}
+
+fn gesture(event: MouseEvent) -> Option<Gesture> {
+    Some(match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => Gesture::Press,
+        MouseEventKind::Drag(MouseButton::Left) => Gesture::Drag,
+        MouseEventKind::Up(MouseButton::Left) => Gesture::Release,
+        MouseEventKind::ScrollUp => Gesture::WheelUp,
+        MouseEventKind::ScrollDown => Gesture::WheelDown,
+        _ => return None,
+    })
 }
 
 fn key(event: KeyEvent) -> Option<Key> {
@@ -46,7 +62,7 @@ mod tests {
     use super::*;
 
     fn press(code: KeyCode, modifiers: KeyModifiers) -> Option<Event> {
-        translate(Terminal::Key(KeyEvent::new(code, modifiers)))
+        translate(Terminal::Key(KeyEvent::new(code, modifiers)), &HitMap::default())
     }
 
     #[test]
@@ -63,8 +79,8 @@ mod tests {
     fn releases_and_unknown_keys_mean_nothing() {
         let mut release = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
         release.kind = KeyEventKind::Release;
-        assert!(translate(Terminal::Key(release)).is_none());
+        assert!(translate(Terminal::Key(release), &HitMap::default()).is_none());
         assert!(press(KeyCode::CapsLock, KeyModifiers::NONE).is_none());
-        assert!(translate(Terminal::FocusGained).is_none());
+        assert!(translate(Terminal::FocusGained, &HitMap::default()).is_none());
     }
 }

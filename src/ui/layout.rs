@@ -10,6 +10,11 @@ const FRAMED: (u16, u16) = (100, 28);
 
 /// From this width on details stand beside the view.
 const BESIDE: u16 = 120;
+/// Below this height contributions take the place of the view.
+const SHARED: u16 = 14;
+
+/// From these sizes on two panes fit beside or above one another.
+const BOTH: (u16, u16) = (80, 14);
 
 /// The parts.
 pub struct Rooms {
@@ -19,6 +24,8 @@ pub struct Rooms {
     pub strip: Rect,
     pub tabs: Rect,
     pub view: Rect,
+    /// Where the other pane is drawn.
+    pub other: Option<Rect>,
     pub details: Option<Rect>,
     pub next: Option<Rect>,
     pub footer: Rect,
@@ -43,25 +50,54 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut rest = Rect { y: top, height: area.bottom() - 1 - top, ..area };
     let below_header = Rect { y: area.y + 1, height: h - 2, ..area };
-    let next = (framed && state.view != View::Next).then(|| {
+    let has_next = state.view == View::Next || state.other.is_some_and(|other| other.pane.view == View::Next);
+    let next = (framed && !has_next && !state.zoomed).then(|| {
         rest.height -= 3;
         Rect { y: rest.bottom(), height: 3, ..rest }
     });
-    let (view, details) = divide(rest, framed, state);
-    Some(Rooms { framed, header, below_header, strip, tabs, view, details, next, footer })
+    let (view, other, details) = match state.other {
+        _ if state.zoomed => (rest, None, None),
+        Some(other) => {
+            let (focused, other) = halves(rest, other.is_left);
+            (focused, other, None)
+        }
+        None => {
+            let (view, details) = divide(rest, framed, state);
+            (view, None, details)
+        }
+    };
+    Some(Rooms { framed, header, below_header, strip, tabs, view, other, details, next, footer })
+}
+
+/// Two panes: side by side if there is room for both, else one above the other, else only the one with the focus.
+fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
+    let (first, second) = if rest.width >= BOTH.0 {
+        let width = rest.width / 2;
+        (Rect { width, ..rest }, Rect { x: rest.x + width, width: rest.width - width, ..rest })
+    } else if rest.height >= BOTH.1 {
+        let height = rest.height / 2;
+        (Rect { height, ..rest }, Rect { y: rest.y + height, height: rest.height - height, ..rest })
+    } else {
+        return (rest, None);
+    };
+    if other_is_first { (second, Some(first)) } else { (first, Some(second)) }
 }
 
 /// Details stand beside the view on a wide screen; on a narrow one they are folded, or lie below it when asked for.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let has_details = matches!(state.view, View::Routing | View::Attention | View::Lens);
     let beside = framed && rest.width >= BESIDE;
-    if !has_details || beside == state.details_flipped {
+    let contributions = state.shows_contributions();
+    if !contributions && (!has_details || beside == state.details_flipped) {
         return (rest, None);
     }
     if beside {
         let width = (rest.width / 3).clamp(36, 60);
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));
+    }
+    if contributions && rest.height < SHARED {
+        return (Rect { height: 0, ..rest }, Some(rest));
     }
     let height = (rest.height / 2).min(10);
     let view = Rect { height: rest.height - height, ..rest };

@@ -68,6 +68,10 @@ pub struct Shades {
     pub error: Shade,
     /// What was found to be right.
     pub good: Shade,
+    /// Numbers that speak for something.
+    pub favour: Shade,
+    /// Numbers that speak against it.
+    pub against: Shade,
 }
 
 const fn shade(rgb: u32, ansi: Color) -> Shade {
@@ -81,6 +85,8 @@ const DARK: Shades = Shades {
     warn: shade(0xffaf00, Color::Yellow),
     error: shade(0xff5f5f, Color::LightRed),
     good: shade(0x5fd75f, Color::Green),
+    favour: shade(0x5fafff, Color::LightCyan),
+    against: shade(0xffaf5f, Color::Yellow),
 };
 
 // Yellow, green and cyan of most terminals can't be read on white.
@@ -90,6 +96,8 @@ const LIGHT: Shades = Shades {
     warn: shade(0x875f00, Color::Magenta),
     error: shade(0xaf0000, Color::Red),
     good: shade(0x005f5f, Color::Reset),
+    favour: shade(0x0000af, Color::Blue),
+    against: shade(0x875f00, Color::Magenta),
 };
 
 const COLOUR_VISION_SAFE: Shades = Shades {
@@ -98,6 +106,8 @@ const COLOUR_VISION_SAFE: Shades = Shades {
     warn: shade(0xffff87, Color::LightYellow),
     error: shade(0xff8700, Color::Yellow),
     good: shade(0x5fafff, Color::LightCyan),
+    favour: shade(0x5fafff, Color::LightCyan),
+    against: shade(0xffaf5f, Color::Yellow),
 };
 
 /// A theme and its palettes.

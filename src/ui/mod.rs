@@ -10,6 +10,7 @@
 //! ```
 
 mod canvas;
+mod hits;
 pub mod input;
 mod layout;
 mod look;
@@ -17,19 +18,32 @@ mod palette;
 mod panels;
 pub mod terminal;
 
+pub use hits::HitMap;
 pub use look::{Look, ThemeName};
 pub use palette::{Depth, Theme};
 
+use crate::state::keys::Action;
 use crate::state::text::width;
-use crate::state::{Overlay, Page, Phase, State, View, Wanted};
+use crate::state::{Overlay, Page, Phase, Spot, State, View, Wanted};
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-/// Draws the whole screen: the same state, size and theme give the same cells. Returns what was missing and where
-/// text is being typed.
-pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Wanted, Option<Position>) {
-    let mut c = Canvas { buf, state, theme, wanted: Wanted::default(), caret: None, framed: false };
+/// What a frame leaves behind besides its cells.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// What was missing.
+    pub wanted: Wanted,
+    /// Where text is being typed.
+    pub caret: Option<Position>,
+    /// What is where.
+    pub hits: HitMap,
+}
+
+/// Draws the whole screen: the same state, size and theme give the same cells.
+pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn {
+    let mut c =
+        Canvas { buf, state, theme, pane: state.pane(), focused: false, drawn: Drawn::default(), framed: false };
     let Some(rooms) = layout::rooms(area, state) else {
         let whole = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
         let forms = [whole.as_str(), "needs 40×10", "40×10"];
@@ -38,7 +52,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
         if fitting != whole {
             c.put(area, area.x, area.y + 1, &format!("this is {}×{}", area.width, area.height), theme.warn());
         }
-        return (c.wanted, None);
+        return c.drawn;
     };
     c.framed = rooms.framed;
     panels::header::draw(&mut c, rooms.header);
@@ -55,15 +69,18 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
         Phase::Ready(_) => {
             panels::strip::draw(&mut c, rooms.strip);
             panels::tabs::draw(&mut c, rooms.tabs);
-            match state.view {
-                View::Routing => panels::routing::draw(&mut c, rooms.view),
-                View::Attention => panels::attention::draw(&mut c, rooms.view),
-                View::Lens => panels::lens::draw(&mut c, rooms.view),
-                View::Next => panels::next::draw(&mut c, rooms.view),
-                View::Fidelity => panels::fidelity::draw(&mut c, rooms.view),
+            if let (Some(room), Some(other)) = (rooms.other, state.other) {
+                c.pane = other.pane;
+                c.hit(room, Spot { action: Some(Action::OtherPane), ..Spot::default() });
+                draw_view(&mut c, room);
+                c.pane = state.pane();
+                c.focused = true;
             }
+            draw_view(&mut c, rooms.view);
+            c.focused = false;
             if let Some(details) = rooms.details {
                 match state.view {
+                    _ if state.shows_contributions() => panels::contributions::draw(&mut c, details),
                     View::Routing => panels::routing_details::draw(&mut c, details),
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),
@@ -89,5 +106,17 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> (Want
     if let Some(prefix) = state.pending {
         panels::which_key::draw(&mut c, area, prefix);
     }
-    (c.wanted, c.caret)
+    c.drawn
+}
+
+/// The view of the pane being drawn.
+fn draw_view(c: &mut Canvas, room: Rect) {
+    match c.pane.view {
+        _ if room.is_empty() => {}
+        View::Routing => panels::routing::draw(c, room),
+        View::Attention => panels::attention::draw(c, room),
+        View::Lens => panels::lens::draw(c, room),
+        View::Next => panels::next::draw(c, room),
+        View::Fidelity => panels::fidelity::draw(c, room),
+    }
 }

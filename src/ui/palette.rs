@@ -175,6 +175,11 @@ impl Theme {
         self.coloured(self.shades.warn).add_modifier(Modifier::BOLD)
     }
 
+    /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
+    pub fn signed(&self, value: f64) -> Style {
+        self.coloured(if value < 0.0 { self.shades.against } else { self.shades.favour })
+    }
+
     /// Failures.
     pub fn error(&self) -> Style {
         self.coloured(self.shades.error).add_modifier(Modifier::BOLD)
@@ -261,13 +266,15 @@ mod tests {
         }
     }
 
-    fn texts(theme: &Theme) -> [(&'static str, Style); 5] {
+    fn texts(theme: &Theme) -> [(&'static str, Style); 7] {
         [
             ("dim", theme.dim()),
             ("accent", theme.accent()),
             ("warn", theme.warn()),
             ("error", theme.error()),
             ("good", theme.good()),
+            ("favour", theme.signed(1.0)),
+            ("against", theme.signed(-1.0)),
         ]
     }
 
@@ -323,9 +330,11 @@ mod tests {
     fn the_safe_theme_tells_good_from_bad_whatever_the_colour_vision() {
         let theme = Theme::with(Depth::True, &Look::of(ThemeName::ColourVisionSafe));
         let texts = texts(&theme).map(|(what, style)| (what, seen(style.fg.unwrap())));
+        let (meanings, signs) = texts.split_at(5);
         for red in [true, false] {
-            for (i, (a, first)) in texts.iter().enumerate() {
-                for (b, second) in &texts[..i] {
+            for (i, (a, first)) in meanings.iter().chain(signs).enumerate() {
+                // Signs stand among themselves.
+                for (b, second) in if i < 5 { &meanings[..i] } else { &signs[..i - 5] } {
                     let (x, y) = (dichromat(*first, red), dichromat(*second, red));
                     let apart = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f32>().sqrt();
                     assert!(apart > 0.2, "{a} and {b} are {apart} apart");

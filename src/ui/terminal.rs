@@ -1,9 +1,9 @@
 //! The terminal's life: taken once, given back on every way out.
 
-use super::{Depth, Look, Theme, draw};
+use super::{Depth, Drawn, HitMap, Look, Theme, draw};
 use crate::state::{State, Wanted};
 use anyhow::{Context, Result};
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
@@ -15,13 +15,22 @@ use ratatui::{TerminalOptions, Viewport};
 use std::io::{Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How the terminal is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// The mouse is listened to.
+    pub mouse: bool,
+    /// The text cursor must not blink.
+    pub calm: bool,
+}
+
 /// The screen while the explorer has it.
 pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
     size: (u16, u16),
-    /// Whether the text cursor must not blink.
-    calm: bool,
+    hits: HitMap,
+    manner: Manner,
 }
 
 /// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
@@ -30,18 +39,18 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 static SHAPED: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste; `calm` stops the text cursor from blinking.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and what `manner` says.
     ///
     /// # Errors
     /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth, look: &Look, calm: bool) -> Result<Self> {
+    pub fn take(depth: Depth, look: &Look, manner: Manner) -> Result<Self> {
         let depth = look.depth(depth);
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter(calm)?;
+        enter(manner)?;
         let size = terminal_size().inspect_err(|_| give_back())?;
         let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::with(depth, look), size, calm })
+        Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manner })
     }
 
     /// Draws one frame.
@@ -53,19 +62,24 @@ impl Screen {
         if terminal_size()? != self.size {
             self.forget()?;
         }
-        let mut wanted = Wanted::default();
+        let mut left = Drawn::default();
         let theme = &self.theme;
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
-            let caret;
-            (wanted, caret) = draw(state, theme, area, frame.buffer_mut());
-            if let Some(caret) = caret {
+            left = draw(state, theme, area, frame.buffer_mut());
+            if let Some(caret) = left.caret {
                 frame.set_cursor_position(caret);
             }
         });
         execute!(stdout(), EndSynchronizedUpdate)?;
         drawn.context("cannot write to the terminal")?;
-        Ok(wanted)
+        self.hits = left.hits;
+        Ok(left.wanted)
+    }
+
+    /// What the last frame showed where.
+    pub fn hits(&self) -> &HitMap {
+        &self.hits
     }
 
     /// Forgets what is on the screen, so that the next frame is drawn whole.
@@ -101,7 +115,7 @@ impl Screen {
     pub fn resume(&mut self) -> Result<()> {
         // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
         let _ = disable_raw_mode();
-        enter(self.calm)?;
+        enter(self.manner)?;
         self.forget()
     }
 }
@@ -139,13 +153,16 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter(calm: bool) -> Result<()> {
+fn enter(manner: Manner) -> Result<()> {
     TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
         .context("cannot switch to the alternate screen")?;
-    if calm {
+    if manner.mouse {
+        execute!(stdout(), EnableMouseCapture).inspect_err(|_| give_back()).context("cannot listen to the mouse")?;
+    }
+    if manner.calm {
         SHAPED.store(true, Ordering::Relaxed);
         execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| give_back())?;
     }
@@ -160,7 +177,14 @@ pub fn give_back() {
     if SHAPED.swap(false, Ordering::Relaxed) {
         let _ = execute!(stdout(), cursor::SetCursorStyle::DefaultUserShape);
     }
-    let _ = execute!(stdout(), EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(
+        stdout(),
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
     let _ = disable_raw_mode();
 }
 

@@ -128,14 +128,24 @@ impl Matrix {
         self.len() == 0
     }
 
-    /// The stored bytes of row `row`, in the order of components that transformers uses.
-    pub fn row_bytes(&self, row: usize) -> &[u8] {
+    /// Where row `row` is stored, in the order of components that transformers uses.
+    fn row_start(&self, row: usize) -> usize {
         // REFERENCE: GGUF row `head·h + 2j + s` is HF row `head·h + s·h/2 + j`.
         let row = self.paired.map_or(row, |h| {
             let (head, i) = (row / h, row % h);
             head * h + if i < h / 2 { 2 * i } else { 2 * (i - h / 2) + 1 }
         });
-        &self.bytes.as_slice()[self.start + row * self.width..][..self.width]
+        self.start + row * self.width
+    }
+
+    /// The stored bytes of row `row`, in the order of components that transformers uses.
+    pub fn row_bytes(&self, row: usize) -> &[u8] {
+        &self.bytes.as_slice()[self.row_start(row)..][..self.width]
+    }
+
+    /// Row `row` as a matrix of its own, in place.
+    pub fn row(&self, row: usize) -> Self {
+        Self { start: self.row_start(row), rows: 1, paired: None, ..self.clone() }
     }
 
     /// Whether reading under `round` changes the stored numbers.

@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, "attention");
         return c.nothing(inside, "no token yet");
     };
-    match c.state.attention {
+    match c.pane.attention {
         AttentionLens::Head => draw_head(c, area, d),
         AttentionLens::Grid if area.width < 60 => draw_grid(c, area, d),
         AttentionLens::Grid => {
@@ -74,7 +74,7 @@ fn draw_grid(c: &mut Canvas, area: Rect, d: Dims) {
         }
     }
     if !missing.is_empty() {
-        c.wanted.maps = Some((missing, side));
+        c.drawn.wanted.maps = Some((missing, side));
     }
 }
 
@@ -88,11 +88,11 @@ fn draw_head(c: &mut Canvas, area: Rect, d: Dims) {
     };
     let side = heatmap::room(body).max(2);
     let map = state.derived.map(cursor.layer, cursor.head, side);
-    if map.is_none_or(|map| map.n != state.tokens.len()) && c.wanted.maps.is_none() {
-        c.wanted.maps = Some((vec![(cursor.layer, cursor.head)], side));
+    if map.is_none_or(|map| map.n != state.tokens.len()) && c.drawn.wanted.maps.is_none() {
+        c.drawn.wanted.maps = Some((vec![(cursor.layer, cursor.head)], side));
     }
     if state.derived.row(cursor.layer, cursor.head, cursor.token).is_none() {
-        c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
+        c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
     }
     let Some(map) = map else {
         let inside = c.panel(area, &format!("layer {} head {}", cursor.layer, cursor.head));

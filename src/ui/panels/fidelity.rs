@@ -39,7 +39,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let lines: Vec<(String, Style)> = lines.into_iter().flat_map(broken).collect();
     let room = usize::from(inside.height);
     let overflow = lines.len().saturating_sub(room);
-    c.wanted.overflow = Some(overflow);
+    c.drawn.wanted.overflow = Some(overflow);
     let first = state.scroll.min(overflow);
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         c.put(inside, inside.x + 1, y, text, *style);

@@ -1,5 +1,6 @@
 //! The last message, or the most useful keys.
 
+use crate::state::Spot;
 use crate::state::keys::{Action, Scope};
 use crate::state::text::{fit, harmless, width};
 use crate::ui::canvas::Canvas;
@@ -34,11 +35,14 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         if usize::from(area.right().saturating_sub(x)) < width(&key) + width(entry.hint) + 1 {
             break;
         }
+        let start = x;
         x = c.line(
             area,
             x,
             area.y,
             &[(&key, c.theme.accent()), (" ", c.theme.dim()), (entry.hint, c.theme.dim()), ("  ", c.theme.dim())],
         );
+        let spot = Spot { action: Some(entry.action), ..Spot::default() };
+        c.hit(Rect { x: start, width: x - start, ..area }, spot);
     }
 }

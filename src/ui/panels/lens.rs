@@ -17,7 +17,7 @@ const COLUMN: usize = 13;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let inside = c.panel(area, &format!("lens · {} · top token after each layer", state.lens_site));
+    let inside = c.panel(area, &format!("lens · {} · top token after each layer", c.pane.lens_site));
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let columns = (usize::from(inside.width.saturating_sub(5)) / COLUMN).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);
@@ -41,7 +41,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         }
         for (j, row) in layers.clone().enumerate() {
             let layer = d.layers - 1 - row;
-            let key = LensKey { pos, layer, site: state.lens_site };
+            let key = LensKey { pos, layer, site: c.pane.lens_site };
             let at = pos == cursor.token && layer == cursor.layer;
             match state.derived.lens(key).and_then(|cell| cell.top.first()) {
                 Some(best) => put_token(c, inside, x, inside.y + 2 + j as u16, &best.piece, best.prob, at),
@@ -59,7 +59,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         }
     }
     missing.sort_by_key(|key| (key.pos.abs_diff(cursor.token), key.pos));
-    c.wanted.lens = missing;
+    c.drawn.wanted.lens = missing;
     if has_legend {
         let y = inside.bottom() - 1;
         let x = heatmap::legend(c, inside, inside.x + 1, y);

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod attention_details;
+pub mod contributions;
 pub mod examples;
 pub mod fidelity;
 pub mod footer;

@@ -1,5 +1,6 @@
 //! What may follow the token at the cursor.
 
+use crate::state::Spot;
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::TokenRecord;
 use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
@@ -57,6 +58,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             c.theme.dim()
         };
         c.put(inside, inside.x + 1, y, &text, style);
+        let spot = Spot { candidate: Some(k), ..Spot::default() };
+        c.hit(Rect { y, height: 1, ..inside }, spot);
     }
 }
 
@@ -75,7 +78,7 @@ pub fn draw_line(c: &mut Canvas, area: Rect) {
     let room = Rect { width: inside.width.saturating_sub(width(&end) as u16 + 1), ..inside };
     let follows = state.tokens.get(cursor.token + 1);
     let mut x = room.x + 1;
-    for candidate in &token.next.top {
+    for (k, candidate) in token.next.top.iter().enumerate() {
         let text = format!(
             "{} {} {}   ",
             fit(&show_piece(&candidate.piece), 16),
@@ -86,7 +89,8 @@ pub fn draw_line(c: &mut Canvas, area: Rect) {
             break;
         }
         let taken = follows.is_some_and(|next| next.id == candidate.id);
-        x = c.put(room, x, room.y, &text, if taken { c.theme.strong() } else { c.theme.dim() });
+        let spot = Spot { candidate: Some(k), ..Spot::default() };
+        x = c.put_spot(room, x, room.y, &text, if taken { c.theme.strong() } else { c.theme.dim() }, spot);
     }
     c.put_right(inside, inside.y, &end, c.theme.dim());
 }

@@ -2,7 +2,7 @@
 
 use super::opening;
 use crate::state::text::{fit, harmless, width};
-use crate::state::{Origin, Picker};
+use crate::state::{Origin, Picker, Spot};
 use crate::ui::canvas::{Canvas, window};
 use ratatui::layout::{Position, Rect};
 
@@ -18,7 +18,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
     let shown = end_of(&before, room.saturating_sub(1));
     let x = c.put(inside, inside.x + 1, inside.y, &shown, c.theme.strong());
     c.put(inside, x, inside.y, &fit(&after, room.saturating_sub(width(&shown))), c.theme.strong());
-    c.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
+    c.drawn.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
     let mut y = inside.y + 1;
     match &picker.error {
         Some(error) => c.put(inside, inside.x + 1, y, &fit(error, room), c.theme.error()),
@@ -56,6 +56,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
         let x = c.put(inside, inside.x + 1, y, mark, style);
         c.put(inside, x, y, &last_of(&name, name_room), style);
         c.put_right(Rect { width: inside.width.saturating_sub(1), ..inside }, y, &note, c.theme.dim());
+        c.hit(Rect { y, height: 1, ..inside }, Spot { row: Some(at), ..Spot::default() });
         y += 1;
     }
 }

@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 const CELL: usize = 6;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
-    match c.state.routing {
+    match c.pane.routing {
         RoutingLens::Token => draw_token(c, area),
         RoutingLens::Layer => draw_layer(c, area),
         RoutingLens::Map => routing_map::draw(c, area),

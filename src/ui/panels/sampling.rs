@@ -1,7 +1,7 @@
 //! The sampling form.
 
 use crate::state::text::{fit, width};
-use crate::state::{FIELDS, Form};
+use crate::state::{FIELDS, Form, Spot};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::{Position, Rect};
 
@@ -13,11 +13,12 @@ pub fn draw(c: &mut Canvas, area: Rect, form: &Form) {
     for (i, ((name, hint), value)) in FIELDS.iter().zip(&form.values).enumerate() {
         let y = inside.y + i as u16;
         let chosen = i == form.field;
+        c.hit(Rect { y, height: 1, ..inside }.intersection(inside), Spot { row: Some(i), ..Spot::default() });
         let label = format!("{}{name:<12}", if chosen { "▸" } else { " " });
         let x = c.put(inside, inside.x + 1, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
         let end = c.put(inside, x, y, value, c.theme.strong());
         if chosen {
-            c.caret = Some(Position::new(end.min(inside.right().saturating_sub(1)), y));
+            c.drawn.caret = Some(Position::new(end.min(inside.right().saturating_sub(1)), y));
         }
         let hint_x = (x + 10).max(end + 2);
         let rest = usize::from(inside.right().saturating_sub(hint_x));

@@ -1,7 +1,7 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
 use crate::state::text::fit;
-use crate::state::{State, StripColour};
+use crate::state::{Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{Canvas, prob};
 use ratatui::layout::Rect;
@@ -32,7 +32,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         if row.is_none()
             && let Some(d) = c.dims()
         {
-            c.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
+            c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
         }
     }
     for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
@@ -43,13 +43,17 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             }
             let style = style(c, pos, &state.tokens[pos]);
             let text = fit(&state.shown[pos].0, w);
-            x = c.put(inside, x, y, &text, style);
+            let spot = Spot { token: Some(pos), in_strip: true, ..Spot::default() };
+            x = c.put_spot(inside, x, y, &text, style, spot);
         }
     }
 }
 
 fn title(state: &State) -> String {
     let cursor = state.cursor;
+    if let Some(selection) = state.selection {
+        return selected(state, selection);
+    }
     match state.strip_colour() {
         StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
@@ -59,6 +63,14 @@ fn title(state: &State) -> String {
         }
         StripColour::Plain => "text".to_owned(),
     }
+}
+
+/// What is known of the selected tokens together.
+fn selected(state: &State, selection: Selection) -> String {
+    let range = selection.range();
+    let loss = crate::trace::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
+    let loss = loss.map(|loss| format!(" · mean loss {loss:.3} nats")).unwrap_or_default();
+    format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
 }
 
 /// Lines of whole tokens, each at most `room` cells wide.
@@ -99,6 +111,9 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     }
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
+    }
+    if state.selection.is_some_and(|selection| selection.range().contains(&pos)) {
+        style = style.add_modifier(Modifier::REVERSED);
     }
     if state.search.as_ref().is_some_and(|search| search.has(pos)) {
         style = c.theme.found();

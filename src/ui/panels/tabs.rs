@@ -1,7 +1,8 @@
 //! ` 1 Routing  2 Attention  3 Lens  4 Next  5 Fidelity      token 17 ‘·ball’  layer 3  head 2  expert 5`
 
-use crate::state::View;
+use crate::state::keys::Action;
 use crate::state::text::{fit, width};
+use crate::state::{Spot, View};
 use crate::ui::canvas::{Canvas, quoted};
 use ratatui::layout::Rect;
 
@@ -13,7 +14,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let chosen = view == state.view;
         // A narrow screen names only the view that is shown.
         let text = if narrow && !chosen { format!(" {} ", i + 1) } else { format!(" {} {} ", i + 1, view.name()) };
-        x = c.put(area, x, area.y, &text, if chosen { c.theme.cursor() } else { c.theme.dim() });
+        let style = if chosen { c.theme.cursor() } else { c.theme.dim() };
+        let spot = Spot { action: Some(Action::Show(view)), ..Spot::default() };
+        x = c.put_spot(area, x, area.y, &text, style, spot);
     }
     let cursor = state.cursor;
     let token = quoted(&fit(c.shown(cursor.token), 16));

@@ -1,0 +1,22 @@
+//! `attribution.csv` of a run.
+
+use super::teller::Teller;
+use crate::engine::{Session, attribution};
+use crate::export::csv::AttributionTable;
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::ops::Range;
+
+/// Attributes at every position the logit of the token that came next; at the last, of the most probable one.
+pub fn write(session: &Session, layers: &Range<usize>, out: &mut dyn Write, tell: &mut Teller) -> Result<()> {
+    let mut rows = AttributionTable::new(out)?;
+    let tokens = session.tokens();
+    for (pos, token) in tokens.iter().enumerate() {
+        tell.progress("attributed positions", pos, tokens.len());
+        let came = tokens.get(pos + 1).map(|next| next.id);
+        let target = came.or_else(|| token.next.top.first().map(|best| best.id));
+        let target = target.context("no candidate was kept at the last position")?;
+        rows.position(&attribution(session, pos, target, layers.clone(), &|| false)?)?;
+    }
+    rows.finish()
+}

@@ -1,0 +1,77 @@
+//! What views are derived from: a run that a model reads, or one that was read from a trace file.
+
+use super::session::Session;
+use crate::model::Precision;
+use crate::trace::{LensCell, LensKey, Meta, TokenRecord, Trace};
+use anyhow::{Context, Result};
+use std::sync::Arc;
+
+/// Why a saved run can't answer.
+const NO_MODEL: &str = "this is a saved run without a model: o opens a model";
+
+/// A run as views see it.
+pub trait Run {
+    /// The model and how it was run.
+    fn meta(&self) -> &Arc<Meta>;
+
+    /// The records so far.
+    fn tokens(&self) -> &[Arc<TokenRecord>];
+
+    /// The rounding under which it was computed.
+    fn precision(&self) -> Precision;
+
+    /// The session, if a model is there.
+    fn live(&self) -> Option<&Session>;
+
+    /// Lens cells with the `top` best tokens each, position by position; cells behind the end of the run are left out,
+    /// and so are those that a saved run does not hold.
+    ///
+    /// # Errors
+    /// [`Stopped`](super::Stopped) if `cancelled`; if what they are computed from was not captured.
+    fn lens_cells(
+        &self,
+        cells: &[LensKey],
+        top: usize,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(LensKey, Arc<LensCell>)>>;
+
+    /// The run as a trace that shares its records.
+    fn trace(&self) -> Trace {
+        Trace { meta: self.meta().clone(), tokens: self.tokens().to_vec() }
+    }
+}
+
+/// The session of a run that has a model.
+///
+/// # Errors
+/// If it is a saved run.
+pub fn need_model(run: &dyn Run) -> Result<&Session> {
+    run.live().context(NO_MODEL)
+}
+
+impl Run for Session {
+    fn meta(&self) -> &Arc<Meta> {
+        self.meta()
+    }
+
+    fn tokens(&self) -> &[Arc<TokenRecord>] {
+        self.tokens()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision()
+    }
+
+    fn live(&self) -> Option<&Session> {
+        Some(self)
+    }
+
+    fn lens_cells(
+        &self,
+        cells: &[LensKey],
+        top: usize,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+        super::derive::compute_lens(self, cells, top, cancelled)
+    }
+}

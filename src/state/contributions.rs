@@ -1,0 +1,56 @@
+//! The page of contributions: what the logit of a candidate is made of.
+
+use super::{State, View};
+use crate::trace::protocol::Failure;
+use crate::trace::{AttributionKey, Candidate};
+use serde::{Deserialize, Serialize};
+
+/// What the details beside a view show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Details {
+    /// What belongs to the view.
+    #[default]
+    Summary,
+    /// Shares of experts, heads and layers in a logit.
+    Contributions,
+}
+
+impl State {
+    /// Whether the contributions are on screen; they are derived only then.
+    pub fn shows_contributions(&self) -> bool {
+        self.details == Details::Contributions && self.view != View::Fidelity
+    }
+
+    /// The token whose logit is taken apart: the candidate under the cursor, which is the model's own answer until
+    /// another is marked in Next.
+    pub fn contribution_target(&self) -> Option<&Candidate> {
+        self.token()?.next.top.get(self.cursor.candidate)
+    }
+
+    /// The attribution that belongs to the cursor.
+    pub fn contribution_key(&self) -> Option<AttributionKey> {
+        let target = self.contribution_target()?.id;
+        Some(AttributionKey { pos: self.cursor.token, target, layer: self.cursor.layer })
+    }
+
+    pub(super) fn toggle_contributions(&mut self) {
+        if self.view == View::Fidelity {
+            let summary = "contributions are shown beside Routing, Attention, Lens and Next".to_owned();
+            return self.tell(false, Failure { summary, causes: Vec::new() });
+        }
+        self.details = match self.details {
+            Details::Summary => Details::Contributions,
+            Details::Contributions => Details::Summary,
+        };
+    }
+
+    /// Shows or hides the details; contributions, which show themselves, give way to what was there before.
+    pub(super) fn toggle_details(&mut self) {
+        if self.shows_contributions() {
+            self.details = Details::Summary;
+        } else {
+            self.details_flipped = !self.details_flipped;
+        }
+    }
+}
