@@ -4,10 +4,12 @@ use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
 use divan::{Bencher, black_box};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Session};
+use mixscope::engine::{Capture, Control, Session, collect};
+use mixscope::export::{Look, drawing, picture};
 use mixscope::model::{Loaded, Location, NoTaps, Precision, demo, open};
 use mixscope::state::{AttentionLens, RoutingLens, View};
-use mixscope::trace::{HookKind, Policy, Sampling, Source};
+use mixscope::trace::view::{ViewKind, ViewSpec};
+use mixscope::trace::{HookKind, LensSite, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -115,7 +117,7 @@ fn decode_candle_f32(bencher: Bencher) {
 }
 
 /// A frame of 160×45 in 24-bit colour, into a buffer, over a run of 200 tokens.
-#[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
+#[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "routing.load", "routing.pairs", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
 fn draw_160x45(bencher: Bencher, view: &str) {
     let prompt = "Once upon a time, there was a curious girl named Lily. ".repeat(16);
     let mut still = Still::new(loaded(Policy::Hf), Some(&prompt));
@@ -123,6 +125,8 @@ fn draw_160x45(bencher: Bencher, view: &str) {
         "routing.token" => (View::Routing, RoutingLens::Token, AttentionLens::Grid),
         "routing.layer" => (View::Routing, RoutingLens::Layer, AttentionLens::Grid),
         "routing.map" => (View::Routing, RoutingLens::Map, AttentionLens::Grid),
+        "routing.load" => (View::Routing, RoutingLens::Load, AttentionLens::Grid),
+        "routing.pairs" => (View::Routing, RoutingLens::Pairs, AttentionLens::Grid),
         "attention.grid" => (View::Attention, RoutingLens::Token, AttentionLens::Grid),
         "attention.head" => (View::Attention, RoutingLens::Token, AttentionLens::Head),
         "lens" => (View::Lens, RoutingLens::Token, AttentionLens::Grid),
@@ -135,4 +139,22 @@ fn draw_160x45(bencher: Bencher, view: &str) {
         black_box(draw(&still.state, &theme, area, &mut buf));
         buf
     });
+}
+
+/// One head over 512 tokens, drawn in scale 1 and packed.
+#[divan::bench(args = ["png", "svg"])]
+fn attention_512(bencher: Bencher, format: &str) {
+    let session = {
+        let mut session = session(Policy::Hf, Kept::ForViews);
+        let more: Vec<u32> = (0..448).map(|i| 300 + i * 11 % 2500).collect();
+        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+        session.extend(&more, Source::Prompt, &mut control).expect("the prompt can be read");
+        session
+    };
+    let kind = ViewKind::AttentionHead;
+    let spec = ViewSpec { kind, pos: 0, layer: 5, head: 2, site: LensSite::ResidPost, targets: Vec::new() };
+    let data = collect(&session, &spec, &|| false).expect("the pattern is there");
+    assert_eq!(data.trace.tokens.len(), 512);
+    let draw = if format == "png" { picture } else { drawing };
+    bencher.bench_local(|| draw(&data, &spec, &Look::default()).expect("it can be drawn"));
 }

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::mixtral;
 use clap::Parser;
-use mixscope::engine::{Capture, Control, OpenOptions, Session, open_target};
+use mixscope::engine::{Capture, Control, OpenOptions, Session, open_model};
 use mixscope::trace::{Policy, Sampling, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     for name in &args.models {
         let started = Instant::now();
         let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true };
-        let loaded = Arc::new(open_target(name, options, &|| false, &mut |_| {})?);
+        let loaded = Arc::new(open_model(name, options, &|| false, &mut |_| {})?);
         let opened = ms(started);
         let capture = Capture::for_views(loaded.meta.dims.layers);
         let mut session = Session::new(loaded, capture, 64);

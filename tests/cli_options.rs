@@ -4,7 +4,7 @@ mod common;
 
 use common::cli::*;
 use common::{CASES, Reference, fixture, model_dir};
-use mixscope::trace::Hook;
+use mixscope::trace::{Hook, size};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +23,13 @@ fn help_and_version_go_to_stdout_with_status_0() {
     shows(&["--version"], &["mixscope", env!("CARGO_PKG_VERSION")]);
     shows(&["--help"], &["run", "info", "MODEL", "--prompt", "--precision", "--color", "Exit status", "demo"]);
     let documented = "--prompt --prompt-file --prompt-ids --steps --out --precision --dtype --seed --temperature --top-k \
-        --top-p --threads --capture --format --layers --heads --lens-k --force --quiet --verbose";
+        --top-p --threads --capture --format --layers --heads --lens-k --spreadsheet-safe --force --quiet --verbose";
     let output = mixscope(["run", "--help"]);
     let words: BTreeSet<&str> = stdout(&output).split_whitespace().map(|word| word.trim_end_matches(',')).collect();
     for option in documented.split_whitespace() {
         assert!(words.contains(option), "run --help does not mention {option}");
     }
-    shows(&["run", "--help"], &["-v", "f32-router", "bf16", "csv", "json", "trace", "routing", "MODEL"]);
+    shows(&["run", "--help"], &["-v", "f32-router", "bf16", "csv", "png", "json", "trace", "routing", "MODEL"]);
     shows(&["info", "--help"], &["MODEL", "--json"]);
 }
 
@@ -152,7 +152,9 @@ fn the_demo_is_the_default_model() {
     let run = story(&[]);
     assert_eq!(run.json()["model"], "demo");
     assert_eq!(run.json()["prompt"], STORY[1]);
-    assert_eq!(run.names().len(), CSV.len() + 2);
+    let pictures = run.names().iter().filter(|name| name.ends_with(".png")).count();
+    assert!((3..=6).contains(&pictures), "{:?}", run.names());
+    assert_eq!(run.names().len(), CSV.len() + 2 + pictures);
     run.same_tables(&story(&["demo"]));
 }
 
@@ -185,11 +187,20 @@ fn layers_restrict_all_tables_and_the_trace() {
     assert!(!attention.is_empty() && !summary.is_empty());
     assert_eq!(some.files["tokens.csv"], all.files["tokens.csv"]);
     assert_eq!(some.files["candidates.csv"], all.files["candidates.csv"]);
-    let keep = |name: &String| name.parse::<Hook>().is_ok_and(|h| h.kind.is_global() || inside(h.layer as usize));
-    let wanted: BTreeMap<_, _> =
-        all.trace().tensors.into_iter().filter(|(name, _)| name == "tokens" || keep(name)).collect();
-    assert_eq!(wanted.len(), 1 + 3 + 2 * 19);
-    assert!(some.trace().tensors == wanted);
+    let keep = |name: &String| match name.parse::<Hook>() {
+        Ok(hook) => hook.kind.is_global() || inside(hook.layer as usize),
+        Err(_) => !name.starts_with("mixscope.lens."),
+    };
+    let wanted: BTreeMap<_, _> = all.trace().tensors.into_iter().filter(|(name, _)| keep(name)).collect();
+    assert_eq!(wanted.len(), 1 + 3 + 2 * 19 + 1 + 3 + 4);
+    let (lens, some): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        some.trace().tensors.into_iter().partition(|(name, _)| name.starts_with("mixscope.lens."));
+    assert!(some == wanted);
+    assert_eq!(lens["mixscope.lens.layers"].u32().unwrap(), [2, 3]);
+    let (whole, ids) = (all.trace(), "mixscope.lens.resid_mid.ids");
+    for (part, whole) in lens[ids].u32().unwrap().chunks(20).zip(whole.get(ids).unwrap().u32().unwrap().chunks(60)) {
+        assert_eq!(part, &whole[20..40], "two of the six layers of a position");
+    }
 }
 
 #[test]
@@ -227,6 +238,8 @@ fn format_decides_which_files_are_written() {
     tables.sort_unstable();
     assert_eq!(story(&["--format", "csv"]).names(), tables);
     assert_eq!(story(&["--format", "json,trace"]).names(), ["run.json", "trace.safetensors"]);
+    let pictures = ["attention-L00H01.png", "attention-L05H07.png", "lens.png", "routing.png"];
+    assert_eq!(story(&["--format", "png", "--heads", "5.7,0.1"]).names(), pictures);
 }
 
 #[test]
@@ -234,17 +247,30 @@ fn capture_decides_what_the_trace_keeps_and_leaves_the_tables_whole() {
     let all = story(&[]);
     let tensors = |run: &Run| run.trace().tensors.into_keys().collect::<BTreeSet<String>>();
     let none = story(&["--capture", "none"]);
-    assert_eq!(tensors(&none), BTreeSet::from(["tokens".to_owned()]));
+    let always = || ["tokens", "mixscope.source"].map(str::to_owned);
+    assert_eq!(tensors(&none), BTreeSet::from(always()));
     none.same_tables(&all);
     let routing = story(&["--capture", "routing"]);
     let hooks = ["router_logits", "expert_weights", "expert_indices", "mixing_weights"];
     let names = (0..6).flat_map(|layer| hooks.map(|hook| format!("blocks.{layer}.mlp.hook_{hook}")));
-    assert_eq!(tensors(&routing), names.chain(["tokens".to_owned()]).collect());
+    assert_eq!(tensors(&routing), names.chain(always()).collect());
     routing.same_tables(&all);
     let one = story(&["--capture", "attn.hook_z,logits", "--layers", "3"]);
-    let names = ["blocks.3.attn.hook_z", "tokens", "unembed.hook_out"].map(str::to_owned);
-    assert_eq!(tensors(&one), BTreeSet::from(names));
-    assert_eq!(tensors(&all).len(), 1 + Hook::count(6));
+    let names = ["blocks.3.attn.hook_z", "unembed.hook_out"].map(str::to_owned);
+    assert_eq!(tensors(&one), names.into_iter().chain(always()).collect());
+    assert_eq!(tensors(&all).len(), 2 + Hook::count(6) + 3 + 4 + 1 + 2 * 7);
+    let tables = tensors(&story(&["--capture", "lens,candidates"]));
+    let prefixes = ["tokens", "mixscope.source", "mixscope.score.", "mixscope.next.", "mixscope.lens."];
+    assert!(tables.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))), "{tables:?}");
+    assert_eq!(tables.len(), 2 + 3 + 4 + 1 + 2 * 7);
+    for (run, told) in [
+        (&none, "(only the tokens)"),
+        (&routing, "(routing)"),
+        (&all, "(routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens)"),
+    ] {
+        let said = format!("trace.safetensors: {} {told}", size(run.files["trace.safetensors"].len() as u64));
+        assert!(stderr(&run.output).contains(&said), "{}", stderr(&run.output));
+    }
 }
 
 #[test]

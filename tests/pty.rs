@@ -132,13 +132,17 @@ fn every_lens_of_a_view_is_reached_with_v() {
     let pty = france();
     pty.press("v", "routing · layer 5 · probability by token");
     pty.press("v", "routing · map");
+    pty.press("v", "routing · load");
+    pty.press("v", "routing · pairs");
     pty.press("v", "routing · token 7");
     pty.press("2", "attention · all heads");
     pty.send("v");
     pty.wait_until("one head", |shot| shot.is_idle() && shot.has("layer 5 head 0") && !shot.has("all heads"));
     pty.press("v", "attention · all heads");
     pty.press("3", "lens · resid_post");
-    pty.press("v", "lens · resid_mid");
+    pty.press("v", "lens · resid_mid ·");
+    pty.press("v", "lens · resid_mid and resid_post ·");
+    pty.press("v", "lens · plot after ‘·is’");
     pty.press("v", "lens · resid_post");
 }
 

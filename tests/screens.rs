@@ -169,8 +169,12 @@ fn heat_and_brackets_show_the_routers_own_numbers() {
     let chosen = token.experts(top).unwrap();
     let line: String = (0..160).map(|x| screen[(x, 11)].symbol().to_owned()).collect();
     for (expert, p) in probs.iter().enumerate() {
-        let short = format!("{p:.2}").trim_start_matches('0').to_owned();
-        let short = if *p >= 0.995 { "1.0".to_owned() } else { short };
+        let rounded = format!("{p:.2}");
+        let short = match rounded.as_str() {
+            "0.00" => "<.01",
+            "1.00" => ">.99",
+            _ => rounded.trim_start_matches('0'),
+        };
         let shown = if chosen.contains(&(expert as u32)) { format!("[{short}]") } else { format!(" {short} ") };
         assert!(line.contains(&shown), "expert {expert} {shown} in {line}");
     }

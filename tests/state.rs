@@ -7,7 +7,8 @@ use mixscope::state::{
 };
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+    Candidate, HookKind, HookValues, LensSite, Meta, Pick, Policy, Prediction, Row, Sampling, Score, Source,
+    TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -139,8 +140,10 @@ fn views_and_lenses_turn() {
     }
     press(&mut state, "1 v");
     assert_eq!(state.routing, RoutingLens::Layer);
-    press(&mut state, "v v");
-    assert_eq!(state.routing, RoutingLens::Token);
+    for lens in [RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs, RoutingLens::Token] {
+        press(&mut state, "v");
+        assert_eq!(state.routing, lens);
+    }
     press(&mut state, "3 v");
     assert_eq!(state.lens_site, LensSite::ResidMid);
     press(&mut state, "1 c");
@@ -284,7 +287,7 @@ fn failures_of_the_engine_leave_what_was_computed() {
 fn a_frame_asks_once_for_what_it_lacks() {
     let mut state = with_tokens(4);
     let key = mixscope::trace::LensKey { pos: 3, layer: 2, site: LensSite::ResidPost };
-    let wanted = Wanted { lens: vec![key], maps: Some((vec![(0, 0)], 8)), ..Default::default() };
+    let wanted = Wanted { lens: vec![key], maps: vec![(0, Pick::One(0), 8)], ..Default::default() };
     assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 2);
     assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 0, "they are under way");
     let other = mixscope::trace::LensKey { pos: 1, ..key };
@@ -315,7 +318,7 @@ enum Random {
 
 fn any_key() -> impl Strategy<Value = Key> {
     let codes = prop_oneof![
-        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvc".chars().collect::<Vec<_>>()).prop_map(Code::Char),
+        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvcat{}DwS!".chars().collect::<Vec<_>>()).prop_map(Code::Char),
         4 => prop::sample::select(vec![
             Code::Enter, Code::Esc, Code::Backspace, Code::Delete, Code::Tab, Code::BackTab, Code::Up, Code::Down,
             Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown,

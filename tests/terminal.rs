@@ -4,8 +4,8 @@
 use mixscope::app::Still;
 use mixscope::export::csv;
 use mixscope::model::{Loaded, Location, open};
-use mixscope::state::keys::{Action, Scope};
-use mixscope::state::{Effect, Event, Overlay, View, update};
+use mixscope::state::keys::{Action, Extent, Scope};
+use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, View, update};
 use mixscope::trace::{HeadMap, LensSite, Policy, Trace};
 use mixscope::ui::Depth;
 use std::sync::{Arc, OnceLock};
@@ -236,7 +236,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     assert_eq!(copied(&mut still, "v y v").unwrap(), chosen(&routing, &|cells| cells[1] == "4"));
     assert_eq!(copied(&mut still, "v y v").unwrap(), routing);
 
-    let candidates = whole(&|out| csv::candidates(&trace, 64, out).unwrap());
+    let candidates = whole(&|out| csv::candidates(&trace, 64, mixscope::export::Text::Exact, out).unwrap());
     let table = copied(&mut still, "4 y v").unwrap();
     assert_eq!(table, chosen(&candidates, &|cells| cells[0] == "3"));
     assert_eq!(copied(&mut still, "down y r").unwrap().lines().nth(1), table.lines().nth(2));
@@ -302,4 +302,34 @@ fn the_report_is_copied_whole() {
     assert_eq!(report.lines().next(), Some("level,subject,expected,found,advice"));
     assert!(report.lines().count() > still.state.meta().unwrap().report.findings.len());
     assert_eq!(copied(&mut still, "y c"), None);
+}
+
+#[test]
+fn selected_text_is_copied_as_it_reads() {
+    let mut still = Still::new(loaded(), Some("def f(x):\n    return x"));
+    let to = still.state.tokens.len() - 1;
+    still.state.selection = Some(Selection { from: to, to: 1 });
+    let text = copied(&mut still, "y c").unwrap();
+    assert_eq!(text.trim_start(), "def f(x):\n    return x");
+    assert_eq!(said(&still), format!("copied {to} tokens of text"));
+}
+
+#[test]
+fn palette_and_hints_can_be_clicked() {
+    let mut still = still();
+    let click = |still: &mut Still, spot| update(&mut still.state, Event::Mouse(Gesture::Press, spot));
+    let row = |row| Some(Spot { row: Some(row), ..Spot::default() });
+    still.press(":").unwrap();
+    still.type_text("attention where");
+    click(&mut still, row(1));
+    let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!() };
+    assert_eq!(palette.marked, 1, "a click marks");
+    click(&mut still, row(0));
+    click(&mut still, row(0));
+    assert_eq!((still.state.view, still.state.overlays.len()), (View::Attention, 0), "a second one does it");
+    still.press("1 y").unwrap();
+    let effects = click(&mut still, Some(Spot { action: Some(Action::Copy(Extent::Row)), ..Spot::default() }));
+    assert!(matches!(effects[..], [Effect::Copy(_)]) && still.state.pending.is_none(), "{effects:?}");
+    still.press("y").unwrap();
+    assert!(click(&mut still, None).is_empty() && still.state.pending.is_none(), "elsewhere it ends");
 }

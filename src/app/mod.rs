@@ -22,8 +22,10 @@ use crate::state::keys::Keymap;
 use crate::state::{Effect, Event, State, StripColour, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::ui::terminal::{Manner, Screen};
-use crate::ui::{Look, input, terminal};
+use crate::ui::{
+    Look, input, terminal,
+    terminal::{Manners, Screen},
+};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
@@ -116,8 +118,11 @@ async fn explore(options: Options) -> Result<()> {
         None => state.open_model(options.model),
     };
     let mut signals = Signals::listen()?;
-    let manner = Manner { mouse: options.mouse, calm: options.reduced_motion };
-    let mut screen = Screen::take(options.color.depth(), &options.look, manner)?;
+    let mut screen = Screen::take(
+        options.color.depth(),
+        &options.look,
+        Manners { mouse: options.mouse, calm: options.reduced_motion },
+    )?;
     screen.draw(&state)?;
     state.first_run = is_new && first_run::is_first();
     for failure in [trouble, more_trouble].into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! Models that can be opened: recent ones, the Hub's cache, and paths that begin with what is typed.
 
+use crate::engine;
 use crate::hub::{Settings, list_cached};
 use crate::state::{Choice, Origin};
 use crate::trace::size;
@@ -98,7 +99,7 @@ fn look(text: &str, recent: &[String], cached: Vec<(String, u64)>) -> Vec<Choice
     found
 }
 
-/// Folders, models and GGUF files whose path begins with `text`.
+/// Folders, models, GGUF files and saved runs whose path begins with `text`.
 fn paths(text: &str) -> Vec<Choice> {
     let (folder, start) = text.rsplit_once('/').map_or(("", text), |(folder, start)| (&text[..=folder.len()], start));
     let place = match (folder, folder.strip_prefix("~/"), std::env::var_os("HOME")) {
@@ -131,6 +132,9 @@ fn describe(path: &Path, name: &str) -> Option<Choice> {
             false => choice(format!("{name}/"), Origin::Folder, ""),
         });
     }
+    if engine::is_trace(path) {
+        return Some(Choice { name: name.to_owned(), origin: Origin::Path, note: "saved run".to_owned() });
+    }
     let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
     is_gguf.then(|| Choice { name: name.to_owned(), origin: Origin::Path, note: size(about.len()) })
 }
@@ -140,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_models_and_gguf_files_are_offered_and_nothing_else() {
+    fn folders_models_gguf_files_and_saved_runs_are_offered_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("mix-model")).unwrap();
@@ -149,9 +153,18 @@ mod tests {
         fs::create_dir_all(at(".mixhidden")).unwrap();
         fs::write(at("mix.gguf"), "GGUF").unwrap();
         fs::write(at("mix.txt"), "").unwrap();
+        fs::write(at("mix.safetensors"), "").unwrap();
+        let header = br#"{"__metadata__":{"format":"mixscope-trace"}}"#;
+        let trace = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+        fs::write(at("mix1.safetensors"), trace).unwrap();
         let start = format!("{}/mix", root.path().display());
         let found: Vec<_> = paths(&start).into_iter().map(|c| (c.name[start.len()..].to_owned(), c.origin)).collect();
-        let want = [("-model", Origin::Path), (".gguf", Origin::Path), ("ed/", Origin::Folder)];
+        let want = [
+            ("-model", Origin::Path),
+            (".gguf", Origin::Path),
+            ("1.safetensors", Origin::Path),
+            ("ed/", Origin::Folder),
+        ];
         assert_eq!(found, want.map(|(name, origin)| (name.to_owned(), origin)));
         assert!(paths("/no/such/folder/x").is_empty());
     }

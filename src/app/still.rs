@@ -1,6 +1,6 @@
 //! The explorer without terminal, thread and clock: for pictures, tests and benches.
 
-use crate::engine::Core;
+use crate::engine::{Core, Opened, Saved};
 use crate::model::Loaded;
 use crate::state::keys::{Code, Key};
 use crate::state::{Effect, Event, State, update};
@@ -37,6 +37,17 @@ impl Still {
         let state = State::new(prompt, Sampling::default(), meta.policy, Vec::new());
         let mut still = Self { state, core: Core::new(loaded) };
         still.take(Event::Engine(protocol::Event::Ready { id: RequestId::default(), meta }));
+        still
+    }
+
+    /// An explorer of a saved run.
+    pub fn of_saved(saved: Saved) -> Self {
+        let core = Core::of(Opened::Run(Box::new(saved)));
+        let state = State::new(None, Sampling::default(), core.session().meta().policy, Vec::new());
+        let events = RefCell::new(Vec::new());
+        core.introduce(RequestId::default(), &|event| events.borrow_mut().push(event));
+        let mut still = Self { state, core };
+        events.into_inner().into_iter().for_each(|event| still.take(Event::Engine(event)));
         still
     }
 

@@ -1,18 +1,37 @@
 //! The explorer's command line: what it says comes before the configuration file, and that before the defaults.
 
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, error, print};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Saved, SessionFile, ThemeName};
-use crate::engine::Target;
+use crate::engine::{OpenOptions, Target};
 use crate::trace::protocol::Prompt;
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How the explorer looks and behaves.
+#[derive(Args)]
+pub struct ScreenArgs {
+    /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
+    #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
+    color: app::ColorChoice,
+    /// Colours for dark or light backgrounds, for every colour vision, or none.
+    #[arg(long, value_name = "NAME", default_value = "dark", value_parser = themes())]
+    theme: ThemeName,
+    /// Don't listen to the mouse: the terminal selects text as it always does.
+    #[arg(long)]
+    no_mouse: bool,
+    /// While a run goes on, draw at most 4 frames a second that no key asked for, and keep the cursor where it is.
+    #[arg(long)]
+    reduced_motion: bool,
+    /// The configuration file [default: mixscope/config.toml in $XDG_CONFIG_HOME or ~/.config].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 /// The terminal explorer (default command).
 #[derive(Args)]
@@ -29,21 +48,8 @@ pub struct Explore {
     /// seconds.
     #[arg(long, conflicts_with_all = ["model", "prompt", "prompt_file", "prompt_ids", "chat"])]
     resume: bool,
-    /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
-    #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
-    color: app::ColorChoice,
-    /// Colours for dark or light backgrounds, for every colour vision, or none.
-    #[arg(long, value_name = "NAME", default_value = "dark", value_parser = themes())]
-    theme: ThemeName,
-    /// Don't listen to the mouse: the terminal selects text as it always does.
-    #[arg(long)]
-    no_mouse: bool,
-    /// While a run goes on, draw at most 4 frames a second that no key asked for, and keep the cursor where it is.
-    #[arg(long)]
-    reduced_motion: bool,
-    /// The configuration file [default: mixscope/config.toml in $XDG_CONFIG_HOME or ~/.config].
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    screen: ScreenArgs,
     /// Write the configuration in force, as a file that can be used as one.
     #[arg(long, conflicts_with = "print_keys")]
     print_config: bool,
@@ -68,37 +74,25 @@ impl Explore {
         let resume = if self.resume { Some(self.session(&mut config, matches)?) } else { None };
         match Target::parse(&config.model) {
             Err(error) if resume.is_some() => return Err(error.context("the model of the session can't be opened")),
+            Ok(Target::Trace(_)) if prompt.is_some() => {
+                let message = format!("{} is a saved run: no prompt can be read without a model", config.model);
+                return Err(error(ErrorKind::ArgumentConflict, message));
+            }
             parsed => parsed?,
         };
-        if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-            let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
-            return Err(error(ErrorKind::Io, message));
-        }
+        need_terminal()?;
         ModelArgs { threads: config.threads, ..self.model.clone() }.apply_threads()?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         open.policy = config.precision;
         if let Some(saved) = resume.as_ref().filter(|_| !given(matches, "dtype")) {
             open.dtype = saved.dtype;
         }
-        app::run(app::Options {
-            look: config.look(),
-            model: config.model,
-            open,
-            prompt,
-            resume,
-            sampling: config.sampling,
-            color: config.color,
-            mouse: config.mouse,
-            reduced_motion: config.reduced_motion,
-            strip: config.strip,
-            details_flipped: config.details_flipped,
-            keymap: Arc::new(config.keymap),
-        })
+        app::run(options(config, open, prompt, resume))
     }
 
     /// The file's configuration with what the command line says instead.
     fn config(&self, matches: &ArgMatches) -> Result<Config> {
-        let mut config = Config::load(self.config.as_deref())?;
+        let mut config = self.screen.config(matches)?;
         let given = |name| given(matches, name);
         let sampling = self.sampling.read()?;
         if given("model") {
@@ -116,14 +110,6 @@ impl Explore {
         config.sampling.top_k = sampling.top_k.or(config.sampling.top_k);
         config.sampling.top_p = sampling.top_p.or(config.sampling.top_p);
         config.threads = self.model.threads.or(config.threads);
-        if given("color") {
-            config.color = self.color;
-        }
-        if given("theme") {
-            config.theme = self.theme;
-        }
-        config.mouse &= !self.no_mouse;
-        config.reduced_motion |= self.reduced_motion;
         Ok(config)
     }
 
@@ -147,6 +133,43 @@ impl Explore {
         crate::model::sampling::check(&sampling).context("the sampling of the session can't be used")?;
         config.sampling = sampling;
         Ok(saved)
+    }
+}
+
+impl ScreenArgs {
+    /// The file's configuration with what these options say instead.
+    ///
+    /// # Errors
+    /// If the file can't be read, or says something that is not understood.
+    pub fn config(&self, matches: &ArgMatches) -> Result<Config> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if given(matches, "color") {
+            config.color = self.color;
+        }
+        if given(matches, "theme") {
+            config.theme = self.theme;
+        }
+        config.mouse &= !self.no_mouse;
+        config.reduced_motion |= self.reduced_motion;
+        Ok(config)
+    }
+}
+
+/// What the explorer starts with under a configuration.
+pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume: Option<Saved>) -> app::Options {
+    app::Options {
+        look: config.look(),
+        model: config.model,
+        open,
+        prompt,
+        resume,
+        sampling: config.sampling,
+        color: config.color,
+        mouse: config.mouse,
+        reduced_motion: config.reduced_motion,
+        strip: config.strip,
+        details_flipped: config.details_flipped,
+        keymap: Arc::new(config.keymap),
     }
 }
 

@@ -4,23 +4,27 @@ mod attribution;
 mod check;
 mod completions;
 mod explore;
+mod export;
 mod info;
 mod man;
 mod memory;
+mod open;
+mod pictures;
 mod pull;
 mod run;
 mod teller;
 mod values;
 
-use crate::engine::{OpenOptions, open_target};
+use crate::engine::{OpenOptions, Target, open_model};
+use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use teller::Teller;
@@ -34,6 +38,9 @@ Examples:
   mixscope mistralai/Mixtral-8x7B-v0.1          explore a model of the Hub; what is not in the cache is downloaded
   mixscope run --prompt 'Once upon a time' --steps 32 --out run1
                                                 routing, attention, lens and candidates as files
+  mixscope open run1/trace.safetensors          explore that run again, without the model
+  mixscope export run1/trace.safetensors --view routing.map -o map.png
+                                                one view of that run as png, svg or csv
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
   mixscope --resume                             go on with the last session
@@ -55,6 +62,10 @@ struct Cli {
 enum Command {
     /// Run a prompt without a terminal and write what happened inside as files.
     Run(Box<run::Run>),
+    /// Explore a saved run without its model.
+    Open(open::Open),
+    /// Write one view of a saved run as picture or table.
+    Export(export::Export),
     /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
     /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity.
@@ -70,7 +81,8 @@ enum Command {
 #[derive(Args, Clone)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
-    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf.
+    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf. The explorer opens saved runs
+    /// (trace.safetensors) as well.
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
     /// Precision policy: round as transformers does, nowhere, or as transformers but for the router.
@@ -121,14 +133,36 @@ struct SamplingArgs {
     seed: u64,
 }
 
+#[derive(Args)]
+struct TextArgs {
+    /// Put ' before token texts in CSV files that a spreadsheet would run as formulas (those that begin with = + - @, a tab
+    /// or a line end). Without it texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    #[arg(long)]
+    spreadsheet_safe: bool,
+}
+
+impl TextArgs {
+    fn of(&self) -> Text {
+        if self.spreadsheet_safe { Text::SpreadsheetSafe } else { Text::Exact }
+    }
+}
+
 impl ModelArgs {
     fn options(&self, ids_only: bool) -> OpenOptions {
         OpenOptions { policy: self.precision, dtype: self.dtype, ids_only }
     }
 
+    /// Refuses what can't be a model, before any work.
+    fn check(&self) -> Result<()> {
+        match Target::parse(&self.model)? {
+            Target::Trace(_) => bail!("{}: this is a saved run, and a model is needed", self.model),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the model, after downloading it if it is on the Hub.
     fn open(&self, ids_only: bool, tell: &mut Teller) -> Result<Loaded> {
-        let opened = open_target(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
+        let opened = open_model(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
         tell.clear();
         opened
     }
@@ -176,6 +210,8 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
+        Some(Command::Open(open)) => open.main(matches.subcommand_matches("open").unwrap_or(&matches)),
+        Some(Command::Export(export)) => export.main(),
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(),
         Some(Command::Pull(pull)) => pull.main(),
@@ -242,6 +278,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+/// Refuses to start the explorer where there is no terminal.
+fn need_terminal() -> Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
+        return Err(error(ErrorKind::Io, message));
+    }
+    Ok(())
 }
 
 /// A report, one finding a line.

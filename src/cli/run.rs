@@ -1,12 +1,13 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, attribution, harmless, print, values};
-use crate::engine::{Capture, Control, Run as _, Session, Target, pattern};
+use super::values::Fields;
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, attribution, harmless, pictures, print, values};
+use crate::engine::{Capture, Control, Run as _, Session, pattern};
 use crate::export::csv::{self, AttentionTable};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, replace_file, write_trace};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, TracePlan, replace_file, size};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -20,9 +21,12 @@ use std::time::Instant;
 /// Patterns larger than this are left out of a trace unless `--capture` names them, bytes.
 const PATTERN_LIMIT: usize = 256 << 20;
 
+const TRACE: &str = "trace.safetensors";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Format {
     Csv,
+    Png,
     Json,
     Trace,
 }
@@ -64,11 +68,13 @@ pub struct Run {
     out: PathBuf,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Files to write.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Trace])]
+    /// Files to write. png: routing.png, lens.png and attention-LxxHyy.png of --heads; without --heads, of the heads that
+    /// look most at the token before, at the first token, and after earlier occurrences of the query's token, and of the
+    /// one with the lowest entropy.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
-    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, or hook names
-    /// [default: all, without attention patterns if they would exceed 256 MB].
+    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
+    /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
     /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
@@ -79,12 +85,14 @@ pub struct Run {
     /// attn and mlp of all layers, which add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
-    /// Only these heads in attention.csv, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
+    /// Only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.
     #[arg(long, default_value = "10", value_name = "K", value_parser = values::positive)]
     lens_k: usize,
+    #[command(flatten)]
+    text: TextArgs,
     /// Overwrite files of an earlier run.
     #[arg(long)]
     force: bool,
@@ -107,7 +115,7 @@ impl Run {
             let message = "--attribution writes a table: it needs csv in --format";
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
-        Target::parse(&self.model.model)?;
+        self.model.check()?;
         let mut files = self.files();
         self.prepare_folder(&files)?;
         self.model.apply_threads()?;
@@ -134,7 +142,7 @@ impl Run {
             ));
         }
         // The tables need these in every layer, whatever the trace keeps.
-        let kinds = wanted.iter().copied().chain(HookKind::FOR_VIEWS);
+        let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
         let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
@@ -144,7 +152,8 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        self.write(&session, &layers, &heads, &wanted, &mut tell)?;
+        let provenance = provenance(&session, &prompt, &sampling);
+        files.extend(self.write(&session, &layers, &heads, &wanted, &provenance, &mut tell)?);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
@@ -160,6 +169,7 @@ impl Run {
         }
         tell.clear();
         files.sort_unstable();
+        files.dedup();
         tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
         if let Some(error) = failed {
             let count = session.tokens().len();
@@ -211,24 +221,34 @@ impl Run {
         (ended, None)
     }
 
-    /// Names of the files this run writes.
-    fn files(&self) -> Vec<&'static str> {
+    /// Names of the files this run writes, as far as the options tell.
+    fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => {
                 &["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"][..]
             }
             Format::Json => &["run.json"][..],
-            Format::Trace => &["trace.safetensors"][..],
+            Format::Png => &["routing.png", "lens.png"][..],
+            Format::Trace => &[TRACE][..],
         };
         let formats: BTreeSet<Format> = self.format.iter().copied().collect();
         let on_request = self.attribution.then_some("attribution.csv");
-        formats.iter().flat_map(of).copied().chain(on_request).collect()
+        let named = formats.iter().flat_map(of).copied().chain(on_request);
+        let mut files: Vec<String> = named.map(str::to_owned).collect();
+        if let (true, Some(heads)) = (formats.contains(&Format::Png), &self.heads) {
+            files.extend(heads.iter().map(|(layer, head)| pictures::name(*layer, *head)));
+        }
+        files
     }
 
-    fn prepare_folder(&self, files: &[&str]) -> Result<()> {
+    fn prepare_folder(&self, files: &[String]) -> Result<()> {
         let folder = self.out.display();
         std::fs::create_dir_all(&self.out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
-        let there: Vec<&str> = files.iter().copied().filter(|file| self.out.join(file).exists()).collect();
+        let mut there: Vec<String> = files.iter().filter(|file| self.out.join(file).exists()).cloned().collect();
+        if self.format.contains(&Format::Png) && self.heads.is_none() {
+            // Which heads are drawn is known only after the run.
+            there.extend(pictures::of_heads(&self.out)?);
+        }
         if !self.force && !there.is_empty() {
             bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
         }
@@ -247,37 +267,43 @@ impl Run {
         Ok(asked.clone())
     }
 
-    /// The hooks that the trace keeps.
-    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<BTreeSet<HookKind>> {
+    /// What the trace keeps.
+    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<Fields> {
         if !self.format.contains(&Format::Trace) {
-            return Ok(BTreeSet::new());
+            return Ok(Fields::default());
         }
         if let Some(fields) = &self.capture {
             return values::capture(fields);
         }
-        let mut kinds: BTreeSet<HookKind> = HookKind::all().collect();
+        let mut fields = Fields::all();
         let bytes = tokens.saturating_mul(tokens).saturating_mul(heads * size_of::<f32>());
         if bytes > PATTERN_LIMIT {
-            kinds.remove(&HookKind::Pattern);
+            fields.hooks.remove(&HookKind::Pattern);
             let mb = bytes >> 20;
             tell.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
         }
-        Ok(kinds)
+        Ok(fields)
     }
 
+    /// Writes everything but run.json; returns the names of files that the options did not tell.
     fn write(
         &self,
         session: &Session,
         layers: &Range<usize>,
         heads: &[(usize, usize)],
-        wanted: &BTreeSet<HookKind>,
+        wanted: &Fields,
+        provenance: &serde_json::Value,
         tell: &mut Teller,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let trace = session.trace();
-        if self.format.contains(&Format::Csv) {
-            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, out))?;
+        let text = self.text.of();
+        let (has_tables, has_pictures) = (self.format.contains(&Format::Csv), self.format.contains(&Format::Png));
+        let needs_lens = has_tables || has_pictures || wanted.lens;
+        let cells = if needs_lens { self.lens(session, layers, tell)? } else { Vec::new() };
+        if has_tables {
+            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
             table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
-            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, out))?;
+            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
             table(&self.out, "attention.csv", |out| {
                 let mut attention = AttentionTable::new(out)?;
                 for (i, (layer, head)) in heads.iter().enumerate() {
@@ -286,24 +312,27 @@ impl Run {
                 }
                 attention.finish()
             })?;
-            let cells = self.lens(session, layers, tell)?;
             let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
-            table(&self.out, "lens.csv", |out| csv::lens(pairs(), out))?;
+            table(&self.out, "lens.csv", |out| csv::lens(pairs(), text, out))?;
             table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
             if self.attribution {
                 table(&self.out, "attribution.csv", |out| attribution::write(session, layers, out, tell))?;
             }
         }
         if self.format.contains(&Format::Trace) {
-            let provenance = json!({
-                "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu",
-                "precision": trace.meta.policy, "compute_dtype": trace.meta.compute_dtype,
-            });
-            let keep =
-                |kind: HookKind, layer: usize| wanted.contains(&kind) && (kind.is_global() || layers.contains(&layer));
-            write_trace(&trace, &provenance, &self.out.join("trace.safetensors"), keep)?;
+            let keep = |kind: HookKind, layer: usize| {
+                wanted.hooks.contains(&kind) && (kind.is_global() || layers.contains(&layer))
+            };
+            let lens = if wanted.lens { &cells[..] } else { &[] };
+            let plan = TracePlan::new(&trace, provenance, wanted.candidates, lens, keep)?;
+            tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), wanted.describe()));
+            plan.write(&self.out.join(TRACE))?;
         }
-        Ok(())
+        if has_pictures {
+            let heads = if self.heads.is_some() { heads.to_vec() } else { pictures::telling(session, heads, tell)? };
+            return pictures::write(session, layers, &heads, cells, &self.out);
+        }
+        Ok(Vec::new())
     }
 
     fn lens(
@@ -323,6 +352,21 @@ impl Run {
         }
         Ok(cells)
     }
+}
+
+/// How a run was made, for its trace.
+fn provenance(session: &Session, prompt: &Prompt, sampling: &Sampling) -> serde_json::Value {
+    let meta = session.meta();
+    let (text, chat) = match prompt {
+        Prompt::Text(text) => (Some(text), false),
+        Prompt::Chat(text) => (Some(text), true),
+        Prompt::Ids(_) => (None, false),
+    };
+    json!({
+        "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu", "title": meta.title,
+        "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
+        "prompt": text, "chat": chat, "sampling": sampling,
+    })
 }
 
 fn ms(since: Instant) -> f64 {

@@ -9,6 +9,8 @@ pub(super) struct Board {
     cancelled: AtomicU64,
     cancelled_opening: AtomicU64,
     newest: Mutex<HashMap<Lane, RequestId>>,
+    /// The newest request of the open model that background work has to give way to.
+    pressing: AtomicU64,
 }
 
 impl Board {
@@ -18,6 +20,15 @@ impl Board {
             let newest = newest.entry(derive.lane()).or_default();
             *newest = id.max(*newest);
         }
+        let gives_way = matches!(ask, Ask::Open(_)) || matches!(ask, Ask::Derive(what) if what.is_background());
+        if !gives_way {
+            self.pressing.fetch_max(id.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something that background work has to give way to was asked for after `id`.
+    pub fn is_pressing_after(&self, id: RequestId) -> bool {
+        id.0 < self.pressing.load(Ordering::Relaxed)
     }
 
     pub fn cancel_through(&self, id: RequestId) {

@@ -7,15 +7,22 @@
 
 mod attribution;
 mod board;
+mod body;
 mod capture;
 mod collect;
 mod control;
 mod derive;
+mod derive_lens;
+mod derive_next;
+mod heads;
 mod openings;
+mod probe;
 mod remote;
 mod run;
+mod saved;
 mod session;
 mod target;
+mod trace_meta;
 mod undo;
 mod worker;
 
@@ -24,13 +31,16 @@ pub use capture::Capture;
 pub use collect::collect;
 pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
+pub use derive_lens::trajectories;
+pub use derive_next::{spell, tempered, what_if};
+pub use heads::{HeadCache, head_rows};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
+pub use saved::Saved;
 pub use session::Session;
-pub use target::{OpenOptions, Target, fetch, open_target};
+pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::Core;
 
-use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Download, Event, Failure, RequestId};
 use anyhow::{Context, Result};
 use board::Board;
@@ -49,13 +59,13 @@ pub struct Engine {
 enum Message {
     Ask(RequestId, Ask),
     /// A model was opened beside the one in use, or could not be.
-    Opened(RequestId, Result<Arc<Loaded>>),
+    Opened(RequestId, Result<Opened>),
     Quit,
 }
 
-/// How a model is opened by its name; watches for cancellation and reports downloads.
+/// How a model or a saved run is opened by its name; watches for cancellation and reports downloads.
 pub type Opener =
-    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Loaded> + Send + Sync;
+    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
 
 impl Engine {
     /// Starts the thread, which serves requests and first waits for [`Ask::Open`]. `events` takes everything it reports;

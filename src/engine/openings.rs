@@ -40,7 +40,7 @@ impl Openings {
                     .context("a defect in mixscope stopped the opening of the model")
             });
             // The engine may have ended meanwhile.
-            let _ = requests.send(Message::Opened(id, opened.map(Arc::new)));
+            let _ = requests.send(Message::Opened(id, opened));
         };
         let thread = std::thread::Builder::new().name("mixscope-opener".to_owned());
         thread.spawn(open).context("cannot start a thread to open the model")?;

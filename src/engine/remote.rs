@@ -64,6 +64,7 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
         config: described.json,
         report,
         eos: described.eos,
+        recording: None,
     };
     Ok(Remote { meta, tokenizer: described.tokenizer, commit: found.commit.clone(), files })
 }

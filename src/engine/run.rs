@@ -3,14 +3,11 @@
 use super::session::Session;
 use crate::model::Precision;
 use crate::trace::{LensCell, LensKey, Meta, TokenRecord, Trace};
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use std::sync::Arc;
 
-/// Why a saved run can't answer.
-const NO_MODEL: &str = "this is a saved run without a model: o opens a model";
-
 /// A run as views see it.
-pub trait Run {
+pub trait Run: Send + Sync {
     /// The model and how it was run.
     fn meta(&self) -> &Arc<Meta>;
 
@@ -46,7 +43,12 @@ pub trait Run {
 /// # Errors
 /// If it is a saved run.
 pub fn need_model(run: &dyn Run) -> Result<&Session> {
-    run.live().context(NO_MODEL)
+    run.live().ok_or_else(no_model)
+}
+
+/// Why a saved run can't answer.
+pub(super) fn no_model() -> anyhow::Error {
+    anyhow!("this is a saved run without a model: o opens a model")
 }
 
 impl Run for Session {

@@ -2,7 +2,7 @@
 
 use super::capture::{Capture, Collector, FindNonFinite};
 use super::control::Control;
-use crate::model::{Distribution, KvCache, Loaded, Precision, bare_piece, sampling};
+use crate::model::{Distribution, KvCache, Loaded, Precision, Taps, bare_piece, sampling};
 use crate::trace::protocol::Prompt;
 use crate::trace::{Candidate, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
 use anyhow::{Context, Result, bail, ensure};
@@ -32,6 +32,12 @@ impl Session {
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
         Self { loaded, meta, precision, capture, candidates, cache, tokens: Vec::new(), last: None }
+    }
+
+    /// An empty run of the same model under the same policy, of which only `capture` is kept.
+    pub fn beside(&self, capture: Capture) -> Self {
+        let cache = self.loaded.model.new_cache();
+        Self { capture, candidates: 1, cache, tokens: Vec::new(), last: None, ..self.clone() }
     }
 
     /// The model and how it is run.
@@ -262,6 +268,17 @@ impl Session {
             self.last = Some(logits.flatten_all()?.to_vec1::<f32>()?.into());
         }
         Ok(self.last.clone())
+    }
+
+    /// The logits `[vocab]` after `id`, read behind the first `len` tokens; the run stays as it is.
+    ///
+    /// # Errors
+    /// If `id` is outside the vocabulary or `taps` stop the pass.
+    pub(super) fn peek(&self, len: usize, id: u32, taps: &mut dyn Taps) -> Result<Vec<f32>> {
+        let mut branch = self.cache.clone();
+        branch.truncate(len);
+        let logits = self.loaded.model.forward(&[id], &mut branch, self.precision, taps)?;
+        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
     }
 
     /// Samples the next token and reads it; returns its id.

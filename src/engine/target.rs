@@ -1,12 +1,18 @@
 //! What the user named, and how it becomes an opened model.
 
 use super::control::Stopped;
+use super::saved::Saved;
 use crate::hub::{self, RepoId, Settings, Stage};
 use crate::model::{Loaded, Location, open};
 use crate::trace::protocol::{Download, FileShare};
-use crate::trace::{Dtype, Policy};
-use anyhow::{Context, Result, bail};
+use crate::trace::{Dtype, FORMAT, Policy};
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Most of a safetensors header that is looked at, bytes.
+const LARGEST_HEADER: u64 = 100 << 20;
 
 /// What the MODEL argument names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +21,16 @@ pub enum Target {
     Local(Location),
     /// A repo of the Hub.
     Hub(RepoId),
+    /// A saved run.
+    Trace(PathBuf),
+}
+
+/// What a name turned out to be.
+pub enum Opened {
+    /// A model.
+    Model(Arc<Loaded>),
+    /// A run that was saved, without a model.
+    Run(Box<Saved>),
 }
 
 impl Target {
@@ -27,6 +43,9 @@ impl Target {
             return Ok(Self::Local(Location::Demo));
         }
         let path = expand_home(model);
+        if is_trace(&path) {
+            return Ok(Self::Trace(path));
+        }
         if path.symlink_metadata().is_ok() {
             return Ok(Self::Local(Location::at(&path)?));
         }
@@ -35,9 +54,39 @@ impl Target {
         }
         bail!(
             "there is no file or directory {model}; MODEL is `demo`, a directory with config.json and safetensors files, \
-             a .gguf file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf"
+             a .gguf file, a saved run (.safetensors), or a name on the Hub: owner/name, owner/name@revision, \
+             owner/name:file.gguf"
         )
     }
+}
+
+/// The saved run that `text` names.
+///
+/// # Errors
+/// If there is none.
+pub fn trace_path(text: &str) -> Result<PathBuf> {
+    let path = expand_home(text);
+    ensure!(path.exists(), "there is no file {text}");
+    ensure!(
+        is_trace(&path),
+        "{text} is not a saved run: expected a .safetensors file whose metadata say `format` = `{FORMAT}`"
+    );
+    Ok(path)
+}
+
+/// Whether a file is a safetensors file that says it is a trace, as far as can be told of one that may be damaged.
+pub fn is_trace(path: &Path) -> bool {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let mut len = [0; size_of::<u64>()];
+        file.read_exact(&mut len)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(len).min(LARGEST_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let says = |header: &[u8]| header.starts_with(b"{") && header.windows(FORMAT.len()).any(|w| w == FORMAT.as_bytes());
+    let is_named = path.extension().is_some_and(|extension| extension == "safetensors");
+    is_named && path.is_file() && read().is_ok_and(|header| says(&header))
 }
 
 /// `~/…` as the shell would have written it.
@@ -60,11 +109,27 @@ pub struct OpenOptions {
     pub ids_only: bool,
 }
 
-/// Opens the model that `name` names, after downloading it if it is on the Hub; `progress` is told how that goes.
+/// Opens what `name` names, after downloading it if it is on the Hub; `progress` is told how that goes.
 ///
 /// # Errors
-/// [`Stopped`] if cancelled; if the download or the model fails.
+/// [`Stopped`] if cancelled; if the download, the model or the trace fails.
 pub fn open_target(
+    name: &str,
+    options: OpenOptions,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    progress: &mut dyn FnMut(&Download),
+) -> Result<Opened> {
+    match Target::parse(name)? {
+        Target::Trace(path) => Ok(Opened::Run(Box::new(Saved::open(&path)?))),
+        _ => Ok(Opened::Model(Arc::new(open_model(name, options, is_cancelled, progress)?))),
+    }
+}
+
+/// Opens the model that `name` names, as [`open_target`].
+///
+/// # Errors
+/// As [`open_target`], and if it is a saved run.
+pub fn open_model(
     name: &str,
     options: OpenOptions,
     is_cancelled: &(dyn Fn() -> bool + Sync),
@@ -76,6 +141,10 @@ pub fn open_target(
             let path = fetch(&repo, &Settings::from_env()?, is_cancelled, progress)?;
             Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))?
         }
+        Target::Trace(_) => bail!(
+            "{name} is not a model: of a safetensors model give the directory that holds config.json; \
+             a saved run is shown by `mixscope open`"
+        ),
     };
     if is_cancelled() {
         bail!(Stopped);
@@ -83,7 +152,7 @@ pub fn open_target(
     let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?;
     if location != Location::Demo && !Path::new(name).exists() {
         // The name that was asked for says more than a folder of the cache.
-        let meta = std::sync::Arc::make_mut(&mut loaded.meta);
+        let meta = Arc::make_mut(&mut loaded.meta);
         name.clone_into(&mut meta.name);
         name.clone_into(&mut meta.title);
     }

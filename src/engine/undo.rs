@@ -3,6 +3,7 @@
 use super::session::Session;
 use super::worker::Core;
 use crate::trace::protocol::{Ask, Event, Prompt, RequestId, Revision};
+use anyhow::Result;
 use std::collections::VecDeque;
 
 /// Edits that can be undone at most.
@@ -99,37 +100,44 @@ impl Edits {
 
 impl Core {
     /// Goes back to the run before the last edit, or on to the run after the last that was undone.
-    pub(super) fn revise(&mut self, id: RequestId, back: bool, emit: &dyn Fn(Event)) {
+    ///
+    /// # Errors
+    /// If it is a saved run.
+    pub(super) fn revise(&mut self, id: RequestId, back: bool, emit: &dyn Fn(Event)) -> Result<()> {
+        self.body.live_mut()?;
         let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
         let Some(Snapshot { edit, prompt, run }) = popped else {
             let (verb, done) = if back { ("undo", "") } else { ("redo", ": a new edit forgets what was undone") };
-            return emit(Event::Warning(format!("there is nothing to {verb}{done}")));
+            emit(Event::Warning(format!("there is nothing to {verb}{done}")));
+            return Ok(());
         };
+        let session = self.body.live_mut()?;
         let mut target = match run {
             Run::Whole(session) => *session,
             Run::Start(len) => {
-                let mut session = self.session.clone();
-                session.truncate(len);
-                session
+                let mut start = session.clone();
+                start.truncate(len);
+                start
             }
         };
-        std::mem::swap(&mut target, &mut self.session);
-        let old = target;
-        if old.meta().policy != self.session.meta().policy {
-            emit(Event::Switched(self.session.meta().clone()));
+        std::mem::swap(&mut target, session);
+        let (old, session) = (target, session.clone());
+        if old.meta().policy != session.meta().policy {
+            emit(Event::Switched(session.meta().clone()));
         }
-        let keep = self.session.shared_with(&old);
-        emit(Event::Tokens { id, keep, tokens: self.session.tokens()[keep..].to_vec(), ms: 0.0 });
+        let keep = session.shared_with(&old);
+        emit(Event::Tokens { id, keep, tokens: session.tokens()[keep..].to_vec(), ms: 0.0 });
         let old_prompt = std::mem::replace(&mut self.prompt, prompt.clone());
         if back {
             // Whole, although it may only be longer: what it is longer by is nowhere else.
             self.edits.future.push(Snapshot { edit, prompt: old_prompt, run: Run::Whole(Box::new(old)) });
         } else {
-            let run = Run::keep(old, &self.session);
+            let run = Run::keep(old, &session);
             self.edits.past.push_back(Snapshot { edit, prompt: old_prompt, run });
         }
         let (undos, redos) = (self.edits.past.len(), self.edits.future.len());
         emit(Event::Revised(Revision { edit, back, prompt, undos, redos }));
+        Ok(())
     }
 }
 

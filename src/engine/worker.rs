@@ -1,25 +1,28 @@
 //! The loop of the engine's thread.
 
 use super::board::Board;
-use super::capture::Capture;
+use super::body::Body;
 use super::control::{Control, Stopped};
 use super::derive::derive;
+use super::heads::HeadCache;
 use super::openings::Openings;
+use super::probe::Probe;
+use super::run::Run;
 use super::session::Session;
+use super::target::Opened;
 use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
-use crate::trace::{Policy, Sampling, Source, TokenRecord};
+use crate::trace::protocol::{Ask, Derive, Derived, Event, Failure, Memory, Outcome, Prompt, RequestId};
+use crate::trace::{HeadScores, Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// Next-token candidates kept for the screen at every position.
-const CANDIDATES: usize = 64;
 /// Progress is reported at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// It is looked at most this often how much of the weights is in memory.
@@ -29,6 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn Fn(Event)) {
     let board = &*openings.board;
     let mut core: Option<Core> = None;
+    // Of the last model that was in use.
+    let mut policy = None;
     loop {
         let is_idle = core.as_ref().is_none_or(Core::is_idle);
         let next = if is_idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
@@ -43,13 +48,14 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
             (Ok(Message::Opened(id, _)), _) if board.is_opening_cancelled(id) => {
                 emit(Event::Finished { id, outcome: Outcome::Cancelled });
             }
-            (Ok(Message::Opened(id, Ok(loaded))), core) => {
+            (Ok(Message::Opened(id, Ok(opened))), core) => {
+                let mut next = Core::of(opened);
                 // The policy may have been changed while it was opened.
-                let mut next = Core::new(loaded);
-                if let Some(core) = core {
-                    next.session.switch(core.session.meta().policy);
+                policy = core.as_ref().and_then(|core| core.body.live().ok()).map(|live| live.meta().policy).or(policy);
+                if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
+                    session.switch(policy);
                 }
-                emit(Event::Ready { id, meta: next.session.meta().clone() });
+                next.introduce(id, emit);
                 emit(Event::Finished { id, outcome: Outcome::Done });
                 *core = Some(next);
             }
@@ -81,15 +87,46 @@ struct Running {
     sampling: Sampling,
 }
 
+/// A view in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
+fn parts(what: &Derive) -> VecDeque<Derive> {
+    /// Heads derived in one go.
+    const HEADS: usize = 16;
+    match what {
+        Derive::Lens { cells } => {
+            cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        }
+        Derive::HeadMaps { maps } => maps.chunks(HEADS).map(|maps| Derive::HeadMaps { maps: maps.to_vec() }).collect(),
+        Derive::HeadStats { heads } => {
+            heads.chunks(HEADS).map(|heads| Derive::HeadStats { heads: heads.to_vec() }).collect()
+        }
+        Derive::WhatIf { pos, ids } => ids.iter().map(|id| Derive::WhatIf { pos: *pos, ids: vec![*id] }).collect(),
+        whole => [whole.clone()].into(),
+    }
+}
+
+/// A derived view under way, part by part.
+struct Deriving {
+    id: RequestId,
+    what: Derive,
+    parts: VecDeque<Derive>,
+}
+
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
-    pub(super) session: Session,
+    pub(super) body: Body,
     /// The prompt that the run began with.
     pub(super) prompt: Option<Prompt>,
     pub(super) edits: Edits,
-    runs: std::collections::VecDeque<(RequestId, Ask)>,
+    runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: Vec<(RequestId, Derive)>,
+    derives: VecDeque<Deriving>,
+    /// The newest request that was queued.
+    taken: RequestId,
+    heads: HeadCache,
+    /// Reads repeated random tokens when asked to.
+    probe: Option<Probe>,
+    /// What it found.
+    scores: Option<Arc<HeadScores>>,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -102,15 +139,22 @@ pub struct Core {
 impl Core {
     /// An engine with an empty run.
     pub fn new(loaded: Arc<Loaded>) -> Self {
-        let capture = Capture::for_views(loaded.meta.dims.layers);
-        let session = Session::new(loaded, capture, CANDIDATES);
+        Self::of(Opened::Model(loaded))
+    }
+
+    /// An engine with an empty run of a model, or with a saved run.
+    pub fn of(opened: Opened) -> Self {
         Self {
-            session,
+            body: Body::of(opened),
             prompt: None,
             edits: Edits::default(),
             runs: Default::default(),
             running: None,
-            derives: Vec::new(),
+            derives: VecDeque::new(),
+            taken: RequestId::default(),
+            heads: HeadCache::default(),
+            probe: None,
+            scores: None,
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -119,8 +163,23 @@ impl Core {
     }
 
     /// The run so far.
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn session(&self) -> &dyn Run {
+        self.body.run()
+    }
+
+    /// Ends the edit under way.
+    fn close_edit(&mut self) {
+        if let Body::Live(session) = &self.body {
+            self.edits.close(session);
+        }
+    }
+
+    /// Says what was opened, and which tokens a saved run has.
+    pub fn introduce(&self, id: RequestId, emit: &dyn Fn(Event)) {
+        emit(Event::Ready { id, meta: self.session().meta().clone() });
+        if let Body::Saved(saved) = &self.body {
+            emit(Event::Tokens { id, keep: 0, tokens: saved.tokens().to_vec(), ms: 0.0 });
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -138,39 +197,45 @@ impl Core {
 
     /// Queues a request.
     fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
+        self.taken = self.taken.max(id);
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(old) = self.derives.iter().position(|(_, old)| old.lane() == what.lane()) {
-                    let (old, _) = self.derives.remove(old);
-                    emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
+                if let Some(at) = self.derives.iter().position(|old| old.what.lane() == what.lane())
+                    && let Some(old) = self.derives.remove(at)
+                {
+                    emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
                 }
-                self.derives.push((id, what));
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
             }
             ask => self.runs.push_back((id, ask)),
         }
     }
 
-    /// Does the next piece of work: a cancelled run is ended, a view derived, or one token read.
+    /// Does the next piece of work: a cancelled run is ended, a part of a view derived, or one token read.
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
-            self.edits.close(&self.session);
+            self.close_edit();
         }
         let busy = self.running.is_some() || !self.runs.is_empty();
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            if !self.derives.is_empty() && !must_wait {
-                let (which, what) = self.derives.remove(0);
-                id = which;
-                self.derive(which, &what, board, emit)
+            let first = self.derives.iter().position(|deriving| !deriving.what.is_background());
+            let next = first.filter(|_| !must_wait).and_then(|first| self.derives.remove(first));
+            if let Some(deriving) = next {
+                id = deriving.id;
+                self.derive(deriving, board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
+            } else if let Some(deriving) = self.derives.pop_front() {
+                id = deriving.id;
+                self.background(deriving, board, emit)
             } else {
                 Ok(())
             }
@@ -180,70 +245,145 @@ impl Core {
             Ok(Err(error)) if error.is::<Stopped>() => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
             Ok(Err(error)) => emit(Event::Failed { id, failure: Failure::of(&error) }),
             Err(panic) => {
-                self.session.repair();
+                if let Body::Live(session) = &mut self.body {
+                    session.repair();
+                }
                 // The screen may not know what was read before the panic.
-                emit(Event::Tokens { id, keep: 0, tokens: self.session.tokens().to_vec(), ms: 0.0 });
+                emit(Event::Tokens { id, keep: 0, tokens: self.session().tokens().to_vec(), ms: 0.0 });
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
         }
         if self.running.is_none() {
-            self.edits.close(&self.session);
+            self.close_edit();
         }
     }
 
-    fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives the next part of a view; what is left of it waits behind other views and the run's next token.
+    fn derive(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        // Lens cells are shown position by position: on a large model one takes a while.
-        let parts: Vec<Derive> = match what {
-            Derive::Lens { cells } => {
-                cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
+        let id = deriving.id;
+        let cancelled = || board.is_outdated(id, &deriving.what);
+        if let Some(part) = deriving.parts.pop_front() {
+            let result = match &part {
+                Derive::HeadScores => self.probe(id, &cancelled, emit)?.map(Derived::HeadScores),
+                part => Some(self.derive_now(part, &cancelled)?),
+            };
+            match result {
+                Some(result) => emit(Event::Derived { id, result }),
+                // A part of which more is to be read.
+                None => deriving.parts.push_front(part),
             }
-            whole => vec![whole.clone()],
-        };
-        for part in parts {
-            let result = derive(&self.session, &part, &|| board.is_outdated(id, what))?;
-            emit(Event::Derived { id, result });
         }
         self.owed = started.elapsed();
-        emit(Event::Finished { id, outcome: Outcome::Done });
+        self.put_back(deriving, emit);
         Ok(())
+    }
+
+    /// Does one part of what has time; gives way between layers to everything else and goes on with that part later.
+    fn background(&mut self, mut deriving: Deriving, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let (id, newest) = (deriving.id, self.taken.max(deriving.id));
+        let is_over = || board.is_outdated(id, &deriving.what) || board.is_cancelled(id);
+        let Some(part) = deriving.parts.pop_front() else { return Ok(()) };
+        let result = self.derive_now(&part, &|| board.is_pressing_after(newest) || is_over());
+        // What it read from disk says nothing about the run.
+        self.counted = self.paging();
+        match result {
+            Err(error) if error.is::<Stopped>() && !is_over() => deriving.parts.push_front(part),
+            result => emit(Event::Derived { id, result: result? }),
+        }
+        self.put_back(deriving, emit);
+        Ok(())
+    }
+
+    /// Puts what is left of a view behind the others, or says that it is done.
+    fn put_back(&mut self, deriving: Deriving, emit: &dyn Fn(Event)) {
+        if deriving.parts.is_empty() {
+            emit(Event::Finished { id: deriving.id, outcome: Outcome::Done });
+        } else {
+            self.derives.push_back(deriving);
+        }
+    }
+
+    fn derive_now(&mut self, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+        derive(self.body.run(), &mut self.heads, what, cancelled)
+    }
+
+    /// Experts found in memory and not, since the model was opened.
+    fn paging(&self) -> (u64, u64) {
+        match &self.body {
+            Body::Live(session) => session.loaded().model.paging().counts(),
+            Body::Saved(_) => (0, 0),
+        }
+    }
+
+    /// Reads a few of the repeated random tokens; the scores once all are read.
+    fn probe(
+        &mut self,
+        id: RequestId,
+        cancelled: &dyn Fn() -> bool,
+        emit: &dyn Fn(Event),
+    ) -> Result<Option<Arc<HeadScores>>> {
+        let kept = self.probe.take();
+        let session = self.body.live()?;
+        let (mut probe, is_new) = match kept.filter(|probe| probe.fits(session)) {
+            Some(probe) => (probe, false),
+            None => (Probe::new(session), true),
+        };
+        if is_new {
+            self.scores = None;
+        }
+        if self.scores.is_none() {
+            self.scores = probe.advance(cancelled)?;
+            let (done, total) = probe.progress();
+            emit(Event::Progress { id, done, total });
+            // Experts that it needed are none of the run's.
+            self.counted = self.paging();
+        }
+        self.probe = Some(probe);
+        Ok(self.scores.clone())
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         if board.is_cancelled(id) {
             return Err(Stopped.into());
         }
-        self.edits.open(&ask, &self.prompt, &self.session);
+        if let Body::Live(session) = &self.body {
+            self.edits.open(&ask, &self.prompt, session);
+        }
         match ask {
             Ask::Prompt(prompt) => {
-                let ids = self.session.prompt_ids(&prompt)?;
+                let ids = self.body.live()?.prompt_ids(&prompt)?;
                 self.prompt = Some(prompt);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
+                self.body.live()?;
                 crate::model::sampling::check(&sampling)?;
                 self.running = Some(Running { id, left: count, done: 0, sampling });
                 return Ok(());
             }
             Ask::ForceToken(token) => self.force(id, &[token], board, emit)?,
             Ask::Branch { len, token } => {
-                self.truncate(id, len, emit);
+                self.truncate(id, len, emit)?;
                 self.force(id, &[token], board, emit)?;
             }
             Ask::ForceText(text) => {
-                let ids = self.session.tokenize_on(&text)?;
+                let ids = self.body.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
-            Ask::Back => self.truncate(id, self.session.tokens().len().saturating_sub(1), emit),
-            Ask::Truncate { len } => self.truncate(id, len, emit),
+            Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
+            Ask::Truncate { len } => self.truncate(id, len, emit)?,
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
             Ask::Restore { prompt, tokens } => {
                 self.restore(id, &tokens, board, emit)?;
                 self.prompt = prompt;
             }
-            Ask::Undo => self.revise(id, true, emit),
-            Ask::Redo => self.revise(id, false, emit),
-            Ask::Derive(what) => return self.derive(id, &what, board, emit),
+            Ask::Undo => self.revise(id, true, emit)?,
+            Ask::Redo => self.revise(id, false, emit)?,
+            Ask::Derive(what) => {
+                self.derives.push_back(Deriving { id, parts: parts(&what), what });
+                return Ok(());
+            }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
@@ -252,8 +392,9 @@ impl Core {
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let before = self.session.clone();
-        let tokens = self.session.switch(policy);
+        let session = self.body.live_mut()?;
+        let before = Box::new(session.clone());
+        let tokens = session.switch(policy);
         let quiet = |event: Event| {
             if matches!(event, Event::Progress { .. }) {
                 emit(event);
@@ -261,11 +402,11 @@ impl Core {
         };
         let started = Instant::now();
         if let Err(error) = self.read_again(id, &tokens, board, &quiet) {
-            self.session = before;
+            self.body = Body::Live(before);
             return Err(error);
         }
-        emit(Event::Switched(self.session.meta().clone()));
-        let (tokens, ms) = (self.session.tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
+        emit(Event::Switched(self.session().meta().clone()));
+        let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
         Ok(())
     }
@@ -273,8 +414,9 @@ impl Core {
     /// Makes `tokens` the run. What was read before an error or a stop stays.
     fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
-        self.session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
-        self.session.truncate(0);
+        let session = self.body.live_mut()?;
+        session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
+        session.truncate(0);
         emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
         self.read_again(id, tokens, board, emit)
     }
@@ -294,16 +436,19 @@ impl Core {
     }
 
     /// Forgets tokens from `len` on; the first one stays.
-    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) {
-        let all = self.session.tokens().len();
+    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) -> Result<()> {
+        let session = self.body.live_mut()?;
+        let all = session.tokens().len();
         let len = len.clamp(all.min(1), all);
-        self.session.truncate(len);
+        session.truncate(len);
         emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
+        Ok(())
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        anyhow::ensure!(!self.session.tokens().is_empty(), "there is no prompt yet: type one first");
-        self.session.check_context(self.session.tokens().len() + ids.len(), "with this the run has")?;
+        let session = self.body.live()?;
+        anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
+        session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
     }
 
@@ -341,21 +486,22 @@ impl Core {
         };
         let is_cancelled = || board.is_cancelled(id);
         let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
-        let result = work(&mut self.session, &mut control);
+        let result = work(self.body.live_mut()?, &mut control);
         self.tell_of_memory(emit);
         result
     }
 
     /// Says where the weights are, if they are in mapped files.
     fn tell_of_memory(&mut self, emit: &dyn Fn(Event)) {
-        let (hits, misses) = self.session.loaded().model.paging().counts();
+        let Body::Live(session) = &self.body else { return };
+        let (hits, misses) = session.loaded().model.paging().counts();
         if hits + misses == 0 {
             return;
         }
         let outdated = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
         if outdated {
             self.looked = Some(Instant::now());
-            let found = self.session.loaded().store.residency();
+            let found = session.loaded().store.residency();
             self.memory.resident = found.resident as f32 / found.sampled.max(1) as f32;
         }
         let pass = (hits - self.counted.0, misses - self.counted.1);
@@ -370,7 +516,7 @@ impl Core {
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
         }
-        if self.session.is_full() {
+        if self.body.live()?.is_full() {
             emit(Event::Finished { id, outcome: Outcome::ContextFull });
             return Ok(());
         }
@@ -390,7 +536,7 @@ impl Core {
         running.left = running.left.map(|left| left - 1);
         let outcome = match running.left {
             Some(0) => Some(Outcome::Done),
-            _ if self.session.is_end(token) => Some(Outcome::EndOfText),
+            _ if self.body.live()?.is_end(token) => Some(Outcome::EndOfText),
             _ => None,
         };
         match outcome {

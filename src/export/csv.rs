@@ -1,13 +1,35 @@
 //! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
 
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Attribution, LensCell, LensKey, Pattern, Trace};
+use crate::trace::{Attribution, LensCell, LensKey, Pattern, TokenRecord, Trace};
 use anyhow::{Context, Result};
 use csv::{Terminator, Writer, WriterBuilder};
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
 
-fn table<W: Write>(out: W, header: &[&str]) -> Result<Writer<W>> {
+/// How text from a tokenizer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Text {
+    /// As the tokenizer spells it.
+    #[default]
+    Exact,
+    /// With `'` before a text that a spreadsheet would run as a formula: one that begins with `=`, `+`, `-`, `@`, their
+    /// full-width forms, a tab or a line end (OWASP, CSV injection). Programs such as pandas see the `'` too.
+    SpreadsheetSafe,
+}
+
+impl Text {
+    pub(super) fn cell(self, text: &str) -> Cow<'_, str> {
+        let runs = |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r' | '\n');
+        if self == Self::SpreadsheetSafe && text.starts_with(runs) {
+            return format!("'{text}").into();
+        }
+        text.into()
+    }
+}
+
+pub(super) fn table<W: Write>(out: W, header: &[&str]) -> Result<Writer<W>> {
     let mut writer = WriterBuilder::new().has_headers(false).terminator(Terminator::CRLF).from_writer(out);
     writer.write_record(header)?;
     Ok(writer)
@@ -17,14 +39,54 @@ fn table<W: Write>(out: W, header: &[&str]) -> Result<Writer<W>> {
 ///
 /// # Errors
 /// If `out` can't be written to.
-pub fn tokens(trace: &Trace, out: impl Write) -> Result<()> {
+pub fn tokens(trace: &Trace, text: Text, out: impl Write) -> Result<()> {
     let mut writer = table(out, &["position", "token_id", "token", "source", "nll", "entropy", "rank"])?;
     for (pos, token) in trace.tokens.iter().enumerate() {
         let (nll, entropy, rank) =
             token.score.map_or((None, None, None), |s| (Some(s.nll), Some(s.entropy), Some(s.rank)));
-        writer.serialize((pos, token.id, &*token.piece, token.source.as_str(), nll, entropy, rank))?;
+        writer.serialize((pos, token.id, text.cell(&token.piece), token.source.as_str(), nll, entropy, rank))?;
     }
     Ok(writer.flush()?)
+}
+
+/// `routing.csv`, written token by token.
+pub struct RoutingTable<W: Write>(Writer<W>);
+
+impl<W: Write> RoutingTable<W> {
+    /// Writes the header row.
+    ///
+    /// # Errors
+    /// If `out` can't be written to.
+    pub fn new(out: W) -> Result<Self> {
+        Ok(Self(table(out, &["position", "layer", "expert", "logit", "prob", "rank", "weight"])?))
+    }
+
+    /// Writes one row an expert.
+    ///
+    /// # Errors
+    /// If routing was not captured or the output can't be written to.
+    pub fn token(&mut self, token: &TokenRecord, pos: usize, layer: usize) -> Result<()> {
+        let routing = TokenRouting::of(token, layer)
+            .with_context(|| format!("the routing of layer {layer} was not captured at position {pos}"))?;
+        let mut ranks = vec![0usize; routing.logits.len()];
+        for (rank, expert) in routing.ranking().into_iter().enumerate() {
+            ranks[expert] = rank + 1;
+        }
+        for (expert, rank) in ranks.into_iter().enumerate() {
+            let weight = routing.weight_of(expert).unwrap_or(0.0);
+            let (logit, prob) = (routing.logits[expert], routing.probs[expert]);
+            self.0.serialize((pos, layer, expert, logit, prob, rank, weight))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is still buffered.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
 }
 
 /// `routing.csv`: one row an expert, for every position and each of `layers`.
@@ -32,23 +94,11 @@ pub fn tokens(trace: &Trace, out: impl Write) -> Result<()> {
 /// # Errors
 /// If routing was not captured or `out` can't be written to.
 pub fn routing(trace: &Trace, layers: Range<usize>, out: impl Write) -> Result<()> {
-    let mut writer = table(out, &["position", "layer", "expert", "logit", "prob", "rank", "weight"])?;
+    let mut table = RoutingTable::new(out)?;
     for (pos, token) in trace.tokens.iter().enumerate() {
-        for layer in layers.clone() {
-            let routing = TokenRouting::of(token, layer)
-                .with_context(|| format!("the routing of layer {layer} was not captured at position {pos}"))?;
-            let mut ranks = vec![0usize; routing.logits.len()];
-            for (rank, expert) in routing.ranking().into_iter().enumerate() {
-                ranks[expert] = rank + 1;
-            }
-            for (expert, rank) in ranks.into_iter().enumerate() {
-                let weight = routing.weight_of(expert).unwrap_or(0.0);
-                let (logit, prob) = (routing.logits[expert], routing.probs[expert]);
-                writer.serialize((pos, layer, expert, logit, prob, rank, weight))?;
-            }
-        }
+        layers.clone().try_for_each(|layer| table.token(token, pos, layer))?;
     }
-    Ok(writer.flush()?)
+    table.finish()
 }
 
 /// `attention.csv`, written head by head so that one pattern at a time is in memory.
@@ -143,12 +193,16 @@ impl<W: Write> AttributionTable<W> {
 ///
 /// # Errors
 /// If `out` can't be written to.
-pub fn lens<'a>(cells: impl IntoIterator<Item = (&'a LensKey, &'a LensCell)>, out: impl Write) -> Result<()> {
+pub fn lens<'a>(
+    cells: impl IntoIterator<Item = (&'a LensKey, &'a LensCell)>,
+    text: Text,
+    out: impl Write,
+) -> Result<()> {
     let mut writer = table(out, &["position", "layer", "site", "k", "token_id", "token", "logit", "prob"])?;
     for (key, cell) in cells {
         for (k, c) in cell.top.iter().enumerate() {
             let site = key.site.to_string();
-            writer.serialize((key.pos, key.layer, site, k + 1, c.id, &*c.piece, c.logit, c.prob))?;
+            writer.serialize((key.pos, key.layer, site, k + 1, c.id, text.cell(&c.piece), c.logit, c.prob))?;
         }
     }
     Ok(writer.flush()?)
@@ -167,18 +221,48 @@ pub fn lens_summary<'a>(cells: impl IntoIterator<Item = (&'a LensKey, &'a LensCe
     Ok(writer.flush()?)
 }
 
+/// `candidates.csv`, written position by position.
+pub struct CandidatesTable<W: Write>(Writer<W>, Text);
+
+impl<W: Write> CandidatesTable<W> {
+    /// Writes the header row.
+    ///
+    /// # Errors
+    /// If `out` can't be written to.
+    pub fn new(text: Text, out: W) -> Result<Self> {
+        Ok(Self(table(out, &["position", "k", "token_id", "token", "logit", "prob"])?, text))
+    }
+
+    /// Writes the `k` best tokens after one position.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn token(&mut self, token: &TokenRecord, pos: usize, k: usize) -> Result<()> {
+        for (i, c) in token.next.top.iter().take(k).enumerate() {
+            self.0.serialize((pos, i + 1, c.id, self.1.cell(&c.piece), c.logit, c.prob))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is still buffered.
+    ///
+    /// # Errors
+    /// If the output can't be written to.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
 /// `candidates.csv`: the best tokens of the distribution that follows each position, before temperature.
 ///
 /// # Errors
 /// If `out` can't be written to.
-pub fn candidates(trace: &Trace, k: usize, out: impl Write) -> Result<()> {
-    let mut writer = table(out, &["position", "k", "token_id", "token", "logit", "prob"])?;
+pub fn candidates(trace: &Trace, k: usize, text: Text, out: impl Write) -> Result<()> {
+    let mut table = CandidatesTable::new(text, out)?;
     for (pos, token) in trace.tokens.iter().enumerate() {
-        for (i, c) in token.next.top.iter().take(k).enumerate() {
-            writer.serialize((pos, i + 1, c.id, &*c.piece, c.logit, c.prob))?;
-        }
+        table.token(token, pos, k)?;
     }
-    Ok(writer.flush()?)
+    table.finish()
 }
 
 #[cfg(test)]
@@ -198,5 +282,16 @@ mod tests {
         let mut reader = csv::Reader::from_reader(out.as_slice());
         let rows: Vec<(f32, String)> = reader.deserialize().map(Result::unwrap).collect();
         assert_eq!(rows, [(x, "say \"hi\",\nthen go".to_owned()), (1.0e-30, "é".to_owned())]);
+    }
+
+    #[test]
+    fn formulas_are_disarmed_only_on_request() {
+        for text in ["=1+1", "+cmd", "-2", "@x", "＝1", "\tx"] {
+            assert_eq!(Text::Exact.cell(text), text);
+            assert_eq!(Text::SpreadsheetSafe.cell(text), format!("'{text}"));
+        }
+        for text in ["▁=1", "a=b", "", "'x"] {
+            assert_eq!(Text::SpreadsheetSafe.cell(text), text);
+        }
     }
 }

@@ -110,6 +110,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         touched_bytes: touched_bytes(&parts.config, &parts.store)?,
         config: parts.json,
         eos: parts.config.eos.clone(),
+        recording: None,
         has_chat: parts.chat.is_some() && parts.tokenizer.is_some(),
         report,
         name: parts.name,

@@ -22,6 +22,81 @@ pub fn check(sampling: &Sampling) -> Result<()> {
     Ok(())
 }
 
+/// What a distribution becomes before a token is drawn from it.
+pub struct Heated {
+    /// Probability of each token after temperature `[vocab]`.
+    pub probs: Vec<f32>,
+    /// Tokens left by top-k and top-p, most probable first.
+    pub kept: Vec<usize>,
+}
+
+impl Heated {
+    /// Entropy after temperature alone, nats.
+    pub fn entropy(&self) -> f32 {
+        entropy(self.probs.iter().copied())
+    }
+
+    /// Entropy of what can be drawn, nats.
+    pub fn kept_entropy(&self) -> f32 {
+        entropy(self.kept.iter().map(|id| self.probs[*id]))
+    }
+
+    /// Probability with which each of `ids` is drawn.
+    pub fn drawn(&self, ids: impl Iterator<Item = usize>) -> Vec<f32> {
+        let sum: f64 = self.kept.iter().map(|id| f64::from(self.probs[*id])).sum();
+        let kept: std::collections::HashSet<usize> = self.kept.iter().copied().collect();
+        ids.map(|id| if kept.contains(&id) { (f64::from(self.probs[id]) / sum) as f32 } else { 0.0 }).collect()
+    }
+}
+
+/// Of weights that need not sum to one, nats.
+fn entropy(weights: impl Iterator<Item = f32> + Clone) -> f32 {
+    let sum: f64 = weights.clone().map(f64::from).sum();
+    let shares = weights.map(|w| f64::from(w) / sum).filter(|p| *p > 0.0);
+    shares.map(|p| -p * p.ln()).sum::<f64>() as f32
+}
+
+/// Temperature, top-k and top-p applied to logits `[vocab]`, as [`sample`] does before it draws: the probabilities are
+/// the sampler's own, the cuts follow it (top-p keeps tokens until their sum reaches P; after top-k only if the K tokens
+/// sum to more than P).
+///
+/// # Errors
+/// As [`sample`].
+pub fn heat(logits: &[f32], sampling: &Sampling) -> Result<Heated> {
+    check(sampling)?;
+    ensure!(!logits.iter().any(|x| x.is_nan()), "the logits are NaN: nothing can be sampled");
+    if sampling.temperature < GREEDY_BELOW {
+        let best = super::distribution::Distribution::of(logits).top(1)[0];
+        let mut probs = vec![0.0; logits.len()];
+        probs[best] = 1.0;
+        return Ok(Heated { probs, kept: vec![best] });
+    }
+    let mut probs = Vec::new();
+    let tensor = Tensor::from_slice(logits, logits.len(), &Device::Cpu)?;
+    let all = Candle::All { temperature: sampling.temperature };
+    LogitsProcessor::from_sampling(0, all)
+        .sample_f(&tensor, |sampled| probs.extend_from_slice(sampled))
+        .context("sampling failed")?;
+    let mut kept: Vec<usize> = (0..probs.len()).collect();
+    kept.sort_by(|a, b| probs[*b].total_cmp(&probs[*a]));
+    let cut_by_k = sampling.top_k.is_some_and(|k| k < kept.len());
+    kept.truncate(sampling.top_k.unwrap_or(usize::MAX));
+    if let Some(p) = sampling.top_p.map(|p| p as f32) {
+        let sum: f32 = kept.iter().map(|id| probs[*id]).sum();
+        if p < if cut_by_k { sum } else { 1.0 } {
+            let mut reached = 0f32;
+            let is_needed = |id: &&usize| {
+                let is_needed = reached < p;
+                reached += probs[**id];
+                is_needed
+            };
+            let needed = kept.iter().take_while(is_needed).count();
+            kept.truncate(needed);
+        }
+    }
+    Ok(Heated { probs, kept })
+}
+
 /// The token that follows position `pos`, from its logits `[vocab]`. Depends on nothing but its arguments, so a step
 /// repeated after stepping back gives the same token.
 ///

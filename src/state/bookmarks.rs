@@ -1,7 +1,6 @@
 //! Tokens that the user marked, to come back to.
 
-use super::State;
-use crate::trace::protocol::Failure;
+use super::{Lines, State};
 
 impl State {
     /// Marks the token at the cursor, or takes its mark away.
@@ -15,7 +14,11 @@ impl State {
             self.bookmarks.insert(pos);
             format!("bookmark on token {pos} ‘{text}’ · {} in all", self.bookmarks.len())
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        // The mark has a cell of its own.
+        let cells = &mut self.shown[pos].1;
+        *cells = if self.bookmarks.contains(&pos) { cells.saturating_add(1) } else { cells.saturating_sub(1) };
+        self.lines = Lines::of(&self.shown, self.lines.room());
+        self.say(summary);
     }
 
     /// Goes to the next bookmark or the one before, around the ends.
@@ -32,6 +35,6 @@ impl State {
                 format!("bookmark {before} of {}", self.bookmarks.len())
             }
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
     }
 }

@@ -4,7 +4,7 @@ use super::text::show_piece;
 use super::{AttentionLens, Effect, RoutingLens, State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Candidate, HeadRow, LensKey};
+use crate::trace::{Candidate, HeadRow, LensKey, Pick};
 use csv::{Terminator, Writer, WriterBuilder};
 use serde::Serialize;
 
@@ -61,6 +61,7 @@ fn candidate(candidate: &Candidate) -> String {
 impl State {
     pub(super) fn copy(&mut self, extent: Extent) -> Vec<Effect> {
         let copied = match self.view {
+            _ if extent == Extent::Cell && self.selection.is_some() => self.copy_selection(),
             _ if self.tokens.is_empty() && self.view != View::Fidelity => Err("there is no text yet".to_owned()),
             View::Routing => self.copy_routing(extent),
             View::Attention => self.copy_attention(extent),
@@ -75,9 +76,28 @@ impl State {
                 vec![Effect::Copy(text)]
             }
             Err(summary) => {
-                self.tell(false, Failure { summary, causes: Vec::new() });
+                self.say(summary);
                 Vec::new()
             }
+        }
+    }
+
+    /// The text of the selected tokens, as the tokenizer's signs for spaces and bytes mean it.
+    fn copy_selection(&self) -> Copied {
+        let range = self.selection.map_or(0..0, |selection| selection.range());
+        let tokens = self.tokens.get(range).ok_or("there is no text there any more")?;
+        let mut bytes = Vec::new();
+        for token in tokens {
+            match token.piece.strip_prefix("<0x").and_then(|hex| u8::from_str_radix(hex.strip_suffix('>')?, 16).ok()) {
+                Some(byte) => bytes.push(byte),
+                None => bytes.extend(token.piece.replace('▁', " ").into_bytes()),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.len() > MOST_BYTES {
+            Err(TOO_LARGE.to_owned())
+        } else {
+            Ok((text, format!("{} tokens of text", tokens.len())))
         }
     }
 
@@ -122,11 +142,11 @@ impl State {
     fn copy_attention(&self, extent: Extent) -> Copied {
         let c = self.cursor;
         let heads = self.meta().map_or(0, |meta| meta.dims.heads);
-        let row = |head: usize| self.derived.row(c.layer, head, c.token).ok_or_else(|| UNDERWAY.to_owned());
+        let row = |head: usize| self.derived.row(c.layer, Pick::One(head), c.token).ok_or_else(|| UNDERWAY.to_owned());
         let header = ["layer", "head", "query", "key", "weight"];
-        let add = |table: &mut Table, row: &HeadRow| {
+        let add = |table: &mut Table, head: usize, row: &HeadRow| {
             let mut weights = row.weights.iter().enumerate();
-            weights.try_for_each(|(key, weight)| table.add((row.layer, row.head, row.query, key, weight)))
+            weights.try_for_each(|(key, weight)| table.add((row.layer, head, row.query, key, weight)))
         };
         match extent {
             Extent::Cell => {
@@ -139,7 +159,7 @@ impl State {
             }
             Extent::Row => {
                 let mut table = Table::new(&header)?;
-                add(&mut table, row(c.head)?)?;
+                add(&mut table, c.head, row(c.head)?)?;
                 table.finish("where the head looks from the cursor")
             }
             Extent::View if self.attention == AttentionLens::Head => {
@@ -149,14 +169,14 @@ impl State {
                 let mut table = Table::new(&header)?;
                 for query in 0..map.side {
                     for key in 0..=query {
-                        table.add((map.layer, map.head, query, key, map.cells[query * map.side + key]))?;
+                        table.add((map.layer, c.head, query, key, map.cells[query * map.side + key]))?;
                     }
                 }
                 table.finish("the head")
             }
             Extent::View => {
                 let mut table = Table::new(&header)?;
-                (0..heads).try_for_each(|head| add(&mut table, row(head)?))?;
+                (0..heads).try_for_each(|head| add(&mut table, head, row(head)?))?;
                 table.finish("where the layer's heads look from the cursor")
             }
         }

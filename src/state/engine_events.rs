@@ -3,8 +3,8 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
-use crate::trace::TokenRecord;
-use crate::trace::protocol::{Ask, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
+use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
 
 impl State {
@@ -35,15 +35,20 @@ impl State {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
+                self.derived.progressed(id, done, total);
             }
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
             Event::Switched(meta) => {
                 self.policy = meta.policy;
+                if self.stats.dtype() != meta.router_dtype() {
+                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                }
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
             Event::Revised(revision) => self.on_revised(revision),
+            Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { result, .. } => self.derived.keep(result),
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
@@ -59,8 +64,9 @@ impl State {
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
-                self.catch_up();
                 self.derived.refuse(id, &failure);
+                self.derived.fail(id);
+                self.catch_up();
                 self.tell(true, failure);
             }
         }
@@ -73,6 +79,8 @@ impl State {
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
+        self.lines.truncate(&[], 0);
+        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.pace = Pace::default();
@@ -82,6 +90,7 @@ impl State {
         self.bookmarks.clear();
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
+        self.targets.clear();
         self.scroll = 0;
         self.catch_up = false;
         self.cursor.layer = meta.dims.layers - 1;
@@ -89,11 +98,23 @@ impl State {
         let warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
+        let saved = meta.recording.clone();
         self.phase = Phase::Ready(meta);
         self.clamp();
         self.resume.reading = None;
         if let Some(saved) = self.resume.waiting.take() {
             effects.extend(self.read_saved(saved));
+            self.tell_warnings(&warnings);
+            return effects;
+        }
+        if let Some(saved) = saved {
+            // Its tokens follow; its prompt is what a model that is opened next reads.
+            self.overlays.clear();
+            self.prompt = match &saved.prompt {
+                Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+                _ => String::new(),
+            };
+            self.start = saved.prompt;
             self.tell_warnings(&warnings);
             return effects;
         }
@@ -139,17 +160,23 @@ impl State {
         if let Some(search) = &mut self.search {
             search.truncate(unchanged);
         }
+        let before = self.tokens.len();
+        self.stats.truncate(&self.tokens, unchanged);
+        self.lines.truncate(&self.shown, stands);
         self.tokens.truncate(stands);
         self.shown.truncate(stands);
-        self.shown.extend(tokens.iter().map(|token| {
+        self.shown.extend(tokens.iter().zip(stands..).map(|(token, pos)| {
             let text = show_piece(&token.piece);
-            let cells = width(&text).min(usize::from(u16::MAX)) as u16;
-            (text, cells)
+            let cells = width(&text) + usize::from(self.bookmarks.contains(&pos));
+            (text, cells.min(usize::from(u16::MAX)) as u16)
         }));
         if !tokens.is_empty() {
             self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
         }
         self.tokens.extend(tokens);
+        self.stats.extend(&self.tokens[unchanged..]);
+        self.lines.extend(&self.shown);
+        self.renew_close_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;
         } else if followed {

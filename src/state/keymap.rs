@@ -72,14 +72,11 @@ impl Keymap {
         }
     }
 
-    /// What can follow `prefix` in `scope`: the second key and what it does.
-    pub fn continuations(&self, scope: Scope, prefix: Key) -> Vec<(Key, &'static str)> {
+    /// What can follow `prefix` in `scope`: the second key and what it is bound to.
+    pub fn continuations(&self, scope: Scope, prefix: Key) -> Vec<(Key, &Entry)> {
         let all = self.of(scope).chain(self.of(Scope::Anywhere).filter(|_| scope != Scope::Anywhere));
-        let second = |entry: &Entry| {
-            let keys = entry.keys.iter().filter(|chord| chord.prefix == Some(prefix));
-            keys.map(|chord| (chord.key, entry.help)).collect::<Vec<_>>()
-        };
-        all.flat_map(second).collect()
+        let chords = all.flat_map(|entry| entry.keys.iter().map(move |chord| (chord, entry)));
+        chords.filter(|(chord, _)| chord.prefix == Some(prefix)).map(|(chord, entry)| (chord.key, entry)).collect()
     }
 
     /// The key that is shown for an action in a scope.

@@ -21,6 +21,8 @@ pub enum Scope {
     Picker,
     /// In the command palette.
     Palette,
+    /// In a list to jump from.
+    List,
     /// In the help and error pages.
     Page,
 }
@@ -35,6 +37,7 @@ impl Scope {
             Self::Form => "in the sampling form",
             Self::Picker => "choosing a model",
             Self::Palette => "in the command palette",
+            Self::List => "in lists",
             Self::Page => "in help and messages",
         }
     }
@@ -45,8 +48,8 @@ impl Scope {
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 7] =
-        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 8] =
+        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::List, Self::Page, Self::Anywhere];
 }
 
 /// Everything that a user can mean.
@@ -70,6 +73,14 @@ pub enum Action {
     PreviousView,
     /// Look at the same data another way.
     CycleLens,
+    /// Measure what the view shows by something else.
+    NextMeasure,
+    /// List the choices that were narrowest.
+    CloseCalls,
+    /// The near-tie before the cursor in its layer.
+    PreviousNearTie,
+    /// The near-tie after the cursor in its layer.
+    NextNearTie,
     /// Token cursor.
     Token(Step),
     /// One layer up: towards the output. In Next, the better candidate; in Fidelity, scroll.
@@ -106,6 +117,16 @@ pub enum Action {
     CyclePolicy,
     /// Colour the text by something else.
     CycleColour,
+    /// Sort the heads by the measure, or by place.
+    SortHeads,
+    /// Go to the best head by the measure.
+    BestHead,
+    /// Measure heads on random tokens given twice, or on the run.
+    RepeatedTokens,
+    /// One head, the mean or the maximum over the heads of the layer.
+    HeadsTogether,
+    /// Attention from the cursor or to the cursor.
+    FlipSide,
     /// Show or hide the details beside the view.
     ToggleDetails,
     /// Put a second pane beside the view, or take the other one away.
@@ -116,6 +137,16 @@ pub enum Action {
     Zoom,
     /// Details: what belongs to the view, or what the candidate's logit is made of.
     ToggleContributions,
+    /// Linear or logarithmic scale.
+    ToggleLog,
+    /// Follow the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
+    AddTarget,
+    /// Follow this token, or no longer; a click on its name means it.
+    ToggleTarget(u32),
+    /// Type a token to follow.
+    TypeTarget,
+    /// No longer follow the last target.
+    DropTarget,
     /// Show the last message whole, with its causes.
     Causes,
     /// Accept what was typed or set.
@@ -264,7 +295,7 @@ const fn shift(code: Code) -> Chord {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, Page, Palette, Picker};
+    use Scope::{Anywhere, Explore, Form, Input, List, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
@@ -295,6 +326,10 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
         bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
         bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),
+        bind(Explore, &[ch('a')], A::NextMeasure, "next measure of the view (its title says which)", ""),
+        bind(Explore, &[ch('t')], A::CloseCalls, "list the closest calls of the router, to jump to", ""),
+        bind(Explore, &[ch('{')], A::PreviousNearTie, "near-tie before the cursor in its layer", ""),
+        bind(Explore, &[ch('}')], A::NextNearTie, "next near-tie in the layer of the cursor", ""),
         bind(Explore, &[k(C::Left), ch('h')], A::Token(Step::Left), "token before", ""),
         bind(Explore, &[k(C::Right), ch('l')], A::Token(Step::Right), "next token", ""),
         bind(Explore, &[k(C::Up), ch('k')], A::Up, "layer up; candidate up in Next; scroll in Fidelity", ""),
@@ -309,7 +344,13 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('m')], A::ToggleBookmark, "set a bookmark on the token, or take it off", ""),
         bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
         bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
-        bind(Explore, &[Chord::pair('y', 'c')], A::Copy(Extent::Cell), "copy the value under the cursor", ""),
+        bind(
+            Explore,
+            &[Chord::pair('y', 'c')],
+            A::Copy(Extent::Cell),
+            "copy the value under the cursor, or the selected text",
+            "",
+        ),
         bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy the row under the cursor as CSV", ""),
         bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
         bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
@@ -320,6 +361,17 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[then('w', 's')], A::Split, "two views side by side, or one again", ""),
         bind(Explore, &[then('w', 'w')], A::OtherPane, "the other view of the two", ""),
         bind(Explore, &[then('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
+        bind(Explore, &[ch('A')], A::SortHeads, "sort the heads by the measure, or by place", ""),
+        bind(Explore, &[ch('b')], A::BestHead, "go to the best head by the measure", ""),
+        bind(Explore, &[ch('R')], A::RepeatedTokens, "measure heads on random tokens given twice, or on this text", ""),
+        bind(
+            Explore,
+            &[ch('x')],
+            A::HeadsTogether,
+            "one head, the mean or the maximum over the heads of the layer",
+            "",
+        ),
+        bind(Explore, &[ch('X')], A::FlipSide, "attention from the cursor (row) or to the cursor (column)", ""),
         bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
         bind(
             Explore,
@@ -328,6 +380,16 @@ pub static TABLE: &[Binding] = {
             "details: summary, or contributions to a candidate's logit (Next marks which)",
             "",
         ),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (Attention, plot of Lens)", ""),
+        bind(
+            Explore,
+            &[ch('+')],
+            A::AddTarget,
+            "follow a token in Lens: the candidate marked in Next, the top token at the cursor in Lens",
+            "",
+        ),
+        bind(Explore, &[ch('T')], A::TypeTarget, "type a token to follow in Lens", ""),
+        bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
@@ -384,6 +446,14 @@ pub static TABLE: &[Binding] = {
         bind(Palette, &[k(C::Delete), ctrl('d')], A::Edit(Edit::DeleteRight), "delete to the right", ""),
         bind(Palette, &[ctrl('w')], A::Edit(Edit::DeleteWord), "delete the word before", ""),
         bind(Palette, &[ctrl('u')], A::Edit(Edit::DeleteToStart), "delete to the start of the line", ""),
+        bind(List, &[k(C::Enter)], A::Accept, "go to the marked row", ""),
+        bind(List, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "row above", ""),
+        bind(List, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "row below", ""),
+        bind(List, &[k(C::PageUp)], A::Edit(Edit::PageUp), "ten rows up", ""),
+        bind(List, &[k(C::PageDown), ch(' ')], A::Edit(Edit::PageDown), "ten rows down", ""),
+        bind(List, &[k(C::Home)], A::Edit(Edit::LineStart), "first row", ""),
+        bind(List, &[k(C::End)], A::Edit(Edit::LineEnd), "last row", ""),
+        bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(Edit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(Edit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(Edit::PageUp), "page up", ""),

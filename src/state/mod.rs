@@ -1,6 +1,7 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod bookmarks;
+mod bounded;
 mod contributions;
 mod copy;
 mod derived;
@@ -8,15 +9,19 @@ pub mod editor;
 mod engine_events;
 pub mod examples;
 mod fuzzy;
+mod heads;
 mod key;
 mod keymap;
 pub mod keys;
+mod lens;
+mod lines;
 mod mouse;
 mod overlay;
 mod palette;
 mod panes;
 mod picker;
 mod playback;
+mod routing;
 mod saved;
 mod search;
 pub mod text;
@@ -24,17 +29,21 @@ mod update;
 
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
+pub use lens::{LensLayout, LensMeasure, Target};
+pub use lines::Lines;
 pub use mouse::{Gesture, Selection, Spot};
 pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
 pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
+use crate::trace::{LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
@@ -73,18 +82,6 @@ impl View {
     }
 }
 
-/// Ways to look at routing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoutingLens {
-    /// Layers × experts for the token at the cursor.
-    Token,
-    /// Experts × tokens of the layer at the cursor.
-    Layer,
-    /// Layers × tokens, coloured by the chosen experts.
-    Map,
-}
-
 /// Ways to look at attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,7 +102,7 @@ pub enum StripColour {
     Loss,
     /// Entropy of the distribution that predicted it.
     Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor.
+    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
     Attention,
     /// Nothing.
     Plain,
@@ -204,6 +201,10 @@ pub struct State {
     pub tokens: Vec<Arc<TokenRecord>>,
     /// Each token as it is drawn, and the cells that takes.
     pub shown: Vec<(String, u16)>,
+    /// Where its lines begin at the width the text was last drawn at.
+    pub lines: Lines,
+    /// What routing did over the run.
+    pub stats: RunStats,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
@@ -220,10 +221,22 @@ pub struct State {
     pub zoomed: bool,
     /// How routing is looked at.
     pub routing: RoutingLens,
+    /// What the load over the run is measured by.
+    pub load: LoadMeasure,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the lens is looked at.
+    pub lens: LensLayout,
+    /// How the heads are measured, ordered and drawn.
+    pub heads: HeadsView,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
+    /// What the lens shows of each residual.
+    pub lens_measure: LensMeasure,
+    /// Tokens whose way through the layers is followed, oldest first; the model's own answer is followed anyway.
+    pub targets: Vec<Target>,
+    /// Whether values that span decades are on a logarithmic scale.
+    pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
@@ -325,6 +338,8 @@ impl State {
             chat: matches!(start, Some(Prompt::Chat(_))),
             tokens: Vec::new(),
             shown: Vec::new(),
+            lines: Lines::default(),
+            stats: RunStats::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
@@ -333,8 +348,14 @@ impl State {
             other: None,
             zoomed: false,
             routing: RoutingLens::Token,
+            load: LoadMeasure::First,
             attention: AttentionLens::Grid,
+            lens: LensLayout::default(),
+            heads: HeadsView::default(),
             lens_site: LensSite::ResidPost,
+            lens_measure: LensMeasure::default(),
+            targets: Vec::new(),
+            log_scale: false,
             colour: StripColour::Expert,
             details_flipped: false,
             details: Details::default(),

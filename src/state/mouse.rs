@@ -79,6 +79,7 @@ impl State {
             Gesture::WheelUp => return self.wheel(true, spot),
             Gesture::WheelDown => return self.wheel(false, spot),
             Gesture::Press if self.overlays.is_empty() => {
+                self.pending = None;
                 self.selection = None;
                 self.drag_from = spot.filter(|spot| spot.in_strip).and_then(|spot| spot.token);
                 return self.click(spot.unwrap_or_default());
@@ -126,6 +127,7 @@ impl State {
         let Some(row) = spot.row else { return spot.action.map_or_else(Vec::new, |action| self.act(action)) };
         let is_marked = match self.overlays.last_mut() {
             Some(Overlay::Picker(picker)) => picker.mark(row),
+            Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
             Some(Overlay::Form(form)) => {
                 form.field = row;
                 false

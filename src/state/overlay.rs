@@ -4,10 +4,11 @@ use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
 use super::palette::Palette;
 use super::picker::Picker;
+use super::routing::CloseCalls;
 use crate::trace::Sampling;
 
 /// Something that takes the keys before the views do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
     /// A text being typed.
     Input(Input),
@@ -17,6 +18,8 @@ pub enum Overlay {
     Picker(Picker),
     /// Finding an action.
     Palette(Palette),
+    /// The closest calls of the router, to jump to.
+    CloseCalls(CloseCalls),
     /// Text to read.
     Page(Page),
 }
@@ -29,6 +32,7 @@ impl Overlay {
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
             Self::Palette(_) => Scope::Palette,
+            Self::CloseCalls(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }
     }
@@ -45,6 +49,8 @@ pub enum InputKind {
     Count,
     /// What to look for in the text.
     Search,
+    /// A token to follow in the lens.
+    Target,
 }
 
 /// A text being typed.

@@ -1,6 +1,6 @@
 //! Two views side by side, and one that takes all the room.
 
-use super::{AttentionLens, RoutingLens, State, View};
+use super::{AttentionLens, LensLayout, RoutingLens, State, View};
 use crate::trace::LensSite;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ pub struct Pane {
     pub routing: RoutingLens,
     /// How attention is looked at.
     pub attention: AttentionLens,
+    /// How the lens is looked at.
+    #[serde(default)]
+    pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
 }
@@ -29,13 +32,20 @@ pub struct OtherPane {
 impl State {
     /// What the pane with the focus shows.
     pub fn pane(&self) -> Pane {
-        Pane { view: self.view, routing: self.routing, attention: self.attention, lens_site: self.lens_site }
+        Pane {
+            view: self.view,
+            routing: self.routing,
+            attention: self.attention,
+            lens: self.lens,
+            lens_site: self.lens_site,
+        }
     }
 
-    fn show(&mut self, pane: Pane) {
+    pub(super) fn show(&mut self, pane: Pane) {
         self.view = pane.view;
         self.routing = pane.routing;
         self.attention = pane.attention;
+        self.lens = pane.lens;
         self.lens_site = pane.lens_site;
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Effect, Overlay, State, View};
 use crate::trace::Policy;
-use crate::trace::protocol::{Ask, Failure, Prompt, Revision};
+use crate::trace::protocol::{Ask, Prompt, Revision};
 
 impl State {
     pub(super) fn pause(&mut self) -> Vec<Effect> {
@@ -106,14 +106,14 @@ impl State {
         self.start = prompt;
         let done = if back { "undid" } else { "did again" };
         let summary = format!("{done} {edit} · {undos} more to undo, {redos} to redo");
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
     }
 
     pub(super) fn cycle_policy(&mut self) -> Vec<Effect> {
         let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
         if self.is_busy() {
             let summary = "pause first: switching the policy reads the whole run again".to_owned();
-            self.tell(false, Failure { summary, causes: Vec::new() });
+            self.say(summary);
             return Vec::new();
         }
         let next = match active {

@@ -2,7 +2,6 @@
 
 use super::text::harmless;
 use super::{InputKind, State};
-use crate::trace::protocol::Failure;
 use std::ops::Range;
 
 /// A search, from when it is accepted until esc ends it.
@@ -90,7 +89,7 @@ impl State {
     pub(super) fn next_match(&mut self, back: bool) {
         let Some(search) = &mut self.search else {
             let summary = "no search yet: / starts one".to_owned();
-            return self.tell(false, Failure { summary, causes: Vec::new() });
+            return self.say(summary);
         };
         if std::mem::take(&mut search.is_stale) {
             search.matches = find(&self.shown, &search.query);
@@ -118,7 +117,7 @@ impl State {
                 format!("match {} of {count} for ‘{query}’ · n next, N before, esc ends", i + 1)
             }
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
     }
 
     /// Puts the cursor on a token.

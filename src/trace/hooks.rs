@@ -1,3 +1,4 @@
+use super::Dims;
 use std::fmt;
 use std::str::FromStr;
 
@@ -112,6 +113,21 @@ impl HookKind {
     pub fn suffix(self) -> &'static str {
         let all = GLOBAL.iter().chain(&LAYERED);
         all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The shape of its tensor in a trace of `pos` tokens, row-major.
+    pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
+        match self {
+            K::Logits => vec![pos, d.vocab],
+            K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
+            K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
+            K::Pattern => vec![d.heads, pos, pos],
+            K::RouterLogits | K::ExpertWeights => vec![pos, d.experts],
+            K::ExpertIndices | K::MixingWeights => vec![pos, d.top_k],
+            K::ExpertOut => vec![pos, d.top_k, d.d_model],
+            K::Embed | K::LnFinal | K::ResidPre | K::Ln1 | K::AttnOut => vec![pos, d.d_model],
+            K::ResidMid | K::Ln2 | K::MlpOut | K::ResidPost => vec![pos, d.d_model],
+        }
     }
 
     /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).

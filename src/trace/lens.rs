@@ -46,3 +46,36 @@ pub struct LensCell {
     /// KL(final ‖ lens), nats.
     pub kl: f32,
 }
+
+/// Where a token leads, counted in the residuals that were looked at, in the order of the forward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Where it leads for the first time.
+    pub first: usize,
+    /// From where on it leads to the end; `None` if it doesn't lead at the end.
+    pub stays: Option<usize>,
+}
+
+impl Lead {
+    /// From whether it leads at each residual; `None` if it never does.
+    pub fn of(leads: &[bool]) -> Option<Self> {
+        let first = leads.iter().position(|leads| *leads)?;
+        let stays = leads.iter().rposition(|leads| !leads).map_or(0, |last| last + 1);
+        Some(Self { first, stays: (stays < leads.len()).then_some(stays) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lead_is_lost_and_won_back() {
+        let lead = |text: &str| Lead::of(&text.chars().map(|c| c == 'x').collect::<Vec<_>>());
+        assert_eq!(lead("...xx"), Some(Lead { first: 3, stays: Some(3) }));
+        assert_eq!(lead(".x.xx"), Some(Lead { first: 1, stays: Some(3) }));
+        assert_eq!(lead("xx..."), Some(Lead { first: 0, stays: None }));
+        assert_eq!(lead("xxxxx"), Some(Lead { first: 0, stays: Some(0) }));
+        assert_eq!(lead("....."), None);
+    }
+}

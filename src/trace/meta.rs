@@ -1,4 +1,5 @@
-use super::{HookKind, Report};
+use super::protocol::Prompt;
+use super::{HookKind, LensSite, Report};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -156,6 +157,23 @@ impl Default for Sampling {
     }
 }
 
+/// What is known of a run that was read from a trace file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// The program that made it; untrusted text.
+    pub made_by: String,
+    /// The model's name when it was made; untrusted text.
+    pub model: String,
+    /// Its prompt, if the trace tells.
+    pub prompt: Option<Prompt>,
+    /// How its tokens were chosen, if the trace tells.
+    pub sampling: Option<Sampling>,
+    /// Whether the attention patterns of each layer are there or can be derived `[layers]`.
+    pub attention: Vec<bool>,
+    /// Whether the lens of each layer is there, of resid_mid and of resid_post `[layers]`.
+    pub lens: Vec<[bool; 2]>,
+}
+
 /// A model and how it is run.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -187,9 +205,21 @@ pub struct Meta {
     pub report: Report,
     /// Tokens that end a generation.
     pub eos: Vec<u32>,
+    /// Where the run comes from if it was saved and there is no model.
+    pub recording: Option<Recording>,
 }
 
 impl Meta {
+    /// Whether the attention patterns of a layer can be had.
+    pub fn has_attention(&self, layer: usize) -> bool {
+        self.recording.as_ref().is_none_or(|saved| saved.attention.get(layer) == Some(&true))
+    }
+
+    /// Whether the lens of a layer can be had.
+    pub fn has_lens(&self, layer: usize, site: LensSite) -> bool {
+        self.recording.as_ref().is_none_or(|saved| saved.lens.get(layer).is_some_and(|sites| sites[site as usize]))
+    }
+
     /// Whether the unembedding is the embedding.
     pub fn is_tied(&self) -> bool {
         self.config.get("tie_word_embeddings").and_then(serde_json::Value::as_bool).unwrap_or(false)

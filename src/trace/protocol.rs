@@ -1,10 +1,11 @@
 //! What the screen asks of the engine and what the engine answers.
 
+use super::view::Trajectory;
 use super::{
-    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, TokenRecord,
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey, Meta, Pick,
+    Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
 };
 use std::mem::{Discriminant, discriminant};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Names a request, so that answers can be told apart; later requests have larger ids.
@@ -79,24 +80,62 @@ pub enum Derive {
         /// The cells wanted.
         cells: Vec<LensKey>,
     },
+    /// The way of tokens through all layers, after one position.
+    Trajectories {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        targets: Vec<u32>,
+    },
+    /// The distribution after one position as it is sampled from.
+    Tempered {
+        /// Position in the run.
+        pos: usize,
+        /// Temperature, top-k, top-p.
+        sampling: Sampling,
+    },
+    /// What would follow each of these tokens, if it were read after one position. Only done while nothing else is to do.
+    WhatIf {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        ids: Vec<u32>,
+    },
+    /// The tokens of texts that go on where the run ends.
+    Spell {
+        /// The texts.
+        texts: Vec<String>,
+    },
     /// Pooled maps of several heads.
     HeadMaps {
-        /// (layer, head) pairs.
-        heads: Vec<(usize, usize)>,
-        /// Largest number of cells a side.
-        max_side: usize,
+        /// Layer, head or heads, and the largest number of cells a side; most wanted first.
+        maps: Vec<(usize, Pick, usize)>,
     },
-    /// Where the heads of a layer look from one position.
+    /// Where the heads of a layer look from one position: each, their mean and their maximum.
     HeadRows {
         /// Decoder layer.
         layer: usize,
-        /// Query heads.
-        heads: Range<usize>,
         /// Position of the query.
         query: usize,
     },
     /// What a logit is made of, looking into one layer.
     Attribution(AttributionKey),
+    /// Who looks at one position.
+    HeadColumns {
+        /// Decoder layer.
+        layer: usize,
+        /// Of which head.
+        pick: Pick,
+        /// Position of the key.
+        key: usize,
+    },
+    /// What heads do on this text.
+    HeadStats {
+        /// (layer, head) pairs, most wanted first.
+        heads: Vec<(usize, usize)>,
+    },
+    /// What every head does on random tokens given twice.
+    HeadScores,
 }
 
 /// Requests for derived views of one lane replace each other.
@@ -107,6 +146,20 @@ impl Derive {
     pub fn lane(&self) -> Lane {
         discriminant(self)
     }
+
+    /// Whether everything else comes first.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::WhatIf { .. })
+    }
+}
+
+/// A text and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled {
+    /// The text.
+    pub text: String,
+    /// Id and the tokenizer's spelling of each token.
+    pub tokens: Vec<(u32, Arc<str>)>,
 }
 
 /// An answer to [`Derive`].
@@ -114,12 +167,26 @@ impl Derive {
 pub enum Derived {
     /// Lens cells.
     Lens(Vec<(LensKey, Arc<LensCell>)>),
+    /// The position, and one trajectory a target.
+    Trajectories(usize, Vec<Arc<Trajectory>>),
+    /// A distribution as it is sampled from; `None` if its position is no longer there.
+    Tempered(Option<Arc<Tempered>>),
+    /// What would follow.
+    WhatIf(Vec<Arc<WhatIf>>),
+    /// The texts and their tokens.
+    Spelled(Vec<Spelled>),
     /// Head maps.
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.
     HeadRows(Vec<Arc<HeadRow>>),
     /// Shares in a logit.
     Attribution(Arc<Attribution>),
+    /// Head columns.
+    HeadColumns(Vec<Arc<HeadColumn>>),
+    /// (layer, head, figures).
+    HeadStats(Vec<(usize, usize, HeadStats)>),
+    /// Of every head.
+    HeadScores(Arc<HeadScores>),
 }
 
 /// Why a request ended.

@@ -49,13 +49,25 @@ pub struct Candidate {
     pub prob: f32,
 }
 
-/// The distribution that follows a token, before temperature.
+/// The distribution that follows a token, before temperature. See [`Prediction::is_absent`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The most probable tokens, best first.
     pub top: Vec<Candidate>,
     /// Entropy of the whole distribution, nats.
     pub entropy: f32,
+}
+
+impl Prediction {
+    /// Of a saved run that does not tell: no candidate, entropy NaN.
+    pub fn absent() -> Self {
+        Self { top: Vec::new(), entropy: f32::NAN }
+    }
+
+    /// Whether the run does not tell.
+    pub fn is_absent(&self) -> bool {
+        self.top.is_empty() && self.entropy.is_nan()
+    }
 }
 
 /// The values of one hook at one position.
@@ -68,25 +80,34 @@ pub enum Row {
 }
 
 /// What was captured at one position, by hook.
-#[derive(Clone, Debug, Default)]
-pub struct HookValues(Vec<Option<Row>>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HookValues {
+    /// By index of the hook, ascending.
+    rows: Vec<(usize, Row)>,
+    /// Hooks of the model.
+    hooks: usize,
+}
 
 impl HookValues {
     /// Room for the hooks of a model with `layers` layers.
     pub fn new(layers: usize) -> Self {
-        Self(vec![None; Hook::count(layers)])
+        Self { rows: Vec::new(), hooks: Hook::count(layers) }
     }
 
     /// Keeps `row` for `hook`; a hook outside the model is ignored.
     pub fn insert(&mut self, hook: Hook, row: Row) {
-        if let Some(slot) = self.0.get_mut(hook.index()) {
-            *slot = Some(row);
+        let index = hook.index();
+        match self.rows.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) => self.rows[at].1 = row,
+            Err(at) if index < self.hooks => self.rows.insert(at, (index, row)),
+            Err(_) => {}
         }
     }
 
     /// The row captured for `hook`, if it was.
     pub fn get(&self, hook: Hook) -> Option<&Row> {
-        self.0.get(hook.index())?.as_ref()
+        let at = self.rows.binary_search_by_key(&hook.index(), |(index, _)| *index).ok()?;
+        Some(&self.rows[at].1)
     }
 }
 

@@ -43,27 +43,17 @@ pub struct Repeats {
     pub pairs: usize,
 }
 
-/// Measures repeats in one layer over neighbouring tokens.
-pub fn repeats<'a>(tokens: impl IntoIterator<Item = &'a TokenRecord>, layer: usize) -> Repeats {
-    let mut counts = Repeats::default();
-    let mut before: Option<&[u32]> = None;
-    for now in tokens.into_iter().filter_map(|token| token.experts(layer)) {
-        if let Some(before) = before {
-            counts.pairs += 1;
-            counts.first += f32::from(before.first() == now.first());
-            counts.either += f32::from(now.iter().any(|expert| before.contains(expert)));
-        }
-        before = Some(now);
-    }
-    let n = counts.pairs.max(1) as f32;
-    Repeats { first: counts.first / n, either: counts.either / n, pairs: counts.pairs }
-}
-
-/// What [`repeats`] would be if experts were drawn uniformly at random: first choice, either choice.
+/// What [`Repeats`] would be if experts were drawn uniformly at random: first choice, either choice.
 pub fn repeats_at_random(experts: usize, k: usize) -> (f32, f32) {
     // P(no overlap) of two random k-subsets: C(E-k, k) / C(E, k).
     let none = (0..k).map(|i| experts.saturating_sub(k + i) as f64 / experts.saturating_sub(i).max(1) as f64);
     (1.0 / experts.max(1) as f32, 1.0 - none.product::<f64>() as f32)
+}
+
+/// The chance that a second given expert is chosen beside a chosen one, if experts were drawn uniformly at random:
+/// (k - 1) / (E - 1).
+pub fn together_at_random(experts: usize, k: usize) -> f32 {
+    k.saturating_sub(1) as f32 / experts.saturating_sub(1).max(1) as f32
 }
 
 /// Router probabilities, chosen experts and mixing weights of one token in one layer.
@@ -90,6 +80,17 @@ impl<'a> TokenRouting<'a> {
         })
     }
 
+    /// What is needed of `layer` to see what was chosen and how narrowly: logits and chosen experts; the rest is empty
+    /// where it was not captured.
+    pub fn choice(token: &'a TokenRecord, layer: usize) -> Option<Self> {
+        Some(Self {
+            logits: token.row(HookKind::RouterLogits, layer)?,
+            probs: token.row(HookKind::ExpertWeights, layer).unwrap_or_default(),
+            chosen: token.experts(layer)?,
+            weights: token.row(HookKind::MixingWeights, layer).unwrap_or_default(),
+        })
+    }
+
     /// Experts as the model ranks them: the chosen ones in their order, then the rest by probability, logit and index.
     pub fn ranking(&self) -> Vec<usize> {
         let mut order: Vec<usize> = self.chosen.iter().map(|e| *e as usize).collect();
@@ -105,10 +106,15 @@ impl<'a> TokenRouting<'a> {
 
     /// Gap between the logit of the last chosen expert and the best that was not chosen; `None` if all were.
     pub fn margin(&self) -> Option<Margin> {
-        let inside = self.logits[*self.chosen.last()? as usize];
-        let others = self.logits.iter().enumerate().filter(|(e, _)| !self.chosen.contains(&(*e as u32)));
-        let outside = others.map(|(_, logit)| *logit).reduce(f32::max)?;
+        let inside = *self.logits.get(*self.chosen.last()? as usize)?;
+        let outside = self.logits[self.runner_up()?];
         Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
+    }
+
+    /// The expert with the largest logit that was not chosen, the lower index of equal ones; `None` if all were.
+    pub fn runner_up(&self) -> Option<usize> {
+        let others = (0..self.logits.len()).filter(|e| !self.chosen.contains(&(*e as u32)));
+        others.reduce(|best, e| if self.logits[e] > self.logits[best] { e } else { best })
     }
 
     /// The renormalised weight of `expert`, if it was chosen.
@@ -127,6 +133,14 @@ mod tests {
         let (first, either) = repeats_at_random(8, 2);
         assert!((first - 0.125).abs() < 1e-6);
         assert!((either - 0.464).abs() < 1e-3);
+        assert_eq!(repeats_at_random(16, 1), (1.0 / 16.0, 1.0 / 16.0));
+        assert_eq!(repeats_at_random(4, 4), (0.25, 1.0));
+        // Of 560 triples of 16 experts, 286 share none with a given one.
+        assert!((repeats_at_random(16, 3).1 - (1.0 - 286.0 / 560.0)).abs() < 1e-6);
+        assert_eq!(
+            [together_at_random(8, 2), together_at_random(16, 1), together_at_random(1, 1)],
+            [1.0 / 7.0, 0.0, 0.0]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Drawn;
 use super::palette::Theme;
 use crate::state::text::{fit, width};
 use crate::state::{Pane, Spot, State};
-use crate::trace::Dims;
+use crate::trace::{Dims, LensSite};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -62,6 +62,15 @@ impl Canvas<'_> {
         self.put(area, x.max(area.left()), y, &text, style);
     }
 
+    /// Writes the first of `forms` that has room at (x, y), or the last one cut.
+    pub fn put_first_that_fits(&mut self, area: Rect, x: u16, y: u16, forms: &[String], style: Style) {
+        let room = usize::from(area.right().saturating_sub(x));
+        let fitting = forms.iter().find(|text| width(text) <= room).or(forms.last());
+        if let Some(text) = fitting {
+            self.put(area, x, y, &fit(text, room), style);
+        }
+    }
+
     /// Frames a panel and names it; returns the inside. Without frames the name takes the first line.
     pub fn panel(&mut self, area: Rect, title: &str) -> Rect {
         if area.is_empty() {
@@ -86,6 +95,17 @@ impl Canvas<'_> {
         inside
     }
 
+    /// The inside that [`Canvas::panel`] will return.
+    pub fn inside(&self, area: Rect) -> Rect {
+        if area.is_empty() {
+            area
+        } else if self.framed {
+            Block::bordered().inner(area)
+        } else {
+            Rect { y: area.y + 1, height: area.height - 1, ..area }
+        }
+    }
+
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buf);
@@ -103,6 +123,26 @@ impl Canvas<'_> {
         self.state.meta().map(|meta| meta.dims)
     }
 
+    /// Whether this is a run from a file, without a model.
+    pub fn is_saved(&self) -> bool {
+        self.state.meta().is_some_and(|meta| meta.recording.is_some())
+    }
+
+    /// Whether the attention of a layer can be had.
+    pub fn has_attention(&self, layer: usize) -> bool {
+        self.state.meta().is_none_or(|meta| meta.has_attention(layer))
+    }
+
+    /// Whether the lens of a layer can be had.
+    pub fn has_lens(&self, layer: usize, site: LensSite) -> bool {
+        self.state.meta().is_none_or(|meta| meta.has_lens(layer, site))
+    }
+
+    /// Whether one rounding step could have chosen otherwise for a token in a layer.
+    pub fn is_near_tie(&self, pos: usize, layer: usize) -> bool {
+        self.state.stats.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
+    }
+
     /// A token of the run as it is drawn.
     pub fn shown(&self, pos: usize) -> &str {
         self.state.shown.get(pos).map_or("", |(text, _)| text)
@@ -116,20 +156,25 @@ impl Canvas<'_> {
     }
 }
 
+/// What a view says that a saved run has no numbers for.
+pub const ABSENT: &str = "not in this trace";
+
 /// The `room` items around `at` of `len`, with `at` in the middle where there are enough on both sides.
 pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
     let start = at.saturating_sub(room / 2).min(len.saturating_sub(room));
     start..(start + room).min(len)
 }
 
-/// `.55`, `1.0`: a probability in three cells.
+/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only what is exactly 0 or 1 is shown as that.
 pub fn prob(p: f32) -> String {
-    if !p.is_finite() {
-        "nan".to_owned()
-    } else if p >= 0.995 {
-        "1.0".to_owned()
-    } else {
-        format!("{p:.2}").trim_start_matches('0').to_owned()
+    let rounded = format!("{p:.2}");
+    match rounded.as_str() {
+        _ if !p.is_finite() => "nan".to_owned(),
+        "0.00" if p > 0.0 => "<.01".to_owned(),
+        "0.00" => "0".to_owned(),
+        "1.00" if p < 1.0 => ">.99".to_owned(),
+        "1.00" => "1".to_owned(),
+        _ => rounded.trim_start_matches('0').to_owned(),
     }
 }
 
@@ -162,7 +207,9 @@ mod tests {
 
     #[test]
     fn short_numbers() {
-        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), [".00", ".00", ".55", "1.0", "1.0"]);
+        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), ["0", "<.01", ".55", ">.99", "1"]);
+        // What rounds to two places is never shown as a value that two places can't hold.
+        assert_eq!([0.005, 0.00501, 0.995, 0.9949, f32::NAN].map(prob), ["<.01", ".01", ">.99", ".99", "nan"]);
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(0.55, 4), "██▎");
     }

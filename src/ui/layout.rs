@@ -15,6 +15,8 @@ const SHARED: u16 = 14;
 
 /// From these sizes on two panes fit beside or above one another.
 const BOTH: (u16, u16) = (80, 14);
+/// The same for the Next view, and the width its table needs.
+const BESIDE_NEXT: (u16, u16) = (100, 76);
 
 /// The parts.
 pub struct Rooms {
@@ -85,21 +87,26 @@ fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
 
 /// Details stand beside the view on a wide screen; on a narrow one they are folded, or lie below it when asked for.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
-    let has_details = matches!(state.view, View::Routing | View::Attention | View::Lens);
-    let beside = framed && rest.width >= BESIDE;
     let contributions = state.shows_contributions();
+    let is_next = state.view == View::Next && !contributions;
+    let has_details = state.view != View::Fidelity;
+    let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
     if !contributions && (!has_details || beside == state.details_flipped) {
         return (rest, None);
     }
     if beside {
-        let width = (rest.width / 3).clamp(36, 60);
+        let width = if is_next {
+            rest.width.saturating_sub(BESIDE_NEXT.1).clamp(24, 60)
+        } else {
+            (rest.width / 3).clamp(36, 60)
+        };
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));
     }
     if contributions && rest.height < SHARED {
         return (Rect { height: 0, ..rest }, Some(rest));
     }
-    let height = (rest.height / 2).min(10);
+    let height = if contributions { rest.height / 2 } else { (rest.height / 2).min(10) };
     let view = Rect { height: rest.height - height, ..rest };
     (view, Some(Rect { y: view.bottom(), height, ..rest }))
 }

@@ -68,10 +68,8 @@ pub struct Shades {
     pub error: Shade,
     /// What was found to be right.
     pub good: Shade,
-    /// Numbers that speak for something.
-    pub favour: Shade,
-    /// Numbers that speak against it.
-    pub against: Shade,
+    /// Shares for something, and those against it.
+    pub signs: [Shade; 2],
 }
 
 const fn shade(rgb: u32, ansi: Color) -> Shade {
@@ -85,8 +83,7 @@ const DARK: Shades = Shades {
     warn: shade(0xffaf00, Color::Yellow),
     error: shade(0xff5f5f, Color::LightRed),
     good: shade(0x5fd75f, Color::Green),
-    favour: shade(0x5fafff, Color::LightCyan),
-    against: shade(0xffaf5f, Color::Yellow),
+    signs: [shade(0x5fafff, Color::LightCyan), shade(0xffaf5f, Color::Yellow)],
 };
 
 // Yellow, green and cyan of most terminals can't be read on white.
@@ -96,8 +93,7 @@ const LIGHT: Shades = Shades {
     warn: shade(0x875f00, Color::Magenta),
     error: shade(0xaf0000, Color::Red),
     good: shade(0x005f5f, Color::Reset),
-    favour: shade(0x0000af, Color::Blue),
-    against: shade(0x875f00, Color::Magenta),
+    signs: [shade(0x005faf, Color::Blue), shade(0x875f00, Color::Magenta)],
 };
 
 const COLOUR_VISION_SAFE: Shades = Shades {
@@ -106,8 +102,7 @@ const COLOUR_VISION_SAFE: Shades = Shades {
     warn: shade(0xffff87, Color::LightYellow),
     error: shade(0xff8700, Color::Yellow),
     good: shade(0x5fafff, Color::LightCyan),
-    favour: shade(0x5fafff, Color::LightCyan),
-    against: shade(0xffaf5f, Color::Yellow),
+    signs: [shade(0x5fafff, Color::LightCyan), shade(0xff8700, Color::Yellow)],
 };
 
 /// A theme and its palettes.

@@ -132,6 +132,12 @@ impl Theme {
         self.expert_colours(expert).map_or(Style::new(), |(paper, ink)| Style::new().bg(paper).fg(ink))
     }
 
+    /// Text in an expert's colour, bold, on the terminal's own background.
+    pub fn expert_text(&self, expert: usize) -> Style {
+        let style = self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().fg(colour));
+        style.add_modifier(Modifier::BOLD)
+    }
+
     fn coloured(&self, shade: Shade) -> Style {
         match self.depth {
             Depth::Mono => Style::new(),
@@ -177,7 +183,7 @@ impl Theme {
 
     /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
     pub fn signed(&self, value: f64) -> Style {
-        self.coloured(if value < 0.0 { self.shades.against } else { self.shades.favour })
+        self.coloured(self.shades.signs[usize::from(value < 0.0)])
     }
 
     /// Failures.

@@ -15,12 +15,12 @@ use ratatui::{TerminalOptions, Viewport};
 use std::io::{Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How the terminal is used.
+/// How the explorer behaves towards the terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// The mouse is listened to.
+pub struct Manners {
+    /// Whether the mouse is listened to.
     pub mouse: bool,
-    /// The text cursor must not blink.
+    /// Whether the text cursor must not blink.
     pub calm: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct Screen {
     theme: Theme,
     size: (u16, u16),
     hits: HitMap,
-    manner: Manner,
+    manners: Manners,
 }
 
 /// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
@@ -39,18 +39,18 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 static SHAPED: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and what `manner` says.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and what `manners` say.
     ///
     /// # Errors
     /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth, look: &Look, manner: Manner) -> Result<Self> {
+    pub fn take(depth: Depth, look: &Look, manners: Manners) -> Result<Self> {
         let depth = look.depth(depth);
         // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter(manner)?;
+        enter(manners)?;
         let size = terminal_size().inspect_err(|_| give_back())?;
         let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manner })
+        Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manners })
     }
 
     /// Draws one frame.
@@ -115,7 +115,7 @@ impl Screen {
     pub fn resume(&mut self) -> Result<()> {
         // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
         let _ = disable_raw_mode();
-        enter(self.manner)?;
+        enter(self.manners)?;
         self.forget()
     }
 }
@@ -153,16 +153,16 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter(manner: Manner) -> Result<()> {
+fn enter(manners: Manners) -> Result<()> {
     TAKEN.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
         .inspect_err(|_| give_back())
         .context("cannot switch to the alternate screen")?;
-    if manner.mouse {
+    if manners.mouse {
         execute!(stdout(), EnableMouseCapture).inspect_err(|_| give_back()).context("cannot listen to the mouse")?;
     }
-    if manner.calm {
+    if manners.calm {
         SHAPED.store(true, Ordering::Relaxed);
         execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| give_back())?;
     }

@@ -1,39 +1,39 @@
 //! What a candidate's logit is made of: experts and heads of the layer at the cursor, then every layer.
 //!
 //! ```text
-//! mlp of layer 3 +1.643: experts, rounding +0.010
-//!       p   w ‖w·out‖  cos   share
-//! E5  .61 .71    3.20  .92  +1.830         │███████
-//! E2  .25 .29    1.10 −.31  −0.197       ▐█│
-//! attn of layer 3 +0.811: heads, rounding +0.001
-//! H4   +0.930         │███▌
-//! by layer   attn             mlp
-//! L5       +0.412     │█   −0.310    ▐█│
+//! mlp of layer 3 +1.643
+//!        p   w ‖w·out‖  cos   share          bars to ±1.83
+//! E5   .61 .71    3.20  .92  +1.830         │███████
+//! E2   .25 .29    1.10 −.31  −0.197       ▐█│
+//! rounding +0.010
+//! attn of layer 3 +0.811 · bars to ±0.930
+//! H4    +0.930         │███████
+//! rounding +0.001
+//! layer    attn             mlp
+//! L5     +0.412     │█   −0.310    ▐█│
+//! embed  +0.102     │▏   bars to ±1.64
 //! embed + attn + mlp = 12.340
 //! remainder +0.010 (rounding), logit 12.350
 //! ```
 
+use super::signed::{SHORTEST_BAR, cosine, plain, put_bar, signed};
 use crate::state::text::{fit, harmless, show_piece};
 use crate::trace::routing::TokenRouting;
 use crate::trace::{Attribution, HookKind, LayerShares, TokenRecord};
-use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
+use crate::ui::canvas::{Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Fewest cells of a bar that says something.
-const SHORTEST_BAR: usize = 5;
-/// Fewest lines of a section: its heading and two rows.
-const SECTION: usize = 3;
+/// Fewest lines of a section: a heading and three rows.
+const SECTION: usize = 4;
+/// Cells in front of the bars of experts and heads.
+const EXPERT: usize = 34;
+const HEAD: usize = 13;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let target = state.contribution_target().map_or_else(String::new, |target| fit(&show_piece(&target.piece), 16));
-    let title = format!(
-        "contributions to {} after {} · layer {}",
-        quoted(&target),
-        quoted(&fit(c.shown(cursor.token), 16)),
-        cursor.layer
-    );
+    let title = format!("contributions to {} after {}", quoted(&target), quoted(&fit(c.shown(cursor.token), 16)));
     let inside = c.panel(area, &title);
     let (Some(token), Some(key)) = (state.token(), state.contribution_key()) else {
         return c.nothing(inside, "no token yet");
@@ -84,17 +84,13 @@ struct Page<'a> {
     inside: Rect,
     found: &'a Attribution,
     shares: &'a LayerShares,
-    /// Share at which the bars of experts and heads are full.
-    full: f64,
     /// Next line.
     y: u16,
 }
 
 impl<'a> Page<'a> {
     fn new(inside: Rect, found: &'a Attribution, shares: &'a LayerShares) -> Self {
-        let experts = shares.experts.iter().map(|expert| expert.share);
-        let full = largest(experts.chain(shares.heads.iter().copied()));
-        Self { inside, found, shares, full, y: inside.y }
+        Self { inside, found, shares, y: inside.y }
     }
 
     /// Cells of a line.
@@ -106,11 +102,11 @@ impl<'a> Page<'a> {
         let sums = self.sums();
         let room = usize::from(self.inside.height).saturating_sub(sums.len());
         let experts = self.shares.experts.len();
-        // The heading that names the sum gives way first, then heads and layers.
-        let with_heading = room >= experts + 2;
-        self.experts(c, token, room.min(experts + 1 + usize::from(with_heading)), with_heading);
+        // Their sum gives way first, after heads and layers.
+        let is_whole = room >= experts + 3;
+        self.experts(c, token, room.min(experts + if is_whole { 3 } else { 1 }), is_whole);
         let left = room - usize::from(self.y - self.inside.y).min(room);
-        let (heads, layers) = divide(left, 1 + self.shares.heads.len(), 2 + self.found.attn.len());
+        let (heads, layers) = divide(left, 2 + self.shares.heads.len(), 2 + self.found.attn.len());
         self.heads(c, heads);
         self.layers(c, layers);
         let first = self.inside.bottom().saturating_sub(sums.len() as u16).max(self.inside.y);
@@ -146,24 +142,22 @@ impl<'a> Page<'a> {
         self.y += 1;
     }
 
-    /// `mlp of layer 3 +1.643: experts, rounding +0.010 · bars to ±1.83`
-    fn heading(&mut self, c: &mut Canvas, what: &str, share: f64, parts: &str, rest: f64) {
-        let layer = self.shares.layer;
-        let text = format!("{what} of layer {layer} {}: {parts}, rounding {}", signed(share), signed(rest));
-        let with_scale = format!("{text} · bars to ±{}", plain(self.full));
-        let fits = with_scale.chars().count() <= self.width();
-        self.line(c, if fits { &with_scale } else { &text }, c.theme.strong());
+    fn rounding(&mut self, c: &mut Canvas, share: f64) {
+        self.line(c, &format!("rounding {}", signed(share)), c.theme.dim());
     }
 
-    fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, room: usize, with_heading: bool) {
+    /// The chosen experts under their sum; without it in few lines.
+    fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, room: usize, is_whole: bool) {
         let shares = self.shares;
-        if with_heading {
-            let whole = self.found.mlp[shares.layer];
-            self.heading(c, "mlp", whole, "experts", shares.experts_remainder);
+        let full = largest(shares.experts.iter().map(|expert| expert.share));
+        if is_whole {
+            let sum = signed(self.found.mlp[shares.layer]);
+            self.line(c, &format!("mlp of layer {} {sum}", shares.layer), c.theme.strong());
         }
-        let room = room - usize::from(with_heading).min(room);
+        let room = if is_whole { room - 2 } else { room };
         if room > 0 {
-            self.line(c, "       p   w ‖w·out‖  cos   share", c.theme.dim());
+            let columns = "       p   w ‖w·out‖  cos   share ";
+            self.line(c, &format!("{columns}{}", self.scale(full, EXPERT, columns, "")), c.theme.dim());
         }
         let probs = TokenRouting::of(token, shares.layer).map(|routing| routing.probs);
         let shown = rows(shares.experts.len(), room.saturating_sub(1));
@@ -178,11 +172,14 @@ impl<'a> Page<'a> {
                 signed(expert.share)
             );
             let strong = expert.expert as usize == c.state.cursor.expert;
-            self.bar_line(c, &text, expert.share, strong);
+            self.bar_line(c, &text, expert.share / full, strong);
         }
         if room > 1 && shown < shares.experts.len() {
             let rest: f64 = shares.experts[shown..].iter().map(|expert| expert.share).sum();
             self.others(c, shares.experts.len() - shown, rest);
+        }
+        if is_whole {
+            self.rounding(c, shares.experts_remainder);
         }
     }
 
@@ -191,30 +188,42 @@ impl<'a> Page<'a> {
             return;
         }
         let shares = self.shares;
-        self.heading(c, "attn", self.found.attn[shares.layer], "heads", shares.heads_remainder);
+        let full = largest(shares.heads.iter().copied());
+        let heading = format!("attn of layer {} {}", shares.layer, signed(self.found.attn[shares.layer]));
+        let scale = self.scale(full, HEAD, &heading, " · ");
+        self.line(c, &format!("{heading}{scale}"), c.theme.strong());
         let mut order: Vec<usize> = (0..shares.heads.len()).collect();
         order.sort_by(|a, b| shares.heads[*b].abs().total_cmp(&shares.heads[*a].abs()).then(a.cmp(b)));
-        let shown = rows(order.len(), room - 1);
+        let shown = rows(order.len(), room - 2);
         for head in &order[..shown] {
             let share = shares.heads[*head];
-            self.bar_line(c, &format!("H{head:<3} {:>7} ", signed(share)), share, *head == c.state.cursor.head);
+            self.bar_line(c, &format!("H{head:<3} {:>7} ", signed(share)), share / full, *head == c.state.cursor.head);
         }
         if shown < order.len() {
             let rest = order[shown..].iter().map(|head| shares.heads[*head]).sum();
             self.others(c, order.len() - shown, rest);
         }
+        self.rounding(c, shares.heads_remainder);
+    }
+
+    /// At which share a bar that begins at cell `bar` is full, as it fits behind `text`; nothing if no bar fits.
+    fn scale(&self, full: f64, bar: usize, text: &str, gap: &str) -> String {
+        let room = self.width().saturating_sub(text.chars().count());
+        let forms = [format!("{gap}bars to ±{}", plain(full)), format!("{gap}±{}", plain(full))];
+        let has_bars = self.width() >= bar + SHORTEST_BAR;
+        forms.into_iter().find(|form| has_bars && form.chars().count() <= room).unwrap_or_default()
     }
 
     fn others(&mut self, c: &mut Canvas, count: usize, share: f64) {
         self.line(c, &format!("the {count} others {}", signed(share)), c.theme.dim());
     }
 
-    /// A line that ends in a bar, if one fits.
+    /// A line that ends in a bar of −1..1, if one fits.
     fn bar_line(&mut self, c: &mut Canvas, text: &str, share: f64, strong: bool) {
         let cells = self.width().saturating_sub(text.chars().count()).min(33);
         let style = if strong { c.theme.strong() } else { Style::new() };
         let x = c.put(self.inside, self.inside.x + 1, self.y, text, style);
-        put_bar(c, self.inside, (x, self.y), share / self.full, cells);
+        put_bar(c, self.inside, (x, self.y), share, cells);
         self.y += 1;
     }
 
@@ -226,9 +235,8 @@ impl<'a> Page<'a> {
         let (found, count) = (self.found, self.found.attn.len());
         let full = largest(found.attn.iter().chain(&found.mlp).chain([&found.embed]).copied());
         let cells = self.width().saturating_sub(24) / 2;
-        let bars = if cells >= SHORTEST_BAR { format!(" · bars to ±{}", plain(full)) } else { String::new() };
         let gap = " ".repeat(if cells >= SHORTEST_BAR { cells + 1 } else { 1 });
-        self.line(c, &format!("layer    attn {gap}    mlp{bars}"), c.theme.strong());
+        self.line(c, &format!("layer    attn {gap}    mlp"), c.theme.strong());
         let fits = room - 1;
         let (shown, summed) = if count < fits { (0..count, false) } else { (self.around(count, fits), true) };
         let mut row = |page: &mut Self, label: &str, values: &[f64], style: Style| {
@@ -255,6 +263,10 @@ impl<'a> Page<'a> {
             row(self, "other", &[hidden(&found.attn), hidden(&found.mlp)], Style::new());
         }
         row(self, "embed", &[found.embed], Style::new());
+        if cells >= SHORTEST_BAR {
+            let x = self.inside.x + 1 + (5 + 9 + cells + 4) as u16;
+            c.put(self.inside, x, self.y - 1, &format!("bars to ±{}", plain(full)), c.theme.dim());
+        }
     }
 
     /// The rows of layers that have room beside the sum of the others and the embedding.
@@ -281,72 +293,9 @@ fn largest(shares: impl Iterator<Item = f64>) -> f64 {
     shares.map(f64::abs).fold(f64::MIN_POSITIVE, f64::max)
 }
 
-/// A bar around zero: to the left for what speaks against the token, to the right for what speaks for it.
-fn put_bar(c: &mut Canvas, area: Rect, (x, y): (u16, u16), share: f64, cells: usize) {
-    if cells < SHORTEST_BAR {
-        return;
-    }
-    let half = (cells - 1) / 2;
-    let [left, right] = diverging(share, half);
-    let style = c.theme.signed(share);
-    c.line(area, x, y, &[(&left, style), ("│", c.theme.dim()), (&right, style)]);
-}
-
-/// What stands left and right of zero for a share of −1..1; the left in half cells, filled up to `half` cells.
-fn diverging(share: f64, half: usize) -> [String; 2] {
-    if share > 0.0 {
-        return [" ".repeat(half), bar(share as f32, half)];
-    }
-    let halves = (share.abs().min(1.0) * (half * 2) as f64).round() as usize;
-    let drawn = format!("{}{}", if halves % 2 == 1 { "▐" } else { "" }, "█".repeat(halves / 2));
-    [format!("{drawn:>half$}"), String::new()]
-}
-
-/// `12.340`, in about six cells.
-fn plain(x: f64) -> String {
-    let digits = match x.abs() {
-        size if size < 99.9995 => 3,
-        size if size < 9999.95 => 1,
-        _ => return format!("{x:.1e}").replace('-', "−"),
-    };
-    format!("{x:.digits$}").replace('-', "−")
-}
-
-/// `+0.010`, `−1.830`, `+2.1e−6`: a share with its sign.
-fn signed(x: f64) -> String {
-    match x.abs() {
-        0.0 => "0".to_owned(),
-        size if size < 0.000_95 => format!("{x:+.1e}").replace('-', "−"),
-        _ if x > 0.0 => format!("+{}", plain(x)),
-        _ => plain(x),
-    }
-}
-
-/// `.92`, `−.31`
-fn cosine(x: f64) -> String {
-    let text = prob(x.abs() as f32);
-    if x < 0.0 { format!("−{text}") } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_their_sign_and_small_ones_their_size() {
-        assert_eq!([1.83, -0.2, 0.0, 123.4, -2.1e-6].map(signed), ["+1.830", "−0.200", "0", "+123.4", "−2.1e−6"]);
-        assert_eq!([12.34, -0.5, 4.0e7].map(plain), ["12.340", "−0.500", "4.0e7"]);
-        assert_eq!([0.92, -0.314, 1.0].map(cosine), [".92", "−.31", "1.0"]);
-    }
-
-    #[test]
-    fn bars_lie_on_the_side_of_their_sign() {
-        assert_eq!(diverging(1.0, 3), ["   ", "███"]);
-        assert_eq!(diverging(0.5, 3), ["   ", "█▌"]);
-        assert_eq!(diverging(-1.0, 3), ["███", ""]);
-        assert_eq!(diverging(-0.5, 3), [" ▐█", ""]);
-        assert_eq!(diverging(0.0, 3), ["   ", ""]);
-    }
 
     #[test]
     fn lines_are_divided_and_none_is_given_twice() {

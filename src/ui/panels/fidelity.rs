@@ -2,9 +2,8 @@
 
 use super::message::wrap;
 use crate::state::text::harmless;
-use crate::trace::routing::TokenRouting;
-use crate::trace::{Dtype, Level, Meta, Policy};
-use crate::ui::canvas::Canvas;
+use crate::trace::{Dtype, LayerStats, Level, Meta, Policy, Recording};
+use crate::ui::canvas::{ABSENT, Canvas};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -12,11 +11,17 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let inside = c.panel(area, "fidelity · what was validated, and how it is computed");
     let Some(meta) = state.meta() else { return };
-    let mut lines: Vec<(String, Style)> = vec![
-        (format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong()),
-        ("p runs the same tokens under the next policy (hf, f32, f32-router)".to_owned(), c.theme.dim()),
-    ];
-    if let Some(loss) = mean_loss(c) {
+    let mut lines: Vec<(String, Style)> =
+        vec![(format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong())];
+    lines.push(match &meta.recording {
+        Some(saved) => (recorded(saved), c.theme.dim()),
+        None => ("p runs the same tokens under the next policy (hf, f32, f32-router)".to_owned(), c.theme.dim()),
+    });
+    if meta.recording.is_some() && state.tokens.get(1).is_some_and(|token| token.score.is_none()) {
+        lines.push((format!("mean loss of this run: {ABSENT}"), c.theme.strong()));
+        lines.push((near_ties(c, meta), c.theme.dim()));
+    }
+    if let Some(loss) = state.stats.mean_loss() {
         lines.push((
             format!("mean loss of this run {loss:.4} nats over {} tokens", state.tokens.len() - 1),
             c.theme.strong(),
@@ -24,7 +29,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         lines.push((near_ties(c, meta), c.theme.dim()));
     }
     lines.push((String::new(), c.theme.dim()));
-    lines.push(("validated when the model was opened".to_owned(), c.theme.strong()));
+    let validated = match meta.recording {
+        Some(_) => "validated when the run was made, and what its trace holds",
+        None => "validated when the model was opened",
+    };
+    lines.push((validated.to_owned(), c.theme.strong()));
     for finding in &meta.report.findings {
         let (mark, style) = match finding.level {
             Level::Ok => ("✓", c.theme.good()),
@@ -46,6 +55,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
+/// Where a saved run comes from.
+fn recorded(saved: &Recording) -> String {
+    let model = if saved.model.is_empty() { "a model without a name" } else { &saved.model };
+    harmless(&format!("a saved run of {model}, made by {}; no model is open: o opens one", saved.made_by))
+}
+
 fn explain(meta: &Meta) -> String {
     match meta.policy {
         Policy::Hf | Policy::F32Router if meta.compute_dtype == Dtype::F32 => {
@@ -57,19 +72,13 @@ fn explain(meta: &Meta) -> String {
     }
 }
 
-fn mean_loss(c: &Canvas) -> Option<f64> {
-    crate::trace::mean_loss(&c.state.tokens)
-}
-
 fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
-    let shares: Vec<String> = (0..meta.dims.layers)
-        .map(|layer| {
-            let margins = c.state.tokens.iter().filter_map(|token| TokenRouting::of(token, layer)?.margin());
-            let (near, all) =
-                margins.fold((0, 0), |(near, all), m| (near + usize::from(m.is_near_tie(dtype)), all + 1));
-            format!("L{layer} {near}/{all}")
-        })
-        .collect();
+    let layers = c.state.stats.layers().iter().enumerate();
+    let share = |(layer, stats): (usize, &LayerStats)| match stats.margins {
+        0 => format!("L{layer} –"),
+        all => format!("L{layer} {}/{all}", stats.near_ties.len()),
+    };
+    let shares: Vec<String> = layers.map(share).collect();
     format!("near-ties, choices that one {dtype} step could flip: {}", shares.join("  "))
 }

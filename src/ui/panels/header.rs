@@ -20,8 +20,14 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         format!("{} tok", state.tokens.len()),
         state.pace.per_second().map(rate).unwrap_or_default(),
         memory(state, area.width),
-        sampling(&state.sampling),
-        format!("{} kept", size(((d.kv_bytes_per_token() + d.kept_bytes_per_token()) * state.tokens.len()) as u64)),
+        sampling(state),
+        match meta.recording {
+            Some(_) => String::new(),
+            None => {
+                let kept = d.kv_bytes_per_token() + d.kept_bytes_per_token();
+                format!("{} kept", size((kept * state.tokens.len()) as u64))
+            }
+        },
     ];
     // The right side says what changes: it gets its room first, most important parts first.
     let name = " mixscope ";
@@ -29,15 +35,17 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let right = join(&right, room * 3 / 5);
     let room = room.saturating_sub(width(&right) + 1);
     let policy = format!("policy {}", meta.policy);
+    let saved = meta.recording.as_ref().map_or(0, |_| width("saved run · "));
     // A long title gives way to the policy, as long as something of it is left.
-    let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3).max(room.min(8)));
-    let left = [
-        title,
-        policy,
-        meta.weights_dtype.clone(),
-        format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k),
-        "cpu".to_owned(),
-    ];
+    let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3 + saved).max(room.min(8)));
+    let sizes = format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k);
+    let left = match &meta.recording {
+        Some(saved) => {
+            let made_by = format!("made by {}", fit(&harmless(&saved.made_by), 40));
+            [title, "saved run".to_owned(), policy, made_by, sizes]
+        }
+        None => [title, policy, meta.weights_dtype.clone(), sizes, "cpu".to_owned()],
+    };
     let left = join(&left, room);
     let x = c.put(area, area.x, area.y, name, c.theme.accent());
     c.put(area, x + 1, area.y, &left, c.theme.strong());
@@ -99,8 +107,16 @@ fn rate(per_second: f64) -> String {
     if per_second >= 100.0 { format!("{per_second:.0} tok/s") } else { format!("{per_second:.1} tok/s") }
 }
 
+/// How tokens are chosen, or were in a saved run; nothing if that is not known.
+pub fn sampling(state: &State) -> String {
+    match state.meta().and_then(|meta| meta.recording.as_ref()) {
+        Some(saved) => saved.sampling.as_ref().map(describe).unwrap_or_default(),
+        None => describe(&state.sampling),
+    }
+}
+
 /// `greedy`, or `T 0.8 k 40 p 0.9 seed 7`
-pub fn sampling(sampling: &Sampling) -> String {
+fn describe(sampling: &Sampling) -> String {
     if sampling.temperature == 0.0 {
         return "greedy".to_owned();
     }

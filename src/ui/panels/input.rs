@@ -12,6 +12,10 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     let (title, hint) = match input.kind {
         InputKind::Prompt => ("prompt", "enter runs it · alt-enter new line · ↑ earlier prompts · esc closes"),
         InputKind::Force => ("read next, as text", "enter reads it · start with a space for a new word · esc closes"),
+        InputKind::Target => (
+            "follow a token, as text",
+            "enter follows its first token · start with a space for a new word · esc closes",
+        ),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
         InputKind::Search => ("search in the text", "enter goes to it · n next · N before · nothing typed ends it"),
     };

@@ -1,66 +1,151 @@
 //! What may follow the token at the cursor.
 
+use super::lens_plot::glyph;
 use crate::state::Spot;
+use crate::state::State;
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::TokenRecord;
-use crate::ui::canvas::{Canvas, bar, prob, quoted, window};
+use crate::trace::{Candidate, Tempered, TokenRecord};
+use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
 
-/// The candidates as a table; the marked one can be forced.
+/// The candidates as a table; the marked one can be forced, and those that are followed in the lens have their mark.
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next · after token {} {}", cursor.token, quoted(c.shown(cursor.token))));
     let Some(token) = state.token() else { return c.nothing(inside, "no token yet") };
+    if token.next.is_absent() {
+        return c.nothing(inside, "not in this trace: logits, candidates");
+    }
     let follows = state.tokens.get(cursor.token + 1);
-    let how = super::header::sampling(&state.sampling);
-    let text = format!(
-        "entropy {:.2} nats · {how} · enter reads the marked token next{}",
-        token.next.entropy,
-        rewinds(follows)
-    );
-    c.put(inside, inside.x + 1, inside.y, &fit(&text, usize::from(inside.width.saturating_sub(1))), c.theme.dim());
-    c.put(
-        inside,
-        inside.x + 1,
-        inside.y + 1,
-        "    k  token              p at T 1           sum   logit      id",
-        c.theme.dim(),
-    );
-    let rows = usize::from(inside.height.saturating_sub(2));
+    let room = usize::from(inside.width.saturating_sub(2));
+    let sampled = state.derived.tempered(cursor.token, &state.sampling);
+    let is_saved = c.is_saved();
+    if sampled.is_none() && !is_saved {
+        c.drawn.wanted.tempered = Some((cursor.token, state.sampling));
+    }
+    let text = if is_saved {
+        "a saved run: o opens a model to go on".to_owned()
+    } else {
+        format!("enter reads the marked token next{}", rewinds(follows))
+    };
+    let dim = c.theme.dim();
+    c.put(inside, inside.x + 1, inside.y, &fit(&entropies(token, state, sampled), room), c.theme.strong());
+    let mut head = inside.y + 1;
+    if inside.height >= 6 {
+        c.put(inside, inside.x + 1, head, &fit(&text, room), dim);
+        head += 1;
+    }
+    let columns = Columns::fitting(room);
+    c.put(inside, inside.x + 1, head, &columns.head(), dim);
+    let rows = usize::from(inside.bottom().saturating_sub(head + 1));
     let top = &token.next.top;
     let shown = window(cursor.candidate, top.len(), rows);
     let mut sum: f32 = top[..shown.start].iter().map(|candidate| candidate.prob).sum();
-    for (y, k) in (inside.y + 2..inside.bottom()).zip(shown) {
+    for (y, k) in (head + 1..inside.bottom()).zip(shown) {
         let candidate = &top[k];
         sum += candidate.prob;
-        let name = fit(&show_piece(&candidate.piece), 18);
-        let pad = " ".repeat(18 - width(&name));
-        let taken = follows.is_some_and(|next| next.id == candidate.id);
-        let mark = match (k == cursor.candidate, taken) {
+        let is_taken = follows.is_some_and(|next| next.id == candidate.id);
+        let mark = match (k == cursor.candidate, is_taken) {
             (true, true) => "▸→",
             (true, false) => "▸ ",
             (false, true) => " →",
             (false, false) => "  ",
         };
-        let p = candidate.prob;
-        let bar = bar(p, 12);
-        let text = format!(
-            "{mark}{:>3}  {name}{pad} {p:.4} {bar:<12} {sum:.3} {:>7.3} {:>7}",
-            k + 1,
-            candidate.logit,
-            candidate.id
-        );
+        let target = state.target(candidate.id);
+        let p_sampled = sampled.and_then(|sampled| sampled.probs.get(k).copied());
+        let text =
+            format!("{mark}{:>3} {}{}", k + 1, target.map_or(' ', glyph), columns.row(candidate, p_sampled, sum));
         let style = if k == cursor.candidate {
             c.theme.cursor()
-        } else if taken {
+        } else if is_taken {
             c.theme.strong()
         } else {
-            c.theme.dim()
+            dim
         };
         c.put(inside, inside.x + 1, y, &text, style);
         let spot = Spot { candidate: Some(k), ..Spot::default() };
         c.hit(Rect { y, height: 1, ..inside }, spot);
     }
+}
+
+/// How uncertain the next token is, before and after what sampling does.
+fn entropies(token: &TokenRecord, state: &State, sampled: Option<&Tempered>) -> String {
+    let sampling = &state.sampling;
+    let before = format!("entropy {:.2} nats at T 1", token.next.entropy);
+    let how = super::header::sampling(state);
+    let Some(sampled) = sampled else { return if how.is_empty() { before } else { format!("{before} · {how}") } };
+    if sampled.kept == 1 {
+        return format!("{before} · {how}: only the first can be sampled");
+    }
+    let heated = format!("{before} · {:.2} at T {}", sampled.heated, sampling.temperature);
+    if sampling.top_k.is_none() && sampling.top_p.is_none() {
+        return heated;
+    }
+    format!("{heated} · {:.2} for the {} tokens kept", sampled.entropy, sampled.kept)
+}
+
+/// Which columns there is room for, and how wide they are.
+struct Columns {
+    name: usize,
+    bar: usize,
+    has_sum: bool,
+    has_logit: bool,
+    has_id: bool,
+}
+
+impl Columns {
+    fn fitting(room: usize) -> Self {
+        // Marks, number, name, p at T 1 and p as sampled.
+        let name = room.saturating_sub(23).clamp(6, 18);
+        let mut left = room.saturating_sub(7 + name + 16);
+        let mut take = |cells: usize| {
+            let fits = left >= cells;
+            left -= if fits { cells } else { 0 };
+            fits
+        };
+        let (has_sum, has_logit, has_id) = (take(6), take(8), take(8));
+        let bar = if left > 4 { (left - 1).min(12) } else { 0 };
+        Self { name, bar, has_sum, has_logit, has_id }
+    }
+
+    fn bar(&self, p: f32) -> String {
+        if self.bar == 0 { String::new() } else { format!(" {:<1$}", bar(p, self.bar), self.bar) }
+    }
+
+    fn head(&self) -> String {
+        let mut head = format!("    k  {:<2$} p at T1{} sampled", "token", self.bar(0.0), self.name);
+        for (has, name) in [(self.has_sum, "   sum"), (self.has_logit, "   logit"), (self.has_id, "      id")] {
+            head += if has { name } else { "" };
+        }
+        head
+    }
+
+    fn row(&self, candidate: &Candidate, sampled: Option<f32>, sum: f32) -> String {
+        let name = fit(&show_piece(&candidate.piece), self.name);
+        let pad = " ".repeat(self.name - width(&name));
+        let sampled = match sampled {
+            None => "…".to_owned(),
+            Some(0.0) => "–".to_owned(),
+            Some(p) => exact(p),
+        };
+        let p = candidate.prob;
+        let mut row = format!("{name}{pad} {:>7}{} {sampled:>7}", exact(p), self.bar(p));
+        if self.has_sum {
+            row += &format!(" {sum:.3}");
+        }
+        if self.has_logit {
+            row += &format!(" {:>7.3}", candidate.logit);
+        }
+        if self.has_id {
+            row += &format!(" {:>7}", candidate.id);
+        }
+        row
+    }
+}
+
+/// A probability with four digits, or its order of magnitude.
+fn exact(p: f32) -> String {
+    if p > 0.0 && p < 0.0001 { format!("{p:.0e}") } else { format!("{p:.4}") }
 }
 
 fn rewinds(follows: Option<&std::sync::Arc<TokenRecord>>) -> String {
@@ -74,7 +159,11 @@ pub fn draw_line(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next after {}", quoted(c.shown(cursor.token))));
     let Some(token) = state.token() else { return };
-    let end = format!("entropy {:.2} nats  {} ", token.next.entropy, super::header::sampling(&state.sampling));
+    if token.next.is_absent() {
+        c.put(inside, inside.x + 1, inside.y, ABSENT, c.theme.dim());
+        return;
+    }
+    let end = format!("entropy {:.2} nats  {} ", token.next.entropy, super::header::sampling(state));
     let room = Rect { width: inside.width.saturating_sub(width(&end) as u16 + 1), ..inside };
     let follows = state.tokens.get(cursor.token + 1);
     let mut x = room.x + 1;

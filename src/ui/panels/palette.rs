@@ -9,8 +9,8 @@
 //! └────────────────────────────────────────────────┘
 //! ```
 
-use crate::state::Palette;
 use crate::state::text::{fit, harmless, width};
+use crate::state::{Palette, Spot};
 use crate::ui::canvas::{Canvas, window};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
@@ -58,5 +58,6 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
             x = c.put(inside, x, y, letter.encode_utf8(&mut [0; 4]), style);
         }
         c.put_right(Rect { width: inside.width.saturating_sub(1), ..inside }, y, &keys, c.theme.accent());
+        c.hit(Rect { y, height: 1, ..inside }, Spot { row: Some(at), ..Spot::default() });
     }
 }

@@ -1,8 +1,9 @@
 //! Beside routing: the chosen experts of one cell, and what the layer does over the run.
 
 use super::strip;
-use crate::trace::routing::{TokenRouting, repeats, repeats_at_random};
-use crate::ui::canvas::{Canvas, bar, prob, quoted};
+use crate::state::text::fit;
+use crate::trace::routing::{TokenRouting, repeats_at_random};
+use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted};
 use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -11,37 +12,44 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let (Some(meta), Some(token)) = (state.meta(), state.token()) else { return };
     let d = meta.dims;
     let mut y = inside.y;
+    let room = usize::from(inside.width.saturating_sub(1));
     let mut line = |c: &mut Canvas, text: &str, style| {
-        c.put(inside, inside.x + 1, y, text, style);
+        c.put(inside, inside.x + 1, y, &fit(text, room), style);
         y += 1;
     };
-    for text in strip::score(token) {
+    for text in strip::score(token, cursor.token) {
         line(c, &text, c.theme.dim());
     }
     if let Some(routing) = TokenRouting::of(token, cursor.layer) {
         for (rank, expert) in routing.ranking().into_iter().take(d.top_k + 2).enumerate() {
             let p = routing.probs[expert];
-            let weight = routing.weight_of(expert).map_or_else(|| "  —".to_owned(), prob);
-            let text = format!(
-                "E{expert:<3} p {:>3}  weight {weight:>3}  logit {:>6.2}  {}",
-                prob(p),
-                routing.logits[expert],
-                bar(p, 8)
-            );
+            let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
+            let logit = routing.logits[expert];
+            // A bar that would be cut says the wrong thing.
+            let text = if room >= 46 {
+                format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
+            } else {
+                format!("E{expert:<2} p {:>4} weight {weight:>4} logit {logit:>5.2}", prob(p))
+            };
             line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
         }
         if let Some(margin) = routing.margin() {
             let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().step(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
-            let text =
-                format!("{verdict}: margin {:.4}, {:.0} {} steps", margin.gap, margin.gap / step, meta.router_dtype());
+            let (gap, steps) = (margin.gap, margin.gap / step);
+            let steps = if steps < 10.0 { format!("{steps:.1}") } else { format!("{steps:.0}") };
+            let of = if room >= 46 { format!("{} steps", meta.router_dtype()) } else { "steps".to_owned() };
+            let text = format!("{verdict}: margin {gap:.4}, {steps} {of}");
             line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
         }
     }
     line(c, "", c.theme.dim());
     line(c, &format!("over the run, layer {}:", cursor.layer), c.theme.strong());
-    let tokens = || state.tokens.iter().map(|token| &**token);
-    let found = repeats(tokens(), cursor.layer);
+    if token.experts(cursor.layer).is_none() {
+        return line(c, ABSENT, c.theme.dim());
+    }
+    let Some(stats) = state.stats.layer(cursor.layer) else { return };
+    let found = stats.repeats();
     let (first, either) = repeats_at_random(d.experts, d.top_k);
     if found.pairs > 0 {
         let text = format!("repeats  first {:.0} % (random {:.1})", found.first * 100.0, first * 100.0);
@@ -49,23 +57,20 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let text = format!("         either {:.0} % (random {:.1})", found.either * 100.0, either * 100.0);
         line(c, &text, c.theme.dim());
     }
-    let mut used = vec![0usize; d.experts];
-    let mut near = 0;
-    for token in tokens() {
-        token.experts(cursor.layer).unwrap_or_default().iter().for_each(|e| used[*e as usize] += 1);
-        let margin = TokenRouting::of(token, cursor.layer).and_then(|routing| routing.margin());
-        near += usize::from(margin.is_some_and(|margin| margin.is_near_tie(meta.router_dtype())));
+    if let Some(entropy) = stats.entropy() {
+        let text = format!("mean entropy {entropy:.2} nats (even {:.2})", (d.experts as f64).ln());
+        line(c, &text, c.theme.dim());
     }
-    let text = format!("near-ties {near} of {} tokens", state.tokens.len());
+    let near = stats.near_ties.len();
+    let text = format!("near-ties {near} of {} tokens (t lists)", stats.margins);
     line(c, &text, if near > 0 { c.theme.warn() } else { c.theme.dim() });
-    let never: Vec<String> = (0..d.experts).filter(|e| used[*e] == 0).map(|e| format!("E{e}")).collect();
+    let never: Vec<String> = stats.never_used().map(|expert| format!("E{expert}")).collect();
     if !never.is_empty() {
         line(c, &format!("never used: {}", never.join(" ")), c.theme.dim());
     }
     line(c, "share of choices (| uniform)", c.theme.dim());
-    let total = used.iter().sum::<usize>().max(1);
-    for (expert, used) in used.iter().enumerate() {
-        let share = *used as f32 / total as f32;
+    for expert in 0..d.experts {
+        let share = stats.chosen_share(expert).unwrap_or(0.0) as f32;
         // The bar is full at four times the uniform share; the mark is at one.
         let cells = 16;
         let mut drawn: Vec<char> = bar(share * d.experts as f32 / 4.0, cells).chars().collect();

@@ -1,119 +1,254 @@
-//! Routing over the whole run: tokens across, layers down, each cell the first chosen expert above the second.
+//! Routing over the whole run: tokens across, layers down, each cell the first chosen expert above the second. What
+//! does not fit across goes on in the next band, as text does in lines.
+//!
+//! ```text
+//!       ·On ce ·up …
+//!   L5  3 1 3≈ 0
+//!       1 4 5≈ 2
+//! ▸L4   …
+//! ```
 
-use crate::state::text::fit;
-use crate::trace::routing::TokenRouting;
-use crate::ui::canvas::{Canvas, window};
+use crate::state::text::{fit, width};
+use crate::ui::canvas::{ABSENT, Canvas, window};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Cells of the layers' names.
+const NAMES: usize = 5;
+
+/// How cells are drawn, and how many tokens and bands that makes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Plan {
+    /// Cells across a token.
+    column: usize,
+    /// Lines a layer.
+    lines: usize,
+    /// Tokens a band.
+    tokens: usize,
+    /// Bands that fit.
+    bands: usize,
+    /// Layers of a band that fit.
+    layers: usize,
+}
+
+impl Plan {
+    /// The roomiest drawing in which `tokens` fit into `across` × `down` cells; if there is none, the densest.
+    fn new(tokens: usize, layers: usize, experts: usize, top_k: usize, across: usize, down: usize) -> Self {
+        let digits = digits(experts);
+        let plan = |column: usize, lines: usize| {
+            let fitting = (down.saturating_sub(1) / lines).clamp(1, layers.max(1));
+            let bands = if fitting < layers { 1 } else { (down / (layers * lines + 1)).max(1) };
+            Self { column, lines, tokens: (across / column).max(1), bands, layers: fitting }
+        };
+        let two = top_k > 1;
+        let side_by_side = if two { 2 * digits } else { digits + 1 };
+        let mut plans = Vec::new();
+        if two {
+            plans.push(plan(digits + 1, 2));
+        }
+        // Side by side, two digits stand for two experts and longer numbers need a blank between tokens.
+        plans.push(plan(side_by_side + usize::from(two && digits > 1) * 2, 1));
+        if digits == 1 {
+            plans.extend(two.then(|| plan(1, 2)));
+            plans.push(plan(1, 1));
+        }
+        let densest = plans[plans.len() - 1];
+        // Where not even the densest shows all layers at once, they are scrolled in any case.
+        let scrolled = densest.layers < layers;
+        let fits =
+            |plan: &&Self| plan.bands * plan.tokens >= tokens && (plan.layers == layers || scrolled && plan.lines == 1);
+        plans.iter().find(fits).copied().unwrap_or(densest)
+    }
+}
+
+/// Cells of an expert's number; up to 36 experts have one digit, 0 to z.
+fn digits(experts: usize) -> usize {
+    if experts <= 36 { 1 } else { (experts - 1).to_string().len() }
+}
+
+fn number(expert: usize, digits: usize) -> String {
+    match u32::try_from(expert).ok().and_then(|e| char::from_digit(e, 36)) {
+        Some(digit) if digits == 1 => digit.to_string(),
+        _ => format!("{expert:>digits$}"),
+    }
+}
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let inside = c.panel(area, "routing · map · first expert above second");
-    let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
-    let room = usize::from(inside.width.saturating_sub(5));
-    // Digits as long as all tokens fit with them; then one half-block column a token.
-    let wide = state.tokens.len() * 2 <= room;
-    let column = if wide { 2 } else { 1 };
-    let shown = window(cursor.token, state.tokens.len(), room / column);
-    // Two lines a layer if there is room: first choice above second.
-    let has_legend = inside.height >= 7;
-    let body = usize::from(inside.height.saturating_sub(1 + u16::from(has_legend)));
-    let tall = d.layers * 2 <= body && d.top_k > 1;
-    let lines = if tall { 2 } else { 1 };
-    let layers = window(d.layers - 1 - cursor.layer, d.layers, (body / lines).max(1));
-    for (i, row) in layers.clone().enumerate() {
-        let layer = d.layers - 1 - row;
-        let y = inside.y + 1 + (i * lines) as u16;
-        let chosen = layer == cursor.layer;
-        let label = format!("{}L{layer}", if chosen { "▸" } else { " " });
-        c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
-        for (i, pos) in shown.clone().enumerate() {
-            let x = inside.x + 5 + (i * column) as u16;
-            let Some(experts) = state.tokens[pos].experts(layer) else { continue };
-            let near = near_tie(c, pos, layer);
-            let at = pos == cursor.token && chosen;
-            let cell = Cell { experts, wide, tall, near, at, repeats: d.experts > 8 };
-            put_cell(c, inside, x, y, &cell);
+    let all = state.tokens.len();
+    let Some(d) = c.dims().filter(|_| all > 0) else {
+        let inside = c.panel(area, "routing · map");
+        return c.nothing(inside, "no token yet");
+    };
+    // What a frame and a title take is the same whatever the title says.
+    let edge = u16::from(c.framed);
+    let across = usize::from(area.width.saturating_sub(2 * edge)).saturating_sub(NAMES);
+    let height = area.height.saturating_sub(1 + edge);
+    let has_legend = height >= 7;
+    let down = usize::from(height.saturating_sub(u16::from(has_legend)));
+    let plan = Plan::new(all, d.layers, d.experts, d.top_k, across, down);
+    let bands = window(cursor.token / plan.tokens, all.div_ceil(plan.tokens), plan.bands);
+    let seen = bands.start * plan.tokens..(bands.end * plan.tokens).min(all);
+    let what = match (d.top_k, plan.lines, plan.column) {
+        (1, ..) => "the chosen expert",
+        (_, 2, _) => "first expert above second",
+        (_, _, 1) if !half_blocks(c, d.experts) => "first expert",
+        (_, _, 1) => "first expert above second",
+        _ => "first and second expert",
+    };
+    let part = format!("tokens {}–{} of {all}", seen.start, seen.end - 1);
+    let title = match (seen.len() < all, area.width < 70) {
+        (false, _) => what.to_owned(),
+        (true, true) => part,
+        (true, false) => format!("{what} · {part}"),
+    };
+    let inside = c.panel(area, &format!("routing · map · {title}"));
+    let layers = window(d.layers - 1 - cursor.layer, d.layers, plan.layers);
+    let mut y = inside.y;
+    for band in bands {
+        let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
+        put_texts(c, inside, y, &plan, tokens.clone());
+        y += 1;
+        for row in layers.clone() {
+            let layer = d.layers - 1 - row;
+            let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
+            c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
+            if state.tokens[0].experts(layer).is_none() {
+                c.put(inside, inside.x + NAMES as u16, y, ABSENT, c.theme.dim());
+            }
+            for (i, pos) in tokens.clone().enumerate() {
+                let x = inside.x + (NAMES + i * plan.column) as u16;
+                if let Some(experts) = state.tokens[pos].experts(layer) {
+                    let near = c.is_near_tie(pos, layer);
+                    let at = pos == cursor.token && layer == cursor.layer;
+                    put_cell(c, inside, x, y, &Cell { plan, experts, near, at, all: d.experts });
+                }
+            }
+            y += plan.lines as u16;
         }
     }
-    for (i, pos) in shown.enumerate().filter(|(_, pos)| *pos == cursor.token) {
-        let x = inside.x + 5 + (i * column) as u16;
-        let text = format!("▾{}", fit(c.shown(pos), 20));
-        let cells = crate::state::text::width(&text) as u16;
-        c.put(inside, x.min(inside.right().saturating_sub(cells)), inside.y, &text, c.theme.accent());
-    }
     if has_legend {
-        put_legend(c, inside);
+        put_legend(c, inside, d.experts);
     }
+}
+
+/// Two values a cell need colours that tell the experts apart.
+fn half_blocks(c: &Canvas, experts: usize) -> bool {
+    c.theme.has_ramp() && experts <= 8
+}
+
+/// The tokens above a band: as much of each as its column holds, or only the one at the cursor.
+fn put_texts(c: &mut Canvas, inside: Rect, y: u16, plan: &Plan, tokens: std::ops::Range<usize>) {
+    let cursor = c.state.cursor.token;
+    c.put(inside, inside.x, y, &format!("{:>4}", tokens.start), c.theme.dim());
+    for (i, pos) in tokens.enumerate() {
+        let x = inside.x + (NAMES + i * plan.column) as u16;
+        if plan.column > 1 {
+            let style = if pos == cursor { c.theme.cursor() } else { c.theme.dim() };
+            c.put(inside, x, y, &beginning(c.shown(pos), plan.column), style);
+        } else if pos == cursor {
+            let text = format!("▾{}", fit(c.shown(pos), 20));
+            let cells = width(&text) as u16;
+            c.put(inside, x.min(inside.right().saturating_sub(cells)), y, &text, c.theme.accent());
+        }
+    }
+}
+
+/// The first cells of a text, without a word about what is cut.
+fn beginning(text: &str, room: usize) -> String {
+    let mut used = 0;
+    let fits = |grapheme: &&str| {
+        used += width(grapheme);
+        used <= room
+    };
+    text.graphemes(true).take_while(fits).collect()
 }
 
 struct Cell<'a> {
+    plan: Plan,
     experts: &'a [u32],
-    wide: bool,
-    tall: bool,
     near: bool,
     at: bool,
-    /// More experts than colours: only the digit tells them apart.
-    repeats: bool,
+    /// Experts of the model.
+    all: usize,
 }
 
 fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
-    let first = cell.experts.first().map_or(0, |e| *e as usize);
+    let Some(first) = cell.experts.first().map(|e| *e as usize) else { return };
     let second = cell.experts.get(1).map(|e| *e as usize);
-    let mut mark = Style::new();
-    if cell.near {
-        mark = mark.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
-    }
-    let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).patch(mark) };
-    let (first_style, second_style) = (style(first), second.map(style));
-    if cell.tall {
+    let (digits, column) = (digits(cell.all), cell.plan.column);
+    let mark = if cell.near { Modifier::UNDERLINED | Modifier::BOLD } else { Modifier::empty() };
+    let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).add_modifier(mark) };
+    let sign = if cell.near { "≈" } else { " " };
+    if cell.plan.lines == 2 || second.is_none() {
         let text = |expert: usize| {
-            if cell.wide {
-                format!("{}{}", digit(expert), if cell.near { "≈" } else { " " })
-            } else {
-                digit(expert).to_string()
-            }
+            let number = number(expert, digits);
+            if column > digits { format!("{number}{sign}") } else { number }
         };
-        c.put(inside, x, y, &text(first), first_style);
-        if let (Some(second), Some(style)) = (second, second_style) {
-            c.put(inside, x, y + 1, &text(second), style);
+        c.put(inside, x, y, &text(first), style(first));
+        if let Some(second) = second {
+            c.put(inside, x, y + 1, &text(second), style(second));
         }
         return;
     }
-    if cell.wide {
-        c.put(inside, x, y, &digit(first).to_string(), first_style);
-        if let (Some(second), Some(style)) = (second, second_style) {
-            c.put(inside, x + 1, y, &digit(second).to_string(), style);
-        }
+    let Some(second) = second else { return };
+    if column > 1 {
+        let x = c.put(inside, x, y, &number(first, digits), style(first));
+        let x = if digits > 1 { c.put(inside, x, y, sign, style(second)) } else { x };
+        c.put(inside, x, y, &number(second, digits), style(second));
         return;
     }
-    match (c.theme.expert_colour(first), second.and_then(|e| c.theme.expert_colour(e))) {
-        (Some(upper), Some(lower)) if c.theme.has_ramp() && !cell.at && !cell.repeats => {
-            c.put(inside, x, y, "▀", Style::new().fg(upper).bg(lower).patch(mark));
+    match (c.theme.expert_colour(first), c.theme.expert_colour(second)) {
+        (Some(upper), Some(lower)) if half_blocks(c, cell.all) && !cell.at => {
+            c.put(inside, x, y, "▀", Style::new().fg(upper).bg(lower).add_modifier(mark));
         }
         _ => {
-            c.put(inside, x, y, &digit(first).to_string(), first_style);
+            c.put(inside, x, y, &number(first, digits), style(first));
         }
     }
 }
 
-fn near_tie(c: &Canvas, pos: usize, layer: usize) -> bool {
-    let (Some(meta), Some(token)) = (c.state.meta(), c.state.tokens.get(pos)) else { return false };
-    let margin = TokenRouting::of(token, layer).and_then(|routing| routing.margin());
-    margin.is_some_and(|margin| margin.is_near_tie(meta.router_dtype()))
-}
-
-/// 0 to 9, then a to z, then `+`.
-fn digit(expert: usize) -> char {
-    u32::try_from(expert).ok().and_then(|e| char::from_digit(e, 36)).unwrap_or('+')
-}
-
-fn put_legend(c: &mut Canvas, inside: Rect) {
-    let Some(d) = c.dims() else { return };
+fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
     let y = inside.bottom().saturating_sub(1);
-    let mut x = c.put(inside, inside.x + 1, y, "expert ", c.theme.dim());
-    for expert in 0..d.experts.min(32) {
-        x = c.put(inside, x, y, &format!("{} ", digit(expert)), c.theme.expert(expert));
+    let end = "  ≈ underlined: near-tie";
+    // The mark is explained even where the experts take all the room.
+    let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
+    let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
+    for expert in 0..experts.min(36) {
+        x = c.put(room, x, y, &format!("{} ", number(expert, 1)), c.theme.expert(expert));
     }
-    c.put(inside, x, y, "  ≈ underlined: near-tie", c.theme.dim());
+    c.put(inside, x, y, end, c.theme.dim());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(tokens: usize, layers: usize, across: usize, down: usize) -> (usize, usize, usize, usize) {
+        let plan = Plan::new(tokens, layers, 8, 2, across, down);
+        (plan.column, plan.lines, plan.tokens, plan.bands)
+    }
+
+    #[test]
+    fn the_roomiest_drawing_that_holds_the_run_is_taken() {
+        assert_eq!(plan(40, 6, 100, 30), (2, 2, 50, 2), "digits over two lines");
+        assert_eq!(plan(100, 6, 100, 30), (2, 2, 50, 2), "in two bands");
+        assert_eq!(plan(101, 6, 100, 30), (2, 1, 50, 4), "digits side by side");
+        assert_eq!(plan(400, 6, 100, 30), (1, 1, 100, 4), "half blocks");
+        assert_eq!(plan(4000, 6, 100, 30), (1, 1, 100, 4), "as much as fits of a long run");
+        assert_eq!(plan(100, 32, 150, 35), (1, 1, 150, 1), "all layers in one band");
+        assert_eq!(plan(9, 32, 150, 35), (2, 1, 75, 1));
+        let few_lines = Plan::new(10, 32, 8, 2, 35, 4);
+        assert_eq!((few_lines.bands, few_lines.layers, few_lines.column), (1, 3, 2), "layers are scrolled if need be");
+        assert_eq!(Plan::new(8, 2, 128, 2, 35, 9).column, 4, "numbers of many experts need their cells");
+        assert_eq!(Plan::new(10, 2, 128, 2, 35, 9).column, 8, "two of them side by side");
+    }
+
+    #[test]
+    fn tokens_begin_with_whole_graphemes() {
+        assert_eq!(beginning("·ball", 2), "·b");
+        assert_eq!(beginning("你好", 3), "你");
+        assert_eq!(beginning("e\u{301}x", 1), "e\u{301}");
+    }
 }

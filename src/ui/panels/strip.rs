@@ -1,9 +1,10 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
+use super::heatmap;
 use crate::state::text::fit;
-use crate::state::{Selection, Spot, State, StripColour};
+use crate::state::{Lines, Selection, Side, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
-use crate::ui::canvas::{Canvas, prob};
+use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
@@ -23,21 +24,22 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
-    let lines = wrap(state, w);
-    let at = lines.iter().position(|line| line.contains(&state.cursor.token)).unwrap_or(0);
-    let first = at.saturating_sub(h / 2).min(lines.len().saturating_sub(h));
+    c.drawn.wanted.lines = Some(w);
+    // Only the first frame at a new width has to find the lines itself.
+    let found;
+    let lines = if state.lines.room() == w {
+        &state.lines
+    } else {
+        found = Lines::of(&state.shown, w);
+        &found
+    };
+    let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
-        let cursor = state.cursor;
-        let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-        if row.is_none()
-            && let Some(d) = c.dims()
-        {
-            c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
-        }
+        super::attention::want_side(c);
     }
-    for (y, line) in (inside.y..inside.bottom()).zip(&lines[first..]) {
+    for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
         let mut x = inside.x;
-        for pos in line.clone() {
+        for pos in lines.tokens(line) {
             if state.bookmarks.contains(&pos) {
                 x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
             }
@@ -50,16 +52,36 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 }
 
 fn title(state: &State) -> String {
+    let absent = if is_absent(state) { format!(" · {ABSENT}") } else { String::new() };
+    format!("{}{absent}", colour(state))
+}
+
+/// Whether a saved run has no numbers for the colour of its text.
+fn is_absent(state: &State) -> bool {
+    let layer = state.cursor.layer;
+    match state.strip_colour() {
+        StripColour::Expert => state.tokens.first().is_some_and(|token| token.experts(layer).is_none()),
+        StripColour::Loss | StripColour::Entropy => state.tokens.get(1).is_some_and(|token| token.score.is_none()),
+        StripColour::Attention => state.meta().is_some_and(|meta| !meta.has_attention(layer)),
+        StripColour::Plain => false,
+    }
+}
+
+fn colour(state: &State) -> String {
     let cursor = state.cursor;
     if let Some(selection) = state.selection {
         return selected(state, selection);
     }
     match state.strip_colour() {
-        StripColour::Expert => format!("text · colour: first expert of layer {}", cursor.layer),
+        StripColour::Expert => {
+            format!("text · colour: first expert of layer {} · near-ties bold, without background", cursor.layer)
+        }
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
-            format!("text · colour: attention 0 to 1 from the cursor, layer {} head {}", cursor.layer, cursor.head)
+            let side = if state.heads.side == Side::Row { "from the cursor (row)" } else { "to the cursor (column)" };
+            let scale = if state.heads.log { "log, 1e-4 to 1" } else { "0 to 1" };
+            format!("text · colour: attention {side}, {scale}, layer {} {}", cursor.layer, state.pick())
         }
         StripColour::Plain => "text".to_owned(),
     }
@@ -73,37 +95,21 @@ fn selected(state: &State, selection: Selection) -> String {
     format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
 }
 
-/// Lines of whole tokens, each at most `room` cells wide.
-fn wrap(state: &State, room: usize) -> Vec<std::ops::Range<usize>> {
-    let mut lines = Vec::new();
-    let (mut start, mut used) = (0, 0);
-    for (pos, (_, cells)) in state.shown.iter().enumerate() {
-        let mark = usize::from(state.bookmarks.contains(&pos));
-        let cells = (usize::from(*cells) + mark).min(room);
-        if used + cells > room && pos > start {
-            lines.push(start..pos);
-            (start, used) = (pos, 0);
-        }
-        used += cells;
-    }
-    lines.push(start..state.shown.len());
-    lines
-}
-
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     let (state, cursor) = (c.state, c.state.cursor);
     let value = |value: f32| c.theme.emphasis(value);
     let mut style = match state.strip_colour() {
-        StripColour::Expert => token
-            .experts(cursor.layer)
-            .and_then(|chosen| chosen.first())
-            .map_or(Style::new(), |expert| c.theme.expert(*expert as usize)),
+        StripColour::Expert => {
+            token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
+                let expert = *expert as usize;
+                // Italics and underlines already say where a token came from.
+                if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
+            })
+        }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
-        StripColour::Attention => {
-            let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-            row.and_then(|row| row.weights.get(pos)).map_or(c.theme.dim(), |weight| value(*weight))
-        }
+        StripColour::Attention => super::attention::weight_at(state, pos)
+            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads.log))),
         StripColour::Plain => Style::new(),
     };
     if token.source != Source::Prompt {
@@ -122,15 +128,17 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
 }
 
 /// What the model had thought of a token, in two lines.
-pub fn score(token: &TokenRecord) -> [String; 2] {
+pub fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
     let source = token.source.as_str();
+    let nothing =
+        if pos == 0 { "nothing predicted the first token" } else { "how it was predicted is not in this trace" };
     token.score.map_or_else(
-        || [source.to_owned(), "nothing predicted the first token".to_owned()],
+        || [source.to_owned(), nothing.to_owned()],
         |s| {
             let p = prob((-s.nll).exp());
             [
-                format!("{source} · rank {} · p {p} · loss {:.2} nats", s.rank, s.nll),
-                format!("entropy before it {:.2} nats", s.entropy),
+                format!("{source} · rank {} · p {p}", s.rank),
+                format!("loss {:.2}, entropy before {:.2} nats", s.nll, s.entropy),
             ]
         },
     )

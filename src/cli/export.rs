@@ -1,0 +1,171 @@
+//! `mixscope export`: one view of a saved run as files.
+
+use super::TextArgs;
+use crate::engine::{Saved, collect, trace_path};
+use crate::export::{Look, drawing, picture, table};
+use crate::trace::view::{ViewData, ViewKind, ViewSpec};
+use crate::trace::{LensSite, replace_file};
+use anyhow::{Context, Result, bail, ensure};
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Png,
+    Svg,
+    Csv,
+}
+
+impl Format {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Svg => "svg",
+            Self::Csv => "csv",
+        }
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
+        [Self::Png, Self::Svg, Self::Csv].into_iter().find(|format| format.suffix() == suffix)
+    }
+}
+
+#[derive(Args)]
+pub struct Export {
+    /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
+    #[arg(value_name = "TRACE")]
+    trace: String,
+    /// routing.token, routing.layer, routing.map, routing.load, routing.pairs, attention.grid, attention.head, lens,
+    /// lens.targets, or next.
+    #[arg(long, value_name = "VIEW")]
+    view: ViewKind,
+    /// png, svg, csv, or several of them [default: as FILE ends].
+    #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
+    format: Vec<Format>,
+    /// File to write; - is stdout. Of several formats each goes to FILE with its own ending.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Position of the token: for routing.token, lens.targets, next [default: the last].
+    #[arg(long, value_name = "POS")]
+    token: Option<usize>,
+    /// For routing.layer, routing.pairs, attention.head.
+    #[arg(long, value_name = "L", default_value_t = 0)]
+    layer: usize,
+    /// Query head: for attention.head.
+    #[arg(long, value_name = "H", default_value_t = 0)]
+    head: usize,
+    /// Residual that the lens reads: for lens.
+    #[arg(long, value_name = "resid_mid|resid_post", default_value = "resid_post", value_parser = site)]
+    site: LensSite,
+    /// Ids of tokens to follow through the layers: for lens.targets [default: the model's answer].
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    targets: Vec<u32>,
+    /// Pixels a point of pictures; 2 or more for print.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    scale: f64,
+    /// Light text on a dark ground.
+    #[arg(long)]
+    dark: bool,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Overwrite FILE.
+    #[arg(long)]
+    force: bool,
+}
+
+fn site(text: &str) -> Result<LensSite> {
+    let sites = [LensSite::ResidMid, LensSite::ResidPost];
+    let found = sites.into_iter().find(|site| site.to_string() == text);
+    found.with_context(|| format!("`{text}` is not one of resid_mid, resid_post"))
+}
+
+impl Export {
+    pub fn main(self) -> Result<()> {
+        let wrong = |message: String| super::error(ErrorKind::ValueValidation, message);
+        if !(self.scale.is_finite() && self.scale > 0.0) {
+            return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
+        }
+        let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
+        if let Some((_, file)) = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists())
+            && !self.force
+        {
+            bail!("{} exists; give another -o, or --force to overwrite", file.display());
+        }
+        let (data, spec) = self.data()?;
+        let look = Look { scale: self.scale, dark: self.dark };
+        for (format, file) in files {
+            let bytes = match format {
+                Format::Png => picture(&data, &spec, &look)?,
+                Format::Svg => drawing(&data, &spec, &look)?,
+                Format::Csv => table(&data, &spec, self.text.of())?,
+            };
+            if file.as_os_str() == "-" {
+                let mut out = std::io::stdout().lock();
+                out.write_all(&bytes)?;
+                out.flush()?;
+            } else {
+                replace_file(&file, |out| Ok(out.write_all(&bytes)?))?;
+                eprintln!("wrote {}", super::harmless(&file.display().to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes where.
+    fn files(&self) -> Result<Vec<(Format, PathBuf)>> {
+        let mut formats: Vec<Format> = Vec::new();
+        for format in &self.format {
+            if !formats.contains(format) {
+                formats.push(*format);
+            }
+        }
+        let is_stdout = self.output.as_os_str() == "-";
+        let own = Format::of(&self.output);
+        match formats[..] {
+            [] => {
+                let hint = "--format: give png, svg or csv, or a FILE that ends in one of them";
+                Ok(vec![(own.context(hint)?, self.output.clone())])
+            }
+            [format] => {
+                if let Some(own) = own
+                    && own != format
+                {
+                    bail!("-o {}: --format says {}", self.output.display(), format.suffix());
+                }
+                Ok(vec![(format, self.output.clone())])
+            }
+            _ => {
+                ensure!(!is_stdout, "-o -: stdout takes one format");
+                let with = |format: &Format| {
+                    let mut name = match own {
+                        Some(_) => self.output.with_extension(""),
+                        None => self.output.clone(),
+                    }
+                    .into_os_string();
+                    name.push(".");
+                    name.push(format.suffix());
+                    (*format, PathBuf::from(name))
+                };
+                Ok(formats.iter().map(with).collect())
+            }
+        }
+    }
+
+    fn data(&self) -> Result<(ViewData, ViewSpec)> {
+        let run = Saved::open(&trace_path(&self.trace)?)?;
+        let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
+        let spec = ViewSpec {
+            kind: self.view,
+            pos: self.token.unwrap_or(last),
+            layer: self.layer,
+            head: self.head,
+            site: self.site,
+            targets: self.targets.clone(),
+        };
+        let data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
+        Ok((data, spec))
+    }
+}

@@ -1,0 +1,29 @@
+//! `mixscope open`: the explorer over a saved run.
+
+use super::explore::{ScreenArgs, options};
+use super::need_terminal;
+use crate::app;
+use crate::engine::{OpenOptions, trace_path};
+use anyhow::Result;
+use clap::{ArgMatches, Args};
+
+#[derive(Args)]
+pub struct Open {
+    /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
+    #[arg(value_name = "TRACE")]
+    trace: String,
+    #[command(flatten)]
+    screen: ScreenArgs,
+}
+
+impl Open {
+    pub fn main(self, matches: &ArgMatches) -> Result<()> {
+        let mut config = self.screen.config(matches)?;
+        trace_path(&self.trace)?;
+        need_terminal()?;
+        // How the next model is opened, if one is chosen.
+        let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false };
+        config.model = self.trace;
+        app::run(options(config, open, None, None))
+    }
+}

@@ -1,0 +1,98 @@
+//! The pictures of `mixscope run`.
+
+use super::teller::Teller;
+use crate::engine::{Session, pattern};
+use crate::export::{Look, picture};
+use crate::trace::view::{ViewData, ViewKind, ViewSpec};
+use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Name of the picture of a head.
+pub fn name(layer: usize, head: usize) -> String {
+    format!("attention-L{layer:02}H{head:02}.png")
+}
+
+/// Pictures of heads that are in `folder`.
+pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("--out: cannot list {}", folder.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| name.starts_with("attention-L") && name.ends_with(".png")).collect())
+}
+
+/// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
+/// induction head, and the one with the lowest entropy.
+pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -> Result<Vec<(usize, usize)>> {
+    let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
+    let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
+    for (i, (layer, head)) in heads.iter().enumerate() {
+        tell.progress("heads looked through", i, heads.len());
+        let pattern = pattern(session, *layer, *head)?;
+        let stats = HeadStats::of(&pattern, &ids);
+        let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
+        for (best, score) in best.iter_mut().zip(scores) {
+            if let Some(score) = score
+                && best.is_none_or(|(so_far, _)| score > so_far)
+            {
+                *best = Some((score, (*layer, *head)));
+            }
+        }
+    }
+    let mut found: Vec<(usize, usize)> = best.into_iter().flatten().map(|(_, head)| head).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Draws routing.png, lens.png and one picture a head; returns their names.
+pub fn write(
+    session: &Session,
+    layers: &Range<usize>,
+    heads: &[(usize, usize)],
+    cells: Vec<(LensKey, Arc<LensCell>)>,
+    folder: &Path,
+) -> Result<Vec<String>> {
+    let trace = restricted(session.trace(), layers);
+    let mut data = ViewData { trace, patterns: Vec::new(), lens: cells, trajectories: Vec::new() };
+    let spec = |kind, layer, head| {
+        let pos = session.tokens().len().saturating_sub(1);
+        ViewSpec { kind, pos, layer, head, site: LensSite::ResidPost, targets: Vec::new() }
+    };
+    let draw = |data: &ViewData, spec: &ViewSpec, name: &str| {
+        let bytes = picture(data, spec, &Look::default()).with_context(|| format!("cannot draw {name}"))?;
+        replace_file(&folder.join(name), |file| Ok(file.write_all(&bytes)?))
+    };
+    let mut names = vec!["routing.png".to_owned(), "lens.png".to_owned()];
+    draw(&data, &spec(ViewKind::RoutingMap, 0, 0), &names[0])?;
+    draw(&data, &spec(ViewKind::LensGrid, 0, 0), &names[1])?;
+    for (layer, head) in heads {
+        data.patterns = vec![(*layer, *head, pattern(session, *layer, *head)?)];
+        names.push(name(*layer, *head));
+        draw(&data, &spec(ViewKind::AttentionHead, *layer, *head), &names[names.len() - 1])?;
+    }
+    Ok(names)
+}
+
+/// The routing of `layers` alone, as a trace file of these layers holds it.
+fn restricted(mut trace: Trace, layers: &Range<usize>) -> Trace {
+    let all = trace.meta.dims.layers;
+    if *layers == (0..all) {
+        return trace;
+    }
+    use HookKind as K;
+    for token in &mut trace.tokens {
+        let mut values = HookValues::new(all);
+        for layer in layers.clone() {
+            for kind in [K::RouterLogits, K::ExpertWeights, K::ExpertIndices, K::MixingWeights] {
+                if let Some(row) = token.values.get(kind.at(layer)) {
+                    values.insert(kind.at(layer), row.clone());
+                }
+            }
+        }
+        Arc::make_mut(token).values = Arc::new(values);
+    }
+    trace
+}

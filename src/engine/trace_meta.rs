@@ -1,0 +1,122 @@
+//! What a trace file's metadata say of the model and of how the run was made.
+
+use crate::model::{Config, Described};
+use crate::trace::protocol::Prompt;
+use crate::trace::{Dtype, Level, Meta, Policy, Recording, Report, Sampling, Spelling, TraceFile};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The model of a run that is called `name`; `report` holds what was found in its config.
+///
+/// # Errors
+/// If the precision policy is missing or unknown.
+pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut report: Report) -> Result<Meta> {
+    let text = |key: &str| file.metadata.get(key).map_or("", String::as_str);
+    let policy: Policy = text("precision").parse().context("metadata `precision`")?;
+    let provenance: Value = match serde_json::from_str(text("provenance")) {
+        Ok(value) => value,
+        Err(_) => {
+            let advice = "who made the run, and how, is not known";
+            report.add(Level::Note, "metadata `provenance`", "a JSON object", "none that can be read", advice);
+            Value::Null
+        }
+    };
+    let said = |key: &str| provenance.get(key).and_then(Value::as_str);
+    let compute = said("compute_dtype").and_then(|dtype| dtype.parse().ok());
+    let compute_dtype = compute.or_else(|| stored_dtype(file)).or(config.dtype).unwrap_or(Dtype::F32);
+    let recording = Recording {
+        made_by: made_by(&provenance),
+        model: text("model").to_owned(),
+        prompt: said("prompt").map(|text| match provenance.get("chat") {
+            Some(Value::Bool(true)) => Prompt::Chat(text.to_owned()),
+            _ => Prompt::Text(text.to_owned()),
+        }),
+        sampling: provenance.get("sampling").and_then(|sampling| Sampling::deserialize(sampling).ok()),
+        ..Recording::default()
+    };
+    let title = said("title").unwrap_or(&recording.model);
+    let described = Described::from_config(json, config);
+    Ok(Meta {
+        name: name.to_owned(),
+        title: if title.is_empty() { name.to_owned() } else { title.to_owned() },
+        dims: described.dims,
+        weights_dtype: said("weights_dtype").map_or(described.weights_dtype, str::to_owned),
+        stored: Vec::new(),
+        compute_dtype,
+        policy,
+        params: described.params,
+        weight_bytes: 0,
+        touched_bytes: described.touched_bytes,
+        has_chat: false,
+        config: described.json,
+        report: with_recorded(report, text("validation")),
+        eos: described.eos,
+        recording: Some(recording),
+    })
+}
+
+/// `mixscope 0.1.0`: the engine and its version, or what else is told in its place.
+fn made_by(provenance: &Value) -> String {
+    let said = |key: &str| provenance.get(key).and_then(Value::as_str);
+    let Some(engine) = said("engine") else { return "an unknown program".to_owned() };
+    match said("version").or_else(|| engine.split_whitespace().find_map(said)) {
+        Some(version) => format!("{engine} {version}"),
+        None => engine.to_owned(),
+    }
+}
+
+/// The dtype of the activations in the file.
+fn stored_dtype(file: &TraceFile) -> Option<Dtype> {
+    let activations = ["hook_resid_post", "hook_resid_mid", "hook_resid_pre", "hook_embed", "hook_out"];
+    let is_one = |name: &str| activations.iter().any(|end| name.ends_with(end));
+    file.tensors.iter().find(|(name, _)| is_one(name)).map(|(_, tensor)| tensor.dtype)
+}
+
+/// What was validated when the run was made, as far as the trace tells; else what its config says.
+fn with_recorded(config: Report, recorded: &str) -> Report {
+    if let Ok(report) = serde_json::from_str::<Report>(recorded) {
+        return report;
+    }
+    let mut report = config;
+    if let Ok(Value::Object(checks)) = serde_json::from_str(recorded) {
+        for (name, value) in checks {
+            report.add(Level::Note, format!("recorded check {name}"), "", value.to_string(), "");
+        }
+    }
+    report
+}
+
+/// How tokens are spelt: by the texts of the run's tokens, and by the spellings beside the tables.
+///
+/// # Errors
+/// If there are texts, but not one a token, or the spellings can't be read.
+pub fn spelling(file: &TraceFile, ids: &[u32]) -> Result<Spelling> {
+    let mut spelling = Spelling::new();
+    if let Some(text) = file.metadata.get("mixscope.spelling") {
+        let all: HashMap<u32, String> =
+            serde_json::from_str(text).context("metadata `mixscope.spelling` is not an object from ids to texts")?;
+        spelling.extend(all.into_iter().map(|(id, text)| (id, Arc::from(text))));
+    }
+    let texts: Vec<String> = match file.metadata.get("token_texts") {
+        Some(text) => serde_json::from_str(text).context("metadata `token_texts` is not a JSON list of texts")?,
+        None => Vec::new(),
+    };
+    let (expected, found) = (ids.len(), texts.len());
+    ensure!(found == expected || found == 0, "metadata `token_texts`: expected {expected} texts, found {found}");
+    spelling.extend(ids.iter().copied().zip(texts.into_iter().map(Arc::from)));
+    Ok(spelling)
+}
+
+/// Notes the tensors that nobody took.
+pub fn note_unknown(file: &TraceFile, report: &mut Report) {
+    let Some(first) = file.tensors.keys().next() else { return };
+    let more = match file.tensors.len() - 1 {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let found = format!("{first}{more}");
+    report.add(Level::Note, "tensors that are not known", "", found, "they are not shown");
+}

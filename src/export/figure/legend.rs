@@ -1,0 +1,105 @@
+//! What colours and marks mean.
+
+use super::font;
+use super::grid::ramp;
+use super::lines::trim;
+use super::pen::{Align, Pen};
+use crate::trace::palette::EXPERTS;
+use anyhow::Result;
+use plotters::backend::DrawingBackend;
+
+/// Height of a legend, points.
+pub const HEIGHT: f64 = 20.0;
+const TEXT: f64 = 11.0;
+const BAR: f64 = 128.0;
+const SWATCH: f64 = 14.0;
+
+/// One entry of the row of legends.
+pub enum Legend {
+    /// What colours of values mean: name, lowest, highest.
+    Ramp(String, f32, f32),
+    /// Colours of this many categories: name, number.
+    Categories(String, usize),
+    /// What a frame around a cell means.
+    Frame(String),
+    /// What a corner of a cell means.
+    Corner(String),
+    /// A sentence.
+    Text(String),
+}
+
+impl Legend {
+    fn ends(low: f32, high: f32) -> (String, String) {
+        (trim(f64::from(low)), trim(f64::from(high)))
+    }
+
+    /// Width in points.
+    pub fn width(&self) -> f64 {
+        let text = |text: &str| font::width(text) * TEXT;
+        match self {
+            Self::Ramp(name, low, high) => {
+                let (low, high) = Self::ends(*low, *high);
+                text(name) + text(&low) + text(&high) + BAR + 22.0
+            }
+            Self::Categories(name, count) => text(name) + 8.0 + *count as f64 * (SWATCH + 3.0),
+            Self::Frame(name) | Self::Corner(name) => text(name) + SWATCH + 8.0,
+            Self::Text(name) => text(name),
+        }
+    }
+
+    /// Draws it with its top left corner at `at`.
+    ///
+    /// # Errors
+    /// If the backend fails.
+    pub fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>, at: (f64, f64)) -> Result<()> {
+        let (skin, y) = (pen.skin, at.1 + HEIGHT / 2.0);
+        let (top, bottom) = (y - SWATCH / 2.0, y + SWATCH / 2.0);
+        let mut x = at.0;
+        let say = |pen: &mut Pen<B>, x: &mut f64, text: &str| {
+            pen.text((*x, y), text, TEXT, Align::Start, skin.ink)?;
+            *x += font::width(text) * TEXT;
+            anyhow::Ok(())
+        };
+        match self {
+            Self::Ramp(name, low, high) => {
+                let (low, high) = Self::ends(*low, *high);
+                say(pen, &mut x, name)?;
+                x += 10.0;
+                say(pen, &mut x, &low)?;
+                x += 6.0;
+                for i in 0..128 {
+                    let colour = ramp(i as f32 / 127.0, (0.0, 1.0)).unwrap_or(skin.paper);
+                    let step = BAR / 128.0;
+                    pen.rect((x + f64::from(i) * step, top), (x + f64::from(i + 1) * step, bottom), colour)?;
+                }
+                x += BAR + 6.0;
+                say(pen, &mut x, &high)
+            }
+            Self::Categories(name, count) => {
+                say(pen, &mut x, name)?;
+                x += 8.0;
+                for i in 0..*count {
+                    pen.rect((x, top), (x + SWATCH, bottom), EXPERTS[i % EXPERTS.len()])?;
+                    pen.text((x + SWATCH / 2.0, y), &i.to_string(), TEXT, Align::Middle, (0, 0, 0))?;
+                    x += SWATCH + 3.0;
+                }
+                Ok(())
+            }
+            Self::Frame(name) => {
+                pen.rect((x, top), (x + SWATCH, bottom), EXPERTS[2])?;
+                pen.frame((x, top), (x + SWATCH, bottom), 2.0, (0xff, 0xff, 0xff))?;
+                pen.frame((x, top), (x + SWATCH, bottom), 1.0, (0, 0, 0))?;
+                x += SWATCH + 8.0;
+                say(pen, &mut x, name)
+            }
+            Self::Corner(name) => {
+                pen.rect((x, top), (x + SWATCH, bottom), EXPERTS[7])?;
+                let right = x + SWATCH;
+                pen.polygon(&[(right - 8.0, top), (right, top), (right, top + 8.0)], (0xd0, 0, 0))?;
+                x += SWATCH + 8.0;
+                say(pen, &mut x, name)
+            }
+            Self::Text(name) => say(pen, &mut x, name),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A screen of character cells as a picture: PNG, SVG, or text with ANSI colours.
+
+mod ansi;
+mod paint;
+
+pub use ansi::screen_ansi;
+pub use paint::{screen_png, screen_svg};
+
+/// One character cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// What it shows; not drawn where the symbol before it is two cells wide.
+    pub symbol: String,
+    /// Colour of the text; `None` = the terminal's own.
+    pub fg: Option<(u8, u8, u8)>,
+    /// Colour behind it.
+    pub bg: Option<(u8, u8, u8)>,
+    /// Drawn heavier.
+    pub bold: bool,
+    /// Drawn fainter.
+    pub dim: bool,
+    /// With a line below.
+    pub underline: bool,
+    /// With both colours exchanged.
+    pub reversed: bool,
+}
+
+/// A screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Cells of a row.
+    pub width: usize,
+    /// Row after row.
+    pub cells: Vec<Cell>,
+}
+
+impl Screen {
+    fn rows(&self) -> impl Iterator<Item = &[Cell]> {
+        self.cells.chunks(self.width.max(1))
+    }
+
+    fn height(&self) -> usize {
+        self.cells.len().div_ceil(self.width.max(1))
+    }
+}

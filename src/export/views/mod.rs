@@ -1,0 +1,129 @@
+//! Views of a run as pictures and tables.
+
+mod attention;
+mod lens;
+mod load;
+mod next;
+mod routing;
+
+use super::csv::Text;
+use super::figure::font::{drawable, fit, label};
+use super::figure::{Axis, Figure, Look, Turn};
+use crate::trace::view::{ViewData, ViewKind, ViewSpec};
+use crate::trace::{TokenRecord, Trace};
+use anyhow::{Result, ensure};
+
+/// Longest prompt in a title, characters.
+const PROMPT: usize = 60;
+/// Longest token in a label, characters; its position follows it.
+const PIECE: usize = 14;
+/// Width from which a row of tokens goes on below, points.
+const BAND: f64 = 1200.0;
+/// Tokens from which cells shrink to dots.
+const MANY: usize = 2048;
+
+/// A view as a PNG file. The same data and look always give the same bytes.
+///
+/// # Errors
+/// If `data` lacks what the view is made of, or the picture would be too large.
+pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
+    figure(data, spec)?.png(look)
+}
+
+/// A view as an SVG file, complete in itself; text is drawn by the viewer in a font of its own.
+///
+/// # Errors
+/// As [`picture`].
+pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
+    figure(data, spec)?.svg(look)
+}
+
+/// A view as a CSV file, with the columns of the file of `mixscope run` where there is one:
+///
+/// | view | columns |
+/// |---|---|
+/// | routing.token, routing.layer, routing.map | as `routing.csv`, of one position, one layer, all |
+/// | routing.load | `layer,expert,first_share,share,mean_weight` (shares of a layer's first choices, of all its choices; weight over the tokens that chose it) |
+/// | routing.pairs | `layer,expert,with,together,share` (tokens that chose both; their share of those that chose `expert`) |
+/// | attention.head | as `attention.csv` |
+/// | attention.grid | `layer,head,entropy,previous,first` (means over queries: nats, weight on the token before, on the first) |
+/// | lens | as `lens.csv`, of one site |
+/// | lens.targets | `token_id,token,layer,site,rank,prob` |
+/// | next | as `candidates.csv`, of one position |
+///
+/// # Errors
+/// As [`picture`].
+pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    match spec.kind {
+        ViewKind::RoutingToken | ViewKind::RoutingLayer | ViewKind::RoutingMap => {
+            routing::rows(data, spec, &mut out)?;
+        }
+        ViewKind::RoutingLoad => load::load_table(data, &mut out)?,
+        ViewKind::RoutingPairs => load::pairs_table(data, spec, &mut out)?,
+        ViewKind::AttentionHead => attention::head_table(data, spec, &mut out)?,
+        ViewKind::AttentionGrid => attention::grid_table(data, &mut out)?,
+        ViewKind::LensGrid => lens::grid_table(data, spec, text, &mut out)?,
+        ViewKind::LensTargets => lens::targets_table(data, text, &mut out)?,
+        ViewKind::Next => next::rows(data, spec, text, &mut out)?,
+    }
+    Ok(out)
+}
+
+fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
+    ensure!(!data.trace.tokens.is_empty(), "the run has no token yet");
+    match spec.kind {
+        ViewKind::RoutingToken => routing::token(data, spec),
+        ViewKind::RoutingLayer => routing::layer(data, spec),
+        ViewKind::RoutingMap => routing::map(data),
+        ViewKind::RoutingLoad => load::load(data),
+        ViewKind::RoutingPairs => load::pairs(data, spec),
+        ViewKind::AttentionHead => attention::head(data, spec),
+        ViewKind::AttentionGrid => attention::grid(data),
+        ViewKind::LensGrid => lens::grid(data, spec),
+        ViewKind::LensTargets => lens::targets(data, spec),
+        ViewKind::Next => next::bars(data, spec),
+    }
+}
+
+/// `demo · hf bf16 · 48 tokens · “Once upon a time…”`
+fn subtitle(trace: &Trace) -> String {
+    let meta = &trace.meta;
+    let n = trace.tokens.len();
+    let mut start = String::new();
+    for (pos, token) in trace.tokens.iter().enumerate() {
+        // A marker at the start such as <s> is no part of the text.
+        let is_marker = pos == 0 && token.piece.starts_with('<') && token.piece.ends_with('>');
+        if !is_marker && start.chars().count() <= PROMPT {
+            start += &label(&token.piece).replace('·', " ");
+        }
+    }
+    let start = fit(start.trim(), PROMPT);
+    // A saved run is called by its file; its pictures are those of the run it was.
+    let recorded = meta.recording.as_ref().map(|recording| &recording.model).filter(|model| !model.is_empty());
+    let model = drawable(recorded.unwrap_or(&meta.name));
+    let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
+    format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
+}
+
+/// `·drum 12`
+fn token_label(token: &TokenRecord, pos: usize) -> String {
+    format!("{} {pos}", fit(&label(&token.piece), PIECE))
+}
+
+/// Tokens across, read upward.
+fn tokens_across(trace: &Trace) -> Axis {
+    let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
+    Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
+}
+
+fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {
+    let n = data.trace.tokens.len();
+    let token = data.trace.tokens.get(pos);
+    token.map(|token| &**token).ok_or_else(|| anyhow::anyhow!("position {pos} is outside the run of {n} tokens"))
+}
+
+/// How wide bands of tokens are, so that a long run gives a page and no ribbon.
+fn band_width(cols: usize, cell: f64, height: f64) -> f64 {
+    (cols as f64 * cell * (height + 80.0) * 1.5).sqrt().max(BAND)
+}

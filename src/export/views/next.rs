@@ -1,0 +1,48 @@
+//! The candidates for the next token.
+
+use super::{PIECE, record, subtitle, token_label};
+use crate::export::csv::{CandidatesTable, Text};
+use crate::export::figure::font::{fit, label};
+use crate::export::figure::{Bars, Figure, Panel};
+use crate::trace::view::{ViewData, ViewSpec};
+use anyhow::{Result, ensure};
+use std::io::Write;
+
+/// Bars of a picture; the table holds all candidates.
+const MOST: usize = 40;
+
+/// Probabilities of the candidates.
+pub fn bars(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
+    let token = record(data, spec.pos)?;
+    let top = &token.next.top;
+    ensure!(!top.is_empty(), "the candidates after position {} are not in this run", spec.pos);
+    let mut mass = 0.0;
+    let mut rows = Vec::new();
+    for (i, candidate) in top.iter().take(MOST).enumerate() {
+        mass += candidate.prob;
+        let name = format!("{}  {}", fit(&label(&candidate.piece), PIECE + 6), i + 1);
+        rows.push((name, f64::from(candidate.prob), format!("{:.4}  Σ {mass:.4}", candidate.prob)));
+    }
+    let max = f64::from(top[0].prob).max(1e-9);
+    Ok(Figure {
+        title: format!("Next token after {}", token_label(token, spec.pos)),
+        subtitle: subtitle(&data.trace),
+        legends: Vec::new(),
+        panels: vec![Panel::Bars(Bars {
+            rows,
+            max,
+            length: 360.0,
+            heads: ("candidate  rank".to_owned(), "probability, Σ cumulative".to_owned()),
+        })],
+        across: 1,
+        notes: vec![format!("entropy of the whole distribution {:.3} nats; before temperature", token.next.entropy)],
+    })
+}
+
+/// Rows as in `candidates.csv`.
+pub fn rows(data: &ViewData, spec: &ViewSpec, text: Text, out: impl Write) -> Result<()> {
+    let token = record(data, spec.pos)?;
+    let mut table = CandidatesTable::new(text, out)?;
+    table.token(token, spec.pos, usize::MAX)?;
+    table.finish()
+}
