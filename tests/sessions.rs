@@ -5,7 +5,7 @@ use mixscope::engine::Core;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::{Effect, Event, Phase, RoutingLens, Saved, State, View, update};
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
-use mixscope::trace::{Policy, Sampling, Source};
+use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
@@ -106,6 +106,15 @@ fn a_session_whose_model_fails_to_open_is_not_read_by_another() {
     state.open_model("demo".to_owned());
     let effects = engine(&mut state, protocol::Event::Ready { id: RequestId(99), meta: demo().meta.clone() });
     assert!(!effects.iter().any(|e| matches!(e, Effect::Ask(_, Ask::Restore { .. }))), "{effects:?}");
+}
+
+#[test]
+fn a_run_that_is_a_file_already_is_no_session() {
+    let mut state = explored().state;
+    assert!(state.saved().is_some());
+    let meta = Meta { recording: Some(Recording::default()), ..(**state.meta().unwrap()).clone() };
+    state.phase = Phase::Ready(Arc::new(meta));
+    assert_eq!(state.saved(), None);
 }
 
 #[test]

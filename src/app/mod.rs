@@ -6,6 +6,7 @@ pub mod files;
 mod first_run;
 mod folders;
 mod history;
+mod keeper;
 mod models;
 mod picture;
 mod saving;
@@ -31,6 +32,7 @@ use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
 use history::History;
+use keeper::Keeper;
 use models::Finder;
 use ratatui::buffer::Buffer;
 use saving::{Saver, Told};
@@ -40,7 +42,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 /// Frames are at least this far apart.
@@ -146,13 +147,11 @@ async fn explore(options: Options) -> Result<()> {
         keys: EventStream::new(),
         saver: Saver::new(),
         look: options.look,
-        session: SessionFile::new(options.open.dtype),
-        saving: None,
-        is_unsaved: false,
+        keeper: Keeper::new(options.open.dtype),
     };
     app.carry_out(first)?;
     let ended = app.run(&mut signals).await;
-    let kept = app.keep_session().await;
+    let kept = app.keeper.at_the_end(app.state.saved()).await;
     drop(app);
     if let Err(error) = kept {
         // Nobody may be left to read it.
@@ -172,11 +171,7 @@ struct App {
     keys: EventStream,
     saver: Saver,
     look: Look,
-    session: SessionFile,
-    /// The session being written.
-    saving: Option<JoinHandle<Result<()>>>,
-    /// Whether something happened since the session was last looked at.
-    is_unsaved: bool,
+    keeper: Keeper,
 }
 
 impl App {
@@ -245,9 +240,12 @@ impl App {
                         return Ok(());
                     }
                 }
-                () = sleep_until(next_save), if self.is_unsaved => {
+                () = sleep_until(next_save), if self.keeper.is_unsaved => {
                     next_save = Instant::now() + SAVE_EVERY;
-                    is_dirty |= self.save_now_and_then();
+                    if let Some(failure) = self.keeper.now_and_then(self.state.saved()) {
+                        update(&mut self.state, Event::Trouble(failure));
+                        is_dirty = true;
+                    }
                 }
                 () = sleep_until(next_frame), if is_dirty => {}
             }
@@ -256,42 +254,9 @@ impl App {
 
     /// Takes an event into the state and does what follows; `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
-        self.is_unsaved |= !matches!(event, Event::Drawn(_));
+        self.keeper.is_unsaved |= !matches!(event, Event::Drawn(_));
         let effects = update(&mut self.state, event);
         self.carry_out(effects)
-    }
-
-    /// Starts writing the session if it has changed; whether the last attempt failed, which is then told.
-    fn save_now_and_then(&mut self) -> bool {
-        if self.saving.as_ref().is_some_and(|task| !task.is_finished()) {
-            return false;
-        }
-        self.is_unsaved = false;
-        let failed = match self.saving.take().and_then(futures::FutureExt::now_or_never) {
-            Some(Ok(Err(error))) => {
-                self.session.failed();
-                update(&mut self.state, Event::Trouble(Failure::of(&error)));
-                true
-            }
-            _ => false,
-        };
-        if !failed && let Some((path, saved)) = self.session.due(self.state.saved()) {
-            self.saving = Some(spawn_blocking(move || session::write(&path, &saved)));
-        }
-        failed
-    }
-
-    /// Writes the session for the last time.
-    async fn keep_session(&mut self) -> Result<()> {
-        if let Some(task) = self.saving.take()
-            && !matches!(task.await, Ok(Ok(())))
-        {
-            self.session.failed();
-        }
-        match self.session.due(self.state.saved()) {
-            Some((path, saved)) => session::write(&path, &saved),
-            None => Ok(()),
-        }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool> {

@@ -3,9 +3,11 @@
 use super::{Effect, State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::{HeadStats, Measure, Pick};
+use serde::{Deserialize, Serialize};
 
 /// On which text heads are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MeasuredOn {
     /// The run.
     Text,
@@ -14,7 +16,8 @@ pub enum MeasuredOn {
 }
 
 /// Which heads are drawn large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Over {
     /// The one at the cursor.
     One,
@@ -25,7 +28,8 @@ pub enum Over {
 }
 
 /// From which side attention is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// From the cursor: the token there is the query.
     Row,
@@ -34,7 +38,7 @@ pub enum Side {
 }
 
 /// How the heads are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadsView {
     /// What they are measured by.
     pub measure: Measure,

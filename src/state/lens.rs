@@ -5,10 +5,12 @@ use super::text::{fit, show_piece};
 use super::{Effect, State, View};
 use crate::trace::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How the lens is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LensLayout {
     /// Layers × tokens after one residual of each layer.
     #[default]
@@ -20,7 +22,8 @@ pub enum LensLayout {
 }
 
 /// What the lens says of a residual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LensMeasure {
     /// The top token with its probability; in the plot, probabilities.
     #[default]

@@ -37,9 +37,11 @@ impl RoutingLens {
 }
 
 /// What a cell of the load shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadMeasure {
     /// Share of tokens whose first choice the expert was.
+    #[default]
     First,
     /// Share of all choices that fell on it.
     Chosen,

@@ -1,4 +1,5 @@
 use super::Pattern;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -6,7 +7,8 @@ use std::fmt;
 const MOST_QUERIES: usize = 512;
 
 /// What heads are measured by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Mean entropy of the rows, nats.
     Entropy,
