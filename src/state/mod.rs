@@ -25,6 +25,7 @@ mod routing;
 mod saved;
 mod saving;
 mod search;
+mod table;
 pub mod text;
 mod update;
 
