@@ -8,7 +8,7 @@
 
 use super::heatmap::{self, Matrix};
 use crate::state::text::{fit, width};
-use crate::state::{MeasuredOn, Ranked};
+use crate::state::{MeasuredOn, Ranked, Spot};
 use crate::trace::{Dims, Measure, Pick};
 use crate::ui::canvas::{Canvas, prob, window};
 use ratatui::layout::Rect;
@@ -126,6 +126,8 @@ fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usi
     if map.is_none_or(|map| map.n != state.tokens.len()) {
         c.drawn.wanted.maps.push((layer, Pick::One(head), side));
     }
+    let spot = Spot { layer: Some(layer), head: Some(head), ..Spot::default() };
+    c.hit(Rect { y: place.y.saturating_sub(1), height: place.height + 1, ..place }.intersection(room), spot);
     if let Some(map) = map {
         let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: None, log: state.heads.log };
         heatmap::draw(c, place.intersection(room), &matrix);

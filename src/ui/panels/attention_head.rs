@@ -11,8 +11,8 @@
 //! ```
 
 use super::heatmap::{self, Matrix};
-use crate::state::Side;
 use crate::state::text::{fit, width};
+use crate::state::{Side, Spot};
 use crate::trace::{HeadMap, HeadStats, Measure, Pick};
 use crate::ui::canvas::{Canvas, prob, quoted};
 use ratatui::layout::Rect;
@@ -57,6 +57,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: Some((at, at)), log: state.heads.log };
     heatmap::draw(c, parts.body, &matrix);
     let zoom = heatmap::zoom(parts.body, map.side);
+    for line in 0..usize::from(parts.body.height).min((map.side * zoom).div_ceil(2)) {
+        let pos = line * 2 / zoom * map.block;
+        c.hit_lines(parts.body, parts.body.y + line as u16, 1, Spot { token: Some(pos), ..Spot::default() });
+    }
     put_names(c, &parts, map, zoom);
     put_below(c, &parts, map, zoom, if fits { "" } else { &exact });
 }
