@@ -4,14 +4,16 @@ mod common;
 
 use common::{Reference, assert_close};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run as _, Session, open_target, tempered, trajectories};
+use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
-use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Effect, Event as StateEvent, LensLayout, LensMeasure, State, Target, View, update};
+use mixscope::state::keys::{Action, Code, Key};
+use mixscope::state::{Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, update};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
 use mixscope::trace::{LensKey, LensSite, Policy, Sampling, Source};
-use mixscope::ui::Depth;
+use mixscope::ui::{Depth, Theme, draw};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -266,6 +268,25 @@ fn targets_come_from_both_views_and_go() {
     let ready = Event::Ready { id: RequestId(0), meta };
     update(&mut other, StateEvent::Engine(ready));
     assert!(other.targets.is_empty(), "ids mean other tokens to another model");
+}
+
+#[test]
+fn a_click_on_a_name_follows_it_and_another_no_longer_does() {
+    let mut still = Still::new(demo(), Some(CAPITAL));
+    still.press("3 j j").unwrap();
+    text(&mut still, 160, 45);
+    let key = LensKey { pos: still.state.cursor.token, layer: 3, site: LensSite::ResidPost };
+    let third = still.state.derived.lens(key).unwrap().top[2].clone();
+    let (theme, area) = (Theme::new(Depth::Mono), Rect::new(0, 0, 160, 45));
+    let mut buf = Buffer::empty(area);
+    let hits = draw(&still.state, &theme, area, &mut buf).hits;
+    let action = Some(Action::ToggleTarget(third.id));
+    let spots = area.positions().filter_map(|at| hits.at(at.x, at.y));
+    let spot = spots.into_iter().find(|spot| spot.action == action).expect("its name is in the details");
+    still.take(StateEvent::Mouse(Gesture::Press, Some(spot)));
+    assert_eq!(still.state.targets, [Target { id: third.id, piece: third.piece }]);
+    still.take(StateEvent::Mouse(Gesture::Press, Some(spot)));
+    assert!(still.state.targets.is_empty());
 }
 
 #[test]

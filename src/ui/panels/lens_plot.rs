@@ -43,6 +43,11 @@ pub(super) fn want_targets(c: &mut Canvas) {
     }
 }
 
+/// What stands for a value that isn't known: yet, or without the model.
+pub(super) fn unknown(c: &Canvas) -> &'static str {
+    if c.is_saved() { "needs the model" } else { "…" }
+}
+
 /// A curve, its values, and what the legend says of it.
 struct Line {
     glyph: char,
@@ -72,7 +77,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         LensMeasure::Rank => Scale::ranks(values(), state.log_scale),
         LensMeasure::Kl | LensMeasure::Entropy => Scale::nats(values(), state.log_scale),
     };
-    let legend = legend(state, &lines, usize::from(inside.width.saturating_sub(1)));
+    let legend = legend(state, &lines, usize::from(inside.width.saturating_sub(1)), unknown(c));
     let legend_rows = (legend.len() as u16).min(inside.height / 3).max(1);
     // A small plot does without the line under it.
     let axis_rows = if inside.height >= 8 { 2 } else { 1 };
@@ -136,14 +141,14 @@ fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
 }
 
 /// Rows of (curve, text): mark, name, and the value at the layer of the cursor.
-fn legend(state: &State, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> {
+fn legend(state: &State, lines: &[Line], room: usize, unknown: &str) -> Vec<Vec<(usize, String)>> {
     let mut rows = vec![vec![]];
     let mut used = 0;
-    let at = state.cursor.layer * 2 + usize::from(state.lens_site == LensSite::ResidPost);
+    let at = state.cursor.layer * 2 + 1;
     for (i, line) in lines.iter().enumerate() {
         let value = line.values.get(at).copied().flatten();
         let value = value.map_or_else(
-            || "…".to_owned(),
+            || unknown.to_owned(),
             |value| match state.lens_measure {
                 LensMeasure::Top => prob(value),
                 LensMeasure::Rank => format!("{value}"),
@@ -161,7 +166,7 @@ fn legend(state: &State, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)
             row.push((i, text));
         }
     }
-    let text = format!("at L{} {}", state.cursor.layer, state.lens_site);
+    let text = format!("at L{} {}", state.cursor.layer, LensSite::ResidPost);
     if used + width(&text) <= room
         && let Some(row) = rows.last_mut()
     {
@@ -179,7 +184,7 @@ fn layers(c: &mut Canvas, inside: Rect, body: Rect, rows: u16, d: Dims) {
         c.put(inside, x, body.bottom(), glyph, c.theme.dim());
     }
     let at = c.state.cursor.layer;
-    let cursor_x = plot::column(body, at * 2 + usize::from(c.state.lens_site == LensSite::ResidPost), n);
+    let cursor_x = plot::column(body, at * 2 + 1, n);
     for y in body.y..body.bottom() {
         c.put(inside, cursor_x, y, "┊", c.theme.dim());
     }

@@ -35,7 +35,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, head, &fit(&text, room), dim);
         head += 1;
     }
-    let columns = Columns::fitting(room);
+    let columns = Columns::fitting(room, if is_saved { "" } else { "…" });
     c.put(inside, inside.x + 1, head, &columns.head(), dim);
     let rows = usize::from(inside.bottom().saturating_sub(head + 1));
     let top = &token.next.top;
@@ -91,10 +91,12 @@ struct Columns {
     has_sum: bool,
     has_logit: bool,
     has_id: bool,
+    /// Stands for a probability that isn't known.
+    unknown: &'static str,
 }
 
 impl Columns {
-    fn fitting(room: usize) -> Self {
+    fn fitting(room: usize, unknown: &'static str) -> Self {
         // Marks, number, name, p at T 1 and p as sampled.
         let name = room.saturating_sub(23).clamp(6, 18);
         let mut left = room.saturating_sub(7 + name + 16);
@@ -105,7 +107,7 @@ impl Columns {
         };
         let (has_sum, has_logit, has_id) = (take(6), take(8), take(8));
         let bar = if left > 4 { (left - 1).min(12) } else { 0 };
-        Self { name, bar, has_sum, has_logit, has_id }
+        Self { name, bar, has_sum, has_logit, has_id, unknown }
     }
 
     fn bar(&self, p: f32) -> String {
@@ -124,7 +126,7 @@ impl Columns {
         let name = fit(&show_piece(&candidate.piece), self.name);
         let pad = " ".repeat(self.name - width(&name));
         let sampled = match sampled {
-            None => "…".to_owned(),
+            None => self.unknown.to_owned(),
             Some(0.0) => "–".to_owned(),
             Some(p) => exact(p),
         };
