@@ -212,7 +212,8 @@ fn every_sound_model_runs() {
         let model = fixture("malformed").join(&name);
         let (warnings, files) = assert_runs(&model, &["--prompt", "hello", "--steps", "2"]);
         assert!(!warnings.contains("warning"), "{name}: {warnings}");
-        assert_eq!(files.len(), 8, "{name}: {:?}", files.keys());
+        let others = files.keys().filter(|file| !file.starts_with("attention-L")).count();
+        assert_eq!(others, 10, "{name}: {:?}", files.keys());
         assert_finite(&files);
         assert_eq!(info(&model).status.code(), Some(0), "{name}");
     }

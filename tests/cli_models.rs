@@ -222,7 +222,9 @@ fn a_gguf_file_reads_a_text_as_it_reads_the_ids_of_the_reference() {
         let ids = join(&ids_of(&reference["prompt_ids"]));
         let text = Run::ok(&[&path, "--prompt", prompt, "--steps", "2", "--lens-k", "3"]);
         let from_ids = Run::ok(&[&path, "--prompt-ids", &ids, "--steps", "2", "--lens-k", "3"]);
-        assert!(stderr(&text.output).starts_with("wrote "), "{name}: {}", stderr(&text.output));
+        let said = stderr(&text.output);
+        assert!(said.starts_with("trace.safetensors: ") && said.contains("\nwrote "), "{name}: {said}");
+        assert!(!said.contains("warning"), "{name}: {said}");
         assert_eq!(ids_of(&text.json()["prompt_ids"]), ids_of(&reference["prompt_ids"]), "{name}");
         assert_eq!(ids_of(&text.json()["generated_ids"]), ids_of(&reference["greedy_ids"])[..2], "{name}");
         text.same_tables(&from_ids);

@@ -471,7 +471,7 @@ fn export_writes_the_bytes_that_the_run_wrote() {
     assert_eq!(all.status.code(), Some(0), "{}", stderr(&all));
     well_formed(&std::fs::read_to_string(path("next.svg")).unwrap());
     assert!(
-        path("next.png").len() > 0 && std::fs::read_to_string(path("next.csv")).unwrap().starts_with("position,k,")
+        !path("next.png").is_empty() && std::fs::read_to_string(path("next.csv")).unwrap().starts_with("position,k,")
     );
 }
 

@@ -59,6 +59,66 @@ fn routing_map() {
 }
 
 #[test]
+fn routing_load() {
+    snapshot("routing-load", "v v v a a");
+}
+
+#[test]
+fn routing_pairs() {
+    snapshot("routing-pairs", "v v v v .");
+}
+
+#[test]
+fn closest_calls() {
+    snapshot("closest-calls", "t down");
+}
+
+#[test]
+fn contributions() {
+    snapshot("contributions", "D j");
+}
+
+#[test]
+fn attention_sorted_on_random_tokens() {
+    snapshot("attention-sorted", "2 a a a R A b");
+}
+
+#[test]
+fn attention_column_on_a_logarithmic_scale() {
+    snapshot("attention-column", "2 v x % X left left");
+}
+
+#[test]
+fn lens_of_both_residuals() {
+    snapshot("lens-both", "3 v v a");
+}
+
+#[test]
+fn lens_plot() {
+    snapshot("lens-plot", "4 down + 3 v v v %");
+}
+
+#[test]
+fn two_panes() {
+    snapshot("two-panes", "v v w s w w");
+}
+
+#[test]
+fn search_and_bookmarks() {
+    snapshot("search", "home right m / a p p l e enter");
+}
+
+#[test]
+fn palette_and_hints() {
+    let mut palette = still(": g e n");
+    let mut hints = still("y");
+    for (w, h) in SIZES {
+        assert_snapshot!(format!("palette-{w}x{h}"), styled(&palette.screen(w, h, Depth::True)));
+        assert_snapshot!(format!("which-key-{w}x{h}"), styled(&hints.screen(w, h, Depth::True)));
+    }
+}
+
+#[test]
 fn attention_grid() {
     snapshot("attention-grid", "2 ]");
 }

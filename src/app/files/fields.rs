@@ -57,6 +57,9 @@ const CANDIDATES: &str = "candidates";
 
 /// What comma-separated fields name: `all`, `none`, a group (routing, residuals, …), lens, candidates, or a hook by its
 /// name in the trace file without the layer (`attn.hook_q`, or just `q`).
+///
+/// # Errors
+/// If a name is none of these.
 pub fn capture(text: &str) -> Result<Fields> {
     let mut fields = Fields::default();
     for field in text.split(',').map(str::trim).filter(|field| !field.is_empty()) {

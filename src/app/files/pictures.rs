@@ -17,6 +17,9 @@ pub fn name(layer: usize, head: usize) -> String {
 }
 
 /// Pictures of heads that are in `folder`.
+///
+/// # Errors
+/// If the folder can't be listed.
 pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

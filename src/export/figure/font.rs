@@ -69,9 +69,9 @@ pub fn fit(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     let mut kept: String = text.chars().take(max.saturating_sub(1)).collect();
-    if let Some(at) = kept.rfind("\\u{")
+    if let Some(at) = kept.rfind('\\')
+        && text[at..].starts_with("\\u{")
         && !kept[at..].contains('}')
-        && at > 0
     {
         kept.truncate(at);
     }

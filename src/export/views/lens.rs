@@ -9,7 +9,7 @@ use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Result, ensure};
 use std::io::Write;
 
-fn cells<'a>(data: &'a ViewData, site: LensSite) -> impl Iterator<Item = (&'a LensKey, &'a LensCell)> {
+fn cells(data: &ViewData, site: LensSite) -> impl Iterator<Item = (&LensKey, &LensCell)> {
     data.lens.iter().filter(move |(key, _)| key.site == site).map(|(key, cell)| (key, &**cell))
 }
 

@@ -45,13 +45,16 @@ fn loads(trace: &Trace, layers: &[usize]) -> Result<Vec<Load>> {
     Ok(loads)
 }
 
+/// Name, uniform value and the value of one panel.
+type Part = (&'static str, f64, fn(&Load) -> f64);
+
 /// Layers × experts over the run.
 pub fn load(data: &ViewData) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
     let layers = layers(trace)?;
     let loads = loads(trace, &layers)?;
     let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
-    let parts: [(&str, f64, fn(&Load) -> f64); 3] = [
+    let parts: [Part; 3] = [
         ("share of first choices", even, |load| load.first),
         ("share of all choices", even, |load| load.share),
         ("mean weight when chosen", alike, |load| load.weight.unwrap_or(f64::NAN)),

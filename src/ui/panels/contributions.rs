@@ -277,6 +277,9 @@ impl<'a> Page<'a> {
 
 /// Lines for heads and for layers of `room`, which need `heads` and `layers`: half each where both can't have all.
 fn divide(room: usize, heads: usize, layers: usize) -> (usize, usize) {
+    if room >= heads + layers {
+        return (heads, layers);
+    }
     if room < 2 * SECTION {
         return if room < SECTION { (0, 0) } else { (room.min(heads), 0) };
     }

@@ -1,6 +1,6 @@
 //! Numbers with a sign, and bars around zero.
 
-use crate::ui::canvas::{Canvas, bar, prob};
+use crate::ui::canvas::{Canvas, bar};
 use ratatui::layout::Rect;
 
 /// Fewest cells of a bar that says something.
@@ -47,10 +47,11 @@ pub fn signed(x: f64) -> String {
     }
 }
 
-/// `.92`, `−.31`
+/// `.92`, `−.31`, `1.0`
 pub fn cosine(x: f64) -> String {
-    let text = prob(x.abs() as f32);
-    if x < 0.0 { format!("−{text}") } else { text }
+    let text = format!("{:.2}", x.abs());
+    let text = if text == "1.00" { "1.0" } else { text.trim_start_matches('0') };
+    if x < 0.0 { format!("−{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]
