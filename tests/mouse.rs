@@ -74,7 +74,7 @@ fn every_layout_of_routing_knows_its_cells() {
     click(&mut still, WIDE, "L1", 0);
     assert_eq!((still.state.cursor.token, still.state.cursor.layer), (4, 1), "a label has no token");
     let (x, y) = find(&mut still, WIDE, "L5", 0);
-    still.mouse(Gesture::Press, (x + 6, y), WIDE.0, WIDE.1);
+    still.mouse(Gesture::Press, (x + 4, y), WIDE.0, WIDE.1);
     assert_eq!((still.state.cursor.token, still.state.cursor.layer), (0, 5));
     still.press("v").unwrap();
     let (x, _) = find(&mut still, WIDE, "E7", 0);
@@ -141,8 +141,8 @@ fn lists_are_marked_by_a_click_accepted_by_the_next_and_closed_by_one_outside() 
     still.mouse(Gesture::Press, (0, 0), WIDE.0, WIDE.1);
     assert!(still.state.overlays.is_empty());
     still.press("t").unwrap();
-    let (x, y) = find(&mut still, WIDE, "▸", 0);
-    let (x, y) = (x + 3, y + 2);
+    let (x, y) = find(&mut still, WIDE, "logit gap", 0);
+    let y = y + 3;
     still.mouse(Gesture::Press, (x, y), WIDE.0, WIDE.1);
     assert!(matches!(still.state.overlays.last(), Some(Overlay::CloseCalls(list)) if list.at == 2));
     still.mouse(Gesture::Press, (x, y), WIDE.0, WIDE.1);

@@ -87,7 +87,7 @@ fn example_prompts_are_offered() {
 
 /// What the views show when they are whole, by key.
 const VIEWS: [(&str, [&str; 2]); 5] = [
-    ("2", ["attention · all heads", "entropy of this row"]),
+    ("2", ["attention · all heads", "weights of this row"]),
     ("3", ["lens · resid_post", "leads "]),
     ("4", ["next · after token", "▸   1"]),
     ("5", ["fidelity · what was validated", "policy hf: "]),
@@ -116,7 +116,7 @@ fn the_views_are_filled() {
     assert!(shot.line("▸L5").contains('['), "the chosen experts are in brackets: {}", shot.line("▸L5"));
     assert!(shot.has("margin entropy") && shot.has("share of choices"));
     pty.press("2", "‘·is’ looks at · layer 5 head 0");
-    let shot = pty.wait_until("attention", |shot| shot.has("entropy of this row") && shot.has("query ↓ key →"));
+    let shot = pty.wait_until("attention", |shot| shot.has("weights of this row") && shot.has("query ↓ key →"));
     assert!(shot.has("‘·is’ looks at") && shot.line("L0").contains('▀'), "{}", shot.text());
     pty.press("3", "final answer ‘·P’");
     let shot = pty.wait_for("leads from");
@@ -291,7 +291,7 @@ fn a_candidate_can_be_forced() {
     assert!(shot.has(&format!("next · after token 8 ‘{third}’")));
     // In the middle of the run what follows is forgotten.
     let shot = pty.press("0l", "next · after token 1 ‘·The’");
-    assert!(shot.has("(→ ‘·capital’ came; forcing forgets it"), "{}", shot.text());
+    assert!(shot.has("not → ‘·capital’ and what follows"), "{}", shot.text());
     let shot = pty.press(DOWN, "▸   2");
     let line = shot.line("▸   2").to_owned();
     let second = line.split_whitespace().skip_while(|word| *word != "2").nth(1).unwrap();
@@ -613,7 +613,7 @@ fn tour(pty: &Pty) -> Vec<u8> {
     for (key, text) in [
         ("v", "routing · layer"),
         ("v", "routing · map"),
-        ("2", "entropy of this row"),
+        ("2", "weights of this row"),
         ("3", "leads "),
         ("4", "next · after"),
         ("5", "fidelity ·"),

@@ -22,11 +22,11 @@ fn a_saved_run_shows_every_view_without_its_model_and_a_model_can_be_opened_afte
     let made_by = format!("saved run · policy hf · made by mixscope {}", env!("CARGO_PKG_VERSION"));
     assert!(shot.header().contains(&made_by), "{}", shot.header());
     assert!(shot.has("margin") && shot.has("[.") && !shot.has("enter runs it"));
-    let shot = pty.press("2", "mean entropy");
-    assert!(shot.has("looks at · layer 5") && !shot.has("not in this trace"));
+    pty.press("2", "mean entropy");
+    pty.wait_until("attention", |shot| shot.has("looks at · layer 5") && !shot.has("not in this trace"));
     pty.press("3", "final answer");
     pty.wait_until("the lens", |shot| shot.has("leads") && !shot.has(" …") && !shot.has("not in this trace"));
-    let shot = pty.press("4", "p at T 1");
+    let shot = pty.press("4", "p at T1");
     assert!(shot.has("▸") && shot.has("o opens a model"));
     pty.send(LEFT);
     pty.press("5", "a saved run of demo, made by mixscope");

@@ -10,7 +10,7 @@ use super::heatmap::{self, Matrix};
 use crate::state::text::{fit, width};
 use crate::state::{MeasuredOn, Ranked, Spot};
 use crate::trace::{Dims, Measure, Pick};
-use crate::ui::canvas::{Canvas, prob, window};
+use crate::ui::canvas::{ABSENT, Canvas, prob, window};
 use ratatui::layout::Rect;
 use std::collections::HashSet;
 
@@ -74,6 +74,10 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
         let layer = d.layers - 1 - row;
         let style = if layer == cursor.layer { c.theme.cursor() } else { c.theme.dim() };
         c.put(area, area.x, y, &format!("L{layer}"), style);
+        if !c.has_attention(layer) {
+            c.put(area, room.x, y, ABSENT, c.theme.dim());
+            continue;
+        }
         for (j, head) in heads.clone().enumerate() {
             let place = Rect { x: room.x + (j * step_x) as u16, y, width: side as u16, height: step_y as u16 - 1 };
             pooled = thumbnail(c, room, place, (layer, head), side).or(pooled);
@@ -123,7 +127,7 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
 fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usize), side: usize) -> Option<Covered> {
     let (state, cursor) = (c.state, c.state.cursor);
     let map = state.derived.map(layer, Pick::One(head), side);
-    if map.is_none_or(|map| map.n != state.tokens.len()) {
+    if map.is_none_or(|map| map.n != state.tokens.len()) && c.has_attention(layer) {
         c.drawn.wanted.maps.push((layer, Pick::One(head), side));
     }
     let spot = Spot { layer: Some(layer), head: Some(head), ..Spot::default() };
@@ -151,6 +155,7 @@ fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) 
     }
     let missing = |(layer, head): &(usize, usize)| {
         state.derived.stats(*layer, *head).is_none_or(|stats| stats.n != state.tokens.len())
+            && state.meta().is_none_or(|meta| meta.has_attention(*layer))
     };
     let others = ranking.iter().map(|ranked| (ranked.layer, ranked.head));
     let others = others.filter(|_| !state.is_busy());
@@ -197,7 +202,14 @@ fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -
         }
     };
     let measured = state.measured();
-    let mut title = format!("{} {on}", state.heads.measure);
+    let what = format!("{} {on}", state.heads.measure);
+    let short = match state.heads.on {
+        MeasuredOn::Text => state.heads.measure.to_string(),
+        MeasuredOn::Repeated => what.clone(),
+    };
+    let forms = [format!("attention · all heads · {what}"), format!("attention · all heads · {short}"), short];
+    let fitting = forms.iter().find(|form| width(form) <= room);
+    let mut title = fitting.unwrap_or(&forms[2]).clone();
     let mut add = |part: String| {
         if width(&title) + 3 + width(&part) <= room {
             title = format!("{title} · {part}");
@@ -217,6 +229,5 @@ fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -
     if state.heads.sorted {
         add("best first".to_owned());
     }
-    add("all heads".to_owned());
     title
 }

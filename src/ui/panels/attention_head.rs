@@ -14,7 +14,7 @@ use super::heatmap::{self, Matrix};
 use crate::state::text::{fit, width};
 use crate::state::{Side, Spot};
 use crate::trace::{HeadMap, HeadStats, Measure, Pick};
-use crate::ui::canvas::{Canvas, prob, quoted};
+use crate::ui::canvas::{ABSENT, Canvas, prob, quoted};
 use ratatui::layout::Rect;
 
 /// Widest name of a token beside its row, position included.
@@ -32,6 +32,10 @@ struct Parts {
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
+    if !c.has_attention(cursor.layer) {
+        let inside = c.panel(area, &format!("layer {} {}", cursor.layer, state.pick()));
+        return c.nothing(inside, ABSENT);
+    }
     let parts = parts(c.inside(area));
     let side = heatmap::room(parts.body).max(2);
     let (layer, pick) = (cursor.layer, state.pick());

@@ -152,7 +152,7 @@ fn exact(p: f32) -> String {
 
 fn rewinds(follows: Option<&std::sync::Arc<TokenRecord>>) -> String {
     follows.map_or_else(String::new, |next| {
-        format!(" (→ {} came; forcing forgets it and all after it)", quoted(&fit(&show_piece(&next.piece), 12)))
+        format!(", not → {} and what follows", quoted(&fit(&show_piece(&next.piece), 12)))
     })
 }
 
