@@ -69,11 +69,11 @@ pub fn fit(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     let mut kept: String = text.chars().take(max.saturating_sub(1)).collect();
-    if let Some(at) = kept.rfind("\\u{")
-        && !kept[at..].contains('}')
-        && at > 0
-    {
-        kept.truncate(at);
+    if let Some(at) = kept.rfind('\\').filter(|at| *at > 0) {
+        let tail = &kept[at + 1..];
+        if "u{".starts_with(tail) || tail.starts_with("u{") && !tail.contains('}') {
+            kept.truncate(at);
+        }
     }
     kept + "…"
 }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit("ab\\u{1F642}", 6), "ab…");
         assert_eq!(fit("\\u{1F642}\\u{1F642}", 12), "\\u{1F642}…");
-        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!((fit("abc", 3), fit("a\\bcdef", 5)), ("abc".to_owned(), "a\\bc…".to_owned()));
     }
 
     #[test]
