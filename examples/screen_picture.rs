@@ -2,13 +2,11 @@
 //! The name's ending chooses PNG, SVG, or text with ANSI colours (`.ans`). The README's pictures are made with it.
 
 use anyhow::{Context, Result, bail};
-use mixscope::app::Still;
-use mixscope::export::{Cell, Look, Screen, screen_ansi, screen_png, screen_svg};
+use mixscope::app::{Still, cells};
+use mixscope::export::{Look, screen_ansi, screen_png, screen_svg};
 use mixscope::model::{Location, open};
 use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use ratatui::buffer::Buffer;
-use ratatui::style::{Color, Modifier};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,23 +30,4 @@ fn main() -> Result<()> {
         _ => bail!("{out} ends neither in .png, .svg nor .ans"),
     };
     std::fs::write(&out, bytes).with_context(|| format!("cannot write {out}"))
-}
-
-fn cells(buffer: &Buffer) -> Screen {
-    let colour = |color| match color {
-        Color::Rgb(r, g, b) => Some((r, g, b)),
-        _ => None,
-    };
-    let cell = |cell: &ratatui::buffer::Cell| Cell {
-        symbol: cell.symbol().to_owned(),
-        fg: colour(cell.fg),
-        bg: colour(cell.bg),
-        bold: cell.modifier.contains(Modifier::BOLD),
-        dim: cell.modifier.contains(Modifier::DIM),
-        underline: cell.modifier.contains(Modifier::UNDERLINED),
-        reversed: cell.modifier.contains(Modifier::REVERSED),
-    };
-    let area = buffer.area;
-    let all = (0..area.height).flat_map(|y| (0..area.width).map(move |x| (x, y)));
-    Screen { width: usize::from(area.width), cells: all.map(|at| cell(&buffer[at])).collect() }
 }

@@ -89,16 +89,18 @@ fn keys_are_listed_with_tables_and_actions() {
     assert!(table.lines().any(|line| line.starts_with("keys.anywhere") && line.contains("ctrl-c")));
 }
 
-const COMMANDS: [&str; 6] = ["run", "info", "check", "pull", "completions", "man"];
+const COMMANDS: [&str; 8] = ["run", "open", "export", "info", "check", "pull", "completions", "man"];
 
 #[test]
 fn every_shell_completes_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = mixscope(["completions", shell]);
         let script = ok(&output);
-        for word in COMMANDS.into_iter().chain(["mixscope", "lens-k", "resume", "colour-vision-safe"]) {
+        for word in COMMANDS.into_iter().chain(["mixscope", "lens-k", "resume"]) {
             assert!(script.contains(word), "{shell} does not complete {word}");
         }
+        let completes_values = matches!(shell, "bash" | "zsh" | "fish");
+        assert!(!completes_values || script.contains("colour-vision-safe"), "{shell} does not complete themes");
     }
     assert_fails(&mixscope(["completions", "tcsh"]), 2, "tcsh");
 }

@@ -4,14 +4,16 @@ mod common;
 
 use common::{Reference, assert_close};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run as _, Session, open_target, tempered, trajectories};
+use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
-use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Effect, Event as StateEvent, LensLayout, LensMeasure, State, Target, View, update};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId};
+use mixscope::state::keys::{Action, Code, Key};
+use mixscope::state::{Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, update};
+use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
 use mixscope::trace::{LensKey, LensSite, Policy, Sampling, Source};
-use mixscope::ui::Depth;
+use mixscope::ui::{Depth, Theme, draw};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -188,9 +190,9 @@ fn a_typed_target_is_the_first_token_of_its_text() {
     let session = capital();
     let texts = [" Paris".to_owned(), " ball game".to_owned(), "ing".to_owned()];
     let found = spell(&session, &texts).unwrap();
-    let first: Vec<&str> = found.iter().map(|(_, tokens)| &*tokens[0].1).collect();
+    let first: Vec<&str> = found.iter().map(|found| &*found.tokens[0].1).collect();
     assert_eq!(first[1..], ["▁ball", "ing"]);
-    assert!(first[0].starts_with("▁P") && found[1].1.len() > 1);
+    assert!(first[0].starts_with("▁P") && found[1].tokens.len() > 1);
 
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("3 T").unwrap();
@@ -198,7 +200,7 @@ fn a_typed_target_is_the_first_token_of_its_text() {
     still.press("enter").unwrap();
     assert_eq!(still.state.targets[0].piece, "▁ball".into());
     let said = &still.state.message.as_ref().unwrap().failure.summary;
-    let count = found[1].1.len();
+    let count = found[1].tokens.len();
     assert_eq!(*said, format!("‘·ball·game’ is {count} tokens; the first, ·ball, is followed"));
     still.press("esc T enter esc").unwrap();
     assert_eq!((still.state.targets.len(), still.state.message.is_none()), (1, true), "an empty text is no target");
@@ -220,17 +222,13 @@ fn no_typed_target_is_lost_while_the_engine_is_slow() {
     let effects = type_target("two");
     let [Effect::Ask(second, Ask::Derive(Derive::Spell { texts }))] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(texts, &["one", "two"], "the later request takes the place of the earlier one");
-    let spelled = |texts: &[&str]| {
-        let tokens =
-            |text: &&str| (text.to_string(), vec![(text.len() as u32 + u32::from(*text == "two"), (*text).into())]);
-        Derived::Spelled(texts.iter().map(tokens).collect())
+    let one = |text: &str, id: u32| Spelled { text: text.to_owned(), tokens: vec![(id, text.into())] };
+    let answer = |state: &mut State, id, spelled| {
+        update(state, StateEvent::Engine(Event::Derived { id, result: Derived::Spelled(spelled) }));
     };
-    let answer = |state: &mut State, id, texts: &[&str]| {
-        update(state, StateEvent::Engine(Event::Derived { id, result: spelled(texts) }));
-    };
-    answer(&mut state, first, &["one"]);
+    answer(&mut state, first, vec![one("one", 7)]);
     assert!(state.targets.is_empty(), "that answer is no longer waited for");
-    answer(&mut state, *second, &["one", "two"]);
+    answer(&mut state, *second, vec![one("one", 7), one("two", 8)]);
     assert_eq!(state.targets.len(), 2);
 }
 
@@ -270,6 +268,25 @@ fn targets_come_from_both_views_and_go() {
     let ready = Event::Ready { id: RequestId(0), meta };
     update(&mut other, StateEvent::Engine(ready));
     assert!(other.targets.is_empty(), "ids mean other tokens to another model");
+}
+
+#[test]
+fn a_click_on_a_name_follows_it_and_another_no_longer_does() {
+    let mut still = Still::new(demo(), Some(CAPITAL));
+    still.press("3 j j").unwrap();
+    text(&mut still, 160, 45);
+    let key = LensKey { pos: still.state.cursor.token, layer: 3, site: LensSite::ResidPost };
+    let third = still.state.derived.lens(key).unwrap().top[2].clone();
+    let (theme, area) = (Theme::new(Depth::Mono), Rect::new(0, 0, 160, 45));
+    let mut buf = Buffer::empty(area);
+    let hits = draw(&still.state, &theme, area, &mut buf).hits;
+    let action = Some(Action::ToggleTarget(third.id));
+    let spots = area.positions().filter_map(|at| hits.at(at.x, at.y));
+    let spot = spots.into_iter().find(|spot| spot.action == action).expect("its name is in the details");
+    still.take(StateEvent::Mouse(Gesture::Press, Some(spot)));
+    assert_eq!(still.state.targets, [Target { id: third.id, piece: third.piece }]);
+    still.take(StateEvent::Mouse(Gesture::Press, Some(spot)));
+    assert!(still.state.targets.is_empty());
 }
 
 #[test]
@@ -321,7 +338,7 @@ fn the_plot_tells_its_curves_apart_without_colour() {
     still.press("4 down + 3 v v v").unwrap();
     assert_eq!(still.state.lens, LensLayout::Plot);
     let answer = mixscope::state::text::show_piece(&still.state.tokens.last().unwrap().next.top[0].piece);
-    for (keys, scale, ticks) in [("", "linear", ["1.00", "0.25"]), ("%", "log", ["1 ┤", "0.01 ┤"])] {
+    for (keys, scale, ticks) in [("", "linear", ["1.00", "0.25"]), ("%", "log", [" 1┤", "0.01┤"])] {
         still.press(keys).unwrap();
         let shown = text(&mut still, 120, 40);
         assert!(shown.contains(&format!("{scale} scale")) && shown.contains(&format!("★ {answer}")), "{shown}");

@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("state", &["trace"]),
     ("ui", &["state", "trace"]),
     ("export", &["trace"]),
-    ("app", &["ui", "state", "engine", "hub", "model", "trace"]),
+    ("app", &["ui", "state", "engine", "export", "hub", "model", "trace"]),
     ("cli", &["app", "export", "engine", "hub", "model", "trace"]),
 ];
 

@@ -4,18 +4,27 @@ mod common;
 
 use common::cli::{Run as Command, join};
 use common::{CASES, Reference, fixture, model_dir};
-use mixscope::engine::{Capture, Control, Core, Opened, Run, Saved, Session, Target, collect, derive, pattern};
+use mixscope::app::Still;
+use mixscope::engine::{
+    Capture, Control, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern,
+};
 use mixscope::model::{Location, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Prompt, RequestId};
 use mixscope::trace::view::{ViewKind, ViewSpec};
 use mixscope::trace::{
-    HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
+    HookKind, LensKey, LensSite, Pick, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
 };
+use mixscope::ui::Depth;
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
 const SITES: [LensSite; 2] = [LensSite::ResidMid, LensSite::ResidPost];
+
+/// The reference of a case; `tied-window-modern` shares that of `-legacy`.
+fn recorded(case: &str, stem: &str) -> Reference {
+    Reference::read(if case == "tied-window-modern" { "tied-window-legacy" } else { case }, stem)
+}
 
 /// A live run of `location` under `policy`, with everything captured, and `k` candidates a position.
 fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Session {
@@ -67,7 +76,7 @@ fn a_run_of_every_model_is_the_same_when_its_trace_is_opened() {
     for (case, stem, policy) in CASES {
         let (dir, temp) = model_dir(case);
         let name = dir.to_str().unwrap().to_owned();
-        runs.push((Location::Dir(dir), name, Reference::read(case, stem).ids(), policy.parse().unwrap(), temp));
+        runs.push((Location::Dir(dir), name, recorded(case, stem).ids(), policy.parse().unwrap(), temp));
     }
     let bf16 = fixture("tiny-bf16/model");
     let (name, ids) = (bf16.to_str().unwrap().to_owned(), Reference::read("tiny-bf16", "reference").ids());
@@ -136,11 +145,14 @@ fn key(pos: usize, layer: usize, site: LensSite) -> LensKey {
 
 #[test]
 fn traces_of_other_programs_open_and_say_what_they_lack() {
-    for (case, stem, policy) in CASES.into_iter().chain([("tiny-bf16", "reference", "hf")]) {
+    let all = CASES.into_iter().filter(|(case, ..)| *case != "tied-window-modern");
+    for (case, stem, _) in all.chain([("tiny-bf16", "reference", "hf"), ("tiny-bf16", "reference_eager_experts", "hf")])
+    {
         let reference = Reference::read(case, stem);
         let saved = Saved::open(&fixture(case).join(format!("{stem}.safetensors"))).unwrap();
         let meta = saved.meta();
-        assert_eq!((saved.tokens().len(), meta.policy), (reference.ids().len(), policy.parse().unwrap()), "{case}");
+        let policy = &reference.trace.metadata["precision"];
+        assert_eq!((saved.tokens().len(), &meta.policy.to_string()), (reference.ids().len(), policy), "{case}");
         assert!(meta.recording.as_ref().unwrap().made_by.starts_with("huggingface transformers 5."), "{case}");
         let nll = reference.extras.get("nll").unwrap().f32().unwrap();
         for (pos, token) in saved.tokens().iter().enumerate() {
@@ -252,6 +264,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (integers("mixscope.next.ids", &[2, 10], 5), &["`mixscope.next.ids`", "[3]", "found [2, 10]"]),
         (floats("mixscope.next.probs", &[3, 9]), &["`mixscope.next.probs`", "[3, 10]", "[3, 9]"]),
         (without("mixscope.score.rank"), &["no `mixscope.score.rank`"]),
+        (floats("mixscope.score.nll", &[3]), &["`mixscope.score.nll`", "expected shape [2]", "found [3]"]),
         (without("mixscope.lens.layers"), &["no `mixscope.lens.layers`"]),
         (integers("mixscope.lens.layers", &[6], 6), &["`mixscope.lens.layers`", "below 6", "found 6"]),
         (without("mixscope.lens.resid_mid.kl"), &["no `mixscope.lens.resid_mid.kl`"]),
@@ -260,7 +273,7 @@ fn each_malformed_trace_is_refused_by_name() {
             &["`mixscope.lens.resid_post.ids`", "found 9999"],
         ),
         (config("num_local_experts", 16), &["blocks.0.mlp.hook_router_logits", "[3, 16]", "[3, 8]"]),
-        (config("num_hidden_layers", 3), &["blocks.3.", "below 3", "found 3"]),
+        (config("num_hidden_layers", 3), &["`mixscope.lens.layers`", "below 3", "num_hidden_layers", "found 3"]),
         (config("num_hidden_layers", 5000), &["num_hidden_layers", "4096", "found 5000"]),
         (config("num_attention_heads", 1 << 40), &["num_attention_heads"]),
     ];
@@ -293,8 +306,6 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
     assert!(is_trace && error.unwrap().contains("cut.safetensors is not a readable trace"));
     let (is_trace, error) = opened("empty.safetensors", b"");
     assert!(!is_trace && error.is_some());
-    let newer = String::from_utf8_lossy(&bytes[..400]).contains(r#""version":"1""#);
-    assert!(newer, "the metadata come first");
     let at = bytes.windows(13).position(|w| w == br#""version":"1""#).unwrap();
     let mut newer = bytes.clone();
     newer[at + 11] = b'2';
@@ -329,10 +340,15 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         .map(|e| if let Event::Derived { result: Derived::Lens(cells), .. } = e { cells.len() } else { 0 })
         .sum();
     assert_eq!(found, cells.len());
-    let rows = derive(core.session(), &Derive::HeadRows { layer: 5, heads: 0..8, query: 2 }, &|| false).unwrap();
+    let ask = Derive::HeadRows { layer: 5, query: 2 };
+    let rows = derive(core.session(), &mut HeadCache::default(), &ask, &|| false).unwrap();
     let Derived::HeadRows(rows) = rows else { unreachable!() };
+    let heads: Vec<usize> = (0..8).filter(|head| rows.iter().any(|row| row.pick == Pick::One(*head))).collect();
+    assert_eq!(heads, Vec::from_iter(0..8));
     for row in rows {
-        assert_eq!(row.weights, pattern(core.session(), 5, row.head).unwrap().row(2));
+        if let Pick::One(head) = row.pick {
+            assert_eq!(row.weights, pattern(core.session(), 5, head).unwrap().row(2));
+        }
     }
     let sampling = Sampling::default();
     let asks = [
@@ -424,4 +440,51 @@ fn models_are_asked_for_where_a_saved_run_was_given() {
         assert_eq!(output.status.code(), Some(1));
         assert!(common::cli::stderr(&output).contains(said), "{}", common::cli::stderr(&output));
     }
+}
+
+fn screen(still: &mut Still, size: (u16, u16)) -> String {
+    let buf = still.screen(size.0, size.1, Depth::Mono);
+    let row = |y| (0..size.0).map(|x| buf[(x, y)].symbol()).collect::<String>();
+    (0..size.1).map(row).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
+    let lab = Saved::open(&fixture("precision-lab/reference_bf16.safetensors")).unwrap();
+    let mut still = Still::of_saved(lab);
+    assert!(still.state.overlays.is_empty() && still.state.tokens.len() == 256, "no prompt is asked for");
+    for size in [(160, 45), (80, 24), (40, 10)] {
+        for (view, absent) in [("1", false), ("2", true), ("3", true), ("4", true)] {
+            still.press(view).unwrap();
+            let text = screen(&mut still, size);
+            assert!(still.state.message.is_none(), "nothing is asked for that is not there: {:?}", still.state.message);
+            assert!(!text.contains("0.00 nats") && !text.contains("NaN"), "{text}");
+            assert!(text.contains("not in this trace") || !absent, "{view}\n{text}");
+        }
+    }
+    still.press("5").unwrap();
+    let text = screen(&mut still, (160, 45));
+    assert!(text.contains("mean loss of this run: not in this trace"), "{text}");
+    assert!(text.contains("attention: not in this trace: patterns"), "{text}");
+    // What needs a model says so, and the run stays.
+    for key in ["space", "u", "p", "g"] {
+        still.press(key).unwrap();
+        let message = still.state.message.take().unwrap();
+        assert_eq!(message.failure.summary, "this is a saved run without a model: o opens a model", "{key}");
+        assert_eq!(still.state.tokens.len(), 256);
+    }
+    // A run of some layers has their lens and no other.
+    let run = Command::ok(&["--prompt-ids", "1,357", "--layers", "2..4", "--format", "trace"]);
+    let mut still = Still::of_saved(saved(&run.files["trace.safetensors"]));
+    for view in ["1", "2", "3"] {
+        still.press(view).unwrap();
+        let text = screen(&mut still, (160, 45));
+        assert!(text.matches("not in this trace").count() >= 3, "{text}");
+    }
+    for down in 0..3 {
+        still.press("down").unwrap();
+        let text = screen(&mut still, (160, 45));
+        assert!(text.contains("final answer") && text.contains("top of layer"), "{down}\n{text}");
+    }
+    assert!(still.state.message.is_none());
 }

@@ -7,7 +7,8 @@ use mixscope::state::{
 };
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+    Candidate, HookKind, HookValues, LensSite, Meta, Pick, Policy, Prediction, Row, Sampling, Score, Source,
+    TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -286,7 +287,7 @@ fn failures_of_the_engine_leave_what_was_computed() {
 fn a_frame_asks_once_for_what_it_lacks() {
     let mut state = with_tokens(4);
     let key = mixscope::trace::LensKey { pos: 3, layer: 2, site: LensSite::ResidPost };
-    let wanted = Wanted { lens: vec![key], maps: Some((vec![(0, 0)], 8)), ..Default::default() };
+    let wanted = Wanted { lens: vec![key], maps: vec![(0, Pick::One(0), 8)], ..Default::default() };
     assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 2);
     assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 0, "they are under way");
     let other = mixscope::trace::LensKey { pos: 1, ..key };

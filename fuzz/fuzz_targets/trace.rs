@@ -2,6 +2,7 @@
 //! Trace files.
 
 use libfuzzer_sys::fuzz_target;
+use mixscope::engine::Saved;
 use mixscope::trace::{TraceFile, Values};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -13,5 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
             };
             assert_eq!(len, tensor.shape.iter().product::<usize>());
         }
+        // What is wrong is an error.
+        let _ = Saved::of(trace, "fuzz");
     }
 });

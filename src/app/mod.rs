@@ -2,10 +2,14 @@
 
 mod colour;
 pub mod config;
+pub mod files;
 mod first_run;
 mod folders;
 mod history;
+mod keeper;
 mod models;
+mod picture;
+mod saving;
 mod session;
 mod signals;
 mod still;
@@ -13,30 +17,31 @@ mod still;
 pub use crate::state::Saved;
 pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
+pub use picture::cells;
 pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::keys::Keymap;
-use crate::state::{Effect, Event, State, StripColour, update};
+use crate::state::{Effect, Event, Save, State, StripColour, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
-use crate::ui::{
-    Look, input, terminal,
-    terminal::{Manners, Screen},
-};
+use crate::ui::terminal::{Manners, Screen};
+use crate::ui::{Depth, Look, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
 use history::History;
+use keeper::Keeper;
 use models::Finder;
+use ratatui::buffer::Buffer;
+use saving::{Saver, Told};
 use signals::{Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 /// Frames are at least this far apart.
@@ -140,13 +145,13 @@ async fn explore(options: Options) -> Result<()> {
         finder,
         events,
         keys: EventStream::new(),
-        session: SessionFile::new(options.open.dtype),
-        saving: None,
-        is_unsaved: false,
+        saver: Saver::new(),
+        look: options.look,
+        keeper: Keeper::new(options.open.dtype),
     };
     app.carry_out(first)?;
     let ended = app.run(&mut signals).await;
-    let kept = app.keep_session().await;
+    let kept = app.keeper.at_the_end(app.state.saved()).await;
     drop(app);
     if let Err(error) = kept {
         // Nobody may be left to read it.
@@ -164,11 +169,9 @@ struct App {
     finder: Finder,
     events: Receiver<protocol::Event>,
     keys: EventStream,
-    session: SessionFile,
-    /// The session being written.
-    saving: Option<JoinHandle<Result<()>>>,
-    /// Whether something happened since the session was last looked at.
-    is_unsaved: bool,
+    saver: Saver,
+    look: Look,
+    keeper: Keeper,
 }
 
 impl App {
@@ -225,15 +228,24 @@ impl App {
                         }
                     }
                 }
+                saved = self.saver.done() => {
+                    (is_dirty, is_asked) = (true, true);
+                    if self.take(saved)? {
+                        return Ok(());
+                    }
+                }
                 found = self.finder.found() => {
                     (is_dirty, is_asked) = (true, true);
                     if self.take(Event::Models(found))? {
                         return Ok(());
                     }
                 }
-                () = sleep_until(next_save), if self.is_unsaved => {
+                () = sleep_until(next_save), if self.keeper.is_unsaved => {
                     next_save = Instant::now() + SAVE_EVERY;
-                    is_dirty |= self.save_now_and_then();
+                    if let Some(failure) = self.keeper.now_and_then(self.state.saved()) {
+                        update(&mut self.state, Event::Trouble(failure));
+                        is_dirty = true;
+                    }
                 }
                 () = sleep_until(next_frame), if is_dirty => {}
             }
@@ -242,42 +254,9 @@ impl App {
 
     /// Takes an event into the state and does what follows; `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
-        self.is_unsaved |= !matches!(event, Event::Drawn(_));
+        self.keeper.is_unsaved |= !matches!(event, Event::Drawn(_));
         let effects = update(&mut self.state, event);
         self.carry_out(effects)
-    }
-
-    /// Starts writing the session if it has changed; whether the last attempt failed, which is then told.
-    fn save_now_and_then(&mut self) -> bool {
-        if self.saving.as_ref().is_some_and(|task| !task.is_finished()) {
-            return false;
-        }
-        self.is_unsaved = false;
-        let failed = match self.saving.take().and_then(futures::FutureExt::now_or_never) {
-            Some(Ok(Err(error))) => {
-                self.session.failed();
-                update(&mut self.state, Event::Trouble(Failure::of(&error)));
-                true
-            }
-            _ => false,
-        };
-        if !failed && let Some((path, saved)) = self.session.due(self.state.saved()) {
-            self.saving = Some(spawn_blocking(move || session::write(&path, &saved)));
-        }
-        failed
-    }
-
-    /// Writes the session for the last time.
-    async fn keep_session(&mut self) -> Result<()> {
-        if let Some(task) = self.saving.take()
-            && !matches!(task.await, Ok(Ok(())))
-        {
-            self.session.failed();
-        }
-        match self.session.due(self.state.saved()) {
-            Some((path, saved)) => session::write(&path, &saved),
-            None => Ok(()),
-        }
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<bool> {
@@ -304,12 +283,31 @@ impl App {
                     }
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Save(what) => self.save(what)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit => return Ok(true),
             }
         }
         Ok(false)
+    }
+
+    /// Has files written.
+    fn save(&self, what: Save) -> Result<()> {
+        match what {
+            Save::View(spec) => self.saver.view(spec, self.engine.branch()),
+            Save::Run => {
+                let told = Told { prompt: self.state.prompt.clone(), sampling: self.state.sampling };
+                self.saver.run(told, self.engine.branch());
+            }
+            Save::Screen => {
+                let mut buffer = Buffer::empty(self.screen.area());
+                let theme = Theme::with(Depth::True, &self.look);
+                draw(&self.state, &theme, buffer.area, &mut buffer);
+                self.saver.screen(cells(&buffer), self.look.theme != ThemeName::Light);
+            }
+        }
+        Ok(())
     }
 
     /// Stops the program as Ctrl-Z does, and comes back with `fg`.

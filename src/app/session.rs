@@ -96,10 +96,20 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{AttentionLens, Cursor, RoutingLens, StripColour, View};
+    use crate::state::{
+        AttentionLens, Cursor, Details, HeadsView, LensLayout, LensMeasure, LoadMeasure, OtherPane, Pane, RoutingLens,
+        StripColour, View,
+    };
     use crate::trace::{LensSite, Policy, Sampling, Source};
 
     fn saved() -> Saved {
+        let pane = |view| Pane {
+            view,
+            routing: RoutingLens::Map,
+            attention: AttentionLens::Head,
+            lens: LensLayout::Plot,
+            lens_site: LensSite::ResidMid,
+        };
         Saved {
             version: Saved::VERSION,
             model: "demo".to_owned(),
@@ -110,13 +120,18 @@ mod tests {
             tokens: vec![(1, Source::Prompt), (357, Source::Generated), (3071, Source::Forced)],
             sampling: Sampling { temperature: 0.7, top_k: Some(40), top_p: Some(0.9), seed: u64::MAX },
             cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
-            view: View::Lens,
-            routing: RoutingLens::Map,
-            attention: AttentionLens::Head,
-            lens_site: LensSite::ResidMid,
+            pane: pane(View::Lens),
             colour: StripColour::Loss,
             details_flipped: true,
             scroll: 4,
+            details: Details::Contributions,
+            other: Some(OtherPane { pane: pane(View::Next), is_left: true }),
+            zoomed: true,
+            load: LoadMeasure::Weight,
+            heads: HeadsView { sorted: true, ..HeadsView::default() },
+            lens_measure: LensMeasure::Kl,
+            log_scale: true,
+            targets: vec![(7, "▁seven".to_owned())],
             bookmarks: [0, 2].into(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::engine::{Core, Opened, Saved};
 use crate::model::Loaded;
 use crate::state::keys::{Code, Key};
-use crate::state::{Effect, Event, State, update};
+use crate::state::{Effect, Event, Gesture, State, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Prompt, RequestId};
 use crate::ui::{Depth, Theme, draw};
@@ -81,6 +81,13 @@ impl Still {
     /// Types text.
     pub fn type_text(&mut self, text: &str) {
         text.chars().for_each(|c| self.take(Event::Key(Key::of(Code::Char(c)))));
+    }
+
+    /// Does something with the mouse on the cell (x, y) of the screen of this size.
+    pub fn mouse(&mut self, gesture: Gesture, (x, y): (u16, u16), width: u16, height: u16) {
+        let area = Rect::new(0, 0, width, height);
+        let drawn = draw(&self.state, &Theme::new(Depth::True), area, &mut Buffer::empty(area));
+        self.take(Event::Mouse(gesture, drawn.hits.at(x, y)));
     }
 
     /// The screen once nothing is missing on it any more.

@@ -1,12 +1,13 @@
 //! The explorer's command line: what it says comes before the configuration file, and that before the defaults.
 
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, need_terminal, print};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Saved, SessionFile, ThemeName};
 use crate::engine::{OpenOptions, Target};
 use crate::trace::protocol::Prompt;
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use std::path::PathBuf;
@@ -73,6 +74,10 @@ impl Explore {
         let resume = if self.resume { Some(self.session(&mut config, matches)?) } else { None };
         match Target::parse(&config.model) {
             Err(error) if resume.is_some() => return Err(error.context("the model of the session can't be opened")),
+            Ok(Target::Trace(_)) if prompt.is_some() => {
+                let message = format!("{} is a saved run: no prompt can be read without a model", config.model);
+                return Err(error(ErrorKind::ArgumentConflict, message));
+            }
             parsed => parsed?,
         };
         need_terminal()?;

@@ -1,6 +1,5 @@
 //! The command line: arguments, and the commands that need no terminal.
 
-mod attribution;
 mod check;
 mod completions;
 mod explore;
@@ -9,7 +8,6 @@ mod info;
 mod man;
 mod memory;
 mod open;
-mod pictures;
 mod pull;
 mod run;
 mod teller;

@@ -1,27 +1,20 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
-use super::values::Fields;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, attribution, harmless, pictures, print, values};
-use crate::engine::{Capture, Control, Run as _, Session, pattern};
-use crate::export::csv::{self, AttentionTable};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, harmless, print, values};
+use crate::app::files::{self, Fields, PATTERN_LIMIT, RunFiles, TABLES, TRACE, Tell as _};
+use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Sampling, Source, TracePlan, replace_file, size};
+use crate::trace::{HookKind, Sampling, Source, replace_file};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Patterns larger than this are left out of a trace unless `--capture` names them, bytes.
-const PATTERN_LIMIT: usize = 256 << 20;
-
-const TRACE: &str = "trace.safetensors";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Format {
@@ -75,7 +68,7 @@ pub struct Run {
     format: Vec<Format>,
     /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
     /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
-    #[arg(long, value_name = "FIELDS", value_parser = |text: &str| values::capture(text).map(|_| text.to_owned()))]
+    #[arg(long, value_name = "FIELDS", value_parser = |text: &str| files::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
     /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
     /// one that came; at the last position the most probable). Reads the chosen experts once more for every token.
@@ -116,8 +109,8 @@ impl Run {
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
         self.model.check()?;
-        let mut files = self.files();
-        self.prepare_folder(&files)?;
+        let mut written = self.files();
+        self.prepare_folder(&written)?;
         self.model.apply_threads()?;
         let mut tell = Teller::new(self.quiet);
 
@@ -152,8 +145,19 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        let provenance = provenance(&session, &prompt, &sampling);
-        files.extend(self.write(&session, &layers, &heads, &wanted, &provenance, &mut tell)?);
+        let provenance = files::provenance(session.meta(), Some(&prompt), &sampling);
+        let has = |format| self.format.contains(&format);
+        let plan = RunFiles {
+            csv: has(Format::Csv),
+            png: has(Format::Png),
+            trace: has(Format::Trace).then(|| wanted.clone()),
+            layers: layers.clone(),
+            heads: self.heads.is_some().then(|| heads.clone()),
+            lens_k: self.lens_k,
+            attribution: self.attribution,
+            text: self.text.of(),
+        };
+        written.extend(plan.write(&session, &provenance, &self.out, &mut tell)?);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {
@@ -168,9 +172,9 @@ impl Run {
             replace_file(&self.out.join("run.json"), |file| Ok(file.write_all(&bytes)?))?;
         }
         tell.clear();
-        files.sort_unstable();
-        files.dedup();
-        tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
+        written.sort_unstable();
+        written.dedup();
+        tell.say(&format!("wrote {} to {}", written.join(", "), self.out.display()));
         if let Some(error) = failed {
             let count = session.tokens().len();
             return Err(error.context(format!("stopped after {count} tokens; the files hold what was computed")));
@@ -224,9 +228,7 @@ impl Run {
     /// Names of the files this run writes, as far as the options tell.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
-            Format::Csv => {
-                &["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"][..]
-            }
+            Format::Csv => &TABLES[..],
             Format::Json => &["run.json"][..],
             Format::Png => &["routing.png", "lens.png"][..],
             Format::Trace => &[TRACE][..],
@@ -236,7 +238,7 @@ impl Run {
         let named = formats.iter().flat_map(of).copied().chain(on_request);
         let mut files: Vec<String> = named.map(str::to_owned).collect();
         if let (true, Some(heads)) = (formats.contains(&Format::Png), &self.heads) {
-            files.extend(heads.iter().map(|(layer, head)| pictures::name(*layer, *head)));
+            files.extend(heads.iter().map(|(layer, head)| files::picture_name(*layer, *head)));
         }
         files
     }
@@ -247,7 +249,7 @@ impl Run {
         let mut there: Vec<String> = files.iter().filter(|file| self.out.join(file).exists()).cloned().collect();
         if self.format.contains(&Format::Png) && self.heads.is_none() {
             // Which heads are drawn is known only after the run.
-            there.extend(pictures::of_heads(&self.out)?);
+            there.extend(files::pictures_of_heads(&self.out)?);
         }
         if !self.force && !there.is_empty() {
             bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
@@ -273,7 +275,7 @@ impl Run {
             return Ok(Fields::default());
         }
         if let Some(fields) = &self.capture {
-            return values::capture(fields);
+            return files::capture(fields);
         }
         let mut fields = Fields::all();
         let bytes = tokens.saturating_mul(tokens).saturating_mul(heads * size_of::<f32>());
@@ -284,99 +286,8 @@ impl Run {
         }
         Ok(fields)
     }
-
-    /// Writes everything but run.json; returns the names of files that the options did not tell.
-    fn write(
-        &self,
-        session: &Session,
-        layers: &Range<usize>,
-        heads: &[(usize, usize)],
-        wanted: &Fields,
-        provenance: &serde_json::Value,
-        tell: &mut Teller,
-    ) -> Result<Vec<String>> {
-        let trace = session.trace();
-        let text = self.text.of();
-        let (has_tables, has_pictures) = (self.format.contains(&Format::Csv), self.format.contains(&Format::Png));
-        let needs_lens = has_tables || has_pictures || wanted.lens;
-        let cells = if needs_lens { self.lens(session, layers, tell)? } else { Vec::new() };
-        if has_tables {
-            table(&self.out, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
-            table(&self.out, "routing.csv", |out| csv::routing(&trace, layers.clone(), out))?;
-            table(&self.out, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
-            table(&self.out, "attention.csv", |out| {
-                let mut attention = AttentionTable::new(out)?;
-                for (i, (layer, head)) in heads.iter().enumerate() {
-                    tell.progress("heads", i, heads.len());
-                    attention.head(*layer, *head, &pattern(session, *layer, *head)?)?;
-                }
-                attention.finish()
-            })?;
-            let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
-            table(&self.out, "lens.csv", |out| csv::lens(pairs(), text, out))?;
-            table(&self.out, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
-            if self.attribution {
-                table(&self.out, "attribution.csv", |out| attribution::write(session, layers, text, out, tell))?;
-            }
-        }
-        if self.format.contains(&Format::Trace) {
-            let keep = |kind: HookKind, layer: usize| {
-                wanted.hooks.contains(&kind) && (kind.is_global() || layers.contains(&layer))
-            };
-            let lens = if wanted.lens { &cells[..] } else { &[] };
-            let plan = TracePlan::new(&trace, provenance, wanted.candidates, lens, keep)?;
-            tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), wanted.describe()));
-            plan.write(&self.out.join(TRACE))?;
-        }
-        if has_pictures {
-            let heads = if self.heads.is_some() { heads.to_vec() } else { pictures::telling(session, heads, tell)? };
-            return pictures::write(session, layers, &heads, cells, &self.out);
-        }
-        Ok(Vec::new())
-    }
-
-    fn lens(
-        &self,
-        session: &Session,
-        layers: &Range<usize>,
-        tell: &mut Teller,
-    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
-        let n = session.tokens().len();
-        let mut cells = Vec::new();
-        for pos in 0..n {
-            tell.progress("lens positions", pos, n);
-            let sites = [LensSite::ResidMid, LensSite::ResidPost];
-            let keys: Vec<LensKey> =
-                layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(session.lens_cells(&keys, self.lens_k, &|| false)?);
-        }
-        Ok(cells)
-    }
-}
-
-/// How a run was made, for its trace.
-fn provenance(session: &Session, prompt: &Prompt, sampling: &Sampling) -> serde_json::Value {
-    let meta = session.meta();
-    let (text, chat) = match prompt {
-        Prompt::Text(text) => (Some(text), false),
-        Prompt::Chat(text) => (Some(text), true),
-        Prompt::Ids(_) => (None, false),
-    };
-    json!({
-        "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu", "title": meta.title,
-        "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
-        "prompt": text, "chat": chat, "sampling": sampling,
-    })
 }
 
 fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
-}
-
-fn table(folder: &Path, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    replace_file(&folder.join(name), |file| {
-        let mut out = BufWriter::with_capacity(1 << 16, file);
-        fill(&mut out)?;
-        Ok(out.flush()?)
-    })
 }

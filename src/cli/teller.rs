@@ -1,6 +1,7 @@
 //! What is told on stderr while work goes on.
 
 use super::harmless;
+use crate::app::files::Tell;
 use crate::trace::protocol::Download;
 use crate::trace::{Level, Report, duration, size};
 use std::collections::BTreeSet;
@@ -20,20 +21,25 @@ pub struct Teller {
     note: String,
 }
 
-impl Teller {
-    /// One for this process.
-    pub fn new(quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { quiet, terminal, last: None, done: BTreeSet::new(), note: String::new() }
-    }
-
-    /// A line that stays.
-    pub fn say(&mut self, text: &str) {
+impl Tell for Teller {
+    fn say(&mut self, text: &str) {
         if self.quiet {
             return;
         }
         self.clear();
         eprintln!("{}", harmless(text));
+    }
+
+    fn progress(&mut self, what: &str, done: usize, total: usize) {
+        self.overwrite(|| format!("{what} {done}/{total}"));
+    }
+}
+
+impl Teller {
+    /// One for this process.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { quiet, terminal, last: None, done: BTreeSet::new(), note: String::new() }
     }
 
     /// Warnings of a report, or all of it.
@@ -51,11 +57,6 @@ impl Teller {
         if self.last.take().is_some() && self.terminal {
             eprint!("\r\x1b[K");
         }
-    }
-
-    /// How much of something is done.
-    pub fn progress(&mut self, what: &str, done: usize, total: usize) {
-        self.overwrite(|| format!("{what} {done}/{total}"));
     }
 
     fn overwrite(&mut self, text: impl FnOnce() -> String) {

@@ -4,11 +4,12 @@ use super::attribution::attribution;
 use super::control::Stopped;
 use super::derive_lens::trajectories;
 use super::derive_next::{spell, tempered, what_if};
+use super::heads::{HeadCache, head_rows};
 use super::run::{Run, need_model};
 use super::session::Session;
-use crate::model::{Distribution, derive_pattern, derive_row};
+use crate::model::{Distribution, derive_pattern};
 use crate::trace::protocol::{Derive, Derived};
-use crate::trace::{HeadMap, HeadRow, HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Pattern, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,18 @@ pub(super) const BATCH: usize = 16;
 /// Tokens kept of every lens cell on the screen.
 const LENS_TOP: usize = 10;
 
-/// Derives one view of a run.
+/// Derives one view of a run; what was read of heads before is used again.
 ///
 /// # Errors
 /// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
-pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
     Ok(match what {
-        Derive::Lens { cells } => Derived::Lens(run.lens_cells(cells, LENS_TOP, cancelled)?),
+        Derive::Lens { cells } => {
+            let found = run.lens_cells(cells, LENS_TOP, cancelled)?;
+            // An answer without them would be asked for again.
+            ensure!(!found.is_empty() || run.live().is_some(), "the lens of these layers is not in this trace");
+            Derived::Lens(found)
+        }
         Derive::Trajectories { pos, targets } => {
             Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, cancelled)?)
         }
@@ -39,28 +45,20 @@ pub fn derive(run: &dyn Run, what: &Derive, cancelled: &dyn Fn() -> bool) -> Res
             Derived::WhatIf(found)
         }
         Derive::Spell { texts } => Derived::Spelled(spell(need_model(run)?, texts)?),
-        Derive::HeadMaps { heads, max_side } => {
-            let mut maps = Vec::new();
-            for (layer, head) in heads {
-                ensure!(!cancelled(), Stopped);
-                let pattern = pattern(run, *layer, *head)?;
-                maps.push(Arc::new(HeadMap::pool(*layer, *head, &pattern, *max_side)));
-            }
-            Derived::HeadMaps(maps)
-        }
         Derive::Attribution(key) => {
             let layers = key.layer..key.layer.saturating_add(1);
             Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, cancelled)?))
         }
+        Derive::HeadMaps { maps } => Derived::HeadMaps(heads.maps(run, maps, cancelled)?),
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= run.tokens().len() => Derived::HeadRows(Vec::new()),
-        Derive::HeadRows { layer, heads, query } => {
-            let row = |head: usize| {
-                let weights = row(run, *layer, head, *query)?;
-                Ok(Arc::new(HeadRow { layer: *layer, head, query: *query, weights }))
-            };
-            Derived::HeadRows(heads.clone().map(row).collect::<Result<_>>()?)
+        Derive::HeadRows { layer, query } => Derived::HeadRows(head_rows(run, *layer, *query)?),
+        Derive::HeadColumns { layer, pick, key } => {
+            let column = heads.column(run, *layer, *pick, *key, cancelled)?;
+            Derived::HeadColumns(column.into_iter().map(Arc::new).collect())
         }
+        Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(run, wanted, cancelled)?),
+        Derive::HeadScores => anyhow::bail!("scores on random tokens are read bit by bit, not derived at once"),
     })
 }
 
@@ -73,27 +71,8 @@ pub(super) fn not_captured() -> String {
 /// # Errors
 /// If neither patterns nor queries and keys were captured.
 pub fn pattern(run: &dyn Run, layer: usize, head: usize) -> Result<Pattern> {
-    let (tokens, dims, round) = (run.tokens(), run.meta().dims, run.precision().module);
-    let rows: Option<Vec<&[f32]>> = (0..tokens.len()).map(|query| kept_row(run, layer, head, query)).collect();
-    if let Some(rows) = rows {
-        return Ok(Pattern { n: tokens.len(), weights: rows.concat() });
-    }
-    derive_pattern(tokens, layer, head, dims, round).with_context(not_captured)
-}
-
-/// One row of [`pattern`]: weights of `query` over keys `0..=query`.
-fn row(run: &dyn Run, layer: usize, head: usize, query: usize) -> Result<Vec<f32>> {
-    if let Some(row) = kept_row(run, layer, head, query) {
-        return Ok(row.to_vec());
-    }
     let (dims, round) = (run.meta().dims, run.precision().module);
-    derive_row(run.tokens(), layer, head, query, dims, round).with_context(not_captured)
-}
-
-/// A head's row of a pattern that was captured whole `[heads, query + 1]`.
-fn kept_row(run: &dyn Run, layer: usize, head: usize, query: usize) -> Option<&[f32]> {
-    let all = run.tokens().get(query)?.row(HookKind::Pattern, layer)?;
-    all.get(head * (query + 1)..(head + 1) * (query + 1))
+    derive_pattern(run.tokens(), layer, head, dims, round).with_context(not_captured)
 }
 
 /// The residual that a lens reads `[d_model]`.

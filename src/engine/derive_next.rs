@@ -4,10 +4,10 @@ use super::control::Stopped;
 use super::derive::{not_captured, residual};
 use super::session::Session;
 use crate::model::{Distribution, Taps, sampling};
+use crate::trace::protocol::Spelled;
 use crate::trace::{Hook, LensSite, Sampling, Tempered, WhatIf};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use std::sync::Arc;
 
 /// Tokens kept of what would follow a candidate.
 const WHAT_IF_TOP: usize = 5;
@@ -50,14 +50,15 @@ pub fn what_if(session: &Session, pos: usize, id: u32, cancelled: &dyn Fn() -> b
     Ok(Some(WhatIf { pos, id, top, entropy: next.entropy() }))
 }
 
-/// The tokens of texts that go on where the run ends: id and spelling.
+/// The tokens of texts that go on where the run ends.
 ///
 /// # Errors
 /// If there is no tokenizer.
-pub fn spell(session: &Session, texts: &[String]) -> Result<Vec<(String, Vec<(u32, Arc<str>)>)>> {
+pub fn spell(session: &Session, texts: &[String]) -> Result<Vec<Spelled>> {
     let spell = |text: &String| {
         let ids = session.tokenize_on(text)?;
-        Ok((text.clone(), ids.into_iter().map(|id| (id, session.piece(id))).collect()))
+        let tokens = ids.into_iter().map(|id| (id, session.piece(id))).collect();
+        Ok(Spelled { text: text.clone(), tokens })
     };
     texts.iter().map(spell).collect()
 }

@@ -7,13 +7,17 @@
 
 mod attribution;
 mod board;
+mod body;
 mod capture;
 mod collect;
 mod control;
 mod derive;
 mod derive_lens;
 mod derive_next;
+mod deriving;
+mod heads;
 mod openings;
+mod probe;
 mod remote;
 mod run;
 mod saved;
@@ -30,6 +34,7 @@ pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
 pub use derive_lens::trajectories;
 pub use derive_next::{spell, tempered, what_if};
+pub use heads::{HeadCache, head_rows};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
 pub use saved::Saved;
@@ -42,7 +47,7 @@ use anyhow::{Context, Result};
 use board::Board;
 use openings::Openings;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::mpsc::Sender as EventSender;
 
 /// The handle of the engine's thread.
@@ -56,6 +61,8 @@ enum Message {
     Ask(RequestId, Ask),
     /// A model was opened beside the one in use, or could not be.
     Opened(RequestId, Result<Opened>),
+    /// Give a branch of the run, whose later fate does not concern it.
+    Branch(Sender<Box<dyn Run + Send>>),
     Quit,
 }
 
@@ -97,6 +104,15 @@ impl Engine {
             summary: "the engine has stopped; restart mixscope to go on".to_owned(),
             causes: Vec::new(),
         })
+    }
+
+    /// A branch of the run as it is when its turn comes, between two pieces of work; nothing if no model is open or the
+    /// thread has ended.
+    pub fn branch(&self) -> Receiver<Box<dyn Run + Send>> {
+        let (to, branch) = channel();
+        // Whoever waits sees that nothing came.
+        let _ = self.inbox.send(Message::Branch(to));
+        branch
     }
 
     /// Cancels every run with an id up to `id`, the one under way included.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use std::sync::Arc;
 
 /// A run as views see it.
-pub trait Run {
+pub trait Run: Send + Sync {
     /// The model and how it was run.
     fn meta(&self) -> &Arc<Meta>;
 

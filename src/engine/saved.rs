@@ -165,7 +165,7 @@ fn records(ids: &[u32], values: Vec<HookValues>, tables: &Tables, spelling: &Spe
     let mut tokens: Vec<Arc<TokenRecord>> = Vec::with_capacity(ids.len());
     for (pos, (id, values)) in ids.iter().zip(values).enumerate() {
         let score = match &tables.scores {
-            Some(scores) => scores[pos],
+            Some(scores) => pos.checked_sub(1).and_then(|before| scores.get(before)).copied(),
             None => tokens.last().and_then(|before| score(before, *id)),
         };
         let next = match &tables.next {

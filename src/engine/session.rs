@@ -34,6 +34,12 @@ impl Session {
         Self { loaded, meta, precision, capture, candidates, cache, tokens: Vec::new(), last: None }
     }
 
+    /// An empty run of the same model under the same policy, of which only `capture` is kept.
+    pub fn beside(&self, capture: Capture) -> Self {
+        let cache = self.loaded.model.new_cache();
+        Self { capture, candidates: 1, cache, tokens: Vec::new(), last: None, ..self.clone() }
+    }
+
     /// The model and how it is run.
     pub fn meta(&self) -> &Arc<Meta> {
         &self.meta

@@ -104,14 +104,14 @@ impl Core {
     /// # Errors
     /// If it is a saved run.
     pub(super) fn revise(&mut self, id: RequestId, back: bool, emit: &dyn Fn(Event)) -> Result<()> {
-        self.live_mut()?;
+        self.body.live_mut()?;
         let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
         let Some(Snapshot { edit, prompt, run }) = popped else {
             let (verb, done) = if back { ("undo", "") } else { ("redo", ": a new edit forgets what was undone") };
             emit(Event::Warning(format!("there is nothing to {verb}{done}")));
             return Ok(());
         };
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         let mut target = match run {
             Run::Whole(session) => *session,
             Run::Start(len) => {

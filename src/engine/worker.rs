@@ -1,28 +1,26 @@
 //! The loop of the engine's thread.
 
 use super::board::Board;
-use super::capture::Capture;
+use super::body::Body;
 use super::control::{Control, Stopped};
-use super::derive::derive;
+use super::deriving::Deriver;
 use super::openings::Openings;
-use super::run::{Run, need_model, no_model};
-use super::saved::Saved;
+use super::run::Run;
 use super::session::Session;
 use super::target::Opened;
 use super::undo::Edits;
 use super::{Message, OpenOptions};
 use crate::model::Loaded;
-use crate::trace::protocol::{Ask, Derive, Event, Failure, Memory, Outcome, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Event, Failure, Memory, Outcome, Prompt, RequestId};
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-/// Next-token candidates kept for the screen at every position.
-const CANDIDATES: usize = 64;
 /// Progress is reported at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 /// It is looked at most this often how much of the weights is in memory.
@@ -51,7 +49,7 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
             (Ok(Message::Opened(id, Ok(opened))), core) => {
                 let mut next = Core::of(opened);
                 // The policy may have been changed while it was opened.
-                policy = core.as_ref().and_then(|core| core.live().ok()).map(|live| live.meta().policy).or(policy);
+                policy = core.as_ref().and_then(|core| core.body.live().ok()).map(|live| live.meta().policy).or(policy);
                 if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
                     session.switch(policy);
                 }
@@ -60,6 +58,12 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
                 *core = Some(next);
             }
             (Ok(Message::Opened(id, Err(error))), _) => emit(Event::Failed { id, failure: Failure::of(&error) }),
+            (Ok(Message::Branch(to)), core) => {
+                if let Some(core) = core {
+                    // Whoever asked may have given up.
+                    let _ = to.send(core.body.branch());
+                }
+            }
             (Ok(Message::Ask(id, ask)), Some(core)) => core.take(id, ask, board, emit),
             (Ok(Message::Ask(id, _)), None) => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
             (Err(TryRecvError::Empty), Some(core)) => core.work(board, emit),
@@ -87,23 +91,15 @@ struct Running {
     sampling: Sampling,
 }
 
-/// Where the run comes from.
-enum Body {
-    Live(Box<Session>),
-    Saved(Box<Saved>),
-}
-
 /// The engine without its thread: what it was asked and how far it is.
 pub struct Core {
-    body: Body,
+    pub(super) body: Body,
     /// The prompt that the run began with.
     pub(super) prompt: Option<Prompt>,
     pub(super) edits: Edits,
-    runs: std::collections::VecDeque<(RequestId, Ask)>,
+    runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    derives: Vec<(RequestId, Derive)>,
-    /// The newest request that was queued.
-    taken: RequestId,
+    deriver: Deriver,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -121,21 +117,13 @@ impl Core {
 
     /// An engine with an empty run of a model, or with a saved run.
     pub fn of(opened: Opened) -> Self {
-        let body = match opened {
-            Opened::Model(loaded) => {
-                let capture = Capture::for_views(loaded.meta.dims.layers);
-                Body::Live(Box::new(Session::new(loaded, capture, CANDIDATES)))
-            }
-            Opened::Run(saved) => Body::Saved(saved),
-        };
         Self {
-            body,
+            body: Body::of(opened),
             prompt: None,
             edits: Edits::default(),
             runs: Default::default(),
             running: None,
-            derives: Vec::new(),
-            taken: RequestId::default(),
+            deriver: Deriver::default(),
             owed: Duration::ZERO,
             memory: Memory::default(),
             looked: None,
@@ -145,27 +133,13 @@ impl Core {
 
     /// The run so far.
     pub fn session(&self) -> &dyn Run {
-        match &self.body {
-            Body::Live(session) => &**session,
-            Body::Saved(saved) => &**saved,
-        }
-    }
-
-    fn live(&self) -> Result<&Session> {
-        need_model(self.session())
+        self.body.run()
     }
 
     /// Ends the edit under way.
     fn close_edit(&mut self) {
         if let Body::Live(session) = &self.body {
             self.edits.close(session);
-        }
-    }
-
-    pub(super) fn live_mut(&mut self) -> Result<&mut Session> {
-        match &mut self.body {
-            Body::Live(session) => Ok(session),
-            Body::Saved(_) => Err(no_model()),
         }
     }
 
@@ -178,7 +152,7 @@ impl Core {
     }
 
     fn is_idle(&self) -> bool {
-        self.runs.is_empty() && self.running.is_none() && self.derives.is_empty()
+        self.runs.is_empty() && self.running.is_none() && self.deriver.is_idle()
     }
 
     /// Does one request whole, without a thread: for tests and pictures.
@@ -192,21 +166,17 @@ impl Core {
 
     /// Queues a request.
     fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
-        self.taken = self.taken.max(id);
+        self.deriver.note(id);
         match ask {
             Ask::Derive(what) => {
                 board.note(id, &Ask::Derive(what.clone()));
-                if let Some(old) = self.derives.iter().position(|(_, old)| old.lane() == what.lane()) {
-                    let (old, _) = self.derives.remove(old);
-                    emit(Event::Finished { id: old, outcome: Outcome::Cancelled });
-                }
-                self.derives.push((id, what));
+                self.deriver.take(id, what, emit);
             }
             ask => self.runs.push_back((id, ask)),
         }
     }
 
-    /// Does the next piece of work: a cancelled run is ended, a view derived, or one token read.
+    /// Does the next piece of work: a cancelled run is ended, a part of a view derived, or one token read.
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
@@ -216,20 +186,21 @@ impl Core {
         let mut id = RequestId::default();
         let done = catch_unwind(AssertUnwindSafe(|| {
             let must_wait = busy && self.owed > Duration::ZERO;
-            let first = self.derives.iter().position(|(_, what)| !what.is_background());
-            if let Some(first) = first.filter(|_| !must_wait) {
-                let (which, what) = self.derives.remove(first);
+            if let Some(which) = self.deriver.next().filter(|_| !must_wait) {
                 id = which;
-                self.derive(which, &what, board, emit)
+                self.derive(board, emit)
             } else if let Some(running) = self.running.take() {
                 id = running.id;
                 self.step(running, board, emit)
             } else if let Some((which, ask)) = self.runs.pop_front() {
                 id = which;
                 self.run(which, ask, board, emit)
-            } else if let Some((which, what)) = self.derives.pop() {
+            } else if let Some(which) = self.deriver.next_background() {
                 id = which;
-                self.background(which, what, board, emit)
+                let result = self.deriver.work_background(self.body.run(), board, emit);
+                // What it read from disk says nothing about the run.
+                self.counted = self.paging();
+                result
             } else {
                 Ok(())
             }
@@ -252,52 +223,22 @@ impl Core {
         }
     }
 
-    fn derive(&mut self, id: RequestId, what: &Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    /// Derives a part of a view.
+    fn derive(&mut self, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let started = Instant::now();
-        // Lens cells are shown position by position: on a large model one takes a while.
-        let parts: Vec<Derive> = match what {
-            Derive::Lens { cells } => {
-                cells.chunk_by(|a, b| a.pos == b.pos).map(|cells| Derive::Lens { cells: cells.to_vec() }).collect()
-            }
-            whole => vec![whole.clone()],
-        };
-        for part in parts {
-            let result = derive(self.session(), &part, &|| board.is_outdated(id, what))?;
-            emit(Event::Derived { id, result });
-        }
+        let result = self.deriver.work(self.body.run(), board, emit);
         self.owed = started.elapsed();
-        emit(Event::Finished { id, outcome: Outcome::Done });
-        Ok(())
+        // Experts that were read for a view are none of the run's.
+        self.counted = self.paging();
+        result
     }
 
-    /// Does one piece of what has time; gives way between layers to everything else and goes on with that piece later.
-    fn background(&mut self, id: RequestId, what: Derive, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let (piece, rest) = match &what {
-            Derive::WhatIf { pos, ids } if ids.len() > 1 => {
-                let one = |ids: &[u32]| Derive::WhatIf { pos: *pos, ids: ids.to_vec() };
-                (one(&ids[..1]), Some(one(&ids[1..])))
-            }
-            whole => (whole.clone(), None),
-        };
-        let newest = self.taken.max(id);
-        let gives_way = || board.is_pressing_after(newest);
-        let is_over = || board.is_outdated(id, &what) || board.is_cancelled(id);
-        let result = derive(self.session(), &piece, &|| gives_way() || is_over());
-        // What it read from disk says nothing about the run.
-        if let Body::Live(session) = &self.body {
-            self.counted = session.loaded().model.paging().counts();
+    /// Experts found in memory and not, since the model was opened.
+    fn paging(&self) -> (u64, u64) {
+        match &self.body {
+            Body::Live(session) => session.loaded().model.paging().counts(),
+            Body::Saved(_) => (0, 0),
         }
-        match result {
-            Err(error) if error.is::<Stopped>() && !is_over() => self.derives.push((id, what)),
-            result => {
-                emit(Event::Derived { id, result: result? });
-                match rest {
-                    Some(rest) => self.derives.push((id, rest)),
-                    None => emit(Event::Finished { id, outcome: Outcome::Done }),
-                }
-            }
-        }
-        Ok(())
     }
 
     fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
@@ -309,12 +250,12 @@ impl Core {
         }
         match ask {
             Ask::Prompt(prompt) => {
-                let ids = self.live()?.prompt_ids(&prompt)?;
+                let ids = self.body.live()?.prompt_ids(&prompt)?;
                 self.prompt = Some(prompt);
                 self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
             }
             Ask::Step { count, sampling } => {
-                self.live()?;
+                self.body.live()?;
                 crate::model::sampling::check(&sampling)?;
                 self.running = Some(Running { id, left: count, done: 0, sampling });
                 return Ok(());
@@ -325,7 +266,7 @@ impl Core {
                 self.force(id, &[token], board, emit)?;
             }
             Ask::ForceText(text) => {
-                let ids = self.live()?.tokenize_on(&text)?;
+                let ids = self.body.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
             Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
@@ -337,7 +278,10 @@ impl Core {
             }
             Ask::Undo => self.revise(id, true, emit)?,
             Ask::Redo => self.revise(id, false, emit)?,
-            Ask::Derive(what) => return self.derive(id, &what, board, emit),
+            Ask::Derive(what) => {
+                self.deriver.take(id, what, emit);
+                return Ok(());
+            }
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
@@ -346,7 +290,7 @@ impl Core {
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         let before = Box::new(session.clone());
         let tokens = session.switch(policy);
         let quiet = |event: Event| {
@@ -368,7 +312,7 @@ impl Core {
     /// Makes `tokens` the run. What was read before an error or a stop stays.
     fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
         session.truncate(0);
         emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
@@ -391,7 +335,7 @@ impl Core {
 
     /// Forgets tokens from `len` on; the first one stays.
     fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live_mut()?;
+        let session = self.body.live_mut()?;
         let all = session.tokens().len();
         let len = len.clamp(all.min(1), all);
         session.truncate(len);
@@ -400,7 +344,7 @@ impl Core {
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
-        let session = self.live()?;
+        let session = self.body.live()?;
         anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
         session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
@@ -440,7 +384,7 @@ impl Core {
         };
         let is_cancelled = || board.is_cancelled(id);
         let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
-        let result = work(self.live_mut()?, &mut control);
+        let result = work(self.body.live_mut()?, &mut control);
         self.tell_of_memory(emit);
         result
     }
@@ -470,7 +414,7 @@ impl Core {
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
         }
-        if self.live()?.is_full() {
+        if self.body.live()?.is_full() {
             emit(Event::Finished { id, outcome: Outcome::ContextFull });
             return Ok(());
         }
@@ -490,7 +434,7 @@ impl Core {
         running.left = running.left.map(|left| left - 1);
         let outcome = match running.left {
             Some(0) => Some(Outcome::Done),
-            _ if self.live()?.is_end(token) => Some(Outcome::EndOfText),
+            _ if self.body.live()?.is_end(token) => Some(Outcome::EndOfText),
             _ => None,
         };
         match outcome {

@@ -1,10 +1,11 @@
 //! Causal grouped-query attention, one query and head at a time.
 
 use super::cache::{Keys, KvCache};
+use super::head_reader::HeadReader;
 use super::kernels::dot_small;
-use super::ops::softmax;
+use super::ops::{SoftmaxNorm, softmax};
 use super::precision::Rounding;
-use crate::trace::{Dims, HookKind, Pattern, TokenRecord};
+use crate::trace::{Dims, TokenRecord};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,13 +18,24 @@ pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
     window.map_or(0, |window| (pos + 1).saturating_sub(window))..pos + 1
 }
 
-/// Attention probabilities of one query over `keys`, into `out`: scores rounded, scaled, rounded, softmax in f32, rounded.
-fn weigh<'a>(query: &[f32], keys: impl Iterator<Item = &'a [f32]>, round: Rounding, out: &mut Vec<f32>) {
+/// The score of one key: product rounded, scaled, rounded.
+pub(super) fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
     let scale = 1.0 / (query.len() as f64).sqrt();
+    round.one(round.one(dot_small(query, key)) * scale as f32)
+}
+
+/// Attention probabilities of one query over `keys`, into `out`: scores, softmax in f32, rounded.
+pub(super) fn weigh<'a>(
+    query: &[f32],
+    keys: impl Iterator<Item = &'a [f32]>,
+    round: Rounding,
+    out: &mut Vec<f32>,
+) -> SoftmaxNorm {
     out.clear();
-    out.extend(keys.map(|key| round.one(round.one(dot_small(query, key)) * scale as f32)));
-    softmax(out);
+    out.extend(keys.map(|key| score(query, key, round)));
+    let norm = softmax(out);
     round.slice(out);
+    norm
 }
 
 /// `Σ weight · value` over positions from `first` on, rounded once.
@@ -124,36 +136,6 @@ impl Heads<'_> {
     }
 }
 
-/// The attention probabilities of one head from the `hook_rot_q` and `hook_rot_k` rows of a run: bit for bit those of
-/// the forward pass. `None` if a row was not captured.
-pub fn derive_pattern(
-    tokens: &[Arc<TokenRecord>],
-    layer: usize,
-    head: usize,
-    dims: Dims,
-    round: Rounding,
-) -> Option<Pattern> {
-    let keys = keys(tokens, layer, head, dims)?;
-    let mut pattern = Pattern { n: tokens.len(), weights: Vec::with_capacity(tokens.len() * (tokens.len() + 1) / 2) };
-    for (query, token) in tokens.iter().enumerate() {
-        pattern.weights.extend(row(token, &keys, query, (layer, head), dims, round)?);
-    }
-    Some(pattern)
-}
-
-/// One row of [`derive_pattern`]: weights of the query at `query` over keys `0..=query`.
-pub fn derive_row(
-    tokens: &[Arc<TokenRecord>],
-    layer: usize,
-    head: usize,
-    query: usize,
-    dims: Dims,
-    round: Rounding,
-) -> Option<Vec<f32>> {
-    let keys = keys(tokens.get(..=query)?, layer, head, dims)?;
-    row(&tokens[query], &keys, query, (layer, head), dims, round)
-}
-
 /// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, from its pattern and the values in `cache`:
 /// bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
 pub fn derive_z(
@@ -164,34 +146,14 @@ pub fn derive_z(
     dims: Dims,
     round: Rounding,
 ) -> Option<Vec<f32>> {
-    let weights = derive_row(tokens, layer, head, query, dims, round).filter(|_| query < cache.len())?;
+    let mut weights = Vec::new();
+    HeadReader::new(tokens.get(..=query)?, layer, head, dims, round)?.row(query, &mut weights)?;
+    if query >= cache.len() {
+        return None;
+    }
     let first = visible(query, dims.window).start;
     let kv = cache.keys(layer, head / (dims.heads / dims.kv_heads), dims.d_head);
     let mut z = vec![0f32; dims.d_head];
     mix(&weights[first..], first, kv, round, &mut z);
     Some(z)
-}
-
-/// The rotated keys that `head` reads, by position, each `[d_head]`.
-fn keys(tokens: &[Arc<TokenRecord>], layer: usize, head: usize, dims: Dims) -> Option<Vec<&[f32]>> {
-    let kv_head = head / (dims.heads / dims.kv_heads);
-    let range = kv_head * dims.d_head..(kv_head + 1) * dims.d_head;
-    tokens.iter().map(|token| token.row(HookKind::RotK, layer)?.get(range.clone())).collect()
-}
-
-fn row(
-    token: &TokenRecord,
-    keys: &[&[f32]],
-    query: usize,
-    (layer, head): (usize, usize),
-    dims: Dims,
-    round: Rounding,
-) -> Option<Vec<f32>> {
-    let q = token.row(HookKind::RotQ, layer)?.get(head * dims.d_head..(head + 1) * dims.d_head)?;
-    let seen = visible(query, dims.window);
-    let mut weights = Vec::with_capacity(query + 1);
-    weigh(q, keys[seen.clone()].iter().copied(), round, &mut weights);
-    // Keys outside the window weigh exactly nothing.
-    weights.splice(0..0, std::iter::repeat_n(0.0, seen.start));
-    Some(weights)
 }

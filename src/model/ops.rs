@@ -31,8 +31,22 @@ pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
     }
 }
 
+/// What a softmax subtracts and divides by.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SoftmaxNorm {
+    max: f32,
+    sum: f32,
+}
+
+impl SoftmaxNorm {
+    /// The probability of one logit of that softmax, bit for bit.
+    pub fn prob(self, logit: f32) -> f32 {
+        (logit - self.max).exp() / self.sum
+    }
+}
+
 /// Softmax in place, in f32.
-pub fn softmax(logits: &mut [f32]) {
+pub fn softmax(logits: &mut [f32]) -> SoftmaxNorm {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for x in logits.iter_mut() {
@@ -40,6 +54,7 @@ pub fn softmax(logits: &mut [f32]) {
         sum += *x;
     }
     logits.iter_mut().for_each(|x| *x /= sum);
+    SoftmaxNorm { max, sum }
 }
 
 /// Cosines and sines of a range of positions, half-split layout.

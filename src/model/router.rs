@@ -6,7 +6,9 @@ use crate::trace::routing::ranked;
 /// Softmax over all experts, in f32. `logits` is `[rows, experts]`; so is the result.
 pub fn probabilities(logits: &[f32], experts: usize) -> Vec<f32> {
     let mut probs = logits.to_vec();
-    probs.chunks_exact_mut(experts).for_each(softmax);
+    probs.chunks_exact_mut(experts).for_each(|row| {
+        softmax(row);
+    });
     probs
 }
 

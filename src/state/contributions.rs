@@ -3,9 +3,11 @@
 use super::{State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::{AttributionKey, Candidate};
+use serde::{Deserialize, Serialize};
 
 /// What the details beside a view show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Details {
     /// What belongs to the view.
     #[default]

@@ -4,7 +4,7 @@ use super::text::show_piece;
 use super::{AttentionLens, Effect, RoutingLens, State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Candidate, HeadRow, LensKey};
+use crate::trace::{Candidate, HeadRow, LensKey, Pick};
 use csv::{Terminator, Writer, WriterBuilder};
 use serde::Serialize;
 
@@ -142,11 +142,11 @@ impl State {
     fn copy_attention(&self, extent: Extent) -> Copied {
         let c = self.cursor;
         let heads = self.meta().map_or(0, |meta| meta.dims.heads);
-        let row = |head: usize| self.derived.row(c.layer, head, c.token).ok_or_else(|| UNDERWAY.to_owned());
+        let row = |head: usize| self.derived.row(c.layer, Pick::One(head), c.token).ok_or_else(|| UNDERWAY.to_owned());
         let header = ["layer", "head", "query", "key", "weight"];
-        let add = |table: &mut Table, row: &HeadRow| {
+        let add = |table: &mut Table, head: usize, row: &HeadRow| {
             let mut weights = row.weights.iter().enumerate();
-            weights.try_for_each(|(key, weight)| table.add((row.layer, row.head, row.query, key, weight)))
+            weights.try_for_each(|(key, weight)| table.add((row.layer, head, row.query, key, weight)))
         };
         match extent {
             Extent::Cell => {
@@ -159,7 +159,7 @@ impl State {
             }
             Extent::Row => {
                 let mut table = Table::new(&header)?;
-                add(&mut table, row(c.head)?)?;
+                add(&mut table, c.head, row(c.head)?)?;
                 table.finish("where the head looks from the cursor")
             }
             Extent::View if self.attention == AttentionLens::Head => {
@@ -169,14 +169,14 @@ impl State {
                 let mut table = Table::new(&header)?;
                 for query in 0..map.side {
                     for key in 0..=query {
-                        table.add((map.layer, map.head, query, key, map.cells[query * map.side + key]))?;
+                        table.add((map.layer, c.head, query, key, map.cells[query * map.side + key]))?;
                     }
                 }
                 table.finish("the head")
             }
             Extent::View => {
                 let mut table = Table::new(&header)?;
-                (0..heads).try_for_each(|head| add(&mut table, row(head)?))?;
+                (0..heads).try_for_each(|head| add(&mut table, head, row(head)?))?;
                 table.finish("where the layer's heads look from the cursor")
             }
         }

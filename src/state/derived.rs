@@ -1,18 +1,17 @@
 //! Derived views that have arrived, and those that were asked for.
 
+use super::bounded::Bounded;
 use crate::trace::protocol::{Derive, Derived, Failure, Lane, RequestId};
 use crate::trace::view::Trajectory;
-use crate::trace::{Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Sampling, Tempered, WhatIf};
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use crate::trace::{
+    Attribution, AttributionKey, Candidate, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey,
+    Pick, Sampling, Tempered, WhatIf,
+};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Lens cells kept at most; beyond that the cache starts anew.
-const MOST_CELLS: usize = 40_000;
-/// Head maps kept at most.
-const MOST_MAPS: usize = 8_000;
-/// Attention rows kept at most.
-const MOST_ROWS: usize = 20_000;
+/// Bytes that each kind of derived view may hold.
+const MOST_BYTES: usize = 32 << 20;
 /// Attributions kept at most.
 const MOST_ATTRIBUTIONS: usize = 4_000;
 /// Trajectories, sampled distributions and what-ifs kept at most, each.
@@ -29,39 +28,74 @@ pub struct Wanted {
     pub tempered: Option<(usize, Sampling)>,
     /// Position and the candidates after it of which it isn't known yet what would follow.
     pub what_if: Option<(usize, Vec<u32>)>,
-    /// Heads whose map is missing or no longer covers the run, and the largest number of cells a side.
-    pub maps: Option<(Vec<(usize, usize)>, usize)>,
-    /// Layer, heads and query of missing attention rows.
-    pub rows: Option<(usize, Range<usize>, usize)>,
     /// Shares in a logit.
     pub attribution: Option<AttributionKey>,
     /// Cells across for which the lines of the text were missing.
     pub lines: Option<usize>,
+    /// Maps that are missing or no longer cover the run: layer, head or heads, largest number of cells a side.
+    pub maps: Vec<(usize, Pick, usize)>,
+    /// Layer and query of missing attention rows.
+    pub rows: Option<(usize, usize)>,
+    /// Layer, head and key of an attention column that is missing or no longer covers the run.
+    pub column: Option<(usize, Pick, usize)>,
+    /// Heads whose figures are missing or no longer cover the run, most wanted first.
+    pub stats: Vec<(usize, usize)>,
+    /// Whether the heads' scores on repeated random tokens are missing.
+    pub scores: bool,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }
 
 /// The cache.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Derivations {
-    lens: HashMap<LensKey, Arc<LensCell>>,
+    lens: Bounded<LensKey, LensCell>,
     trajectories: HashMap<(usize, u32), Arc<Trajectory>>,
     tempered: HashMap<usize, Arc<Tempered>>,
     what_if: HashMap<(usize, u32), Arc<WhatIf>>,
-    maps: BTreeMap<(usize, usize, usize), Arc<HeadMap>>,
-    rows: HashMap<(usize, usize, usize), Arc<HeadRow>>,
+    maps: Bounded<(usize, Pick, usize), HeadMap>,
+    rows: Bounded<(usize, Pick, usize), HeadRow>,
+    columns: Bounded<(usize, Pick, usize), HeadColumn>,
+    /// A few dozen bytes a head.
+    stats: HashMap<(usize, usize), HeadStats>,
+    scores: Option<Arc<HeadScores>>,
+    /// Whether scores could not be had, so that they are not asked for again and again.
+    scores_failed: bool,
     /// What came, or why it can't be had, which is not asked again.
     attributions: HashMap<AttributionKey, Result<Arc<Attribution>, String>>,
     /// Requests under way, one for each kind of view.
     pending: HashMap<Lane, (RequestId, Derive)>,
     /// The last request of each kind that failed: asking again would fail again.
     failed: HashMap<Lane, Derive>,
+    /// Units done and in all of one of them, where the engine says so.
+    progress: Option<(RequestId, usize, usize)>,
+}
+
+impl Default for Derivations {
+    fn default() -> Self {
+        Self {
+            lens: Bounded::new(MOST_BYTES),
+            trajectories: HashMap::new(),
+            tempered: HashMap::new(),
+            what_if: HashMap::new(),
+            maps: Bounded::new(MOST_BYTES),
+            rows: Bounded::new(MOST_BYTES),
+            columns: Bounded::new(MOST_BYTES),
+            stats: HashMap::new(),
+            scores: None,
+            scores_failed: false,
+            attributions: HashMap::new(),
+            pending: HashMap::new(),
+            failed: HashMap::new(),
+            progress: None,
+        }
+    }
 }
 
 impl Derivations {
     /// A lens cell.
     pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
-        self.lens.get(&key).map(|cell| &**cell)
+        self.lens.get(&key)
     }
 
     /// The way of a token through the layers, after a position.
@@ -81,19 +115,51 @@ impl Derivations {
     }
 
     /// The map of a head at this size; it may be of an earlier length of the run.
-    pub fn map(&self, layer: usize, head: usize, max_side: usize) -> Option<&HeadMap> {
-        self.maps.get(&(layer, head, max_side)).map(|map| &**map)
+    pub fn map(&self, layer: usize, pick: Pick, max_side: usize) -> Option<&HeadMap> {
+        self.maps.get(&(layer, pick, max_side))
     }
 
     /// The map of a head if it holds the exact weights of `n` tokens, whatever size was asked for.
     pub fn exact_map(&self, layer: usize, head: usize, n: usize) -> Option<&HeadMap> {
-        let mut sizes = self.maps.range((layer, head, 0)..=(layer, head, usize::MAX)).map(|(_, map)| &**map);
-        sizes.find(|map| map.block == 1 && map.n == n)
+        let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, Pick::One(head), n, 1);
+        self.maps.values().find(is_it)
     }
 
     /// Where a head looks from a position.
-    pub fn row(&self, layer: usize, head: usize, query: usize) -> Option<&HeadRow> {
-        self.rows.get(&(layer, head, query)).map(|row| &**row)
+    pub fn row(&self, layer: usize, pick: Pick, query: usize) -> Option<&HeadRow> {
+        self.rows.get(&(layer, pick, query))
+    }
+
+    /// Who looks at a position; it may be of an earlier length of the run.
+    pub fn column(&self, layer: usize, pick: Pick, key: usize) -> Option<&HeadColumn> {
+        self.columns.get(&(layer, pick, key))
+    }
+
+    /// What a head does on the run; it may be of an earlier length of it.
+    pub fn stats(&self, layer: usize, head: usize) -> Option<&HeadStats> {
+        self.stats.get(&(layer, head))
+    }
+
+    /// How many heads have been measured on the run.
+    pub fn measured(&self) -> usize {
+        self.stats.len()
+    }
+
+    /// What every head does on random tokens given twice.
+    pub fn scores(&self) -> Option<&HeadScores> {
+        self.scores.as_deref()
+    }
+
+    /// Whether those scores could not be had.
+    pub fn scores_failed(&self) -> bool {
+        self.scores_failed
+    }
+
+    /// Units done and in all of the scores under way.
+    pub fn scores_progress(&self) -> Option<(usize, usize)> {
+        let (id, done, total) = self.progress?;
+        let (pending, _) = self.pending.get(&Derive::HeadScores.lane())?;
+        (*pending == id).then_some((done, total))
     }
 
     /// What a logit is made of, or why that can't be said.
@@ -110,10 +176,10 @@ impl Derivations {
     pub(super) fn keep(&mut self, result: Derived) {
         match result {
             Derived::Lens(cells) => {
-                if self.lens.len() + cells.len() > MOST_CELLS {
-                    self.lens.clear();
+                for (key, cell) in cells {
+                    let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
+                    self.lens.insert(key, cell, bytes);
                 }
-                self.lens.extend(cells);
             }
             Derived::Trajectories(pos, found) => {
                 let found = found.into_iter().map(|found| ((pos, found.id), found));
@@ -129,16 +195,16 @@ impl Derivations {
             // Concerns the targets, not what is drawn.
             Derived::Spelled(_) => {}
             Derived::HeadMaps(maps) => {
-                if self.maps.len() > MOST_MAPS {
-                    self.maps.clear();
+                for map in maps {
+                    let bytes = size_of::<HeadMap>() + size_of_val(&map.cells[..]);
+                    self.maps.insert((map.layer, map.pick, map.max_side), map, bytes);
                 }
-                self.maps.extend(maps.into_iter().map(|map| ((map.layer, map.head, map.max_side), map)));
             }
             Derived::HeadRows(rows) => {
-                if self.rows.len() + rows.len() > MOST_ROWS {
-                    self.rows.clear();
+                for row in rows {
+                    let bytes = size_of::<HeadRow>() + size_of_val(&row.weights[..]) + size_of_val(&row.strongest[..]);
+                    self.rows.insert((row.layer, row.pick, row.query), row, bytes);
                 }
-                self.rows.extend(rows.into_iter().map(|row| ((row.layer, row.head, row.query), row)));
             }
             Derived::Attribution(found) => {
                 if self.attributions.len() >= MOST_ATTRIBUTIONS {
@@ -146,6 +212,17 @@ impl Derivations {
                 }
                 self.attributions.extend(found.keys().map(|key| (key, Ok(found.clone()))));
             }
+            Derived::HeadColumns(columns) => {
+                for column in columns {
+                    let bytes =
+                        size_of::<HeadColumn>() + size_of_val(&column.weights[..]) + size_of_val(&column.strongest[..]);
+                    self.columns.insert((column.layer, column.pick, column.key), column, bytes);
+                }
+            }
+            Derived::HeadStats(heads) => {
+                self.stats.extend(heads.into_iter().map(|(layer, head, stats)| ((layer, head), stats)));
+            }
+            Derived::HeadScores(scores) => self.scores = Some(scores),
         }
     }
 
@@ -159,11 +236,20 @@ impl Derivations {
         self.maps.retain(|_, map| map.n <= len);
         self.attributions.retain(|key, _| key.pos < len);
         self.failed.clear();
+        self.columns.retain(|_, column| column.n() <= len);
+        self.stats.retain(|_, stats| stats.n <= len);
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         *self = Self { pending: std::mem::take(&mut self.pending), ..Self::default() };
+    }
+
+    /// Notes how far a request is.
+    pub(super) fn progressed(&mut self, id: RequestId, done: usize, total: usize) {
+        if self.waits_for(id) {
+            self.progress = Some((id, done, total));
+        }
     }
 
     /// Whether an answer to `id` is still waited for.
@@ -176,6 +262,7 @@ impl Derivations {
         let failed = self.pending.values().find(|(pending, _)| *pending == id);
         if let Some((_, ask)) = failed {
             self.failed.insert(ask.lane(), ask.clone());
+            self.scores_failed |= *ask == Derive::HeadScores;
         }
         self.finish(id);
     }
@@ -210,31 +297,28 @@ impl Derivations {
         if let Some((pos, ids)) = wanted.what_if {
             asks.push(Derive::WhatIf { pos, ids });
         }
-        if let Some((heads, max_side)) = wanted.maps {
-            asks.push(Derive::HeadMaps { heads, max_side });
+        if !wanted.maps.is_empty() {
+            asks.push(Derive::HeadMaps { maps: wanted.maps });
         }
-        if let Some((layer, heads, query)) = wanted.rows {
-            asks.push(Derive::HeadRows { layer, heads, query });
+        if let Some((layer, query)) = wanted.rows {
+            asks.push(Derive::HeadRows { layer, query });
+        }
+        if let Some((layer, pick, key)) = wanted.column {
+            asks.push(Derive::HeadColumns { layer, pick, key });
+        }
+        if !wanted.stats.is_empty() {
+            asks.push(Derive::HeadStats { heads: wanted.stats });
+        }
+        if wanted.scores {
+            asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
         asks.retain(|ask| self.failed.get(&ask.lane()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,
-            // Cells arrive one position after another: only ask anew if something else is wanted now.
-            Some((_, Derive::Lens { cells: pending })) => match ask {
-                Derive::Lens { cells } => !cells.iter().all(|cell| pending.contains(cell)),
-                _ => true,
-            },
-            // So do what-ifs, one candidate after another.
-            Some((_, Derive::WhatIf { pos: at, ids: pending })) => match ask {
-                Derive::WhatIf { pos, ids } => pos != at || !ids.iter().all(|id| pending.contains(id)),
-                _ => true,
-            },
-            // A map that grows with the run is renewed when the one under way has arrived.
-            Some((_, pending)) => {
-                !matches!((pending, ask), (Derive::HeadMaps { heads: a, .. }, Derive::HeadMaps { heads: b, .. }) if a == b)
-                    && pending != ask
-            }
+            // They arrive in parts: only ask anew if something else is wanted now. What grows with the run is renewed
+            // when the request under way has arrived.
+            Some((_, pending)) => !covers(pending, ask),
         });
         asks
     }
@@ -260,4 +344,19 @@ fn keep<K: Eq + std::hash::Hash, V>(cache: &mut HashMap<K, V>, found: impl Itera
         cache.clear();
     }
     cache.extend(found);
+}
+
+/// Whether a request under way brings everything that `ask` wants.
+fn covers(pending: &Derive, ask: &Derive) -> bool {
+    match (pending, ask) {
+        (Derive::Lens { cells: pending }, Derive::Lens { cells }) => cells.iter().all(|cell| pending.contains(cell)),
+        (Derive::HeadMaps { maps: pending }, Derive::HeadMaps { maps }) => maps.iter().all(|map| pending.contains(map)),
+        (Derive::HeadStats { heads: pending }, Derive::HeadStats { heads }) => {
+            heads.iter().all(|head| pending.contains(head))
+        }
+        (Derive::WhatIf { pos: at, ids: pending }, Derive::WhatIf { pos, ids }) => {
+            pos == at && ids.iter().all(|id| pending.contains(id))
+        }
+        (pending, ask) => pending == ask,
+    }
 }

@@ -35,6 +35,7 @@ impl State {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
+                self.derived.progressed(id, done, total);
             }
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
@@ -179,12 +180,12 @@ impl State {
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;
         } else if followed {
-            self.to_end();
+            self.go_to_end();
         }
         self.clamp();
     }
 
-    fn to_end(&mut self) {
+    fn go_to_end(&mut self) {
         self.cursor.token = self.tokens.len().saturating_sub(1);
         self.cursor.candidate = 0;
     }
@@ -192,7 +193,7 @@ impl State {
     /// The run is over: a cursor that stood still at its end joins the end it has now.
     fn catch_up(&mut self) {
         if self.jobs.is_empty() && std::mem::take(&mut self.catch_up) {
-            self.to_end();
+            self.go_to_end();
         }
     }
 

@@ -13,10 +13,10 @@ pub const EXAMPLES: [Example; 3] = [
     Example { prompt: "The capital of France is", shows: "3 Lens: the answer appears only in the last layers" },
     Example {
         prompt: "drum apple seven blue owl key | drum apple seven",
-        shows: "2 Attention, layer 5: heads look at what followed the first copy (induction)",
+        shows: "2 Attention: layer 5 looks back to copy the list (induction)",
     },
     Example {
         prompt: "Once upon a time, there was a curious girl named Lily. Il était une fois un garçon timide. Había una vez una niña valiente.",
-        shows: "1 Routing, v v for the map: in layer 5 each language has its own experts",
+        shows: "1 Routing, v v: in layer 5 French and Spanish part ways",
     },
 ];

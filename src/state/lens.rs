@@ -3,12 +3,14 @@
 use super::overlay::InputKind;
 use super::text::{fit, show_piece};
 use super::{Effect, State, View};
-use crate::trace::protocol::{Ask, Derive, RequestId};
+use crate::trace::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How the lens is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LensLayout {
     /// Layers × tokens after one residual of each layer.
     #[default]
@@ -20,7 +22,8 @@ pub enum LensLayout {
 }
 
 /// What the lens says of a residual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LensMeasure {
     /// The top token with its probability; in the plot, probabilities.
     #[default]
@@ -125,11 +128,11 @@ impl State {
     }
 
     /// Follows the first token of each text.
-    pub(super) fn on_spelled(&mut self, id: RequestId, spelled: Vec<(String, Vec<(u32, Arc<str>)>)>) {
+    pub(super) fn on_spelled(&mut self, id: RequestId, spelled: Vec<Spelled>) {
         if !self.derived.waits_for(id) {
             return;
         }
-        for (text, tokens) in spelled {
+        for Spelled { text, tokens } in spelled {
             let text = format!("‘{}’", fit(&show_piece(&text.replace(' ', "▁")), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));

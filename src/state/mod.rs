@@ -1,6 +1,7 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod bookmarks;
+mod bounded;
 mod contributions;
 mod copy;
 mod derived;
@@ -8,6 +9,7 @@ pub mod editor;
 mod engine_events;
 pub mod examples;
 mod fuzzy;
+mod heads;
 mod key;
 mod keymap;
 pub mod keys;
@@ -21,12 +23,15 @@ mod picker;
 mod playback;
 mod routing;
 mod saved;
+mod saving;
 mod search;
+mod table;
 pub mod text;
 mod update;
 
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
+pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
 pub use lens::{LensLayout, LensMeasure, Target};
 pub use lines::Lines;
 pub use mouse::{Gesture, Selection, Spot};
@@ -36,6 +41,7 @@ pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
 pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
+pub use saving::Save;
 pub use search::Search;
 pub use update::update;
 
@@ -99,7 +105,7 @@ pub enum StripColour {
     Loss,
     /// Entropy of the distribution that predicted it.
     Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor.
+    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
     Attention,
     /// Nothing.
     Plain,
@@ -208,6 +214,8 @@ pub struct State {
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
+    /// Whether a file is being written.
+    pub saving: bool,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The view on screen.
@@ -224,6 +232,8 @@ pub struct State {
     pub attention: AttentionLens,
     /// How the lens is looked at.
     pub lens: LensLayout,
+    /// How the heads are measured, ordered and drawn.
+    pub heads: HeadsView,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
     /// What the lens shows of each residual.
@@ -294,6 +304,8 @@ pub enum Event {
     Drawn(Wanted),
     /// Models that were found for the picker.
     Models(Vec<Choice>),
+    /// Files were written, and what is to be said of them; or not.
+    Saved(Result<String, Failure>),
     /// Something outside the engine failed.
     Trouble(Failure),
 }
@@ -319,6 +331,8 @@ pub enum Effect {
     Suspend,
     /// Clear the screen and draw it anew.
     Redraw,
+    /// Write this to files.
+    Save(Save),
     /// Leave.
     Quit,
 }
@@ -338,6 +352,7 @@ impl State {
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
+            saving: false,
             selection: None,
             view: View::Routing,
             other: None,
@@ -346,6 +361,7 @@ impl State {
             load: LoadMeasure::First,
             attention: AttentionLens::Grid,
             lens: LensLayout::default(),
+            heads: HeadsView::default(),
             lens_site: LensSite::ResidPost,
             lens_measure: LensMeasure::default(),
             targets: Vec::new(),

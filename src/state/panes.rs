@@ -2,9 +2,10 @@
 
 use super::{AttentionLens, LensLayout, RoutingLens, State, View};
 use crate::trace::LensSite;
+use serde::{Deserialize, Serialize};
 
 /// What a pane shows. The cursor and everything else is common to both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pane {
     /// The view.
     pub view: View,
@@ -13,13 +14,14 @@ pub struct Pane {
     /// How attention is looked at.
     pub attention: AttentionLens,
     /// How the lens is looked at.
+    #[serde(default)]
     pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
 }
 
 /// The pane without the focus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherPane {
     /// What it shows.
     pub pane: Pane,
@@ -39,7 +41,7 @@ impl State {
         }
     }
 
-    fn show(&mut self, pane: Pane) {
+    pub(super) fn show(&mut self, pane: Pane) {
         self.view = pane.view;
         self.routing = pane.routing;
         self.attention = pane.attention;

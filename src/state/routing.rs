@@ -37,9 +37,11 @@ impl RoutingLens {
 }
 
 /// What a cell of the load shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadMeasure {
     /// Share of tokens whose first choice the expert was.
+    #[default]
     First,
     /// Share of all choices that fell on it.
     Chosen,
@@ -170,6 +172,7 @@ impl State {
     pub(super) fn next_measure(&mut self) {
         match self.view {
             View::Routing if self.routing == RoutingLens::Load => self.load = self.load.next(),
+            View::Attention => self.next_head_measure(),
             View::Lens => self.cycle_lens_measure(),
             _ => {}
         }

@@ -1,9 +1,11 @@
 //! What is kept of a session, and how it comes back: the tokens are read again, then cursor and views are put back.
 
 use super::playback::RESUMING;
-use super::{AttentionLens, Cursor, Effect, RoutingLens, State, StripColour, View};
+use super::{
+    Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
+};
 use crate::trace::protocol::{Ask, Prompt};
-use crate::trace::{Dtype, LensSite, Policy, Sampling, Source};
+use crate::trace::{Dtype, Policy, Sampling, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -28,20 +30,39 @@ pub struct Saved {
     pub sampling: Sampling,
     /// The cursor.
     pub cursor: Cursor,
-    /// The view on screen.
-    pub view: View,
-    /// How routing is looked at.
-    pub routing: RoutingLens,
-    /// How attention is looked at.
-    pub attention: AttentionLens,
-    /// Which residual the lens reads.
-    pub lens_site: LensSite,
+    /// What the pane with the focus shows.
+    #[serde(flatten)]
+    pub pane: Pane,
     /// What colours the text.
     pub colour: StripColour,
     /// Whether details are the other way than the size of the screen suggests.
     pub details_flipped: bool,
     /// First line of the Fidelity view.
     pub scroll: usize,
+    /// What the details show.
+    #[serde(default)]
+    pub details: Details,
+    /// The other pane, if the screen was split.
+    #[serde(default)]
+    pub other: Option<OtherPane>,
+    /// Whether the view had all the room.
+    #[serde(default)]
+    pub zoomed: bool,
+    /// What a cell of the load shows.
+    #[serde(default)]
+    pub load: LoadMeasure,
+    /// How the heads are looked at.
+    #[serde(default)]
+    pub heads: HeadsView,
+    /// What the lens says of a residual.
+    #[serde(default)]
+    pub lens_measure: LensMeasure,
+    /// Whether the lens' plot is logarithmic.
+    #[serde(default)]
+    pub log_scale: bool,
+    /// Id and spelling of the tokens that are followed through the layers.
+    #[serde(default)]
+    pub targets: Vec<(u32, String)>,
     /// Marked tokens.
     #[serde(default)]
     pub bookmarks: BTreeSet<usize>,
@@ -62,11 +83,11 @@ pub(super) struct Resume {
 }
 
 impl State {
-    /// The session as it is; `None` while there is nothing to come back to, or an earlier one is not back whole: that one
-    /// is worth more.
+    /// The session as it is; `None` while there is nothing to come back to, the run is a file already, or an earlier
+    /// session is not back whole: that one is worth more.
     pub fn saved(&self) -> Option<Saved> {
         let meta = self.meta()?;
-        if self.tokens.is_empty() || self.resume != Resume::default() {
+        if self.tokens.is_empty() || meta.recording.is_some() || self.resume != Resume::default() {
             return None;
         }
         Some(Saved {
@@ -79,13 +100,18 @@ impl State {
             tokens: self.tokens.iter().map(|token| (token.id, token.source)).collect(),
             sampling: self.sampling,
             cursor: self.cursor,
-            view: self.view,
-            routing: self.routing,
-            attention: self.attention,
-            lens_site: self.lens_site,
+            pane: self.pane(),
             colour: self.colour,
             details_flipped: self.details_flipped,
             scroll: self.scroll,
+            details: self.details,
+            other: self.other,
+            zoomed: self.zoomed,
+            load: self.load,
+            heads: self.heads,
+            lens_measure: self.lens_measure,
+            log_scale: self.log_scale,
+            targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
         })
     }
@@ -105,12 +131,19 @@ impl State {
         let prompt = if saved.chat { Prompt::Chat(text) } else { Prompt::Text(text) };
         // For models that are opened later; ids are those of this one.
         self.start = (!saved.prompt.is_empty()).then_some(prompt);
-        self.view = saved.view;
-        self.routing = saved.routing;
-        self.attention = saved.attention;
-        self.lens_site = saved.lens_site;
+        self.show(saved.pane);
+        self.load = saved.load;
+        self.heads = saved.heads;
+        self.lens_measure = saved.lens_measure;
+        self.log_scale = saved.log_scale;
+        let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
+        let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
+        self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();
         self.colour = saved.colour;
         self.details_flipped = saved.details_flipped;
+        self.details = saved.details;
+        self.other = saved.other;
+        self.zoomed = saved.zoomed;
         self.cursor = Cursor { token: 0, ..saved.cursor };
         let ask = Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone() };
         self.resume.reading = Some(saved);

@@ -6,6 +6,7 @@
 mod attribution;
 mod close_calls;
 mod file;
+mod head_stats;
 mod hooks;
 mod lens;
 mod load;
@@ -13,6 +14,7 @@ mod meta;
 mod next;
 pub mod palette;
 mod pattern;
+mod pooled;
 pub mod protocol;
 mod record;
 mod report;
@@ -26,12 +28,14 @@ pub use file::{
     FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceTensor, Values, hook_values, replace_file,
     token_ids,
 };
+pub use head_stats::{Earlier, HeadScorer, HeadScores, HeadStats, Measure};
 pub use hooks::{Hook, HookKind};
 pub use lens::{Lead, LensCell, LensKey, LensSite};
 pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};
 pub use next::{Tempered, WhatIf};
-pub use pattern::{HeadMap, HeadRow, HeadStats, Pattern};
+pub use pattern::{HeadColumn, HeadMap, HeadRow, Pattern, Pick};
+pub use pooled::Pooled;
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};
 pub use report::{Finding, Level, Report};
 pub use text::{duration, is_obeyed, size};

@@ -2,11 +2,10 @@
 
 use super::view::Trajectory;
 use super::{
-    Attribution, AttributionKey, HeadMap, HeadRow, LensCell, LensKey, Meta, Policy, Sampling, Source, Tempered,
-    TokenRecord, WhatIf,
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey, Meta, Pick,
+    Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
 };
 use std::mem::{Discriminant, discriminant};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Names a request, so that answers can be told apart; later requests have larger ids.
@@ -109,22 +108,34 @@ pub enum Derive {
     },
     /// Pooled maps of several heads.
     HeadMaps {
-        /// (layer, head) pairs.
-        heads: Vec<(usize, usize)>,
-        /// Largest number of cells a side.
-        max_side: usize,
+        /// Layer, head or heads, and the largest number of cells a side; most wanted first.
+        maps: Vec<(usize, Pick, usize)>,
     },
-    /// Where the heads of a layer look from one position.
+    /// Where the heads of a layer look from one position: each, their mean and their maximum.
     HeadRows {
         /// Decoder layer.
         layer: usize,
-        /// Query heads.
-        heads: Range<usize>,
         /// Position of the query.
         query: usize,
     },
     /// What a logit is made of, looking into one layer.
     Attribution(AttributionKey),
+    /// Who looks at one position.
+    HeadColumns {
+        /// Decoder layer.
+        layer: usize,
+        /// Of which head.
+        pick: Pick,
+        /// Position of the key.
+        key: usize,
+    },
+    /// What heads do on this text.
+    HeadStats {
+        /// (layer, head) pairs, most wanted first.
+        heads: Vec<(usize, usize)>,
+    },
+    /// What every head does on random tokens given twice.
+    HeadScores,
 }
 
 /// Requests for derived views of one lane replace each other.
@@ -142,6 +153,15 @@ impl Derive {
     }
 }
 
+/// A text and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled {
+    /// The text.
+    pub text: String,
+    /// Id and the tokenizer's spelling of each token.
+    pub tokens: Vec<(u32, Arc<str>)>,
+}
+
 /// An answer to [`Derive`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Derived {
@@ -153,14 +173,20 @@ pub enum Derived {
     Tempered(Option<Arc<Tempered>>),
     /// What would follow.
     WhatIf(Vec<Arc<WhatIf>>),
-    /// Each text and its tokens: id and the tokenizer's spelling.
-    Spelled(Vec<(String, Vec<(u32, Arc<str>)>)>),
+    /// The texts and their tokens.
+    Spelled(Vec<Spelled>),
     /// Head maps.
     HeadMaps(Vec<Arc<HeadMap>>),
     /// Head rows.
     HeadRows(Vec<Arc<HeadRow>>),
     /// Shares in a logit.
     Attribution(Arc<Attribution>),
+    /// Head columns.
+    HeadColumns(Vec<Arc<HeadColumn>>),
+    /// (layer, head, figures).
+    HeadStats(Vec<(usize, usize, HeadStats)>),
+    /// Of every head.
+    HeadScores(Arc<HeadScores>),
 }
 
 /// Why a request ended.

@@ -43,6 +43,16 @@ impl Canvas<'_> {
         self.drawn.hits.add(area, spot);
     }
 
+    /// Says that the lines of `area` from `y` on, `lines` of them, stand for `spot`.
+    pub fn hit_lines(&mut self, area: Rect, y: u16, lines: u16, spot: Spot) {
+        self.hit(Rect { y, height: lines, ..area }.intersection(area), spot);
+    }
+
+    /// Says that the columns of `area` from `x` on, `columns` of them, stand for `spot`.
+    pub fn hit_columns(&mut self, area: Rect, x: u16, columns: u16, spot: Spot) {
+        self.hit(Rect { x, width: columns, ..area }.intersection(area), spot);
+    }
+
     /// Writes `text` as [`Canvas::put`] does, and says what it stands for.
     pub fn put_spot(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style, spot: Spot) -> u16 {
         let end = self.put(area, x, y, text, style);
@@ -93,6 +103,17 @@ impl Canvas<'_> {
         block.render(area, self.buf);
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());
         inside
+    }
+
+    /// The inside that [`Canvas::panel`] will return.
+    pub fn inside(&self, area: Rect) -> Rect {
+        if area.is_empty() {
+            area
+        } else if self.framed {
+            Block::bordered().inner(area)
+        } else {
+            Rect { y: area.y + 1, height: area.height - 1, ..area }
+        }
     }
 
     /// Clears a box over everything and frames it.

@@ -83,7 +83,7 @@ const DARK: Shades = Shades {
     warn: shade(0xffaf00, Color::Yellow),
     error: shade(0xff5f5f, Color::LightRed),
     good: shade(0x5fd75f, Color::Green),
-    signs: [shade(0x5fafff, Color::LightBlue), shade(0xffaf5f, Color::Yellow)],
+    signs: [shade(0x5fafff, Color::LightCyan), shade(0xffaf5f, Color::Yellow)],
 };
 
 // Yellow, green and cyan of most terminals can't be read on white.

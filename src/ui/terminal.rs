@@ -77,6 +77,11 @@ impl Screen {
         Ok(left.wanted)
     }
 
+    /// All of the screen.
+    pub fn area(&self) -> Rect {
+        Rect::new(0, 0, self.size.0, self.size.1)
+    }
+
     /// What the last frame showed where.
     pub fn hits(&self) -> &HitMap {
         &self.hits

@@ -4,7 +4,7 @@ use super::{subtitle, token_label};
 use crate::export::csv::{AttentionTable, table};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::view::{ViewData, ViewSpec};
-use crate::trace::{HeadMap, HeadStats, Pattern};
+use crate::trace::{HeadMap, HeadStats, Pattern, Pick, Trace};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
@@ -28,7 +28,7 @@ fn pooled(block: usize) -> Vec<String> {
 /// One head: query × key.
 pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, pattern) = (&data.trace, pattern(data, spec.layer, spec.head)?);
-    let map = HeadMap::pool(spec.layer, spec.head, pattern, CELLS);
+    let map = HeadMap::pool(spec.layer, Pick::One(spec.head), pattern, CELLS);
     let side = map.side;
     let cell = match side {
         0..=36 => 26.0,
@@ -43,10 +43,11 @@ pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let mut grid = Grid::new((side, side), (cell, cell), Cells::Heat { values: map.cells, range: (0.0, 1.0), texts });
     grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
     grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
-    let HeadStats { entropy, previous, first, .. } = map.stats;
+    let HeadStats { entropy, previous, first, stride, .. } = HeadStats::of(pattern, &ids(trace));
     let mut notes = pooled(map.block);
+    let queries = if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") };
     notes.push(format!(
-        "means over queries: entropy {entropy:.3} nats, weight on the token before {previous:.3}, on the first token {first:.3}"
+        "means over {queries}: entropy {entropy:.3} nats, weight on the token before {previous:.3}, on the first token {first:.3}"
     ));
     Ok(Figure {
         title: format!("Attention of layer {} head {}", spec.layer, spec.head),
@@ -68,7 +69,7 @@ pub fn grid(data: &ViewData) -> Result<Figure> {
     let mut panels = Vec::with_capacity(data.patterns.len());
     let mut block = 1;
     for (layer, head, pattern) in &data.patterns {
-        let map = HeadMap::pool(*layer, *head, pattern, THUMB);
+        let map = HeadMap::pool(*layer, Pick::One(*head), pattern, THUMB);
         block = map.block;
         let cell = (THUMB as f64 / map.side as f64).floor().max(1.0);
         let cells = Cells::Heat { values: map.cells, range: (0.0, 1.0), texts: Vec::new() };
@@ -95,12 +96,18 @@ pub fn head_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<(
     table.finish()
 }
 
-/// `layer,head,entropy,previous,first`.
+fn ids(trace: &Trace) -> Vec<u32> {
+    trace.tokens.iter().map(|token| token.id).collect()
+}
+
+/// `layer,head,entropy,previous,first,induction,duplicate`; the last two are empty if no token occurs twice.
 pub fn grid_table(data: &ViewData, out: impl Write) -> Result<()> {
-    let mut writer = table(out, &["layer", "head", "entropy", "previous", "first"])?;
+    let ids = ids(&data.trace);
+    let mut writer = table(out, &["layer", "head", "entropy", "previous", "first", "induction", "duplicate"])?;
     for (layer, head, pattern) in &data.patterns {
-        let HeadStats { entropy, previous, first, .. } = HeadStats::of(pattern);
-        writer.serialize((layer, head, entropy, previous, first))?;
+        let stats = HeadStats::of(pattern, &ids);
+        let HeadStats { entropy, previous, first, induction, duplicate, .. } = stats;
+        writer.serialize((layer, head, entropy, previous, first, induction, duplicate))?;
     }
     Ok(writer.flush()?)
 }

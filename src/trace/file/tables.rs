@@ -4,8 +4,8 @@
 //! | name | shape | meaning |
 //! |---|---|---|
 //! | `mixscope.source` | [pos] u32 | how each token came: 0 prompt, 1 generated, 2 forced |
-//! | `mixscope.score.nll`, `.entropy` | [pos] f32 | of the token, given those before it; NaN where nothing predicted it |
-//! | `mixscope.score.rank` | [pos] u32 | its rank from 1; 0 where nothing predicted it |
+//! | `mixscope.score.nll`, `.entropy` | [pos - 1] f32 | entry p is of the token at p + 1, given those before it |
+//! | `mixscope.score.rank` | [pos - 1] u32 | its rank from 1 |
 //! | `mixscope.next.ids` | [pos, k] u32 | the candidates for the token that follows each position |
 //! | `mixscope.next.logits`, `.probs` | [pos, k] f32 | theirs |
 //! | `mixscope.next.entropy` | [pos] f32 | of the whole distribution |
@@ -40,8 +40,8 @@ pub type Spelling = HashMap<u32, Arc<str>>;
 pub struct Tables {
     /// How each token came into the run `[pos]`.
     pub sources: Option<Vec<Source>>,
-    /// How each was predicted `[pos]`.
-    pub scores: Option<Vec<Option<Score>>>,
+    /// How each but the first was predicted `[pos - 1]`.
+    pub scores: Option<Vec<Score>>,
     /// What may follow each position `[pos]`.
     pub next: Option<Vec<Prediction>>,
     /// Lens cells of resid_mid and resid_post.
@@ -132,14 +132,14 @@ fn has(file: &TraceFile, table: &str) -> bool {
     file.tensors.keys().any(|name| name.starts_with(table))
 }
 
-fn take_scores(file: &mut TraceFile, pos: usize) -> Result<Option<Vec<Option<Score>>>> {
+fn take_scores(file: &mut TraceFile, pos: usize) -> Result<Option<Vec<Score>>> {
     if !has(file, "mixscope.score.") {
         return Ok(None);
     }
-    let nll = need_f32(file, "mixscope.score.nll", &[pos])?;
-    let entropy = need_f32(file, "mixscope.score.entropy", &[pos])?;
-    let rank = need_u32(file, "mixscope.score.rank", &[pos])?;
-    let score = |((nll, entropy), rank)| (rank > 0).then_some(Score { nll, entropy, rank });
+    let nll = need_f32(file, "mixscope.score.nll", &[pos - 1])?;
+    let entropy = need_f32(file, "mixscope.score.entropy", &[pos - 1])?;
+    let rank = need_u32(file, "mixscope.score.rank", &[pos - 1])?;
+    let score = |((nll, entropy), rank)| Score { nll, entropy, rank };
     Ok(Some(nll.into_iter().zip(entropy).zip(rank).map(score).collect()))
 }
 
@@ -187,11 +187,13 @@ fn take_lens(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<[Option<Len
         if !has(file, &name("")) {
             continue;
         }
-        let (shape, ids) = ([pos, layers.len()], name("ids"));
-        let k = width(file, &ids, &shape)?;
+        let shape = [pos, layers.len()];
+        let k = width(file, &name("ids"), &shape)?;
         let wide = [pos, layers.len(), k];
+        let ids = need_u32(file, &name("ids"), &wide)?;
+        check_below(&name("ids"), &ids, dims.vocab, "vocab_size of the config")?;
         *table = Some(LensTable {
-            ids: need_u32(file, &ids, &wide)?,
+            ids,
             logits: need_f32(file, &name("logits"), &wide)?,
             probs: need_f32(file, &name("probs"), &wide)?,
             final_rank: need_u32(file, &name("final_rank"), &shape)?,
@@ -201,7 +203,6 @@ fn take_lens(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<[Option<Len
             layers: layers.clone(),
             k,
         });
-        check_below(&ids, &table.as_ref().map_or(&[][..], |table| &table.ids), dims.vocab, "vocab_size of the config")?;
     }
     Ok(tables)
 }
@@ -241,11 +242,12 @@ impl Writing {
     /// How tokens were predicted and what may follow them, if every position has as many candidates.
     pub fn candidates(&mut self, tokens: &[Arc<TokenRecord>]) {
         let (pos, k) = (tokens.len(), tokens.first().map_or(0, |token| token.next.top.len()));
-        if tokens.iter().skip(1).any(|token| token.score.is_some()) {
-            let scores = || tokens.iter().map(|token| token.score);
-            self.f32("mixscope.score.nll", &[pos], scores().map(|s| s.map_or(f32::NAN, |s| s.nll)));
-            self.f32("mixscope.score.entropy", &[pos], scores().map(|s| s.map_or(f32::NAN, |s| s.entropy)));
-            self.u32("mixscope.score.rank", &[pos], scores().map(|s| s.map_or(0, |s| s.rank)));
+        let scores: Option<Vec<Score>> = tokens.iter().skip(1).map(|token| token.score).collect();
+        if let Some(scores) = scores.filter(|scores| !scores.is_empty()) {
+            let shape = [scores.len()];
+            self.f32("mixscope.score.nll", &shape, scores.iter().map(|score| score.nll));
+            self.f32("mixscope.score.entropy", &shape, scores.iter().map(|score| score.entropy));
+            self.u32("mixscope.score.rank", &shape, scores.iter().map(|score| score.rank));
         }
         if k == 0 || tokens.iter().any(|token| token.next.top.len() != k) {
             return;

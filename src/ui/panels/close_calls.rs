@@ -5,8 +5,8 @@
 //!  17 ‘·ball’            L2    E3    E6      0.0000          0.0 ≈
 //! ```
 
-use crate::state::CloseCalls;
 use crate::state::text::{fit, width};
+use crate::state::{CloseCalls, Spot};
 use crate::ui::canvas::{Canvas, quoted, window};
 use ratatui::layout::Rect;
 
@@ -60,5 +60,6 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
             _ => ratatui::style::Style::new(),
         };
         c.put(inside, inside.x, y, &text, style);
+        c.hit_lines(inside, y, 1, Spot { row: Some(row), ..Spot::default() });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a small trained Mixtral: 6 layers of 8 experts, 2 of them per token
-//! it knows a toy world: stories in three languages, capitals, sums, code
+//! it knows a toy world: stories in 3 languages, capitals, sums, code
 //! enter reads the text · space writes on · 1 to 5 look inside · ? keys
 //!
 //! tab fills in an example:
@@ -33,7 +33,7 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
     let view = |view| key(Scope::Explore, Action::Show(view));
     let hints = [
         format!("a small trained Mixtral: {} layers of {} experts, {} of them per token", d.layers, d.experts, d.top_k),
-        "it knows a toy world: stories in three languages, capitals, sums, code".to_owned(),
+        "it knows a toy world: stories in 3 languages, capitals, sums, code".to_owned(),
         format!(
             "{} reads the text · {} writes on · {} to {} look inside · {} keys",
             key(Scope::Input, Action::Accept),
@@ -43,8 +43,22 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
             key(Scope::Explore, Action::Help),
         ),
     ];
+    let narrow = [
+        "a small trained Mixtral".to_owned(),
+        format!(
+            "{} reads · {} writes · {} keys",
+            key(Scope::Input, Action::Accept),
+            key(Scope::Explore, Action::Generate),
+            key(Scope::Explore, Action::Help),
+        ),
+        format!("{}: an example", key(Scope::Input, Action::Example)),
+    ];
+    let hints = if width < 60 || most < hints.len() { narrow } else { hints };
     let mut lines: Vec<Line> = hints.into_iter().map(|hint| vec![(fit(&hint, width), c.theme.strong())]).collect();
     let long = long(c, width);
+    if lines.len() + 2 + long.len() <= most {
+        lines.insert(0, Vec::new());
+    }
     if lines.len() + 1 + long.len() <= most {
         lines.push(Vec::new());
         lines.extend(long);

@@ -13,6 +13,7 @@ use crate::trace::{Candidate, Dims, Lead, LensCell, LensKey, LensSite};
 use crate::ui::canvas::{ABSENT, Canvas, prob, window};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
+use std::collections::HashSet;
 
 /// Cells of a column with a token and its probability, and of one with a number; the last stays free.
 const COLUMNS: (usize, usize) = (13, 9);
@@ -54,7 +55,9 @@ pub(super) fn want(c: &mut Canvas, d: Dims, shown: impl Iterator<Item = usize>, 
         let keys = (0..d.layers).flat_map(|layer| sites.iter().map(move |site| LensKey { pos, layer, site: *site }));
         missing.extend(keys.filter(|key| c.state.derived.lens(*key).is_none() && c.has_lens(key.layer, key.site)));
     }
-    c.drawn.wanted.lens = missing;
+    // The other pane may show a lens, too.
+    let asked: HashSet<LensKey> = c.drawn.wanted.lens.iter().copied().collect();
+    c.drawn.wanted.lens.extend(missing.into_iter().filter(|key| !asked.contains(key)));
 }
 
 fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
@@ -99,12 +102,13 @@ fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
         let next = &state.tokens[pos].next;
         let answer = next.top.first();
         let (text, shade) = match (state.lens_measure, answer) {
+            (_, None) => (if i == 0 { ABSENT.to_owned() } else { String::new() }, f32::NAN),
             (LensMeasure::Top, answer) => token_text(answer, column - 1),
             (LensMeasure::Kl, _) => number(0.0, column - 1, d),
             (LensMeasure::Entropy, _) => number(next.entropy, column - 1, d),
             (LensMeasure::Rank, _) => rank(1, column - 1, d),
         };
-        c.put(inside, x, inside.y + 1, &text, c.theme.heat(shade));
+        c.put(inside, x, inside.y + 1, &text, if shade.is_nan() { c.theme.dim() } else { c.theme.heat(shade) });
         let cell = |(layer, site)| state.derived.lens(LensKey { pos, layer, site });
         let leads =
             |cell: &LensCell| answer.is_some_and(|answer| cell.top.first().is_some_and(|top| top.id == answer.id));

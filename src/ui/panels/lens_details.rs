@@ -1,6 +1,6 @@
 //! Beside the lens: one token's top candidates by layer, and where the model's final answer and the targets stand.
 
-use super::lens_plot::{ANSWER, colour, glyph, want_targets};
+use super::lens_plot::{ANSWER, colour, glyph, unknown, want_targets};
 use crate::state::Spot;
 use crate::state::keys::Action;
 use crate::state::text::{fit, show_piece, width};
@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("after {} by layer · {}", quoted(c.shown(cursor.token)), state.lens_site));
     let (Some(d), Some(token)) = (c.dims(), state.token()) else { return };
-    let Some(answer) = token.next.top.first() else { return };
+    let Some(answer) = token.next.top.first() else { return c.nothing(inside, ABSENT) };
     want_targets(c);
     let room = usize::from(inside.width.saturating_sub(2));
     let cell = |layer: usize| state.derived.lens(LensKey { pos: cursor.token, layer, site: state.lens_site });
@@ -68,26 +68,24 @@ fn targets(c: &mut Canvas, inside: Rect, mut y: u16, room: usize) -> u16 {
         return y;
     }
     y += 1;
-    let text = format!("followed at L{} {}", cursor.layer, state.lens_site);
-    c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     // The newest are seen where there is no room for all, and the top of the layer keeps its lines.
     let lines = usize::from(inside.bottom().saturating_sub(y + 1)).saturating_sub(LEAST).max(1);
-    let hidden = if state.targets.len() > lines { state.targets.len() - lines + 1 } else { 0 };
+    let hidden = state.targets.len().saturating_sub(lines);
+    let how_many = if hidden > 0 { format!(" · last {lines} of {}", state.targets.len()) } else { String::new() };
+    let text = format!("followed at L{} {}{how_many}", cursor.layer, state.lens_site);
+    c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     for (i, target) in state.targets.iter().enumerate().skip(hidden) {
         y += 1;
         let point = state.derived.trajectory(cursor.token, target.id).and_then(|found| {
             found.points.iter().find(|(layer, site, ..)| (*layer, *site) == (cursor.layer, state.lens_site))
         });
-        let value = point.map_or_else(|| "…".to_owned(), |(_, _, rank, p)| format!("rank {rank}  p {}", prob(*p)));
+        let value =
+            point.map_or_else(|| unknown(c).to_owned(), |(_, _, rank, p)| format!("rank {rank}  p {}", prob(*p)));
         let name = fit(&show_piece(&target.piece), room.saturating_sub(width(&value) + 4));
         let gap =
             room.saturating_sub(width(&value) + width(&name) + 2).min(18usize.saturating_sub(width(&name)).max(1));
         let text = format!("{} {name}{}{value}", glyph(i), " ".repeat(gap));
         c.put(inside, inside.x + 1, y, &text, colour(c.theme, i));
-    }
-    if hidden > 0 {
-        y += 1;
-        c.put(inside, inside.x + 1, y, &format!("… and {hidden} earlier ones"), c.theme.dim());
     }
     y
 }
@@ -106,9 +104,9 @@ fn layer_text(layer: usize, cell: &LensCell, cells: usize) -> String {
 
 /// `·ball    .42 ████`
 fn named(name: &str, p: f32, room: usize) -> String {
-    let name = fit(name, 16.min(room.saturating_sub(5)));
-    let gap = 16usize.min(room.saturating_sub(4)).saturating_sub(width(&name));
-    let text = format!("{name}{} {:>3}", " ".repeat(gap), prob(p));
+    let most = room.saturating_sub(6).min(16);
+    let name = fit(name, most);
+    let text = format!("{name}{} {:>4}", " ".repeat(most - width(&name)), prob(p));
     let cells = room.saturating_sub(width(&text) + 1).min(12);
     format!("{text} {}", bar(p, cells))
 }

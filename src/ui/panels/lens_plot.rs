@@ -43,6 +43,11 @@ pub(super) fn want_targets(c: &mut Canvas) {
     }
 }
 
+/// What stands for a value that isn't known: yet, or without the model.
+pub(super) fn unknown(c: &Canvas) -> &'static str {
+    if c.is_saved() { "needs the model" } else { "…" }
+}
+
 /// A curve, its values, and what the legend says of it.
 struct Line {
     glyph: char,
@@ -72,15 +77,17 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         LensMeasure::Rank => Scale::ranks(values(), state.log_scale),
         LensMeasure::Kl | LensMeasure::Entropy => Scale::nats(values(), state.log_scale),
     };
-    let legend = legend(state, &lines, usize::from(inside.width.saturating_sub(1)));
+    let legend = legend(state, &lines, usize::from(inside.width.saturating_sub(1)), unknown(c));
     let legend_rows = (legend.len() as u16).min(inside.height / 3).max(1);
+    // A small plot does without the line under it.
+    let axis_rows = if inside.height >= 8 { 2 } else { 1 };
     let body = Rect {
         x: inside.x + AXIS,
         width: inside.width.saturating_sub(AXIS + 2),
-        height: inside.height.saturating_sub(legend_rows + 2),
+        height: inside.height.saturating_sub(legend_rows + axis_rows),
         ..inside
     };
-    layers(c, inside, body, d);
+    layers(c, inside, body, axis_rows, d);
     let ticks = scale.ticks(usize::from(body.height));
     let curves: Vec<Curve> = lines
         .iter()
@@ -92,7 +99,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         .collect();
     plot::draw(c, body, &curves, &ticks);
     for (row, entries) in legend.iter().take(usize::from(legend_rows)).enumerate() {
-        let (y, mut x) = (body.bottom() + 2 + row as u16, inside.x + 1);
+        let (y, mut x) = (body.bottom() + axis_rows + row as u16, inside.x + 1);
         for (line, text) in entries {
             x = c.put(inside, x, y, text, lines[*line].style);
         }
@@ -109,12 +116,14 @@ fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
     let answer = state.token().and_then(|token| token.next.top.first());
     let name = answer.map_or_else(String::new, |answer| show_piece(&answer.piece));
     let line = |name: String, values| Line { glyph: ANSWER, style: theme.strong(), name, values };
-    let (of_cell, of_point): (fn(&LensCell) -> f32, fn(u32, f32) -> f32) = match state.lens_measure {
+    let is_rank = match state.lens_measure {
         LensMeasure::Kl => return vec![line("KL".to_owned(), of_cells(|cell| cell.kl))],
         LensMeasure::Entropy => return vec![line("entropy".to_owned(), of_cells(|cell| cell.entropy))],
-        LensMeasure::Top => (|cell| cell.final_prob, |_, prob| prob),
-        LensMeasure::Rank => (|cell| cell.final_rank as f32, |rank, _| rank as f32),
+        LensMeasure::Top => false,
+        LensMeasure::Rank => true,
     };
+    let of_cell = if is_rank { |cell: &LensCell| cell.final_rank as f32 } else { |cell: &LensCell| cell.final_prob };
+    let of_point = |rank: u32, prob: f32| if is_rank { rank as f32 } else { prob };
     let mut lines = vec![line(name, of_cells(of_cell))];
     let others =
         state.targets.iter().enumerate().filter(|(_, target)| answer.is_none_or(|answer| answer.id != target.id));
@@ -132,14 +141,14 @@ fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
 }
 
 /// Rows of (curve, text): mark, name, and the value at the layer of the cursor.
-fn legend(state: &State, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> {
+fn legend(state: &State, lines: &[Line], room: usize, unknown: &str) -> Vec<Vec<(usize, String)>> {
     let mut rows = vec![vec![]];
     let mut used = 0;
-    let at = state.cursor.layer * 2 + usize::from(state.lens_site == LensSite::ResidPost);
+    let at = state.cursor.layer * 2 + 1;
     for (i, line) in lines.iter().enumerate() {
         let value = line.values.get(at).copied().flatten();
         let value = value.map_or_else(
-            || "…".to_owned(),
+            || unknown.to_owned(),
             |value| match state.lens_measure {
                 LensMeasure::Top => prob(value),
                 LensMeasure::Rank => format!("{value}"),
@@ -157,7 +166,7 @@ fn legend(state: &State, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)
             row.push((i, text));
         }
     }
-    let text = format!("at L{} {}", state.cursor.layer, state.lens_site);
+    let text = format!("at L{} {}", state.cursor.layer, LensSite::ResidPost);
     if used + width(&text) <= room
         && let Some(row) = rows.last_mut()
     {
@@ -167,15 +176,15 @@ fn legend(state: &State, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)
 }
 
 /// The horizontal axis: two places a layer; the layer of the cursor is marked through the plot.
-fn layers(c: &mut Canvas, inside: Rect, body: Rect, d: Dims) {
+fn layers(c: &mut Canvas, inside: Rect, body: Rect, rows: u16, d: Dims) {
     let n = d.layers * 2;
-    let y = body.bottom();
-    for x in body.x.saturating_sub(1)..body.right() {
+    let y = body.bottom() + rows - 1;
+    for x in (body.x.saturating_sub(1)..body.right()).filter(|_| rows > 1) {
         let glyph = if x < body.x { "└" } else { "─" };
-        c.put(inside, x, y, glyph, c.theme.dim());
+        c.put(inside, x, body.bottom(), glyph, c.theme.dim());
     }
     let at = c.state.cursor.layer;
-    let cursor_x = plot::column(body, at * 2 + usize::from(c.state.lens_site == LensSite::ResidPost), n);
+    let cursor_x = plot::column(body, at * 2 + 1, n);
     for y in body.y..body.bottom() {
         c.put(inside, cursor_x, y, "┊", c.theme.dim());
     }
@@ -185,14 +194,16 @@ fn layers(c: &mut Canvas, inside: Rect, body: Rect, d: Dims) {
     for (layer, style) in names {
         let name = format!("L{layer}");
         let (from, to) = (plot::column(body, layer * 2, n), plot::column(body, layer * 2 + 1, n));
-        let room = Rect { x: from, y: body.y, width: to + 1 - from, height: body.height + 2 };
+        let room = Rect { x: from, y: body.y, width: to + 1 - from, height: body.height + rows };
         c.hit(room, Spot { layer: Some(layer), ..Spot::default() });
-        let x = ((from + to + 1) / 2).saturating_sub(width(&name) as u16 / 2);
+        let x = (from + to).div_ceil(2).saturating_sub(width(&name) as u16 / 2);
         let end = x + width(&name) as u16;
-        if end <= inside.right() && taken.iter().all(|(a, b)| end + 1 <= *a || *b + 1 <= x) {
-            c.put(inside, x, y + 1, &name, style);
+        if end <= inside.right() && taken.iter().all(|(a, b)| end < *a || *b < x) {
+            c.put(inside, x, y, &name, style);
             taken.push((x, end));
         }
     }
-    c.put(inside, inside.x, y + 1, "mid·post", c.theme.dim());
+    if taken.iter().all(|(from, _)| *from > inside.x + AXIS) {
+        c.put(inside, inside.x, y, "mid·post", c.theme.dim());
+    }
 }

@@ -2,6 +2,8 @@
 
 pub mod attention;
 pub mod attention_details;
+mod attention_grid;
+mod attention_head;
 pub mod close_calls;
 pub mod contributions;
 pub mod examples;

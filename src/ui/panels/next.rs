@@ -30,14 +30,18 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     };
     let dim = c.theme.dim();
     c.put(inside, inside.x + 1, inside.y, &fit(&entropies(token, state, sampled), room), c.theme.strong());
-    c.put(inside, inside.x + 1, inside.y + 1, &fit(&text, room), dim);
-    let columns = Columns::fitting(room);
-    c.put(inside, inside.x + 1, inside.y + 2, &columns.head(), dim);
-    let rows = usize::from(inside.height.saturating_sub(3));
+    let mut head = inside.y + 1;
+    if inside.height >= 6 {
+        c.put(inside, inside.x + 1, head, &fit(&text, room), dim);
+        head += 1;
+    }
+    let columns = Columns::fitting(room, if is_saved { "" } else { "…" });
+    c.put(inside, inside.x + 1, head, &columns.head(), dim);
+    let rows = usize::from(inside.bottom().saturating_sub(head + 1));
     let top = &token.next.top;
     let shown = window(cursor.candidate, top.len(), rows);
     let mut sum: f32 = top[..shown.start].iter().map(|candidate| candidate.prob).sum();
-    for (y, k) in (inside.y + 3..inside.bottom()).zip(shown) {
+    for (y, k) in (head + 1..inside.bottom()).zip(shown) {
         let candidate = &top[k];
         sum += candidate.prob;
         let is_taken = follows.is_some_and(|next| next.id == candidate.id);
@@ -77,7 +81,7 @@ fn entropies(token: &TokenRecord, state: &State, sampled: Option<&Tempered>) -> 
     if sampling.top_k.is_none() && sampling.top_p.is_none() {
         return heated;
     }
-    format!("{heated} · {:.2} for the {} tokens kept · {how}", sampled.entropy, sampled.kept)
+    format!("{heated} · {:.2} for the {} tokens kept", sampled.entropy, sampled.kept)
 }
 
 /// Which columns there is room for, and how wide they are.
@@ -87,10 +91,12 @@ struct Columns {
     has_sum: bool,
     has_logit: bool,
     has_id: bool,
+    /// Stands for a probability that isn't known.
+    unknown: &'static str,
 }
 
 impl Columns {
-    fn fitting(room: usize) -> Self {
+    fn fitting(room: usize, unknown: &'static str) -> Self {
         // Marks, number, name, p at T 1 and p as sampled.
         let name = room.saturating_sub(23).clamp(6, 18);
         let mut left = room.saturating_sub(7 + name + 16);
@@ -101,7 +107,7 @@ impl Columns {
         };
         let (has_sum, has_logit, has_id) = (take(6), take(8), take(8));
         let bar = if left > 4 { (left - 1).min(12) } else { 0 };
-        Self { name, bar, has_sum, has_logit, has_id }
+        Self { name, bar, has_sum, has_logit, has_id, unknown }
     }
 
     fn bar(&self, p: f32) -> String {
@@ -120,7 +126,7 @@ impl Columns {
         let name = fit(&show_piece(&candidate.piece), self.name);
         let pad = " ".repeat(self.name - width(&name));
         let sampled = match sampled {
-            None => "…".to_owned(),
+            None => self.unknown.to_owned(),
             Some(0.0) => "–".to_owned(),
             Some(p) => exact(p),
         };

@@ -11,8 +11,8 @@
 //! ```
 
 use super::{heatmap, routing_load, routing_map, routing_pairs};
-use crate::state::RoutingLens;
 use crate::state::text::fit;
+use crate::state::{RoutingLens, Spot};
 use crate::trace::routing::{TokenRouting, entropy};
 use crate::ui::canvas::{ABSENT, Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
@@ -46,6 +46,10 @@ fn draw_token(c: &mut Canvas, area: Rect) {
     let (all_fit, has_entropy) = (d.experts * CELL <= beside, d.experts * CELL + ENTROPY <= beside);
     let heading = if has_entropy { "   margin entropy nats" } else { "   margin" };
     if all_fit {
+        for expert in 0..d.experts {
+            let spot = Spot { expert: Some(expert), ..Spot::default() };
+            c.hit_columns(inside, inside.x + 5 + (expert * CELL) as u16, CELL as u16, spot);
+        }
         let x = put_names(c, inside, 0..d.experts);
         c.put(inside, x, inside.y, heading, c.theme.dim());
     } else {
@@ -54,6 +58,7 @@ fn draw_token(c: &mut Canvas, area: Rect) {
     for (y, row) in (inside.y + 1..).zip(layers) {
         let layer = d.layers - 1 - row;
         let chosen = layer == cursor.layer;
+        c.hit_lines(inside, y, 1, Spot { layer: Some(layer), ..Spot::default() });
         let label = format!("{}L{layer:<3}", if chosen { "▸" } else { " " });
         let x = c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
         let Some(routing) = TokenRouting::of(token, layer) else {
@@ -92,6 +97,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
         if all_fit {
             let style = if row == cursor.expert { c.theme.cursor() } else { c.theme.expert(row) };
             c.put(inside, inside.x + 1, y, &format!("E{row}"), style);
+            c.hit_lines(inside, y, 1, Spot { expert: Some(row), ..Spot::default() });
         } else {
             c.put(inside, inside.x, y, &format!("{:>3}.", row + 1), c.theme.dim());
         }
@@ -100,6 +106,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
     c.put(inside, inside.x, below, "marg", c.theme.dim());
     for (i, pos) in shown.enumerate() {
         let x = inside.x + 5 + (i * cell) as u16;
+        c.hit_columns(inside, x, cell as u16, Spot { token: Some(pos), ..Spot::default() });
         let label = fit(c.shown(pos), cell - 1);
         c.put(inside, x, inside.y, &label, if pos == cursor.token { c.theme.cursor() } else { c.theme.dim() });
         let Some(routing) = TokenRouting::of(&state.tokens[pos], cursor.layer) else { continue };

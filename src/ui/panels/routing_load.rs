@@ -7,7 +7,7 @@
 //! ```
 
 use super::heatmap;
-use crate::state::LoadMeasure;
+use crate::state::{LoadMeasure, Spot};
 use crate::trace::routing::repeats_at_random;
 use crate::trace::{Dims, LayerStats};
 use crate::ui::canvas::{Canvas, prob, window};
@@ -67,6 +67,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let mut y = inside.y + 1;
     for row in layers {
         let layer = d.layers - 1 - row;
+        c.hit_lines(inside, y, 1, Spot { layer: Some(layer), ..Spot::default() });
         let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
         for (i, expert) in experts.clone().enumerate() {
@@ -127,6 +128,8 @@ fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>, cell
         let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
         let pad = (cell - 1).saturating_sub(name.len());
         c.put(inside, inside.x + (NAMES + i * cell + pad) as u16, inside.y, &name, style);
+        let spot = Spot { expert: Some(expert), ..Spot::default() };
+        c.hit_columns(inside, inside.x + (NAMES + i * cell) as u16, cell as u16, spot);
     }
     if experts.start > 0 {
         c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());

@@ -8,6 +8,7 @@
 //! ▸L4   …
 //! ```
 
+use crate::state::Spot;
 use crate::state::text::{fit, width};
 use crate::ui::canvas::{ABSENT, Canvas, window};
 use ratatui::layout::Rect;
@@ -109,9 +110,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     for band in bands {
         let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
         put_texts(c, inside, y, &plan, tokens.clone());
+        let band = Rect { y, height: (1 + layers.len() * plan.lines) as u16, ..inside }.intersection(inside);
+        for (i, pos) in tokens.clone().enumerate() {
+            let x = inside.x + (NAMES + i * plan.column) as u16;
+            c.hit_columns(band, x, plan.column as u16, Spot { token: Some(pos), ..Spot::default() });
+        }
         y += 1;
         for row in layers.clone() {
             let layer = d.layers - 1 - row;
+            c.hit_lines(inside, y, plan.lines as u16, Spot { layer: Some(layer), ..Spot::default() });
             let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
             c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
             if state.tokens[0].experts(layer).is_none() {

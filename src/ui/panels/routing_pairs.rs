@@ -8,6 +8,7 @@
 //! ```
 
 use super::heatmap;
+use crate::state::Spot;
 use crate::state::text::fit;
 use crate::trace::routing::together_at_random;
 use crate::trace::{LayerStats, MOST_PAIRED};
@@ -42,6 +43,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let chosen = state.token().and_then(|token| token.experts(layer)).unwrap_or_default();
     let is_chosen = |expert: usize| chosen.contains(&(expert as u32));
     for (y, i) in (inside.y + 1..).zip(rows.clone()) {
+        c.hit_lines(inside, y, 1, Spot { expert: Some(i), ..Spot::default() });
         let label = format!("{}E{i}", if i == cursor.expert { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if i == cursor.expert { c.theme.accent() } else { c.theme.dim() });
         let mut x = inside.x + 4;

@@ -1,7 +1,8 @@
 //! The text with every token, coloured, and the cursor in it: the map of everything.
 
+use super::heatmap;
 use crate::state::text::fit;
-use crate::state::{Lines, Selection, Spot, State, StripColour};
+use crate::state::{Lines, Selection, Side, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
@@ -34,14 +35,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     };
     let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
-        let cursor = state.cursor;
-        let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-        if row.is_none()
-            && c.has_attention(cursor.layer)
-            && let Some(d) = c.dims()
-        {
-            c.drawn.wanted.rows = Some((cursor.layer, 0..d.heads, cursor.token));
-        }
+        super::attention::want_side(c);
     }
     for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
         let mut x = inside.x;
@@ -85,7 +79,9 @@ fn colour(state: &State) -> String {
         StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
         StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
         StripColour::Attention => {
-            format!("text · colour: attention 0 to 1 from the cursor, layer {} head {}", cursor.layer, cursor.head)
+            let side = if state.heads.side == Side::Row { "from the cursor (row)" } else { "to the cursor (column)" };
+            let scale = if state.heads.log { "log, 1e-4 to 1" } else { "0 to 1" };
+            format!("text · colour: attention {side}, {scale}, layer {} {}", cursor.layer, state.pick())
         }
         StripColour::Plain => "text".to_owned(),
     }
@@ -112,10 +108,8 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
         }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
-        StripColour::Attention => {
-            let row = state.derived.row(cursor.layer, cursor.head, cursor.token);
-            row.and_then(|row| row.weights.get(pos)).map_or(c.theme.dim(), |weight| value(*weight))
-        }
+        StripColour::Attention => super::attention::weight_at(state, pos)
+            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads.log))),
         StripColour::Plain => Style::new(),
     };
     if token.source != Source::Prompt {

@@ -8,7 +8,7 @@
 use crate::state::Spot;
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::{Candidate, WhatIf};
-use crate::ui::canvas::{Canvas, bar, prob, quoted};
+use crate::ui::canvas::{Canvas, bar, prob};
 use ratatui::layout::Rect;
 
 /// Candidates that are looked behind.
@@ -18,7 +18,7 @@ const FOLLOWING: u16 = 5;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, pos) = (c.state, c.state.cursor.token);
-    let inside = c.panel(area, &format!("what if · two tokens after {}", quoted(c.shown(pos))));
+    let inside = c.panel(area, "what would follow");
     let (Some(token), Some(d)) = (state.token(), c.dims()) else { return };
     if c.is_saved() {
         return c.nothing(inside, "needs a model: o opens one");
@@ -51,7 +51,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Option<&WhatIf>, waits: bool) {
     let room = usize::from(area.width.saturating_sub(2));
     let mark = if k == c.state.cursor.candidate { "▸" } else { " " };
-    let name = fit(&show_piece(&candidate.piece), room.saturating_sub(18).clamp(4, 16));
+    let name = fit(&show_piece(&candidate.piece), room.saturating_sub(8).clamp(4, 16));
     let head = format!("{mark}{} {name} {}", k + 1, prob(candidate.prob));
     let after = match found {
         Some(found) if found.top.is_empty() => "the outputs are not finite".to_owned(),
@@ -66,20 +66,22 @@ fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Optio
         let follow = found.map(|found| &found.top[..]).unwrap_or_default();
         let follow = follow.iter().map(|next| format!("{} {}", show_piece(&next.piece), prob(next.prob)));
         let line = follow.collect::<Vec<_>>().join("  ");
-        let line = if line.is_empty() { after } else { format!("{line} · {after}") };
+        let line =
+            found.filter(|_| !line.is_empty()).map_or(after, |found| format!("{:.2} nats: {line}", found.entropy));
         c.put(area, x, area.y, &format!(" → {}", fit(&line, rest)), c.theme.dim());
         return;
     }
-    let forms = [after.clone(), after.replace("entropy ", ""), "…".to_owned()];
+    let forms = [after.clone(), after.replace("entropy ", "")];
     let text = forms.iter().find(|text| width(text) <= rest).map_or("", String::as_str);
     c.put(area, x, area.y, &format!("  {text}"), c.theme.dim());
     // The last line stays free, between this candidate and the next.
     let lines = area.height.saturating_sub(if area.height > 3 { 2 } else { 1 }).min(FOLLOWING);
     for (i, next) in found.map(|found| &found.top[..]).unwrap_or_default().iter().take(usize::from(lines)).enumerate() {
-        let name = fit(&show_piece(&next.piece), room.saturating_sub(12).clamp(4, 16));
-        let cells = room.saturating_sub(22).min(12);
-        let gap = room.saturating_sub(12).clamp(4, 16) - width(&name);
-        let text = format!("   → {name}{} {:>3} {}", " ".repeat(gap), prob(next.prob), bar(next.prob, cells));
+        let most = room.saturating_sub(13).clamp(4, 16);
+        let name = fit(&show_piece(&next.piece), most);
+        let cells = room.saturating_sub(27).min(12);
+        let gap = most - width(&name);
+        let text = format!("   → {name}{} {:>4} {}", " ".repeat(gap), prob(next.prob), bar(next.prob, cells));
         c.put(area, area.x + 1, area.y + 1 + i as u16, &text, c.theme.dim());
     }
 }

@@ -1,12 +1,11 @@
-//! The pictures of `mixscope run`.
+//! The pictures of a run.
 
-use super::teller::Teller;
-use crate::engine::{Session, pattern};
+use super::Tell;
+use crate::engine::{Run, pattern};
 use crate::export::{Look, picture};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Pattern, Trace, replace_file};
+use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
 use anyhow::{Context, Result};
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -19,21 +18,21 @@ pub fn name(layer: usize, head: usize) -> String {
 
 /// Pictures of heads that are in `folder`.
 pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("--out: cannot list {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| name.starts_with("attention-L") && name.ends_with(".png")).collect())
 }
 
 /// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
 /// induction head, and the one with the lowest entropy.
-pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -> Result<Vec<(usize, usize)>> {
-    let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
+pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> Result<Vec<(usize, usize)>> {
+    let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
         tell.progress("heads looked through", i, heads.len());
-        let pattern = pattern(session, *layer, *head)?;
-        let stats = HeadStats::of(&pattern);
-        let scores = [Some(stats.previous), Some(stats.first), induction(&pattern, &ids), Some(-stats.entropy)];
+        let pattern = pattern(run, *layer, *head)?;
+        let stats = HeadStats::of(&pattern, &ids);
+        let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
         for (best, score) in best.iter_mut().zip(scores) {
             if let Some(score) = score
                 && best.is_none_or(|(so_far, _)| score > so_far)
@@ -48,34 +47,18 @@ pub fn telling(session: &Session, heads: &[(usize, usize)], tell: &mut Teller) -
     Ok(found)
 }
 
-/// Mean weight on the tokens after earlier occurrences of the query's token; `None` if no token occurs twice.
-fn induction(pattern: &Pattern, ids: &[u32]) -> Option<f32> {
-    let mut seen: HashMap<u32, Vec<usize>> = HashMap::new();
-    let (mut sum, mut count) = (0.0, 0u32);
-    for (query, id) in ids.iter().enumerate().take(pattern.n) {
-        let before = seen.entry(*id).or_default();
-        if !before.is_empty() {
-            let row = pattern.row(query);
-            sum += before.iter().map(|pos| row[pos + 1]).sum::<f32>();
-            count += 1;
-        }
-        before.push(query);
-    }
-    (count > 0).then(|| sum / count as f32)
-}
-
 /// Draws routing.png, lens.png and one picture a head; returns their names.
 pub fn write(
-    session: &Session,
+    run: &dyn Run,
     layers: &Range<usize>,
     heads: &[(usize, usize)],
     cells: Vec<(LensKey, Arc<LensCell>)>,
     folder: &Path,
 ) -> Result<Vec<String>> {
-    let trace = restricted(session.trace(), layers);
+    let trace = restricted(run.trace(), layers);
     let mut data = ViewData { trace, patterns: Vec::new(), lens: cells, trajectories: Vec::new() };
     let spec = |kind, layer, head| {
-        let pos = session.tokens().len().saturating_sub(1);
+        let pos = run.tokens().len().saturating_sub(1);
         ViewSpec { kind, pos, layer, head, site: LensSite::ResidPost, targets: Vec::new() }
     };
     let draw = |data: &ViewData, spec: &ViewSpec, name: &str| {
@@ -86,7 +69,7 @@ pub fn write(
     draw(&data, &spec(ViewKind::RoutingMap, 0, 0), &names[0])?;
     draw(&data, &spec(ViewKind::LensGrid, 0, 0), &names[1])?;
     for (layer, head) in heads {
-        data.patterns = vec![(*layer, *head, pattern(session, *layer, *head)?)];
+        data.patterns = vec![(*layer, *head, pattern(run, *layer, *head)?)];
         names.push(name(*layer, *head));
         draw(&data, &spec(ViewKind::AttentionHead, *layer, *head), &names[names.len() - 1])?;
     }
@@ -112,16 +95,4 @@ fn restricted(mut trace: Trace, layers: &Range<usize>) -> Trace {
         Arc::make_mut(token).values = Arc::new(values);
     }
     trace
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn induction_looks_after_earlier_occurrences() {
-        let pattern = Pattern { n: 3, weights: vec![1.0, 0.4, 0.6, 0.1, 0.7, 0.2] };
-        assert_eq!(induction(&pattern, &[5, 6, 5]), Some(0.7));
-        assert_eq!(induction(&pattern, &[5, 6, 7]), None);
-    }
 }

@@ -1,6 +1,6 @@
 //! `attribution.csv` of a run.
 
-use super::teller::Teller;
+use super::Tell;
 use crate::engine::{Session, attribution};
 use crate::export::Text;
 use crate::export::csv::AttributionTable;
@@ -14,7 +14,7 @@ pub fn write(
     layers: &Range<usize>,
     text: Text,
     out: &mut dyn Write,
-    tell: &mut Teller,
+    tell: &mut dyn Tell,
 ) -> Result<()> {
     let mut rows = AttributionTable::new(text, out)?;
     let tokens = session.tokens();

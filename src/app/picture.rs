@@ -1,0 +1,25 @@
+//! The explorer's screen as cells that can be drawn.
+
+use crate::export::{Cell, Screen};
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+/// The cells of a screen drawn in 24-bit colour.
+pub fn cells(buffer: &Buffer) -> Screen {
+    let colour = |color| match color {
+        Color::Rgb(r, g, b) => Some((r, g, b)),
+        _ => None,
+    };
+    let cell = |cell: &ratatui::buffer::Cell| Cell {
+        symbol: cell.symbol().to_owned(),
+        fg: colour(cell.fg),
+        bg: colour(cell.bg),
+        bold: cell.modifier.contains(Modifier::BOLD),
+        dim: cell.modifier.contains(Modifier::DIM),
+        underline: cell.modifier.contains(Modifier::UNDERLINED),
+        reversed: cell.modifier.contains(Modifier::REVERSED),
+    };
+    let area = buffer.area;
+    let all = (0..area.height).flat_map(|y| (0..area.width).map(move |x| (x, y)));
+    Screen { width: usize::from(area.width), cells: all.map(|at| cell(&buffer[at])).collect() }
+}

@@ -1,0 +1,264 @@
+//! Attention as the screen sees it, derived from captured queries and keys. What was read of a head is kept and goes
+//! on with the run, so that a new token costs one row a head and stepping back costs next to nothing.
+
+use super::control::Stopped;
+use super::run::Run;
+use crate::model::{HeadReader, SoftmaxNorm};
+use crate::trace::{
+    Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadStats, HookValues, Pick, Pooled, TokenRecord,
+};
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+
+/// Queries read of every head before it is looked whether the work is still wanted.
+const ROWS: usize = 64;
+/// Bytes of pooled patterns kept beyond those under way.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What was read of the heads of one run.
+#[derive(Default)]
+pub struct HeadCache {
+    /// The run it was read from: a token read anew has other values.
+    seen: Vec<Weak<HookValues>>,
+    grown: HashMap<(usize, Pick), Grown>,
+    scorers: HashMap<(usize, usize), HeadScorer>,
+}
+
+/// What was read of one head, or of all heads of a layer together.
+#[derive(Default)]
+struct Grown {
+    pooled: Pooled,
+    /// Of every row; empty for several heads together.
+    norms: Vec<SoftmaxNorm>,
+}
+
+impl Grown {
+    fn bytes(&self) -> usize {
+        self.pooled.bytes() + self.norms.len() * size_of::<SoftmaxNorm>()
+    }
+}
+
+impl HeadCache {
+    /// Pooled maps, in the order of `wanted`: layer, head or heads, and the largest number of cells a side.
+    ///
+    /// # Errors
+    /// [`Stopped`] if `cancelled`; if queries or keys were not captured.
+    pub fn maps(
+        &mut self,
+        run: &dyn Run,
+        wanted: &[(usize, Pick, usize)],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<Arc<HeadMap>>> {
+        let heads: BTreeSet<(usize, Pick)> = wanted.iter().map(|(layer, pick, _)| (*layer, *pick)).collect();
+        self.grow(run, &Vec::from_iter(heads), cancelled)?;
+        let map = |(layer, pick, max_side): &(usize, Pick, usize)| {
+            self.grown.get(&(*layer, *pick)).map(|grown| Arc::new(grown.pooled.map(*layer, *pick, *max_side)))
+        };
+        Ok(wanted.iter().filter_map(map).collect())
+    }
+
+    /// Who looks at `key`; `None` if the run has become too short for it.
+    ///
+    /// # Errors
+    /// As [`HeadCache::maps`].
+    pub fn column(
+        &mut self,
+        run: &dyn Run,
+        layer: usize,
+        pick: Pick,
+        key: usize,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<HeadColumn>> {
+        let n = run.tokens().len();
+        if key >= n {
+            return Ok(None);
+        }
+        let heads = match pick {
+            Pick::One(head) => head..head + 1,
+            Pick::Mean | Pick::Max => 0..run.meta().dims.heads,
+        };
+        let picks: Vec<(usize, Pick)> = heads.clone().map(|head| (layer, Pick::One(head))).collect();
+        self.grow(run, &picks, cancelled)?;
+        let mut together = Together::new(pick, heads.len());
+        for head in heads {
+            let reader = reader(run, layer, head)?;
+            let norms = self.grown.get(&(layer, Pick::One(head))).map_or(&[][..], |grown| &grown.norms);
+            let weight = |query: usize| reader.weight(query, key, *norms.get(query)?);
+            let weights =
+                (key..n).map(weight).collect::<Option<Vec<f32>>>().with_context(super::derive::not_captured)?;
+            together.add(&weights);
+        }
+        Ok(Some(HeadColumn::new(layer, pick, key, together.done())))
+    }
+
+    /// What `heads` do on the run.
+    ///
+    /// # Errors
+    /// As [`HeadCache::maps`].
+    pub fn stats(
+        &mut self,
+        run: &dyn Run,
+        heads: &[(usize, usize)],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(usize, usize, HeadStats)>> {
+        self.follow(run.tokens());
+        let n = run.tokens().len();
+        let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
+        let earlier = Earlier::of(&ids);
+        let mut work = take(&mut self.scorers, heads);
+        let result = in_steps(
+            run,
+            &mut work,
+            cancelled,
+            |scorer| scorer.next(),
+            |(layer, head), scorer, end| {
+                let (reader, mut row) = (reader(run, layer, head)?, Vec::new());
+                while scorer.next() < end {
+                    reader.row(scorer.next(), &mut row).with_context(super::derive::not_captured)?;
+                    scorer.push(&row, &earlier);
+                }
+                Ok(())
+            },
+        );
+        let stats = work.iter().map(|((layer, head), scorer)| (*layer, *head, scorer.stats(n))).collect();
+        self.scorers.extend(work);
+        result.map(|()| stats)
+    }
+
+    /// Reads `heads` up to the end of the run.
+    fn grow(&mut self, run: &dyn Run, heads: &[(usize, Pick)], cancelled: &dyn Fn() -> bool) -> Result<()> {
+        self.follow(run.tokens());
+        if self.grown.values().map(Grown::bytes).sum::<usize>() > MOST_BYTES {
+            self.grown.retain(|head, _| heads.contains(head));
+        }
+        let mut work = take(&mut self.grown, heads);
+        let result = in_steps(
+            run,
+            &mut work,
+            cancelled,
+            |grown| grown.pooled.len(),
+            |head, grown, end| grow(run, head, grown, end),
+        );
+        self.grown.extend(work);
+        result
+    }
+
+    /// Forgets what was read of tokens that are no longer there.
+    fn follow(&mut self, tokens: &[Arc<TokenRecord>]) {
+        let same = |(seen, token): &(&Weak<HookValues>, &Arc<TokenRecord>)| {
+            std::ptr::eq(seen.as_ptr(), Arc::as_ptr(&token.values))
+        };
+        let stands = self.seen.iter().zip(tokens).take_while(same).count();
+        if stands < self.seen.len() {
+            for grown in self.grown.values_mut() {
+                let left = grown.pooled.truncate(stands);
+                grown.norms.truncate(left);
+            }
+            self.scorers.values_mut().for_each(|scorer| scorer.truncate(stands));
+            self.seen.truncate(stands);
+        }
+        self.seen.extend(tokens[stands..].iter().map(|token| Arc::downgrade(&token.values)));
+    }
+}
+
+/// Takes the entries of `keys` out, new ones where there are none.
+fn take<K: Copy + Eq + std::hash::Hash, V: Default>(from: &mut HashMap<K, V>, keys: &[K]) -> Vec<(K, V)> {
+    keys.iter().map(|key| (*key, from.remove(key).unwrap_or_default())).collect()
+}
+
+/// Brings every entry to the end of the run by `step`, all of them in parallel and a few rows at a time.
+fn in_steps<K: Copy + Send, V: Send>(
+    run: &dyn Run,
+    work: &mut [(K, V)],
+    cancelled: &dyn Fn() -> bool,
+    done: impl Fn(&V) -> usize + Sync,
+    step: impl Fn(K, &mut V, usize) -> Result<()> + Sync,
+) -> Result<()> {
+    let n = run.tokens().len();
+    while let Some(least) = work.iter().map(|(_, entry)| done(entry)).min().filter(|least| *least < n) {
+        ensure!(!cancelled(), Stopped);
+        let end = (least + ROWS).min(n);
+        work.par_iter_mut()
+            .filter(|(_, entry)| done(entry) < end)
+            .try_for_each(|(key, entry)| step(*key, entry, end))?;
+    }
+    Ok(())
+}
+
+fn reader(run: &dyn Run, layer: usize, head: usize) -> Result<HeadReader<'_>> {
+    let (dims, round) = (run.meta().dims, run.precision().module);
+    HeadReader::new(run.tokens(), layer, head, dims, round).with_context(super::derive::not_captured)
+}
+
+fn grow(run: &dyn Run, (layer, pick): (usize, Pick), grown: &mut Grown, end: usize) -> Result<()> {
+    let heads = match pick {
+        Pick::One(head) => head..head + 1,
+        Pick::Mean | Pick::Max => 0..run.meta().dims.heads,
+    };
+    let readers = heads.map(|head| reader(run, layer, head)).collect::<Result<Vec<_>>>()?;
+    let mut row = Vec::new();
+    for query in grown.pooled.len()..end {
+        if let (Pick::One(_), [reader]) = (pick, &readers[..]) {
+            grown.norms.push(reader.row(query, &mut row).with_context(super::derive::not_captured)?);
+            grown.pooled.push(&row);
+            continue;
+        }
+        let mut together = Together::new(pick, readers.len());
+        for reader in &readers {
+            reader.row(query, &mut row).with_context(super::derive::not_captured)?;
+            together.add(&row);
+        }
+        grown.pooled.push(&together.done());
+    }
+    Ok(())
+}
+
+/// The rows of all heads of `layer` at `query`, and their mean and maximum.
+///
+/// # Errors
+/// If queries or keys were not captured.
+pub fn head_rows(run: &dyn Run, layer: usize, query: usize) -> Result<Vec<Arc<HeadRow>>> {
+    let heads = run.meta().dims.heads;
+    let mut all = [Pick::Mean, Pick::Max].map(|pick| (pick, Together::new(pick, heads)));
+    let mut rows = Vec::with_capacity(heads + 2);
+    for head in 0..heads {
+        let mut row = Vec::new();
+        reader(run, layer, head)?.row(query, &mut row).with_context(super::derive::not_captured)?;
+        all.iter_mut().for_each(|(_, together)| together.add(&row));
+        rows.push(Arc::new(HeadRow::new(layer, Pick::One(head), query, row)));
+    }
+    rows.extend(all.map(|(pick, together)| Arc::new(HeadRow::new(layer, pick, query, together.done()))));
+    Ok(rows)
+}
+
+/// Weights of several heads put together one by one.
+struct Together {
+    pick: Pick,
+    heads: usize,
+    weights: Vec<f32>,
+}
+
+impl Together {
+    fn new(pick: Pick, heads: usize) -> Self {
+        Self { pick, heads, weights: Vec::new() }
+    }
+
+    fn add(&mut self, weights: &[f32]) {
+        if self.weights.is_empty() {
+            self.weights.extend_from_slice(weights);
+            return;
+        }
+        for (all, weight) in self.weights.iter_mut().zip(weights) {
+            *all = if self.pick == Pick::Max { all.max(*weight) } else { *all + weight };
+        }
+    }
+
+    fn done(mut self) -> Vec<f32> {
+        if self.pick == Pick::Mean {
+            self.weights.iter_mut().for_each(|weight| *weight /= self.heads as f32);
+        }
+        self.weights
+    }
+}
