@@ -484,7 +484,7 @@ fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
     for down in 0..3 {
         still.press("down").unwrap();
         let text = screen(&mut still, (160, 45));
-        assert!(text.contains("final answer") && text.contains("top of layer"), "{down}\n{text}");
+        assert!(text.contains("final answer") && text.contains("top of L"), "{down}\n{text}");
     }
     assert!(still.state.message.is_none());
 }

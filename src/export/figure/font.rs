@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit("ab\\u{1F642}", 6), "ab…");
         assert_eq!(fit("\\u{1F642}\\u{1F642}", 12), "\\u{1F642}…");
-        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!((fit("abc", 3), fit("a\\bcdef", 5)), ("abc".to_owned(), "a\\bc…".to_owned()));
     }
 
     #[test]
