@@ -140,7 +140,7 @@ impl Picture {
             })
         };
         let find = |colour: &(u8, u8, u8)| {
-            let below = (100..self.height - side).flat_map(|y| (0..self.width - side).map(move |x| (x, y)));
+            let below = (84..self.height - side).flat_map(|y| (0..self.width - side).map(move |x| (x, y)));
             below.into_iter().find(|(x, y)| self.at(*x, *y) == *colour && is(*x, *y, *colour))
         };
         colours.iter().map(find).collect()

@@ -49,6 +49,12 @@ impl Setup {
         Self { command, size: (120, 40), answers: true, state: Some(state) }
     }
 
+    /// Another working directory.
+    pub fn dir(mut self, folder: &Path) -> Self {
+        self.command.cwd(folder);
+        self
+    }
+
     /// Columns and rows.
     pub fn size(mut self, columns: u16, rows: u16) -> Self {
         self.size = (columns, rows);

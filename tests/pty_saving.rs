@@ -1,0 +1,95 @@
+//! Files that the explorer writes, in a pseudo-terminal: what they hold, and that nothing is written over.
+#![cfg(unix)]
+
+mod common;
+mod pty_support;
+
+use common::cli::Run;
+use pty_support::{Pty, Setup};
+use std::fs;
+use std::path::Path;
+
+const PROMPT: &str = "The capital of France is";
+const LEN: usize = 8;
+
+fn explorer(folder: &Path) -> Pty {
+    let pty = Setup::program(["--prompt", PROMPT]).dir(folder).start();
+    pty.wait_tokens(LEN);
+    pty
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_view_is_written_as_the_command_line_writes_it_and_over_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    pty.press("vv", "routing · map");
+    pty.press("e", "wrote routing-map.png and routing-map.csv to ");
+    pty.send("\x1b");
+    pty.wait_gone("wrote ");
+    pty.press("e", "wrote routing-map-2.png and routing-map-2.csv to ");
+    assert_eq!(names(folder.path()), ["routing-map-2.csv", "routing-map-2.png", "routing-map.csv", "routing-map.png"]);
+    let run = Run::ok(&["--prompt", PROMPT]);
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(read("routing-map.png"), run.files["routing.png"]);
+    assert_eq!(read("routing-map.csv"), run.files["routing.csv"]);
+    assert_eq!(read("routing-map-2.png"), read("routing-map.png"));
+    // The free number is that of all its files.
+    fs::remove_file(folder.path().join("routing-map.png")).unwrap();
+    pty.press("e", "wrote routing-map-3.png and routing-map-3.csv to ");
+    assert!(!folder.path().join("routing-map.png").exists());
+}
+
+#[test]
+fn a_run_is_written_as_the_command_line_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    pty.press("E", "wrote the run to ");
+    assert_eq!(names(folder.path()), ["mixscope-run-1"]);
+    let run = Run::ok(&["--prompt", PROMPT]);
+    let written = folder.path().join("mixscope-run-1");
+    let expected: Vec<String> = run.files.keys().cloned().collect();
+    assert_eq!(names(&written), expected);
+    for (name, bytes) in run.files.iter().filter(|(name, _)| name.ends_with(".csv") || name.ends_with(".png")) {
+        assert!(fs::read(written.join(name)).unwrap() == *bytes, "{name} differs");
+    }
+    // What it holds is a run again.
+    let trace = written.join("trace.safetensors");
+    let pty = Setup::program(["open".as_ref(), trace.as_os_str()]).start();
+    let shot = pty.wait_tokens(LEN);
+    assert!(shot.strip().starts_with("<s>·The·capital"), "{}", shot.strip());
+}
+
+#[test]
+fn the_screen_is_written_as_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    pty.press("S", "wrote mixscope-screen.png and mixscope-screen.svg to ");
+    let png = fs::read(folder.path().join("mixscope-screen.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    let svg = fs::read_to_string(folder.path().join("mixscope-screen.svg")).unwrap();
+    assert!(svg.contains("<svg ") && svg.contains("capital"), "{}", &svg[..200]);
+}
+
+#[test]
+fn what_can_not_be_written_is_said_and_the_run_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    fs::remove_dir(folder.path()).unwrap();
+    for key in ["e", "E", "S"] {
+        let shot = pty.press(key, "✗ cannot");
+        assert_eq!(shot.tokens(), Some(LEN), "{key}");
+        pty.send("\x1b");
+        pty.wait_gone("✗ cannot");
+    }
+    // A view without a file says where its numbers are.
+    pty.press("5", "fidelity ·");
+    pty.press("e", "Fidelity has no file of its own");
+    assert!(!folder.path().exists());
+}
