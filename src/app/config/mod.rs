@@ -1,6 +1,6 @@
 //! The configuration: a TOML file in the XDG config folder, read strictly.
 //!
-//! One table ([`settings`]) names every setting, says what it means, reads and shows it; `[keys]` is read by [`keys`].
+//! One table (`settings`) names every setting, says what it means, reads and shows it; `[keys]` is read by `keys`.
 
 mod file;
 mod keys;

@@ -3,17 +3,17 @@
 //!
 //! | name | shape | meaning |
 //! |---|---|---|
-//! | `mixscope.source` | [pos] u32 | how each token came: 0 prompt, 1 generated, 2 forced |
-//! | `mixscope.score.nll`, `.entropy` | [pos - 1] f32 | entry p is of the token at p + 1, given those before it |
-//! | `mixscope.score.rank` | [pos - 1] u32 | its rank from 1 |
-//! | `mixscope.next.ids` | [pos, k] u32 | the candidates for the token that follows each position |
-//! | `mixscope.next.logits`, `.probs` | [pos, k] f32 | theirs |
-//! | `mixscope.next.entropy` | [pos] f32 | of the whole distribution |
-//! | `mixscope.lens.layers` | [layers] u32 | the decoder layers that the lens tables hold |
-//! | `mixscope.lens.SITE.ids` | [pos, layers, k] u32 | SITE = `resid_mid` or `resid_post`; best tokens of the lens |
-//! | `mixscope.lens.SITE.logits`, `.probs` | [pos, layers, k] f32 | theirs |
-//! | `mixscope.lens.SITE.final_rank` | [pos, layers] u32 | rank from 1 of the model's own final top-1 |
-//! | `mixscope.lens.SITE.final_prob`, `.entropy`, `.kl` | [pos, layers] f32 | its probability; of the lens; KL(final ‖ lens) |
+//! | `mixscope.source` | `[pos]` u32 | how each token came: 0 prompt, 1 generated, 2 forced |
+//! | `mixscope.score.nll`, `.entropy` | `[pos - 1]` f32 | entry p is of the token at p + 1, given those before it |
+//! | `mixscope.score.rank` | `[pos - 1]` u32 | its rank from 1 |
+//! | `mixscope.next.ids` | `[pos, k]` u32 | the candidates for the token that follows each position |
+//! | `mixscope.next.logits`, `.probs` | `[pos, k]` f32 | theirs |
+//! | `mixscope.next.entropy` | `[pos]` f32 | of the whole distribution |
+//! | `mixscope.lens.layers` | `[layers]` u32 | the decoder layers that the lens tables hold |
+//! | `mixscope.lens.SITE.ids` | `[pos, layers, k]` u32 | SITE = `resid_mid` or `resid_post`; best tokens of the lens |
+//! | `mixscope.lens.SITE.logits`, `.probs` | `[pos, layers, k]` f32 | theirs |
+//! | `mixscope.lens.SITE.final_rank` | `[pos, layers]` u32 | rank from 1 of the model's own final top-1 |
+//! | `mixscope.lens.SITE.final_prob`, `.entropy`, `.kl` | `[pos, layers]` f32 | its probability; of the lens; KL(final ‖ lens) |
 //!
 //! The metadata key `mixscope.spelling` is a JSON object from every id in them to the tokenizer's spelling.
 
