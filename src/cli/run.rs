@@ -156,8 +156,9 @@ impl Run {
             lens_k: self.lens_k,
             attribution: self.attribution,
             text: self.text.of(),
+            lenient: false,
         };
-        written.extend(plan.write(&session, &provenance, &self.out, &mut tell)?);
+        written.extend(plan.write(&session, &provenance, &self.out, &mut tell)?.pictures);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match &prompt {

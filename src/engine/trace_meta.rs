@@ -29,6 +29,7 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
     let compute_dtype = compute.or_else(|| stored_dtype(file)).or(config.dtype).unwrap_or(Dtype::F32);
     let recording = Recording {
         made_by: made_by(&provenance),
+        provenance: provenance.clone(),
         model: text("model").to_owned(),
         prompt: said("prompt").map(|text| match provenance.get("chat") {
             Some(Value::Bool(true)) => Prompt::Chat(text.to_owned()),

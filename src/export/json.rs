@@ -30,7 +30,7 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
         info.timings.iter().map(|(name, ms)| (format!("{name}_ms"), json!(ms))).collect();
     let run = json!({
         "mixscope": env!("CARGO_PKG_VERSION"),
-        "model": meta.name,
+        "model": meta.model_name(),
         "config": meta.config,
         "dims": meta.dims,
         "precision": meta.policy,

@@ -279,7 +279,6 @@ impl Derivations {
                 self.attributions.insert(*key, Err(failure.summary.clone()));
             }
         }
-        self.finish(id);
     }
 
     /// The requests to make for what a frame lacked; what is under way is not asked for again.

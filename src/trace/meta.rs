@@ -162,6 +162,8 @@ impl Default for Sampling {
 pub struct Recording {
     /// The program that made it; untrusted text.
     pub made_by: String,
+    /// How it was made, as the trace says; untrusted.
+    pub provenance: serde_json::Value,
     /// The model's name when it was made; untrusted text.
     pub model: String,
     /// Its prompt, if the trace tells.
@@ -210,6 +212,12 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// The model's name: of a saved run, that of the model that made it.
+    pub fn model_name(&self) -> &str {
+        let recorded = self.recording.as_ref().map(|saved| saved.model.as_str());
+        recorded.filter(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
+
     /// Whether the attention patterns of a layer can be had.
     pub fn has_attention(&self, layer: usize) -> bool {
         self.recording.as_ref().is_none_or(|saved| saved.attention.get(layer) == Some(&true))

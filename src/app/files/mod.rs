@@ -7,12 +7,13 @@ mod pictures;
 pub use fields::{Fields, capture};
 pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
 
-use crate::engine::{Run, need_model, pattern};
+use crate::engine::{Run, Stopped, need_model, pattern};
 use crate::export::Text;
 use crate::export::csv::{self, AttentionTable};
 use crate::trace::protocol::Prompt;
+use crate::trace::routing::TokenRouting;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, replace_file, size};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -38,6 +39,11 @@ pub trait Tell {
 
     /// How much of something is done.
     fn progress(&mut self, what: &str, done: usize, total: usize);
+
+    /// Whether it is to be stopped.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// What is written of a run.
@@ -58,6 +64,18 @@ pub struct RunFiles {
     pub attribution: bool,
     /// How token texts are written in tables.
     pub text: Text,
+    /// Whether files that the run lacks the numbers for are left out, and a large attention.csv holds the telling heads
+    /// only; else the first is an error and the second a word before it is written.
+    pub lenient: bool,
+}
+
+/// What was written beyond what the options tell.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Names of the pictures of heads.
+    pub pictures: Vec<String>,
+    /// What was left out or shortened, and why.
+    pub notes: Vec<String>,
 }
 
 impl RunFiles {
@@ -72,18 +90,21 @@ impl RunFiles {
             lens_k,
             attribution: false,
             text: Text::default(),
+            lenient: true,
         }
     }
 
-    /// Writes the files into `folder`; returns the names of the pictures of heads.
+    /// Writes the files into `folder`.
     ///
     /// # Errors
-    /// If a file can't be written, or the run does not hold what it is made of.
-    pub fn write(&self, run: &dyn Run, provenance: &Value, folder: &Path, tell: &mut dyn Tell) -> Result<Vec<String>> {
+    /// [`Stopped`] if it was cancelled; if a file can't be written, or the run does not hold what it is made of.
+    pub fn write(&self, run: &dyn Run, provenance: &Value, folder: &Path, tell: &mut dyn Tell) -> Result<Written> {
+        let mut written = Written::default();
         let keeps_lens = self.trace.as_ref().is_some_and(|fields| fields.lens);
         let cells = if self.csv || self.png || keeps_lens { self.lens(run, tell)? } else { Vec::new() };
+        let heads = self.heads.clone().unwrap_or_else(|| self.all_heads(run.meta()));
         if self.csv {
-            self.tables(run, &cells, folder, tell)?;
+            self.tables(run, &cells, &heads, folder, &mut written, tell)?;
         }
         if let Some(fields) = &self.trace {
             let keep = |kind: HookKind, layer: usize| {
@@ -91,53 +112,68 @@ impl RunFiles {
             };
             let lens = if fields.lens { &cells[..] } else { &[] };
             let trace = run.trace();
-            let plan = TracePlan::new(&trace, provenance, fields.candidates, lens, keep)?;
+            let candidates = fields.candidates && !trace.tokens.iter().any(|token| token.next.is_absent());
+            let plan = TracePlan::new(&trace, provenance, candidates, lens, keep)?;
             tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), fields.describe()));
             plan.write(&folder.join(TRACE))?;
         }
         if self.png {
+            ensure!(!tell.is_cancelled(), Stopped);
             let heads = match &self.heads {
                 Some(heads) => heads.clone(),
-                None => pictures::telling(run, &self.all_heads(run.meta()), tell)?,
+                None => pictures::telling(run, &heads, tell)?,
             };
-            return pictures::write(run, &self.layers, &heads, cells, folder);
+            let has = pictures::Has {
+                routing: !self.lenient || self.has_routing(run),
+                lens: !self.lenient || cells.iter().any(|(key, _)| key.site == LensSite::ResidPost),
+            };
+            written.pictures = pictures::write(run, &self.layers, &heads, cells, has, folder)?;
         }
-        Ok(Vec::new())
+        Ok(written)
     }
 
+    fn has_routing(&self, run: &dyn Run) -> bool {
+        let first = run.tokens().first();
+        first.is_some_and(|token| self.layers.clone().all(|layer| TokenRouting::of(token, layer).is_some()))
+    }
+
+    /// All heads of the layers whose attention the run holds.
     fn all_heads(&self, meta: &Meta) -> Vec<(usize, usize)> {
-        self.layers.clone().flat_map(|layer| (0..meta.dims.heads).map(move |head| (layer, head))).collect()
+        let layers = self.layers.clone().filter(|layer| !self.lenient || meta.has_attention(*layer));
+        layers.flat_map(|layer| (0..meta.dims.heads).map(move |head| (layer, head))).collect()
     }
 
     fn tables(
         &self,
         run: &dyn Run,
         cells: &[(LensKey, Arc<LensCell>)],
+        heads: &[(usize, usize)],
         folder: &Path,
+        written: &mut Written,
         tell: &mut dyn Tell,
     ) -> Result<()> {
         let (trace, text) = (run.trace(), self.text);
-        table(folder, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
-        table(folder, "routing.csv", |out| csv::routing(&trace, self.layers.clone(), out))?;
-        table(folder, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
-        let heads = self.heads.clone().unwrap_or_else(|| self.all_heads(run.meta()));
-        let n = trace.tokens.len() as u64;
-        let bytes = (n * (n + 1) / 2).saturating_mul(heads.len() as u64 * ATTENTION_ROW);
-        if bytes > LARGE_TABLE {
-            let count = heads.len();
-            tell.say(&format!("attention.csv: about {} for {count} heads; --heads and --layers choose", size(bytes)));
-        }
-        table(folder, "attention.csv", |out| {
-            let mut attention = AttentionTable::new(out)?;
-            for (i, (layer, head)) in heads.iter().enumerate() {
-                tell.progress("heads", i, heads.len());
-                attention.head(*layer, *head, &pattern(run, *layer, *head)?)?;
+        let mut has = |name: &str, is_there: bool| {
+            if !is_there && self.lenient {
+                written.notes.push(format!("{name} is left out: the run does not hold it"));
             }
-            attention.finish()
-        })?;
-        let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
-        table(folder, "lens.csv", |out| csv::lens(pairs(), text, out))?;
-        table(folder, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
+            is_there || !self.lenient
+        };
+        table(folder, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
+        if has("routing.csv", self.has_routing(run)) {
+            table(folder, "routing.csv", |out| csv::routing(&trace, self.layers.clone(), out))?;
+        }
+        if has("candidates.csv", !trace.tokens.iter().any(|token| token.next.is_absent())) {
+            table(folder, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
+        }
+        if has("lens.csv", !cells.is_empty()) {
+            let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
+            table(folder, "lens.csv", |out| csv::lens(pairs(), text, out))?;
+            table(folder, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
+        }
+        if has("attention.csv", !heads.is_empty()) {
+            self.attention(run, heads, folder, written, tell)?;
+        }
         if self.attribution {
             let session = need_model(run)?;
             table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, text, out, tell))?;
@@ -145,11 +181,48 @@ impl RunFiles {
         Ok(())
     }
 
+    fn attention(
+        &self,
+        run: &dyn Run,
+        heads: &[(usize, usize)],
+        folder: &Path,
+        written: &mut Written,
+        tell: &mut dyn Tell,
+    ) -> Result<()> {
+        let n = run.tokens().len() as u64;
+        let bytes = |heads: usize| (n * (n + 1) / 2).saturating_mul(heads as u64 * ATTENTION_ROW);
+        let all = heads.len();
+        let chosen = if bytes(all) <= LARGE_TABLE {
+            heads.to_vec()
+        } else if self.lenient {
+            let chosen = pictures::telling(run, heads, tell)?;
+            let (count, whole) = (chosen.len(), size(bytes(all)));
+            written.notes.push(format!("attention.csv holds {count} of {all} heads; all would be about {whole}"));
+            chosen
+        } else {
+            tell.say(&format!(
+                "attention.csv: about {} for {all} heads; --heads and --layers choose",
+                size(bytes(all))
+            ));
+            heads.to_vec()
+        };
+        table(folder, "attention.csv", |out| {
+            let mut attention = AttentionTable::new(out)?;
+            for (i, (layer, head)) in chosen.iter().enumerate() {
+                tell.progress("heads", i, chosen.len());
+                ensure!(!tell.is_cancelled(), Stopped);
+                attention.head(*layer, *head, &pattern(run, *layer, *head)?)?;
+            }
+            attention.finish()
+        })
+    }
+
     fn lens(&self, run: &dyn Run, tell: &mut dyn Tell) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let mut cells = Vec::new();
         for pos in 0..n {
             tell.progress("lens positions", pos, n);
+            ensure!(!tell.is_cancelled(), Stopped);
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
@@ -161,13 +234,22 @@ impl RunFiles {
 
 /// How a run was made, for its trace.
 pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    if let Some(saved) = &meta.recording {
+        // Who made it stays who made it.
+        let mut made = saved.provenance.clone();
+        if let Value::Object(made) = &mut made {
+            made.insert("exported_by".to_owned(), json!(format!("mixscope {version}")));
+        }
+        return made;
+    }
     let (text, chat) = match prompt {
         Some(Prompt::Text(text)) => (Some(text), false),
         Some(Prompt::Chat(text)) => (Some(text), true),
         Some(Prompt::Ids(_)) | None => (None, false),
     };
     json!({
-        "engine": "mixscope", "version": env!("CARGO_PKG_VERSION"), "device": "cpu", "title": meta.title,
+        "engine": "mixscope", "version": version, "device": "cpu", "title": meta.title,
         "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
         "prompt": text, "chat": chat, "sampling": sampling,
     })

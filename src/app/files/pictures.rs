@@ -1,11 +1,11 @@
 //! The pictures of a run.
 
 use super::Tell;
-use crate::engine::{Run, pattern};
+use crate::engine::{Run, Stopped, pattern};
 use crate::export::{Look, picture};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -33,6 +33,7 @@ pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> 
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
         tell.progress("heads looked through", i, heads.len());
+        ensure!(!tell.is_cancelled(), Stopped);
         let pattern = pattern(run, *layer, *head)?;
         let stats = HeadStats::of(&pattern, &ids);
         let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
@@ -50,12 +51,22 @@ pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> 
     Ok(found)
 }
 
+/// Which pictures besides those of heads can be drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Has {
+    /// routing.png.
+    pub routing: bool,
+    /// lens.png.
+    pub lens: bool,
+}
+
 /// Draws routing.png, lens.png and one picture a head; returns their names.
 pub fn write(
     run: &dyn Run,
     layers: &Range<usize>,
     heads: &[(usize, usize)],
     cells: Vec<(LensKey, Arc<LensCell>)>,
+    has: Has,
     folder: &Path,
 ) -> Result<Vec<String>> {
     let trace = restricted(run.trace(), layers);
@@ -68,9 +79,15 @@ pub fn write(
         let bytes = picture(data, spec, &Look::default()).with_context(|| format!("cannot draw {name}"))?;
         replace_file(&folder.join(name), |file| Ok(file.write_all(&bytes)?))
     };
-    let mut names = vec!["routing.png".to_owned(), "lens.png".to_owned()];
-    draw(&data, &spec(ViewKind::RoutingMap, 0, 0), &names[0])?;
-    draw(&data, &spec(ViewKind::LensGrid, 0, 0), &names[1])?;
+    let mut names = Vec::new();
+    for (is_there, kind, name) in
+        [(has.routing, ViewKind::RoutingMap, "routing.png"), (has.lens, ViewKind::LensGrid, "lens.png")]
+    {
+        if is_there {
+            draw(&data, &spec(kind, 0, 0), name)?;
+            names.push(name.to_owned());
+        }
+    }
     for (layer, head) in heads {
         data.patterns = vec![(*layer, *head, pattern(run, *layer, *head)?)];
         names.push(name(*layer, *head));

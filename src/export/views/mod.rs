@@ -99,9 +99,8 @@ fn subtitle(trace: &Trace) -> String {
         }
     }
     let start = fit(start.trim(), PROMPT);
-    // A saved run is called by its file; its pictures are those of the run it was.
-    let recorded = meta.recording.as_ref().map(|recording| &recording.model).filter(|model| !model.is_empty());
-    let model = drawable(recorded.unwrap_or(&meta.name));
+    // Not by its name, which may be a path of somebody's machine.
+    let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
 }

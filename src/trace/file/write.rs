@@ -45,7 +45,7 @@ impl<'a> TracePlan<'a> {
         let mut metadata = BTreeMap::from([
             ("format", FORMAT.to_owned()),
             ("version", VERSION.to_string()),
-            ("model", meta.name.clone()),
+            ("model", meta.model_name().to_owned()),
             ("config", meta.config.to_string()),
             ("precision", meta.policy.to_string()),
             ("token_texts", serde_json::to_string(&texts)?),
