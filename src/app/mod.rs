@@ -35,7 +35,7 @@ use history::History;
 use keeper::Keeper;
 use models::Finder;
 use ratatui::buffer::Buffer;
-use saving::{Saver, Told};
+use saving::Saver;
 use signals::{Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -228,9 +228,9 @@ impl App {
                         }
                     }
                 }
-                saved = self.saver.done() => {
+                said = self.saver.next() => {
                     (is_dirty, is_asked) = (true, true);
-                    if self.take(saved)? {
+                    if self.take(said)? {
                         return Ok(());
                     }
                 }
@@ -284,6 +284,7 @@ impl App {
                 }
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Save(what) => self.save(what)?,
+                Effect::StopSaving => self.saver.stop(),
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => self.suspend()?,
                 Effect::Quit => return Ok(true),
@@ -296,10 +297,7 @@ impl App {
     fn save(&self, what: Save) -> Result<()> {
         match what {
             Save::View(spec) => self.saver.view(spec, self.engine.branch()),
-            Save::Run => {
-                let told = Told { prompt: self.state.prompt.clone(), sampling: self.state.sampling };
-                self.saver.run(told, self.engine.branch());
-            }
+            Save::Run => self.saver.run(self.engine.branch()),
             Save::Screen => {
                 let mut buffer = Buffer::empty(self.screen.area());
                 let theme = Theme::with(Depth::True, &self.look);

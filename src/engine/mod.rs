@@ -40,9 +40,10 @@ pub use run::{Run, need_model};
 pub use saved::Saved;
 pub use session::Session;
 pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
-pub use worker::Core;
+pub use worker::{Core, panic_failure};
 
-use crate::trace::protocol::{Ask, Download, Event, Failure, RequestId};
+use crate::trace::Sampling;
+use crate::trace::protocol::{Ask, Download, Event, Failure, Prompt, RequestId};
 use anyhow::{Context, Result};
 use board::Board;
 use openings::Openings;
@@ -62,8 +63,18 @@ enum Message {
     /// A model was opened beside the one in use, or could not be.
     Opened(RequestId, Result<Opened>),
     /// Give a branch of the run, whose later fate does not concern it.
-    Branch(Sender<Box<dyn Run + Send>>),
+    Branch(Sender<Branch>),
     Quit,
+}
+
+/// A run as it was when it was asked for, and how it came to be.
+pub struct Branch {
+    /// The run.
+    pub run: Box<dyn Run + Send>,
+    /// What it began with.
+    pub prompt: Option<Prompt>,
+    /// How its tokens were chosen last; `None` if none was.
+    pub sampling: Option<Sampling>,
 }
 
 /// How a model or a saved run is opened by its name; watches for cancellation and reports downloads.
@@ -108,7 +119,7 @@ impl Engine {
 
     /// A branch of the run as it is when its turn comes, between two pieces of work; nothing if no model is open or the
     /// thread has ended.
-    pub fn branch(&self) -> Receiver<Box<dyn Run + Send>> {
+    pub fn branch(&self) -> Receiver<Branch> {
         let (to, branch) = channel();
         // Whoever waits sees that nothing came.
         let _ = self.inbox.send(Message::Branch(to));

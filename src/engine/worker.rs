@@ -9,7 +9,7 @@ use super::run::Run;
 use super::session::Session;
 use super::target::Opened;
 use super::undo::Edits;
-use super::{Message, OpenOptions};
+use super::{Branch, Message, OpenOptions};
 use crate::model::Loaded;
 use crate::trace::protocol::{Ask, Event, Failure, Memory, Outcome, Prompt, RequestId};
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
@@ -61,7 +61,7 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
             (Ok(Message::Branch(to)), core) => {
                 if let Some(core) = core {
                     // Whoever asked may have given up.
-                    let _ = to.send(core.body.branch());
+                    let _ = to.send(core.branch());
                 }
             }
             (Ok(Message::Ask(id, ask)), Some(core)) => core.take(id, ask, board, emit),
@@ -74,11 +74,11 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
 }
 
 /// A failure that says what a panic said.
-pub(super) fn panic_failure(panic: &(dyn Any + Send)) -> Failure {
+pub fn panic_failure(panic: &(dyn Any + Send)) -> Failure {
     let said = panic.downcast_ref::<&str>().map(ToString::to_string);
     let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Failure {
-        summary: "a defect in mixscope's engine stopped this work; what was computed before is still there".to_owned(),
+        summary: "a defect in mixscope stopped this work; what was computed before is still there".to_owned(),
         causes: vec![said, "please report it with the prompt and the model's name".to_owned()],
     }
 }
@@ -96,6 +96,8 @@ pub struct Core {
     pub(super) body: Body,
     /// The prompt that the run began with.
     pub(super) prompt: Option<Prompt>,
+    /// How tokens were chosen last.
+    sampling: Option<Sampling>,
     pub(super) edits: Edits,
     runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
@@ -120,6 +122,7 @@ impl Core {
         Self {
             body: Body::of(opened),
             prompt: None,
+            sampling: None,
             edits: Edits::default(),
             runs: Default::default(),
             running: None,
@@ -134,6 +137,11 @@ impl Core {
     /// The run so far.
     pub fn session(&self) -> &dyn Run {
         self.body.run()
+    }
+
+    /// The run as it is now; its later fate does not concern what is returned.
+    pub fn branch(&self) -> Branch {
+        Branch { run: self.body.branch(), prompt: self.prompt.clone(), sampling: self.sampling }
     }
 
     /// Ends the edit under way.
@@ -257,6 +265,7 @@ impl Core {
             Ask::Step { count, sampling } => {
                 self.body.live()?;
                 crate::model::sampling::check(&sampling)?;
+                self.sampling = Some(sampling);
                 self.running = Some(Running { id, left: count, done: 0, sampling });
                 return Ok(());
             }

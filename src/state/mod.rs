@@ -214,8 +214,10 @@ pub struct State {
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
-    /// Whether a file is being written.
-    pub saving: bool,
+    /// How far the files are that are being written.
+    pub saving: Option<String>,
+    /// Whether it was said that leaving now would lose them.
+    warned_of_saving: bool,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The view on screen.
@@ -304,6 +306,8 @@ pub enum Event {
     Drawn(Wanted),
     /// Models that were found for the picker.
     Models(Vec<Choice>),
+    /// How far the files are that are being written.
+    Saving(String),
     /// Files were written, and what is to be said of them; or not.
     Saved(Result<String, Failure>),
     /// Something outside the engine failed.
@@ -333,6 +337,8 @@ pub enum Effect {
     Redraw,
     /// Write this to files.
     Save(Save),
+    /// Give up the files that are being written.
+    StopSaving,
     /// Leave.
     Quit,
 }
@@ -352,7 +358,8 @@ impl State {
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
-            saving: false,
+            saving: None,
+            warned_of_saving: false,
             selection: None,
             view: View::Routing,
             other: None,

@@ -68,20 +68,65 @@ impl State {
             self.say("there is no run to write yet");
             return Vec::new();
         }
-        if self.saving {
-            self.say("a file is being written already");
+        if self.saving.is_some() {
+            self.say("files are being written already; esc stops that");
             return Vec::new();
         }
         self.message = None;
-        self.saving = true;
+        self.saving = Some(String::new());
+        self.warned_of_saving = false;
         vec![Effect::Save(what)]
     }
 
+    /// Leaves; but says first that files which are being written would be lost.
+    pub(super) fn quit(&mut self) -> Vec<Effect> {
+        if self.saving.is_some() && !std::mem::replace(&mut self.warned_of_saving, true) {
+            self.say("files are still being written: the same key again leaves without them");
+            return Vec::new();
+        }
+        vec![Effect::Quit]
+    }
+
     pub(super) fn on_saved(&mut self, result: Result<String, Failure>) {
-        self.saving = false;
+        self.saving = None;
         match result {
             Ok(what) => self.say(what),
             Err(failure) => self.tell(true, failure),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Event, update};
+    use crate::trace::{Policy, Sampling};
+
+    fn state() -> State {
+        State::new(None, Sampling::default(), Policy::Hf, Vec::new())
+    }
+
+    #[test]
+    fn leaving_while_files_are_written_is_warned_of_once() {
+        let mut state = state();
+        assert_eq!(state.save(Save::Screen), [Effect::Save(Save::Screen)]);
+        assert_eq!(state.save(Save::Screen), [], "one after the other");
+        assert_eq!(state.quit(), []);
+        assert!(state.message.as_ref().unwrap().failure.summary.contains("still being written"));
+        assert_eq!(state.quit(), [Effect::Quit]);
+        update(&mut state, Event::Saved(Ok("wrote it".to_owned())));
+        assert_eq!(state.saving, None);
+        assert_eq!(state.quit(), [Effect::Quit], "nothing is being written");
+        state.save(Save::Screen);
+        assert_eq!(state.quit(), [], "other files: said again");
+    }
+
+    #[test]
+    fn escape_stops_the_writing() {
+        let mut state = state();
+        state.save(Save::Screen);
+        update(&mut state, Event::Saving("heads 3/48".to_owned()));
+        assert_eq!(state.saving.as_deref(), Some("heads 3/48"));
+        assert_eq!(update(&mut state, Event::Key("esc".parse().unwrap())), [Effect::StopSaving]);
     }
 }

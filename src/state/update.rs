@@ -24,6 +24,10 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Event::Saving(what) => {
+            state.saving = Some(what);
+            Vec::new()
+        }
         Event::Saved(result) => {
             state.on_saved(result);
             Vec::new()
@@ -122,7 +126,7 @@ impl State {
 
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::Quit => return vec![Effect::Quit],
+            Action::Quit => return self.quit(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Escape => return self.escape(),
@@ -244,6 +248,9 @@ impl State {
             let summary = format!("opening {name} was cancelled; what was downloaded is kept");
             self.say(summary);
             return effects;
+        }
+        if self.saving.is_some() {
+            return vec![Effect::StopSaving];
         }
         if self.selection.take().is_none() {
             self.message = None;

@@ -38,6 +38,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let (Some(token), Some(key)) = (state.token(), state.contribution_key()) else {
         return c.nothing(inside, "no token yet");
     };
+    if c.is_saved() {
+        let lines = ["contributions are computed from the weights:", "this is a saved run, o opens its model"];
+        return put_lines(c, inside, &lines.map(str::to_owned));
+    }
     match state.derived.attribution(key) {
         Some(Ok(found)) => match found.layer(key.layer) {
             Some(shares) => Page::new(inside, found, shares).draw(c, token),

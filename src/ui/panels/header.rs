@@ -73,8 +73,11 @@ fn doing(state: &State) -> String {
             Some((done, total)) if total > 0 => format!("{} {} %", job.what, 100 * done / total),
             _ => job.what.to_owned(),
         },
-        _ if state.derived.is_pending() => "deriving".to_owned(),
-        _ => "idle".to_owned(),
+        (_, None) => match &state.saving {
+            Some(progress) => format!("writing {progress}").trim_end().to_owned(),
+            None if state.derived.is_pending() => "deriving".to_owned(),
+            None => "idle".to_owned(),
+        },
     };
     match opening(state) {
         Some(opening) if work.is_empty() || work == "idle" => opening,

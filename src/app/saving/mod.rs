@@ -1,0 +1,166 @@
+//! Files written from the explorer, beside it: neither the screen nor the model waits.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use super::files::{self, RunFiles, Tell};
+use crate::engine::{Branch, Run, Stopped, panic_failure};
+use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
+use crate::state::Event;
+use crate::trace::protocol::{Failure, Prompt};
+use crate::trace::view::ViewSpec;
+use crate::trace::{Source, replace_file};
+use anyhow::{Context, Result};
+use names::{keep_folder, stem, write_files};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Tokens of each lens cell and position, as `mixscope run` has them by default.
+const LENS_K: usize = 10;
+/// It is said at most this often how far the writing is.
+const SAY_EVERY: Duration = Duration::from_millis(100);
+
+/// A branch of the run, once the engine gives it.
+pub type Coming = Receiver<Branch>;
+
+/// Writes files one after another.
+pub struct Saver {
+    sender: UnboundedSender<Event>,
+    receiver: UnboundedReceiver<Event>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Saver {
+    /// One with nothing to do.
+    pub fn new() -> Self {
+        let (sender, receiver) = unbounded_channel();
+        Self { sender, receiver, cancelled: Arc::default() }
+    }
+
+    /// Does `work` on a thread of its own; what it says comes from [`Saver::next`].
+    fn start(&self, work: impl FnOnce(&mut Told) -> Result<String> + Send + 'static) {
+        self.cancelled.store(false, Ordering::Relaxed);
+        let sender = self.sender.clone();
+        let mut told = Told { sender: sender.clone(), cancelled: self.cancelled.clone(), said: Instant::now() };
+        tokio::task::spawn_blocking(move || {
+            let result = match catch_unwind(AssertUnwindSafe(|| work(&mut told))) {
+                Ok(Ok(said)) => Ok(said),
+                Ok(Err(error)) if error.is::<Stopped>() => {
+                    Ok("the writing was stopped; nothing of it is left".to_owned())
+                }
+                Ok(Err(error)) => Err(Failure::of(&error)),
+                Err(panic) => Err(panic_failure(&*panic)),
+            };
+            // Nobody waits for it any more when the program ends.
+            let _ = sender.send(Event::Saved(result));
+        });
+    }
+
+    /// Gives up what is being written.
+    pub fn stop(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes a view as picture and table into the working directory.
+    pub fn view(&self, spec: ViewSpec, coming: Coming) {
+        self.start(move |told| save_view(&spec, &*take(&coming)?.run, Path::new("."), told));
+    }
+
+    /// Writes the whole run into a new folder of the working directory.
+    pub fn run(&self, coming: Coming) {
+        self.start(move |told| save_run(&take(&coming)?, Path::new("."), told));
+    }
+
+    /// Writes the screen as pictures into the working directory.
+    pub fn screen(&self, screen: Screen, dark: bool) {
+        self.start(move |_| {
+            let look = Look { dark, ..Look::default() };
+            let files = [("png", export::screen_png(&screen, &look)?), ("svg", export::screen_svg(&screen, &look)?)];
+            write_files(Path::new("."), "mixscope-screen", &files)
+        });
+    }
+
+    /// The next thing that is said: how far the writing is, or how it ended.
+    pub async fn next(&mut self) -> Event {
+        match self.receiver.recv().await {
+            Some(event) => event,
+            // Never: this end keeps a sender.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Tells the screen how far the writing is, and whether it is still wanted.
+struct Told {
+    sender: UnboundedSender<Event>,
+    cancelled: Arc<AtomicBool>,
+    said: Instant,
+}
+
+impl Tell for Told {
+    fn say(&mut self, _: &str) {}
+
+    fn progress(&mut self, what: &str, done: usize, total: usize) {
+        if self.said.elapsed() >= SAY_EVERY {
+            self.said = Instant::now();
+            let _ = self.sender.send(Event::Saving(format!("{what} {done}/{total}")));
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+fn take(coming: &Coming) -> Result<Branch> {
+    coming.recv().context("no model is open: there is no run to write")
+}
+
+fn save_view(spec: &ViewSpec, run: &dyn Run, folder: &Path, told: &Told) -> Result<String> {
+    let data = crate::engine::collect(run, spec, &|| told.is_cancelled())?;
+    let table = export::table(&data, spec, Text::default())?;
+    write_files(folder, &stem(spec), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
+}
+
+fn save_run(branch: &Branch, parent: &Path, told: &mut Told) -> Result<String> {
+    let run = &*branch.run;
+    let (meta, tokens) = (run.meta(), run.tokens());
+    // Under its name only when it is whole.
+    let temp = tempfile::Builder::new()
+        .prefix(".mixscope-run-")
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+    let recording = meta.recording.as_ref();
+    let sampling = recording.and_then(|saved| saved.sampling).or(branch.sampling).unwrap_or_default();
+    let prompt = recording.map_or(&branch.prompt, |saved| &saved.prompt);
+    let provenance = files::provenance(meta, prompt.as_ref(), &sampling);
+    let written = RunFiles::all(meta, LENS_K).write(run, &provenance, temp.path(), told)?;
+    let prompt_len = tokens.iter().take_while(|token| token.source == Source::Prompt).count();
+    let rest: Vec<u32> = tokens[prompt_len..].iter().map(|token| token.id).collect();
+    let tokenizer = run.live().and_then(|session| session.loaded().tokenizer.as_ref());
+    let generated = tokenizer.map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&rest))?;
+    let info = RunInfo {
+        prompt: prompt.as_ref().and_then(|prompt| match prompt {
+            Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
+            Prompt::Ids(_) => None,
+        }),
+        prompt_len,
+        generated: &generated,
+        sampling: &sampling,
+        ended: "explorer",
+        timings: &[],
+    };
+    let bytes = run_json(&run.trace(), &info)?;
+    replace_file(&temp.path().join("run.json"), |file| Ok(file.write_all(&bytes)?))?;
+    let folder = keep_folder(temp, parent)?;
+    let folder = folder.canonicalize().unwrap_or(folder);
+    let notes: String = written.notes.iter().map(|note| format!("; {note}")).collect();
+    Ok(format!("wrote the run to {}: tables, pictures, run.json and {}{notes}", folder.display(), files::TRACE))
+}

@@ -1,0 +1,100 @@
+//! Names of files written from the explorer: always free ones.
+
+use crate::trace::view::{ViewKind, ViewSpec};
+use anyhow::{Context, Result, bail};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Gives a finished folder its name: `mixscope-run-1`, or the next number that is free.
+pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What the user's own mkdir would give, as far as a program can tell.
+        let like = parent.metadata().map_or(0o755, |folder| folder.permissions().mode() & 0o777);
+        std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(like | 0o700))?;
+    }
+    for number in 1..10_000 {
+        let folder = parent.join(format!("mixscope-run-{number}"));
+        // The name is taken first: renaming over an empty folder is atomic, over another's files an error.
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                let moved = made.and_then(|()| std::fs::rename(temp.path(), &folder));
+                if moved.is_ok() {
+                    // It is elsewhere now.
+                    let _ = temp.keep();
+                }
+                return moved
+                    .map(|()| folder)
+                    .with_context(|| format!("cannot name the finished folder in {}", parent.display()));
+            }
+        }
+    }
+    bail!("ten thousand folders of this name exist already")
+}
+
+/// Writes files of one stem under names that were free: all of them, or none.
+pub fn write_files(folder: &Path, stem: &str, files: &[(&str, Vec<u8>)]) -> Result<String> {
+    let suffixes: Vec<&str> = files.iter().map(|(suffix, _)| *suffix).collect();
+    let paths = free_names(folder, stem, &suffixes)?;
+    for (done, (path, (_, bytes))) in paths.iter().zip(files).enumerate() {
+        write_new(path, bytes).inspect_err(|_| {
+            for path in &paths[..done] {
+                // The error that is told is the one that matters.
+                let _ = std::fs::remove_file(path);
+            }
+        })?;
+    }
+    Ok(wrote(&paths))
+}
+
+/// Writes a file whole or not at all, and never over another.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut temp = tempfile::Builder::new();
+        #[cfg(unix)]
+        temp.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut temp = temp.tempfile_in(folder)?;
+        temp.write_all(bytes)?;
+        temp.flush()?;
+        temp.persist_noclobber(path).map(drop).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `wrote a.png and a.csv to /home/…`
+fn wrote(paths: &[PathBuf]) -> String {
+    let names: Vec<String> =
+        paths.iter().filter_map(|path| path.file_name()).map(|name| name.display().to_string()).collect();
+    let folder = paths.first().and_then(|path| path.parent()).and_then(|folder| folder.canonicalize().ok());
+    format!("wrote {} to {}", names.join(" and "), folder.unwrap_or_default().display())
+}
+
+/// `attention-L05H04`, `routing-map`, `next-t17`: what tells two exports of one run apart.
+pub fn stem(spec: &ViewSpec) -> String {
+    let (pos, layer, head) = (spec.pos, spec.layer, spec.head);
+    match spec.kind {
+        ViewKind::RoutingToken => format!("routing-token-t{pos}"),
+        ViewKind::RoutingLayer => format!("routing-layer-L{layer:02}"),
+        ViewKind::RoutingMap => "routing-map".to_owned(),
+        ViewKind::RoutingLoad => "routing-load".to_owned(),
+        ViewKind::RoutingPairs => format!("routing-pairs-L{layer:02}"),
+        ViewKind::AttentionGrid => "attention-grid".to_owned(),
+        ViewKind::AttentionHead => format!("attention-L{layer:02}H{head:02}"),
+        ViewKind::LensGrid => format!("lens-{}", spec.site),
+        ViewKind::LensTargets => format!("lens-targets-t{pos}"),
+        ViewKind::Next => format!("next-t{pos}"),
+    }
+}
+
+/// Names that do not exist yet: `stem.png`, or else `stem-2.png`, …, one number for all suffixes.
+fn free_names(folder: &Path, stem: &str, suffixes: &[&str]) -> Result<Vec<PathBuf>> {
+    let numbered = |number: usize| -> Vec<PathBuf> {
+        let number = if number > 1 { format!("-{number}") } else { String::new() };
+        suffixes.iter().map(|suffix| folder.join(format!("{stem}{number}.{suffix}"))).collect()
+    };
+    let free = |paths: &Vec<PathBuf>| paths.iter().all(|path| path.symlink_metadata().is_err());
+    (1..10_000).map(numbered).find(free).context("ten thousand files of this name exist already")
+}
