@@ -56,6 +56,8 @@ fn a_session_comes_back_bit_for_bit_with_cursor_and_views() {
     assert_eq!(state.saved(), Some(saved));
     assert_eq!((state.routing, state.cursor), (RoutingLens::Map, before.state.cursor));
     assert_eq!(state.bookmarks, before.state.bookmarks);
+    assert!(!state.bookmarks.is_empty());
+    assert_eq!((&state.shown, &state.lines), (&before.state.shown, &before.state.lines), "marks have their cells");
     assert!(state.overlays.is_empty() && state.message.is_none());
     for (a, b) in state.tokens.iter().zip(&before.state.tokens) {
         assert_eq!((a.source, a.score, &a.next), (b.source, b.score, &b.next));

@@ -133,7 +133,7 @@ proptest! {
             prop_assert_eq!(&stats, &RunStats::of(&run, &d, Dtype::Bf16));
         }
         let exact = crate::trace::mean_loss(&run);
-        prop_assert!(stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0) < 1e-9);
+        prop_assert!((stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0)).abs() < 1e-9);
         for (layer, stats) in stats.layers().iter().enumerate() {
             let near = (0..run.len()).filter(|pos| {
                 TokenRouting::of(&run[*pos], layer).and_then(|r| r.margin()).is_some_and(|m| m.is_near_tie(Dtype::Bf16))
