@@ -128,7 +128,10 @@ mod tests {
                     [Scale::nats([most, 0.5].into_iter(), is_log), Scale::ranks([most, 1.0].into_iter(), is_log)]
                 {
                     let ticks = scale.ticks(12);
-                    assert!(ticks.len() < 20 && ticks.iter().all(|(height, _)| height.is_finite()), "{scale:?} {ticks:?}");
+                    assert!(
+                        ticks.len() < 20 && ticks.iter().all(|(height, _)| height.is_finite()),
+                        "{scale:?} {ticks:?}"
+                    );
                     assert!(scale.height(1.0).is_finite() && scale.height(most).is_finite(), "{scale:?}");
                 }
             }
