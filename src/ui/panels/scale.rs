@@ -27,7 +27,7 @@ impl Scale {
 
     /// For ranks: 1 on top.
     pub fn ranks(values: impl Iterator<Item = f32>, is_log: bool) -> Self {
-        let most = values.fold(2.0, f32::max);
+        let most = values.filter(|rank| rank.is_finite()).fold(2.0, f32::max);
         let high = if is_log { 10f32.powf(most.log10().ceil().min(MOST_DECADES)) } else { most };
         Self { low: 1.0, high, is_log, is_flipped: true, has_less: false }
     }
@@ -63,7 +63,7 @@ impl Scale {
             (low..=high).rev().step_by(every).map(|decade| 10f32.powi(decade)).collect()
         } else {
             let parts = if rows >= 9 { 4 } else { 2 };
-            (0..=parts).map(|i| self.low + (self.high - self.low) * i as f32 / parts as f32).collect()
+            (0..=parts).map(|i| self.low + (self.high - self.low) * (i as f32 / parts as f32)).collect()
         };
         values.into_iter().map(|value| (self.height(value), self.label(value))).collect()
     }
