@@ -8,9 +8,11 @@ use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run, Session, open
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
 use mixscope::state::keys::{Action, Code, Key};
-use mixscope::state::{Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, update};
+use mixscope::state::{
+    Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, Wanted, update,
+};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
-use mixscope::trace::{LensKey, LensSite, Policy, Sampling, Source};
+use mixscope::trace::{LensCell, LensKey, LensSite, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -228,8 +230,34 @@ fn no_typed_target_is_lost_while_the_engine_is_slow() {
     };
     answer(&mut state, first, vec![one("one", 7)]);
     assert!(state.targets.is_empty(), "that answer is no longer waited for");
-    answer(&mut state, *second, vec![one("one", 7), one("two", 8)]);
-    assert_eq!(state.targets.len(), 2);
+    let vocab = state.meta().unwrap().dims.vocab as u32;
+    let spelled = vec![one("one", 7), one("two", 8), one("beyond", vocab)];
+    answer(&mut state, *second, spelled);
+    assert_eq!(state.targets.iter().map(|target| target.id).collect::<Vec<_>>(), [7, 8]);
+    let said = state.message.unwrap().failure.summary;
+    assert!(said.contains("‘beyond’ is token 3072; the model predicts those below 3072"), "{said}");
+}
+
+#[test]
+fn only_what_is_waited_for_is_kept() {
+    let still = Still::new(demo(), Some(CAPITAL));
+    let mut state = still.state.clone();
+    let key = LensKey { pos: 0, layer: 1, site: LensSite::ResidPost };
+    let cell = Arc::new(LensCell { top: Vec::new(), final_rank: 1, final_prob: 0.5, entropy: 1.0, kl: 0.0 });
+    let answer = |state: &mut State, id, key| {
+        let result = Derived::Lens(vec![(key, cell.clone())]);
+        update(state, StateEvent::Engine(Event::Derived { id, result }));
+    };
+    let wanted = Wanted { lens: vec![key, LensKey { pos: 1, ..key }], ..Wanted::default() };
+    let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted))[..] else { panic!() };
+    answer(&mut state, RequestId(id.0 + 1000), key);
+    assert!(state.derived.lens(key).is_none(), "nobody asked for that");
+    answer(&mut state, id, key);
+    answer(&mut state, id, LensKey { pos: 1, ..key });
+    assert!(state.derived.lens(key).is_some() && state.derived.lens(LensKey { pos: 1, ..key }).is_some(), "both parts");
+    update(&mut state, StateEvent::Engine(Event::Finished { id, outcome: Outcome::Done }));
+    answer(&mut state, id, LensKey { pos: 2, ..key });
+    assert!(state.derived.lens(LensKey { pos: 2, ..key }).is_none(), "it is over");
 }
 
 fn text(still: &mut Still, w: u16, h: u16) -> String {

@@ -276,6 +276,20 @@ fn each_malformed_trace_is_refused_by_name() {
         (config("num_hidden_layers", 3), &["`mixscope.lens.layers`", "below 3", "num_hidden_layers", "found 3"]),
         (config("num_hidden_layers", 5000), &["num_hidden_layers", "4096", "found 5000"]),
         (config("num_attention_heads", 1 << 40), &["num_attention_heads"]),
+        (
+            Box::new(|file| {
+                config("num_hidden_layers", 4096)(file);
+                config("num_local_experts", 4096)(file);
+            }),
+            &["num_hidden_layers × num_local_experts", "65536", "found 16777216"],
+        ),
+        (
+            Box::new(|file| {
+                config("num_hidden_layers", 4096)(file);
+                config("num_attention_heads", 32)(file);
+            }),
+            &["num_hidden_layers × num_attention_heads", "65536", "found 131072"],
+        ),
     ];
     let whole = small();
     Saved::of(whole.clone(), "whole").unwrap();

@@ -3,7 +3,7 @@
 use mixscope::app::Still;
 use mixscope::engine::Core;
 use mixscope::model::{Loaded, Location, open};
-use mixscope::state::{Effect, Event, Phase, RoutingLens, Saved, State, View, update};
+use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, View, update};
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
 use std::cell::RefCell;
@@ -56,6 +56,8 @@ fn a_session_comes_back_bit_for_bit_with_cursor_and_views() {
     assert_eq!(state.saved(), Some(saved));
     assert_eq!((state.routing, state.cursor), (RoutingLens::Map, before.state.cursor));
     assert_eq!(state.bookmarks, before.state.bookmarks);
+    assert!(!state.bookmarks.is_empty());
+    assert_eq!((&state.shown, &state.lines), (&before.state.shown, &before.state.lines), "marks have their cells");
     assert!(state.overlays.is_empty() && state.message.is_none());
     for (a, b) in state.tokens.iter().zip(&before.state.tokens) {
         assert_eq!((a.source, a.score, &a.next), (b.source, b.score, &b.next));
@@ -152,4 +154,27 @@ fn with_reduced_motion_the_cursor_joins_the_end_when_the_run_is_over() {
     done(&mut state, going);
     assert_eq!(state.cursor.token, 4);
     assert_eq!(state.view, View::Routing);
+    // Whatever moves it: a click, a drag, or a jump to one of the closest calls.
+    let spot = |token| Some(Spot { token: Some(token), in_strip: true, ..Spot::default() });
+    let jump = |state: &mut State| {
+        for key in ["t", "enter"] {
+            update(state, Event::Key(key.parse().unwrap()));
+        }
+    };
+    let moves: [&dyn Fn(&mut State); 3] = [
+        &|state| drop(update(state, Event::Mouse(Gesture::Press, spot(1)))),
+        &|state| drop(update(state, Event::Mouse(Gesture::Drag, spot(2)))),
+        &jump,
+    ];
+    for go in moves {
+        engine(&mut state, protocol::Event::Tokens { id: going, keep: 6, tokens: Vec::new(), ms: 1.0 });
+        update(&mut state, Event::Mouse(Gesture::Press, spot(5)));
+        let going = run(&mut state, "g");
+        arrive(&mut state, going, 6..7);
+        assert_eq!((state.cursor.token, state.tokens.len()), (5, 7));
+        go(&mut state);
+        let put = state.cursor.token;
+        done(&mut state, going);
+        assert!(state.cursor.token == put && put < 6, "{} {put}", state.cursor.token);
+    }
 }

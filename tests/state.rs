@@ -238,6 +238,12 @@ fn pasted_text_is_text_and_never_keys() {
     let Some(Overlay::Input(input)) = state.overlays.last() else { panic!("a prompt opens") };
     assert_eq!(input.editor.text(), "q\x1b[31mg\nU");
     assert_eq!(state.tokens.len(), 3);
+    press(&mut state, "esc r");
+    for pasted in ["3", "2"] {
+        update(&mut state, Event::Paste(pasted.into()));
+    }
+    let Some(Overlay::Input(input)) = state.overlays.last() else { panic!("how many tokens") };
+    assert_eq!(input.editor.text(), "32", "in the place of what was suggested");
 }
 
 #[test]

@@ -77,6 +77,8 @@ impl Deriver {
         let at = self.queue.iter().position(|deriving| !deriving.what.is_background());
         let Some(mut deriving) = at.and_then(|at| self.queue.remove(at)) else { return Ok(()) };
         let id = deriving.id;
+        let asked = self.queue.iter().chain([&deriving]).map(|deriving| &deriving.what);
+        self.heads.expect(asked, run.meta().dims.heads);
         let is_outdated = || board.is_outdated(id, &deriving.what);
         let result = match deriving.parts.front() {
             Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &is_outdated, emit)?.map(Derived::HeadScores),

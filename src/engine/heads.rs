@@ -4,18 +4,21 @@
 use super::control::Stopped;
 use super::run::Run;
 use crate::model::{HeadReader, SoftmaxNorm};
+use crate::trace::protocol::Derive;
 use crate::trace::{
     Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadStats, HookValues, Pick, Pooled, TokenRecord,
 };
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 /// Queries read of every head before it is looked whether the work is still wanted.
 const ROWS: usize = 64;
-/// Bytes of pooled patterns kept beyond those under way.
+/// Bytes of pooled patterns kept beyond those that are asked for.
 const MOST_BYTES: usize = 64 << 20;
+/// Bytes of pooled patterns kept beyond those under way: of more heads than fit here some are read anew every time.
+const MOST_ASKED_BYTES: usize = 256 << 20;
 
 /// What was read of the heads of one run.
 #[derive(Default)]
@@ -23,6 +26,10 @@ pub struct HeadCache {
     /// The run it was read from: a token read anew has other values.
     seen: Vec<Weak<HookValues>>,
     grown: HashMap<(usize, Pick), Grown>,
+    /// The heads that requests under way ask for, in whatever parts they are read.
+    asked: HashSet<(usize, Pick)>,
+    /// How often heads were read.
+    turn: u64,
     scorers: HashMap<(usize, usize), HeadScorer>,
 }
 
@@ -32,6 +39,8 @@ struct Grown {
     pooled: Pooled,
     /// Of every row; empty for several heads together.
     norms: Vec<SoftmaxNorm>,
+    /// When it was read last.
+    used: u64,
 }
 
 impl Grown {
@@ -41,6 +50,23 @@ impl Grown {
 }
 
 impl HeadCache {
+    /// Notes what is asked for, in the place of what was: these heads are the last to be forgotten.
+    pub(super) fn expect<'a>(&mut self, asks: impl Iterator<Item = &'a Derive>, heads: usize) {
+        self.asked.clear();
+        for ask in asks {
+            match ask {
+                Derive::HeadMaps { maps } => self.asked.extend(maps.iter().map(|(layer, pick, _)| (*layer, *pick))),
+                Derive::HeadColumns { layer, pick: Pick::One(head), .. } => {
+                    self.asked.insert((*layer, Pick::One(*head)));
+                }
+                Derive::HeadColumns { layer, .. } => {
+                    self.asked.extend((0..heads).map(|head| (*layer, Pick::One(head))));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Pooled maps, in the order of `wanted`: layer, head or heads, and the largest number of cells a side.
     ///
     /// # Errors
@@ -130,10 +156,10 @@ impl HeadCache {
     /// Reads `heads` up to the end of the run.
     fn grow(&mut self, run: &dyn Run, heads: &[(usize, Pick)], cancelled: &dyn Fn() -> bool) -> Result<()> {
         self.follow(run.tokens());
-        if self.grown.values().map(Grown::bytes).sum::<usize>() > MOST_BYTES {
-            self.grown.retain(|head, _| heads.contains(head));
-        }
+        self.make_room(heads, MOST_BYTES, MOST_ASKED_BYTES);
+        self.turn += 1;
         let mut work = take(&mut self.grown, heads);
+        work.iter_mut().for_each(|(_, grown)| grown.used = self.turn);
         let result = in_steps(
             run,
             &mut work,
@@ -143,6 +169,31 @@ impl HeadCache {
         );
         self.grown.extend(work);
         result
+    }
+
+    /// Forgets heads other than those `under_way` until no more than `most` bytes are left, or `most_asked` of those
+    /// that are asked for.
+    fn make_room(&mut self, under_way: &[(usize, Pick)], most: usize, most_asked: usize) {
+        let mut bytes: usize = self.grown.values().map(Grown::bytes).sum();
+        if bytes <= most {
+            return;
+        }
+        let others = self.grown.iter().filter(|(head, _)| !under_way.contains(head));
+        let (mut asked, mut idle): (Vec<_>, Vec<_>) = others
+            .map(|(head, grown)| (grown.used, *head, grown.bytes()))
+            .partition(|(_, head, _)| self.asked.contains(head));
+        // What was used long ago is of least use, but those asked for are read in turns: the last comes last again.
+        idle.sort_unstable();
+        asked.sort_unstable_by(|a, b| b.cmp(a));
+        for (gone, most) in [(idle, most), (asked, most_asked)] {
+            for (_, head, size) in gone {
+                if bytes <= most {
+                    break;
+                }
+                self.grown.remove(&head);
+                bytes -= size;
+            }
+        }
     }
 
     /// Forgets what was read of tokens that are no longer there.
@@ -262,3 +313,7 @@ impl Together {
         self.weights
     }
 }
+
+#[cfg(test)]
+#[path = "heads/tests.rs"]
+mod tests;

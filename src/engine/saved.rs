@@ -17,6 +17,8 @@ use std::sync::Arc;
 const CANDIDATES: usize = 64;
 /// More layers, heads or experts than any model has: the screen counts them.
 const MOST: usize = 4096;
+/// More heads or experts of all layers together than any model has: the screen draws and sorts them.
+const MOST_IN_ALL: usize = 65_536;
 
 /// A saved run.
 #[derive(Clone, Debug)]
@@ -58,6 +60,11 @@ impl Saved {
         ];
         for (key, count) in counts {
             ensure!(count <= MOST, "config: {key}: expected at most {MOST} in a trace, found {count}");
+            let all = dims.layers * count;
+            ensure!(
+                key == "num_hidden_layers" || all <= MOST_IN_ALL,
+                "config: num_hidden_layers × {key}: expected at most {MOST_IN_ALL} in a trace, found {all}"
+            );
         }
         let mut meta = trace_meta::meta(&file, name, json, &config, report)?;
         let ids = token_ids(&mut file, dims.vocab)?;

@@ -1,6 +1,7 @@
 //! Tokens that the user marked, to come back to.
 
 use super::{Lines, State};
+use std::collections::BTreeSet;
 
 impl State {
     /// Marks the token at the cursor, or takes its mark away.
@@ -14,11 +15,26 @@ impl State {
             self.bookmarks.insert(pos);
             format!("bookmark on token {pos} ‘{text}’ · {} in all", self.bookmarks.len())
         };
-        // The mark has a cell of its own.
-        let cells = &mut self.shown[pos].1;
-        *cells = if self.bookmarks.contains(&pos) { cells.saturating_add(1) } else { cells.saturating_sub(1) };
+        let by = if self.bookmarks.contains(&pos) { 1 } else { -1 };
+        self.widen(pos, by);
         self.lines = Lines::of(&self.shown, self.lines.room());
         self.say(summary);
+    }
+
+    /// Sets these bookmarks in the place of those there are; those beyond the run are left out.
+    pub(super) fn set_bookmarks(&mut self, bookmarks: BTreeSet<usize>) {
+        let old = std::mem::take(&mut self.bookmarks);
+        old.into_iter().for_each(|pos| self.widen(pos, -1));
+        self.bookmarks = bookmarks.into_iter().filter(|pos| *pos < self.shown.len()).collect();
+        self.bookmarks.clone().into_iter().for_each(|pos| self.widen(pos, 1));
+        self.lines = Lines::of(&self.shown, self.lines.room());
+    }
+
+    /// A mark has a cell of its own.
+    fn widen(&mut self, pos: usize, by: i16) {
+        if let Some((_, cells)) = self.shown.get_mut(pos) {
+            *cells = cells.saturating_add_signed(by);
+        }
     }
 
     /// Goes to the next bookmark or the one before, around the ends.

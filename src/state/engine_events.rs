@@ -49,7 +49,9 @@ impl State {
             }
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
-            Event::Derived { result, .. } => self.derived.keep(result),
+            // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
+            Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
+            Event::Derived { .. } => {}
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
                 self.opening = None;

@@ -132,12 +132,18 @@ impl State {
         if !self.derived.waits_for(id) {
             return;
         }
+        let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         for Spelled { text, tokens } in spelled {
             let text = format!("‘{}’", fit(&show_piece(&text.replace(' ', "▁")), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));
                 continue;
             };
+            // A tokenizer may name more tokens than the model predicts.
+            if *id as usize >= vocab {
+                self.say(format!("{} is token {id}; the model predicts those below {vocab} only", quoted(piece)));
+                continue;
+            }
             let is_new = self.follow(Target { id: *id, piece: piece.clone() });
             let first = fit(&show_piece(piece), 16);
             let already = if is_new { "is followed" } else { "is followed already" };

@@ -89,8 +89,7 @@ impl State {
                 let to = spot.and_then(|spot| spot.token.filter(|_| spot.in_strip));
                 if let (Some(from), Some(to)) = (self.drag_from, to) {
                     self.selection = (self.selection.is_some() || from != to).then_some(Selection { from, to });
-                    self.cursor.token = to;
-                    self.cursor.candidate = 0;
+                    self.go_to(to);
                 }
             }
             Gesture::Release => self.drag_from = None,
@@ -100,13 +99,10 @@ impl State {
     }
 
     fn click(&mut self, spot: Spot) -> Vec<Effect> {
-        let cursor = &mut self.cursor;
         if let Some(token) = spot.token {
-            if token != cursor.token {
-                cursor.candidate = 0;
-            }
-            cursor.token = token;
+            self.go_to(token);
         }
+        let cursor = &mut self.cursor;
         for (to, from) in [
             (&mut cursor.layer, spot.layer),
             (&mut cursor.head, spot.head),

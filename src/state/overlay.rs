@@ -86,13 +86,13 @@ impl Input {
         }
     }
 
-    /// Inserts a typed character.
-    pub(super) fn type_char(&mut self, c: char) {
+    /// Inserts what was typed or pasted.
+    pub(super) fn insert(&mut self, text: &str) {
         self.error = None;
         if std::mem::take(&mut self.suggested) {
             self.editor = Editor::default();
         }
-        self.editor.insert(c.encode_utf8(&mut [0; 4]));
+        self.editor.insert(text);
     }
 
     /// Moves through earlier prompts.

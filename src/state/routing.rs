@@ -134,10 +134,9 @@ impl State {
         if matches!(self.view, View::Next | View::Fidelity) {
             self.view = View::Routing;
         }
-        self.cursor.token = call.pos;
+        self.go_to(call.pos);
         self.cursor.layer = call.layer;
         self.cursor.expert = call.kept;
-        self.cursor.candidate = 0;
         self.forget_search();
     }
 
@@ -156,9 +155,8 @@ impl State {
         } else {
             near[..near.partition_point(|pos| *pos < at)].last()
         };
-        if let Some(pos) = found {
-            self.cursor.token = *pos;
-            self.cursor.candidate = 0;
+        if let Some(pos) = found.copied() {
+            self.go_to(pos);
             self.forget_search();
             return;
         }

@@ -155,7 +155,7 @@ impl State {
         if let Some(saved) = self.resume.reading.take() {
             self.cursor = saved.cursor;
             self.scroll = saved.scroll;
-            self.bookmarks = saved.bookmarks.into_iter().filter(|pos| *pos < self.tokens.len()).collect();
+            self.set_bookmarks(saved.bookmarks);
             self.catch_up = false;
             self.clamp();
         }

@@ -53,7 +53,7 @@ impl State {
             (Found::Nothing, Some(prefix)) => return self.give_up(scope, prefix, key),
         }
         match (self.overlays.last_mut(), key.typed()) {
-            (Some(Overlay::Input(input)), Some(c)) => input.type_char(c),
+            (Some(Overlay::Input(input)), Some(c)) => input.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
             (Some(Overlay::Palette(palette)), Some(c)) => palette.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Picker(picker)), Some(c)) => {
@@ -89,7 +89,7 @@ impl State {
         self.pending = None;
         let ready = self.meta().is_some();
         match self.overlays.last_mut() {
-            Some(Overlay::Input(input)) => input.editor.insert(text),
+            Some(Overlay::Input(input)) => input.insert(text),
             Some(Overlay::Form(form)) => text.trim().chars().for_each(|c| form.type_char(c)),
             Some(Overlay::Picker(picker)) => {
                 picker.insert(text.trim());

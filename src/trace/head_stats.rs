@@ -41,8 +41,8 @@ impl Measure {
     pub fn of(self, stats: &HeadStats) -> Option<f32> {
         match self {
             Self::Entropy => Some(stats.entropy),
-            Self::Previous => Some(stats.previous),
-            Self::First => Some(stats.first),
+            Self::Previous => stats.previous,
+            Self::First => stats.first,
             Self::Induction => stats.induction,
             Self::Duplicate => stats.duplicate,
         }
@@ -80,13 +80,13 @@ pub struct HeadStats {
     pub stride: usize,
     /// Mean entropy of the rows, nats.
     pub entropy: f32,
-    /// Mean weight on the token just before (queries from 1 on).
-    pub previous: f32,
-    /// Mean weight on the first token (queries from 1 on).
-    pub first: f32,
+    /// Mean weight on the token just before (queries from 1 on); `None` if the run has one token only.
+    pub previous: Option<f32>,
+    /// Mean weight on the first token (queries from 1 on); `None` as above.
+    pub first: Option<f32>,
     /// Mean weight on positions `p + 1` where token `p` is the query's; `None` if no token of the text occurs twice.
     pub induction: Option<f32>,
-    /// Mean weight on positions `p` before the query where token `p` is the query's; `None` as above.
+    /// Mean weight on positions `p` before the query where token `p` is the query's; `None` as for induction.
     pub duplicate: Option<f32>,
 }
 
@@ -198,8 +198,8 @@ impl HeadScorer {
             n,
             stride: self.stride,
             entropy: mean(|q| q.entropy).unwrap_or(0.0),
-            previous: mean(|q| q.previous).unwrap_or(0.0),
-            first: mean(|q| q.first).unwrap_or(0.0),
+            previous: mean(|q| q.previous),
+            first: mean(|q| q.first),
             induction: mean(|q| q.induction),
             duplicate: mean(|q| q.duplicate),
         }
@@ -245,15 +245,15 @@ mod tests {
     fn ideal_heads_score_one_and_nothing_else() {
         let induction = pattern(9, |query| vec![(if query >= 5 { query - 3 } else { 0 }, 1.0)]);
         let stats = HeadStats::of(&induction, &TWICE);
-        assert_eq!((stats.induction, stats.duplicate, stats.previous), (Some(1.0), Some(0.0), 1.0 / 8.0));
-        assert_eq!((stats.first, stats.entropy, stats.n, stats.stride), (0.5, 0.0, 9, 1));
+        assert_eq!((stats.induction, stats.duplicate, stats.previous), (Some(1.0), Some(0.0), Some(1.0 / 8.0)));
+        assert_eq!((stats.first, stats.entropy, stats.n, stats.stride), (Some(0.5), 0.0, 9, 1));
 
         let duplicate = pattern(9, |query| vec![(if query >= 5 { query - 4 } else { query }, 1.0)]);
         let stats = HeadStats::of(&duplicate, &TWICE);
-        assert_eq!((stats.induction, stats.duplicate, stats.first), (Some(0.0), Some(1.0), 0.0));
+        assert_eq!((stats.induction, stats.duplicate, stats.first), (Some(0.0), Some(1.0), Some(0.0)));
 
         let previous = HeadStats::of(&pattern(9, |query| vec![(query.saturating_sub(1), 1.0)]), &TWICE);
-        assert_eq!((previous.previous, previous.first), (1.0, 1.0 / 8.0));
+        assert_eq!((previous.previous, previous.first), (Some(1.0), Some(1.0 / 8.0)));
     }
 
     #[test]
@@ -272,6 +272,13 @@ mod tests {
         let stats = HeadStats::of(&pattern(3, |query| vec![(query, 1.0)]), &[1, 2, 3]);
         assert_eq!((stats.induction, stats.duplicate), (None, None));
         assert_eq!(Measure::Induction.of(&stats), None);
+    }
+
+    #[test]
+    fn one_token_has_nothing_before_it_to_look_at() {
+        let stats = HeadStats::of(&pattern(1, |query| vec![(query, 1.0)]), &[1]);
+        let figures = Measure::ALL.map(|measure| measure.of(&stats));
+        assert_eq!(figures, [Some(0.0), None, None, None, None]);
     }
 
     #[test]

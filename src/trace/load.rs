@@ -48,6 +48,8 @@ pub struct LayerStats {
     together: BTreeMap<(u32, u32), u32>,
     /// Sum of the renormalised weights of each expert where it was chosen `[experts]`.
     weights: Vec<Sum>,
+    /// How many weights of each expert are in that sum: choices may be known without them `[experts]`.
+    weighted: Vec<u32>,
     entropy: Sum,
     entropies: usize,
     same_first: usize,
@@ -68,6 +70,7 @@ impl LayerStats {
             choices: 0,
             together: BTreeMap::new(),
             weights: vec![Sum::default(); experts],
+            weighted: vec![0; experts],
             entropy: Sum::default(),
             entropies: 0,
             same_first: 0,
@@ -93,6 +96,7 @@ impl LayerStats {
             step(&mut self.choices);
             if let Some(weight) = weights.get(slot) {
                 self.weights[*expert as usize].count(*weight, adds);
+                step32(&mut self.weighted[*expert as usize]);
             }
         }
         if now.len() <= MOST_PAIRED {
@@ -137,9 +141,10 @@ impl LayerStats {
         (self.choices > 0).then(|| f64::from(self.chosen.get(expert).copied().unwrap_or(0)) / self.choices as f64)
     }
 
-    /// Mean renormalised weight of `expert` over the tokens that chose it; `None` if none did.
+    /// Mean renormalised weight of `expert` over the tokens that chose it; `None` if none did, or if no weight was
+    /// captured.
     pub fn mean_weight(&self, expert: usize) -> Option<f64> {
-        self.weights.get(expert)?.mean(*self.chosen.get(expert)? as usize)
+        self.weights.get(expert)?.mean(*self.weighted.get(expert)? as usize)
     }
 
     /// How many tokens chose both `a` and `b`; with `a` = `b`, how many chose it.

@@ -36,7 +36,7 @@ pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> 
         ensure!(!tell.is_cancelled(), Stopped);
         let pattern = pattern(run, *layer, *head)?;
         let stats = HeadStats::of(&pattern, &ids);
-        let scores = [Some(stats.previous), Some(stats.first), stats.induction, Some(-stats.entropy)];
+        let scores = [stats.previous, stats.first, stats.induction, Some(-stats.entropy)];
         for (best, score) in best.iter_mut().zip(scores) {
             if let Some(score) = score
                 && best.is_none_or(|(so_far, _)| score > so_far)

@@ -46,9 +46,11 @@ pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let HeadStats { entropy, previous, first, stride, .. } = HeadStats::of(pattern, &ids(trace));
     let mut notes = pooled(map.block);
     let queries = if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") };
-    notes.push(format!(
-        "means over {queries}: entropy {entropy:.3} nats, weight on the token before {previous:.3}, on the first token {first:.3}"
-    ));
+    let mut means = format!("means over {queries}: entropy {entropy:.3} nats");
+    if let (Some(previous), Some(first)) = (previous, first) {
+        means += &format!(", weight on the token before {previous:.3}, on the first token {first:.3}");
+    }
+    notes.push(means);
     Ok(Figure {
         title: format!("Attention of layer {} head {}", spec.layer, spec.head),
         subtitle: subtitle(trace),
@@ -100,7 +102,8 @@ fn ids(trace: &Trace) -> Vec<u32> {
     trace.tokens.iter().map(|token| token.id).collect()
 }
 
-/// `layer,head,entropy,previous,first,induction,duplicate`; the last two are empty if no token occurs twice.
+/// `layer,head,entropy,previous,first,induction,duplicate`; previous and first are empty for one token,
+/// the last two if no token occurs twice.
 pub fn grid_table(data: &ViewData, out: impl Write) -> Result<()> {
     let ids = ids(&data.trace);
     let mut writer = table(out, &["layer", "head", "entropy", "previous", "first", "induction", "duplicate"])?;

@@ -80,6 +80,21 @@ fn one_choice_has_no_pairs_and_all_chosen_has_no_margin() {
 }
 
 #[test]
+fn without_weights_and_logits_there_is_neither_a_mean_weight_nor_a_margin() {
+    let mut bare = HookValues::new(1);
+    bare.insert(HookKind::ExpertIndices.at(0), Row::U32([1, 0].into()));
+    let whole = token(&[Some(&[0.0, 1.0, -1.0])], 2, 1.0);
+    let bare = Arc::new(TokenRecord { values: Arc::new(bare), ..(*whole).clone() });
+    let stats = RunStats::of(std::slice::from_ref(&bare), &dims(1, 3, 2), Dtype::F32);
+    let layer = stats.layer(0).unwrap();
+    assert_eq!((layer.mean_weight(1), layer.chosen_share(1), layer.margins), (None, Some(0.5), 0));
+    // The mean is over the weights that are there.
+    let mixed = RunStats::of(&[bare, whole.clone()], &dims(1, 3, 2), Dtype::F32);
+    let alone = RunStats::of(&[whole], &dims(1, 3, 2), Dtype::F32);
+    assert_eq!(mixed.layer(0).unwrap().mean_weight(1), alone.layer(0).unwrap().mean_weight(1));
+}
+
+#[test]
 fn experts_outside_the_model_are_counted_nowhere() {
     let wide = token(&[Some(&[0.0, 1.0, 2.0, 3.0])], 2, f32::NAN);
     let stats = RunStats::of(&[wide.clone(), wide], &dims(1, 2, 2), Dtype::F32);
@@ -133,7 +148,7 @@ proptest! {
             prop_assert_eq!(&stats, &RunStats::of(&run, &d, Dtype::Bf16));
         }
         let exact = crate::trace::mean_loss(&run);
-        prop_assert!(stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0) < 1e-9);
+        prop_assert!((stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0)).abs() < 1e-9);
         for (layer, stats) in stats.layers().iter().enumerate() {
             let near = (0..run.len()).filter(|pos| {
                 TokenRouting::of(&run[*pos], layer).and_then(|r| r.margin()).is_some_and(|m| m.is_near_tie(Dtype::Bf16))

@@ -119,7 +119,8 @@ fn of_layer(stats: &LayerStats) -> Beside {
     let repeats = stats.repeats();
     let share = |share: f32| if repeats.pairs > 0 { percent(f64::from(share)) } else { "–".to_owned() };
     let entropy = stats.entropy().map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
-    [stats.near_ties.len().to_string(), share(repeats.first), share(repeats.either), entropy]
+    let near = if stats.margins > 0 { stats.near_ties.len().to_string() } else { "–".to_owned() };
+    [near, share(repeats.first), share(repeats.either), entropy]
 }
 
 fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>, cell: usize) {
@@ -206,12 +207,16 @@ fn put_legend(c: &mut Canvas, inside: Rect, uniform: f64, max: f64) {
         _ => format!("{} %", percent(value)),
     };
     let (max, uniform) = (named(max), named(uniform));
+    let lacks =
+        |stats: &LayerStats| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
+    let is_weight = c.state.load == LoadMeasure::Weight;
+    let none = if is_weight && c.state.stats.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
     let y = inside.bottom() - 1;
     let x = heatmap::legend_to(c, inside, inside.x + 1, y, &max);
     let forms = [
-        format!("   uniform {uniform}   – never used   repeats: from one token to the next   ≈ near-ties"),
-        format!("  uniform {uniform}  – never used  1st, either: repeats"),
-        format!("  uniform {uniform}  – never used"),
+        format!("   uniform {uniform}   – {none}   repeats: from one token to the next   ≈ near-ties"),
+        format!("  uniform {uniform}  – {none}  1st, either: repeats"),
+        format!("  uniform {uniform}  – {none}"),
     ];
     c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());
 }

@@ -14,6 +14,8 @@ pub struct Scale {
 
 /// The smallest probability that a logarithmic axis reaches down to.
 const LEAST: f32 = 1e-12;
+/// The largest power of ten that is a number here.
+const MOST_DECADES: f32 = 38.0;
 
 impl Scale {
     /// For probabilities: 0 to 1, or the decades down to the smallest of them.
@@ -25,8 +27,8 @@ impl Scale {
 
     /// For ranks: 1 on top.
     pub fn ranks(values: impl Iterator<Item = f32>, is_log: bool) -> Self {
-        let most = values.fold(2.0, f32::max);
-        let high = if is_log { 10f32.powf(most.log10().ceil()) } else { most };
+        let most = values.filter(|rank| rank.is_finite()).fold(2.0, f32::max);
+        let high = if is_log { 10f32.powf(most.log10().ceil().min(MOST_DECADES)) } else { most };
         Self { low: 1.0, high, is_log, is_flipped: true, has_less: false }
     }
 
@@ -35,7 +37,7 @@ impl Scale {
         let most = values.clone().filter(|v| v.is_finite()).fold(0.1, f32::max);
         let least = values.clone().filter(|v| *v > 0.0).fold(0.1, f32::min).max(1e-6);
         let (low, high) = if is_log {
-            (10f32.powf(least.log10().floor()), 10f32.powf(most.log10().ceil()))
+            (10f32.powf(least.log10().floor()), 10f32.powf(most.log10().ceil().min(MOST_DECADES)))
         } else {
             (0.0, most.ceil())
         };
@@ -61,7 +63,7 @@ impl Scale {
             (low..=high).rev().step_by(every).map(|decade| 10f32.powi(decade)).collect()
         } else {
             let parts = if rows >= 9 { 4 } else { 2 };
-            (0..=parts).map(|i| self.low + (self.high - self.low) * i as f32 / parts as f32).collect()
+            (0..=parts).map(|i| self.low + (self.high - self.low) * (i as f32 / parts as f32)).collect()
         };
         values.into_iter().map(|value| (self.height(value), self.label(value))).collect()
     }
@@ -116,5 +118,23 @@ mod tests {
         let log = Scale::nats([3.2, 0.02].into_iter(), true);
         assert!((log.height(0.1) - 1.0 / 3.0).abs() < 1e-5, "{}", log.height(0.1));
         assert_eq!(log.height(0.0), 0.0);
+    }
+
+    #[test]
+    fn values_near_the_largest_number_have_an_axis_too() {
+        for is_log in [false, true] {
+            for most in [2e38, f32::MAX, f32::INFINITY] {
+                for scale in
+                    [Scale::nats([most, 0.5].into_iter(), is_log), Scale::ranks([most, 1.0].into_iter(), is_log)]
+                {
+                    let ticks = scale.ticks(12);
+                    assert!(
+                        ticks.len() < 20 && ticks.iter().all(|(height, _)| height.is_finite()),
+                        "{scale:?} {ticks:?}"
+                    );
+                    assert!(scale.height(1.0).is_finite() && scale.height(most).is_finite(), "{scale:?}");
+                }
+            }
+        }
     }
 }
