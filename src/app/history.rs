@@ -49,7 +49,12 @@ impl History {
             fs::create_dir_all(folder).with_context(failed)?;
         }
         let line = serde_json::to_string(text)? + "\n";
-        let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // What somebody asks of a model is nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).with_context(failed)?;
         file.write_all(line.as_bytes()).with_context(failed)
     }
 }
@@ -74,7 +79,10 @@ fn read(path: &Path, what: &str) -> Result<Vec<String>> {
     if all.len() > 2 * MOST {
         let lines: Result<Vec<String>, _> = past.iter().map(serde_json::to_string).collect();
         let text = lines?.join("\n") + "\n";
-        crate::trace::replace_file(path, |file| Ok(file.write_all(text.as_bytes())?))?;
+        // Its mode is 0600.
+        let mut temp = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        temp.write_all(text.as_bytes())?;
+        temp.persist(path)?;
     }
     Ok(past)
 }
@@ -91,6 +99,8 @@ mod tests {
             history.remember(prompt).unwrap();
         }
         let path = history.path.unwrap();
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
         fs::write(&path, fs::read_to_string(&path).unwrap() + "not json\n").unwrap();
         assert_eq!(read(&path, "test").unwrap(), ["two\nlines", "one", "三"]);
         assert!(read(&folder.path().join("none"), "test").unwrap().is_empty());

@@ -1,7 +1,7 @@
 //! `mixscope check`: whether a model is what its config says, and whether all its weights are numbers.
 
 use super::teller::Teller;
-use super::{ModelArgs, harmless, print, report_text};
+use super::{ModelArgs, apply_threads, harmless, print, report_text};
 use crate::model::{FINITE, scan, scanned_on_opening};
 use crate::trace::{Level, Report};
 use anyhow::{Result, bail};
@@ -23,7 +23,7 @@ pub struct Check {
 
 impl Check {
     pub fn main(self) -> Result<()> {
-        self.model.apply_threads()?;
+        apply_threads(self.model.threads)?;
         let mut tell = Teller::new(self.quiet);
         let loaded = match self.model.open(false, &mut tell) {
             Ok(loaded) => loaded,

@@ -1,6 +1,6 @@
 //! The explorer's command line: what it says comes before the configuration file, and that before the defaults.
 
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, error, need_terminal, print};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Saved, SessionFile, ThemeName};
 use crate::engine::{OpenOptions, Target};
@@ -81,7 +81,7 @@ impl Explore {
             parsed => parsed?,
         };
         need_terminal()?;
-        ModelArgs { threads: config.threads, ..self.model.clone() }.apply_threads()?;
+        apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         open.policy = config.precision;
         if let Some(saved) = resume.as_ref().filter(|_| !given(matches, "dtype")) {

@@ -1,7 +1,7 @@
 //! `mixscope info`: what a model is and what it needs.
 
 use super::teller::Teller;
-use super::{ModelArgs, harmless, memory, print, report_text};
+use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
 use crate::model::{Loaded, Location, open};
@@ -35,7 +35,7 @@ struct About {
 
 impl Info {
     pub fn main(self) -> Result<()> {
-        self.model.apply_threads()?;
+        apply_threads(self.model.threads)?;
         let about = self.look()?;
         if self.json {
             return print(&format!("{}\n", serde_json::to_string_pretty(&about.json())?));

@@ -164,13 +164,13 @@ impl ModelArgs {
         tell.clear();
         opened
     }
+}
 
-    /// Sizes the thread pool; only the first call of a process can.
-    fn apply_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-        pool.build_global().context("--threads: cannot size the thread pool")
-    }
+/// Sizes the thread pool; only the first call of a process can.
+fn apply_threads(threads: Option<u16>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
+    pool.build_global().context("--threads: cannot size the thread pool")
 }
 
 impl PromptArgs {

@@ -1,7 +1,7 @@
 //! `mixscope open`: the explorer over a saved run.
 
 use super::explore::{ScreenArgs, options};
-use super::need_terminal;
+use super::{apply_threads, need_terminal};
 use crate::app;
 use crate::engine::{OpenOptions, trace_path};
 use anyhow::Result;
@@ -21,6 +21,8 @@ impl Open {
         let mut config = self.screen.config(matches)?;
         trace_path(&self.trace)?;
         need_terminal()?;
+        // For what is derived from the saved values, and for the next model.
+        apply_threads(config.threads)?;
         // How the next model is opened, if one is chosen.
         let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false };
         config.model = self.trace;

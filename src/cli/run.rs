@@ -1,7 +1,7 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, harmless, print, values};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, RunFiles, TABLES, TRACE, Tell as _};
 use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
@@ -27,7 +27,7 @@ enum Format {
 const FILES: &str = "\
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
   tokens.csv         position,token_id,token,source,nll,entropy,rank
-                     source is prompt or generated; nll of this token given those before it, in nats; entropy (nats)
+                     source is prompt, generated or forced; nll of this token given those before it, in nats; entropy (nats)
                      and rank (from 1) are of the distribution that predicted it
   routing.csv        position,layer,expert,logit,prob,rank,weight
                      a row an expert; prob over all experts; weight renormalised over the chosen, else 0
@@ -111,7 +111,7 @@ impl Run {
         self.model.check()?;
         let mut written = self.files();
         self.prepare_folder(&written)?;
-        self.model.apply_threads()?;
+        apply_threads(self.model.threads)?;
         let mut tell = Teller::new(self.quiet);
 
         let started = Instant::now();

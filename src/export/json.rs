@@ -1,4 +1,4 @@
-use crate::trace::{Sampling, Trace};
+use crate::trace::{Sampling, Source, Trace};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -26,6 +26,9 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
     let meta = &trace.meta;
     let ids: Vec<u32> = trace.tokens.iter().map(|token| token.id).collect();
     let prompt_len = info.prompt_len.min(ids.len());
+    // A what-if must not pass for what the model said.
+    let forced = trace.tokens.iter().enumerate().filter(|(_, token)| token.source == Source::Forced);
+    let forced: Vec<usize> = forced.map(|(pos, _)| pos).collect();
     let timings: serde_json::Map<String, Value> =
         info.timings.iter().map(|(name, ms)| (format!("{name}_ms"), json!(ms))).collect();
     let run = json!({
@@ -41,6 +44,7 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
         "prompt_ids": ids[..prompt_len],
         "generated_ids": ids[prompt_len..],
         "generated_text": info.generated,
+        "forced_positions": forced,
         "ids": ids,
         "tokens": trace.tokens.len(),
         "sampling": info.sampling,

@@ -2,7 +2,7 @@
 
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
-use super::{Effect, Job, Message, Overlay, Pace, Phase, State};
+use super::{Effect, Job, MeasuredOn, Message, Overlay, Pace, Phase, State};
 use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
 use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
@@ -112,6 +112,7 @@ impl State {
         if let Some(saved) = saved {
             // Its tokens follow; its prompt is what a model that is opened next reads.
             self.overlays.clear();
+            self.heads.on = MeasuredOn::Text;
             self.prompt = match &saved.prompt {
                 Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
                 _ => String::new(),

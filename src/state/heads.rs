@@ -154,6 +154,9 @@ impl State {
     }
 
     pub(super) fn flip_measured_on(&mut self) {
+        if self.meta().is_some_and(|meta| meta.recording.is_some()) {
+            return self.say("random tokens have to be read by a model: this is a saved run, o opens a model");
+        }
         self.heads.on = match self.heads.on {
             MeasuredOn::Text => MeasuredOn::Repeated,
             MeasuredOn::Repeated => MeasuredOn::Text,
