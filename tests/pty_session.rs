@@ -64,6 +64,13 @@ fn a_session_comes_back_after_quitting() {
     assert_eq!((&saved["version"], &saved["model"], &saved["view"]), (&1.into(), &"demo".into(), &"lens".into()));
     let again = comes_back(state.path(), &before);
     assert_eq!(again.screen().italics(), before.italics(), "generated and forced tokens are still told apart");
+    // Edits of the earlier session are undone and done again.
+    again.send("z");
+    again.wait_until("the forced text undone", |shot| shot.is_idle() && shot.tokens() == Some(FRANCE_LEN + 1));
+    again.send("z");
+    again.wait_until("the step undone", |shot| shot.is_idle() && shot.tokens() == Some(FRANCE_LEN));
+    again.send("ZZ");
+    again.wait_until("both done again", |shot| shot.is_idle() && shot.tokens() == before.tokens());
     // The text goes on from there, and the editor starts from the prompt.
     again.send(" ");
     again.wait_tokens(before.tokens().unwrap() + 1);

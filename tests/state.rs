@@ -7,8 +7,8 @@ use mixscope::state::{
 };
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Pick, Policy, Prediction, Row, Sampling, Score, Source,
-    TokenRecord,
+    Candidate, Edit, HookKind, HookValues, Left, LensSite, Meta, Pick, Policy, Prediction, Row, Sampling, Score,
+    Source, TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -417,7 +417,8 @@ impl Simulated {
                     engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens: new, ms: 0.0 });
                     let prompt = (tokens > 0).then(|| Prompt::Text("again".into()));
                     let (undos, redos) = (self.past.len(), self.future.len());
-                    let revision = protocol::Revision { edit: "the step", back, prompt, undos, redos };
+                    let left = Left { edit: Edit::Step, prompt: None, policy: Policy::Hf, keep: 0, rest: Vec::new() };
+                    let revision = protocol::Revision { left, back, prompt, undos, redos };
                     engine(state, protocol::Event::Revised(revision));
                 }
                 None => drop(engine(state, protocol::Event::Warning("nothing".into()))),

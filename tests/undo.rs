@@ -3,7 +3,7 @@
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::trace::protocol::{Ask, Event, Outcome, Prompt, RequestId, Revision};
-use mixscope::trace::{HookKind, Policy, Sampling, TokenRecord};
+use mixscope::trace::{Branches, Edit, HookKind, Left, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::channel;
@@ -26,11 +26,12 @@ struct Seen {
     core: Core,
     screen: Vec<Arc<TokenRecord>>,
     policy: Policy,
+    branches: Branches,
 }
 
 impl Seen {
     fn new() -> Self {
-        Self { core: Core::new(demo()), screen: Vec::new(), policy: Policy::Hf }
+        Self { core: Core::new(demo()), screen: Vec::new(), policy: Policy::Hf, branches: Branches::default() }
     }
 
     /// Does a request; the tokens that were told anew.
@@ -47,6 +48,8 @@ impl Seen {
                     told += tokens.len();
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
+                Event::Edited { left, undos } => self.branches.edited(left.clone(), *undos),
+                Event::Revised(revision) => self.branches.revised(revision.left.clone(), revision.back),
                 _ => {}
             }
         }
@@ -104,7 +107,7 @@ fn every_kind_of_edit_is_undone_and_done_again() {
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
-                (revision.edit, revision.back, revision.undos, revision.redos),
+                (revision.left.edit.name(), revision.back, revision.undos, revision.redos),
                 (*name, true, i, edits.len() - i)
             );
             assert_same(&seen.screen, &runs[i].0, &what);
@@ -118,10 +121,77 @@ fn every_kind_of_edit_is_undone_and_done_again() {
         assert!(seen.screen.is_empty());
         for (i, (_, name)) in edits.iter().enumerate() {
             let (revision, _) = seen.revise(Ask::Redo);
-            assert_eq!(revision.map(|r| (r.edit, r.back)), Some((*name, false)));
+            assert_eq!(revision.map(|r| (r.left.edit.name(), r.back)), Some((*name, false)));
             assert_same(&seen.screen, &runs[i + 1].0, &format!("round {round}, {name} done again"));
         }
         assert_eq!(seen.revise(Ask::Redo).0, None, "nothing to redo");
+    }
+}
+
+/// What a session file would hold of it, read by another engine.
+fn come_back(seen: &Seen) -> Seen {
+    let json = serde_json::to_vec(&seen.branches).unwrap();
+    let tokens = seen.screen.iter().map(|token| (token.id, token.source)).collect();
+    let mut again = Seen::new();
+    if seen.policy != Policy::Hf {
+        again.ask(Ask::Policy(seen.policy));
+    }
+    again.branches = serde_json::from_slice(&json).unwrap();
+    again.ask(Ask::Restore { prompt: None, tokens, branches: again.branches.clone() });
+    again
+}
+
+#[test]
+fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
+    let mut seen = Seen::new();
+    let edits = [
+        text("The capital of France is"),
+        steps(4),
+        Ask::ForceText(" and so".into()),
+        Ask::Branch { len: 5, token: 301 },
+        Ask::Policy(Policy::F32),
+        text("The capital of Spain"),
+        Ask::Back,
+    ];
+    let mut runs = vec![(seen.screen.clone(), seen.policy)];
+    for ask in &edits {
+        seen.ask(ask.clone());
+        runs.push((seen.screen.clone(), seen.policy));
+    }
+    seen.revise(Ask::Undo);
+    seen.revise(Ask::Undo);
+    let mut again = come_back(&seen);
+    assert_eq!(again.branches, seen.branches);
+    assert_same(&again.screen, &runs[5].0, "the run itself");
+    for at in [6, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7] {
+        let back = at < again.branches.past.len();
+        let revision = again.revise(if back { Ask::Undo } else { Ask::Redo }).0.unwrap();
+        assert_eq!(revision.redos, again.branches.future.len());
+        assert_same(&again.screen, &runs[at].0, &format!("run {at}"));
+        assert_eq!(again.policy, runs[at].1, "run {at}");
+        // In the middle of it once more.
+        if at == 3 {
+            again = come_back(&again);
+        }
+    }
+}
+
+#[test]
+fn what_a_damaged_session_says_of_edits_changes_nothing() {
+    let mut seen = Seen::new();
+    seen.ask(text("One two"));
+    let left =
+        |keep, id| Left { edit: Edit::Step, prompt: None, policy: Policy::Hf, keep, rest: vec![(id, Source::Prompt)] };
+    for damaged in [left(99, 1), left(1, 1_000_000)] {
+        seen.branches = Branches { past: vec![damaged], future: Vec::new() };
+        let mut again = come_back(&seen);
+        let before = again.screen.clone();
+        for _ in 0..2 {
+            let (events, _) = again.ask(Ask::Undo);
+            let Some(Event::Failed { failure, .. }) = events.last() else { panic!("{events:?}") };
+            assert!(failure.summary.contains("does not say how to go back to before the step"), "{failure:?}");
+            assert_same(&again.screen, &before, "still there");
+        }
     }
 }
 
@@ -170,7 +240,7 @@ fn what_changes_nothing_is_no_edit() {
     seen.ask(Ask::ForceToken(1_000_000));
     seen.ask(Ask::Step { count: Some(1), sampling: Sampling { temperature: -1.0, ..Default::default() } });
     let revision = seen.revise(Ask::Undo).0.unwrap();
-    assert_eq!((revision.edit, revision.undos), ("the prompt", 0));
+    assert_eq!((revision.left.edit, revision.undos), (Edit::Prompt, 0));
 }
 
 #[test]

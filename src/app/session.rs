@@ -111,6 +111,7 @@ mod tests {
             lens_site: LensSite::ResidMid,
         };
         Saved {
+            branches: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),
             precision: Policy::F32Router,

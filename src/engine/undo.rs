@@ -1,9 +1,12 @@
 //! Edits of the run, so that each can be taken back and done again.
 
+use super::board::Board;
+use super::body::Body;
 use super::session::Session;
 use super::worker::Core;
 use crate::trace::protocol::{Ask, Event, Prompt, RequestId, Revision};
-use anyhow::Result;
+use crate::trace::{Branches, Edit, Left, Source};
+use anyhow::{Context, Result};
 use std::collections::VecDeque;
 
 /// Edits that can be undone at most.
@@ -13,8 +16,7 @@ const BUDGET: usize = 256 << 20;
 
 /// A run before or after an edit.
 struct Snapshot {
-    /// The edit, in words: “the generation”.
-    edit: &'static str,
+    edit: Edit,
     /// The prompt of the run.
     prompt: Option<Prompt>,
     run: Run,
@@ -26,6 +28,8 @@ enum Run {
     Start(usize),
     /// Records and pages are shared with other runs as far as they are the same.
     Whole(Box<Session>),
+    /// It is one of an earlier session: read when it is wanted.
+    Told(Left),
 }
 
 /// The edits so far.
@@ -36,20 +40,20 @@ pub(super) struct Edits {
     /// Runs after each edit that was undone, the last undone last.
     future: Vec<Snapshot>,
     /// The run before the edit under way.
-    open: Option<(&'static str, Option<Prompt>, Session)>,
+    open: Option<(Edit, Option<Prompt>, Session)>,
 }
 
-/// What a request that changes the run is called; `None` for those that don't.
-fn name(ask: &Ask) -> Option<&'static str> {
+/// What a request does to the run; `None` for those that don't change it.
+fn edit(ask: &Ask) -> Option<Edit> {
     Some(match ask {
-        Ask::Prompt(_) => "the prompt",
-        Ask::Step { count: Some(1), .. } => "the step",
-        Ask::Step { .. } => "the generation",
-        Ask::ForceToken(_) | Ask::Branch { .. } => "the forced token",
-        Ask::ForceText(_) => "the forced text",
-        Ask::Back => "the step back",
-        Ask::Truncate { .. } => "the rewinding",
-        Ask::Policy(_) => "the change of policy",
+        Ask::Prompt(_) => Edit::Prompt,
+        Ask::Step { count: Some(1), .. } => Edit::Step,
+        Ask::Step { .. } => Edit::Generation,
+        Ask::ForceToken(_) | Ask::Branch { .. } => Edit::ForcedToken,
+        Ask::ForceText(_) => Edit::ForcedText,
+        Ask::Back => Edit::StepBack,
+        Ask::Truncate { .. } => Edit::Rewinding,
+        Ask::Policy(_) => Edit::Policy,
         // A session that comes back is where editing begins.
         Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Open(_) => return None,
     })
@@ -65,20 +69,30 @@ impl Run {
 impl Edits {
     /// Notes the run before the edit that `ask` makes.
     pub fn open(&mut self, ask: &Ask, prompt: &Option<Prompt>, session: &Session) {
-        if let Some(edit) = name(ask) {
+        if let Some(edit) = edit(ask) {
             self.open = Some((edit, prompt.clone(), session.clone()));
         }
     }
 
-    /// Ends the edit under way; it counts if it changed the run.
-    pub fn close(&mut self, session: &Session) {
-        let Some((edit, prompt, before)) = self.open.take() else { return };
+    /// What can be undone and done again in a session that has come back.
+    pub fn of(branches: Branches) -> Self {
+        let told = |left: Left| Snapshot { edit: left.edit, prompt: left.prompt.clone(), run: Run::Told(left) };
+        let Branches { past, future } = branches;
+        Self { past: past.into_iter().map(told).collect(), future: future.into_iter().map(told).collect(), open: None }
+    }
+
+    /// Ends the edit under way; if it changed the run it counts, and the run before it and how many edits can be undone
+    /// is returned.
+    pub fn close(&mut self, session: &Session) -> Option<(Left, usize)> {
+        let (edit, prompt, before) = self.open.take()?;
         if before.is_same_as(session) {
-            return;
+            return None;
         }
+        let left = left(edit, prompt.clone(), &before, session);
         self.future.clear();
         self.past.push_back(Snapshot { edit, prompt, run: Run::keep(before, session) });
         self.drop_oldest(session, BUDGET);
+        Some((left, self.past.len()))
     }
 
     fn drop_oldest(&mut self, session: &Session, budget: usize) {
@@ -98,12 +112,19 @@ impl Edits {
     }
 }
 
+/// `before` as a run that `next` has taken the place of.
+fn left(edit: Edit, prompt: Option<Prompt>, before: &Session, next: &Session) -> Left {
+    let keep = before.shared_with(next);
+    let rest = before.tokens()[keep..].iter().map(|token| (token.id, token.source)).collect();
+    Left { edit, prompt, policy: before.meta().policy, keep, rest }
+}
+
 impl Core {
     /// Goes back to the run before the last edit, or on to the run after the last that was undone.
     ///
     /// # Errors
-    /// If it is a saved run.
-    pub(super) fn revise(&mut self, id: RequestId, back: bool, emit: &dyn Fn(Event)) -> Result<()> {
+    /// If it is a saved run; if a run of an earlier session can't be read, or that was stopped.
+    pub(super) fn revise(&mut self, id: RequestId, back: bool, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
         self.body.live_mut()?;
         let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
         let Some(Snapshot { edit, prompt, run }) = popped else {
@@ -111,15 +132,27 @@ impl Core {
             emit(Event::Warning(format!("there is nothing to {verb}{done}")));
             return Ok(());
         };
-        let session = self.body.live_mut()?;
         let mut target = match run {
             Run::Whole(session) => *session,
             Run::Start(len) => {
-                let mut start = session.clone();
+                let mut start = self.body.live()?.clone();
                 start.truncate(len);
                 start
             }
+            Run::Told(left) => match self.read_left(id, &left, board, emit) {
+                Ok(session) => session,
+                Err(error) => {
+                    let snapshot = Snapshot { edit, prompt, run: Run::Told(left) };
+                    if back {
+                        self.edits.past.push_back(snapshot);
+                    } else {
+                        self.edits.future.push(snapshot);
+                    }
+                    return Err(error);
+                }
+            },
         };
+        let session = self.body.live_mut()?;
         std::mem::swap(&mut target, session);
         let (old, session) = (target, session.clone());
         if old.meta().policy != session.meta().policy {
@@ -128,6 +161,7 @@ impl Core {
         let keep = session.shared_with(&old);
         emit(Event::Tokens { id, keep, tokens: session.tokens()[keep..].to_vec(), ms: 0.0 });
         let old_prompt = std::mem::replace(&mut self.prompt, prompt.clone());
+        let left = left(edit, old_prompt.clone(), &old, &session);
         if back {
             // Whole, although it may only be longer: what it is longer by is nowhere else.
             self.edits.future.push(Snapshot { edit, prompt: old_prompt, run: Run::Whole(Box::new(old)) });
@@ -136,8 +170,38 @@ impl Core {
             self.edits.past.push_back(Snapshot { edit, prompt: old_prompt, run });
         }
         let (undos, redos) = (self.edits.past.len(), self.edits.future.len());
-        emit(Event::Revised(Revision { edit, back, prompt, undos, redos }));
+        emit(Event::Revised(Revision { left, back, prompt, undos, redos }));
         Ok(())
+    }
+
+    /// Reads a run of an earlier session; the one on screen stays as it is.
+    fn read_left(&mut self, id: RequestId, left: &Left, board: &Board, emit: &dyn Fn(Event)) -> Result<Session> {
+        let session = self.body.live()?;
+        let here = session.tokens();
+        let damaged = || format!("the session does not say how to go back to before {}", left.edit.name());
+        let kept = here.get(..left.keep).with_context(damaged)?;
+        let mut tokens: Vec<(u32, Source)> = kept.iter().map(|token| (token.id, token.source)).collect();
+        tokens.extend(&left.rest);
+        if !tokens.is_empty() {
+            session.prompt_ids(&Prompt::Ids(tokens.iter().map(|(id, _)| *id).collect())).with_context(damaged)?;
+        }
+        let mut start = session.clone();
+        let from = if start.meta().policy == left.policy { left.keep } else { 0 };
+        if from == 0 {
+            start.switch(left.policy);
+        }
+        start.truncate(from);
+        let here = std::mem::replace(&mut self.body, Body::Live(Box::new(start)));
+        // On screen it is there at once or not at all.
+        let quiet = |event: Event| {
+            if matches!(event, Event::Progress { .. }) {
+                emit(event);
+            }
+        };
+        let result = self.read_again(id, &tokens[from..], board, &quiet);
+        let read = std::mem::replace(&mut self.body, here);
+        result?;
+        read.live().cloned()
     }
 }
 

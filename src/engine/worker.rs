@@ -145,9 +145,11 @@ impl Core {
     }
 
     /// Ends the edit under way.
-    fn close_edit(&mut self) {
-        if let Body::Live(session) = &self.body {
-            self.edits.close(session);
+    fn close_edit(&mut self, emit: &dyn Fn(Event)) {
+        if let Body::Live(session) = &self.body
+            && let Some((left, undos)) = self.edits.close(session)
+        {
+            emit(Event::Edited { left, undos });
         }
     }
 
@@ -188,7 +190,7 @@ impl Core {
     fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
-            self.close_edit();
+            self.close_edit(emit);
         }
         let busy = self.running.is_some() || !self.runs.is_empty();
         let mut id = RequestId::default();
@@ -227,7 +229,7 @@ impl Core {
             }
         }
         if self.running.is_none() {
-            self.close_edit();
+            self.close_edit(emit);
         }
     }
 
@@ -281,12 +283,14 @@ impl Core {
             Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
             Ask::Truncate { len } => self.truncate(id, len, emit)?,
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
-            Ask::Restore { prompt, tokens } => {
+            Ask::Restore { prompt, tokens, branches } => {
+                self.edits = Edits::default();
                 self.restore(id, &tokens, board, emit)?;
                 self.prompt = prompt;
+                self.edits = Edits::of(branches);
             }
-            Ask::Undo => self.revise(id, true, emit)?,
-            Ask::Redo => self.revise(id, false, emit)?,
+            Ask::Undo => self.revise(id, true, board, emit)?,
+            Ask::Redo => self.revise(id, false, board, emit)?,
             Ask::Derive(what) => {
                 self.deriver.take(id, what, emit);
                 return Ok(());
@@ -328,7 +332,7 @@ impl Core {
         self.read_again(id, tokens, board, emit)
     }
 
-    fn read_again(
+    pub(super) fn read_again(
         &mut self,
         id: RequestId,
         tokens: &[(u32, Source)],

@@ -47,6 +47,7 @@ impl State {
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Edited { left, undos } => self.branches.edited(left, undos),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
@@ -85,6 +86,7 @@ impl State {
         self.stats = RunStats::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
+        self.branches = Default::default();
         self.pace = Pace::default();
         self.message = None;
         self.pending = None;

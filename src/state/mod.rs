@@ -46,7 +46,7 @@ pub use search::Search;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
+use crate::trace::{Branches, LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
@@ -276,6 +276,8 @@ pub struct State {
     pub reduced_motion: bool,
     /// Whether the cursor is to join the end of the run when that is over.
     catch_up: bool,
+    /// The runs that edits have left.
+    branches: Branches,
     /// An earlier session on its way back.
     resume: Resume,
     /// The search under way.
@@ -389,6 +391,7 @@ impl State {
             first_run: false,
             reduced_motion: false,
             catch_up: false,
+            branches: Branches::default(),
             resume: Resume::default(),
             search: None,
             bookmarks: BTreeSet::new(),

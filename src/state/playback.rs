@@ -93,7 +93,9 @@ impl State {
 
     /// The run is one of before or after an edit again, and so is its prompt.
     pub(super) fn on_revised(&mut self, revision: Revision) {
-        let Revision { edit, back, prompt, undos, redos } = revision;
+        let Revision { left, back, prompt, undos, redos } = revision;
+        let edit = left.edit.name();
+        self.branches.revised(left, back);
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,

@@ -5,7 +5,7 @@ use super::{
     Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
 };
 use crate::trace::protocol::{Ask, Prompt};
-use crate::trace::{Dtype, Policy, Sampling, Source};
+use crate::trace::{Branches, Dtype, Policy, Sampling, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -66,6 +66,9 @@ pub struct Saved {
     /// Marked tokens.
     #[serde(default)]
     pub bookmarks: BTreeSet<usize>,
+    /// What can be undone and done again.
+    #[serde(default)]
+    pub branches: Branches,
 }
 
 impl Saved {
@@ -113,6 +116,7 @@ impl State {
             log_scale: self.log_scale,
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
+            branches: self.branches.bounded(),
         })
     }
 
@@ -145,7 +149,8 @@ impl State {
         self.other = saved.other;
         self.zoomed = saved.zoomed;
         self.cursor = Cursor { token: 0, ..saved.cursor };
-        let ask = Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone() };
+        let ask =
+            Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone(), branches: saved.branches.clone() };
         self.resume.reading = Some(saved);
         self.start_job(RESUMING, ask)
     }
@@ -156,6 +161,7 @@ impl State {
             self.cursor = saved.cursor;
             self.scroll = saved.scroll;
             self.set_bookmarks(saved.bookmarks);
+            self.branches = saved.branches;
             self.catch_up = false;
             self.clamp();
         }

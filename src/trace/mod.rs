@@ -4,6 +4,7 @@
 //! a snapshot costs one pointer a token.
 
 mod attribution;
+mod branches;
 mod close_calls;
 mod file;
 mod head_stats;
@@ -23,6 +24,7 @@ mod text;
 pub mod view;
 
 pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
+pub use branches::{Branches, Edit, Left};
 pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{
     FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceTensor, Values, hook_values, replace_file,

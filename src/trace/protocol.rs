@@ -2,9 +2,10 @@
 
 use super::view::Trajectory;
 use super::{
-    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey, Meta, Pick,
-    Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
+    Attribution, AttributionKey, Branches, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Left, LensCell,
+    LensKey, Meta, Pick, Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
 };
+use serde::{Deserialize, Serialize};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use std::sync::Arc;
 pub struct RequestId(pub u64);
 
 /// A prompt as text or as ids to be used as they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Prompt {
     /// Tokenised by the model's tokenizer, special tokens added.
     Text(String),
@@ -63,6 +65,8 @@ pub enum Ask {
         prompt: Option<Prompt>,
         /// Ids and where they came from.
         tokens: Vec<(u32, Source)>,
+        /// What can be undone and done again from there.
+        branches: Branches,
     },
     /// Go back to the run before the last edit.
     Undo,
@@ -261,10 +265,10 @@ pub struct Memory {
 }
 
 /// An edit that was undone or done again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// The edit, in words: “the generation”.
-    pub edit: &'static str,
+    /// The run that was on screen before.
+    pub left: Left,
     /// Whether it was undone.
     pub back: bool,
     /// The prompt that belongs to the run as it is now; `None` before the first.
@@ -318,6 +322,13 @@ pub enum Event {
     Warning(String),
     /// The run goes on under another policy; its tokens follow.
     Switched(Arc<Meta>),
+    /// The run was edited; the tokens were told before.
+    Edited {
+        /// The run before.
+        left: Left,
+        /// Edits that can be undone now.
+        undos: usize,
+    },
     /// An edit was undone or done again; the tokens were told before.
     Revised(Revision),
     /// A view was derived.
