@@ -70,10 +70,12 @@ fn a_run_is_written_as_the_command_line_writes_it() {
 fn the_screen_is_written_as_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let pty = explorer(folder.path());
-    pty.press("S", "wrote mixscope-screen.png and mixscope-screen.svg to ");
+    pty.press("S", "wrote mixscope-screen.png, mixscope-screen.svg and mixscope-screen.ans to ");
     let png = fs::read(folder.path().join("mixscope-screen.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG"));
     let svg = fs::read_to_string(folder.path().join("mixscope-screen.svg")).unwrap();
+    let ansi = fs::read_to_string(folder.path().join("mixscope-screen.ans")).unwrap();
+    assert!(ansi.contains("\x1b[") && ansi.contains("mixscope"), "{ansi}");
     assert!(svg.contains("<svg ") && svg.contains("capital"), "{}", &svg[..200]);
 }
 

@@ -82,7 +82,11 @@ impl Saver {
     pub fn screen(&self, screen: Screen, dark: bool) {
         self.start(move |_| {
             let look = Look { dark, ..Look::default() };
-            let files = [("png", export::screen_png(&screen, &look)?), ("svg", export::screen_svg(&screen, &look)?)];
+            let files = [
+                ("png", export::screen_png(&screen, &look)?),
+                ("svg", export::screen_svg(&screen, &look)?),
+                ("ans", export::screen_ansi(&screen)),
+            ];
             write_files(Path::new("."), "mixscope-screen", &files)
         });
     }

@@ -68,8 +68,12 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 fn wrote(paths: &[PathBuf]) -> String {
     let names: Vec<String> =
         paths.iter().filter_map(|path| path.file_name()).map(|name| name.display().to_string()).collect();
+    let names = match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    };
     let folder = paths.first().and_then(|path| path.parent()).and_then(|folder| folder.canonicalize().ok());
-    format!("wrote {} to {}", names.join(" and "), folder.unwrap_or_default().display())
+    format!("wrote {names} to {}", folder.unwrap_or_default().display())
 }
 
 /// `attention-L05H04`, `routing-map`, `next-t17`: what tells two exports of one run apart.
