@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 
 /// Gives a finished folder its name: `mixscope-run-1`, or the next number that is free.
 pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What the user's own mkdir would give, as far as a program can tell.
-        let like = parent.metadata().map_or(0o755, |folder| folder.permissions().mode() & 0o777);
-        std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(like | 0o700))?;
-    }
     for number in 1..10_000 {
         let folder = parent.join(format!("mixscope-run-{number}"));
         // The name is taken first: renaming over an empty folder is atomic, over another's files an error.
         match std::fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => {
-                let moved = made.and_then(|()| std::fs::rename(temp.path(), &folder));
-                if moved.is_ok() {
-                    // It is elsewhere now.
-                    let _ = temp.keep();
+                let failed = || format!("cannot name the finished folder in {}", parent.display());
+                made.with_context(failed)?;
+                // The temporary one is its owner's only; this one has the mode that the user's folders have.
+                let moved = folder
+                    .metadata()
+                    .and_then(|made| std::fs::set_permissions(temp.path(), made.permissions()))
+                    .and_then(|()| std::fs::rename(temp.path(), &folder));
+                if let Err(error) = moved {
+                    // The error that is told is the one that matters.
+                    let _ = std::fs::remove_dir(&folder);
+                    return Err(error).with_context(failed);
                 }
-                return moved
-                    .map(|()| folder)
-                    .with_context(|| format!("cannot name the finished folder in {}", parent.display()));
+                // It is elsewhere now.
+                let _ = temp.keep();
+                return Ok(folder);
             }
         }
     }
