@@ -43,7 +43,8 @@ fn the_lens_shows_the_measure_in_colours_numbers_title_and_legend() {
         let key = LensKey { pos, layer, site: LensSite::ResidPost };
         &*data.lens.iter().find(|(at, _)| *at == key).unwrap().1
     };
-    let measures: [(LensMeasure, &str, [&str; 2], fn(&LensCell) -> String); 3] = [
+    type Case = (LensMeasure, &'static str, [&'static str; 2], fn(&LensCell) -> String);
+    let measures: [Case; 3] = [
         (LensMeasure::Kl, "KL(final ‖ lens), nats", ["0", "2.0794"], |cell| format!("{:.2}", cell.kl)),
         (LensMeasure::Entropy, "entropy, nats", ["0", "2.0794"], |cell| format!("{:.2}", cell.entropy)),
         (LensMeasure::Rank, "rank of the final answer", ["8", "1"], |cell| cell.final_rank.to_string()),

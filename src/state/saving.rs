@@ -61,7 +61,8 @@ impl State {
             Some(spec) => {
                 let effects = self.save(Save::View(spec));
                 if !effects.is_empty() && self.view == View::Attention && self.heads.on == MeasuredOn::Repeated {
-                    self.saving_note = "; heads are measured on this text there, not on random tokens";
+                    // First, as a long message is cut at its end.
+                    self.saving_note = "of this text, not of random tokens: ";
                 }
                 effects
             }
@@ -100,7 +101,7 @@ impl State {
     pub(super) fn on_saved(&mut self, result: Result<String, Failure>) {
         self.saving = None;
         match result {
-            Ok(what) => self.say(format!("{what}{}", self.saving_note)),
+            Ok(what) => self.say(format!("{}{what}", self.saving_note)),
             Err(failure) => self.tell(true, failure),
         }
     }
