@@ -4,11 +4,12 @@ use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
 use crate::export::csv::{Text, lens, lens_summary, table};
 use crate::export::figure::font::{ADVANCE, label};
 use crate::export::figure::{Axis, Cells, Figure, Grid, LABEL, Legend, Lines, Panel, Scale, Series, Turn};
-use crate::trace::view::{ViewData, ViewSpec};
+use crate::trace::view::{Trajectory, ViewData, ViewSpec};
 use crate::trace::{LensCell, LensKey, LensMeasure, LensSite};
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Arc;
 
 /// A residual of the forward pass.
 type Place = (usize, LensSite);
@@ -142,7 +143,7 @@ fn ways(data: &ViewData) -> Result<Vec<Place>> {
 fn curves(data: &ViewData) -> Result<Vec<Curves>> {
     let steps = ways(data)?;
     let series = |value: fn(u32, f32) -> f64| {
-        let of = |way: &std::sync::Arc<crate::trace::view::Trajectory>| {
+        let of = |way: &Arc<Trajectory>| {
             let mut points = vec![f64::NAN; steps.len()];
             for (layer, site, rank, prob) in &way.points {
                 if let Ok(at) = steps.binary_search(&(*layer, *site)) {
