@@ -9,7 +9,7 @@ use mixscope::export::{Look, drawing, picture};
 use mixscope::model::{Loaded, Location, NoTaps, Precision, demo, open};
 use mixscope::state::{AttentionLens, RoutingLens, View};
 use mixscope::trace::view::{ViewKind, ViewSpec};
-use mixscope::trace::{HookKind, LensSite, Policy, Sampling, Source};
+use mixscope::trace::{HookKind, Pick, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -152,7 +152,7 @@ fn attention_512(bencher: Bencher, format: &str) {
         session
     };
     let kind = ViewKind::AttentionHead;
-    let spec = ViewSpec { kind, pos: 0, layer: 5, head: 2, site: LensSite::ResidPost, targets: Vec::new() };
+    let spec = ViewSpec { layer: 5, head: Pick::One(2), ..ViewSpec::new(kind) };
     let data = collect(&session, &spec, &|| false).expect("the pattern is there");
     assert_eq!(data.trace.tokens.len(), 512);
     let draw = if format == "png" { picture } else { drawing };

@@ -4,7 +4,7 @@
 mod common;
 mod pty_support;
 
-use common::cli::Run;
+use common::cli::{Run, mixscope, stderr};
 use pty_support::{Pty, Setup};
 use std::fs;
 use std::path::Path;
@@ -94,4 +94,45 @@ fn what_can_not_be_written_is_said_and_the_run_stays() {
     pty.press("5", "fidelity ·");
     pty.press("e", "Fidelity has no file of its own");
     assert!(!folder.path().exists());
+}
+
+#[test]
+fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    let run = Run::ok(&["--prompt", PROMPT, "--format", "trace"]);
+    let trace = folder.path().join("trace.safetensors");
+    fs::write(&trace, &run.files["trace.safetensors"]).unwrap();
+    let same = |stem: &str, args: &[&str]| {
+        for format in ["png", "csv"] {
+            let whole = [&["export", trace.to_str().unwrap(), "-o", "-", "--format", format], args].concat();
+            let output = mixscope(whole);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            assert!(
+                output.stdout == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(),
+                "{stem}.{format}"
+            );
+        }
+    };
+    pty.press("3a", "KL(final");
+    pty.press("e", "wrote lens-resid_post-kl.png and lens-resid_post-kl.csv to ");
+    same("lens-resid_post-kl", &["--view", "lens", "--measure", "kl"]);
+    pty.press("vv", "resid_mid and resid_post");
+    pty.press("e", "wrote lens-resid_mid-resid_post-kl.png and ");
+    same("lens-resid_mid-resid_post-kl", &["--view", "lens", "--measure", "kl", "--site", "both"]);
+    pty.press("2x", "mean of heads");
+    pty.press("v", "mean of heads");
+    pty.press("e", "wrote attention-L05-mean.png and ");
+    same("attention-L05-mean", &["--view", "attention.head", "--layer", "5", "--head", "mean"]);
+    pty.press("xv", "all heads");
+    pty.press("aA", "previous token:");
+    pty.press("e", "wrote attention-grid.png and ");
+    same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
+    pty.press("R", "random tokens");
+    pty.press("e", "of this text, not of random tokens: wrote attention-grid-2.png and ");
+    assert_eq!(
+        fs::read(folder.path().join("attention-grid-2.png")).unwrap(),
+        fs::read(folder.path().join("attention-grid.png")).unwrap(),
+        "it is on this text"
+    );
 }

@@ -10,9 +10,10 @@ use mixscope::engine::{
 };
 use mixscope::model::{Location, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Prompt, RequestId};
-use mixscope::trace::view::{ViewKind, ViewSpec};
+use mixscope::trace::view::{THUMB, ViewKind, ViewSpec};
 use mixscope::trace::{
-    HookKind, LensKey, LensSite, Pick, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
+    HeadMap, HeadStats, HookKind, LensKey, LensMeasure, LensSite, Pick, Policy, Sampling, Source, TokenRecord,
+    TraceFile, TraceTensor, Values,
 };
 use mixscope::ui::Depth;
 use std::cell::RefCell;
@@ -386,25 +387,60 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
 fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let live = live(&Location::Demo, Policy::Hf, &[1, 357, 702], 0, 10);
     let saved = Saved::of(small(), "small").unwrap();
-    let spec = |kind| ViewSpec { kind, pos: 2, layer: 5, head: 2, site: LensSite::ResidMid, targets: Vec::new() };
+    let spec =
+        |kind| ViewSpec { pos: 2, layer: 5, head: Pick::One(2), site: Some(LensSite::ResidMid), ..ViewSpec::new(kind) };
     for kind in ViewKind::all() {
         let collected = |run: &dyn Run| collect(run, &spec(kind), &|| false).unwrap();
         let (live, saved) = (collected(&live), collected(&saved));
-        assert_eq!((&live.patterns, &live.lens), (&saved.patterns, &saved.lens), "{kind}");
+        assert_eq!((&live.pattern, &live.lens), (&saved.pattern, &saved.lens), "{kind}");
         assert_eq!(live.trajectories, saved.trajectories, "{kind}");
-        let (patterns, cells, ways) = match kind {
+        assert_eq!(format!("{:?}", live.heads), format!("{:?}", saved.heads), "{kind}");
+        let (heads, cells, ways) = match kind {
             ViewKind::AttentionGrid => (48, 0, 0),
-            ViewKind::AttentionHead => (1, 0, 0),
+            ViewKind::AttentionHead => (0, 0, 0),
             ViewKind::LensGrid => (0, 18, 0),
-            ViewKind::LensTargets => (0, 12, 1),
+            ViewKind::LensTargets => (0, 0, 1),
             _ => (0, 0, 0),
         };
-        assert_eq!((live.patterns.len(), live.lens.len(), live.trajectories.len()), (patterns, cells, ways), "{kind}");
-        let outside = collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: 9, ..spec(kind) }, &|| false);
+        assert_eq!((live.heads.len(), live.lens.len(), live.trajectories.len()), (heads, cells, ways), "{kind}");
+        assert_eq!(live.pattern.is_some(), kind == ViewKind::AttentionHead);
+        let outside =
+            collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: Pick::One(9), ..spec(kind) }, &|| false);
         let is_whole_run =
             matches!(kind, ViewKind::RoutingMap | ViewKind::RoutingLoad | ViewKind::AttentionGrid | ViewKind::LensGrid);
         assert_eq!(outside.is_ok(), is_whole_run, "{kind}");
     }
+    // Heads are pooled from their patterns and measured on them; heads together are put together weight by weight.
+    let grid = collect(&live, &spec(ViewKind::AttentionGrid), &|| false).unwrap();
+    let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
+    for (map, stats) in &grid.heads {
+        let Pick::One(head) = map.pick else { panic!("one head") };
+        let whole = pattern(&live, map.layer, head).unwrap();
+        assert_eq!((stats, map.n), (&HeadStats::of(&whole, &ids), 3), "{} {head}", map.layer);
+        // Not a number equals nothing, itself included.
+        let shown = |map: &HeadMap| format!("{map:?}");
+        assert_eq!(shown(map), shown(&HeadMap::pool(map.layer, map.pick, &whole, THUMB)));
+    }
+    for (pick, fold) in [(Pick::Mean, (|a, b| a + b / 8.0) as fn(f32, f32) -> f32), (Pick::Max, f32::max)] {
+        let both = [&live as &dyn Run, &saved].map(|run| {
+            let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
+            collect(run, &spec, &|| false).unwrap().pattern.unwrap()
+        });
+        assert_eq!(both[0], both[1]);
+        for at in 0..both[0].weights.len() {
+            let weights = (0..8).map(|head| pattern(&live, 5, head).unwrap().weights[at]);
+            let want = weights.fold(0.0, fold);
+            assert!((both[0].weights[at] - want).abs() < 1e-6, "{pick} {at}");
+        }
+    }
+    let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(ViewKind::LensGrid) };
+    assert_eq!(
+        collect(&saved, &both, &|| false).unwrap().lens,
+        saved.lens_cells(&keys(&saved), 10, &|| false).unwrap()
+    );
+    let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(ViewKind::LensTargets) };
+    let curve = collect(&live, &curve, &|| false).unwrap();
+    assert!(curve.trajectories.is_empty() && curve.lens.len() == 12 && curve.lens.iter().all(|(key, _)| key.pos == 2));
     // The way of any token on a live run; on a saved one that of the final answer alone.
     let answer = live.tokens()[2].next.top[0].id;
     let targets = ViewSpec { targets: vec![300, answer], ..spec(ViewKind::LensTargets) };

@@ -6,7 +6,7 @@ use mixscope::export::csv;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::keys::{Action, Extent, Scope};
 use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, View, update};
-use mixscope::trace::{HeadMap, LensSite, Policy, Trace};
+use mixscope::trace::{HeadMap, LensSite, Pick, Policy, Trace};
 use mixscope::ui::Depth;
 use std::sync::{Arc, OnceLock};
 
@@ -278,7 +278,7 @@ fn attention_is_copied_exactly_or_not_at_all() {
     let head = copied(&mut still, "y v").unwrap();
     assert_eq!(head.lines().count(), 1 + n * (n + 1) / 2);
     assert!(row.lines().skip(1).all(|line| head.contains(line)));
-    let map: &HeadMap = still.state.derived.exact_map(5, 0, n).unwrap();
+    let map: &HeadMap = still.state.derived.exact_map(5, Pick::One(0), n).unwrap();
     assert_eq!(weight(head.lines().last().unwrap()), map.cells[n * n - 1]);
 }
 

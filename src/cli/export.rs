@@ -4,12 +4,13 @@ use super::TextArgs;
 use crate::engine::{Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{LensSite, replace_file};
+use crate::trace::{LensMeasure, LensSite, Measure, Pick, replace_file};
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -54,12 +55,19 @@ pub struct Export {
     /// For routing.layer, routing.pairs, attention.head.
     #[arg(long, value_name = "L", default_value_t = 0)]
     layer: usize,
-    /// Query head: for attention.head.
-    #[arg(long, value_name = "H", default_value_t = 0)]
-    head: usize,
+    /// Query head, or mean or max over the heads of the layer: for attention.head.
+    #[arg(long, value_name = "H|mean|max", default_value = "0", value_parser = Pick::from_str)]
+    head: Pick,
+    /// What is shown. For lens: token, kl, entropy, rank [default: token]; for lens.targets: token or rank (both in one
+    /// picture), kl, entropy; for attention.grid: entropy, previous, first, induction, duplicate [default: entropy].
+    #[arg(long, value_name = "NAME")]
+    measure: Option<String>,
+    /// The best heads first, instead of by layer and head: for attention.grid.
+    #[arg(long)]
+    sort: bool,
     /// Residual that the lens reads: for lens.
-    #[arg(long, value_name = "resid_mid|resid_post", default_value = "resid_post", value_parser = site)]
-    site: LensSite,
+    #[arg(long, value_name = "resid_mid|resid_post|both", default_value = "resid_post", value_parser = site)]
+    site: Site,
     /// Ids of tokens to follow through the layers: for lens.targets [default: the model's answer].
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     targets: Vec<u32>,
@@ -76,10 +84,21 @@ pub struct Export {
     force: bool,
 }
 
-fn site(text: &str) -> Result<LensSite> {
-    let sites = [LensSite::ResidMid, LensSite::ResidPost];
-    let found = sites.into_iter().find(|site| site.to_string() == text);
-    found.with_context(|| format!("`{text}` is not one of resid_mid, resid_post"))
+/// Which residuals a lens reads; `None` = both.
+#[derive(Clone, Copy)]
+struct Site(Option<LensSite>);
+
+fn site(text: &str) -> Result<Site> {
+    let found = LensSite::ALL.into_iter().find(|site| site.to_string() == text);
+    ensure!(found.is_some() || text == "both", "`{text}` is not one of resid_mid, resid_post, both");
+    Ok(Site(found))
+}
+
+/// The one of `all` that is called `name`.
+fn named<T: Copy>(name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
+    let found = all.iter().copied().find(|one| name_of(*one) == name);
+    let names = || all.iter().map(|one| name_of(*one)).collect::<Vec<_>>().join(", ");
+    found.with_context(|| format!("`{name}` is not one of {}", names()))
 }
 
 impl Export {
@@ -89,12 +108,13 @@ impl Export {
             return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
         }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
+        let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
         if let Some((_, file)) = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists())
             && !self.force
         {
             bail!("{} exists; give another -o, or --force to overwrite", file.display());
         }
-        let (data, spec) = self.data()?;
+        let (data, spec) = self.data(spec)?;
         let look = Look { scale: self.scale, dark: self.dark };
         for (format, file) in files {
             let bytes = match format {
@@ -154,17 +174,32 @@ impl Export {
         }
     }
 
-    fn data(&self) -> Result<(ViewData, ViewSpec)> {
-        let run = Saved::open(&trace_path(&self.trace)?)?;
-        let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
-        let spec = ViewSpec {
-            kind: self.view,
-            pos: self.token.unwrap_or(last),
+    /// What was asked for, at the first token where none was named.
+    fn spec(&self) -> Result<ViewSpec> {
+        let mut spec = ViewSpec {
+            pos: self.token.unwrap_or(0),
             layer: self.layer,
             head: self.head,
-            site: self.site,
+            sorted: self.sort,
+            site: self.site.0,
             targets: self.targets.clone(),
+            ..ViewSpec::new(self.view)
         };
+        match (&self.measure, self.view) {
+            (None, _) => {}
+            (Some(name), ViewKind::LensGrid | ViewKind::LensTargets) => {
+                spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name)?;
+            }
+            (Some(name), ViewKind::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
+            (Some(_), view) => bail!("{view} shows the same whatever is measured"),
+        }
+        Ok(spec)
+    }
+
+    fn data(&self, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
+        let run = Saved::open(&trace_path(&self.trace)?)?;
+        let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
+        spec.pos = self.token.unwrap_or(last);
         let data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
         Ok((data, spec))
     }

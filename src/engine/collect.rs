@@ -1,66 +1,56 @@
 //! The numbers that a view's file is made of.
 
-use super::control::Stopped;
-use super::derive::pattern;
+use super::derive_lens::trajectories;
+use super::heads::{HeadCache, pattern_of};
 use super::run::Run;
-use crate::model::Distribution;
-use crate::trace::view::{Trajectory, ViewData, ViewKind, ViewSpec};
-use crate::trace::{LensCell, LensKey, LensSite, TokenRecord, size};
+use crate::trace::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use crate::trace::{HeadMap, HeadStats, LensCell, LensKey, LensMeasure, LensSite, Pick};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
 /// Tokens kept of every lens cell.
 const LENS_TOP: usize = 10;
-/// Patterns of all heads together that are collected at most, bytes.
-const MOST_PATTERNS: u64 = 4 << 30;
-const SITES: [LensSite; 2] = [LensSite::ResidMid, LensSite::ResidPost];
+/// Heads that are read together.
+const HEADS: usize = 16;
 
 /// Collects the numbers of a view from a live or a saved run.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled`; if the spec lies outside the run, or the run does not hold what the view is made of.
+/// [`Stopped`](super::Stopped) if `cancelled`; if the spec lies outside the run, or the run does not hold what the view is made of.
 pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
-    let mut data = ViewData { trace: run.trace(), patterns: Vec::new(), lens: Vec::new(), trajectories: Vec::new() };
+    let mut data = ViewData::of(run.trace());
     match spec.kind {
         ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
         ViewKind::RoutingLayer | ViewKind::RoutingPairs => check("layer", spec.layer, dims.layers)?,
         ViewKind::RoutingMap | ViewKind::RoutingLoad => {}
         ViewKind::AttentionHead => {
             check("layer", spec.layer, dims.layers)?;
-            check("head", spec.head, dims.heads)?;
-            data.patterns.push((spec.layer, spec.head, pattern(run, spec.layer, spec.head)?));
-        }
-        ViewKind::AttentionGrid => {
-            let numbers = (dims.layers * dims.heads) as u64 * (n as u64 * (n as u64 + 1) / 2);
-            let bytes = numbers.saturating_mul(size_of::<f32>() as u64);
-            ensure!(
-                bytes <= MOST_PATTERNS,
-                "the patterns of all heads over {n} tokens are {}; take them head by head ({})",
-                size(bytes),
-                ViewKind::AttentionHead
-            );
-            for (layer, head) in (0..dims.layers).flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))) {
-                ensure!(!cancelled(), Stopped);
-                data.patterns.push((layer, head, pattern(run, layer, head)?));
+            if let Pick::One(head) = spec.head {
+                check("head", head, dims.heads)?;
             }
+            data.pattern = Some(pattern_of(run, spec.layer, spec.head, cancelled)?);
         }
+        ViewKind::AttentionGrid => data.heads = all_heads(run, cancelled)?,
         ViewKind::LensGrid => {
+            let sites = spec.sites();
             for pos in 0..n {
-                let keys: Vec<LensKey> =
-                    (0..dims.layers).map(|layer| LensKey { pos, layer, site: spec.site }).collect();
-                data.lens.extend(run.lens_cells(&keys, LENS_TOP, cancelled)?);
+                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), LENS_TOP, cancelled)?);
             }
-            ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", spec.site);
+            let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
+            ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
         }
         ViewKind::LensTargets => {
             check("position", spec.pos, n)?;
-            let sites = |layer| SITES.map(|site| LensKey { pos: spec.pos, layer, site });
-            let keys: Vec<LensKey> = (0..dims.layers).flat_map(sites).collect();
-            data.lens = run.lens_cells(&keys, LENS_TOP, cancelled)?;
-            ensure!(!data.lens.is_empty(), "the lens is not in this trace");
-            data.trajectories = trajectories(run, spec, &data.lens)?;
+            let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
+            if !follows || run.live().is_none() {
+                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), LENS_TOP, cancelled)?;
+                ensure!(!data.lens.is_empty(), "the lens is not in this trace");
+            }
+            if follows {
+                data.trajectories = ways(run, spec, &std::mem::take(&mut data.lens), cancelled)?;
+            }
         }
     }
     Ok(data)
@@ -71,38 +61,52 @@ fn check(what: &str, at: usize, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// The way of each target through the layers, in the order of the forward pass.
-fn trajectories(run: &dyn Run, spec: &ViewSpec, cells: &[(LensKey, Arc<LensCell>)]) -> Result<Vec<Trajectory>> {
-    let token = &run.tokens()[spec.pos];
-    let answer = token.next.top.first().context("what the model answered is not in this trace")?;
-    let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
-    let mut found = Vec::with_capacity(asked.len());
-    for id in asked {
-        let trajectory = match run.live() {
-            _ if *id == answer.id => {
-                let point =
-                    |(key, cell): &(LensKey, Arc<LensCell>)| (key.layer, key.site, cell.final_rank, cell.final_prob);
-                Trajectory { id: *id, piece: answer.piece.clone(), points: cells.iter().map(point).collect() }
-            }
-            Some(session) => {
-                let vocab = run.meta().dims.vocab;
-                ensure!((*id as usize) < vocab, "token id {id} is outside the model's vocabulary of {vocab} tokens");
-                let points = cells.iter().map(|(key, _)| point(session, token, *key, *id)).collect::<Result<_>>()?;
-                Trajectory { id: *id, piece: session.piece(*id), points }
-            }
-            None => bail!(
-                "of token {id} the trace holds no way through the layers, only of the final answer, token {}",
-                answer.id
-            ),
-        };
-        found.push(trajectory);
+/// The lens cells of a position, in the order of the forward pass.
+fn keys(pos: usize, layers: usize, sites: &[LensSite]) -> Vec<LensKey> {
+    let of_layer = |layer| sites.iter().map(move |site| LensKey { pos, layer, site: *site });
+    (0..layers).flat_map(of_layer).collect()
+}
+
+/// All heads of the layers whose attention the run holds, a few at a time, so that no more than these are in memory
+/// before they are pooled.
+fn all_heads(run: &dyn Run, cancelled: &dyn Fn() -> bool) -> Result<Vec<(HeadMap, HeadStats)>> {
+    let dims = run.meta().dims;
+    let layers = (0..dims.layers).filter(|layer| run.meta().has_attention(*layer));
+    let heads: Vec<(usize, usize)> = layers.flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))).collect();
+    ensure!(!heads.is_empty(), "the attention is not in this trace");
+    let mut found = Vec::with_capacity(heads.len());
+    for some in heads.chunks(HEADS) {
+        let mut cache = HeadCache::default();
+        let wanted: Vec<(usize, Pick, usize)> =
+            some.iter().map(|(layer, head)| (*layer, Pick::One(*head), THUMB)).collect();
+        let maps = cache.maps(run, &wanted, cancelled)?;
+        let stats = cache.stats(run, some, cancelled)?;
+        let both = maps.into_iter().zip(stats);
+        found.extend(both.map(|(map, (_, _, stats))| (Arc::unwrap_or_clone(map), stats)));
     }
     Ok(found)
 }
 
-fn point(session: &super::Session, token: &TokenRecord, key: LensKey, id: u32) -> Result<(usize, LensSite, u32, f32)> {
-    let residual = super::derive::residual(token, key.layer, key.site).context("residuals were not captured")?;
-    let logits = session.loaded().model.lens(residual, session.precision())?;
-    let lens = Distribution::of(&logits);
-    Ok((key.layer, key.site, lens.rank(id as usize), lens.prob(id as usize)))
+/// The way of each target through the layers, in the order of the forward pass; of a saved run, that of the final answer
+/// by its lens cells.
+fn ways(
+    run: &dyn Run,
+    spec: &ViewSpec,
+    cells: &[(LensKey, Arc<LensCell>)],
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Arc<Trajectory>>> {
+    let answer = run.tokens()[spec.pos].next.top.first().context("what the model answered is not in this trace")?;
+    let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
+    if let Some(session) = run.live() {
+        let vocab = run.meta().dims.vocab;
+        if let Some(id) = asked.iter().find(|id| **id as usize >= vocab) {
+            bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
+        }
+        return trajectories(session, spec.pos, asked, cancelled);
+    }
+    if let Some(id) = asked.iter().find(|id| **id != answer.id) {
+        bail!("of token {id} the trace holds no way through the layers, only of the final answer, token {}", answer.id);
+    }
+    let points = cells.iter().map(|(key, cell)| (key.layer, key.site, cell.final_rank, cell.final_prob)).collect();
+    Ok(vec![Arc::new(Trajectory { id: answer.id, piece: answer.piece.clone(), points })])
 }

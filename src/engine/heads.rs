@@ -1,17 +1,20 @@
 //! Attention as the screen sees it, derived from captured queries and keys. What was read of a head is kept and goes
 //! on with the run, so that a new token costs one row a head and stepping back costs next to nothing.
 
+mod together;
+
+pub use together::{head_rows, pattern_of};
+
 use super::control::Stopped;
 use super::run::Run;
 use crate::model::{HeadReader, SoftmaxNorm};
 use crate::trace::protocol::Derive;
-use crate::trace::{
-    Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadStats, HookValues, Pick, Pooled, TokenRecord,
-};
+use crate::trace::{Earlier, HeadColumn, HeadMap, HeadScorer, HeadStats, HookValues, Pick, Pooled, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
+use together::Together;
 
 /// Queries read of every head before it is looked whether the work is still wanted.
 const ROWS: usize = 64;
@@ -264,54 +267,6 @@ fn grow(run: &dyn Run, (layer, pick): (usize, Pick), grown: &mut Grown, end: usi
         grown.pooled.push(&together.done());
     }
     Ok(())
-}
-
-/// The rows of all heads of `layer` at `query`, and their mean and maximum.
-///
-/// # Errors
-/// If queries or keys were not captured.
-pub fn head_rows(run: &dyn Run, layer: usize, query: usize) -> Result<Vec<Arc<HeadRow>>> {
-    let heads = run.meta().dims.heads;
-    let mut all = [Pick::Mean, Pick::Max].map(|pick| (pick, Together::new(pick, heads)));
-    let mut rows = Vec::with_capacity(heads + 2);
-    for head in 0..heads {
-        let mut row = Vec::new();
-        reader(run, layer, head)?.row(query, &mut row).with_context(super::derive::not_captured)?;
-        all.iter_mut().for_each(|(_, together)| together.add(&row));
-        rows.push(Arc::new(HeadRow::new(layer, Pick::One(head), query, row)));
-    }
-    rows.extend(all.map(|(pick, together)| Arc::new(HeadRow::new(layer, pick, query, together.done()))));
-    Ok(rows)
-}
-
-/// Weights of several heads put together one by one.
-struct Together {
-    pick: Pick,
-    heads: usize,
-    weights: Vec<f32>,
-}
-
-impl Together {
-    fn new(pick: Pick, heads: usize) -> Self {
-        Self { pick, heads, weights: Vec::new() }
-    }
-
-    fn add(&mut self, weights: &[f32]) {
-        if self.weights.is_empty() {
-            self.weights.extend_from_slice(weights);
-            return;
-        }
-        for (all, weight) in self.weights.iter_mut().zip(weights) {
-            *all = if self.pick == Pick::Max { all.max(*weight) } else { *all + weight };
-        }
-    }
-
-    fn done(mut self) -> Vec<f32> {
-        if self.pick == Pick::Mean {
-            self.weights.iter_mut().for_each(|weight| *weight /= self.heads as f32);
-        }
-        self.weights
-    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
 pub use derive_lens::trajectories;
 pub use derive_next::{spell, tempered, what_if};
-pub use heads::{HeadCache, head_rows};
+pub use heads::{HeadCache, head_rows, pattern_of};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
 pub use saved::Saved;

@@ -1,7 +1,7 @@
 //! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
 
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Attribution, LensCell, LensKey, Pattern, TokenRecord, Trace};
+use crate::trace::{Attribution, LensCell, LensKey, Pattern, Pick, TokenRecord, Trace};
 use anyhow::{Context, Result};
 use csv::{Terminator, Writer, WriterBuilder};
 use std::borrow::Cow;
@@ -113,14 +113,15 @@ impl<W: Write> AttentionTable<W> {
         Ok(Self(table(out, &["layer", "head", "query", "key", "weight"])?))
     }
 
-    /// Writes one head: every key up to each query.
+    /// Writes one head, or heads together (`mean` or `max` as head): every key up to each query.
     ///
     /// # Errors
     /// If the output can't be written to.
-    pub fn head(&mut self, layer: usize, head: usize, pattern: &Pattern) -> Result<()> {
+    pub fn head(&mut self, layer: usize, pick: Pick, pattern: &Pattern) -> Result<()> {
+        let head = pick.name();
         for query in 0..pattern.n {
             for (key, weight) in pattern.row(query).iter().enumerate() {
-                self.0.serialize((layer, head, query, key, weight))?;
+                self.0.serialize((layer, &head, query, key, weight))?;
             }
         }
         Ok(())

@@ -1,10 +1,13 @@
 //! What can be copied: the value under the cursor, its row, the view as a table with the columns of the CSV files.
 
+mod attention;
+mod lens;
+
 use super::text::show_piece;
-use super::{AttentionLens, Effect, RoutingLens, State, View};
+use super::{Effect, RoutingLens, State, View};
+use crate::trace::Candidate;
 use crate::trace::protocol::Failure;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{Candidate, HeadRow, LensKey, Pick};
 use csv::{Terminator, Writer, WriterBuilder};
 use serde::Serialize;
 
@@ -136,82 +139,6 @@ impl State {
             }
         }
         table.finish(what)
-    }
-
-    /// Columns of `attention.csv`.
-    fn copy_attention(&self, extent: Extent) -> Copied {
-        let c = self.cursor;
-        let heads = self.meta().map_or(0, |meta| meta.dims.heads);
-        let row = |head: usize| self.derived.row(c.layer, Pick::One(head), c.token).ok_or_else(|| UNDERWAY.to_owned());
-        let header = ["layer", "head", "query", "key", "weight"];
-        let add = |table: &mut Table, head: usize, row: &HeadRow| {
-            let mut weights = row.weights.iter().enumerate();
-            weights.try_for_each(|(key, weight)| table.add((row.layer, head, row.query, key, weight)))
-        };
-        match extent {
-            Extent::Cell => {
-                let weights = &row(c.head)?.weights;
-                let (key, weight) =
-                    weights.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).ok_or_else(|| UNDERWAY.to_owned())?;
-                let shown = self.shown.get(key).map_or("", |(text, _)| text);
-                let text = format!("L{}H{} {}→{key} {shown} {weight}", c.layer, c.head, c.token);
-                Ok((text.clone(), format!("where it looks most: {text}")))
-            }
-            Extent::Row => {
-                let mut table = Table::new(&header)?;
-                add(&mut table, c.head, row(c.head)?)?;
-                table.finish("where the head looks from the cursor")
-            }
-            Extent::View if self.attention == AttentionLens::Head => {
-                let map = self.derived.exact_map(c.layer, c.head, self.tokens.len());
-                let map =
-                    map.ok_or("the screen has this head pooled or not yet: e writes the exact values to a file")?;
-                let mut table = Table::new(&header)?;
-                for query in 0..map.side {
-                    for key in 0..=query {
-                        table.add((map.layer, c.head, query, key, map.cells[query * map.side + key]))?;
-                    }
-                }
-                table.finish("the head")
-            }
-            Extent::View => {
-                let mut table = Table::new(&header)?;
-                (0..heads).try_for_each(|head| add(&mut table, head, row(head)?))?;
-                table.finish("where the layer's heads look from the cursor")
-            }
-        }
-    }
-
-    /// Columns of `lens.csv`; of each cell the best token, as on the screen.
-    fn copy_lens(&self, extent: Extent) -> Copied {
-        let c = self.cursor;
-        let layers = self.meta().map_or(0, |meta| meta.dims.layers);
-        let key = |pos, layer| LensKey { pos, layer, site: self.lens_site };
-        let layers = match extent {
-            Extent::Cell => {
-                let best = self.derived.lens(key(c.token, c.layer)).and_then(|cell| cell.top.first());
-                let text = candidate(best.ok_or_else(|| UNDERWAY.to_owned())?);
-                return Ok((text.clone(), text));
-            }
-            Extent::Row => c.layer..c.layer + 1,
-            Extent::View => 0..layers,
-        };
-        let mut table = Table::new(&["position", "layer", "site", "k", "token_id", "token", "logit", "prob"])?;
-        let all = self.tokens.len() * layers.len();
-        for pos in 0..self.tokens.len() {
-            for layer in layers.clone() {
-                if let Some(best) = self.derived.lens(key(pos, layer)).and_then(|cell| cell.top.first()) {
-                    let site = self.lens_site.to_string();
-                    table.add((pos, layer, site, 1, best.id, &*best.piece, best.logit, best.prob))?;
-                }
-            }
-        }
-        let what = match table.rows {
-            0 => return Err(UNDERWAY.to_owned()),
-            some if some < all => format!("the cells that were looked at ({all} in all; e writes them)"),
-            _ => "the cells".to_owned(),
-        };
-        table.finish(&what)
     }
 
     /// Columns of `candidates.csv`.

@@ -119,9 +119,9 @@ impl Derivations {
         self.maps.get(&(layer, pick, max_side))
     }
 
-    /// The map of a head if it holds the exact weights of `n` tokens, whatever size was asked for.
-    pub fn exact_map(&self, layer: usize, head: usize, n: usize) -> Option<&HeadMap> {
-        let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, Pick::One(head), n, 1);
+    /// The map of a head, or of heads together, if it holds the exact weights of `n` tokens, whatever size was asked for.
+    pub fn exact_map(&self, layer: usize, pick: Pick, n: usize) -> Option<&HeadMap> {
+        let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, pick, n, 1);
         self.maps.values().find(is_it)
     }
 

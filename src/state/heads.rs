@@ -111,11 +111,7 @@ impl State {
 
     /// The best first; those without a figure last, by place.
     fn sort(&self, heads: &mut [Ranked]) {
-        let measure = self.heads.measure;
-        heads.sort_by(|a, b| match (a.value, b.value) {
-            (Some(a), Some(b)) => measure.order(a, b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        });
+        self.heads.measure.sort(heads, |ranked| ranked.value);
     }
 
     /// How many heads have been measured on the chosen text.

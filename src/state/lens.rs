@@ -3,6 +3,7 @@
 use super::overlay::InputKind;
 use super::text::{fit, show_piece};
 use super::{Effect, State, View};
+pub use crate::trace::LensMeasure;
 use crate::trace::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
 use serde::{Deserialize, Serialize};
@@ -19,21 +20,6 @@ pub enum LensLayout {
     Both,
     /// One token: curves over the layers.
     Plot,
-}
-
-/// What the lens says of a residual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LensMeasure {
-    /// The top token with its probability; in the plot, probabilities.
-    #[default]
-    Top,
-    /// KL(final ‖ lens), nats.
-    Kl,
-    /// Entropy, nats.
-    Entropy,
-    /// Rank of the final answer; in the plot, ranks.
-    Rank,
 }
 
 /// A token whose way through the layers is followed.
@@ -60,12 +46,8 @@ impl State {
 
     /// What the lens shows next.
     pub(super) fn cycle_lens_measure(&mut self) {
-        self.lens_measure = match self.lens_measure {
-            LensMeasure::Top => LensMeasure::Kl,
-            LensMeasure::Kl => LensMeasure::Entropy,
-            LensMeasure::Entropy => LensMeasure::Rank,
-            LensMeasure::Rank => LensMeasure::Top,
-        }
+        let at = LensMeasure::ALL.iter().position(|measure| *measure == self.lens_measure).unwrap_or(0);
+        self.lens_measure = LensMeasure::ALL[(at + 1) % LensMeasure::ALL.len()];
     }
 
     /// The place of a token among the targets.

@@ -218,6 +218,8 @@ pub struct State {
     pub saving: Option<String>,
     /// Whether it was said that leaving now would lose them.
     warned_of_saving: bool,
+    /// What the files under way hold other than the screen, to be said when they are there; empty = nothing.
+    saving_note: &'static str,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The view on screen.
@@ -362,6 +364,7 @@ impl State {
             cursor: Cursor::default(),
             saving: None,
             warned_of_saving: false,
+            saving_note: "",
             selection: None,
             view: View::Routing,
             other: None,

@@ -1,6 +1,6 @@
 //! What is on screen as a file.
 
-use super::{AttentionLens, Effect, LensLayout, RoutingLens, State, View};
+use super::{AttentionLens, Effect, LensLayout, MeasuredOn, RoutingLens, State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::view::{ViewKind, ViewSpec};
 
@@ -40,8 +40,11 @@ impl State {
             kind,
             pos: cursor.token,
             layer: cursor.layer,
-            head: cursor.head,
-            site: self.lens_site,
+            head: self.pick(),
+            measure: self.heads.measure,
+            sorted: self.heads.sorted,
+            site: (self.lens != LensLayout::Both).then_some(self.lens_site),
+            lens: self.lens_measure,
             targets: self.plotted(),
         })
     }
@@ -55,7 +58,14 @@ impl State {
 
     pub(super) fn save_view(&mut self) -> Vec<Effect> {
         match self.view_spec() {
-            Some(spec) => self.save(Save::View(spec)),
+            Some(spec) => {
+                let effects = self.save(Save::View(spec));
+                if !effects.is_empty() && self.view == View::Attention && self.heads.on == MeasuredOn::Repeated {
+                    // First, as a long message is cut at its end.
+                    self.saving_note = "of this text, not of random tokens: ";
+                }
+                effects
+            }
             None => {
                 self.say("Fidelity has no file of its own: E writes its findings with the run, S the screen");
                 Vec::new()
@@ -74,6 +84,7 @@ impl State {
         }
         self.message = None;
         self.saving = Some(String::new());
+        self.saving_note = "";
         self.warned_of_saving = false;
         vec![Effect::Save(what)]
     }
@@ -90,7 +101,7 @@ impl State {
     pub(super) fn on_saved(&mut self, result: Result<String, Failure>) {
         self.saving = None;
         match result {
-            Ok(what) => self.say(what),
+            Ok(what) => self.say(format!("{}{what}", self.saving_note)),
             Err(failure) => self.tell(true, failure),
         }
     }

@@ -21,6 +21,63 @@ impl fmt::Display for LensSite {
     }
 }
 
+impl LensSite {
+    /// Both, in the order of the forward pass.
+    pub const ALL: [Self; 2] = [Self::ResidMid, Self::ResidPost];
+}
+
+/// What the lens says of a residual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LensMeasure {
+    /// The top token with its probability; in the plot, probabilities.
+    #[default]
+    Top,
+    /// KL(final ‖ lens), nats.
+    Kl,
+    /// Entropy, nats.
+    Entropy,
+    /// Rank of the final answer; in the plot, ranks.
+    Rank,
+}
+
+impl LensMeasure {
+    /// All of them, in the order of their key.
+    pub const ALL: [Self; 4] = [Self::Top, Self::Kl, Self::Entropy, Self::Rank];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Top => "token",
+            Self::Kl => "kl",
+            Self::Entropy => "entropy",
+            Self::Rank => "rank",
+        }
+    }
+
+    /// What a number of it is, with its unit; for the top token, that of its probability.
+    pub fn quantity(self) -> &'static str {
+        match self {
+            Self::Top => "probability of the top token",
+            Self::Kl => "KL(final ‖ lens), nats",
+            Self::Entropy => "entropy, nats",
+            Self::Rank => "rank of the final answer",
+        }
+    }
+
+    /// How brightly a cell is drawn, 0 to 1: probabilities as they are, nats as parts of the entropy of a uniform
+    /// distribution over `vocab` tokens, ranks by their logarithm, the first brightest.
+    pub fn shade(self, cell: &LensCell, vocab: usize) -> f32 {
+        let most = (vocab as f32).ln();
+        match self {
+            Self::Top => cell.top.first().map_or(0.0, |best| best.prob),
+            Self::Kl => cell.kl / most,
+            Self::Entropy => cell.entropy / most,
+            Self::Rank => 1.0 - (cell.final_rank as f32).ln() / most,
+        }
+    }
+}
+
 /// One cell of the logit lens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LensKey {

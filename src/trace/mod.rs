@@ -32,7 +32,7 @@ pub use file::{
 };
 pub use head_stats::{Earlier, HeadScorer, HeadScores, HeadStats, Measure};
 pub use hooks::{Hook, HookKind};
-pub use lens::{Lead, LensCell, LensKey, LensSite};
+pub use lens::{Lead, LensCell, LensKey, LensMeasure, LensSite};
 pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};
 pub use next::{Tempered, WhatIf};

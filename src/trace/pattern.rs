@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 /// The attention probabilities of one head over `n` tokens, lower triangle.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,32 @@ pub enum Pick {
     Mean,
     /// The maximum over the heads.
     Max,
+}
+
+impl Pick {
+    /// As tables, file names and the command line have it: the head's number, `mean` or `max`.
+    pub fn name(self) -> String {
+        match self {
+            Self::One(head) => head.to_string(),
+            Self::Mean => "mean".to_owned(),
+            Self::Max => "max".to_owned(),
+        }
+    }
+}
+
+impl FromStr for Pick {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "mean" => Ok(Self::Mean),
+            "max" => Ok(Self::Max),
+            number => {
+                let head = number.parse().ok();
+                head.map(Self::One).ok_or_else(|| anyhow::anyhow!("`{number}` is not a head's number, mean or max"))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Pick {

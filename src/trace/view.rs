@@ -1,6 +1,6 @@
 //! Views of a run as they can be written to files: which one, and the numbers it is made of.
 
-use super::{LensCell, LensKey, LensSite, Pattern, Trace};
+use super::{HeadMap, HeadStats, LensCell, LensKey, LensMeasure, LensSite, Measure, Pattern, Pick, Trace};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -29,6 +29,9 @@ pub enum ViewKind {
     /// The candidates for the token after one position.
     Next,
 }
+
+/// Largest side of a thumbnail of a head, cells.
+pub const THUMB: usize = 72;
 
 use ViewKind as K;
 
@@ -74,7 +77,7 @@ impl FromStr for ViewKind {
     }
 }
 
-/// One view of one run: what the cursor chose of it. Fields that a view does not depend on are ignored.
+/// One view of one run: what the cursor chose of it, and how it is looked at. Fields that a view does not depend on are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewSpec {
     /// Which view.
@@ -83,12 +86,40 @@ pub struct ViewSpec {
     pub pos: usize,
     /// Decoder layer.
     pub layer: usize,
-    /// Query head.
-    pub head: usize,
-    /// Which residual the lens reads.
-    pub site: LensSite,
+    /// Query head, or all heads of the layer together.
+    pub head: Pick,
+    /// What heads are measured by.
+    pub measure: Measure,
+    /// Whether the best heads come first; else they stand by layer and head.
+    pub sorted: bool,
+    /// Which residual the lens reads; `None` = both.
+    pub site: Option<LensSite>,
+    /// What the lens says of a residual.
+    pub lens: LensMeasure,
     /// Tokens whose way through the layers is drawn; empty = the model's own answer.
     pub targets: Vec<u32>,
+}
+
+impl ViewSpec {
+    /// A view at the first token, layer and head, looked at as the screen and the command line do at first.
+    pub fn new(kind: ViewKind) -> Self {
+        Self {
+            kind,
+            pos: 0,
+            layer: 0,
+            head: Pick::One(0),
+            measure: Measure::Entropy,
+            sorted: false,
+            site: Some(LensSite::ResidPost),
+            lens: LensMeasure::Top,
+            targets: Vec::new(),
+        }
+    }
+
+    /// The residuals that the lens reads, in the order of the forward pass.
+    pub fn sites(&self) -> Vec<LensSite> {
+        self.site.map_or_else(|| LensSite::ALL.to_vec(), |site| vec![site])
+    }
 }
 
 /// Where one token stands in every lens cell of one position.
@@ -107,10 +138,20 @@ pub struct Trajectory {
 pub struct ViewData {
     /// The run.
     pub trace: Trace,
-    /// (layer, head, pattern) of the heads it shows.
-    pub patterns: Vec<(usize, usize, Pattern)>,
+    /// The weights of the one head, or of the heads together, that it shows.
+    pub pattern: Option<Pattern>,
+    /// All heads it shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells a side, and what it
+    /// does on the run.
+    pub heads: Vec<(HeadMap, HeadStats)>,
     /// The lens cells it shows, by position, layer and site.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
     /// The targets it follows.
-    pub trajectories: Vec<Trajectory>,
+    pub trajectories: Vec<Arc<Trajectory>>,
+}
+
+impl ViewData {
+    /// Of a run, without anything that is not in its records.
+    pub fn of(trace: Trace) -> Self {
+        Self { trace, pattern: None, heads: Vec::new(), lens: Vec::new(), trajectories: Vec::new() }
+    }
 }

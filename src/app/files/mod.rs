@@ -12,7 +12,7 @@ use crate::export::Text;
 use crate::export::csv::{self, AttentionTable};
 use crate::trace::protocol::Prompt;
 use crate::trace::routing::TokenRouting;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, replace_file, size};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Pick, Sampling, TracePlan, replace_file, size};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
@@ -211,7 +211,7 @@ impl RunFiles {
             for (i, (layer, head)) in chosen.iter().enumerate() {
                 tell.progress("heads", i, chosen.len());
                 ensure!(!tell.is_cancelled(), Stopped);
-                attention.head(*layer, *head, &pattern(run, *layer, *head)?)?;
+                attention.head(*layer, Pick::One(*head), &pattern(run, *layer, *head)?)?;
             }
             attention.finish()
         })

@@ -4,7 +4,7 @@ use super::Tell;
 use crate::engine::{Run, Stopped, pattern};
 use crate::export::{Look, picture};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Trace, replace_file};
+use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, Pick, Trace, replace_file};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::ops::Range;
@@ -69,12 +69,7 @@ pub fn write(
     has: Has,
     folder: &Path,
 ) -> Result<Vec<String>> {
-    let trace = restricted(run.trace(), layers);
-    let mut data = ViewData { trace, patterns: Vec::new(), lens: cells, trajectories: Vec::new() };
-    let spec = |kind, layer, head| {
-        let pos = run.tokens().len().saturating_sub(1);
-        ViewSpec { kind, pos, layer, head, site: LensSite::ResidPost, targets: Vec::new() }
-    };
+    let mut data = ViewData { lens: cells, ..ViewData::of(restricted(run.trace(), layers)) };
     let draw = |data: &ViewData, spec: &ViewSpec, name: &str| {
         let bytes = picture(data, spec, &Look::default()).with_context(|| format!("cannot draw {name}"))?;
         replace_file(&folder.join(name), |file| Ok(file.write_all(&bytes)?))
@@ -84,14 +79,15 @@ pub fn write(
         [(has.routing, ViewKind::RoutingMap, "routing.png"), (has.lens, ViewKind::LensGrid, "lens.png")]
     {
         if is_there {
-            draw(&data, &spec(kind, 0, 0), name)?;
+            draw(&data, &ViewSpec::new(kind), name)?;
             names.push(name.to_owned());
         }
     }
     for (layer, head) in heads {
-        data.patterns = vec![(*layer, *head, pattern(run, *layer, *head)?)];
+        data.pattern = Some(pattern(run, *layer, *head)?);
         names.push(name(*layer, *head));
-        draw(&data, &spec(ViewKind::AttentionHead, *layer, *head), &names[names.len() - 1])?;
+        let spec = ViewSpec { layer: *layer, head: Pick::One(*head), ..ViewSpec::new(ViewKind::AttentionHead) };
+        draw(&data, &spec, &names[names.len() - 1])?;
     }
     Ok(names)
 }

@@ -1,6 +1,7 @@
 //! Names of files written from the explorer: always free ones.
 
 use crate::trace::view::{ViewKind, ViewSpec};
+use crate::trace::{LensMeasure, LensSite, Pick};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ fn wrote(paths: &[PathBuf]) -> String {
 
 /// `attention-L05H04`, `routing-map`, `next-t17`: what tells two exports of one run apart.
 pub fn stem(spec: &ViewSpec) -> String {
-    let (pos, layer, head) = (spec.pos, spec.layer, spec.head);
+    let (pos, layer) = (spec.pos, spec.layer);
     match spec.kind {
         ViewKind::RoutingToken => format!("routing-token-t{pos}"),
         ViewKind::RoutingLayer => format!("routing-layer-L{layer:02}"),
@@ -86,11 +87,23 @@ pub fn stem(spec: &ViewSpec) -> String {
         ViewKind::RoutingLoad => "routing-load".to_owned(),
         ViewKind::RoutingPairs => format!("routing-pairs-L{layer:02}"),
         ViewKind::AttentionGrid => "attention-grid".to_owned(),
-        ViewKind::AttentionHead => format!("attention-L{layer:02}H{head:02}"),
-        ViewKind::LensGrid => format!("lens-{}", spec.site),
-        ViewKind::LensTargets => format!("lens-targets-t{pos}"),
+        ViewKind::AttentionHead => match spec.head {
+            Pick::One(head) => format!("attention-L{layer:02}H{head:02}"),
+            Pick::Mean | Pick::Max => format!("attention-L{layer:02}-{}", spec.head.name()),
+        },
+        ViewKind::LensGrid => {
+            let sites: Vec<String> = spec.sites().iter().map(LensSite::to_string).collect();
+            format!("lens-{}{}", sites.join("-"), of_lens(spec.lens))
+        }
+        // Probabilities and ranks are in one picture.
+        ViewKind::LensTargets if spec.lens == LensMeasure::Rank => format!("lens-targets-t{pos}"),
+        ViewKind::LensTargets => format!("lens-targets{}-t{pos}", of_lens(spec.lens)),
         ViewKind::Next => format!("next-t{pos}"),
     }
+}
+
+fn of_lens(measure: LensMeasure) -> String {
+    if measure == LensMeasure::Top { String::new() } else { format!("-{}", measure.name()) }
 }
 
 /// Names that do not exist yet: `stem.png`, or else `stem-2.png`, …, one number for all suffixes.

@@ -2,7 +2,7 @@ use super::*;
 use crate::engine::{Core, OpenOptions, open_target};
 use crate::trace::protocol::{Ask, RequestId};
 use crate::trace::view::ViewKind;
-use crate::trace::{LensSite, Policy, Sampling};
+use crate::trace::{Policy, Sampling};
 
 fn branch() -> Branch {
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
@@ -43,14 +43,7 @@ fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() 
 #[test]
 fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = ViewSpec {
-        kind: ViewKind::AttentionGrid,
-        pos: 1,
-        layer: 1,
-        head: 0,
-        site: LensSite::ResidPost,
-        targets: Vec::new(),
-    };
+    let spec = ViewSpec::new(ViewKind::AttentionGrid);
     assert!(save_view(&spec, &*branch().run, folder.path(), &told(true)).unwrap_err().is::<Stopped>());
     assert_eq!(names(folder.path()), [""; 0]);
 }

@@ -16,7 +16,7 @@ mod legend;
 mod lines;
 pub mod pen;
 
-pub use grid::{Axis, Cells, Grid, Turn, short};
+pub use grid::{Axis, Cells, Grid, LABEL, Turn, short};
 pub use legend::Legend;
 pub use lines::{Bars, Lines, Scale, Series};
 

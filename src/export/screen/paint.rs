@@ -10,6 +10,8 @@ use unicode_width::UnicodeWidthStr;
 /// Size of a cell, and of the text whose glyphs are as wide, points.
 const CELL: (f64, f64) = (9.0, 18.0);
 const EM: f64 = CELL.0 / ADVANCE;
+/// Side of a braille dot, points.
+const DOT: f64 = 2.0;
 /// Room around the screen.
 const PAD: f64 = 8.0;
 
@@ -76,7 +78,8 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
 /// Whether a cell shows one glyph of the font that is a letter, digit or sign.
 fn is_plain(cell: &Cell) -> bool {
     let mut chars = cell.symbol.chars();
-    matches!((chars.next(), chars.next()), (Some(c), None) if c != ' ' && !('\u{2500}'..='\u{259f}').contains(&c) && has(c))
+    let is_line = |c: char| ('\u{2500}'..='\u{259f}').contains(&c) || shapes(c).is_some();
+    matches!((chars.next(), chars.next()), (Some(c), None) if !is_line(c) && has(c))
 }
 
 fn same_text(a: &Cell, b: &Cell) -> bool {
@@ -118,40 +121,72 @@ fn colours(cell: &Cell, skin: Skin) -> (Rgb, Rgb) {
     (ink, paper)
 }
 
-fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) -> Result<()> {
-    let ink = colours(cell, pen.skin).0;
-    let mut fill =
-        |from: (f64, f64), to: (f64, f64)| pen.rect((at.0 + from.0, at.1 + from.1), (at.0 + to.0, at.1 + to.1), ink);
-    let eighth = |c: char, first: char| f64::from(c as u32 - first as u32 + 1) / 8.0;
+/// From one corner to the other.
+type Rect = ((f64, f64), (f64, f64));
+
+/// What a character is drawn as in a cell if it is no letter: blocks and dots fill it, and lines of frames meet between
+/// cells, whatever the font has of them.
+fn shapes(c: char) -> Option<Vec<Rect>> {
     let (w, h) = CELL;
-    match cell.symbol.chars().next().unwrap_or(' ') {
-        ' ' => {}
-        '▀' => fill((0.0, 0.0), (w, h / 2.0))?,
-        '▄' => fill((0.0, h / 2.0), CELL)?,
-        c @ '▁'..='█' => fill((0.0, h * (1.0 - eighth(c, '▁'))), CELL)?,
+    let eighth = |c: char, first: char| f64::from(c as u32 - first as u32 + 1) / 8.0;
+    Some(match c {
+        ' ' => Vec::new(),
+        '▀' => vec![((0.0, 0.0), (w, h / 2.0))],
+        '▄' => vec![((0.0, h / 2.0), CELL)],
+        '▁'..='█' => vec![((0.0, h * (1.0 - eighth(c, '▁'))), CELL)],
         // Left blocks: seven eighths (▉) to one eighth (▏) count down in Unicode.
-        c @ '▉'..='▏' => fill((0.0, 0.0), (w * (1.0 - eighth(c, '▉')), h))?,
-        c @ ('─' | '│' | '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼') => {
-            // Lines of frames meet between cells, whatever the font's line height.
+        '▉'..='▏' => vec![((0.0, 0.0), (w * (1.0 - eighth(c, '▉')), h))],
+        '\u{2800}'..='\u{28ff}' => dots(c as u32 - 0x2800),
+        '─' | '│' | '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼' => {
             let (x, y) = ((w / 2.0).floor(), (h / 2.0).floor());
             let (left, right) = ("─┐┘┤┬┴┼".contains(c), "─┌└├┬┴┼".contains(c));
             let (up, down) = ("│└┘├┤┴┼".contains(c), "│┌┐├┤┬┼".contains(c));
-            if left || right {
-                fill((if left { 0.0 } else { x }, y), (if right { w } else { x + 1.0 }, y + 1.0))?;
-            }
-            if up || down {
-                fill((x, if up { 0.0 } else { y }), (x + 1.0, if down { h } else { y + 1.0 }))?;
+            let across = ((if left { 0.0 } else { x }, y), (if right { w } else { x + 1.0 }, y + 1.0));
+            let along = ((x, if up { 0.0 } else { y }), (x + 1.0, if down { h } else { y + 1.0 }));
+            [(left || right, across), (up || down, along)].into_iter().filter(|(is, _)| *is).map(|(_, r)| r).collect()
+        }
+        _ => return None,
+    })
+}
+
+/// The name in a picture of a control character, which the font lacks.
+fn control(c: char) -> Option<&'static str> {
+    const NAMES: &str = "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM \
+                         SUB ESC FS GS RS US SP DEL";
+    let at = (c as u32).checked_sub(0x2400)?;
+    NAMES.split(' ').nth(at as usize)
+}
+
+/// The dots of a braille character, two across and four down, by its bits.
+fn dots(bits: u32) -> Vec<Rect> {
+    // Unicode counts the upper six by columns; the lowest row came later.
+    const PLACES: [(u8, u8); 8] = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
+    let (w, h) = (CELL.0 / 2.0, CELL.1 / 4.0);
+    let dot = |(column, row): (u8, u8)| {
+        let (x, y) = ((f64::from(column) + 0.5) * w, (f64::from(row) + 0.5) * h);
+        ((x - DOT / 2.0, y - DOT / 2.0), (x + DOT / 2.0, y + DOT / 2.0))
+    };
+    PLACES.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, place)| dot(place)).collect()
+}
+
+fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) -> Result<()> {
+    let ink = colours(cell, pen.skin).0;
+    let first = cell.symbol.chars().next().unwrap_or(' ');
+    match shapes(first) {
+        Some(shapes) => {
+            for (from, to) in shapes {
+                pen.rect((at.0 + from.0, at.1 + from.1), (at.0 + to.0, at.1 + to.1), ink)?;
             }
         }
-        _ => {
+        None => {
             let cells = cell.symbol.width().max(1) as f64;
             let visible = |c: char| !is_obeyed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
-            // What the bundled font lacks keeps its place as a number in small print; a viewer has more fonts.
+            // What the bundled font lacks keeps its place as a name or number in small print; a viewer has more fonts.
             let is_drawn = cell.symbol.chars().all(|c| has(c) || pen.names() && visible(c));
             let (text, em) = if is_drawn {
                 (cell.symbol.clone(), EM)
             } else {
-                let text = cell.symbol.chars().next().map(|c| format!("{:X}", c as u32)).unwrap_or_default();
+                let text = control(first).map_or_else(|| format!("{:X}", first as u32), str::to_owned);
                 let em = (CELL.0 * cells - 1.0) / width(&text).max(1.0);
                 (text, em)
             };
@@ -162,4 +197,58 @@ fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) 
         underline(pen, at, 1.0, ink)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The characters outside ASCII in the code below `folder`, comments and tests left out.
+    fn literals(folder: &Path, found: &mut Vec<char>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                literals(&path, found);
+                continue;
+            }
+            let code = std::fs::read_to_string(&path).unwrap();
+            let code = code.split("#[cfg(test)]").next().unwrap();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            found.extend(lines.flat_map(str::chars).filter(|c| !c.is_ascii()));
+        }
+    }
+
+    fn is_drawn(c: char) -> bool {
+        shapes(c).is_some() || has(c) || control(c).is_some()
+    }
+
+    #[test]
+    fn every_character_of_the_interface_has_a_drawing() {
+        let mut found = Vec::new();
+        for room in ["src/ui", "src/state"] {
+            literals(&Path::new(env!("CARGO_MANIFEST_DIR")).join(room), &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        assert!(found.len() > 40 && found.contains(&'▀') && found.contains(&'★'), "{found:?}");
+        let lacking: Vec<char> = found.into_iter().filter(|c| !is_drawn(*c)).collect();
+        assert_eq!(lacking, [' '; 0]);
+        assert!(('\u{2800}'..='\u{28ff}').all(|c| shapes(c).is_some()));
+        // What controls are shown as comes from arithmetic, not from literals.
+        assert!(('\u{2400}'..='\u{2421}').all(is_drawn));
+        assert_eq!(['␀', '␛', '␠', '␡', '你'].map(control), [Some("NUL"), Some("ESC"), Some("SP"), Some("DEL"), None]);
+        assert!(!is_drawn('你') && !is_drawn('🙂'));
+    }
+
+    #[test]
+    fn dots_stand_where_their_bits_say() {
+        let centre = |(from, to): &Rect| ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+        let centres = |c: char| shapes(c).unwrap().iter().map(centre).collect::<Vec<_>>();
+        let (left, right) = (CELL.0 / 4.0, CELL.0 * 3.0 / 4.0);
+        assert_eq!(centres('⠁'), [(left, 2.25)]);
+        assert_eq!(centres('⢠'), [(right, 11.25), (right, 15.75)]);
+        assert_eq!(centres('⡀'), [(left, 15.75)]);
+        assert_eq!((centres('\u{2800}').len(), centres('⣿').len()), (0, 8));
+    }
 }

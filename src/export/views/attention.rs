@@ -3,19 +3,17 @@
 use super::{subtitle, token_label};
 use crate::export::csv::{AttentionTable, table};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
-use crate::trace::view::{ViewData, ViewSpec};
-use crate::trace::{HeadMap, HeadStats, Pattern, Pick, Trace};
+use crate::trace::view::{THUMB, ViewData, ViewSpec};
+use crate::trace::{HeadMap, HeadStats, Measure, Pattern, Pick, Trace};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
 /// Largest side of a head's matrix, cells; longer runs are pooled.
 const CELLS: usize = 1024;
-/// Side of a thumbnail, cells and points.
-const THUMB: usize = 72;
 
-fn pattern(data: &ViewData, layer: usize, head: usize) -> Result<&Pattern> {
-    let found = data.patterns.iter().find(|(l, h, _)| (*l, *h) == (layer, head));
-    Ok(&found.with_context(|| format!("the pattern of layer {layer} head {head} is not in this run"))?.2)
+fn pattern<'a>(data: &'a ViewData, spec: &ViewSpec) -> Result<&'a Pattern> {
+    let missing = || format!("the pattern of layer {} {} is not in this run", spec.layer, spec.head);
+    data.pattern.as_ref().with_context(missing)
 }
 
 fn pooled(block: usize) -> Vec<String> {
@@ -25,10 +23,10 @@ fn pooled(block: usize) -> Vec<String> {
     vec![format!("pooled: each cell is the largest weight of {block} × {block} query-key pairs")]
 }
 
-/// One head: query × key.
+/// One head, or all heads of a layer together: query × key.
 pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
-    let (trace, pattern) = (&data.trace, pattern(data, spec.layer, spec.head)?);
-    let map = HeadMap::pool(spec.layer, Pick::One(spec.head), pattern, CELLS);
+    let (trace, pattern) = (&data.trace, pattern(data, spec)?);
+    let map = HeadMap::pool(spec.layer, spec.head, pattern, CELLS);
     let side = map.side;
     let cell = match side {
         0..=36 => 26.0,
@@ -43,16 +41,19 @@ pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let mut grid = Grid::new((side, side), (cell, cell), Cells::Heat { values: map.cells, range: (0.0, 1.0), texts });
     grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
     grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
-    let HeadStats { entropy, previous, first, stride, .. } = HeadStats::of(pattern, &ids(trace));
     let mut notes = pooled(map.block);
-    let queries = if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") };
-    let mut means = format!("means over {queries}: entropy {entropy:.3} nats");
-    if let (Some(previous), Some(first)) = (previous, first) {
-        means += &format!(", weight on the token before {previous:.3}, on the first token {first:.3}");
+    // Only the weights of one head have the measures of a head.
+    if let Pick::One(_) = spec.head {
+        notes.push(means(&HeadStats::of(pattern, &ids(trace))));
     }
-    notes.push(means);
+    let heads = trace.meta.dims.heads;
+    let title = match spec.head {
+        Pick::One(head) => format!("Attention of layer {} head {head}", spec.layer),
+        Pick::Mean => format!("Attention of layer {}: mean over its {heads} heads", spec.layer),
+        Pick::Max => format!("Attention of layer {}: maximum over its {heads} heads", spec.layer),
+    };
     Ok(Figure {
-        title: format!("Attention of layer {} head {}", spec.layer, spec.head),
+        title,
         subtitle: subtitle(trace),
         legends: vec![
             Legend::Ramp("attention weight".to_owned(), 0.0, 1.0),
@@ -64,37 +65,72 @@ pub fn head(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// All heads of all layers as thumbnails, a layer a row.
-pub fn grid(data: &ViewData) -> Result<Figure> {
-    ensure!(!data.patterns.is_empty(), "no attention pattern is in this run");
-    let heads = data.patterns.iter().map(|(_, head, _)| head + 1).max().unwrap_or(1);
-    let mut panels = Vec::with_capacity(data.patterns.len());
-    let mut block = 1;
-    for (layer, head, pattern) in &data.patterns {
-        let map = HeadMap::pool(*layer, Pick::One(*head), pattern, THUMB);
-        block = map.block;
+fn means(stats: &HeadStats) -> String {
+    let HeadStats { entropy, previous, first, stride, .. } = stats;
+    let mut means = format!("means over {}: entropy {entropy:.3} nats", queries(*stride));
+    if let (Some(previous), Some(first)) = (previous, first) {
+        means += &format!(", weight on the token before {previous:.3}, on the first token {first:.3}");
+    }
+    means
+}
+
+fn queries(stride: usize) -> String {
+    if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") }
+}
+
+/// Heads as the screen has them: the last layer first, or the best first.
+fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadStats)> {
+    let mut heads: Vec<&(HeadMap, HeadStats)> = data.heads.iter().collect();
+    heads.sort_by(|(a, _), (b, _)| b.layer.cmp(&a.layer).then(a.pick.cmp(&b.pick)));
+    if spec.sorted {
+        spec.measure.sort(&mut heads, |(_, stats)| spec.measure.of(stats));
+    }
+    heads
+}
+
+/// All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
+pub fn grid(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
+    ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
+    let heads = in_order(data, spec);
+    let (mut block, mut stride, mut without) = (1, 1, 0);
+    let mut panels = Vec::with_capacity(heads.len());
+    for (map, stats) in heads {
+        (block, stride) = (map.block, stats.stride);
         let cell = (THUMB as f64 / map.side as f64).floor().max(1.0);
-        let cells = Cells::Heat { values: map.cells, range: (0.0, 1.0), texts: Vec::new() };
+        let cells = Cells::Heat { values: map.cells.clone(), range: (0.0, 1.0), texts: Vec::new() };
         let mut thumb = Grid::new((map.side, map.side), (cell, cell), cells);
-        thumb.caption = format!("{layer}.{head}");
+        let value = match (spec.measure.of(stats), spec.measure) {
+            (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
+            (Some(weight), _) => short(weight),
+            (None, _) => "-".to_owned(),
+        };
+        without += usize::from(value == "-");
+        thumb.caption = format!("{}.{} {value}", map.layer, map.pick.name());
         panels.push(Panel::Grid(thumb));
     }
     let mut notes = pooled(block);
-    notes.push("above each: layer.head; queries go down, keys across, both from the first token".to_owned());
+    let (measure, explain) = (spec.measure, spec.measure.explain());
+    let sample = if stride == 1 { String::new() } else { format!(" (of {})", queries(stride)) };
+    notes.push(format!("above each: layer.head and its {measure}: {explain}{sample}"));
+    if without > 0 {
+        notes.push(format!("-: this text has no query that {measure} could be measured on"));
+    }
+    notes.push("queries go down, keys across, both from the first token".to_owned());
+    let order = if spec.sorted { ", best first" } else { "" };
     Ok(Figure {
-        title: "Attention of all heads".to_owned(),
+        title: format!("Attention of all heads by {measure}{order}"),
         subtitle: subtitle(&data.trace),
         legends: vec![Legend::Ramp("attention weight".to_owned(), 0.0, 1.0)],
         panels,
-        across: heads,
+        across: data.trace.meta.dims.heads,
         notes,
     })
 }
 
-/// Rows as in `attention.csv`.
+/// Rows as in `attention.csv`; the head of several together is `mean` or `max`.
 pub fn head_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
     let mut table = AttentionTable::new(out)?;
-    table.head(spec.layer, spec.head, pattern(data, spec.layer, spec.head)?)?;
+    table.head(spec.layer, spec.head, pattern(data, spec)?)?;
     table.finish()
 }
 
@@ -103,14 +139,15 @@ fn ids(trace: &Trace) -> Vec<u32> {
 }
 
 /// `layer,head,entropy,previous,first,induction,duplicate`; previous and first are empty for one token,
-/// the last two if no token occurs twice.
-pub fn grid_table(data: &ViewData, out: impl Write) -> Result<()> {
-    let ids = ids(&data.trace);
-    let mut writer = table(out, &["layer", "head", "entropy", "previous", "first", "induction", "duplicate"])?;
-    for (layer, head, pattern) in &data.patterns {
-        let stats = HeadStats::of(pattern, &ids);
+/// the last two if no token occurs twice. By layer and head, or the best first.
+pub fn grid_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
+    let mut columns = vec!["layer", "head"];
+    columns.extend(Measure::ALL.map(Measure::name));
+    let mut writer = table(out, &columns)?;
+    let heads = if spec.sorted { in_order(data, spec) } else { data.heads.iter().collect() };
+    for (map, stats) in heads {
         let HeadStats { entropy, previous, first, induction, duplicate, .. } = stats;
-        writer.serialize((layer, head, entropy, previous, first, induction, duplicate))?;
+        writer.serialize((map.layer, map.pick.name(), entropy, previous, first, induction, duplicate))?;
     }
     Ok(writer.flush()?)
 }

@@ -45,10 +45,10 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
 /// | routing.token, routing.layer, routing.map | as `routing.csv`, of one position, one layer, all |
 /// | routing.load | `layer,expert,first_share,share,mean_weight` (shares of a layer's first choices, of all its choices; weight over the tokens that chose it) |
 /// | routing.pairs | `layer,expert,with,together,share` (tokens that chose both; their share of those that chose `expert`) |
-/// | attention.head | as `attention.csv` |
-/// | attention.grid | `layer,head,entropy,previous,first` (means over queries: nats, weight on the token before, on the first) |
-/// | lens | as `lens.csv`, of one site |
-/// | lens.targets | `token_id,token,layer,site,rank,prob` |
+/// | attention.head | as `attention.csv`; of heads together `mean` or `max` as head |
+/// | attention.grid | `layer,head,entropy,previous,first,induction,duplicate` (means over queries: nats, weight on the token before, on the first, after earlier occurrences of the query's token, on these; the last two empty if no token occurs twice) |
+/// | lens | as `lens.csv`, of one site or both; as `lens_summary.csv` where KL, entropy or ranks are shown |
+/// | lens.targets | `token_id,token,layer,site,rank,prob`; of KL and entropy as `lens_summary.csv`, of one position |
 /// | next | as `candidates.csv`, of one position |
 ///
 /// # Errors
@@ -62,9 +62,9 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
         ViewKind::RoutingLoad => load::load_table(data, &mut out)?,
         ViewKind::RoutingPairs => load::pairs_table(data, spec, &mut out)?,
         ViewKind::AttentionHead => attention::head_table(data, spec, &mut out)?,
-        ViewKind::AttentionGrid => attention::grid_table(data, &mut out)?,
+        ViewKind::AttentionGrid => attention::grid_table(data, spec, &mut out)?,
         ViewKind::LensGrid => lens::grid_table(data, spec, text, &mut out)?,
-        ViewKind::LensTargets => lens::targets_table(data, text, &mut out)?,
+        ViewKind::LensTargets => lens::targets_table(data, spec, text, &mut out)?,
         ViewKind::Next => next::rows(data, spec, text, &mut out)?,
     }
     Ok(out)
@@ -79,7 +79,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         ViewKind::RoutingLoad => load::load(data),
         ViewKind::RoutingPairs => load::pairs(data, spec),
         ViewKind::AttentionHead => attention::head(data, spec),
-        ViewKind::AttentionGrid => attention::grid(data),
+        ViewKind::AttentionGrid => attention::grid(data, spec),
         ViewKind::LensGrid => lens::grid(data, spec),
         ViewKind::LensTargets => lens::targets(data, spec),
         ViewKind::Next => next::bars(data, spec),
@@ -94,7 +94,10 @@ fn subtitle(trace: &Trace) -> String {
     for (pos, token) in trace.tokens.iter().enumerate() {
         // A marker at the start such as <s> is no part of the text.
         let is_marker = pos == 0 && token.piece.starts_with('<') && token.piece.ends_with('>');
-        if !is_marker && start.chars().count() <= PROMPT {
+        if start.trim().chars().count() > PROMPT {
+            break;
+        }
+        if !is_marker {
             start += &label(&token.piece).replace('·', " ");
         }
     }
@@ -108,6 +111,11 @@ fn subtitle(trace: &Trace) -> String {
 /// `·drum 12`
 fn token_label(token: &TokenRecord, pos: usize) -> String {
     format!("{} {pos}", fit(&label(&token.piece), PIECE))
+}
+
+/// `token 12 ‘·drum’`
+fn token_name(token: &TokenRecord, pos: usize) -> String {
+    format!("token {pos} ‘{}’", fit(&label(&token.piece), PIECE))
 }
 
 /// Tokens across, read upward.

@@ -1,6 +1,6 @@
 //! The candidates for the next token.
 
-use super::{PIECE, record, subtitle, token_label};
+use super::{PIECE, record, subtitle, token_name};
 use crate::export::csv::{CandidatesTable, Text};
 use crate::export::figure::font::{fit, label};
 use crate::export::figure::{Bars, Figure, Panel};
@@ -25,7 +25,7 @@ pub fn bars(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     }
     let max = f64::from(top[0].prob).max(1e-9);
     Ok(Figure {
-        title: format!("Next token after {}", token_label(token, spec.pos)),
+        title: format!("Next token after {}", token_name(token, spec.pos)),
         subtitle: subtitle(&data.trace),
         legends: Vec::new(),
         panels: vec![Panel::Bars(Bars {

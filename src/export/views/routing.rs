@@ -1,6 +1,6 @@
 //! Which experts read which tokens.
 
-use super::{MANY, band_width, record, subtitle, token_label, tokens_across};
+use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
 use crate::export::csv::RoutingTable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::routing::TokenRouting;
@@ -12,7 +12,7 @@ use std::io::Write;
 const NEAR_TIE: &str = "near-tie: one rounding step could have chosen another expert";
 const CHOSEN: &str = "chosen";
 
-pub fn of(token: &TokenRecord, layer: usize, pos: usize) -> Result<TokenRouting<'_>> {
+fn of(token: &TokenRecord, layer: usize, pos: usize) -> Result<TokenRouting<'_>> {
     let missing = || format!("the routing of layer {layer} at position {pos} is not in this run");
     TokenRouting::of(token, layer).with_context(missing)
 }
@@ -23,6 +23,13 @@ pub fn layers(trace: &Trace) -> Result<Vec<usize>> {
     let there = |layer: &usize| first.is_some_and(|token| TokenRouting::of(token, *layer).is_some());
     let layers: Vec<usize> = (0..trace.meta.dims.layers).filter(there).collect();
     ensure!(!layers.is_empty(), "no layer's routing is in this run");
+    Ok(layers)
+}
+
+/// The same as rows of a picture, the last on top.
+pub fn upward(trace: &Trace) -> Result<Vec<usize>> {
+    let mut layers = layers(trace)?;
+    layers.reverse();
     Ok(layers)
 }
 
@@ -37,7 +44,7 @@ fn is_near_tie(trace: &Trace, routing: &TokenRouting) -> bool {
 /// Layers × experts of one token.
 pub fn token(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
-    let (token, layers) = (record(data, spec.pos)?, layers(trace)?);
+    let (token, layers) = (record(data, spec.pos)?, upward(trace)?);
     let (mut values, mut framed, mut marked, mut side) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (row, layer) in layers.iter().enumerate() {
         let routing = of(token, *layer, spec.pos)?;
@@ -58,7 +65,7 @@ pub fn token(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     (grid.framed, grid.marked, grid.side) = (framed, marked, side);
     let k = dims.top_k;
     Ok(Figure {
-        title: format!("Routing of token {}: probability of each expert by layer", token_label(token, spec.pos)),
+        title: format!("Routing of {}: probability of each expert by layer", token_name(token, spec.pos)),
         subtitle: subtitle(trace),
         legends: vec![
             Legend::Ramp("router probability".to_owned(), 0.0, 1.0),
@@ -114,7 +121,7 @@ pub fn layer(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 /// Layers × tokens: the chosen experts.
 pub fn map(data: &ViewData) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
-    let (n, layers) = (trace.tokens.len(), layers(trace)?);
+    let (n, layers) = (trace.tokens.len(), upward(trace)?);
     let (mut lists, mut marked) = (Vec::with_capacity(layers.len() * n), Vec::new());
     for (row, layer) in layers.iter().enumerate() {
         for (pos, token) in trace.tokens.iter().enumerate() {

@@ -1,0 +1,184 @@
+//! What is copied and written is what the screen shows: its measure, its heads, all of it or nothing.
+
+use mixscope::app::Still;
+use mixscope::engine::{Capture, Control, Session, pattern_of};
+use mixscope::model::{Loaded, Location, open};
+use mixscope::state::text::show_piece;
+use mixscope::state::{Effect, Event, LensLayout, Save, update};
+use mixscope::trace::view::ViewSpec;
+use mixscope::trace::{HookKind, LensCell, LensKey, LensMeasure, LensSite, Measure, Pick, Policy, Source};
+use mixscope::ui::Depth;
+use std::sync::{Arc, OnceLock};
+
+fn loaded() -> Arc<Loaded> {
+    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
+    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
+}
+
+fn still() -> Still {
+    Still::new(loaded(), Some("The capital of France is Paris. The capital of"))
+}
+
+/// The run on the screen, read again.
+fn read(still: &Still) -> Session {
+    let mut session = Session::new(loaded(), Capture::of(HookKind::all(), 0..6, 6), 1);
+    let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
+    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+    session.extend(&ids, Source::Prompt, &mut control).unwrap();
+    session
+}
+
+#[track_caller]
+fn said(still: &Still) -> &str {
+    still.state.message.as_ref().map_or("", |message| &message.failure.summary)
+}
+
+/// Presses keys; the effects of the last one.
+#[track_caller]
+fn pressed(still: &mut Still, keys: &str) -> Vec<Effect> {
+    let (first, last) = keys.rsplit_once(' ').unwrap_or(("", keys));
+    still.press(first).unwrap();
+    update(&mut still.state, Event::Key(last.parse().unwrap()))
+}
+
+#[track_caller]
+fn copied(still: &mut Still, keys: &str) -> Option<String> {
+    match pressed(still, keys).as_slice() {
+        [] => None,
+        [Effect::Copy(text)] => Some(text.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The view that `e` writes.
+#[track_caller]
+fn written(still: &mut Still) -> ViewSpec {
+    let effects = pressed(still, "e");
+    let [Effect::Save(Save::View(spec))] = &effects[..] else { panic!("{effects:?}") };
+    let spec = spec.clone();
+    update(&mut still.state, Event::Saved(Ok("wrote it".to_owned())));
+    spec
+}
+
+fn cell(still: &Still, pos: usize, layer: usize, site: LensSite) -> LensCell {
+    still.state.derived.lens(LensKey { pos, layer, site }).unwrap().clone()
+}
+
+#[test]
+fn a_lens_cell_is_copied_as_the_measure_it_shows() {
+    let mut still = still();
+    still.press("3 down").unwrap();
+    still.screen(400, 60, Depth::Mono);
+    let (at, answer) = (still.state.cursor, still.state.tokens[still.state.cursor.token].next.top[0].clone());
+    let cell = cell(&still, at.token, at.layer, LensSite::ResidPost);
+    let top = format!("{} {}", show_piece(&cell.top[0].piece), cell.top[0].prob);
+    let rank = format!("rank of {} {}", show_piece(&answer.piece), cell.final_rank);
+    let texts = [top, format!("KL(final ‖ lens) {} nats", cell.kl), format!("entropy {} nats", cell.entropy), rank];
+    for (measure, text) in LensMeasure::ALL.into_iter().zip(texts) {
+        assert_eq!(still.state.lens_measure, measure);
+        assert_eq!(copied(&mut still, "y c").unwrap(), text);
+        assert_eq!(said(&still), format!("copied {text}"));
+        assert_eq!(written(&mut still).lens, measure);
+        let header = match measure {
+            LensMeasure::Top => "position,layer,site,k,token_id,token,logit,prob\r\n",
+            _ => "position,layer,site,final_rank,final_prob,entropy,kl\r\n",
+        };
+        let (row, all) = (copied(&mut still, "y r").unwrap(), copied(&mut still, "y v").unwrap());
+        assert!(row.starts_with(header) && all.starts_with(header), "{row}");
+        let n = still.state.tokens.len();
+        assert_eq!((row.lines().count(), all.lines().count()), (1 + n, 1 + 6 * n));
+        let kept = |line: &&str| line.split(',').nth(1) == Some(&at.layer.to_string());
+        assert!(row.lines().skip(1).eq(all.lines().filter(kept)), "{row}");
+        still.press("a").unwrap();
+    }
+    // Both residuals: the cursor's row is one of them, the view is all.
+    still.press("v v a").unwrap();
+    assert_eq!(still.state.lens, LensLayout::Both);
+    still.screen(400, 60, Depth::Mono);
+    let all = copied(&mut still, "y v").unwrap();
+    assert_eq!(all.lines().count(), 1 + 12 * still.state.tokens.len());
+    let spec = written(&mut still);
+    assert_eq!((spec.site, spec.lens), (None, LensMeasure::Kl));
+    // The curves of one token.
+    still.press("v").unwrap();
+    still.screen(400, 60, Depth::Mono);
+    let curve = copied(&mut still, "y v").unwrap();
+    let of_pos = |line: &&str| line.starts_with(&format!("{},", at.token));
+    assert!(curve.lines().skip(1).eq(all.lines().filter(of_pos)), "{curve}");
+    let curves = copied(&mut still, "a a a y v").unwrap();
+    assert!(curves.starts_with("token_id,token,layer,site,rank,prob\r\n") && curves.lines().count() == 13, "{curves}");
+}
+
+#[test]
+fn a_part_of_the_lens_is_not_copied_as_if_it_were_all() {
+    let mut still = still();
+    still.press("3").unwrap();
+    still.screen(60, 30, Depth::Mono);
+    let n = still.state.tokens.len();
+    let has = |layer: usize| {
+        let key = |pos| LensKey { pos, layer, site: LensSite::ResidPost };
+        (0..n).filter(|pos| still.state.derived.lens(key(*pos)).is_some()).count()
+    };
+    let (row, all): (usize, usize) = (has(still.state.cursor.layer), (0..6).map(has).sum());
+    assert!(0 < row && row < n, "{row} of {n}");
+    assert_eq!(copied(&mut still, "y r"), None);
+    assert_eq!(said(&still), format!("{row} of {n} cells are derived, those on the screen: e writes all"));
+    assert_eq!(copied(&mut still, "y v"), None);
+    assert_eq!(said(&still), format!("{all} of {} cells are derived, those on the screen: e writes all", 6 * n));
+    still.screen(400, 60, Depth::Mono);
+    assert!(copied(&mut still, "y v").is_some());
+}
+
+#[test]
+fn heads_together_are_copied_and_written_as_such() {
+    let mut still = still();
+    still.press("2 left left left").unwrap();
+    let (at, run) = (still.state.cursor, read(&still));
+    for (pick, name) in [(Pick::Mean, "mean"), (Pick::Max, "max")] {
+        still.press("x").unwrap();
+        still.screen(160, 45, Depth::Mono);
+        let whole = pattern_of(&run, at.layer, pick, &|| false).unwrap();
+        let line = |key: usize| format!("{},{name},{},{key},", at.layer, at.token);
+        let row = copied(&mut still, "y r").unwrap();
+        for (key, (row, weight)) in row.lines().skip(1).zip(whole.row(at.token)).enumerate() {
+            let copied: f32 = row.strip_prefix(&line(key)).unwrap().parse().unwrap();
+            assert_eq!(copied, *weight, "{name} {key}");
+        }
+        let cell = copied(&mut still, "y c").unwrap();
+        let best = whole.row(at.token).iter().copied().fold(0.0, f32::max);
+        assert!(cell.starts_with(&format!("L{} {pick} {}→", at.layer, at.token)), "{cell}");
+        assert!(cell.ends_with(&format!(" {best}")), "{cell}");
+        // Who looks at the cursor.
+        still.press("X").unwrap();
+        still.screen(160, 45, Depth::Mono);
+        let column = copied(&mut still, "y r").unwrap();
+        assert_eq!(column.lines().count(), 1 + whole.n - at.token);
+        for (query, row) in (at.token..).zip(column.lines().skip(1)) {
+            let copied: f32 =
+                row.strip_prefix(&format!("{},{name},{query},{},", at.layer, at.token)).unwrap().parse().unwrap();
+            assert!((copied - whole.row(query)[at.token]).abs() < 1e-6, "{name} {query}");
+        }
+        still.press("X v").unwrap();
+        still.screen(160, 45, Depth::Mono);
+        assert_eq!(copied(&mut still, "y v").unwrap().lines().count(), 1 + whole.weights.len());
+        assert_eq!(written(&mut still).head, pick);
+        still.press("v").unwrap();
+    }
+    still.press("x").unwrap();
+    assert_eq!(written(&mut still).head, Pick::One(at.head));
+}
+
+#[test]
+fn the_grid_is_written_with_its_measure_and_order_and_on_this_text() {
+    let mut still = still();
+    still.press("2").unwrap();
+    let spec = written(&mut still);
+    assert_eq!((spec.measure, spec.sorted, said(&still)), (Measure::Entropy, false, "wrote it"));
+    still.press("a A R").unwrap();
+    let spec = written(&mut still);
+    assert_eq!((spec.measure, spec.sorted), (Measure::Previous, true));
+    assert_eq!(said(&still), "of this text, not of random tokens: wrote it");
+    still.press("1").unwrap();
+    written(&mut still);
+    assert_eq!(said(&still), "wrote it", "routing is the same on any text");
+}
