@@ -182,3 +182,40 @@ fn the_grid_is_written_with_its_measure_and_order_and_on_this_text() {
     written(&mut still);
     assert_eq!(said(&still), "wrote it", "routing is the same on any text");
 }
+
+#[test]
+fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
+    let mut still = still();
+    let session = read(&still);
+    for (keys, header) in
+        [("v v v", "layer,expert,first_share,share,mean_weight"), ("v", "layer,expert,with,together,share")]
+    {
+        still.press(keys).unwrap();
+        let view = copied(&mut still, "y v").unwrap();
+        let spec = written(&mut still);
+        let data = mixscope::engine::collect(&session, &spec, &|| false).unwrap();
+        let table = mixscope::export::table(&data, &spec, Default::default()).unwrap();
+        assert!(view.starts_with(header), "{view}");
+        assert_eq!(view.as_bytes(), table, "as `e` writes it");
+        let row = copied(&mut still, "y r").unwrap();
+        assert!(row.lines().skip(1).all(|line| view.lines().any(|of_view| of_view == line)), "{row}");
+        let rows = if keys == "v" { 7 } else { 8 };
+        assert_eq!(row.lines().count(), rows + 1, "{row}");
+        let cell = copied(&mut still, "y c").unwrap();
+        assert!(cell.starts_with("L5 E0 "), "{cell}");
+    }
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_copied_as_text() {
+    let mut still = still();
+    for (pos, piece) in [(2, "<0x1B>"), (3, "▁a\u{7}b\u{202e}c"), (4, "<0x0A>"), (5, "\u{1f469}\u{200d}\u{1f680}\r")]
+    {
+        let mut token = (*still.state.tokens[pos]).clone();
+        token.piece = piece.into();
+        still.state.tokens[pos] = Arc::new(token);
+    }
+    still.state.selection = Some(mixscope::state::Selection { from: 2, to: 5 });
+    let text = copied(&mut still, "y c").unwrap();
+    assert_eq!(text, "\\u{1b} a\\u{7}b\\u{202e}c\n\u{1f469}\u{200d}\u{1f680}\\u{d}");
+}

@@ -287,7 +287,7 @@ fn what_is_too_large_is_not_copied() {
     let long = "one two three four five six seven eight nine ten ".repeat(30);
     let mut still = Still::new(loaded(), Some(&long));
     assert_eq!(copied(&mut still, "v v y v"), None);
-    assert_eq!(said(&still), "too large for the clipboard (over 100 kB): e writes it to a file");
+    assert_eq!(said(&still), "too large for the clipboard (over 75 kB): e writes it to a file");
     still.screen(40, 10, Depth::Mono);
     still.press("2 v").unwrap();
     still.screen(40, 10, Depth::Mono);

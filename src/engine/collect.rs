@@ -8,7 +8,7 @@ use crate::trace::{HeadMap, HeadStats, LensCell, LensKey, LensMeasure, LensSite,
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
-/// Tokens kept of every lens cell.
+/// Tokens kept of every lens cell of a model's run; of a saved run, all that it holds.
 const LENS_TOP: usize = 10;
 /// Heads that are read together.
 const HEADS: usize = 16;
@@ -20,6 +20,7 @@ const HEADS: usize = 16;
 pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
+    let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
     let mut data = ViewData::of(run.trace());
     match spec.kind {
         ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
@@ -36,7 +37,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
         ViewKind::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
-                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), LENS_TOP, cancelled)?);
+                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, cancelled)?);
             }
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
@@ -45,7 +46,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {
-                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), LENS_TOP, cancelled)?;
+                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), top, cancelled)?;
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {

@@ -2,18 +2,19 @@
 
 mod attention;
 mod lens;
+mod routing;
+mod selection;
 
 use super::text::show_piece;
-use super::{Effect, RoutingLens, State, View};
-use crate::trace::Candidate;
+use super::{Effect, State, View};
 use crate::trace::protocol::Failure;
-use crate::trace::routing::TokenRouting;
+use crate::trace::{Candidate, is_obeyed};
 use csv::{Terminator, Writer, WriterBuilder};
 use serde::Serialize;
 
-/// Bytes that go to the clipboard at most: terminals drop what is much larger.
-const MOST_BYTES: usize = 100_000;
-const TOO_LARGE: &str = "too large for the clipboard (over 100 kB): e writes it to a file";
+/// Bytes that go to the clipboard at most: terminals drop more than 100,000 in base64.
+const MOST_BYTES: usize = 74_994;
+const TOO_LARGE: &str = "too large for the clipboard (over 75 kB): e writes it to a file";
 const UNDERWAY: &str = "not derived yet: try again in a moment";
 
 /// How much is copied.
@@ -61,6 +62,26 @@ fn candidate(candidate: &Candidate) -> String {
     format!("{} {}", show_piece(&candidate.piece), candidate.prob)
 }
 
+/// `text` with escapes in the place of what a terminal it is pasted into would obey, line ends and tabs aside.
+fn disarmed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let is_text = match c {
+            // Joiners belong to the spelling of emoji and of several scripts.
+            '\n' | '\t' | '\u{200c}' | '\u{200d}' => true,
+            '\r' => chars.peek() == Some(&'\n'),
+            c => !is_obeyed(c),
+        };
+        if is_text {
+            out.push(c);
+        } else {
+            out.extend(c.escape_unicode());
+        }
+    }
+    out
+}
+
 impl State {
     pub(super) fn copy(&mut self, extent: Extent) -> Vec<Effect> {
         let copied = match self.view {
@@ -76,69 +97,13 @@ impl State {
             Ok((text, what)) => {
                 let how = "it is sent through the terminal (OSC 52): if nothing arrives, allow it there; in tmux: set -g set-clipboard on";
                 self.tell(false, Failure { summary: format!("copied {what}"), causes: vec![how.to_owned()] });
-                vec![Effect::Copy(text)]
+                vec![Effect::Copy(disarmed(&text))]
             }
             Err(summary) => {
                 self.say(summary);
                 Vec::new()
             }
         }
-    }
-
-    /// The text of the selected tokens, as the tokenizer's signs for spaces and bytes mean it.
-    fn copy_selection(&self) -> Copied {
-        let range = self.selection.map_or(0..0, |selection| selection.range());
-        let tokens = self.tokens.get(range).ok_or("there is no text there any more")?;
-        let mut bytes = Vec::new();
-        for token in tokens {
-            match token.piece.strip_prefix("<0x").and_then(|hex| u8::from_str_radix(hex.strip_suffix('>')?, 16).ok()) {
-                Some(byte) => bytes.push(byte),
-                None => bytes.extend(token.piece.replace('▁', " ").into_bytes()),
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if text.len() > MOST_BYTES {
-            Err(TOO_LARGE.to_owned())
-        } else {
-            Ok((text, format!("{} tokens of text", tokens.len())))
-        }
-    }
-
-    /// Columns of `routing.csv`.
-    fn copy_routing(&self, extent: Extent) -> Copied {
-        let c = self.cursor;
-        let layers = self.meta().map_or(0, |meta| meta.dims.layers);
-        let not_captured = || "the routing was not captured".to_owned();
-        let (positions, layers, what) = match extent {
-            Extent::Cell => {
-                let routing =
-                    self.token().and_then(|token| TokenRouting::of(token, c.layer)).ok_or_else(not_captured)?;
-                let text = format!("E{} {}", c.expert, routing.probs.get(c.expert).ok_or_else(not_captured)?);
-                return Ok((text.clone(), text));
-            }
-            Extent::Row => (c.token..c.token + 1, c.layer..c.layer + 1, "the experts of the layer"),
-            Extent::View if self.routing == RoutingLens::Token => {
-                (c.token..c.token + 1, 0..layers, "the token's routing")
-            }
-            Extent::View if self.routing == RoutingLens::Layer => {
-                (0..self.tokens.len(), c.layer..c.layer + 1, "the layer's routing")
-            }
-            Extent::View if self.routing == RoutingLens::Map => (0..self.tokens.len(), 0..layers, "the run's routing"),
-            Extent::View => return Err("this layout has no table to copy: e writes it to a file".to_owned()),
-        };
-        let mut table = Table::new(&["position", "layer", "expert", "logit", "prob", "rank", "weight"])?;
-        for pos in positions {
-            for layer in layers.clone() {
-                let routing = TokenRouting::of(&self.tokens[pos], layer).ok_or_else(not_captured)?;
-                let ranking = routing.ranking();
-                for (expert, (logit, prob)) in routing.logits.iter().zip(routing.probs).enumerate() {
-                    let rank = ranking.iter().position(|ranked| *ranked == expert).map_or(0, |at| at + 1);
-                    let weight = routing.weight_of(expert).unwrap_or(0.0);
-                    table.add((pos, layer, expert, logit, prob, rank, weight))?;
-                }
-            }
-        }
-        table.finish(what)
     }
 
     /// Columns of `candidates.csv`.
