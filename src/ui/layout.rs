@@ -91,7 +91,7 @@ fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let is_next = state.view == View::Next && !contributions;
     let has_details = state.view != View::Fidelity;
     let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
-    if !contributions && (!has_details || beside == state.details_flipped) {
+    if !contributions && (!has_details || beside == state.flips_details()) {
         return (rest, None);
     }
     if beside {

@@ -122,6 +122,11 @@ impl Theme {
         self.experts.get(expert % self.experts.len().max(1)).copied()
     }
 
+    /// Whether experts have colours.
+    pub fn has_experts(&self) -> bool {
+        !self.experts.is_empty()
+    }
+
     /// The colour of an expert; `None` without colours.
     pub fn expert_colour(&self, expert: usize) -> Option<Color> {
         self.expert_colours(expert).map(|(paper, _)| paper)
