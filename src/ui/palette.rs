@@ -28,7 +28,7 @@ const EXPERTS_ANSI: [Color; 8] = [
     Color::LightBlue,
     Color::LightRed,
     Color::LightMagenta,
-    Color::Gray,
+    Color::LightGreen,
 ];
 
 /// What a value looks like without colour.

@@ -21,7 +21,7 @@ use ratatui::layout::Rect;
 const NAME: usize = 26;
 /// Room kept for it, and from which width on.
 const SHORT_NAME: u16 = 9;
-const NAMED_FROM: u16 = 32;
+const NAMED_FROM: u16 = 28;
 
 /// The parts of the panel.
 struct Parts {
@@ -133,8 +133,9 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     let y = below.bottom() - 1;
     let x = heatmap::legend_of(c, below, below.x, y, state.heads.log);
     let has_marks = below.height >= 3 && below.width >= 41;
-    let words = if has_marks { "  query ↓ key → ▴ here, most" } else { "  query ↓ key →" };
-    c.put(below, x, y, words, c.theme.dim());
+    let words = ["  query ↓ key → ▴ here, most", "  query ↓ key → ▴ here", "  query ↓ key →", ""];
+    let words = words.map(str::to_owned);
+    c.put_first_that_fits(below, x, y, &words[if has_marks { 0 } else { 2 }..], c.theme.dim());
     if below.height < 3 {
         return;
     }
@@ -150,11 +151,13 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     }
     let mut lines: Vec<String> = Vec::new();
     if !exact.is_empty() {
-        lines.push(exact.to_owned());
+        lines.push(fit(exact, usize::from(below.width)));
     }
     lines.extend(wrap(&figures(c), usize::from(below.width)));
-    for (y, line) in (below.y + 1..y).zip(lines) {
-        c.put(below, below.x, y, &fit(&line, usize::from(below.width)), c.theme.dim());
+    // Whole, or not at all.
+    let room = usize::from(below.width);
+    for (y, line) in (below.y + 1..y).zip(lines.into_iter().filter(|line| width(line) <= room)) {
+        c.put(below, below.x, y, &line, c.theme.dim());
     }
 }
 
@@ -163,8 +166,8 @@ fn figures(c: &Canvas) -> Vec<String> {
     let state = c.state;
     match state.pick() {
         Pick::One(head) => state.derived.stats(state.cursor.layer, head).map(figures_of).unwrap_or_default(),
-        Pick::Mean => vec!["mean weight over the heads; a row sums to 1".to_owned()],
-        Pick::Max => vec!["largest weight over the heads; a row may sum to more than 1".to_owned()],
+        Pick::Mean => ["mean weight over the heads", "a row sums to 1"].map(str::to_owned).into(),
+        Pick::Max => ["largest weight over the heads", "rows may sum to more than 1"].map(str::to_owned).into(),
     }
 }
 
