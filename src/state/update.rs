@@ -87,7 +87,7 @@ impl State {
     /// Pasted text goes where text is typed; in the views it opens the prompt, never acts as keys.
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
         self.pending = None;
-        let ready = self.meta().is_some();
+        let refused = self.refusal(Action::EditPrompt);
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.insert(text),
             Some(Overlay::Form(form)) => text.trim().chars().for_each(|c| form.type_char(c)),
@@ -97,10 +97,10 @@ impl State {
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
             Some(Overlay::Page(_) | Overlay::CloseCalls(_)) => {}
-            None if ready => {
-                self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
-            }
-            None => {}
+            None => match refused {
+                Some(sentence) => self.say(sentence),
+                None => self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text))),
+            },
         }
         Vec::new()
     }

@@ -241,11 +241,14 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
 
 fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
     let y = inside.bottom().saturating_sub(1);
-    let end = "  ≈ underlined: near-tie";
+    let experts = experts.min(36);
+    let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
+    let needed = |end: &str| 8 + 2 * experts + width(end);
+    let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
     // The mark is explained even where the experts take all the room.
     let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
     let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
-    for expert in 0..experts.min(36) {
+    for expert in 0..experts {
         x = c.put(room, x, y, &format!("{} ", number(expert, 1)), c.theme.expert(expert));
     }
     c.put(inside, x, y, end, c.theme.dim());

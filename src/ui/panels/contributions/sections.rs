@@ -84,8 +84,8 @@ impl<'a> Page<'a> {
     }
 
     /// `mlp of layer 3 +1.643 · E5 +1.830, the 1 other −0.197`: as many as fit.
-    fn list(&self, heading: &str, shares: &[(String, f64)]) -> String {
-        let text = |shown: usize| {
+    fn list(&self, headings: &[String; 2], shares: &[(String, f64)]) -> String {
+        let text = |heading: &str, shown: usize| {
             let mut parts: Vec<String> =
                 shares[..shown].iter().map(|(name, share)| format!("{name} {}", signed(*share))).collect();
             if shown < shares.len() {
@@ -93,8 +93,9 @@ impl<'a> Page<'a> {
             }
             format!("{heading}{}", parts.join(", "))
         };
-        let fitting = (1..=shares.len()).rev().map(text).find(|text| width(text) <= self.width());
-        fitting.unwrap_or_else(|| heading.trim_end_matches([' ', '·']).to_owned())
+        let mut all = headings.iter().flat_map(|heading| (1..=shares.len()).rev().map(|shown| text(heading, shown)));
+        all.find(|text| width(text) <= self.width())
+            .unwrap_or_else(|| headings[0].trim_end_matches([' ', '·']).to_owned())
     }
 
     /// The chosen experts under their sum.
@@ -106,7 +107,8 @@ impl<'a> Page<'a> {
             let named: Vec<(String, f64)> =
                 shares.experts.iter().map(|expert| (format!("E{}", expert.expert), expert.share)).collect();
             if lines > 0 {
-                self.line(c, &self.list(&format!("{heading} · "), &named), c.theme.strong());
+                let headings = [format!("{heading} · "), format!("mlp L{} {sum} · ", shares.layer)];
+                self.line(c, &self.list(&headings, &named), c.theme.strong());
             }
             return;
         }
@@ -153,10 +155,12 @@ impl<'a> Page<'a> {
             let named: Vec<(String, f64)> =
                 order.iter().map(|head| (format!("H{head}"), shares.heads[*head])).collect();
             if lines == 1 {
-                return self.line(c, &self.list(&format!("{heading} · "), &named), c.theme.strong());
+                let sum = signed(self.found.attn[shares.layer]);
+                let headings = [format!("{heading} · "), format!("attn L{} {sum} · ", shares.layer)];
+                return self.line(c, &self.list(&headings, &named), c.theme.strong());
             }
             self.line(c, &heading, c.theme.strong());
-            return self.line(c, &self.list("", &named), Style::new());
+            return self.line(c, &self.list(&Default::default(), &named), Style::new());
         }
         let scale = self.scale(full, HEAD, &heading, " · ");
         self.line(c, &format!("{heading}{scale}"), c.theme.strong());
