@@ -259,7 +259,7 @@ pub struct State {
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// Heads that stood side by side in the grid when it was last drawn.
-    heads_across: usize,
+    heads_across: u16,
     /// Whether the text had no title when it was last drawn, which says what its colours mean.
     strip_is_untitled: bool,
     /// What lies over the views, topmost last.

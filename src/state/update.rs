@@ -345,7 +345,7 @@ impl State {
             View::Next => &mut self.cursor.candidate,
             View::Fidelity => &mut self.scroll,
             View::Attention if self.attention == AttentionLens::Grid && self.heads.sorted => {
-                return self.move_sorted(up, self.heads_across);
+                return self.move_sorted(up, usize::from(self.heads_across));
             }
             _ => return self.move_layer(up),
         };

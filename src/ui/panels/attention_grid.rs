@@ -115,7 +115,7 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     let side = longest.clamp(NAMED.0, NAMED.1).next_multiple_of(2);
     let (step_x, step_y) = (longest.max(side) + 2, side / 2 + 1);
     let per_line = ((usize::from(room.width) + 1) / step_x).max(1);
-    c.drawn.wanted.heads_across = Some(per_line);
+    c.drawn.wanted.heads_across = u16::try_from(per_line).ok();
     let lines = ranking.len().div_ceil(per_line);
     let at = ranking.iter().position(|r| (r.layer, r.head) == (cursor.layer, cursor.head)).unwrap_or(0);
     let visible = window(at / per_line, lines, (usize::from(room.height) / step_y).max(1));
