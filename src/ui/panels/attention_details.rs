@@ -35,9 +35,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         _ => String::new(),
     };
     let mut y = inside.y;
-    // From the right, what can be missed.
-    let shorter = [sum.replace("weights of this ", "this "), sum.split(" · ").next().unwrap_or_default().to_owned()];
-    let forms = [&[sum][..], &shorter].concat();
+    // The second part is there whole, or not at all.
+    let first = sum.split(" · ").next().unwrap_or_default().to_owned();
+    let forms = [sum, first];
     c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
     for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
         y += 1;

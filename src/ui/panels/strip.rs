@@ -80,7 +80,7 @@ fn title(c: &Canvas) -> String {
         StripColour::Plain => return "text".to_owned(),
         StripColour::Expert if !c.theme.has_experts() => ("number below", " · near-ties bold, with ≈"),
         StripColour::Expert => ("colour", " · near-ties bold, without background"),
-        _ if !c.theme.has_ramp() => ("weight", ", dim to bold and underlined"),
+        _ if !c.theme.has_ramp() => ("emphasis", ", dim to bold and underlined"),
         _ => ("colour", ""),
     };
     format!("text · {carrier}: {caption}{note}{absent}")
