@@ -35,7 +35,7 @@ fn prepare(state: &Path) -> (Pty, Shot) {
     pty.press("3", "lens · resid_post");
     pty.press("v", "lens · resid_mid");
     pty.send(&format!("{LEFT}{LEFT}{LEFT}jj]]]c"));
-    let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("layer 3") && shot.has("colour: loss"));
+    let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("layer 3") && shot.has("emphasis: loss"));
     (pty, shot)
 }
 
@@ -157,7 +157,7 @@ fn keys_and_theme_come_from_the_configuration() {
     let args = [&FRANCE[..], &["--config", file.to_str().unwrap()]].concat();
     let pty = Setup::program(args).start();
     let shot = pty.wait_tokens(FRANCE_LEN);
-    assert!(shot.has("colour: loss"), "{}", shot.text());
+    assert!(shot.has("emphasis: loss"), "{}", shot.text());
     assert!(shot.has("x help") && !shot.has("? help"), "the hints say the key in force: {}", shot.text());
     pty.press("x", "keys · ↑↓ scroll");
     pty.send("\x1b");

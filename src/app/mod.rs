@@ -23,7 +23,7 @@ pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::keys::Keymap;
-use crate::state::{Effect, Event, Save, State, StripColour, update};
+use crate::state::{Effect, Event, Save, State, StripColour, View, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
 use crate::ui::terminal::{Manners, Screen};
@@ -114,7 +114,9 @@ async fn explore(options: Options) -> Result<()> {
     let is_new = options.prompt.is_none() && options.resume.is_none() && options.model == "demo";
     let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
     state.colour = options.strip;
-    state.details_flipped = options.details_flipped;
+    if options.details_flipped {
+        state.details_flipped = View::ALL.into();
+    }
     state.keymap = options.keymap;
     state.reduced_motion = options.reduced_motion;
     let first = match options.resume {

@@ -123,7 +123,7 @@ mod tests {
             cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
             pane: pane(View::Lens),
             colour: StripColour::Loss,
-            details_flipped: true,
+            details_flipped: [View::Lens, View::Next].into(),
             scroll: 4,
             details: Details::Contributions,
             other: Some(OtherPane { pane: pane(View::Next), is_left: true }),

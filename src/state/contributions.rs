@@ -1,7 +1,6 @@
 //! The page of contributions: what the logit of a candidate is made of.
 
 use super::{State, View};
-use crate::trace::protocol::Failure;
 use crate::trace::{AttributionKey, Candidate};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +36,7 @@ impl State {
     pub(super) fn toggle_contributions(&mut self) {
         if self.view == View::Fidelity {
             let summary = "contributions are shown beside Routing, Attention, Lens and Next".to_owned();
-            return self.tell(false, Failure { summary, causes: Vec::new() });
+            return self.say(summary);
         }
         self.details = match self.details {
             Details::Summary => Details::Contributions,
@@ -45,12 +44,23 @@ impl State {
         };
     }
 
+    /// Whether the details of the view are the other way than the size of the screen suggests.
+    pub fn flips_details(&self) -> bool {
+        self.details_flipped.contains(&self.view)
+    }
+
+    fn flip_details(&mut self) {
+        if !self.details_flipped.remove(&self.view) {
+            self.details_flipped.insert(self.view);
+        }
+    }
+
     /// Shows or hides the details; contributions, which show themselves, give way to what was there before.
     pub(super) fn toggle_details(&mut self) {
         if self.shows_contributions() {
             self.details = Details::Summary;
         } else {
-            self.details_flipped = !self.details_flipped;
+            self.flip_details();
         }
     }
 }

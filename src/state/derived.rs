@@ -42,6 +42,10 @@ pub struct Wanted {
     pub stats: Vec<(usize, usize)>,
     /// Whether the heads' scores on repeated random tokens are missing.
     pub scores: bool,
+    /// Heads that stand side by side in the grid.
+    pub heads_across: Option<u16>,
+    /// Whether the text has no title that says what its colours mean.
+    pub strip_is_untitled: bool,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }

@@ -2,7 +2,7 @@
 
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
-use super::{Effect, Job, MeasuredOn, Message, Overlay, Pace, Phase, State};
+use super::{Effect, Job, MeasuredOn, Overlay, Pace, Phase, State};
 use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
 use crate::trace::{RunStats, TokenRecord};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl State {
                 self.derived.progressed(id, done, total);
             }
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
-            Event::Warning(text) => self.tell(false, Failure { summary: text, causes: Vec::new() }),
+            Event::Warning(text) => self.say(text),
             Event::Switched(meta) => {
                 self.policy = meta.policy;
                 if self.stats.dtype() != meta.router_dtype() {
@@ -142,7 +142,7 @@ impl State {
 
     fn tell_warnings(&mut self, warnings: &[String]) {
         if let Some((first, rest)) = warnings.split_first() {
-            self.tell(false, Failure { summary: first.clone(), causes: rest.to_vec() });
+            self.warn(Failure { summary: first.clone(), causes: rest.to_vec() });
         }
     }
 
@@ -218,33 +218,24 @@ impl State {
         if was_resuming && *outcome == Outcome::Cancelled {
             let summary =
                 "stopped: the session is not back whole; its file stays until something else is run".to_owned();
-            return self.tell(false, Failure { summary, causes: Vec::new() });
+            return self.say(summary);
         }
         if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
             let count = self.tokens.len();
             let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
-            return self.tell(false, Failure { summary, causes: Vec::new() });
+            return self.say(summary);
         }
         let text = match outcome {
             Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
             Outcome::ContextFull if was_run => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };
-        self.tell(false, Failure { summary: text.to_owned(), causes: Vec::new() });
+        self.say(text);
     }
 
     /// Whether `id` is a run or a derived view that is still waited for.
     fn knows(&self, id: RequestId) -> bool {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
-    }
-
-    /// Says a sentence in the status line.
-    pub(super) fn say(&mut self, text: impl Into<String>) {
-        self.tell(false, Failure { summary: text.into(), causes: Vec::new() });
-    }
-
-    pub(super) fn tell(&mut self, is_error: bool, failure: Failure) {
-        self.message = Some(Message { is_error, failure });
     }
 
     /// Asks the engine for a run.

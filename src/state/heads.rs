@@ -1,7 +1,6 @@
 //! How the heads are looked at: by which measure, in which order, one of them or all together.
 
 use super::{Effect, State, View};
-use crate::trace::protocol::Failure;
 use crate::trace::{HeadStats, Measure, Pick};
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +126,7 @@ impl State {
     pub(super) fn in_attention(&mut self) -> bool {
         if self.view != View::Attention {
             let summary = "heads are measured and sorted in Attention: 2 shows it".to_owned();
-            self.tell(false, Failure { summary, causes: Vec::new() });
+            self.say(summary);
         }
         self.view == View::Attention
     }
@@ -161,16 +160,23 @@ impl State {
 
     /// One head on or back: by place, or in the order of the sorted grid.
     pub(super) fn move_head(&mut self, forward: bool) {
-        let step = |at: usize| if forward { at + 1 } else { at.saturating_sub(1) };
         if self.view == View::Attention && self.heads.sorted {
-            let ranking = self.ranking();
-            let at = ranking.iter().position(|r| (r.layer, r.head) == (self.cursor.layer, self.cursor.head));
-            if let Some(next) = at.and_then(|at| ranking.get(step(at))) {
-                (self.cursor.layer, self.cursor.head) = (next.layer, next.head);
-            }
-            return;
+            return self.move_sorted(!forward, 1);
         }
-        self.cursor.head = step(self.cursor.head);
+        self.cursor.head = if forward { self.cursor.head + 1 } else { self.cursor.head.saturating_sub(1) };
+    }
+
+    /// `by` heads back or on in the order of the sorted grid; stays where there is none.
+    pub(super) fn move_sorted(&mut self, back: bool, by: usize) {
+        let ranking = self.ranking();
+        let at = ranking.iter().position(|r| (r.layer, r.head) == (self.cursor.layer, self.cursor.head));
+        let to = at.and_then(|at| if back { at.checked_sub(by) } else { Some(at + by) });
+        // The last line may be shorter.
+        let last = ranking.len().saturating_sub(1);
+        let to = to.map(|to| if at.is_some_and(|at| at / by < last / by) { to.min(last) } else { to });
+        if let Some(next) = to.and_then(|to| ranking.get(to)) {
+            (self.cursor.layer, self.cursor.head) = (next.layer, next.head);
+        }
     }
 
     /// Goes to the best head and says what it was chosen by.
@@ -197,7 +203,7 @@ impl State {
                 format!("no token occurs twice, so there is no {measure} score {on}; R measures on repeated tokens")
             }
         };
-        self.tell(false, Failure { summary, causes: Vec::new() });
+        self.say(summary);
         Vec::new()
     }
 }

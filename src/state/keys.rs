@@ -88,6 +88,10 @@ pub enum Action {
     Up,
     /// One layer down: towards the embedding. In Next, the next candidate; in Fidelity, scroll.
     Down,
+    /// One layer up in every view.
+    LayerUp,
+    /// One layer down in every view.
+    LayerDown,
     /// The head before.
     PreviousHead,
     /// The next head.

@@ -67,9 +67,7 @@ impl State {
         };
         let Some(found) = found else { return self.say("there is no token to follow at the cursor yet".to_owned()) };
         let target = Target { id: found.id, piece: found.piece.clone() };
-        if self.follow(target.clone()) {
-            self.message.take_if(|message| !message.is_error);
-        } else {
+        if !self.follow(target.clone()) {
             self.say(format!("{} is followed already", quoted(&target.piece)));
         }
     }

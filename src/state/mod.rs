@@ -15,16 +15,19 @@ mod keymap;
 pub mod keys;
 mod lens;
 mod lines;
+mod messages;
 mod mouse;
 mod overlay;
 mod palette;
 mod panes;
 mod picker;
 mod playback;
+mod refusals;
 mod routing;
 mod saved;
 mod saving;
 mod search;
+mod strip;
 mod table;
 pub mod text;
 mod update;
@@ -43,6 +46,7 @@ pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
 pub use saving::Save;
 pub use search::Search;
+pub use strip::FULL_NATS;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
@@ -54,7 +58,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The views, in the order of their number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum View {
     /// Which experts read a token, and how narrowly.
@@ -171,6 +175,8 @@ impl Job {
 pub struct Message {
     /// Whether something failed.
     pub is_error: bool,
+    /// Whether something may be wrong.
+    pub is_warning: bool,
     /// The sentence and its causes.
     pub failure: Failure,
 }
@@ -248,12 +254,16 @@ pub struct State {
     pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
-    /// Whether details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
-    pub details_flipped: bool,
+    /// Views whose details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
+    pub details_flipped: BTreeSet<View>,
     /// What the details show.
     pub details: Details,
     /// First line of the Fidelity view.
     pub scroll: usize,
+    /// Heads that stood side by side in the grid when it was last drawn.
+    heads_across: u16,
+    /// Whether the text had no title when it was last drawn, which says what its colours mean.
+    strip_is_untitled: bool,
     /// What lies over the views, topmost last.
     pub overlays: Vec<Overlay>,
     /// How the next token is chosen.
@@ -379,9 +389,11 @@ impl State {
             targets: Vec::new(),
             log_scale: false,
             colour: StripColour::Expert,
-            details_flipped: false,
+            details_flipped: BTreeSet::new(),
             details: Details::default(),
             scroll: 0,
+            heads_across: 1,
+            strip_is_untitled: false,
             overlays: Vec::new(),
             sampling,
             policy,

@@ -99,6 +99,9 @@ impl State {
     }
 
     fn click(&mut self, spot: Spot) -> Vec<Effect> {
+        if spot.action.is_none() && spot != Spot::default() {
+            self.message.take_if(|message| !message.stays());
+        }
         if let Some(token) = spot.token {
             self.go_to(token);
         }

@@ -2,7 +2,6 @@
 
 use super::keys::Edit;
 use super::{Overlay, State, View};
-use crate::trace::protocol::Failure;
 use crate::trace::{CloseCall, TokenRecord, close_calls, keep_narrowest};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -90,9 +89,6 @@ impl CloseCalls {
     }
 }
 
-/// How messages of a search without a result begin.
-const NO_NEAR_TIE: &str = "no near-tie";
-
 impl State {
     fn calls_of(&self, tokens: &[Arc<TokenRecord>], first: usize) -> Vec<CloseCall> {
         close_calls(tokens, first, self.stats.layers().len(), self.stats.dtype(), MOST_CALLS)
@@ -137,12 +133,6 @@ impl State {
         self.go_to(call.pos);
         self.cursor.layer = call.layer;
         self.cursor.expert = call.kept;
-        self.forget_search();
-    }
-
-    /// Takes away what a search without a result said.
-    fn forget_search(&mut self) {
-        self.message.take_if(|message| message.failure.summary.starts_with(NO_NEAR_TIE));
     }
 
     /// Goes to the near-tie before or after the cursor in its layer.
@@ -157,13 +147,12 @@ impl State {
         };
         if let Some(pos) = found.copied() {
             self.go_to(pos);
-            self.forget_search();
             return;
         }
         let place = if forward { "after" } else { "before" };
         let summary =
-            format!("{NO_NEAR_TIE} in layer {layer} {place} token {at}; t lists the closest calls of all layers");
-        self.tell(false, Failure { summary, causes: Vec::new() });
+            format!("no near-tie in layer {layer} {place} token {at}; t lists the closest calls of all layers");
+        self.say(summary);
     }
 
     /// What the cells of the view show.

@@ -2,11 +2,11 @@
 
 use super::playback::RESUMING;
 use super::{
-    Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
+    Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target, View,
 };
 use crate::trace::protocol::{Ask, Prompt};
 use crate::trace::{Branches, Dtype, Policy, Sampling, Source};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 
 /// A session as it is written to a file. Fields that another version of the same format adds are ignored.
@@ -35,8 +35,9 @@ pub struct Saved {
     pub pane: Pane,
     /// What colours the text.
     pub colour: StripColour,
-    /// Whether details are the other way than the size of the screen suggests.
-    pub details_flipped: bool,
+    /// Views whose details are the other way than the size of the screen suggests.
+    #[serde(deserialize_with = "flipped")]
+    pub details_flipped: BTreeSet<View>,
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// What the details show.
@@ -76,6 +77,21 @@ impl Saved {
     pub const VERSION: u32 = 1;
 }
 
+/// Views by name; earlier versions wrote for all of them whether they were.
+fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<View>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        All(bool),
+        Views(BTreeSet<View>),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::All(true) => View::ALL.into(),
+        Written::All(false) => BTreeSet::new(),
+        Written::Views(views) => views,
+    })
+}
+
 /// A session on its way back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Resume {
@@ -105,7 +121,7 @@ impl State {
             cursor: self.cursor,
             pane: self.pane(),
             colour: self.colour,
-            details_flipped: self.details_flipped,
+            details_flipped: self.details_flipped.clone(),
             scroll: self.scroll,
             details: self.details,
             other: self.other,
@@ -144,7 +160,7 @@ impl State {
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();
         self.colour = saved.colour;
-        self.details_flipped = saved.details_flipped;
+        self.details_flipped.clone_from(&saved.details_flipped);
         self.details = saved.details;
         self.other = saved.other;
         self.zoomed = saved.zoomed;

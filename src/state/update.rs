@@ -87,7 +87,7 @@ impl State {
     /// Pasted text goes where text is typed; in the views it opens the prompt, never acts as keys.
     fn on_paste(&mut self, text: &str) -> Vec<Effect> {
         self.pending = None;
-        let ready = self.meta().is_some();
+        let refused = self.refusal(Action::EditPrompt);
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.insert(text),
             Some(Overlay::Form(form)) => text.trim().chars().for_each(|c| form.type_char(c)),
@@ -97,10 +97,10 @@ impl State {
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
             Some(Overlay::Page(_) | Overlay::CloseCalls(_)) => {}
-            None if ready => {
-                self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text)));
-            }
-            None => {}
+            None => match refused {
+                Some(sentence) => self.say(sentence),
+                None => self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text))),
+            },
         }
         Vec::new()
     }
@@ -115,6 +115,8 @@ impl State {
         if let Some(room) = wanted.lines.filter(|room| *room != self.lines.room()) {
             self.lines = Lines::of(&self.shown, room);
         }
+        self.heads_across = wanted.heads_across.unwrap_or(self.heads_across);
+        self.strip_is_untitled = wanted.strip_is_untitled;
         let mut effects = Vec::new();
         for ask in self.derived.requests(wanted) {
             let id = self.new_id();
@@ -125,17 +127,18 @@ impl State {
     }
 
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
+        if let Some(sentence) = self.refusal(action) {
+            self.say(sentence);
+            return Vec::new();
+        }
+        self.move_on(action);
         match action {
             Action::Quit => return self.quit(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Escape => return self.escape(),
             Action::Help => self.overlays.push(Overlay::Page(Page::Help(0))),
-            Action::Causes => {
-                if self.message.is_some() {
-                    self.overlays.push(Overlay::Page(Page::Message(0)));
-                }
-            }
+            Action::Causes => self.overlays.push(Overlay::Page(Page::Message(0))),
             Action::Show(view) => self.view = view,
             Action::NextView => self.turn_view(1),
             Action::PreviousView => self.turn_view(View::ALL.len() - 1),
@@ -147,6 +150,8 @@ impl State {
             Action::Token(step) => self.move_token(step),
             Action::Up => self.move_row(true),
             Action::Down => self.move_row(false),
+            Action::LayerUp => self.move_layer(true),
+            Action::LayerDown => self.move_layer(false),
             Action::PreviousHead => self.move_head(false),
             Action::NextHead => self.move_head(true),
             Action::PreviousExpert => self.cursor.expert = self.cursor.expert.saturating_sub(1),
@@ -311,6 +316,9 @@ impl State {
             StripColour::Entropy => StripColour::Attention,
             StripColour::Attention => StripColour::Plain,
             StripColour::Plain => StripColour::Expert,
+        };
+        if self.strip_is_untitled {
+            self.say(format!("text: {}", self.strip_caption()));
         }
     }
 
@@ -336,14 +344,18 @@ impl State {
         let row = match self.view {
             View::Next => &mut self.cursor.candidate,
             View::Fidelity => &mut self.scroll,
-            _ => {
-                // The last layer is drawn on top.
-                let layer = self.cursor.layer;
-                self.cursor.layer = if up { layer + 1 } else { layer.saturating_sub(1) };
-                return;
+            View::Attention if self.attention == AttentionLens::Grid && self.heads.sorted => {
+                return self.move_sorted(up, usize::from(self.heads_across));
             }
+            _ => return self.move_layer(up),
         };
         *row = if up { row.saturating_sub(1) } else { *row + 1 };
+    }
+
+    fn move_layer(&mut self, up: bool) {
+        // The last layer is drawn on top.
+        let layer = self.cursor.layer;
+        self.cursor.layer = if up { layer + 1 } else { layer.saturating_sub(1) };
     }
 
     pub(super) fn open_prompt(&mut self) {

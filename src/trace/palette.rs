@@ -114,7 +114,8 @@ impl FromStr for Ramp {
     }
 }
 
-/// Experts: the eight colours of Okabe and Ito (2008) for all kinds of colour vision, black lightened to grey.
+/// Experts: the colours of Okabe and Ito (2008) for all kinds of colour vision, a pale green for their black, which is none
+/// on a dark screen; of all hues it is the farthest from the other seven for every kind of colour vision.
 pub const EXPERTS: [Rgb; 8] = [
     (0xe6, 0x9f, 0x00),
     (0x56, 0xb4, 0xe9),
@@ -123,7 +124,7 @@ pub const EXPERTS: [Rgb; 8] = [
     (0x3a, 0x86, 0xd1),
     (0xd5, 0x5e, 0x00),
     (0xcc, 0x79, 0xa7),
-    (0xb0, 0xb0, 0xb0),
+    (0x98, 0xf5, 0xd0),
 ];
 
 /// The colour of a value of 0..1 in the default ramp.

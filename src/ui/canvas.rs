@@ -105,6 +105,18 @@ impl Canvas<'_> {
         inside
     }
 
+    /// Says on the title's line how many rows before and behind `shown` of `all` are out of sight.
+    pub fn left_out(&mut self, area: Rect, shown: &std::ops::Range<usize>, all: usize) {
+        let parts = [("↑", shown.start.min(all)), ("↓", all.saturating_sub(shown.end))];
+        let parts: Vec<String> =
+            parts.iter().filter(|(_, count)| *count > 0).map(|(sign, count)| format!("{sign}{count}")).collect();
+        if !parts.is_empty() {
+            let line = Rect { width: area.width.saturating_sub(2 * u16::from(self.framed)), ..area };
+            let style = self.theme.accent();
+            self.put_right(line, area.y, &format!(" {} more ", parts.join(" ")), style);
+        }
+    }
+
     /// The inside that [`Canvas::panel`] will return.
     pub fn inside(&self, area: Rect) -> Rect {
         if area.is_empty() {

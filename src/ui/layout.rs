@@ -1,5 +1,6 @@
 //! Which part of the screen is whose.
 
+use super::needs;
 use crate::state::{State, View};
 use ratatui::layout::Rect;
 
@@ -10,8 +11,12 @@ const FRAMED: (u16, u16) = (100, 28);
 
 /// From this width on details stand beside the view.
 const BESIDE: u16 = 120;
-/// Below this height contributions take the place of the view.
+/// Below this height contributions take the place of the view, and below the other one other details do.
 const SHARED: u16 = 14;
+const SHARED_DETAILS: u16 = 10;
+/// Lines of details below a view that needs all the room.
+const LEAST_DETAILS: u16 = 4;
+const MOST_DETAILS: u16 = 10;
 
 /// From these sizes on two panes fit beside or above one another.
 const BOTH: (u16, u16) = (80, 14);
@@ -91,7 +96,7 @@ fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let is_next = state.view == View::Next && !contributions;
     let has_details = state.view != View::Fidelity;
     let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
-    if !contributions && (!has_details || beside == state.details_flipped) {
+    if !contributions && (!has_details || beside == state.flips_details()) {
         return (rest, None);
     }
     if beside {
@@ -103,10 +108,18 @@ fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));
     }
-    if contributions && rest.height < SHARED {
+    if rest.height < if contributions { SHARED } else { SHARED_DETAILS } {
         return (Rect { height: 0, ..rest }, Some(rest));
     }
-    let height = if contributions { rest.height / 2 } else { (rest.height / 2).min(10) };
+    let needed = needs::view(state, framed, rest.width);
+    let spare = needed.map_or(0, |needed| rest.height.saturating_sub(needed));
+    let height = if contributions {
+        let whole = needs::contributions(state, framed).unwrap_or(rest.height);
+        spare.max(rest.height / 2).min(whole)
+    } else {
+        // What the view has no use for; of a view that needs all or takes all a third.
+        if spare >= LEAST_DETAILS { spare } else { (rest.height / 3).clamp(LEAST_DETAILS, MOST_DETAILS) }
+    };
     let view = Rect { height: rest.height - height, ..rest };
     (view, Some(Rect { y: view.bottom(), height, ..rest }))
 }

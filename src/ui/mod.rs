@@ -14,6 +14,7 @@ mod hits;
 pub mod input;
 mod layout;
 mod look;
+mod needs;
 mod palette;
 mod panels;
 pub mod terminal;

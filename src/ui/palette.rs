@@ -28,7 +28,7 @@ const EXPERTS_ANSI: [Color; 8] = [
     Color::LightBlue,
     Color::LightRed,
     Color::LightMagenta,
-    Color::Gray,
+    Color::LightGreen,
 ];
 
 /// What a value looks like without colour.
@@ -120,6 +120,11 @@ impl Theme {
     /// Paper and ink of an expert; `None` without colours.
     fn expert_colours(&self, expert: usize) -> Option<(Color, Color)> {
         self.experts.get(expert % self.experts.len().max(1)).copied()
+    }
+
+    /// Whether experts have colours.
+    pub fn has_experts(&self) -> bool {
+        !self.experts.is_empty()
     }
 
     /// The colour of an expert; `None` without colours.

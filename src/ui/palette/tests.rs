@@ -136,3 +136,22 @@ fn the_mono_theme_has_no_colour_at_any_depth() {
     assert!(!theme.has_ramp() && theme.expert_colour(1).is_none());
     assert!(texts(&theme).iter().all(|(_, style)| style.fg.is_none()));
 }
+
+/// No expert is drawn as text without colour would be, and none as another, whatever the colour vision.
+#[test]
+fn experts_have_hues_of_their_own() {
+    for (name, _) in ThemeName::ALL {
+        for (i, a) in Look::of(name).experts.iter().enumerate() {
+            let (most, least) = (a.0.max(a.1).max(a.2), a.0.min(a.1).min(a.2));
+            assert!(most - least > 60, "{name}: expert {i} is grey");
+            for (j, b) in Look::of(name).experts[..i].iter().enumerate() {
+                for red in [true, false] {
+                    let (x, y) = (dichromat(*a, red), dichromat(*b, red));
+                    let apart = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f32>().sqrt();
+                    assert!(apart > 0.15, "{name}: experts {j} and {i} are {apart} apart");
+                }
+            }
+        }
+    }
+    assert!(EXPERTS_ANSI.iter().all(|colour| !matches!(colour, Color::Gray | Color::DarkGray | Color::White)));
+}

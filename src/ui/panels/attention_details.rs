@@ -35,7 +35,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         _ => String::new(),
     };
     let mut y = inside.y;
-    c.put(inside, inside.x + 1, y, &fit(&sum, usize::from(inside.width)), c.theme.dim());
+    // The second part is there whole, or not at all.
+    let first = sum.split(" · ").next().unwrap_or_default().to_owned();
+    let forms = [sum, first];
+    c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
     for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
         y += 1;
         let Some(weight) = weight_at(state, *pos) else { continue };

@@ -28,8 +28,15 @@ struct Covered {
     block: usize,
 }
 
-/// The heads on the screen, and what their maps cover.
-type Shown = (Vec<(usize, usize)>, Option<Covered>);
+/// What is on the screen.
+struct Shown {
+    heads: Vec<(usize, usize)>,
+    /// What their maps cover.
+    pooled: Option<Covered>,
+    /// Rows in sight, of how many.
+    rows: std::ops::Range<usize>,
+    all: usize,
+}
 
 pub fn draw(c: &mut Canvas, area: Rect, d: Dims) {
     let state = c.state;
@@ -38,13 +45,15 @@ pub fn draw(c: &mut Canvas, area: Rect, d: Dims) {
     let mut room = inside;
     if inside.height >= EXPLAINED {
         room.height -= 1;
-        let text = format!("{}: {}", state.heads.measure, explain(c));
-        c.put(inside, inside.x, inside.bottom() - 1, &fit(&text, usize::from(inside.width)), c.theme.dim());
+        let at = Rect { y: inside.bottom() - 1, height: 1, ..inside };
+        c.put_first_that_fits(at, at.x, at.y, &explain(c), c.theme.dim());
     }
-    let (shown, pooled) =
-        if state.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
-    c.panel(area, &title(c, &ranking, pooled, usize::from(area.width.saturating_sub(6))));
-    want_figures(c, &ranking, shown);
+    let shown = if state.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
+    // What is out of sight is said behind the title.
+    let taken = if shown.rows.len() < shown.all { 20 } else { 6 };
+    c.panel(area, &title(c, &ranking, shown.pooled, usize::from(area.width.saturating_sub(taken))));
+    c.left_out(area, &shown.rows, shown.all);
+    want_figures(c, &ranking, shown.heads);
 }
 
 /// The heads of each layer in a row of their own, the last layer on top.
@@ -69,7 +78,13 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
         let style = if head == cursor.head { c.theme.cursor() } else { c.theme.dim() };
         c.put(area, room.x + (j * step_x) as u16, area.y, &format!("H{head}"), style);
     }
-    for (i, row) in layers.enumerate() {
+    if heads.start > 0 {
+        c.put(area, room.x - 1, area.y, "‹", c.theme.warn());
+    }
+    if heads.end < d.heads {
+        c.put(area, area.right() - 1, area.y, "›", c.theme.warn());
+    }
+    for (i, row) in layers.clone().enumerate() {
         let y = room.y + (i * step_y) as u16;
         let layer = d.layers - 1 - row;
         let style = if layer == cursor.layer { c.theme.cursor() } else { c.theme.dim() };
@@ -87,7 +102,7 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
             shown.push((layer, head));
         }
     }
-    (shown, pooled)
+    Shown { heads: shown, pooled, rows: layers, all: d.layers }
 }
 
 /// The best heads first, line by line.
@@ -100,11 +115,12 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     let side = longest.clamp(NAMED.0, NAMED.1).next_multiple_of(2);
     let (step_x, step_y) = (longest.max(side) + 2, side / 2 + 1);
     let per_line = ((usize::from(room.width) + 1) / step_x).max(1);
+    c.drawn.wanted.heads_across = u16::try_from(per_line).ok();
     let lines = ranking.len().div_ceil(per_line);
     let at = ranking.iter().position(|r| (r.layer, r.head) == (cursor.layer, cursor.head)).unwrap_or(0);
     let visible = window(at / per_line, lines, (usize::from(room.height) / step_y).max(1));
     let (mut shown, mut pooled) = (Vec::new(), None);
-    for (i, line) in visible.enumerate() {
+    for (i, line) in visible.clone().enumerate() {
         for (j, index) in (line * per_line..ranking.len().min((line + 1) * per_line)).enumerate() {
             let ranked = ranking[index];
             let place = Rect {
@@ -120,7 +136,7 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
             shown.push((ranked.layer, ranked.head));
         }
     }
-    (shown, pooled)
+    Shown { heads: shown, pooled, rows: visible, all: lines }
 }
 
 /// Draws a head's map, if it is there; returns what it covers.
@@ -175,18 +191,23 @@ fn figure(c: &Canvas, value: Option<f32>) -> String {
     }
 }
 
-fn explain(c: &Canvas) -> String {
+/// What the measure is, in forms of which the longest that fits is shown.
+fn explain(c: &Canvas) -> Vec<String> {
     let state = c.state;
-    let stats = state.head_stats(state.cursor.layer, state.cursor.head);
+    let (measure, stats) = (state.heads.measure, state.head_stats(state.cursor.layer, state.cursor.head));
+    let what = measure.explain();
     let sample = match stats {
         Some(stats) if stats.stride > 1 => format!(" · of every {}th query", stats.stride),
         _ => String::new(),
     };
-    let none = match stats.map(|stats| state.heads.measure.of(stats)) {
-        Some(None) => " · no token occurs twice: R measures on repeated ones",
-        _ => "",
-    };
-    format!("{}{sample}{none}", state.heads.measure.explain())
+    let mut forms = vec![format!("{measure}: {what}{sample}"), format!("{measure}: {what}"), what.to_owned()];
+    if let Some(None) = stats.map(|stats| measure.of(stats)) {
+        let none = "no token occurs twice: R measures on repeated ones";
+        let more = [format!("{} · {none}", forms[0]), none.to_owned(), "no token occurs twice: R".to_owned()];
+        forms.splice(..0, more);
+    }
+    forms.extend([what.split(';').next().unwrap_or_default().to_owned(), measure.to_string(), String::new()]);
+    forms
 }
 
 /// What is measured, on what, how far that is, and how the maps are pooled; as much of it as there is `room` for.

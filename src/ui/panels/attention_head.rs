@@ -22,6 +22,9 @@ const NAME: usize = 26;
 /// Room kept for it, and from which width on.
 const SHORT_NAME: u16 = 9;
 const NAMED_FROM: u16 = 32;
+/// Cells of a name without its position, and of a short one.
+const BARE_NAME: u16 = 7;
+const LEAST_NAME: usize = 4;
 
 /// The parts of the panel.
 struct Parts {
@@ -36,7 +39,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, &format!("layer {} {}", cursor.layer, state.pick()));
         return c.nothing(inside, ABSENT);
     }
-    let parts = parts(c.inside(area));
+    let parts = parts(c.inside(area), state.tokens.len());
     let side = heatmap::room(parts.body).max(2);
     let (layer, pick) = (cursor.layer, state.pick());
     let map = state.derived.map(layer, pick, side);
@@ -69,7 +72,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     put_below(c, &parts, map, zoom, if fits { "" } else { &exact });
 }
 
-fn parts(inside: Rect) -> Parts {
+fn parts(inside: Rect, tokens: usize) -> Parts {
     let lines = match (inside.height, inside.width) {
         (0..4, _) => 0,
         (4..10, _) => 1,
@@ -79,7 +82,12 @@ fn parts(inside: Rect) -> Parts {
         _ => 7,
     };
     // The mark of the row stands on the right, and names of tokens where the matrix would leave no room for them.
-    let right = if inside.width >= NAMED_FROM { 2 + SHORT_NAME } else { 2 };
+    let is_small = 2 * tokens + 2 + usize::from(BARE_NAME) <= usize::from(inside.width);
+    let right = match inside.width {
+        NAMED_FROM.. => 2 + SHORT_NAME,
+        _ if is_small => 2 + BARE_NAME,
+        _ => 2,
+    };
     let body = Rect { height: inside.height - lines, width: inside.width.saturating_sub(right), ..inside };
     Parts { body, below: Rect { y: body.bottom(), height: lines, ..inside } }
 }
@@ -109,7 +117,7 @@ fn put_names(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize) {
     let body = parts.body;
     let x = body.x + (map.side * zoom) as u16 + 2;
     let room = usize::from(parts.below.right().saturating_sub(x)).min(NAME);
-    if room < 8 {
+    if room < LEAST_NAME {
         return;
     }
     let at = c.state.cursor.token / map.block;
@@ -118,7 +126,7 @@ fn put_names(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize) {
         let rows = (0..map.side).skip((line * 2).div_ceil(zoom)).take_while(|row| row * zoom / 2 == line);
         let Some(row) = rows.clone().find(|row| *row == at).or_else(|| rows.clone().next()) else { continue };
         let pos = if row == at { c.state.cursor.token } else { row * map.block };
-        let text = format!("{pos:>4} {}", c.shown(pos));
+        let text = if room < 8 { c.shown(pos).to_owned() } else { format!("{pos:>4} {}", c.shown(pos)) };
         let style = if row == at { c.theme.strong() } else { c.theme.dim() };
         c.put(area, x, body.y + line as u16, &fit(&text, room), style);
     }
@@ -133,8 +141,9 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     let y = below.bottom() - 1;
     let x = heatmap::legend_of(c, below, below.x, y, state.heads.log);
     let has_marks = below.height >= 3 && below.width >= 41;
-    let words = if has_marks { "  query ↓ key → ▴ here, most" } else { "  query ↓ key →" };
-    c.put(below, x, y, words, c.theme.dim());
+    let words = ["  query ↓ key → ▴ here, most", "  query ↓ key → ▴ here", "  query ↓ key →", ""];
+    let words = words.map(str::to_owned);
+    c.put_first_that_fits(below, x, y, &words[if has_marks { 0 } else { 2 }..], c.theme.dim());
     if below.height < 3 {
         return;
     }
@@ -150,11 +159,13 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     }
     let mut lines: Vec<String> = Vec::new();
     if !exact.is_empty() {
-        lines.push(exact.to_owned());
+        lines.push(fit(exact, usize::from(below.width)));
     }
     lines.extend(wrap(&figures(c), usize::from(below.width)));
-    for (y, line) in (below.y + 1..y).zip(lines) {
-        c.put(below, below.x, y, &fit(&line, usize::from(below.width)), c.theme.dim());
+    // Whole, or not at all.
+    let room = usize::from(below.width);
+    for (y, line) in (below.y + 1..y).zip(lines.into_iter().filter(|line| width(line) <= room)) {
+        c.put(below, below.x, y, &line, c.theme.dim());
     }
 }
 
@@ -163,8 +174,8 @@ fn figures(c: &Canvas) -> Vec<String> {
     let state = c.state;
     match state.pick() {
         Pick::One(head) => state.derived.stats(state.cursor.layer, head).map(figures_of).unwrap_or_default(),
-        Pick::Mean => vec!["mean weight over the heads; a row sums to 1".to_owned()],
-        Pick::Max => vec!["largest weight over the heads; a row may sum to more than 1".to_owned()],
+        Pick::Mean => ["mean weight over the heads", "a row sums to 1"].map(str::to_owned).into(),
+        Pick::Max => ["largest weight over the heads", "rows may sum to more than 1"].map(str::to_owned).into(),
     }
 }
 

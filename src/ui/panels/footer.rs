@@ -1,26 +1,15 @@
 //! The last message, or the most useful keys.
 
-use crate::state::Spot;
 use crate::state::keys::{Action, Scope};
 use crate::state::text::{fit, harmless, width};
+use crate::state::{Message, Spot};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     if let Some(message) = &state.message {
-        let style = if message.is_error { c.theme.error() } else { c.theme.warn() };
-        let mark = if message.is_error { "✗ " } else { "! " };
-        let more = match (area.width < 70, message.is_error) {
-            (true, _) => "  !: more",
-            (_, true) => "  !: causes · esc: dismiss",
-            (_, false) => "  !: all of it · esc: dismiss",
-        };
-        let room = usize::from(area.width).saturating_sub(width(more) + 2);
-        let x = c.put(area, area.x, area.y, mark, style);
-        let x = c.put(area, x, area.y, &fit(&harmless(&message.failure.summary), room), style);
-        c.put(area, x, area.y, more, c.theme.dim());
-        return;
+        return draw_message(c, area, message);
     }
     let mut x = area.x + 1;
     if state.scope() != Scope::Explore {
@@ -45,4 +34,27 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let spot = Spot { action: Some(entry.action), ..Spot::default() };
         c.hit(Rect { x: start, width: x - start, ..area }, spot);
     }
+}
+
+/// What is not said whole says where the rest is, and what stays says how it goes.
+fn draw_message(c: &mut Canvas, area: Rect, message: &Message) {
+    let (style, mark) = match message {
+        Message { is_error: true, .. } => (c.theme.error(), "✗ "),
+        Message { is_warning: true, .. } => (c.theme.warn(), "! "),
+        _ => (c.theme.strong(), "· "),
+    };
+    let text = harmless(&message.failure.summary);
+    let across = usize::from(area.width).saturating_sub(width(mark));
+    let dismiss = if message.stays() { "  esc: dismiss" } else { "" };
+    let has_more = !message.failure.causes.is_empty() || width(&text) + width(dismiss) > across;
+    let more = match (has_more, area.width < 70, message.is_error) {
+        (false, ..) => dismiss.to_owned(),
+        (true, true, _) => "  !: more".to_owned(),
+        (true, false, true) => "  !: causes · esc: dismiss".to_owned(),
+        (true, false, false) if message.stays() => "  !: all of it · esc: dismiss".to_owned(),
+        (true, false, false) => "  !: all of it".to_owned(),
+    };
+    let x = c.put(area, area.x, area.y, mark, style);
+    let x = c.put(area, x, area.y, &fit(&text, across.saturating_sub(width(&more))), style);
+    c.put(area, x, area.y, &more, c.theme.dim());
 }

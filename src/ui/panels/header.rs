@@ -29,27 +29,47 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             }
         },
     ];
-    // The right side says what changes: it gets its room first, most important parts first.
     let name = " mixscope ";
     let room = usize::from(area.width).saturating_sub(name.len() + 2);
-    let right = join(&right, room * 3 / 5);
-    let room = room.saturating_sub(width(&right) + 1);
     let policy = format!("policy {}", meta.policy);
-    let saved = meta.recording.as_ref().map_or(0, |_| width("saved run · "));
-    // A long title gives way to the policy, as long as something of it is left.
-    let title = fit(&harmless(&meta.title), room.saturating_sub(width(&policy) + 3 + saved).max(room.min(8)));
     let sizes = format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k);
-    let left = match &meta.recording {
+    let more = match &meta.recording {
         Some(saved) => {
             let made_by = format!("made by {}", fit(&harmless(&saved.made_by), 40));
-            [title, "saved run".to_owned(), policy, made_by, sizes]
+            ["saved run".to_owned(), policy, made_by, sizes]
         }
-        None => [title, policy, meta.weights_dtype.clone(), sizes, "cpu".to_owned()],
+        None => [policy, meta.weights_dtype.clone(), sizes, "cpu".to_owned()],
     };
-    let left = join(&left, room);
+    let title = harmless(&meta.title);
+    // The right side says what changes: it gets its room first, most important parts first; what is kept of the run
+    // gives way to what the model is.
+    let model = width(brief(&title)) + more[..3].iter().map(|part| 3 + width(part)).sum::<usize>();
+    let whole = join(&right, room * 3 / 5);
+    let fewer = join(&right[..right.len() - 1], room * 3 / 5);
+    let right = if width(&whole) + 1 + model <= room { whole } else { fewer };
+    let room = room.saturating_sub(width(&right) + 1);
+    let left = model_line(&title, &more, room);
     let x = c.put(area, area.x, area.y, name, c.theme.accent());
     c.put(area, x + 1, area.y, &left, c.theme.strong());
     c.put_right(area, area.y, &format!("{right} "), c.theme.dim());
+}
+
+/// A title without the remark in brackets behind it.
+fn brief(title: &str) -> &str {
+    let remark = title.find(" (").filter(|at| *at > 0 && title.ends_with(')'));
+    remark.map_or(title, |at| &title[..at])
+}
+
+/// The title and what else is to be said of the model. A long title gives way: first its remark, then its end, as long
+/// as something of it is left.
+fn model_line(title: &str, more: &[String], room: usize) -> String {
+    let needed = |parts: &[String]| parts.iter().map(|part| 3 + width(part)).sum::<usize>();
+    let important = needed(&more[..more.len() - 1]);
+    let fits = |title: &str, needed: usize| width(title) + needed <= room;
+    let title = [title, brief(title)].into_iter().find(|title| fits(title, important)).unwrap_or(brief(title));
+    let least = room.min(8);
+    let title = fit(title, room.saturating_sub(needed(&more[..2])).max(least));
+    join(&[&[title], more].concat(), room)
 }
 
 /// As many parts as fit, most important first; the first is cut if it must be.

@@ -37,7 +37,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     };
     let inside = c.panel(area, &format!("lens · {site} · {what}"));
     match c.dims().filter(|_| !state.tokens.is_empty()) {
-        Some(d) => grid(c, inside, d),
+        Some(d) => grid(c, area, inside, d),
         None => c.nothing(inside, "no token yet"),
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn want(c: &mut Canvas, d: Dims, shown: impl Iterator<Item = usize>, 
     c.drawn.wanted.lens.extend(missing.into_iter().filter(|key| !asked.contains(key)));
 }
 
-fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
+fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
     let (state, cursor, pane) = (c.state, c.state.cursor, c.pane);
     let has_both = pane.lens == LensLayout::Both;
     let both = [LensSite::ResidMid, LensSite::ResidPost];
@@ -70,14 +70,18 @@ fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
     let columns = (usize::from(inside.width.saturating_sub(left)) / column).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);
     let has_legend = inside.height >= 7;
-    let body = usize::from(inside.height.saturating_sub(2 + u16::from(has_legend))).max(1);
+    // The row of the cursor comes before the model's own answer.
+    let has_out = inside.height >= 3;
+    let top = 1 + u16::from(has_out);
+    let body = usize::from(inside.height.saturating_sub(top + u16::from(has_legend))).max(1);
     let forward = || (0..d.layers).flat_map(|layer| sites.iter().map(move |site| (layer, *site)));
     let mut places: Vec<(usize, LensSite)> = forward().collect();
     places.reverse();
     let chosen = (cursor.layer, pane.lens_site);
     let at = places.iter().position(|place| *place == chosen).unwrap_or(0);
     let rows = window(at, places.len(), body);
-    let place_of = |row: usize| inside.y + 2 + (row - rows.start) as u16;
+    c.left_out(area, &rows, places.len());
+    let place_of = |row: usize| inside.y + top + (row - rows.start) as u16;
     for row in rows.clone() {
         let (layer, site) = places[row];
         let is_chosen = places[row] == chosen;
@@ -92,7 +96,9 @@ fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
         let line = Rect { y: place_of(row), height: 1, ..inside };
         c.hit(line.intersection(inside), Spot { layer: Some(layer), ..Spot::default() });
     }
-    c.put(inside, inside.x, inside.y + 1, " out", c.theme.dim());
+    if has_out {
+        c.put(inside, inside.x, inside.y + 1, " out", c.theme.dim());
+    }
     for (i, pos) in shown.clone().enumerate() {
         let x = inside.x + left + (i * column) as u16;
         let head = fit(c.shown(pos), column - 1);
@@ -108,7 +114,9 @@ fn grid(c: &mut Canvas, inside: Rect, d: Dims) {
             (LensMeasure::Entropy, _) => number(next.entropy, column - 1, d),
             (LensMeasure::Rank, _) => rank(1, column - 1, d),
         };
-        c.put(inside, x, inside.y + 1, &text, if shade.is_nan() { c.theme.dim() } else { c.theme.heat(shade) });
+        if has_out {
+            c.put(inside, x, inside.y + 1, &text, if shade.is_nan() { c.theme.dim() } else { c.theme.heat(shade) });
+        }
         let cell = |(layer, site)| state.derived.lens(LensKey { pos, layer, site });
         let leads =
             |cell: &LensCell| answer.is_some_and(|answer| cell.top.first().is_some_and(|top| top.id == answer.id));

@@ -35,7 +35,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let followed = if state.targets.is_empty() { 0 } else { state.targets.len() + 1 };
     let left = usize::from(inside.bottom().saturating_sub(y + 1));
     let rows = left.saturating_sub(1 + LEAST + followed.min(LEAST)).clamp(1, d.layers);
-    for row in window(d.layers - 1 - cursor.layer, d.layers, rows) {
+    let shown = window(d.layers - 1 - cursor.layer, d.layers, rows);
+    c.left_out(area, &shown, d.layers);
+    for row in shown {
         let layer = d.layers - 1 - row;
         y += 1;
         let style = if layer == cursor.layer { c.theme.strong() } else { c.theme.dim() };

@@ -29,8 +29,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         format!("enter reads the marked token next{}", rewinds(follows))
     };
     let dim = c.theme.dim();
-    c.put(inside, inside.x + 1, inside.y, &fit(&entropies(token, state, sampled), room), c.theme.strong());
-    let mut head = inside.y + 1;
+    let mut head = inside.y;
+    if inside.height >= 3 {
+        c.put(inside, inside.x + 1, head, &fit(&entropies(token, state, sampled), room), c.theme.strong());
+        head += 1;
+    }
     if inside.height >= 6 {
         c.put(inside, inside.x + 1, head, &fit(&text, room), dim);
         head += 1;
@@ -40,6 +43,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let rows = usize::from(inside.bottom().saturating_sub(head + 1));
     let top = &token.next.top;
     let shown = window(cursor.candidate, top.len(), rows);
+    c.left_out(area, &shown, top.len());
     let mut sum: f32 = top[..shown.start].iter().map(|candidate| candidate.prob).sum();
     for (y, k) in (head + 1..inside.bottom()).zip(shown) {
         let candidate = &top[k];

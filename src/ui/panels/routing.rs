@@ -42,6 +42,7 @@ fn draw_token(c: &mut Canvas, area: Rect) {
     let (Some(d), Some(token)) = (c.dims(), state.token()) else { return c.nothing(inside, "no token yet") };
     let rows = usize::from(inside.height.saturating_sub(1 + legend_lines(inside)));
     let layers = window(d.layers - 1 - cursor.layer, d.layers, rows);
+    c.left_out(area, &layers, d.layers);
     let beside = usize::from(inside.width).saturating_sub(5 + MARGIN);
     let (all_fit, has_entropy) = (d.experts * CELL <= beside, d.experts * CELL + ENTROPY <= beside);
     let heading = if has_entropy { "   margin entropy nats" } else { "   margin" };
@@ -90,6 +91,7 @@ fn draw_layer(c: &mut Canvas, area: Rect) {
     let rows = usize::from(inside.height.saturating_sub(2 + legend_lines(inside)));
     let all_fit = d.experts <= rows;
     let rows = rows.min(d.experts);
+    c.left_out(area, &(0..rows), d.experts);
     let cell = if all_fit { CELL } else { named_cell(d.experts) };
     let columns = (usize::from(inside.width.saturating_sub(5)) / cell).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);

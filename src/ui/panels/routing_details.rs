@@ -7,15 +7,22 @@ use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted};
 use ratatui::layout::Rect;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
+    let lines = draw_lines(c, area);
+    let inside = c.inside(area);
+    c.left_out(area, &(0..usize::from(inside.height)), lines);
+}
+
+/// Draws what fits; returns how many lines there are.
+fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("layer {}, {}", cursor.layer, quoted(c.shown(cursor.token))));
-    let (Some(meta), Some(token)) = (state.meta(), state.token()) else { return };
+    let (Some(meta), Some(token)) = (state.meta(), state.token()) else { return 0 };
     let d = meta.dims;
-    let mut y = inside.y;
+    let mut count: u16 = 0;
     let room = usize::from(inside.width.saturating_sub(1));
     let mut line = |c: &mut Canvas, text: &str, style| {
-        c.put(inside, inside.x + 1, y, &fit(text, room), style);
-        y += 1;
+        c.put(inside, inside.x + 1, inside.y + count, &fit(text, room), style);
+        count += 1;
     };
     for text in strip::score(token, cursor.token) {
         line(c, &text, c.theme.dim());
@@ -46,9 +53,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     line(c, "", c.theme.dim());
     line(c, &format!("over the run, layer {}:", cursor.layer), c.theme.strong());
     if token.experts(cursor.layer).is_none() {
-        return line(c, ABSENT, c.theme.dim());
+        line(c, ABSENT, c.theme.dim());
+        return usize::from(count);
     }
-    let Some(stats) = state.stats.layer(cursor.layer) else { return };
+    let Some(stats) = state.stats.layer(cursor.layer) else { return usize::from(count) };
     let found = stats.repeats();
     let (first, either) = repeats_at_random(d.experts, d.top_k);
     if found.pairs > 0 {
@@ -81,4 +89,5 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let text = format!("E{expert:<3} {:>4.1} % {}", share * 100.0, drawn.into_iter().collect::<String>());
         line(c, &text, if expert == cursor.expert { c.theme.strong() } else { c.theme.dim() });
     }
+    usize::from(count)
 }

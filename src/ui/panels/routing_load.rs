@@ -64,6 +64,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let body = usize::from(inside.height).saturating_sub(1 + usize::from(has_legend));
     let has_uniform = body > d.layers;
     let layers = window(d.layers - 1 - cursor.layer, d.layers, body.max(1));
+    c.left_out(area, &layers, d.layers);
     let mut y = inside.y + 1;
     for row in layers {
         let layer = d.layers - 1 - row;

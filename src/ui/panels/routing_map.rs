@@ -13,7 +13,6 @@ use crate::state::text::{fit, width};
 use crate::ui::canvas::{ABSENT, Canvas, window};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
-use unicode_segmentation::UnicodeSegmentation;
 
 /// Cells of the layers' names.
 const NAMES: usize = 5;
@@ -106,6 +105,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     };
     let inside = c.panel(area, &format!("routing · map · {title}"));
     let layers = window(d.layers - 1 - cursor.layer, d.layers, plan.layers);
+    c.left_out(area, &layers, d.layers);
     let mut y = inside.y;
     for band in bands {
         let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
@@ -145,31 +145,54 @@ fn half_blocks(c: &Canvas, experts: usize) -> bool {
     c.theme.has_ramp() && experts <= 8
 }
 
-/// The tokens above a band: as much of each as its column holds, or only the one at the cursor.
+/// Tokens above a band, each whole with a tick at its column: the cursor's, and as many others as have room.
 fn put_texts(c: &mut Canvas, inside: Rect, y: u16, plan: &Plan, tokens: std::ops::Range<usize>) {
     let cursor = c.state.cursor.token;
+    let room = Rect { x: inside.x + NAMES as u16, width: inside.width.saturating_sub(NAMES as u16), ..inside };
     c.put(inside, inside.x, y, &format!("{:>4}", tokens.start), c.theme.dim());
-    for (i, pos) in tokens.enumerate() {
-        let x = inside.x + (NAMES + i * plan.column) as u16;
-        if plan.column > 1 {
-            let style = if pos == cursor { c.theme.cursor() } else { c.theme.dim() };
-            c.put(inside, x, y, &beginning(c.shown(pos), plan.column), style);
-        } else if pos == cursor {
-            let text = format!("▾{}", fit(c.shown(pos), 20));
-            let cells = width(&text) as u16;
-            c.put(inside, x.min(inside.right().saturating_sub(cells)), y, &text, c.theme.accent());
-        }
+    let texts: Vec<&str> = tokens.clone().map(|pos| c.shown(pos)).collect();
+    let at = tokens.contains(&cursor).then(|| cursor - tokens.start);
+    let labels = labels(&texts, at, plan.column, usize::from(room.width));
+    for Label { index, start, text } in labels {
+        let style = if Some(index) == at { c.theme.accent() } else { c.theme.dim() };
+        c.put(room, room.x + start as u16, y, &text, style);
     }
 }
 
-/// The first cells of a text, without a word about what is cut.
-fn beginning(text: &str, room: usize) -> String {
-    let mut used = 0;
-    let fits = |grapheme: &&str| {
-        used += width(grapheme);
-        used <= room
-    };
-    text.graphemes(true).take_while(fits).collect()
+/// A token's name above its column.
+#[derive(Debug, PartialEq)]
+struct Label {
+    index: usize,
+    start: usize,
+    text: String,
+}
+
+/// Where names stand in `room` cells: that of `at` first, then the others from left to right where they touch none.
+fn labels(texts: &[&str], at: Option<usize>, column: usize, room: usize) -> Vec<Label> {
+    let mut labels = Vec::new();
+    let mut taken = room..room;
+    if let Some(at) = at.filter(|at| at * column < room) {
+        let (tick, name) = (at * column, fit(texts[at], 20));
+        let cells = width(&name);
+        // At the right edge it stands before its tick.
+        let (start, text) = if tick + 1 + cells <= room {
+            (tick, format!("▾{name}"))
+        } else {
+            (tick.saturating_sub(cells), format!("{}▾", fit(&name, tick)))
+        };
+        taken = start..start + width(&text);
+        labels.push(Label { index: at, start, text });
+    }
+    let mut free = 0;
+    for (index, name) in texts.iter().enumerate() {
+        let (start, end) = (index * column, index * column + 1 + width(name));
+        let is_clear = end <= taken.start || start >= taken.end;
+        if Some(index) != at && start >= free && end <= room && is_clear {
+            labels.push(Label { index, start, text: format!("▏{name}") });
+            free = end;
+        }
+    }
+    labels
 }
 
 struct Cell<'a> {
@@ -218,11 +241,14 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
 
 fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
     let y = inside.bottom().saturating_sub(1);
-    let end = "  ≈ underlined: near-tie";
+    let experts = experts.min(36);
+    let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
+    let needed = |end: &str| 8 + 2 * experts + width(end);
+    let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
     // The mark is explained even where the experts take all the room.
     let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
     let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
-    for expert in 0..experts.min(36) {
+    for expert in 0..experts {
         x = c.put(room, x, y, &format!("{} ", number(expert, 1)), c.theme.expert(expert));
     }
     c.put(inside, x, y, end, c.theme.dim());
@@ -253,9 +279,18 @@ mod tests {
     }
 
     #[test]
-    fn tokens_begin_with_whole_graphemes() {
-        assert_eq!(beginning("·ball", 2), "·b");
-        assert_eq!(beginning("你好", 3), "你");
-        assert_eq!(beginning("e\u{301}x", 1), "e\u{301}");
+    fn names_are_whole_and_never_touch() {
+        let texts = ["<s>", "·The", "·capital", "·of", "·France", "·is", "·P"];
+        let shown = |at, column, room| -> Vec<(usize, usize, String)> {
+            labels(&texts, at, column, room).into_iter().map(|label| (label.index, label.start, label.text)).collect()
+        };
+        let label = |index, start, text: &str| (index, start, text.to_owned());
+        assert_eq!(
+            shown(Some(4), 2, 40),
+            [label(4, 8, "▾·France"), label(0, 0, "▏<s>")],
+            "·capital would touch ·France, ·is and ·P begin within it"
+        );
+        assert_eq!(shown(Some(6), 2, 14)[0], label(6, 10, "·P▾"), "at the edge the name stands before its tick");
+        assert_eq!(shown(None, 9, 40).len(), 4, "all that begin and end in sight");
     }
 }

@@ -35,6 +35,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let rows = usize::from(inside.height).saturating_sub(1 + below).max(1);
     let columns = (usize::from(inside.width).saturating_sub(5) / CELL).max(1);
     let (rows, columns) = (window(cursor.expert, d.experts, rows), window(cursor.expert, d.experts, columns));
+    c.left_out(area, &rows, d.experts);
     put_names(c, inside, &columns, d.experts);
     let share = |i: usize, j: usize| if i == j { None } else { stats.also(i, j) };
     let random = f64::from(together_at_random(d.experts, d.top_k));

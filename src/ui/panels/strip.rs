@@ -2,21 +2,19 @@
 
 use super::heatmap;
 use crate::state::text::fit;
-use crate::state::{Lines, Selection, Side, Spot, State, StripColour};
+use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, prob};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
-
-/// Losses and entropies from here on have the strongest colour, nats.
-const FULL_NATS: f32 = 8.0;
 
 /// Stands before a token that has a bookmark.
 const BOOKMARK: &str = "◆";
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    let inside = if c.framed { c.panel(area, &title(state)) } else { area };
+    c.drawn.wanted.strip_is_untitled = !c.framed;
+    let inside = if c.framed { c.panel(area, &title(c)) } else { area };
     if state.tokens.is_empty() {
         let reading = state.is_busy();
         let text = if reading { "reading the prompt … space pauses" } else { "no text yet: i opens the prompt" };
@@ -33,11 +31,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         found = Lines::of(&state.shown, w);
         &found
     };
+    // Without colours each line of text has one of numbers below it.
+    let numbered = state.strip_colour() == StripColour::Expert && !c.theme.has_experts() && h >= 2;
+    let each = if numbered { 2 } else { 1 };
+    let h = h / each;
     let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
         super::attention::want_side(c);
     }
-    for (y, line) in (inside.y..inside.bottom()).zip(first..lines.count()) {
+    for (y, line) in (inside.y..inside.bottom()).step_by(each).take(h).zip(first..lines.count()) {
         let mut x = inside.x;
         for pos in lines.tokens(line) {
             if state.bookmarks.contains(&pos) {
@@ -46,14 +48,42 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let style = style(c, pos, &state.tokens[pos]);
             let text = fit(&state.shown[pos].0, w);
             let spot = Spot { token: Some(pos), in_strip: true, ..Spot::default() };
-            x = c.put_spot(inside, x, y, &text, style, spot);
+            let end = c.put_spot(inside, x, y, &text, style, spot);
+            if numbered {
+                put_number(c, Rect { width: end - inside.x, ..inside }, (x, y + 1), pos, spot);
+            }
+            x = end;
         }
     }
 }
 
-fn title(state: &State) -> String {
+/// The first expert of a token below it, as far as it fits there, and whether that was a near-tie.
+fn put_number(c: &mut Canvas, room: Rect, (x, y): (u16, u16), pos: usize, spot: Spot) {
+    let layer = c.state.cursor.layer;
+    let Some(expert) = c.state.tokens[pos].experts(layer).and_then(|chosen| chosen.first()) else { return };
+    let near = if c.is_near_tie(pos, layer) { "≈" } else { "" };
+    let number = expert.to_string();
+    let forms = [format!("{number}{near}"), number];
+    let fitting = forms.iter().find(|text| usize::from(x) + text.chars().count() <= usize::from(room.right()));
+    c.put_spot(room, x, y, fitting.map_or("…", String::as_str), c.theme.dim(), spot);
+}
+
+/// What is shown of each token and by what; colours are named only where there are some.
+fn title(c: &Canvas) -> String {
+    let state = c.state;
+    if let Some(selection) = state.selection {
+        return selected(state, selection);
+    }
     let absent = if is_absent(state) { format!(" · {ABSENT}") } else { String::new() };
-    format!("{}{absent}", colour(state))
+    let caption = state.strip_caption();
+    let (carrier, note) = match state.strip_colour() {
+        StripColour::Plain => return "text".to_owned(),
+        StripColour::Expert if !c.theme.has_experts() => ("number below", " · near-ties bold, with ≈"),
+        StripColour::Expert => ("colour", " · near-ties bold, without background"),
+        _ if !c.theme.has_ramp() => ("emphasis", ", dim to bold and underlined"),
+        _ => ("colour", ""),
+    };
+    format!("text · {carrier}: {caption}{note}{absent}")
 }
 
 /// Whether a saved run has no numbers for the colour of its text.
@@ -64,26 +94,6 @@ fn is_absent(state: &State) -> bool {
         StripColour::Loss | StripColour::Entropy => state.tokens.get(1).is_some_and(|token| token.score.is_none()),
         StripColour::Attention => state.meta().is_some_and(|meta| !meta.has_attention(layer)),
         StripColour::Plain => false,
-    }
-}
-
-fn colour(state: &State) -> String {
-    let cursor = state.cursor;
-    if let Some(selection) = state.selection {
-        return selected(state, selection);
-    }
-    match state.strip_colour() {
-        StripColour::Expert => {
-            format!("text · colour: first expert of layer {} · near-ties bold, without background", cursor.layer)
-        }
-        StripColour::Loss => format!("text · colour: loss, 0 to {FULL_NATS} nats"),
-        StripColour::Entropy => format!("text · colour: entropy before the token, 0 to {FULL_NATS} nats"),
-        StripColour::Attention => {
-            let side = if state.heads.side == Side::Row { "from the cursor (row)" } else { "to the cursor (column)" };
-            let scale = if state.heads.log { "log, 1e-4 to 1" } else { "0 to 1" };
-            format!("text · colour: attention {side}, {scale}, layer {} {}", cursor.layer, state.pick())
-        }
-        StripColour::Plain => "text".to_owned(),
     }
 }
 

@@ -36,6 +36,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     let each = inside.height / (top.len().max(1) as u16);
     let mut y = inside.y;
+    let fitting = usize::from(inside.height / each.clamp(1, FOLLOWING + 2)).min(top.len());
+    c.left_out(area, &(0..fitting), top.len());
     for (k, candidate) in top.iter().enumerate() {
         let place = Rect { y, height: each.clamp(1, FOLLOWING + 2), ..inside }.intersection(inside);
         if place.is_empty() {
