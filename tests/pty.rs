@@ -732,7 +732,7 @@ fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
 fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     let pty = Setup::program(["--prompt", FRANCE]).env("MIXSCOPE_FAULT", "engine").start();
     pty.wait_tokens(FRANCE_LEN);
-    pty.press(" ", "✗ a defect in mixscope's engine stopped this work");
+    pty.press(" ", "✗ a defect in mixscope stopped this work");
     let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
     for (key, text) in [("2", "attention · all"), ("3", "lens · resid"), ("4", "▸   1  ·P"), ("1", "routing · token")]

@@ -125,7 +125,7 @@ fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_
     pty.press("e", "wrote attention-L05-mean.png and ");
     same("attention-L05-mean", &["--view", "attention.head", "--layer", "5", "--head", "mean"]);
     pty.press("xv", "all heads");
-    pty.press("aA", "previous token:");
+    pty.press("aA", "previous token · best first");
     pty.press("e", "wrote attention-grid.png and ");
     same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
     pty.press("R", "random tokens");

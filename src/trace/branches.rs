@@ -89,9 +89,9 @@ impl Branches {
         let mut room = MOST_TOKENS;
         let mut nearest = |runs: &[Left]| {
             let fits = |left: &&Left| {
-                let rest = room.checked_sub(left.rest.len());
-                room = rest.unwrap_or(0);
-                rest.is_some()
+                let left_over = room.checked_sub(left.rest.len());
+                room = left_over.unwrap_or(room);
+                left_over.is_some()
             };
             let count = runs.iter().rev().take_while(fits).count();
             runs[runs.len() - count..].to_vec()
