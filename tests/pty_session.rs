@@ -35,7 +35,7 @@ fn prepare(state: &Path) -> (Pty, Shot) {
     pty.press("3", "lens · resid_post");
     pty.press("v", "lens · resid_mid");
     pty.send(&format!("{LEFT}{LEFT}{LEFT}jj]]]c"));
-    let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("layer 3") && shot.has("emphasis: loss"));
+    let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("layer 3") && shot.has("colour: loss"));
     (pty, shot)
 }
 
