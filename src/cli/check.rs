@@ -141,8 +141,7 @@ fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) 
     let (name, policy) = (&loaded.meta.name, loaded.meta.policy);
     let mut text = format!("\nA  {}\nB  {name} · precision {policy}\n", line(reference));
     for config in &fidelity.configs {
-        let [a, b] = &config.values;
-        text += &format!("config: {} is {a} in A, {b} in B\n", config.key);
+        text += &format!("{config}\n");
     }
     text += &format!("\n{}\n{}\n", comparison_text(&fidelity.end_to_end), comparison_text(&fidelity.isolated));
     text += &format!("{}\n", summary(fidelity));

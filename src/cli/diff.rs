@@ -15,15 +15,16 @@ pub const TOLERANCES: &str = "\
 Tolerance, if --tolerance is not given, by the dtypes in which the activations of A and B are exact:
   both f32     |a - b| <= 1e-4 + 2e-5*|a|; probabilities (pattern, expert_weights, mixing_weights) within 2e-5;
                the same experts in the same order; mean loss within 1e-4 nats
-  both bf16,   layer by layer alone (`check`), and in layer 0: at least 95 % of each tensor's values equal, none
-  or both f16  further than 8 steps of the dtype, experts flip only where a margin is below 4 steps (near-ties).
+  both bf16,   each layer alone (`check`), and layer 0 end to end: at least 95 % of a tensor's values equal (or all but
+  or both f16  two), none further apart than 8 steps of the dtype at the tensor's scale; an expert may flip only where
+               the margin is at most 4 steps (a near-tie), and what follows from that is left out.
                End to end a difference in the last bit spreads, so only statistics are asked of later layers:
                at most 5 % of all choices of experts flip, mean loss within 0.05 nats
   different    end to end the same statistics; alone each tensor within 8 units of the coarser dtype (relative L2)
-A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where the sum of the experts is known
-to be rounded elsewhere in one of the two (experts `eager`, transformers 4), mlp_out and resid_post need not be
-equal, only within the steps. --tolerance T asks instead that every value be within T and every expert set the same;
---tolerance 0 that everything be equal.
+A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where one of the two is known to round
+the sum of experts elsewhere (experts `eager`, transformers 4), mlp_out and resid_post need not be equal, only within
+the steps. --tolerance T asks instead that every value be within T, and the same experts in the same order;
+--tolerance 0 asks that everything be equal.
 
 Exit status: 0 agree within the tolerance, 1 differ or can't be compared, 2 wrong usage.";
 
@@ -82,8 +83,7 @@ impl Diff {
         } else {
             let mut text = format!("A  {}\nB  {}\n", line(&a), line(&b));
             for config in &configs {
-                let [a, b] = &config.values;
-                text += &format!("config: {} is {a} in A, {b} in B\n", config.key);
+                text += &format!("{config}\n");
             }
             print(&harmless(&format!("{text}\n{}", comparison_text(&found))))?;
         }

@@ -46,8 +46,11 @@ pub fn check_against(
     if let Some(hook) = hooks.iter().find(|hook| hook.layer as usize >= layers) {
         anyhow::bail!("{}: `{hook}`: expected a layer below {layers}, as the model has {layers}", reference.name());
     }
+    let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
     let mut run = |mode| -> Result<Comparison> {
-        let context = || format!("{} does not fit the model", reference.name());
+        let said: Vec<String> = configs.iter().map(ToString::to_string).collect();
+        let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+        let context = || format!("{} does not fit the model{said}", reference.name());
         let tokens = reference.tokens()?;
         let facts = Facts {
             dtype: loaded.meta.activation_dtype(),
@@ -66,7 +69,6 @@ pub fn check_against(
         Ok(found)
     };
     let (end_to_end, isolated) = (run(Mode::EndToEnd)?, run(Mode::Isolated)?);
-    let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
     let guilty = guilt(&isolated, &configs);
     Ok(Fidelity { ok: end_to_end.ok && isolated.ok, end_to_end, isolated, configs, guilty })
 }

@@ -135,14 +135,9 @@ fn attention(kind: K, from: usize, agrees: impl Fn(K) -> bool) -> (String, &'sta
 
 /// The cause, and what the configs say of it; where they differ in something else, that too.
 fn with_config(cause: String, key: &str, configs: &[ConfigDiff]) -> Option<String> {
-    let said = |diff: &ConfigDiff| {
-        let [a, b] =
-            diff.values.each_ref().map(|value| if value.is_null() { "none".to_owned() } else { value.to_string() });
-        format!("{} is {a} in A's config and {b} in B's", diff.key)
-    };
     match configs.iter().find(|diff| diff.key == key) {
-        Some(diff) => Some(format!("{cause} ({})", said(diff))),
+        Some(diff) => Some(format!("{cause} ({diff})")),
         None if configs.is_empty() => Some(cause),
-        None => Some(format!("{cause} ({})", configs.iter().map(said).collect::<Vec<_>>().join("; "))),
+        None => Some(format!("{cause} ({})", configs.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 
 /// A key of the config with two values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -10,6 +11,14 @@ pub struct ConfigDiff {
     pub key: &'static str,
     /// Its value in A and in B, as JSON; `null` if it is missing.
     pub values: [Value; 2],
+}
+
+impl fmt::Display for ConfigDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |value: &Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+        let [a, b] = self.values.each_ref().map(word);
+        write!(f, "{} is {a} in A's config and {b} in B's", self.key)
+    }
 }
 
 /// Keys that change the numbers, and what they are when they are missing, if that is fixed.

@@ -1,7 +1,7 @@
 //! Whether two recordings agree as far as is asked.
 
 use super::Comparison;
-use super::tolerance::{EQUAL_SHARE, FLIPS, Mode, STEPS, Tolerance};
+use super::tolerance::{EQUAL_SHARE, FEW, FLIPS, Mode, STEPS, Tolerance};
 use super::values::{HookDiff, share};
 use crate::trace::{Dtype, HookKind as K};
 
@@ -78,7 +78,8 @@ fn halves_agree(diff: &HookDiff, other_sum: bool) -> bool {
     let is_sum = matches!(diff.hook.kind, K::MlpOut | K::ResidPost);
     // Rounded nowhere, though everything around it is: the router's matrix product under `f32-router`.
     let widened = diff.hook.kind == K::RouterLogits && diff.dtypes[0] != diff.dtypes[1];
-    let is_equal = share(diff.judged.equal, diff.judged.values) >= EQUAL_SHARE;
+    let (equal, all) = (diff.judged.equal, diff.judged.values);
+    let is_equal = share(equal, all) >= EQUAL_SHARE || all - equal <= FEW;
     diff.beyond == 0 && (is_equal || widened || is_sum && other_sum)
 }
 

@@ -19,7 +19,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Tolerance {
-    /// Every value within `within`, and the same experts.
+    /// Every value within `within`, and the same experts in the same order.
     Given {
         /// Largest absolute difference.
         within: f32,
@@ -42,6 +42,8 @@ pub enum Tolerance {
 
 /// Share of values that have to be equal where a layer of a 16-bit model reads the same input.
 pub const EQUAL_SHARE: f64 = 0.95;
+/// As many values may always be unequal: router logits of a few tokens are few values.
+pub const FEW: usize = 2;
 /// Steps, at the tensor's scale or the value's own if that is larger, that 16-bit values may be apart.
 pub const STEPS: f32 = 8.0;
 /// A choice whose margin is below this many steps may flip by rounding alone.
@@ -88,7 +90,7 @@ impl Tolerance {
         let equal = EQUAL_SHARE * 100.0;
         let statistics = format!("flips {} %, mean loss {HALF_LOSS} nats", FLIPS * 100.0);
         match (self, mode) {
-            (Self::Given { within }, _) => format!("every value within {within:e}, the same experts"),
+            (Self::Given { within }, _) => format!("every value within {within:e}, the same experts in the same order"),
             (Self::F32, _) => "1e-4 + 2e-5·|a|, probabilities 2e-5, the same experts, mean loss 1e-4 nats".to_owned(),
             (Self::Half { dtype }, Mode::Isolated) => {
                 format!("{equal} % of each tensor equal, none beyond {STEPS} {dtype} steps, flips only at near-ties")

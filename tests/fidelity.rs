@@ -1,0 +1,328 @@
+//! `mixscope diff` and `mixscope check --against`: what two recordings, or a model and a recording, have in common.
+
+mod common;
+
+use common::cli::{Run, assert_fails, mixscope, stderr, stdout};
+use common::{CASES, fixture, model_dir};
+use half::{bf16, f16};
+use mixscope::trace::{Dtype, TraceFile, TraceTensor, Values};
+use safetensors::tensor::{Dtype as StDtype, TensorView};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn diff(a: &Path, b: &Path, more: &[&str]) -> Output {
+    mixscope(["diff", text(a), text(b)].iter().chain(more))
+}
+
+fn check(model: &Path, trace: &Path, more: &[&str]) -> Output {
+    mixscope(["check", text(model), "--against", text(trace)].iter().chain(more))
+}
+
+fn parsed(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stderr(output)))
+}
+
+/// A copy of a fixture's trace, changed by `edit`.
+fn edited(of: &Path, name: &str, edit: impl FnOnce(&mut TraceFile)) -> (tempfile::TempDir, PathBuf) {
+    let mut trace = TraceFile::read(of).unwrap();
+    edit(&mut trace);
+    let bytes = |tensor: &TraceTensor| -> (StDtype, Vec<u8>) {
+        match (&tensor.values, tensor.dtype) {
+            (Values::U32(x), _) => (StDtype::U32, x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            (Values::F32(x), Dtype::F32) => (StDtype::F32, x.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            (Values::F32(x), Dtype::F16) => {
+                (StDtype::F16, x.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())
+            }
+            (Values::F32(x), Dtype::Bf16) => {
+                (StDtype::BF16, x.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect())
+            }
+        }
+    };
+    let data: Vec<(String, Vec<usize>, (StDtype, Vec<u8>))> =
+        trace.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone(), bytes(tensor))).collect();
+    let views = data
+        .iter()
+        .map(|(name, shape, (dtype, bytes))| (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, safetensors::serialize(views, Some(trace.metadata)).unwrap()).unwrap();
+    (folder, path)
+}
+
+fn floats<'a>(trace: &'a mut TraceFile, name: &str) -> &'a mut Vec<f32> {
+    let Values::F32(values) = &mut trace.tensors.get_mut(name).unwrap().values else { panic!("{name}") };
+    values
+}
+
+/// A copy of a fixture's model with another config.
+fn with_config(case: &str, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture(case).join("model")).unwrap() {
+        let from = entry.unwrap().path();
+        std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    edit(config.as_object_mut().unwrap());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path, config.to_string()).unwrap();
+    folder
+}
+
+fn reference(case: &str, stem: &str) -> PathBuf {
+    let case = if case == "tied-window-modern" { "tied-window-legacy" } else { case };
+    fixture(case).join(format!("{stem}.safetensors"))
+}
+
+fn passes(model: &Path, trace: &Path) {
+    let output = check(model, trace, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}: {}", trace.display(), stderr(&output));
+    assert!(stdout(&output).contains("the model computes what was recorded, end to end and layer by layer"));
+}
+
+#[test]
+fn every_model_passes_against_its_recording_under_the_recordings_own_policy() {
+    for (case, stem, _) in CASES {
+        let (dir, _temp) = model_dir(case);
+        passes(&dir, &reference(case, stem));
+    }
+    let bf16 = fixture("tiny-bf16");
+    passes(&bf16.join("model"), &bf16.join("reference.safetensors"));
+    passes(&bf16.join("model"), &bf16.join("reference_eager_experts.safetensors"));
+    let lab = fixture("precision-lab");
+    passes(&lab.join("model"), &lab.join("reference_bf16.safetensors"));
+    passes(&lab.join("model"), &lab.join("reference_f32.safetensors"));
+}
+
+#[test]
+fn every_gguf_passes_against_transformers_on_its_dequantised_weights() {
+    for name in ["tiny-F32", "tiny-F16", "tiny-BF16", "tiny-Q8_0", "tiny-Q4_0", "tiny-legacy-split-F16", "kq-Q4_K_M"] {
+        let file = |end: &str| fixture("gguf").join(format!("{name}.{end}"));
+        passes(&file("gguf"), &file("reference.safetensors"));
+    }
+    passes(&fixture("gguf/tiny-legacy-split-Q8_0.gguf"), &fixture("gguf/tiny-Q8_0.reference.safetensors"));
+}
+
+#[test]
+fn quantisation_shows() {
+    let output = check(&fixture("gguf/tiny-Q4_0.gguf"), &fixture("gguf/tiny-F32.reference.safetensors"), &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found = parsed(&output);
+    assert_eq!(found["against"]["ok"], false);
+    assert!(found["against"]["guilty"]["hook"].as_str().unwrap().starts_with("blocks.0."));
+}
+
+#[test]
+fn another_rope_base_is_named() {
+    let theta = |config: &mut serde_json::Map<String, Value>| {
+        config.remove("rope_parameters");
+        config.insert("rope_theta".to_owned(), json!(10000.0));
+    };
+    for case in ["tiny-f32", "tiny-bf16"] {
+        let model = with_config(case, theta);
+        let output = check(model.path(), &reference(case, "reference"), &[]);
+        assert_eq!(output.status.code(), Some(1));
+        let message = stderr(&output);
+        for part in [
+            "failed the check: guilty is layer 0, `blocks.0.attn.hook_rot_q`",
+            "from position 1 on",
+            "the RoPE base",
+            "rope_theta is 1000000.0 in A's config and 10000.0 in B's",
+        ] {
+            assert!(message.contains(part), "{case}: no {part:?} in {message}");
+        }
+    }
+    // The same from attention's output alone, and with nothing to know of the recording's config.
+    let (_folder, trace) = edited(&reference("tiny-f32", "reference"), "t.safetensors", |trace| {
+        trace.metadata.remove("config");
+        trace.tensors.retain(|name, _| {
+            let kept = ["tokens", "hook_attn_out", "hook_resid_post", "hook_mlp_out"];
+            kept.iter().any(|kept| name.ends_with(kept))
+        });
+    });
+    let model = with_config("tiny-f32", theta);
+    let output = check(model.path(), &trace, &["--json"]);
+    let guilty = &parsed(&output)["against"]["guilty"];
+    assert_eq!((&guilty["layer"], &guilty["position"]), (&json!(0), &json!(1)));
+    assert!(guilty["cause"].as_str().unwrap().starts_with("the RoPE base"), "{guilty}");
+}
+
+#[test]
+fn a_sliding_window_is_named_with_its_width() {
+    let window = |size: Value| {
+        move |config: &mut serde_json::Map<String, Value>| {
+            config.insert("sliding_window".to_owned(), size);
+        }
+    };
+    let with = with_config("tiny-f32", window(json!(6)));
+    let output = check(with.path(), &reference("tiny-f32", "reference"), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(message.contains("a sliding window of 6 tokens: the positions before 6 agree"), "{message}");
+    let without = with_config("tied-window-legacy", window(Value::Null));
+    let output = check(without.path(), &reference("tied-window-legacy", "reference"), &[]);
+    let message = stderr(&output);
+    assert!(message.contains("sliding_window is 8 in A's config and none in B's"), "{message}");
+}
+
+#[test]
+fn other_precision_is_told_from_a_wrong_layer() {
+    let (model, trace) = (fixture("tiny-bf16/model"), reference("tiny-bf16", "reference"));
+    let output = check(&model, &trace, &["--precision", "f32", "--json"]);
+    let found = parsed(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(found["precision"], "f32");
+    assert_eq!(found["against"]["isolated"]["tolerance"], json!({"kind": "mixed", "dtype": "bf16"}));
+    let output = check(&model, &trace, &["--precision", "f32", "--tolerance", "1e-3"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("`blocks.0.ln1.hook_out`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_recording_that_does_not_fit_is_refused_by_name() {
+    let model = fixture("tiny-f32/model");
+    assert_fails(&check(&model, &reference("top3", "reference"), &[]), 1, "num_experts_per_tok is 3 in A's config");
+    let trace = reference("tiny-f32", "reference");
+    let (_folder, deeper) = edited(&trace, "t.safetensors", |trace| {
+        let tensor = trace.tensors["hook_embed"].clone();
+        trace.tensors.insert("blocks.9.hook_attn_out".to_owned(), tensor);
+    });
+    assert_fails(&check(&model, &deeper, &[]), 1, "`blocks.9.hook_attn_out`: expected a layer below 3");
+    let (_folder, bare) = edited(&trace, "t.safetensors", |trace| trace.tensors.retain(|name, _| name == "tokens"));
+    assert_fails(&check(&model, &bare, &[]), 1, "holds no hook");
+    let (_folder, other) = edited(&trace, "t.safetensors", |trace| {
+        let Values::U32(ids) = &mut trace.tensors.get_mut("tokens").unwrap().values else { panic!() };
+        ids[3] = 99_999;
+    });
+    assert_fails(&check(&model, &other, &[]), 1, "token id 99999 is outside the vocabulary");
+    assert_fails(&mixscope(["check", text(&model), "--tolerance", "1"]), 2, "--against TRACE");
+    assert_fails(&check(&model, &trace, &["--tolerance", "-1"]), 2, "--tolerance -1");
+    assert_fails(&check(&model, Path::new("nowhere.safetensors"), &[]), 1, "nowhere.safetensors");
+}
+
+#[test]
+fn a_recording_of_ones_own_is_equal_bit_for_bit() {
+    let run = Run::ok(&["--prompt", "Once upon a time", "--steps", "4"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.safetensors");
+    std::fs::write(&path, &run.files["trace.safetensors"]).unwrap();
+    let output = mixscope(["check", "demo", "--against", text(&path), "--tolerance", "0", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let found = parsed(&output);
+    assert_eq!(found["against"]["end_to_end"]["first_difference"], Value::Null);
+    let loss = found["against"]["end_to_end"]["loss"]["mean"][1].as_f64().unwrap();
+    assert!((loss - run.json()["mean_loss"].as_f64().unwrap()).abs() < 1e-5);
+    let output = diff(&path, &path, &["--tolerance", "0"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("no value differs"));
+}
+
+#[test]
+fn diff_says_where_two_recordings_part() {
+    let a = reference("tiny-bf16", "reference");
+    let b = reference("tiny-bf16", "reference_eager_experts");
+    let output = diff(&a, &b, &[]);
+    let report = stdout(&output);
+    for part in ["attn_out", "mlp_out", "resid_post", "flips", "mean loss", "top-1 changed", "Jaccard"] {
+        assert!(report.contains(part), "no {part} in {report}");
+    }
+    assert!(report.contains("first difference: layer 0, `blocks.0.hook_mlp_out`, position 0"), "{report}");
+    let strict = diff(&a, &b, &["--tolerance", "0", "--json"]);
+    assert_eq!(strict.status.code(), Some(1));
+    let found = &parsed(&strict)["comparison"];
+    assert_eq!(found["ok"], false);
+    assert_eq!(found["first_difference"], json!({"hook": "blocks.0.hook_mlp_out", "layer": 0, "position": 0}));
+    let hook = |name: &str| {
+        let hooks = found["hooks"].as_array().unwrap();
+        hooks.iter().find(|hook| hook["hook"] == name).unwrap().clone()
+    };
+    let mlp = hook("blocks.0.hook_mlp_out");
+    for key in ["layer", "dtypes", "values", "equal", "equal_rounded", "max_abs", "mean_abs", "relative_l2"] {
+        assert!(mlp.get(key).is_some(), "{key}");
+    }
+    for key in ["max_steps", "non_finite", "first_unequal", "beyond", "first_beyond", "ok"] {
+        assert!(mlp.get(key).is_some(), "{key}");
+    }
+    // Against the definition, straight from the two files.
+    let read =
+        |path: &Path| TraceFile::read(path).unwrap().get("blocks.0.hook_mlp_out").unwrap().f32().unwrap().to_vec();
+    let (x, y) = (read(&a), read(&b));
+    let equal = x.iter().zip(&y).filter(|(x, y)| x == y).count();
+    let largest = x.iter().zip(&y).map(|(x, y)| f64::from((x - y).abs())).fold(0.0, f64::max);
+    assert_eq!((mlp["equal"].as_u64().unwrap() as usize, mlp["max_abs"].as_f64().unwrap()), (equal, largest));
+    let routing = &found["routing"][0];
+    for key in ["layer", "tokens", "flips", "near_ties", "first_flips", "jaccard", "kl_mean", "kl_max", "at"] {
+        assert!(routing.get(key).is_some(), "{key}");
+    }
+    assert_eq!(found["loss"]["nll"][0].as_array().unwrap().len() + 1, found["tokens"].as_u64().unwrap() as usize);
+}
+
+#[test]
+fn losses_of_a_diff_are_those_that_transformers_computed() {
+    let (a, b) = (reference("tiny-bf16", "reference"), reference("tiny-bf16", "reference_float32"));
+    let output = diff(&a, &b, &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let found = &parsed(&output)["comparison"];
+    for (side, stem) in ["reference", "reference_float32"].into_iter().enumerate() {
+        let json = common::cli::read_json(&fixture("tiny-bf16").join(format!("{stem}.json")));
+        let (got, want) = (found["loss"]["mean"][side].as_f64().unwrap(), json["mean_loss"].as_f64().unwrap());
+        assert!((got - want).abs() < 1e-5, "{stem}: {got} {want}");
+    }
+    assert_eq!(found["dtypes"], json!(["bf16", "f32"]));
+    assert!(found["hooks"][0]["equal_rounded"].is_u64());
+}
+
+#[test]
+fn one_changed_value_is_found_in_any_subset() {
+    let whole = reference("tiny-f32", "reference");
+    let name = "blocks.1.hook_attn_out";
+    let (_folder, subset) = edited(&whole, "t.safetensors", |trace| {
+        trace.tensors.retain(|key, _| key == "tokens" || key == name);
+        floats(trace, name)[7 * 64 + 2] += 0.5;
+    });
+    let output = diff(&whole, &subset, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = stdout(&output);
+    assert!(report.contains(&format!("first difference: layer 1, `{name}`, position 7")), "{report}");
+    assert!(report.contains("hooks are only in A, first `hook_embed`"), "{report}");
+    assert!(stderr(&output).contains("1 of 1 hooks differ by more than allowed"), "{}", stderr(&output));
+    assert_eq!(diff(&whole, &subset, &["--tolerance", "0.6"]).status.code(), Some(0));
+    let (_folder, nan) = edited(&whole, "t.safetensors", |trace| floats(trace, name)[0] = f32::NAN);
+    let output = diff(&whole, &nan, &["--tolerance", "9"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("0 values of A, 1 of B are NaN or infinite"), "{}", stdout(&output));
+    let (_folder, other) = edited(&whole, "t.safetensors", |trace| {
+        trace.tensors.retain(|key, _| key == "tokens" || key == "ln_final.hook_out");
+    });
+    assert_fails(&diff(&subset, &other, &[]), 1, "no hook in common");
+}
+
+#[test]
+fn recordings_that_cannot_be_compared_say_why() {
+    let whole = reference("tiny-f32", "reference");
+    assert_fails(&diff(&whole, &reference("top1", "reference"), &[]), 1, "the tokens part at position");
+    assert_fails(&diff(&whole, &fixture("tiny-f32/model/model.safetensors"), &[]), 1, "is not a saved run");
+    assert_fails(&mixscope(["diff", text(&whole)]), 2, "required");
+    assert_fails(&diff(&whole, &whole, &["--tolerance", "NaN"]), 2, "--tolerance NaN");
+    let (_folder, narrow) = edited(&whole, "t.safetensors", |trace| {
+        let tensor = trace.tensors.get_mut("ln_final.hook_out").unwrap();
+        tensor.shape = vec![tensor.shape[0], 32, 2];
+    });
+    assert_fails(
+        &diff(&whole, &narrow, &[]),
+        1,
+        "`ln_final.hook_out`: expected shape [39, 64] as in A, found [39, 32, 2]",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.safetensors");
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    assert_fails(&diff(&whole, &cut, &[]), 1, "the file is damaged or was cut off");
+    std::fs::write(&cut, &bytes[..3000]).unwrap();
+    assert_eq!(diff(&whole, &cut, &[]).status.code(), Some(1));
+}
