@@ -43,11 +43,10 @@ fn edited(of: &Path, name: &str, edit: impl FnOnce(&mut TraceFile)) -> (tempfile
             }
         }
     };
-    let data: Vec<(String, Vec<usize>, (StDtype, Vec<u8>))> =
-        trace.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone(), bytes(tensor))).collect();
-    let views = data
-        .iter()
-        .map(|(name, shape, (dtype, bytes))| (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let data: Vec<(StDtype, Vec<u8>)> = trace.tensors.values().map(bytes).collect();
+    let views = trace.tensors.iter().zip(&data).map(|((name, tensor), (dtype, bytes))| {
+        (name.as_str(), TensorView::new(*dtype, tensor.shape.clone(), bytes).unwrap())
+    });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, safetensors::serialize(views, Some(trace.metadata)).unwrap()).unwrap();
@@ -168,6 +167,74 @@ fn a_sliding_window_is_named_with_its_width() {
     let output = check(without.path(), &reference("tied-window-legacy", "reference"), &[]);
     let message = stderr(&output);
     assert!(message.contains("sliding_window is 8 in A's config and none in B's"), "{message}");
+}
+
+/// A copy of tiny-f32 with other weights.
+fn with_weights(edit: impl FnOnce(&mut Vec<u8>)) -> tempfile::TempDir {
+    let folder = with_config("tiny-f32", |_| {});
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    edit(&mut bytes);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    folder
+}
+
+fn guilty(model: &Path, trace: &Path) -> (String, String) {
+    let output = check(model, trace, &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let guilty = parsed(&output)["against"]["guilty"].clone();
+    let word = |key: &str| guilty[key].as_str().unwrap().to_owned();
+    assert!(stderr(&output).contains(&word("sentence")), "{}", stderr(&output));
+    (word("hook"), word("cause"))
+}
+
+#[test]
+fn wrong_weights_are_named_by_the_pattern_of_differences() {
+    let trace = reference("tiny-f32", "reference");
+    let swapped = with_weights(|bytes| {
+        let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = std::str::from_utf8(&bytes[8..end]).unwrap();
+        let header = header.replace(".w1.weight", ".w0.weight").replace(".w3.weight", ".w1.weight");
+        bytes.splice(8..end, header.replace(".w0.weight", ".w3.weight").into_bytes());
+    });
+    let (hook, cause) = guilty(swapped.path(), &trace);
+    assert_eq!(hook, "blocks.0.mlp.hook_expert_out");
+    assert!(cause.contains("w1 and w3 swapped"), "{cause}");
+
+    // Rows of q_proj and k_proj as GGUF stores them: the scores are the same, q and k are not.
+    let pairs = with_weights(|bytes| {
+        let (length, header) = safetensors::SafeTensors::read_metadata(bytes).unwrap();
+        for (name, heads) in [("q_proj", 4), ("k_proj", 2)] {
+            for layer in 0..3 {
+                let info = header.info(&format!("model.layers.{layer}.self_attn.{name}.weight")).unwrap();
+                let start = 8 + length + info.data_offsets.0;
+                let (rows, row) = (info.shape[0], info.shape[1] * 4);
+                let old = bytes[start..start + rows * row].to_vec();
+                let width = rows / heads;
+                for i in 0..rows {
+                    let (head, at) = (i / width, i % width);
+                    let from = head * width + at % 2 * (width / 2) + at / 2;
+                    bytes[start + i * row..][..row].copy_from_slice(&old[from * row..][..row]);
+                }
+            }
+        }
+    });
+    let (hook, cause) = guilty(pairs.path(), &trace);
+    assert_eq!(hook, "blocks.0.attn.hook_q");
+    assert!(cause.contains("in another order"), "{cause}");
+}
+
+#[test]
+fn a_recording_without_renormalisation_is_told() {
+    let (_folder, trace) = edited(&reference("tiny-f32", "reference"), "t.safetensors", |trace| {
+        for layer in 0..3 {
+            floats(trace, &format!("blocks.{layer}.mlp.hook_mixing_weights")).iter_mut().for_each(|x| *x *= 0.7);
+        }
+    });
+    let (hook, cause) = guilty(&fixture("tiny-f32/model"), &trace);
+    assert_eq!(hook, "blocks.0.mlp.hook_mixing_weights");
+    assert!(cause.contains("A does not renormalise"), "{cause}");
 }
 
 #[test]

@@ -58,9 +58,9 @@ pub struct RouterInput {
 }
 
 impl Flip {
-    /// Whether rounding alone could have turned the choice.
+    /// Whether rounding alone could have turned the choice; a choice far against its own logits (a negative gap) is none.
     pub fn is_near_tie(&self) -> bool {
-        self.steps.iter().flatten().any(|steps| *steps <= NEAR_TIE)
+        self.steps.iter().flatten().any(|steps| steps.abs() <= NEAR_TIE)
     }
 }
 
