@@ -345,6 +345,19 @@ fn losses_of_a_diff_are_those_that_transformers_computed() {
 }
 
 #[test]
+fn flips_of_a_diff_are_those_that_the_precision_lab_counted() {
+    let lab = fixture("precision-lab");
+    let output = diff(&lab.join("reference_f32.safetensors"), &lab.join("reference_bf16.safetensors"), &["--json"]);
+    let found = &parsed(&output)["comparison"];
+    let counted = &common::cli::read_json(&lab.join("lab.json"))["f32 -> bf16"]["flips"];
+    let flips: Vec<Value> = found["routing"].as_array().unwrap().iter().map(|layer| layer["flips"].clone()).collect();
+    assert_eq!(&Value::Array(flips), counted);
+    // Attention's output is not in the f32 fixture, so that the input of the layer is equal does not blame the router.
+    let input = json!({"hook": "blocks.0.hook_resid_pre", "equal": true, "immediate": false});
+    assert_eq!(found["first_flip"]["input"], input);
+}
+
+#[test]
 fn one_changed_value_is_found_in_any_subset() {
     let whole = reference("tiny-f32", "reference");
     let name = "blocks.1.hook_attn_out";

@@ -169,8 +169,11 @@ fn flip_text(flip: &Flip, found: &Comparison) -> String {
     };
     text += &format!("; margin A {}, B {}", gap(0), gap(1));
     match (flip.input, found.mode) {
+        (Some(input), _) if input.equal && input.immediate => {
+            text += &format!("; `{}` was equal there: the router parts first", input.hook);
+        }
         (Some(input), _) if input.equal => {
-            text += &format!("; `{}` was equal there: the router parts first", input.hook)
+            text += &format!("; `{}` was equal there, and what lies between is not in both", input.hook);
         }
         (Some(input), Mode::EndToEnd) => {
             text += &format!("; `{}` was unequal there already: the hidden state parts first", input.hook);

@@ -12,18 +12,21 @@ use serde_json::json;
 
 /// What is asked by default, for `--help`.
 pub const TOLERANCES: &str = "\
-Tolerance, if --tolerance is not given, by the dtypes in which the activations of A and B are exact:
-  both f32     |a - b| <= 1e-4 + 2e-5*|a|; probabilities (pattern, expert_weights, mixing_weights) within 2e-5;
-               the same experts in the same order; mean loss within 1e-4 nats
-  both bf16,   each layer alone (`check`), and layer 0 end to end: at least 95 % of a tensor's values equal (or all but
-  or both f16  two), none further apart than 8 steps of the dtype at the tensor's scale; an expert may flip only where
-               the margin is at most 4 steps (a near-tie), and what follows from that is left out.
-               End to end a difference in the last bit spreads, so only statistics are asked of later layers:
-               at most 5 % of all choices of experts flip, mean loss within 0.05 nats
-  different    end to end the same statistics; alone each tensor within 8 units of the coarser dtype (relative L2)
-A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where one of the two is known to round
-the sum of experts elsewhere (experts `eager`, transformers 4), mlp_out and resid_post need not be equal, only within
-the steps. --tolerance T asks instead that every value be within T, and the same experts in the same order;
+Tolerance, if --tolerance is not given, by the dtypes in which activations of A and B are exact:
+  both f32: |a - b| <= 1e-4 + 2e-5*|a|; probabilities (pattern, expert_weights, mixing_weights)
+    within 2e-5; the same experts in the same order; mean loss within 1e-4 nats.
+  both bf16 or both f16, each layer alone (`check`) and layer 0 end to end: at least 95 % of a
+    tensor's values equal (or all but two), none further apart than 8 steps of the dtype at the
+    tensor's scale; an expert may flip only where the margin is at most 4 steps (a near-tie),
+    and what follows from that is left out.
+    Later layers end to end: a difference in the last bit spreads, so only statistics are asked:
+    at most 5 % of all choices of experts flip, mean loss within 0.05 nats.
+  different dtypes: end to end the same statistics; alone each tensor within 8 units of the
+    coarser dtype (relative L2), flips as above.
+A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where one of the
+two is known to round the sum of experts elsewhere (experts `eager`, transformers 4), mlp_out and
+resid_post need not be equal, only within the steps.
+--tolerance T asks instead that every value be within T, and the same experts in the same order;
 --tolerance 0 asks that everything be equal.
 
 Exit status: 0 agree within the tolerance, 1 differ or can't be compared, 2 wrong usage.";

@@ -77,9 +77,7 @@ impl Comparer {
                 let skip = self.moved.as_deref().filter(|_| self.knows_near_ties());
                 let found = values::compare(hook, [a, b], self.tolerance, pos, skip)?;
                 self.hooks.push(found.diff);
-                if matches!(hook.kind, K::Embed | K::ResidPre | K::ResidMid | K::Ln2 | K::ResidPost) {
-                    self.hidden = Some((hook, found.unequal));
-                }
+                self.note_hidden(hook, found.unequal);
             }
             (Some(_), None) => self.only_in[0].push(hook.to_string()),
             (None, Some(_)) => self.only_in[1].push(hook.to_string()),
@@ -122,6 +120,20 @@ impl Comparer {
     /// Whether tokens whose choice was a near-tie may differ behind the router.
     fn knows_near_ties(&self) -> bool {
         matches!(self.tolerance, Tolerance::Half { .. } | Tolerance::Mixed { .. })
+    }
+
+    /// Remembers at which positions the hidden state is unequal, as far as the recordings tell.
+    fn note_hidden(&mut self, hook: Hook, mut unequal: Vec<bool>) {
+        match hook.kind {
+            K::Embed | K::ResidPre | K::ResidMid | K::Ln2 | K::ResidPost => {}
+            // Added to the hidden state; the sum may not be there itself.
+            K::AttnOut | K::MlpOut => {
+                let Some((_, before)) = &self.hidden else { return };
+                unequal.iter_mut().zip(before).for_each(|(unequal, before)| *unequal |= before);
+            }
+            _ => return,
+        }
+        self.hidden = Some((hook, unequal));
     }
 
     /// Holds on to what later hooks of the layer, or the end, need.

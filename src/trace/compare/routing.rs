@@ -4,7 +4,7 @@ use super::as_name;
 use super::tolerance::NEAR_TIE;
 use super::values::step;
 use crate::trace::routing::ranked;
-use crate::trace::{Dtype, Hook};
+use crate::trace::{Dtype, Hook, HookKind as K};
 use serde::Serialize;
 
 /// How the routing of one layer differs.
@@ -43,7 +43,7 @@ pub struct Flip {
     pub gaps: [Option<f32>; 2],
     /// The gaps in steps of the coarser dtype.
     pub steps: [Option<f32>; 2],
-    /// The hidden state before the router that both hold and that is nearest to it.
+    /// The hidden state before the router, or what is added to it, that both hold and that is nearest to the router.
     pub input: Option<RouterInput>,
 }
 
@@ -55,6 +55,8 @@ pub struct RouterInput {
     pub hook: Hook,
     /// Whether A and B agree in it at the token's position, bit for bit.
     pub equal: bool,
+    /// Whether it is what the router of this layer read, or determines it: nothing that may have parted lies between.
+    pub immediate: bool,
 }
 
 impl Flip {
@@ -168,7 +170,11 @@ pub(super) fn compare(
             gaps: gaps.map(|gap| gap.map(|(gap, _)| gap)),
             steps: gaps.map(|gap| gap.map(|(gap, scale)| gap / step(coarser, scale))),
             experts: [of_a, of_b],
-            input: input.map(|(hook, unequal)| RouterInput { hook: *hook, equal: !unequal[at] }),
+            input: input.map(|(hook, unequal)| RouterInput {
+                hook: *hook,
+                equal: !unequal[at],
+                immediate: matches!(hook.kind, K::AttnOut | K::ResidMid | K::Ln2) && hook.layer == layer,
+            }),
         };
         routing.flips += 1;
         routing.near_ties += usize::from(flip.is_near_tie());

@@ -114,7 +114,7 @@ fn a_flip_tells_its_margin_and_whether_the_hidden_state_parted_first() {
         assert_eq!((first.layer, first.position), (1, 2));
         assert_eq!(first.experts, [vec![0, 1], vec![0, 2]]);
         assert_eq!(first.gaps, [Some(1.0), Some(1.0)]);
-        assert_eq!(first.input, Some(RouterInput { hook: K::ResidMid.at(1), equal }), "{other:?}");
+        assert_eq!(first.input, Some(RouterInput { hook: K::ResidMid.at(1), equal, immediate: true }), "{other:?}");
         let layer = &found.routing[0];
         assert_eq!((layer.flips, layer.first_flips, layer.tokens), (1, 0, 3));
         assert!((layer.jaccard - (2.0 + 1.0 / 3.0) / 3.0).abs() < 1e-12);
@@ -123,6 +123,19 @@ fn a_flip_tells_its_margin_and_whether_the_hidden_state_parted_first() {
         let kl = (e - 1.0) / (e * e + e + 1.0);
         assert!((layer.kl_max.unwrap() - kl).abs() < 1e-9 && (layer.kl_mean.unwrap() - kl / 3.0).abs() < 1e-9);
         assert!(!found.ok);
+    }
+}
+
+#[test]
+fn what_is_added_to_the_hidden_state_counts_where_the_sum_is_not_there() {
+    let pair =
+        |kind: K, other: &[(usize, f32)]| (kind.at(1), rows(Dtype::F32, 2, 1.0, &[]), rows(Dtype::F32, 2, 1.0, other));
+    for (before, added, equal) in
+        [(vec![], vec![(5, 2.0)], false), (vec![(5, 2.0)], vec![], false), (vec![], vec![], true)]
+    {
+        let pairs = [pair(K::ResidPre, &before), pair(K::AttnOut, &added), flip(1.0, Dtype::F32)];
+        let input = compare(F32, None, &pairs).first_flip.unwrap().input;
+        assert_eq!(input, Some(RouterInput { hook: K::AttnOut.at(1), equal, immediate: true }));
     }
 }
 
