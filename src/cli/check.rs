@@ -1,18 +1,32 @@
-//! `mixscope check`: whether a model is what its config says, and whether all its weights are numbers.
+//! `mixscope check`: whether a model is what its config says, whether all its weights are numbers, and whether it
+//! computes what another program recorded.
 
+use super::comparison::comparison_text;
+use super::diff::{TOLERANCES, ToleranceArg, about, line};
 use super::teller::Teller;
-use super::{ModelArgs, apply_threads, harmless, print, report_text};
-use crate::model::{FINITE, scan, scanned_on_opening};
-use crate::trace::{Level, Report};
+use super::{ModelArgs, apply_threads, error, harmless, print, report_text};
+use crate::app::files::Tell;
+use crate::engine::{Control, Fidelity, check_against, trace_path};
+use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
+use crate::trace::{Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde_json::json;
 use std::sync::Mutex;
 
 #[derive(Args)]
+#[command(after_help = TOLERANCES)]
 pub struct Check {
     #[command(flatten)]
     model: ModelArgs,
+    /// Run the model on this recording's tokens and compare every hook that it holds: end to end, and each layer alone,
+    /// fed the recording's own input of that layer. Without --precision and --dtype they are those of the recording.
+    #[arg(long, value_name = "TRACE")]
+    against: Option<String>,
+    #[command(flatten)]
+    within: ToleranceArg,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -22,10 +36,19 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn main(self) -> Result<()> {
+    pub fn main(mut self, matches: &ArgMatches) -> Result<()> {
+        let tolerance = self.within.read()?;
+        if self.against.is_none() && self.within.is_given() {
+            return Err(error(ErrorKind::MissingRequiredArgument, "--tolerance: it is for --against TRACE"));
+        }
+        let reference = self.against.as_deref().map(|text| TraceReader::open(&trace_path(text)?)).transpose()?;
+        if let Some(reference) = &reference {
+            self.compute_as(reference, matches);
+        }
         apply_threads(self.model.threads)?;
         let mut tell = Teller::new(self.quiet);
-        let loaded = match self.model.open(false, &mut tell) {
+        // The recording's tokens are ids, so a tokenizer is not missed.
+        let loaded = match self.model.open(reference.is_some(), &mut tell) {
             Ok(loaded) => loaded,
             Err(error) => {
                 if self.json {
@@ -35,23 +58,10 @@ impl Check {
                 return Err(error);
             }
         };
-        let mut report = loaded.meta.report.clone();
-        if !scanned_on_opening(&loaded.store) {
-            let total = loaded.meta.weight_bytes;
-            let shared = Mutex::new(&mut tell);
-            let mut found = Report::default();
-            scan(&loaded.store, &mut found, &|| false, &|done| {
-                // Whoever holds it is telling already.
-                if let Ok(mut tell) = shared.try_lock() {
-                    tell.scanned(done, total);
-                }
-            });
-            report
-                .findings
-                .retain(|finding| !(finding.subject == "weights" && finding.found.starts_with("not scanned")));
-            report.findings.extend(found.findings);
-        }
+        let report = scanned(&loaded, &mut tell);
+        let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &mut tell)).transpose();
         tell.clear();
+        let fidelity = fidelity?;
         let bad = report.findings.iter().filter(|finding| finding.expected == FINITE).count();
         let warnings = report.of(Level::Warn).count();
         let verdict = match (bad, warnings) {
@@ -60,15 +70,96 @@ impl Check {
             (0, n) => format!("runs, with {n} warnings"),
             _ => "broken: not all weights are finite numbers".to_owned(),
         };
+        let ok = bad == 0 && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
         if self.json {
-            let found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": bad == 0, "validation": report});
+            let mut found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": ok, "validation": report});
+            if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
+                found["precision"] = json!(loaded.meta.policy);
+                found["reference"] = about(reference);
+                found["against"] = serde_json::to_value(fidelity)?;
+                found["summary"] = json!(summary(fidelity));
+            }
             print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
         } else {
-            print(&harmless(&format!("{}\n{}{verdict}\n", loaded.meta.title, report_text(&report))))?;
+            let mut text = format!("{}\n{}{verdict}\n", loaded.meta.title, report_text(&report));
+            if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
+                text += &fidelity_text(fidelity, reference, &loaded);
+            }
+            print(&harmless(&text))?;
         }
         if bad > 0 {
             bail!("{} failed the check: {verdict}", loaded.meta.name);
         }
+        if let Some(fidelity) = fidelity.filter(|fidelity| !fidelity.ok) {
+            bail!("{} failed the check: {}", loaded.meta.name, summary(&fidelity));
+        }
         Ok(())
+    }
+
+    /// Computes under the recording's precision where none was asked for.
+    fn compute_as(&mut self, reference: &TraceReader, matches: &ArgMatches) {
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if !is_given("precision")
+            && let Some(policy) = reference.policy()
+        {
+            self.model.precision = policy;
+            // Under `f32` nothing is rounded, whatever the dtype.
+            if policy != Policy::F32 && !is_given("dtype") {
+                self.model.dtype = reference.compute_dtype();
+            }
+        }
+    }
+}
+
+/// What was validated on opening, and what a look at every weight adds.
+fn scanned(loaded: &Loaded, tell: &mut Teller) -> Report {
+    let mut report = loaded.meta.report.clone();
+    if scanned_on_opening(&loaded.store) {
+        return report;
+    }
+    let total = loaded.meta.weight_bytes;
+    let shared = Mutex::new(tell);
+    let mut found = Report::default();
+    scan(&loaded.store, &mut found, &|| false, &|done| {
+        // Whoever holds it is telling already.
+        if let Ok(mut tell) = shared.try_lock() {
+            tell.scanned(done, total);
+        }
+    });
+    report.findings.retain(|finding| !(finding.subject == "weights" && finding.found.starts_with("not scanned")));
+    report.findings.extend(found.findings);
+    report
+}
+
+fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, tell: &mut Teller) -> Result<Fidelity> {
+    let mut progress = |done, all| tell.progress("comparing, layer", done, all);
+    let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
+    check_against(loaded, reference, tolerance, &mut control)
+}
+
+fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) -> String {
+    let (name, policy) = (&loaded.meta.name, loaded.meta.policy);
+    let mut text = format!("\nA  {}\nB  {name} · precision {policy}\n", line(reference));
+    for config in &fidelity.configs {
+        text += &format!("{config}\n");
+    }
+    text += &format!("\n{}\n{}\n", comparison_text(&fidelity.end_to_end), comparison_text(&fidelity.isolated));
+    text += &format!("{}\n", summary(fidelity));
+    text
+}
+
+/// The outcome in one sentence.
+fn summary(fidelity: &Fidelity) -> String {
+    match (&fidelity.guilty, fidelity.ok) {
+        (_, true) => "the model computes what was recorded, end to end and layer by layer".to_owned(),
+        (Some(guilty), false) => guilty.sentence.clone(),
+        (None, false) if fidelity.isolated.ok => {
+            let failures = fidelity.end_to_end.failures.join("; ");
+            format!("every layer alone agrees, so the difference builds up from layer to layer: {failures}")
+        }
+        (None, false) => {
+            let failures = [&fidelity.end_to_end.failures[..], &fidelity.isolated.failures[..]].concat();
+            failures.join("; ")
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The command line: arguments, and the commands that need no terminal.
 
 mod check;
+mod comparison;
 mod completions;
+mod diff;
 mod explore;
 mod export;
 mod info;
@@ -39,6 +41,10 @@ Examples:
   mixscope open run1/trace.safetensors          explore that run again, without the model
   mixscope export run1/trace.safetensors --view routing.map -o map.png
                                                 one view of that run as png, svg or csv
+  mixscope check path/to/Mixtral --against reference.safetensors
+                                                layer by layer against what transformers recorded
+  mixscope diff reference.safetensors run1/trace.safetensors
+                                                two recordings, hook by hook
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
   mixscope --resume                             go on with the last session
@@ -66,8 +72,11 @@ enum Command {
     Export(export::Export),
     /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
-    /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity.
+    /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity; compare it with a
+    /// recording of another program.
     Check(check::Check),
+    /// Compare two saved runs hook by hook: equal values, differences, flipped experts, loss, and where they part.
+    Diff(diff::Diff),
     /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
     Pull(pull::Pull),
     /// Write completions for a shell.
@@ -211,7 +220,8 @@ pub fn main() -> ExitCode {
         Some(Command::Open(open)) => open.main(matches.subcommand_matches("open").unwrap_or(&matches)),
         Some(Command::Export(export)) => export.main(),
         Some(Command::Info(info)) => info.main(),
-        Some(Command::Check(check)) => check.main(),
+        Some(Command::Check(check)) => check.main(matches.subcommand_matches("check").unwrap_or(&matches)),
+        Some(Command::Diff(diff)) => diff.main(),
         Some(Command::Pull(pull)) => pull.main(),
         Some(Command::Completions(completions)) => completions.main(),
         Some(Command::Man(man)) => man.main(),

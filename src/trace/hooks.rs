@@ -160,6 +160,16 @@ impl Hook {
         GLOBAL.len() + self.layer as usize * LAYERED.len() + (self.kind as usize - GLOBAL.len())
     }
 
+    /// Sorts hooks in the order of the forward pass: the embedding, layer by layer, final norm, logits.
+    pub fn order(self) -> (u64, HookKind) {
+        let place = match self.kind {
+            K::Embed => 0,
+            K::LnFinal | K::Logits => u64::MAX,
+            _ => 1 + u64::from(self.layer),
+        };
+        (place, self.kind)
+    }
+
     /// How many hook points a model with `layers` layers has.
     pub fn count(layers: usize) -> usize {
         GLOBAL.len() + layers * LAYERED.len()

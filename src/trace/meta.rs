@@ -1,5 +1,6 @@
 use super::protocol::Prompt;
 use super::{HookKind, LensSite, Report};
+use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -22,15 +23,33 @@ impl Dtype {
         if self == Self::F32 { 4 } else { 2 }
     }
 
-    /// The distance between neighbouring values of this type around `x`: one unit in the last place.
-    pub fn step(self, x: f32) -> f32 {
-        let mantissa_bits = match self {
+    /// The one of the two with fewer mantissa bits.
+    pub fn coarser(self, other: Self) -> Self {
+        if self.mantissa_bits() < other.mantissa_bits() { self } else { other }
+    }
+
+    /// The value of this type that is nearest to `x`, ties to even.
+    pub fn round(self, x: f32) -> f32 {
+        match self {
+            Self::F32 => x,
+            Self::F16 => f16::from_f32(x).to_f32(),
+            Self::Bf16 => bf16::from_f32(x).to_f32(),
+        }
+    }
+
+    /// Stored bits of the mantissa.
+    fn mantissa_bits(self) -> i32 {
+        match self {
             Self::F32 => 23,
             Self::F16 => 10,
             Self::Bf16 => 7,
-        };
+        }
+    }
+
+    /// The distance between neighbouring values of this type around `x`: one unit in the last place.
+    pub fn step(self, x: f32) -> f32 {
         let exponent = ((x.to_bits() >> 23) as i32 & 0xff).max(1) - 127;
-        2f32.powi(exponent - mantissa_bits)
+        2f32.powi(exponent - self.mantissa_bits())
     }
 }
 

@@ -6,6 +6,7 @@
 mod attribution;
 mod branches;
 mod close_calls;
+pub mod compare;
 mod file;
 mod head_stats;
 mod hooks;
@@ -27,8 +28,8 @@ pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
 pub use branches::{Branches, Edit, Left};
 pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{
-    FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceTensor, Values, hook_values, replace_file,
-    token_ids,
+    FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
+    replace_file, token_ids,
 };
 pub use head_stats::{Earlier, HeadScorer, HeadScores, HeadStats, Measure};
 pub use hooks::{Hook, HookKind};

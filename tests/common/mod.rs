@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod gguf_writer;
+pub mod recordings;
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};

@@ -1,10 +1,12 @@
 //! The trace file: safetensors with `format = mixscope-trace` in its metadata.
 
 mod read;
+mod reader;
 mod records;
 mod tables;
 mod write;
 
+pub use reader::TraceReader;
 pub use records::{hook_values, token_ids};
 pub use tables::{LensTable, Spelling, Tables};
 pub use write::TracePlan;

@@ -5,7 +5,7 @@ use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype as StDtype, SafeTensors};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 impl TraceFile {
@@ -26,26 +26,11 @@ impl TraceFile {
         let file = SafeTensors::deserialize(bytes)?;
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let metadata = header.metadata().clone().unwrap_or_default();
-        if let Some(version) = metadata.get("version") {
-            let newer = version.parse::<u32>().map_or(true, |version| version > VERSION);
-            ensure!(!newer, "it has version {version}, this program reads version {VERSION}: update mixscope");
-        }
+        check_version(&metadata)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
-            let data = view.data();
-            let (dtype, values) = match view.dtype() {
-                StDtype::F32 => (Dtype::F32, Values::F32(words(data, f32::from_le_bytes))),
-                StDtype::BF16 => (Dtype::Bf16, Values::F32(words(data, |b| bf16::from_le_bytes(b).to_f32()))),
-                StDtype::F16 => (Dtype::F16, Values::F32(words(data, |b| f16::from_le_bytes(b).to_f32()))),
-                StDtype::U32 => (Dtype::F32, Values::U32(words(data, u32::from_le_bytes))),
-                StDtype::I64 => {
-                    let wide = words(data, i64::from_le_bytes);
-                    let narrow: Result<Vec<u32>, _> = wide.into_iter().map(u32::try_from).collect();
-                    (Dtype::F32, Values::U32(narrow.with_context(|| format!("tensor `{name}`: index out of range"))?))
-                }
-                other => bail!("tensor `{name}` has dtype {other:?}; expected F32, F16, BF16, U32 or I64"),
-            };
-            tensors.insert(name.to_owned(), TraceTensor { shape: view.shape().to_vec(), dtype, values });
+            let tensor = decode(name, view.dtype(), view.shape().to_vec(), view.data())?;
+            tensors.insert(name.to_owned(), tensor);
         }
         Ok(Self { metadata, tensors })
     }
@@ -55,11 +40,42 @@ impl TraceFile {
     /// # Errors
     /// If they say something else.
     pub fn check_format(&self) -> Result<()> {
-        let found = self.metadata.get("format").map_or("none", String::as_str);
-        ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is no mixscope trace");
-        ensure!(self.metadata.contains_key("version"), "metadata `version`: expected {VERSION}, found none");
-        Ok(())
+        check_format(&self.metadata)
     }
+}
+
+/// A version that this program reads, or none.
+pub(super) fn check_version(metadata: &HashMap<String, String>) -> Result<()> {
+    if let Some(version) = metadata.get("version") {
+        let newer = version.parse::<u32>().map_or(true, |version| version > VERSION);
+        ensure!(!newer, "it has version {version}, this program reads version {VERSION}: update mixscope");
+    }
+    Ok(())
+}
+
+/// Whether the metadata are a trace's.
+pub(super) fn check_format(metadata: &HashMap<String, String>) -> Result<()> {
+    let found = metadata.get("format").map_or("none", String::as_str);
+    ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is no mixscope trace");
+    ensure!(metadata.contains_key("version"), "metadata `version`: expected {VERSION}, found none");
+    Ok(())
+}
+
+/// The numbers of one tensor from its stored bytes.
+pub(super) fn decode(name: &str, stored: StDtype, shape: Vec<usize>, data: &[u8]) -> Result<TraceTensor> {
+    let (dtype, values) = match stored {
+        StDtype::F32 => (Dtype::F32, Values::F32(words(data, f32::from_le_bytes))),
+        StDtype::BF16 => (Dtype::Bf16, Values::F32(words(data, |b| bf16::from_le_bytes(b).to_f32()))),
+        StDtype::F16 => (Dtype::F16, Values::F32(words(data, |b| f16::from_le_bytes(b).to_f32()))),
+        StDtype::U32 => (Dtype::F32, Values::U32(words(data, u32::from_le_bytes))),
+        StDtype::I64 => {
+            let wide = words(data, i64::from_le_bytes);
+            let narrow: Result<Vec<u32>, _> = wide.into_iter().map(u32::try_from).collect();
+            (Dtype::F32, Values::U32(narrow.with_context(|| format!("tensor `{name}`: index out of range"))?))
+        }
+        other => bail!("tensor `{name}` has dtype {other:?}; expected F32, F16, BF16, U32 or I64"),
+    };
+    Ok(TraceTensor { shape, dtype, values })
 }
 
 fn words<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {

@@ -1,0 +1,185 @@
+//! A comparison of two recordings as text.
+
+use crate::trace::compare::{Comparison, Flip, HookDiff, LayerRouting, Mode};
+use crate::trace::{Dtype, Hook, HookKind as K};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// Columns of the table; hooks of which no layer holds any are left out.
+const COLUMNS: [(K, &str); 3] = [(K::AttnOut, "attn_out"), (K::MlpOut, "mlp_out"), (K::ResidPost, "resid_post")];
+/// Width of a column: share, largest difference, steps.
+const WIDTH: usize = 27;
+
+/// The comparison as a table by layer, totals, where the two part, and the verdict.
+pub fn comparison_text(found: &Comparison) -> String {
+    let mut text = format!("{}, tolerance: {}\n\n", found.mode, found.tolerance.words(found.mode));
+    table(found, &mut text);
+    text.push('\n');
+    totals(found, &mut text);
+    partings(found, &mut text);
+    if found.ok {
+        text += "agree within the tolerance\n";
+    }
+    for failure in &found.failures {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "beyond the tolerance: {failure}");
+    }
+    text
+}
+
+fn table(found: &Comparison, text: &mut String) {
+    let held = |kind: K| found.hooks.iter().any(|diff| diff.hook.kind == kind);
+    let columns: Vec<(K, &str)> = COLUMNS.into_iter().filter(|(kind, _)| held(*kind)).collect();
+    let layers: BTreeSet<u32> = found.hooks.iter().filter_map(|diff| diff.layer).collect();
+    let mut lines = vec![String::from("       "), String::from("  layer")];
+    for (_, name) in &columns {
+        lines[0] += &format!("  {name:<width$}", width = WIDTH - 2);
+        lines[1] += &format!("  {:>9}{:>9}{:>7}", "equal", "max |Δ|", "steps");
+    }
+    lines[1] += "  flips";
+    for layer in layers {
+        let mut line = format!("  {layer:>5}");
+        for (kind, _) in &columns {
+            line += &match found.hook(kind.at(layer as usize)) {
+                Some(diff) => cell(diff),
+                None => format!("{:>WIDTH$}", "not in both"),
+            };
+        }
+        let routing = found.routing.iter().find(|routing| routing.layer == layer);
+        line += &routing.map_or_else(|| format!("{:>7}", "-"), |routing| format!("{:>7}", routing.flips));
+        lines.push(line);
+    }
+    for hook in [K::Embed, K::LnFinal, K::Logits].map(|kind| kind.at(0)) {
+        if let Some(diff) = found.hook(hook) {
+            lines.push(format!("  {:<18}{}", hook.to_string(), cell(diff)));
+        }
+    }
+    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+        *text += line.trim_end();
+        text.push('\n');
+    }
+    if found.dtypes[0] != found.dtypes[1] {
+        *text += "  equal: after rounding both to the coarser dtype\n";
+    }
+}
+
+fn cell(diff: &HookDiff) -> String {
+    let steps = match diff.max_steps {
+        0.0 => "0".to_owned(),
+        steps if steps < 99_999.5 => format!("{steps:.0}"),
+        steps => format!("{steps:.0e}"),
+    };
+    let share = diff.share() * 100.0;
+    // Not all is never 100.00 %.
+    let share = if share < 100.0 { (share * 100.0).floor() / 100.0 } else { share };
+    format!("  {share:>7.2} %{:>9}{steps:>7}", number(diff.max_abs))
+}
+
+fn number(x: f64) -> String {
+    if x == 0.0 { "0".to_owned() } else { format!("{x:.1e}") }
+}
+
+fn totals(found: &Comparison, text: &mut String) {
+    let mut line = |what: &str, value: String| *text += &format!("  {what:<11} {value}\n");
+    let (equal, all) = found.equal();
+    let dtypes = found.dtypes;
+    line(
+        "compared",
+        format!("{} hooks of {} tokens; A is {}, B {}", found.hooks.len(), found.tokens, dtypes[0], dtypes[1]),
+    );
+    line("equal", format!("{equal} of {all} values bit for bit"));
+    if let Some(worst) = found.largest().filter(|worst| worst.max_abs > 0.0) {
+        let (mean, l2) = (worst.mean_abs, worst.relative_l2);
+        line("largest", format!("{:.2e} in `{}` (mean {mean:.1e}, relative L2 {l2:.1e})", worst.max_abs, worst.hook));
+    }
+    let bad = found.hooks.iter().fold([0, 0], |sum, diff| [sum[0] + diff.non_finite[0], sum[1] + diff.non_finite[1]]);
+    if bad != [0, 0] {
+        line(
+            "not finite",
+            format!("{} values of A, {} of B are NaN or infinite; they count as different", bad[0], bad[1]),
+        );
+    }
+    if !found.routing.is_empty() {
+        line("routing", routing(found));
+    }
+    if let Some(loss) = &found.loss
+        && let [Some(a), Some(b)] = loss.mean
+    {
+        let top = loss.top_changed.map_or_else(String::new, |[n, of]| format!(", top-1 changed {n} of {of}"));
+        line(
+            "mean loss",
+            format!("A {a:.5}, B {b:.5} ({:+.2e} nats; one token up to {:.2e}){top}", b - a, loss.max_abs),
+        );
+    }
+    for (side, only) in ["A", "B"].into_iter().zip(&found.only_in) {
+        if let Some(first) = only.first() {
+            line("not in both", format!("{} hooks are only in {side}, first `{first}`", only.len()));
+        }
+    }
+    if !found.not_isolated.is_empty() {
+        let layers: Vec<String> = found.not_isolated.iter().map(usize::to_string).collect();
+        line(
+            "not alone",
+            format!("layers {}: A holds neither resid_pre nor the layer before's resid_post", layers.join(", ")),
+        );
+    }
+}
+
+fn routing(found: &Comparison) -> String {
+    let ((flips, all), layers) = (found.flips(), &found.routing);
+    let sum = |of: fn(&LayerRouting) -> usize| layers.iter().map(of).sum::<usize>();
+    let jaccard = layers.iter().map(|layer| layer.jaccard).sum::<f64>() / layers.len() as f64;
+    let mut text = format!(
+        "{flips} of {all} choices flipped ({} at near-ties), first expert changed {}, mean Jaccard {jaccard:.4}",
+        sum(|layer| layer.near_ties),
+        sum(|layer| layer.first_flips)
+    );
+    let kl: Vec<(f64, f64)> = layers.iter().filter_map(|layer| Some((layer.kl_mean?, layer.kl_max?))).collect();
+    if !kl.is_empty() {
+        let mean = kl.iter().map(|(mean, _)| mean).sum::<f64>() / kl.len() as f64;
+        let max = kl.iter().map(|(_, max)| *max).fold(0.0, f64::max);
+        text += &format!(", KL(A ‖ B) mean {} max {} nats", number(mean), number(max));
+    }
+    text
+}
+
+/// Where the two part, in sentences.
+fn partings(found: &Comparison, text: &mut String) {
+    let place = |hook: Hook| match hook.kind.is_global() {
+        true => format!("`{hook}`"),
+        false => format!("layer {}, `{hook}`", hook.layer),
+    };
+    *text += &match found.first_difference {
+        Some(first) => format!("first difference: {}, position {}\n", place(first.hook), first.position),
+        None => "no value differs\n".to_owned(),
+    };
+    if let Some(flip) = &found.first_flip {
+        *text += &format!("first flip: {}\n", flip_text(flip, found));
+    }
+}
+
+fn flip_text(flip: &Flip, found: &Comparison) -> String {
+    let [a, b] = &flip.experts;
+    let mut text = format!("layer {}, position {}: A chose {a:?}, B {b:?}", flip.layer, flip.position);
+    let dtype = found.dtypes[0].coarser(found.dtypes[1]);
+    let gap = |side: usize| {
+        let steps = flip.steps[side].filter(|_| dtype != Dtype::F32);
+        let steps = steps.map_or_else(String::new, |steps| format!(" = {steps:.1} steps"));
+        flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{steps}"))
+    };
+    text += &format!("; margin A {}, B {}", gap(0), gap(1));
+    match (flip.input, found.mode) {
+        (Some(input), _) if input.equal && input.immediate => {
+            text += &format!("; `{}` was equal there: the router parts first", input.hook);
+        }
+        (Some(input), _) if input.equal => {
+            text += &format!("; `{}` was equal there, and what lies between is not in both", input.hook);
+        }
+        (Some(input), Mode::EndToEnd) => {
+            text += &format!("; `{}` was unequal there already: the hidden state parts first", input.hook);
+        }
+        (Some(input), Mode::Isolated) => text += &format!("; `{}` was unequal there already", input.hook),
+        (None, _) => text += "; no hidden state before it is in both",
+    }
+    text
+}

@@ -1,0 +1,117 @@
+//! `mixscope diff`: two saved runs compared hook by hook.
+
+use super::comparison::comparison_text;
+use super::{error, harmless, print};
+use crate::engine::trace_path;
+use crate::trace::TraceReader;
+use crate::trace::compare::{compare_traces, config_differences};
+use anyhow::{Result, bail};
+use clap::Args;
+use clap::error::ErrorKind;
+use serde_json::json;
+
+/// What is asked by default, for `--help`.
+pub const TOLERANCES: &str = "\
+Tolerance, if --tolerance is not given, by the dtypes in which activations of A and B are exact:
+  both f32: |a - b| <= 1e-4 + 2e-5*|a|; probabilities (pattern, expert_weights, mixing_weights)
+    within 2e-5; the same experts in the same order; mean loss within 1e-4 nats.
+  both bf16 or both f16, each layer alone (`check`) and layer 0 end to end: at least 95 % of a
+    tensor's values equal (or all but two), none further apart than 8 steps of the dtype at the
+    tensor's scale; an expert may flip only where the margin is at most 4 steps (a near-tie),
+    and what follows from that is left out.
+    Later layers end to end: a difference in the last bit spreads, so only statistics are asked:
+    at most 5 % of all choices of experts flip, mean loss within 0.05 nats.
+  different dtypes: end to end the same statistics; alone each tensor within 8 units of the
+    coarser dtype (relative L2), flips as above.
+A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where one of the
+two is known to round the sum of experts elsewhere (experts `eager`, transformers 4), mlp_out and
+resid_post need not be equal, only within the steps.
+--tolerance T asks instead that every value be within T, and the same experts in the same order;
+--tolerance 0 asks that everything be equal.
+
+Exit status: 0 agree within the tolerance, 1 differ or can't be compared, 2 wrong usage.";
+
+#[derive(Args)]
+#[command(after_help = TOLERANCES)]
+pub struct Diff {
+    /// What is compared with, such as a recording of transformers: trace.safetensors of `mixscope run`, or a trace that
+    /// another program recorded.
+    #[arg(value_name = "A")]
+    a: String,
+    /// What is compared; any subset of the hooks, in any dtype, of the same tokens.
+    #[arg(value_name = "B")]
+    b: String,
+    #[command(flatten)]
+    within: ToleranceArg,
+    /// One JSON object with everything by hook instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct ToleranceArg {
+    /// Largest difference of any value [default: by dtype, see below].
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    tolerance: Option<f32>,
+}
+
+impl ToleranceArg {
+    /// The number, which must be one.
+    pub fn read(&self) -> Result<Option<f32>> {
+        match self.tolerance {
+            Some(within) if !(within.is_finite() && within >= 0.0) => {
+                let message = format!("--tolerance {within}: expected a number of at least 0");
+                Err(error(ErrorKind::ValueValidation, message))
+            }
+            within => Ok(within),
+        }
+    }
+
+    pub fn is_given(&self) -> bool {
+        self.tolerance.is_some()
+    }
+}
+
+impl Diff {
+    pub fn main(self) -> Result<()> {
+        let tolerance = self.within.read()?;
+        let open = |text: &str| TraceReader::open(&trace_path(text)?);
+        let (a, b) = (open(&self.a)?, open(&self.b)?);
+        let found = compare_traces(&a, &b, tolerance)?;
+        let config = |trace: &TraceReader| trace.json("config").unwrap_or_default();
+        let configs = config_differences(&config(&a), &config(&b));
+        if self.json {
+            let all = json!({"a": about(&a), "b": about(&b), "configs": configs, "comparison": found});
+            print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+        } else {
+            let mut text = format!("A  {}\nB  {}\n", line(&a), line(&b));
+            for config in &configs {
+                text += &format!("{config}\n");
+            }
+            print(&harmless(&format!("{text}\n{}", comparison_text(&found))))?;
+        }
+        if !found.ok {
+            bail!("{} and {} differ: {}", a.name(), b.name(), found.failures.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// A trace in one line.
+pub fn line(trace: &TraceReader) -> String {
+    let said = |key: &str| trace.metadata.get(key).map_or("", String::as_str);
+    let model = said("model");
+    let model = if model.is_empty() { String::new() } else { format!(" · {model}") };
+    format!("{} · precision {}{model}", trace.name(), said("precision"))
+}
+
+/// What a trace says of itself.
+pub fn about(trace: &TraceReader) -> serde_json::Value {
+    let said = |key: &str| trace.metadata.get(key);
+    json!({
+        "file": trace.name(),
+        "model": said("model"),
+        "precision": said("precision"),
+        "provenance": trace.json("provenance"),
+    })
+}

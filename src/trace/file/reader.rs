@@ -1,0 +1,156 @@
+//! Reading a trace tensor by tensor.
+
+use super::read::{check_format, check_version, decode};
+use super::{TraceTensor, Values};
+use crate::trace::{Dtype, Hook, HookKind, Policy};
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::tensor::{Metadata, TensorInfo};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// The largest header that safetensors allows, bytes.
+const LARGEST_HEADER: u64 = 100_000_000;
+
+/// A trace file of which only the header is in memory; tensors are read one at a time.
+#[derive(Debug)]
+pub struct TraceReader {
+    /// The metadata strings; untrusted.
+    pub metadata: HashMap<String, String>,
+    name: String,
+    header: Metadata,
+    file: Mutex<File>,
+    /// Where the numbers begin and end, bytes from the start of the file.
+    data: (u64, u64),
+}
+
+impl TraceReader {
+    /// Reads the header of the trace at `path`.
+    ///
+    /// # Errors
+    /// If it can't be read, is no trace, or one of a newer version.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))
+    }
+
+    fn read_header(path: &Path, name: &str) -> Result<Self> {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        let mut length = [0; 8];
+        file.read_exact(&mut length).context("the file is too short for a header")?;
+        let length = u64::from_le_bytes(length);
+        let start = length.saturating_add(8);
+        ensure!(
+            length <= LARGEST_HEADER && start <= end,
+            "expected a header within the file's {end} bytes, found one of {length} bytes"
+        );
+        let mut text = vec![0; length as usize];
+        file.read_exact(&mut text)?;
+        let header: Metadata = serde_json::from_slice(&text).context("the header is not what safetensors writes")?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        check_format(&metadata)?;
+        check_version(&metadata)?;
+        Ok(Self { metadata, name: name.to_owned(), header, file: Mutex::new(file), data: (start, end) })
+    }
+
+    /// What the file is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The hooks it holds, in the order of the forward pass.
+    pub fn hooks(&self) -> Vec<Hook> {
+        let names = self.header.offset_keys();
+        // A layer may have been spelt otherwise, `blocks.01.`; then it is a tensor that is not known.
+        let named = |name: &String| name.parse::<Hook>().ok().filter(|hook| hook.to_string() == *name);
+        let mut hooks: Vec<Hook> = names.iter().filter_map(named).collect();
+        hooks.sort_unstable_by_key(|hook| hook.order());
+        hooks
+    }
+
+    /// Whether it holds the tensor called `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.header.info(name).is_some()
+    }
+
+    /// Shape of the tensor called `name`.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Reads one tensor.
+    ///
+    /// # Errors
+    /// If there is none of this name, it reaches beyond the file, can't be read, or has another dtype than traces have.
+    pub fn tensor(&self, name: &str) -> Result<TraceTensor> {
+        let read = || {
+            let info = self.header.info(name).context("the trace holds none")?;
+            let bytes = self.bytes(info)?;
+            decode(name, info.dtype, info.shape.clone(), &bytes)
+        };
+        read().with_context(|| format!("{}: `{name}`", self.name))
+    }
+
+    fn bytes(&self, info: &TensorInfo) -> Result<Vec<u8>> {
+        let (start, end) = info.data_offsets;
+        let (first, last) = self.data;
+        let (length, room) = (end.checked_sub(start), (last - first) as usize);
+        let numbers = info.shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        let needed = numbers.and_then(|n| n.checked_mul(info.dtype.bitsize())).map(|bits| bits / 8);
+        ensure!(
+            length.is_some() && length == needed && end <= room,
+            "expected bytes for shape {:?} inside the file, found bytes {start} to {end} of {room}: the file is damaged \
+             or was cut off",
+            info.shape
+        );
+        let mut bytes = vec![0; end - start];
+        let Ok(mut file) = self.file.lock() else { bail!("an earlier read of the file failed") };
+        file.seek(SeekFrom::Start(first + start as u64))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The token ids.
+    ///
+    /// # Errors
+    /// If there are none, or they are no list of integers.
+    pub fn tokens(&self) -> Result<Vec<u32>> {
+        let tensor = self.tensor("tokens")?;
+        let is_list = tensor.shape.len() == 1 && tensor.shape[0] > 0;
+        ensure!(is_list, "{}: `tokens`: expected shape [pos] of at least one, found {:?}", self.name, tensor.shape);
+        match tensor.values {
+            Values::U32(ids) => Ok(ids),
+            Values::F32(_) => bail!("{}: `tokens`: expected integers, found floating-point values", self.name),
+        }
+    }
+
+    /// The metadata key `key` as JSON, if it is there and can be read.
+    pub fn json(&self, key: &str) -> Option<serde_json::Value> {
+        serde_json::from_str(self.metadata.get(key)?).ok()
+    }
+
+    /// The precision policy under which it was computed, if it says one that is known.
+    pub fn policy(&self) -> Option<Policy> {
+        self.metadata.get("precision")?.parse().ok()
+    }
+
+    /// The dtype in which the `hf` policies rounded, if it says one.
+    pub fn compute_dtype(&self) -> Option<Dtype> {
+        self.json("provenance")?.get("compute_dtype")?.as_str()?.parse().ok()
+    }
+
+    /// The dtype in which its activations are exact: what it says of its precision, and what it stores them in.
+    pub fn activation_dtype(&self) -> Dtype {
+        let stored = |hook: Hook| match self.header.info(&hook.to_string())?.dtype {
+            safetensors::Dtype::BF16 => Some(Dtype::Bf16),
+            safetensors::Dtype::F16 => Some(Dtype::F16),
+            _ => None,
+        };
+        let narrow = self.hooks().into_iter().filter(|hook| hook.kind != HookKind::RouterLogits).find_map(stored);
+        let said = self.compute_dtype().filter(|_| self.policy() != Some(Policy::F32));
+        narrow.or(said).unwrap_or(Dtype::F32)
+    }
+}
