@@ -73,10 +73,10 @@ impl Saved {
         let mut values = hook_values(&mut file, dims, ids.len())?;
         trace_meta::note_unknown(&file, &mut meta.report);
         drop(file);
-        values.iter_mut().for_each(|values| derive_routing(values, dims));
+        let precision = Precision::new(meta.policy, meta.compute_dtype);
+        values.iter_mut().for_each(|values| derive_routing(values, dims, precision));
         let tokens = records(&ids, values, &tables, &spelling);
         note_what_is_there(&mut meta, &tokens, &tables);
-        let precision = Precision::new(meta.policy, meta.compute_dtype);
         Ok(Self { meta: Arc::new(meta), precision, tokens, lens: tables.lens, spelling })
     }
 
@@ -146,20 +146,26 @@ fn candidates(distribution: &Distribution, top: usize, spelling: &Spelling) -> V
 }
 
 /// Adds what follows from a position's router logits.
-fn derive_routing(values: &mut HookValues, dims: Dims) {
+fn derive_routing(values: &mut HookValues, dims: Dims, precision: Precision) {
     use HookKind as K;
     for layer in 0..dims.layers {
         let Some(Row::F32(logits)) = values.get(K::RouterLogits.at(layer)) else { continue };
         let probs = match values.get(K::ExpertWeights.at(layer)) {
             Some(Row::F32(probs)) => probs.to_vec(),
-            _ => router::probabilities(logits, dims.experts),
+            _ => router::probabilities(logits, dims.experts, precision.choice),
         };
         let chosen = match values.get(K::ExpertIndices.at(layer)) {
             Some(Row::U32(chosen)) => chosen.to_vec(),
             _ => router::choose(&probs, dims.experts, dims.top_k),
         };
         if values.get(K::MixingWeights.at(layer)).is_none() {
-            let weights = router::mixing_weights(&probs, &chosen, dims.experts, dims.top_k);
+            let weights = router::mixing_weights(
+                &probs,
+                &chosen,
+                (dims.experts, dims.top_k),
+                precision.choice,
+                precision.weights,
+            );
             values.insert(K::MixingWeights.at(layer), Row::F32(weights.into()));
         }
         values.insert(K::ExpertWeights.at(layer), Row::F32(probs.into()));

@@ -132,7 +132,7 @@ impl Mixtral {
     ) -> Option<Vec<ExpertShare>> {
         let (chosen, weights) = (token.experts(layer)?, token.row(HookKind::MixingWeights, layer)?);
         let outputs = self.derive_expert_out(token, layer, precision)?;
-        let mlp_out = experts::combine(&outputs, weights, chosen.len(), precision.module);
+        let mlp_out = experts::combine(&outputs, weights, chosen, chosen.len(), precision);
         let share = |((expert, weight), out): ((&u32, &f32), &[f32])| {
             let weighted = || out.iter().map(|x| f64::from(*weight) * f64::from(*x));
             let norm = weighted().map(|x| x * x).sum::<f64>().sqrt();

@@ -2,7 +2,7 @@
 
 use super::kernels::linear;
 use super::ops::silu_mul;
-use super::precision::Rounding;
+use super::precision::{Mixture, Precision, Rounding};
 use super::weights::Matrix;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,18 +84,27 @@ pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, r
     out
 }
 
-/// Weighted sum of the experts' outputs, in f32, best expert first, rounded once (HF `grouped_mm`).
-/// `outputs` is `[rows, k, d_model]`, `weights` `[rows, k]`, the result `[rows, d_model]`.
-pub(super) fn combine(outputs: &[f32], weights: &[f32], k: usize, round: Rounding) -> Vec<f32> {
+/// Weighted sum of the experts' outputs: in f32, best expert first, rounded once (HF `grouped_mm`), or added one by one in
+/// the order of their indices, each sum rounded (HF `eager`).
+/// `outputs` is `[rows, k, d_model]`, `weights` and `chosen` `[rows, k]`, the result `[rows, d_model]`.
+pub(super) fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, precision: Precision) -> Vec<f32> {
     let d_model = outputs.len() / weights.len().max(1);
     let mut out = vec![0f32; weights.len() / k * d_model];
+    let Mixture { product, sum } = precision.mixture;
+    let mut slots: Vec<usize> = Vec::with_capacity(k);
     for (row, out) in out.chunks_exact_mut(d_model).enumerate() {
-        for slot in row * k..(row + 1) * k {
+        slots.clear();
+        slots.extend(row * k..(row + 1) * k);
+        if sum.is_some() {
+            slots.sort_by_key(|slot| chosen[*slot]);
+        }
+        let sum = sum.unwrap_or(Rounding::None);
+        for slot in &slots {
             for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
-                *out += weights[slot] * value;
+                *out = sum.one(*out + product.one(weights[*slot] * value));
             }
         }
     }
-    round.slice(&mut out);
+    precision.module.slice(&mut out);
     out
 }

@@ -4,6 +4,7 @@ use super::attention::Heads;
 use super::cache::KvCache;
 use super::config::Config;
 use super::experts::{self, Expert, Paging};
+use super::gate::Router;
 use super::kernels::linear;
 use super::ops::{RopeTable, add, rms_norm};
 use super::precision::Precision;
@@ -32,7 +33,7 @@ pub(super) struct Layer {
     v: Matrix,
     pub(super) o: Matrix,
     pub(super) ln2: Vec<f32>,
-    gate: Matrix,
+    gate: Router,
     pub(super) experts: Vec<Expert>,
 }
 
@@ -59,7 +60,7 @@ impl Mixtral {
                 v: matrix(Part::V(l))?,
                 o: matrix(Part::O(l))?,
                 ln2: vector(Part::Ln2(l))?,
-                gate: matrix(Part::Gate(l))?,
+                gate: Router::new(matrix(Part::Gate(l))?),
                 experts: (0..config.dims.experts).map(expert).collect::<Result<_>>()?,
             })
         };
@@ -118,7 +119,7 @@ impl Mixtral {
         }
         let (mut resid, _) = tap(taps, K::Embed, 0, tensor(embedded, &[pos, d.d_model])?)?;
         let start = cache.len();
-        let rope = RopeTable::new(start..start + pos, d.d_head, self.config.rope_theta, precision.module);
+        let rope = RopeTable::new(start..start + pos, d.d_head, self.config.rope_theta, precision);
         for l in 0..d.layers {
             taps.enter_layer(l)?;
             resid = self.block(l, resid, &rope, cache, precision, taps)?;
@@ -185,9 +186,9 @@ impl Mixtral {
         let layer = &self.layers[l];
         let pos = x.dim(0)?;
         let x = data::<f32>(x)?;
-        let logits = tensor(linear(&x, &layer.gate, precision.router), &[pos, d.experts])?;
+        let logits = tensor(linear(&x, layer.gate.under(precision.gate)?, precision.router), &[pos, d.experts])?;
         let (logits, _) = tap(taps, K::RouterLogits, l, logits)?;
-        let probs = tensor(router::probabilities(&data(&logits)?, d.experts), &[pos, d.experts])?;
+        let probs = tensor(router::probabilities(&data(&logits)?, d.experts, precision.choice), &[pos, d.experts])?;
         let (probs, _) = tap(taps, K::ExpertWeights, l, probs)?;
         let probs = data::<f32>(&probs)?;
         let chosen = tensor(router::choose(&probs, d.experts, d.top_k), &[pos, d.top_k])?;
@@ -197,11 +198,12 @@ impl Mixtral {
             bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
         }
         self.paging.fetch(&layer.experts, &chosen);
-        let weights = router::mixing_weights(&probs, &chosen, d.experts, d.top_k);
+        let weights =
+            router::mixing_weights(&probs, &chosen, (d.experts, d.top_k), precision.choice, precision.weights);
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
         let outputs = experts::outputs(&layer.experts, &x, &chosen, d.top_k, precision.module);
         let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
-        let mlp_out = experts::combine(&data(&outputs)?, &data(&weights)?, d.top_k, precision.module);
+        let mlp_out = experts::combine(&data(&outputs)?, &data(&weights)?, &chosen, d.top_k, precision);
         tensor(mlp_out, &[pos, d.d_model])
     }
 

@@ -1,6 +1,6 @@
 //! The small operations of a decoder layer, on plain slices.
 
-use super::precision::Rounding;
+use super::precision::{Precision, Rounding};
 
 /// RMSNorm with gain (HF `MixtralRMSNorm`): in f32, rounded, times the gain, rounded. `x` is `[rows, d]`, `gain` `[d]`.
 pub fn rms_norm(x: &[f32], gain: &[f32], eps: f64, round: Rounding) -> Vec<f32> {
@@ -66,11 +66,12 @@ pub struct RopeTable {
 
 impl RopeTable {
     /// Angles `pos · theta^(-2i/d_head)` in f32 (HF `MixtralRotaryEmbedding`), cosines and sines rounded.
-    pub fn new(positions: std::ops::Range<usize>, d_head: usize, theta: f64, round: Rounding) -> Self {
+    pub fn new(positions: std::ops::Range<usize>, d_head: usize, theta: f64, precision: Precision) -> Self {
+        let (round, angle) = (precision.module, precision.angles);
         let half = d_head / 2;
         let exponent = |i: usize| f64::from((2 * i) as f32 / d_head as f32);
-        let inv_freq: Vec<f32> = (0..half).map(|i| 1.0 / theta.powf(exponent(i)) as f32).collect();
-        let angles = positions.flat_map(|pos| inv_freq.iter().map(move |f| pos as f32 * f));
+        let inv_freq: Vec<f32> = (0..half).map(|i| angle.one(1.0 / theta.powf(exponent(i)) as f32)).collect();
+        let angles = positions.flat_map(|pos| inv_freq.iter().map(move |f| angle.one(angle.one(pos as f32) * f)));
         let (sin, cos) = angles.map(|a| (round.one(a.sin()), round.one(a.cos()))).unzip();
         Self { half, cos, sin }
     }

@@ -52,6 +52,33 @@ fn round_bf16(x: f32) -> f32 {
     f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
 }
 
+/// How the router's weights are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// As they are stored.
+    Stored,
+    /// As this format of ggml would have stored them.
+    Quantised(GateBlock),
+}
+
+/// Formats that the router's weights can be put into for a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateBlock {
+    /// 8 bits a weight.
+    Q8_0,
+    /// 4 bits a weight.
+    Q4_0,
+}
+
+/// How the chosen experts' weighted outputs become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mixture {
+    /// Each weighted output.
+    pub product: Rounding,
+    /// The sum after each of them; `None` adds in f32 and rounds once, as the module's output.
+    pub sum: Option<Rounding>,
+}
+
 /// A precision policy made concrete for one compute dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
@@ -59,16 +86,49 @@ pub struct Precision {
     pub module: Rounding,
     /// Router logits.
     pub router: Rounding,
+    /// The router's weights.
+    pub gate: Gate,
+    /// The router's softmax, over which experts are chosen, and the sum that renormalises.
+    pub choice: Rounding,
+    /// The mixing weights.
+    pub weights: Rounding,
+    /// Frequencies and angles of RoPE; their cosines and sines are module outputs.
+    pub angles: Rounding,
+    /// How the experts' outputs are added.
+    pub mixture: Mixture,
 }
 
 impl Precision {
     /// The rounding points of `policy` when the weights are of dtype `compute`.
     pub fn new(policy: Policy, compute: Dtype) -> Self {
-        let module = Rounding::to(compute);
+        let of = |module: Rounding| Self {
+            module,
+            router: module,
+            gate: Gate::Stored,
+            choice: Rounding::None,
+            weights: Rounding::None,
+            angles: Rounding::None,
+            mixture: Mixture { product: Rounding::None, sum: None },
+        };
+        let hf = of(Rounding::to(compute));
+        let eager = Mixture { product: hf.module, sum: Some(hf.module) };
         match policy {
-            Policy::Hf => Self { module, router: module },
-            Policy::F32 => Self { module: Rounding::None, router: Rounding::None },
-            Policy::F32Router => Self { module, router: Rounding::None },
+            Policy::Hf => hf,
+            Policy::F32 => of(Rounding::None),
+            Policy::F32Router => Self { router: Rounding::None, ..hf },
+            Policy::Bf16 => of(Rounding::Bf16),
+            Policy::RouterSoftmaxBf16 => Self {
+                choice: Rounding::Bf16,
+                weights: Rounding::Bf16,
+                // bf16 weights times outputs are bf16 products.
+                mixture: Mixture { product: hf.module, sum: None },
+                ..hf
+            },
+            Policy::RopeBf16 => Self { angles: Rounding::Bf16, ..hf },
+            Policy::RouterQ8 => Self { gate: Gate::Quantised(GateBlock::Q8_0), ..hf },
+            Policy::RouterQ4 => Self { gate: Gate::Quantised(GateBlock::Q4_0), ..hf },
+            Policy::EagerExperts => Self { mixture: eager, ..hf },
+            Policy::Hf4 => Self { weights: hf.module, mixture: eager, ..hf },
         }
     }
 }

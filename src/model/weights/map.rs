@@ -13,6 +13,8 @@ pub enum Bytes {
     Static(&'static [u8]),
     /// A mapped file.
     Mapped(Arc<Mmap>),
+    /// Made by the program.
+    Owned(Arc<[u8]>),
 }
 
 /// Pages that were looked at and how many of them were in memory.
@@ -65,6 +67,7 @@ impl Bytes {
         match self {
             Self::Static(bytes) => bytes,
             Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
         }
     }
 

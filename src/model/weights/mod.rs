@@ -103,6 +103,21 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// One of these numbers, `[rows × cols]`, which it keeps in f32.
+    pub fn of(values: &[f32], rows: usize, cols: usize) -> Self {
+        debug_assert_eq!(values.len(), rows * cols);
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self {
+            bytes: Bytes::Owned(bytes.into()),
+            start: 0,
+            rows,
+            cols,
+            width: cols * 4,
+            stored: Stored::F32,
+            paired: None,
+        }
+    }
+
     /// Rows (output features).
     pub fn rows(&self) -> usize {
         self.rows

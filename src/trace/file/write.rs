@@ -2,7 +2,7 @@
 
 use super::tables::{SPELLING, Writing};
 use super::{FORMAT, TraceTensor, VERSION, Values, replace_file};
-use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Policy, Row, Trace};
+use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Row, Trace};
 use anyhow::Result;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype as StDtype;
@@ -118,7 +118,7 @@ fn hooks(trace: &Trace, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, St
     };
     let dtype = |hook: Hook| {
         // Under `f32-router` the router's logits are the one tensor that is not rounded.
-        let f32_router = hook.kind == HookKind::RouterLogits && meta.policy == Policy::F32Router;
+        let f32_router = hook.kind == HookKind::RouterLogits && meta.policy.keeps_router_f32();
         match hook.kind {
             HookKind::ExpertIndices => StDtype::U32,
             kind if kind.always_f32() || f32_router => StDtype::F32,
