@@ -58,7 +58,9 @@ pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, cancelled: &d
             Derived::HeadColumns(column.into_iter().map(Arc::new).collect())
         }
         Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(run, wanted, cancelled)?),
-        Derive::HeadScores => anyhow::bail!("scores on random tokens are read bit by bit, not derived at once"),
+        Derive::HeadScores | Derive::Beside { .. } | Derive::BesideLens { .. } => {
+            anyhow::bail!("this is read bit by bit beside the run, not derived at once from it")
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Derived views under way: in parts, by turns, and for a short time each, so that the run's next token never waits long.
 
+use super::beside::Beside;
 use super::board::Board;
 use super::control::Stopped;
 use super::derive::derive;
@@ -32,6 +33,8 @@ struct Deriving {
 pub(super) struct Deriver {
     queue: VecDeque<Deriving>,
     heads: HeadCache,
+    /// The run under another policy.
+    pub beside: Beside,
     /// Reads repeated random tokens when asked to.
     probe: Option<Probe>,
     /// What it found.
@@ -82,6 +85,7 @@ impl Deriver {
         let is_outdated = || board.is_outdated(id, &deriving.what);
         let result = match deriving.parts.front() {
             Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &is_outdated, emit)?.map(Derived::HeadScores),
+            Some(Derive::BesideLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &is_outdated)?),
             Some(part) => self.part(run, part, &is_outdated)?,
             None => None,
         };
@@ -102,9 +106,20 @@ impl Deriver {
         let (id, newest) = (deriving.id, self.newest.max(deriving.id));
         let is_over = || board.is_outdated(id, &deriving.what) || board.is_cancelled(id);
         if let Some(part) = deriving.parts.pop_front() {
-            match derive(run, &mut self.heads, &part, &|| board.is_pressing_after(newest) || is_over()) {
+            let gives_way = || board.is_pressing_after(newest) || is_over();
+            let found = match part {
+                Derive::Beside { policy, have, len } => {
+                    self.beside.advance(need_model(run)?, (policy, have, len), &gives_way)
+                }
+                _ => derive(run, &mut self.heads, &part, &gives_way).map(|result| (result, None)),
+            };
+            match found {
                 Err(error) if error.is::<Stopped>() && !is_over() => deriving.parts.push_front(part),
-                result => emit(Event::Derived { id, result: result? }),
+                found => {
+                    let (result, left) = found?;
+                    deriving.parts.extend(left);
+                    emit(Event::Derived { id, result });
+                }
             }
         }
         self.put_back(deriving, emit);

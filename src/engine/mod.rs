@@ -6,6 +6,7 @@
 //! until the next is there.
 
 mod attribution;
+mod beside;
 mod board;
 mod body;
 mod capture;

@@ -40,6 +40,18 @@ impl Session {
         Self { capture, candidates: 1, cache, tokens: Vec::new(), last: None, ..self.clone() }
     }
 
+    /// An empty run of the same model under another policy, of which as much is kept.
+    pub(super) fn under(&self, policy: Policy) -> Self {
+        let mut other = self.clone();
+        other.switch(policy);
+        other
+    }
+
+    /// Whether both are runs of one opened model.
+    pub(super) fn is_of_the_model_of(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded)
+    }
+
     /// The model and how it is run.
     pub fn meta(&self) -> &Arc<Meta> {
         &self.meta

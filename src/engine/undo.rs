@@ -156,6 +156,7 @@ impl Core {
         std::mem::swap(&mut target, session);
         let (old, session) = (target, session.clone());
         if old.meta().policy != session.meta().policy {
+            self.deriver.beside.keep(old.clone());
             emit(Event::Switched(session.meta().clone()));
         }
         let keep = session.shared_with(&old);

@@ -101,7 +101,7 @@ pub struct Core {
     pub(super) edits: Edits,
     runs: VecDeque<(RequestId, Ask)>,
     running: Option<Running>,
-    deriver: Deriver,
+    pub(super) deriver: Deriver,
     /// Time that derived views took from the generation under way and that it gets back first.
     owed: Duration,
     memory: Memory,
@@ -316,6 +316,7 @@ impl Core {
             self.body = Body::Live(before);
             return Err(error);
         }
+        self.deriver.beside.keep(*before);
         emit(Event::Switched(self.session().meta().clone()));
         let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });

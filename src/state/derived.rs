@@ -5,7 +5,7 @@ use crate::trace::protocol::{Derive, Derived, Failure, Lane, RequestId};
 use crate::trace::view::Trajectory;
 use crate::trace::{
     Attribution, AttributionKey, Candidate, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey,
-    Pick, Sampling, Tempered, WhatIf,
+    Pick, Policy, Sampling, Tempered, WhatIf,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +46,10 @@ pub struct Wanted {
     pub heads_across: Option<u16>,
     /// Whether the text has no title that says what its colours mean.
     pub strip_is_untitled: bool,
+    /// Policy of A, its tokens that are known, and the tokens of the run it lacks some of.
+    pub beside: Option<(Policy, usize, usize)>,
+    /// Policy of A, and its missing lens cells.
+    pub beside_lens: Option<(Policy, Vec<LensKey>)>,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }
@@ -196,8 +200,8 @@ impl Derivations {
                 let found = found.into_iter().map(|found| ((found.pos, found.id), found));
                 keep(&mut self.what_if, found, MOST_OF_TOKENS);
             }
-            // Concerns the targets, not what is drawn.
-            Derived::Spelled(_) => {}
+            // Concern the targets and the other run.
+            Derived::Spelled(_) | Derived::Beside { .. } | Derived::BesideLens(..) => {}
             Derived::HeadMaps(maps) => {
                 for map in maps {
                     let bytes = size_of::<HeadMap>() + size_of_val(&map.cells[..]);
@@ -316,6 +320,8 @@ impl Derivations {
             asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
+        asks.extend(wanted.beside.map(|(policy, have, len)| Derive::Beside { policy, have, len }));
+        asks.extend(wanted.beside_lens.map(|(policy, cells)| Derive::BesideLens { policy, cells }));
         asks.retain(|ask| self.failed.get(&ask.lane()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,
@@ -359,6 +365,13 @@ fn covers(pending: &Derive, ask: &Derive) -> bool {
         }
         (Derive::WhatIf { pos: at, ids: pending }, Derive::WhatIf { pos, ids }) => {
             pos == at && ids.iter().all(|id| pending.contains(id))
+        }
+        // What has arrived of it meanwhile is no reason to ask anew.
+        (Derive::Beside { policy: under, len: until, .. }, Derive::Beside { policy, len, .. }) => {
+            under == policy && until >= len
+        }
+        (Derive::BesideLens { policy: under, cells: pending }, Derive::BesideLens { policy, cells }) => {
+            under == policy && cells.iter().all(|cell| pending.contains(cell))
         }
         (pending, ask) => pending == ask,
     }

@@ -40,6 +40,7 @@ impl State {
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.say(text),
             Event::Switched(meta) => {
+                self.switched(self.policy_in_force(), meta.policy);
                 self.policy = meta.policy;
                 if self.stats.dtype() != meta.router_dtype() {
                     self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
@@ -50,6 +51,14 @@ impl State {
             Event::Edited { left, undos } => self.branches.edited(left, undos),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
+            Event::Derived { id, result: Derived::Beside { meta, keep, tokens } } if self.derived.waits_for(id) => {
+                if let Phase::Ready(run) = &self.phase {
+                    self.beside.take((meta, keep, tokens), run, &self.tokens);
+                }
+            }
+            Event::Derived { id, result: Derived::BesideLens(policy, cells) } if self.derived.waits_for(id) => {
+                self.beside.take_lens(policy, cells);
+            }
             // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
             Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
             Event::Derived { .. } => {}
@@ -87,6 +96,7 @@ impl State {
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();
+        self.beside = Default::default();
         self.pace = Pace::default();
         self.message = None;
         self.pending = None;
@@ -181,6 +191,7 @@ impl State {
         self.tokens.extend(tokens);
         self.stats.extend(&self.tokens[unchanged..]);
         self.lines.extend(&self.shown);
+        self.beside.follow(&self.tokens, unchanged);
         self.renew_close_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;

@@ -120,6 +120,8 @@ pub enum Action {
     Sampling,
     /// Run the same tokens under the next precision policy.
     CyclePolicy,
+    /// List the precision policies, to run the same tokens under one of them.
+    Policies,
     /// Colour the text by something else.
     CycleColour,
     /// Sort the heads by the measure, or by place.

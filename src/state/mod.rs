@@ -1,5 +1,6 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod beside;
 mod bookmarks;
 mod bounded;
 mod contributions;
@@ -32,6 +33,7 @@ mod table;
 pub mod text;
 mod update;
 
+pub use beside::{Beside, FidelityLens, Policies};
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
 pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
@@ -238,6 +240,10 @@ pub struct State {
     pub routing: RoutingLens,
     /// What the load over the run is measured by.
     pub load: LoadMeasure,
+    /// How fidelity is looked at.
+    pub fidelity: FidelityLens,
+    /// The run under another policy.
+    pub beside: Beside,
     /// How attention is looked at.
     pub attention: AttentionLens,
     /// How the lens is looked at.
@@ -381,6 +387,8 @@ impl State {
             zoomed: false,
             routing: RoutingLens::Token,
             load: LoadMeasure::First,
+            fidelity: FidelityLens::default(),
+            beside: Beside::default(),
             attention: AttentionLens::Grid,
             lens: LensLayout::default(),
             heads: HeadsView::default(),

@@ -128,6 +128,7 @@ impl State {
             Some(Overlay::Picker(picker)) => picker.mark(row),
             Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
             Some(Overlay::CloseCalls(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::Policies(list)) => std::mem::replace(&mut list.at, row) == row,
             Some(Overlay::Form(form)) => {
                 form.field = row;
                 false

@@ -1,5 +1,6 @@
 //! What lies over the views: inputs, the sampling form, pages of text.
 
+use super::beside::Policies;
 use super::editor::{Editor, Motion};
 use super::keys::{Edit, Scope};
 use super::palette::Palette;
@@ -20,6 +21,8 @@ pub enum Overlay {
     Palette(Palette),
     /// The closest calls of the router, to jump to.
     CloseCalls(CloseCalls),
+    /// Precision policies to choose from.
+    Policies(Policies),
     /// Text to read.
     Page(Page),
 }
@@ -32,7 +35,7 @@ impl Overlay {
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
             Self::Palette(_) => Scope::Palette,
-            Self::CloseCalls(_) => Scope::List,
+            Self::CloseCalls(_) | Self::Policies(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }
     }

@@ -1,6 +1,6 @@
 //! Two views side by side, and one that takes all the room.
 
-use super::{AttentionLens, LensLayout, RoutingLens, State, View};
+use super::{AttentionLens, FidelityLens, LensLayout, RoutingLens, State, View};
 use crate::trace::LensSite;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ pub struct Pane {
     pub lens: LensLayout,
     /// Which residual the lens reads.
     pub lens_site: LensSite,
+    /// How fidelity is looked at.
+    #[serde(default)]
+    pub fidelity: FidelityLens,
 }
 
 /// The pane without the focus.
@@ -38,6 +41,7 @@ impl State {
             attention: self.attention,
             lens: self.lens,
             lens_site: self.lens_site,
+            fidelity: self.fidelity,
         }
     }
 
@@ -47,6 +51,7 @@ impl State {
         self.attention = pane.attention;
         self.lens = pane.lens;
         self.lens_site = pane.lens_site;
+        self.fidelity = pane.fidelity;
     }
 
     /// Puts a second pane beside the view, or takes the other pane away.

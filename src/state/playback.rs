@@ -113,18 +113,13 @@ impl State {
 
     pub(super) fn cycle_policy(&mut self) -> Vec<Effect> {
         let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
-        if self.is_busy() {
-            let summary = "pause first: switching the policy reads the whole run again".to_owned();
-            self.say(summary);
-            return Vec::new();
-        }
         let next = match active {
             Policy::Hf => Policy::F32,
             Policy::F32 => Policy::F32Router,
             // From one of the lab's as well.
             _ => Policy::Hf,
         };
-        self.start_job("reading again", Ask::Policy(next))
+        self.run_under(next)
     }
 }
 

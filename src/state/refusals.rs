@@ -27,6 +27,7 @@ impl State {
             | Action::Redo
             | Action::ForceText
             | Action::CyclePolicy
+            | Action::Policies
             | Action::TypeTarget => true,
             Action::ForceCandidate => self.view == View::Next,
             // Without a model there is nothing yet that could be sampled; the values wait for it.
@@ -65,7 +66,7 @@ impl State {
         let shows = |view: View| self.view == view || other == Some(view);
         let has_scale = self.view == View::Attention || self.view == View::Lens && self.lens == LensLayout::Plot;
         let sentence = match action {
-            Action::CycleLens if matches!(self.view, View::Next | View::Fidelity) => {
+            Action::CycleLens if self.view == View::Next => {
                 format!("{name} has one layout only")
             }
             Action::NextMeasure if self.view == View::Routing && self.routing != RoutingLens::Load => {
@@ -74,7 +75,9 @@ impl State {
             Action::NextMeasure if matches!(self.view, View::Next | View::Fidelity) => {
                 format!("{name} has one measure only; Routing's load, Attention and Lens have several")
             }
-            Action::ToggleDetails if self.view == View::Fidelity => "Fidelity has no details".to_owned(),
+            Action::ToggleDetails if self.view == View::Fidelity && !self.fidelity.shows_two() => {
+                "this layout has no details: v leads to those that have".to_owned()
+            }
             Action::ToggleDetails | Action::ToggleContributions if self.zoomed => {
                 "the view has all the room: w z brings back what is around it".to_owned()
             }

@@ -1,7 +1,7 @@
 //! Moving through routing: its lenses, what Load shows, near-ties, and the list of the closest calls.
 
 use super::keys::Edit;
-use super::{Overlay, State, View};
+use super::{FidelityLens, Overlay, State, View};
 use crate::trace::{CloseCall, TokenRecord, close_calls, keep_narrowest};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl State {
         let call = list.calls.get(list.at).copied();
         self.overlays.pop();
         let Some(call) = call else { return };
-        if matches!(self.view, View::Next | View::Fidelity) {
+        if self.view == View::Next || self.view == View::Fidelity && self.fidelity != FidelityLens::Flips {
             self.view = View::Routing;
         }
         self.go_to(call.pos);

@@ -4,6 +4,7 @@
 //! a snapshot costs one pointer a token.
 
 mod attribution;
+mod beside;
 mod branches;
 mod close_calls;
 pub mod compare;
@@ -25,6 +26,7 @@ mod text;
 pub mod view;
 
 pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
+pub use beside::{Differences, LayerPartings, Parting, parting, same_experts, shared};
 pub use branches::{Branches, Edit, Left};
 pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{

@@ -140,6 +140,22 @@ pub enum Derive {
     },
     /// What every head does on random tokens given twice.
     HeadScores,
+    /// The run's tokens read under another policy. Only done while nothing else is to do.
+    Beside {
+        /// The policy.
+        policy: Policy,
+        /// Records of it that need not be told.
+        have: usize,
+        /// Tokens of the run.
+        len: usize,
+    },
+    /// Lens cells of the run under another policy.
+    BesideLens {
+        /// The policy.
+        policy: Policy,
+        /// The cells wanted.
+        cells: Vec<LensKey>,
+    },
 }
 
 /// Requests for derived views of one lane replace each other.
@@ -153,7 +169,7 @@ impl Derive {
 
     /// Whether everything else comes first.
     pub fn is_background(&self) -> bool {
-        matches!(self, Self::WhatIf { .. })
+        matches!(self, Self::WhatIf { .. } | Self::Beside { .. })
     }
 }
 
@@ -167,7 +183,7 @@ pub struct Spelled {
 }
 
 /// An answer to [`Derive`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Derived {
     /// Lens cells.
     Lens(Vec<(LensKey, Arc<LensCell>)>),
@@ -191,6 +207,17 @@ pub enum Derived {
     HeadStats(Vec<(usize, usize, HeadStats)>),
     /// Of every head.
     HeadScores(Arc<HeadScores>),
+    /// A part of the run under another policy.
+    Beside {
+        /// The model under that policy.
+        meta: Arc<Meta>,
+        /// Tokens told before that still stand.
+        keep: usize,
+        /// Those behind them.
+        tokens: Vec<Arc<TokenRecord>>,
+    },
+    /// Lens cells of the run under another policy.
+    BesideLens(Policy, Vec<(LensKey, Arc<LensCell>)>),
 }
 
 /// Why a request ended.

@@ -94,7 +94,7 @@ fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let contributions = state.shows_contributions();
     let is_next = state.view == View::Next && !contributions;
-    let has_details = state.view != View::Fidelity;
+    let has_details = state.view != View::Fidelity || state.compares();
     let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
     if !contributions && (!has_details || beside == state.flips_details()) {
         return (rest, None);

@@ -86,7 +86,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),
                     View::Next => panels::what_if::draw(&mut c, details),
-                    View::Fidelity => {}
+                    View::Fidelity => panels::fidelity_details::draw(&mut c, details),
                 }
             }
             if let Some(next) = rooms.next {
@@ -101,6 +101,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             Overlay::Picker(picker) => panels::picker::draw(&mut c, area, picker),
             Overlay::Palette(palette) => panels::palette::draw(&mut c, area, palette),
             Overlay::Form(form) => panels::sampling::draw(&mut c, area, form),
+            Overlay::Policies(list) => panels::policies::draw(&mut c, area, list),
             Overlay::CloseCalls(list) => panels::close_calls::draw(&mut c, area, list),
             Overlay::Page(Page::Help(line)) => panels::help::draw(&mut c, area, *line),
             Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),

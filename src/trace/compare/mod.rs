@@ -21,7 +21,7 @@ pub use comparer::Comparer;
 pub use config::{ConfigDiff, config_differences};
 pub use loss::{LossDiff, Predictions};
 pub use routing::{Flip, LayerRouting, RouterInput};
-pub use tolerance::{Mode, Tolerance};
+pub use tolerance::{Mode, NEAR_TIE, Tolerance};
 pub use traces::{Facts, compare_traces, recorded_predictions, same_tokens};
 pub use values::HookDiff;
 

@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 /// Cells of the layers' names.
-const NAMES: usize = 5;
+pub(super) const NAMES: usize = 5;
 
 /// How cells are drawn, and how many tokens and bands that makes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,7 +109,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let mut y = inside.y;
     for band in bands {
         let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
-        put_texts(c, inside, y, &plan, tokens.clone());
+        put_texts(c, inside, y, plan.column, tokens.clone());
         let band = Rect { y, height: (1 + layers.len() * plan.lines) as u16, ..inside }.intersection(inside);
         for (i, pos) in tokens.clone().enumerate() {
             let x = inside.x + (NAMES + i * plan.column) as u16;
@@ -146,13 +146,13 @@ fn half_blocks(c: &Canvas, experts: usize) -> bool {
 }
 
 /// Tokens above a band, each whole with a tick at its column: the cursor's, and as many others as have room.
-fn put_texts(c: &mut Canvas, inside: Rect, y: u16, plan: &Plan, tokens: std::ops::Range<usize>) {
+pub(super) fn put_texts(c: &mut Canvas, inside: Rect, y: u16, column: usize, tokens: std::ops::Range<usize>) {
     let cursor = c.state.cursor.token;
     let room = Rect { x: inside.x + NAMES as u16, width: inside.width.saturating_sub(NAMES as u16), ..inside };
     c.put(inside, inside.x, y, &format!("{:>4}", tokens.start), c.theme.dim());
     let texts: Vec<&str> = tokens.clone().map(|pos| c.shown(pos)).collect();
     let at = tokens.contains(&cursor).then(|| cursor - tokens.start);
-    let labels = labels(&texts, at, plan.column, usize::from(room.width));
+    let labels = labels(&texts, at, column, usize::from(room.width));
     for Label { index, start, text } in labels {
         let style = if Some(index) == at { c.theme.accent() } else { c.theme.dim() };
         c.put(room, room.x + start as u16, y, &text, style);

@@ -1,0 +1,258 @@
+//! The run under another policy, kept beside the run on screen: A is that one, B the run itself.
+
+use super::bounded::Bounded;
+use super::keys::Edit;
+use super::{Effect, Overlay, State, View};
+use crate::trace::protocol::Ask;
+use crate::trace::{
+    Candidate, Differences, Dims, LensCell, LensKey, Meta, Policy, TokenRecord, Trace, parting, same_experts, shared,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Bytes that lens cells of A may take.
+const MOST_BYTES: usize = 8 << 20;
+
+/// Ways to look at fidelity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FidelityLens {
+    /// What was validated when the model was opened.
+    #[default]
+    Validated,
+    /// Layers × tokens: where A and B chose other experts.
+    Flips,
+    /// One token a line: what each run loses.
+    Loss,
+    /// Policies side by side.
+    Lab,
+}
+
+impl FidelityLens {
+    /// The one after it.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Validated => Self::Flips,
+            Self::Flips => Self::Loss,
+            Self::Loss => Self::Lab,
+            Self::Lab => Self::Validated,
+        }
+    }
+
+    /// Whether two runs are shown.
+    pub fn shows_two(self) -> bool {
+        matches!(self, Self::Flips | Self::Loss)
+    }
+}
+
+/// Choosing a policy to run the same tokens under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policies {
+    /// The marked row of [`Policy::all`].
+    pub at: usize,
+}
+
+impl Policies {
+    /// How many there are.
+    pub fn count() -> usize {
+        Policy::all().count()
+    }
+
+    pub(super) fn edit(&mut self, edit: Edit) {
+        let by = match edit {
+            Edit::Up => -1,
+            Edit::Down => 1,
+            Edit::LineStart | Edit::PageUp => isize::MIN,
+            Edit::LineEnd | Edit::PageDown => isize::MAX,
+            _ => 0,
+        };
+        self.at = self.at.saturating_add_signed(by).min(Self::count().saturating_sub(1));
+    }
+}
+
+/// What is known of A.
+#[derive(Clone, Debug)]
+struct Known {
+    meta: Arc<Meta>,
+    /// As far as it has been read; the same ids as the run's.
+    tokens: Vec<Arc<TokenRecord>>,
+    differences: Differences,
+}
+
+/// A, if there is one.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    policy: Option<Policy>,
+    known: Option<Known>,
+    lens: Bounded<LensKey, LensCell>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self { policy: None, known: None, lens: Bounded::new(MOST_BYTES) }
+    }
+}
+
+impl Beside {
+    /// One that waits for a run under `policy`.
+    pub(super) fn of(policy: Option<Policy>) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
+    /// The policy of A.
+    pub fn policy(&self) -> Option<Policy> {
+        self.policy
+    }
+
+    /// The tokens of A, as far as they have been read.
+    pub fn tokens(&self) -> &[Arc<TokenRecord>] {
+        self.known.as_ref().map_or(&[], |known| &known.tokens)
+    }
+
+    /// What A and B differ in, as far as both have come.
+    pub fn differences(&self) -> Option<&Differences> {
+        self.known.as_ref().map(|known| &known.differences)
+    }
+
+    /// A as a trace that shares its records; `None` before it has come as far as `len` tokens.
+    pub fn trace(&self, len: usize) -> Option<Trace> {
+        let known = self.known.as_ref().filter(|known| len > 0 && known.tokens.len() >= len)?;
+        Some(Trace { meta: known.meta.clone(), tokens: known.tokens[..len].to_vec() })
+    }
+
+    /// A lens cell of A.
+    pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
+        self.lens.get(&key)
+    }
+
+    /// The run now is `tokens`, of which the first `unchanged` are the records they were.
+    pub(super) fn follow(&mut self, tokens: &[Arc<TokenRecord>], unchanged: usize) {
+        let Some(known) = &mut self.known else { return };
+        known.differences.truncate(unchanged);
+        known.tokens.truncate(shared(&known.tokens, tokens));
+        known.differences.truncate(known.tokens.len());
+        known.differences.extend(&known.tokens, tokens);
+        let len = known.tokens.len();
+        self.lens.retain(|key, _| key.pos < len);
+    }
+
+    /// Tokens of A arrived, of which the first `keep` are known.
+    pub(super) fn take(
+        &mut self,
+        (meta, keep, told): (Arc<Meta>, usize, Vec<Arc<TokenRecord>>),
+        run: &Meta,
+        tokens: &[Arc<TokenRecord>],
+    ) {
+        if self.policy != Some(meta.policy) {
+            return;
+        }
+        let dtype = meta.router_dtype().coarser(run.router_dtype());
+        let new =
+            || Known { differences: Differences::new(meta.dims.layers, dtype), meta: meta.clone(), tokens: Vec::new() };
+        let known = self.known.get_or_insert_with(new);
+        if keep > known.tokens.len() {
+            // An answer to what was asked before the run was edited.
+            return;
+        }
+        known.differences.truncate(keep);
+        known.tokens.truncate(keep);
+        known.tokens.extend(told);
+        known.tokens.truncate(shared(&known.tokens, tokens));
+        known.differences.extend(&known.tokens, tokens);
+    }
+
+    pub(super) fn take_lens(&mut self, policy: Policy, cells: Vec<(LensKey, Arc<LensCell>)>) {
+        if self.policy == Some(policy) {
+            for (key, cell) in cells {
+                let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
+                self.lens.insert(key, cell, bytes);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The run goes on under another policy: what it was under is what it is compared with, and stays that until the run
+    /// returns to it.
+    pub(super) fn switched(&mut self, left: Policy, now: Policy) {
+        match self.beside.policy {
+            Some(policy) if policy != now => self.beside = Beside::of(Some(policy)),
+            _ => self.beside = Beside::of((left != now).then_some(left)),
+        }
+    }
+
+    /// The policy of the run on screen.
+    pub(super) fn policy_in_force(&self) -> Policy {
+        self.meta().map_or(self.policy, |meta| meta.policy)
+    }
+
+    /// Opens the list of policies at the one in force.
+    pub(super) fn open_policies(&mut self) {
+        let active = self.meta().map(|meta| meta.policy);
+        let at = Policy::all().position(|policy| Some(policy) == active).unwrap_or(0);
+        self.overlays.push(Overlay::Policies(Policies { at }));
+    }
+
+    /// Runs the tokens under the marked policy.
+    pub(super) fn choose_policy(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Policies(Policies { at })) = self.overlays.pop() else { return Vec::new() };
+        match Policy::all().nth(at) {
+            Some(policy) if self.meta().is_some_and(|meta| meta.policy != policy) => self.run_under(policy),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Runs the same tokens under `policy`.
+    pub(super) fn run_under(&mut self, policy: Policy) -> Vec<Effect> {
+        if self.is_busy() {
+            self.say("pause first: switching the policy reads the whole run again");
+            return Vec::new();
+        }
+        self.start_job("reading again", Ask::Policy(policy))
+    }
+
+    /// Whether the view with the focus shows two runs.
+    pub fn compares(&self) -> bool {
+        self.view == View::Fidelity && self.fidelity.shows_two()
+    }
+
+    /// Goes to the token before or after the cursor whose experts differ: in its layer, or in any where tokens are lines.
+    pub(super) fn jump_to_flip(&mut self, forward: bool) {
+        let (at, layer) = (self.cursor.token, self.cursor.layer);
+        let found = self.beside.differences().and_then(|found| match self.fidelity {
+            FidelityLens::Flips => found.layers().get(layer)?.next(at, forward),
+            _ => found.next(at, forward),
+        });
+        if let Some(pos) = found {
+            self.go_to(pos);
+            return;
+        }
+        let place = if forward { "after" } else { "before" };
+        let which = if self.fidelity == FidelityLens::Flips { format!(" in layer {layer}") } else { String::new() };
+        self.say(format!("no expert differs{which} {place} token {at}"));
+    }
+
+    /// How A's and B's experts differ for a token in a layer: `None` if A is not there yet or nothing was captured.
+    pub fn experts_differ(&self, pos: usize, layer: usize) -> Option<bool> {
+        let (a, b) = (self.beside.tokens().get(pos)?, self.tokens.get(pos)?);
+        same_experts(a, b, layer).map(|same| !same)
+    }
+
+    /// Loss of B minus loss of A, nats; `None` if one is not there.
+    pub fn loss_difference(&self, pos: usize) -> Option<f32> {
+        let (a, b) = (self.beside.tokens().get(pos)?.score?, self.tokens.get(pos)?.score?);
+        Some(b.nll - a.nll)
+    }
+
+    /// By how much.
+    pub fn parting(&self, pos: usize, layer: usize) -> Option<crate::trace::Parting> {
+        let dtype = self.beside.differences()?.dtype();
+        parting(self.beside.tokens().get(pos)?, self.tokens.get(pos)?, layer, dtype)
+    }
+
+    /// Lens cells of B and A at the cursor, from the last layer down.
+    pub fn compared_cells(&self, dims: Dims) -> impl Iterator<Item = LensKey> {
+        let (pos, site) = (self.cursor.token, self.lens_site);
+        (0..dims.layers).rev().map(move |layer| LensKey { pos, layer, site })
+    }
+}
