@@ -11,6 +11,7 @@ pub mod compare;
 mod file;
 mod head_stats;
 mod hooks;
+mod lab;
 mod lens;
 mod load;
 mod meta;
@@ -35,6 +36,7 @@ pub use file::{
 };
 pub use head_stats::{Earlier, HeadScorer, HeadScores, HeadStats, Measure};
 pub use hooks::{Hook, HookKind};
+pub use lab::{Lab, LabEqual, LabFlip, LabLayer, LabRow, LabToken};
 pub use lens::{Lead, LensCell, LensKey, LensMeasure, LensSite};
 pub use load::{LayerStats, MOST_PAIRED, RunStats};
 pub use meta::{Dims, Dtype, Meta, Policy, Recording, Sampling};

@@ -1,0 +1,202 @@
+//! The precision lab: one prompt under several precision policies, each compared with one of them, the base.
+
+use super::compare::Mode;
+use super::{Dtype, HookKind, Policy};
+use serde::{Serialize, Serializer};
+
+/// What the lab found of one prompt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Lab {
+    /// What the model is, in one line.
+    pub model: String,
+    /// The policy that all others are compared with.
+    pub base: Policy,
+    /// Dtype in which the `hf` policies round.
+    pub dtype: Dtype,
+    /// The prompt, BOS included.
+    pub tokens: Vec<LabToken>,
+    /// Tokens to generate after it, greedily; a row has fewer where its text ended.
+    pub steps: usize,
+    /// One a policy: the base first, then in the order asked for.
+    pub rows: Vec<LabRow>,
+}
+
+/// A token of the prompt or of what was generated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LabToken {
+    /// Token id.
+    pub id: u32,
+    /// The tokenizer's spelling; untrusted text.
+    #[serde(rename = "token")]
+    pub piece: String,
+}
+
+/// The prompt under one policy, compared with the base.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabRow {
+    /// The policy.
+    pub policy: Policy,
+    /// Mean loss, nats; `None` with one token.
+    pub mean_loss: Option<f64>,
+    /// Loss of each token but the first, nats `[pos - 1]`.
+    pub nll: Vec<f32>,
+    /// Each layer reads what the one before it gave, so differences accumulate `[layers]`.
+    pub end_to_end: Vec<LabLayer>,
+    /// Each layer reads the base's input of that layer `[layers]`.
+    pub isolated: Vec<LabLayer>,
+    /// Every flip end to end, by layer and position.
+    pub flips: Vec<LabFlip>,
+    /// The greedy continuation of the prompt.
+    pub generated: Vec<LabToken>,
+    /// Index into `generated` of the first token that is not the base's.
+    pub differs_at: Option<usize>,
+}
+
+/// One layer under a policy, compared with the base.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LabLayer {
+    /// Tokens whose set of experts differs.
+    pub flips: usize,
+    /// Tokens compared.
+    pub choices: usize,
+    /// Flips at a margin that rounding alone could turn, see [`Flip::is_near_tie`](super::compare::Flip::is_near_tie).
+    pub near_ties: usize,
+    /// Equal values of each of [`Lab::COMPONENTS`], in that order.
+    pub equal: Vec<LabEqual>,
+}
+
+/// How many values of a hook are the base's, bit for bit (and +0 = -0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LabEqual {
+    /// The hook.
+    #[serde(serialize_with = "as_name")]
+    pub hook: HookKind,
+    /// Equal values.
+    pub equal: usize,
+    /// Values compared.
+    pub values: usize,
+}
+
+/// A token whose set of experts is not the base's, end to end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabFlip {
+    /// The decoder layer.
+    pub layer: u32,
+    /// Position of the token, from 0.
+    pub position: usize,
+    /// Router logit of the base's last chosen expert minus that of the best it did not choose.
+    pub margin_base: f32,
+    /// The same under the policy.
+    pub margin: f32,
+    /// Experts that only the base chose, best first.
+    pub left: Vec<u32>,
+    /// Experts that only the policy chose, best first.
+    pub came: Vec<u32>,
+}
+
+impl Lab {
+    /// The hooks whose equal values are counted, in the order of the forward pass.
+    pub const COMPONENTS: [HookKind; 4] =
+        [HookKind::AttnOut, HookKind::RouterLogits, HookKind::MlpOut, HookKind::ResidPost];
+
+    /// The row that all others are compared with.
+    pub fn base_row(&self) -> Option<&LabRow> {
+        self.rows.iter().find(|row| row.policy == self.base)
+    }
+
+    /// Mean loss of `row` minus that of the base, nats; `None` with one token.
+    pub fn loss_change(&self, row: &LabRow) -> Option<f64> {
+        Some(row.mean_loss? - self.base_row()?.mean_loss?)
+    }
+
+    /// Layers of the model.
+    pub fn layers(&self) -> usize {
+        self.rows.first().map_or(0, |row| row.end_to_end.len())
+    }
+}
+
+impl LabRow {
+    /// The layers, end to end or each alone `[layers]`.
+    pub fn layers(&self, mode: Mode) -> &[LabLayer] {
+        match mode {
+            Mode::EndToEnd => &self.end_to_end,
+            Mode::Isolated => &self.isolated,
+        }
+    }
+
+    /// Flips of all layers.
+    pub fn flips(&self, mode: Mode) -> usize {
+        self.layers(mode).iter().map(|layer| layer.flips).sum()
+    }
+
+    /// Equal values of a hook and values compared, over all layers; zeros if it is none of [`Lab::COMPONENTS`].
+    pub fn equal(&self, mode: Mode, hook: HookKind) -> LabEqual {
+        let all = self.layers(mode).iter().filter_map(|layer| layer.equal(hook));
+        all.fold(LabEqual { hook, equal: 0, values: 0 }, |sum, one| LabEqual {
+            hook,
+            equal: sum.equal + one.equal,
+            values: sum.values + one.values,
+        })
+    }
+}
+
+impl LabLayer {
+    /// The equal values of a hook, if they are counted.
+    pub fn equal(&self, hook: HookKind) -> Option<LabEqual> {
+        self.equal.iter().find(|equal| equal.hook == hook).copied()
+    }
+}
+
+impl LabEqual {
+    /// Share of equal values, 0 to 1; 1 of nothing.
+    pub fn share(&self) -> f64 {
+        if self.values == 0 { 1.0 } else { self.equal as f64 / self.values as f64 }
+    }
+
+    /// The hook's name in tables: `attn_out`, `router_logits`, …
+    pub fn name(&self) -> &'static str {
+        short(self.hook)
+    }
+}
+
+/// A hook's name without `mlp.` and `hook_`.
+fn short(hook: HookKind) -> &'static str {
+    hook.suffix().rsplit("hook_").next().unwrap_or_default()
+}
+
+fn as_name<S: Serializer>(hook: &HookKind, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(short(*hook))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_sums_over_layers_and_names_are_those_of_the_tables() {
+        let layer = |flips, equal| LabLayer {
+            flips,
+            choices: 4,
+            near_ties: 1,
+            equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
+        };
+        let row = LabRow {
+            policy: Policy::F32Router,
+            mean_loss: None,
+            nll: Vec::new(),
+            end_to_end: vec![layer(1, 8), layer(2, 3)],
+            isolated: vec![layer(0, 8), layer(1, 8)],
+            flips: Vec::new(),
+            generated: Vec::new(),
+            differs_at: None,
+        };
+        assert_eq!((row.flips(Mode::EndToEnd), row.flips(Mode::Isolated)), (3, 1));
+        assert_eq!(row.equal(Mode::EndToEnd, HookKind::MlpOut).share(), 11.0 / 16.0);
+        assert_eq!(row.equal(Mode::EndToEnd, HookKind::Q).values, 0);
+        let names: Vec<&str> = row.end_to_end[0].equal.iter().map(LabEqual::name).collect();
+        assert_eq!(names, ["attn_out", "router_logits", "mlp_out", "resid_post"]);
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(json["policy"], "f32-router");
+        assert_eq!(json["end_to_end"][1]["equal"][0]["hook"], "attn_out");
+    }
+}
