@@ -90,10 +90,40 @@ fn what_can_not_be_written_is_said_and_the_run_stays() {
         pty.send("\x1b");
         pty.wait_gone("✗ cannot");
     }
-    // A view without a file says where its numbers are.
-    pty.press("5", "fidelity ·");
-    pty.press("e", "Fidelity has no file of its own");
+    // What would be empty says what fills it.
+    pty.press("5v", "p or P reads it under another policy");
+    pty.press("e", "there is no second run to compare with yet");
+    pty.press("vv", "precision lab");
+    pty.press("e", "the precision lab has not been run yet");
     assert!(!folder.path().exists());
+}
+
+#[test]
+fn two_runs_are_written_as_the_command_line_writes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    pty.press("5vp", "A hf, B f32");
+    pty.wait_gone("A has read");
+    pty.press("e", "wrote fidelity-flips.png and fidelity-flips.csv to ");
+    pty.press("v", "loss by token");
+    pty.press("e", "wrote fidelity-loss.png and fidelity-loss.csv to ");
+    let traces = ["hf", "f32"].map(|policy| {
+        let run = Run::ok(&["--prompt", PROMPT, "--format", "trace", "--precision", policy]);
+        let trace = folder.path().join(format!("{policy}.safetensors"));
+        fs::write(&trace, &run.files["trace.safetensors"]).unwrap();
+        trace
+    });
+    let [a, b] = traces.each_ref().map(|trace| trace.to_str().unwrap());
+    for (stem, view) in [("fidelity-flips", "fidelity.flips"), ("fidelity-loss", "fidelity.loss")] {
+        for format in ["png", "csv"] {
+            let output = mixscope(["export", b, "--against", a, "--view", view, "--format", format, "-o", "-"]);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            assert!(
+                output.stdout == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(),
+                "{stem}.{format}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -139,6 +139,21 @@ fn next() {
 }
 
 #[test]
+fn fidelity_flips() {
+    snapshot("fidelity-flips", "5 v p left left left");
+}
+
+#[test]
+fn fidelity_loss() {
+    snapshot("fidelity-loss", "5 v v p");
+}
+
+#[test]
+fn policies() {
+    snapshot("policies", "5 p P down");
+}
+
+#[test]
 fn fidelity() {
     snapshot("fidelity", "5");
 }

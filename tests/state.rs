@@ -435,7 +435,7 @@ impl Simulated {
             Ask::Policy(_) => (0, self.tokens),
             Ask::Restore { tokens, .. } => (0, tokens.len() as u32),
             Ask::Branch { len, .. } => ((len as u32).min(self.tokens), 1),
-            Ask::Derive(_) | Ask::Open(_) | Ask::Undo | Ask::Redo => (self.tokens, 0),
+            Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) | Ask::Undo | Ask::Redo => (self.tokens, 0),
         };
         self.tokens = keep + new;
         if self.tokens != before {

@@ -298,7 +298,9 @@ impl App {
     /// Has files written.
     fn save(&self, what: Save) -> Result<()> {
         match what {
-            Save::View(spec) => self.saver.view(spec, self.engine.branch()),
+            Save::View(spec) => {
+                self.saver.view(spec, (self.state.beside.trace(), self.state.lab.clone()), self.engine.branch());
+            }
             Save::Run => self.saver.run(self.engine.branch()),
             Save::Screen => {
                 let mut buffer = Buffer::empty(self.screen.area());

@@ -97,8 +97,8 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
 mod tests {
     use super::*;
     use crate::state::{
-        AttentionLens, Cursor, Details, HeadsView, LensLayout, LensMeasure, LoadMeasure, OtherPane, Pane, RoutingLens,
-        StripColour, View,
+        AttentionLens, Cursor, Details, FidelityLens, HeadsView, LensLayout, LensMeasure, LoadMeasure, OtherPane, Pane,
+        RoutingLens, StripColour, View,
     };
     use crate::trace::{LensSite, Policy, Sampling, Source};
 
@@ -109,6 +109,7 @@ mod tests {
             attention: AttentionLens::Head,
             lens: LensLayout::Plot,
             lens_site: LensSite::ResidMid,
+            fidelity: FidelityLens::Loss,
         };
         Saved {
             branches: Default::default(),

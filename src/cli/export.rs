@@ -1,10 +1,10 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
-use crate::engine::{Saved, collect, trace_path};
+use crate::engine::{Run, Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{LensMeasure, LensSite, Measure, Pick, replace_file};
+use crate::trace::{LensMeasure, LensSite, Measure, Pick, replace_file, shared};
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
@@ -40,9 +40,12 @@ pub struct Export {
     #[arg(value_name = "TRACE")]
     trace: String,
     /// routing.token, routing.layer, routing.map, routing.load, routing.pairs, attention.grid, attention.head, lens,
-    /// lens.targets, or next.
-    #[arg(long, value_name = "VIEW")]
+    /// lens.targets, next, fidelity, fidelity.flips, or fidelity.loss.
+    #[arg(long, value_name = "VIEW", value_parser = view)]
     view: ViewKind,
+    /// A saved run of the same tokens to compare with, A beside B = TRACE: for fidelity.flips, fidelity.loss.
+    #[arg(long, value_name = "TRACE")]
+    against: Option<String>,
     /// png, svg, csv, or several of them [default: as FILE ends].
     #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
     format: Vec<Format>,
@@ -84,6 +87,13 @@ pub struct Export {
     force: bool,
 }
 
+/// A view that a saved run has.
+fn view(text: &str) -> Result<ViewKind> {
+    let kind = text.parse()?;
+    ensure!(kind != ViewKind::FidelityLab, "`{text}` is made with a model: `mixscope lab` writes it");
+    Ok(kind)
+}
+
 /// Which residuals a lens reads; `None` = both.
 #[derive(Clone, Copy)]
 struct Site(Option<LensSite>);
@@ -108,6 +118,11 @@ impl Export {
             return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
         }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
+        match (&self.against, self.view.is_of_two()) {
+            (None, true) => return Err(wrong(format!("--view {}: needs --against TRACE to compare with", self.view))),
+            (Some(_), false) => return Err(wrong(format!("--against: {} shows one run", self.view))),
+            _ => {}
+        }
         let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
         if let Some((_, file)) = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists())
             && !self.force
@@ -200,7 +215,18 @@ impl Export {
         let run = Saved::open(&trace_path(&self.trace)?)?;
         let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
-        let data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
+        let mut data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
+        if let Some(against) = &self.against {
+            let other = Run::trace(&Saved::open(&trace_path(against)?)?);
+            let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));
+            ensure!(
+                n == m && same == n,
+                "--against {against}: expected the {n} tokens of {}, found {m}, of which the first {same} are the same; \
+                 record both runs with the same --prompt-ids",
+                self.trace
+            );
+            data.compare_with(other);
+        }
         Ok((data, spec))
     }
 }

@@ -25,7 +25,12 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
     match spec.kind {
         ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
         ViewKind::RoutingLayer | ViewKind::RoutingPairs => check("layer", spec.layer, dims.layers)?,
-        ViewKind::RoutingMap | ViewKind::RoutingLoad => {}
+        ViewKind::RoutingMap
+        | ViewKind::RoutingLoad
+        | ViewKind::FidelityValidated
+        | ViewKind::FidelityFlips
+        | ViewKind::FidelityLoss
+        | ViewKind::FidelityLab => {}
         ViewKind::AttentionHead => {
             check("layer", spec.layer, dims.layers)?;
             if let Pick::One(head) = spec.head {

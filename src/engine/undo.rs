@@ -55,7 +55,7 @@ fn edit(ask: &Ask) -> Option<Edit> {
         Ask::Truncate { .. } => Edit::Rewinding,
         Ask::Policy(_) => Edit::Policy,
         // A session that comes back is where editing begins.
-        Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Open(_) => return None,
+        Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) => return None,
     })
 }
 

@@ -295,6 +295,7 @@ impl Core {
                 self.deriver.take(id, what, emit);
                 return Ok(());
             }
+            Ask::Lab { .. } => anyhow::bail!("no lab yet"),
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });

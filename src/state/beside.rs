@@ -114,10 +114,9 @@ impl Beside {
         self.known.as_ref().map(|known| &known.differences)
     }
 
-    /// A as a trace that shares its records; `None` before it has come as far as `len` tokens.
-    pub fn trace(&self, len: usize) -> Option<Trace> {
-        let known = self.known.as_ref().filter(|known| len > 0 && known.tokens.len() >= len)?;
-        Some(Trace { meta: known.meta.clone(), tokens: known.tokens[..len].to_vec() })
+    /// A as a trace that shares its records, as far as it has been read.
+    pub fn trace(&self) -> Option<Trace> {
+        self.known.as_ref().map(|known| Trace { meta: known.meta.clone(), tokens: known.tokens.clone() })
     }
 
     /// A lens cell of A.
@@ -209,6 +208,11 @@ impl State {
             return Vec::new();
         }
         self.start_job("reading again", Ask::Policy(policy))
+    }
+
+    /// Whether the view with the focus shows the precision lab.
+    pub(super) fn shows_lab(&self) -> bool {
+        self.view == View::Fidelity && self.fidelity == FidelityLens::Lab
     }
 
     /// Whether the view with the focus shows two runs.

@@ -48,6 +48,7 @@ impl State {
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Lab(found) => self.lab = Some(found),
             Event::Edited { left, undos } => self.branches.edited(left, undos),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
@@ -97,6 +98,7 @@ impl State {
         self.derived = Default::default();
         self.branches = Default::default();
         self.beside = Default::default();
+        self.lab = None;
         self.pace = Pace::default();
         self.message = None;
         self.pending = None;

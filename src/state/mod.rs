@@ -44,6 +44,7 @@ pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
+pub use playback::LAB;
 pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
 pub use saving::Save;
@@ -52,7 +53,7 @@ pub use strip::FULL_NATS;
 pub use update::update;
 
 use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
-use crate::trace::{Branches, LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
+use crate::trace::{Branches, Lab, LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
@@ -244,6 +245,8 @@ pub struct State {
     pub fidelity: FidelityLens,
     /// The run under another policy.
     pub beside: Beside,
+    /// What the last precision lab found.
+    pub lab: Option<Arc<Lab>>,
     /// How attention is looked at.
     pub attention: AttentionLens,
     /// How the lens is looked at.
@@ -389,6 +392,7 @@ impl State {
             load: LoadMeasure::First,
             fidelity: FidelityLens::default(),
             beside: Beside::default(),
+            lab: None,
             attention: AttentionLens::Grid,
             lens: LensLayout::default(),
             heads: HeadsView::default(),

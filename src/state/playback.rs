@@ -1,6 +1,6 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
-use super::{Effect, Overlay, State, View};
+use super::{Effect, FidelityLens, Overlay, State, View};
 use crate::trace::Policy;
 use crate::trace::protocol::{Ask, Prompt, Revision};
 
@@ -66,6 +66,9 @@ impl State {
     }
 
     pub(super) fn force_candidate(&mut self) -> Vec<Effect> {
+        if self.view == View::Fidelity && self.fidelity == FidelityLens::Lab {
+            return self.run_lab();
+        }
         if self.view != View::Next {
             self.view = View::Next;
             return Vec::new();
@@ -80,6 +83,15 @@ impl State {
         }
         let ask = if len < self.tokens.len() { Ask::Branch { len, token } } else { Ask::ForceToken(token) };
         self.start_job("forcing", ask)
+    }
+
+    /// Reads the tokens under every policy; the run stays as it is.
+    fn run_lab(&mut self) -> Vec<Effect> {
+        if self.is_busy() {
+            return self.pause();
+        }
+        self.lab = None;
+        self.start_job(LAB, Ask::Lab { steps: LAB_STEPS })
     }
 
     /// Undoes an edit or does it again. While a long run is under way it means: stop first.
@@ -123,6 +135,10 @@ impl State {
     }
 }
 
+/// What a precision lab is called.
+pub const LAB: &str = "precision lab";
+/// Tokens that a precision lab generates, as `mixscope lab` does by default.
+const LAB_STEPS: usize = 16;
 /// What a generation of more than one token is called.
 pub(super) const GENERATING: &str = "generating";
 /// What generating one token is called.

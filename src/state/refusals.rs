@@ -29,7 +29,7 @@ impl State {
             | Action::CyclePolicy
             | Action::Policies
             | Action::TypeTarget => true,
-            Action::ForceCandidate => self.view == View::Next,
+            Action::ForceCandidate => self.view == View::Next || self.shows_lab(),
             // Without a model there is nothing yet that could be sampled; the values wait for it.
             Action::Sampling => self.meta().is_some(),
             _ => false,
@@ -48,6 +48,7 @@ impl State {
         let sentence = match action {
             Action::Back if len <= 1 && !busy => "there is nothing to step back from",
             Action::Rewind if at + 1 >= len && !busy => "nothing stands after the cursor",
+            Action::ForceCandidate if self.shows_lab() && len == 0 => "there is no token to read yet",
             Action::ToggleBookmark if len == 0 => "there is no token to mark yet",
             Action::ForceCandidate
                 if self.view == View::Next && self.token().is_none_or(|token| token.next.top.is_empty()) =>

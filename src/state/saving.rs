@@ -1,6 +1,6 @@
 //! What is on screen as a file.
 
-use super::{AttentionLens, Effect, LensLayout, MeasuredOn, RoutingLens, State, View};
+use super::{AttentionLens, Effect, FidelityLens, LensLayout, MeasuredOn, RoutingLens, State, View};
 use crate::trace::protocol::Failure;
 use crate::trace::view::{ViewKind, ViewSpec};
 
@@ -16,8 +16,8 @@ pub enum Save {
 }
 
 impl State {
-    /// The view of the pane with the focus, as a file would hold it; `None` if it has none.
-    pub fn view_spec(&self) -> Option<ViewSpec> {
+    /// The view of the pane with the focus, as a file would hold it.
+    pub fn view_spec(&self) -> ViewSpec {
         let kind = match self.view {
             View::Routing => match self.routing {
                 RoutingLens::Token => ViewKind::RoutingToken,
@@ -33,10 +33,15 @@ impl State {
             View::Lens if self.lens == LensLayout::Plot => ViewKind::LensTargets,
             View::Lens => ViewKind::LensGrid,
             View::Next => ViewKind::Next,
-            View::Fidelity => return None,
+            View::Fidelity => match self.fidelity {
+                FidelityLens::Validated => ViewKind::FidelityValidated,
+                FidelityLens::Flips => ViewKind::FidelityFlips,
+                FidelityLens::Loss => ViewKind::FidelityLoss,
+                FidelityLens::Lab => ViewKind::FidelityLab,
+            },
         };
         let cursor = self.cursor;
-        Some(ViewSpec {
+        ViewSpec {
             kind,
             pos: cursor.token,
             layer: cursor.layer,
@@ -46,7 +51,7 @@ impl State {
             site: (self.lens != LensLayout::Both).then_some(self.lens_site),
             lens: self.lens_measure,
             targets: self.plotted(),
-        })
+        }
     }
 
     /// The curves of the lens plot: the final answer's, then the targets'.
@@ -57,20 +62,20 @@ impl State {
     }
 
     pub(super) fn save_view(&mut self) -> Vec<Effect> {
-        match self.view_spec() {
-            Some(spec) => {
-                let effects = self.save(Save::View(spec));
-                if !effects.is_empty() && self.view == View::Attention && self.heads.on == MeasuredOn::Repeated {
-                    // First, as a long message is cut at its end.
-                    self.saving_note = "of this text, not of random tokens: ";
-                }
-                effects
-            }
-            None => {
-                self.say("Fidelity has no file of its own: E writes its findings with the run, S the screen");
-                Vec::new()
-            }
+        if self.compares() && self.beside.tokens().is_empty() {
+            self.say("there is no second run to compare with yet: p or P reads the tokens under another policy");
+            return Vec::new();
         }
+        if self.shows_lab() && self.lab.is_none() {
+            self.say("the precision lab has not been run yet: enter runs it");
+            return Vec::new();
+        }
+        let effects = self.save(Save::View(self.view_spec()));
+        if !effects.is_empty() && self.view == View::Attention && self.heads.on == MeasuredOn::Repeated {
+            // First, as a long message is cut at its end.
+            self.saving_note = "of this text, not of random tokens: ";
+        }
+        effects
     }
 
     pub(super) fn save(&mut self, what: Save) -> Vec<Effect> {

@@ -48,7 +48,7 @@ pub static TABLE: &[Binding] = {
             Explore,
             &[k(C::Enter)],
             A::ForceCandidate,
-            "show the candidates; in Next, read the marked one next",
+            "show the candidates; in Next, read the marked one next; in Fidelity's lab, run it",
             "candidates",
         ),
         bind(Explore, &[ch('o')], A::OpenModel, "open another model; the prompt stays", "model"),

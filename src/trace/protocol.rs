@@ -2,7 +2,7 @@
 
 use super::view::Trajectory;
 use super::{
-    Attribution, AttributionKey, Branches, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Left, LensCell,
+    Attribution, AttributionKey, Branches, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Lab, Left, LensCell,
     LensKey, Meta, Pick, Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
 };
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,11 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
+    /// Read the tokens under every policy that can differ and compare; the run stays as it is.
+    Lab {
+        /// Tokens to generate under each.
+        steps: usize,
+    },
     /// Make this the run, read from the start.
     Restore {
         /// The prompt it began with, if that is known.
@@ -349,6 +354,8 @@ pub enum Event {
     Warning(String),
     /// The run goes on under another policy; its tokens follow.
     Switched(Arc<Meta>),
+    /// What the same tokens are under several policies.
+    Lab(Arc<Lab>),
     /// The run was edited; the tokens were told before.
     Edited {
         /// The run before.

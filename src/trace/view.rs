@@ -1,6 +1,6 @@
 //! Views of a run as they can be written to files: which one, and the numbers it is made of.
 
-use super::{HeadMap, HeadStats, LensCell, LensKey, LensMeasure, LensSite, Measure, Pattern, Pick, Trace};
+use super::{HeadMap, HeadStats, Lab, LensCell, LensKey, LensMeasure, LensSite, Measure, Pattern, Pick, Trace, shared};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -28,6 +28,14 @@ pub enum ViewKind {
     LensTargets,
     /// The candidates for the token after one position.
     Next,
+    /// What was validated when the model was opened.
+    FidelityValidated,
+    /// Layers × tokens: where another run of the same tokens chose other experts.
+    FidelityFlips,
+    /// What each token costs the two runs.
+    FidelityLoss,
+    /// The same prompt under several policies.
+    FidelityLab,
 }
 
 /// Largest side of a thumbnail of a head, cells.
@@ -35,7 +43,7 @@ pub const THUMB: usize = 72;
 
 use ViewKind as K;
 
-const NAMES: [(ViewKind, &str); 10] = [
+const NAMES: [(ViewKind, &str); 14] = [
     (K::RoutingToken, "routing.token"),
     (K::RoutingLayer, "routing.layer"),
     (K::RoutingMap, "routing.map"),
@@ -46,12 +54,21 @@ const NAMES: [(ViewKind, &str); 10] = [
     (K::LensGrid, "lens"),
     (K::LensTargets, "lens.targets"),
     (K::Next, "next"),
+    (K::FidelityValidated, "fidelity"),
+    (K::FidelityFlips, "fidelity.flips"),
+    (K::FidelityLoss, "fidelity.loss"),
+    (K::FidelityLab, "fidelity.lab"),
 ];
 
 impl ViewKind {
     /// All of them, in the order of the views on screen.
     pub fn all() -> impl Iterator<Item = ViewKind> {
         NAMES.into_iter().map(|(kind, _)| kind)
+    }
+
+    /// Whether it shows two runs of the same tokens.
+    pub fn is_of_two(self) -> bool {
+        matches!(self, K::FidelityFlips | K::FidelityLoss)
     }
 
     /// Its name on the command line.
@@ -147,11 +164,29 @@ pub struct ViewData {
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
     /// The targets it follows.
     pub trajectories: Vec<Arc<Trajectory>>,
+    /// The run that it is compared with; of the same tokens, and at least as long.
+    pub beside: Option<Trace>,
+    /// What a precision lab found.
+    pub lab: Option<Arc<Lab>>,
 }
 
 impl ViewData {
     /// Of a run, without anything that is not in its records.
     pub fn of(trace: Trace) -> Self {
-        Self { trace, pattern: None, heads: Vec::new(), lens: Vec::new(), trajectories: Vec::new() }
+        Self {
+            trace,
+            pattern: None,
+            heads: Vec::new(),
+            lens: Vec::new(),
+            trajectories: Vec::new(),
+            beside: None,
+            lab: None,
+        }
+    }
+
+    /// Compares it with another run, as far as both are of the same tokens.
+    pub fn compare_with(&mut self, beside: Trace) {
+        self.trace.tokens.truncate(shared(&beside.tokens, &self.trace.tokens));
+        self.beside = Some(beside);
     }
 }

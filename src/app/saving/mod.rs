@@ -10,7 +10,7 @@ use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
 use crate::state::Event;
 use crate::trace::protocol::{Failure, Prompt};
 use crate::trace::view::ViewSpec;
-use crate::trace::{Source, replace_file};
+use crate::trace::{Lab, Source, Trace, replace_file};
 use anyhow::{Context, Result};
 use names::{keep_folder, stem, write_files};
 use std::io::Write;
@@ -26,6 +26,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const LENS_K: usize = 10;
 /// It is said at most this often how far the writing is.
 const SAY_EVERY: Duration = Duration::from_millis(100);
+
+/// The run under another policy, and what the last precision lab found, if there are such.
+pub type Beside = (Option<Trace>, Option<Arc<Lab>>);
 
 /// A branch of the run, once the engine gives it.
 pub type Coming = Receiver<Branch>;
@@ -68,9 +71,9 @@ impl Saver {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Writes a view as picture and table into the working directory.
-    pub fn view(&self, spec: ViewSpec, coming: Coming) {
-        self.start(move |told| save_view(&spec, &*take(&coming)?.run, Path::new("."), told));
+    /// Writes a view as picture and table into the working directory; `beside` is what it is compared with.
+    pub fn view(&self, spec: ViewSpec, beside: Beside, coming: Coming) {
+        self.start(move |told| save_view(&spec, beside, &*take(&coming)?.run, Path::new("."), told));
     }
 
     /// Writes the whole run into a new folder of the working directory.
@@ -127,8 +130,12 @@ fn take(coming: &Coming) -> Result<Branch> {
     coming.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(spec: &ViewSpec, run: &dyn Run, folder: &Path, told: &Told) -> Result<String> {
-    let data = crate::engine::collect(run, spec, &|| told.is_cancelled())?;
+fn save_view(spec: &ViewSpec, (beside, lab): Beside, run: &dyn Run, folder: &Path, told: &Told) -> Result<String> {
+    let mut data = crate::engine::collect(run, spec, &|| told.is_cancelled())?;
+    data.lab = lab;
+    if let Some(beside) = beside.filter(|_| spec.kind.is_of_two()) {
+        data.compare_with(beside);
+    }
     let table = export::table(&data, spec, Text::default())?;
     write_files(folder, &stem(spec), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }

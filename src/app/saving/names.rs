@@ -99,6 +99,10 @@ pub fn stem(spec: &ViewSpec) -> String {
         ViewKind::LensTargets if spec.lens == LensMeasure::Rank => format!("lens-targets-t{pos}"),
         ViewKind::LensTargets => format!("lens-targets{}-t{pos}", of_lens(spec.lens)),
         ViewKind::Next => format!("next-t{pos}"),
+        ViewKind::FidelityValidated => "fidelity".to_owned(),
+        ViewKind::FidelityFlips => "fidelity-flips".to_owned(),
+        ViewKind::FidelityLoss => "fidelity-loss".to_owned(),
+        ViewKind::FidelityLab => "fidelity-lab".to_owned(),
     }
 }
 

@@ -44,7 +44,7 @@ fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() 
 fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spec = ViewSpec::new(ViewKind::AttentionGrid);
-    assert!(save_view(&spec, &*branch().run, folder.path(), &told(true)).unwrap_err().is::<Stopped>());
+    assert!(save_view(&spec, (None, None), &*branch().run, folder.path(), &told(true)).unwrap_err().is::<Stopped>());
     assert_eq!(names(folder.path()), [""; 0]);
 }
 

@@ -1,6 +1,7 @@
 //! Views of a run as pictures and tables.
 
 mod attention;
+mod fidelity;
 mod lens;
 mod load;
 mod next;
@@ -11,8 +12,9 @@ use super::figure::font::{drawable, fit, label};
 use super::figure::{Axis, Figure, Look, Turn};
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{TokenRecord, Trace};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
+const NO_LAB: &str = "no precision lab was run";
 /// Longest prompt in a title, characters.
 const PROMPT: usize = 60;
 /// Longest token in a label, characters; its position follows it.
@@ -50,6 +52,9 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
 /// | lens | as `lens.csv`, of one site or both; as `lens_summary.csv` where KL, entropy or ranks are shown |
 /// | lens.targets | `token_id,token,layer,site,rank,prob`; of KL and entropy as `lens_summary.csv`, of one position |
 /// | next | as `candidates.csv`, of one position |
+/// | fidelity | `level,subject,expected,found,advice` |
+/// | fidelity.flips | `policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie` (one row a token and layer; experts best first; margins in logits; the last empty where nothing flipped) |
+/// | fidelity.loss | `policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b` (nats; layers whose experts differ; the best next token of each) |
 ///
 /// # Errors
 /// As [`picture`].
@@ -66,6 +71,10 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
         ViewKind::LensGrid => lens::grid_table(data, spec, text, &mut out)?,
         ViewKind::LensTargets => lens::targets_table(data, spec, text, &mut out)?,
         ViewKind::Next => next::rows(data, spec, text, &mut out)?,
+        ViewKind::FidelityValidated => fidelity::validated_table(data, &mut out)?,
+        ViewKind::FidelityFlips => fidelity::flips_table(data, text, &mut out)?,
+        ViewKind::FidelityLoss => fidelity::loss_table(data, text, &mut out)?,
+        ViewKind::FidelityLab => bail!("{NO_LAB}"),
     }
     Ok(out)
 }
@@ -83,6 +92,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         ViewKind::LensGrid => lens::grid(data, spec),
         ViewKind::LensTargets => lens::targets(data, spec),
         ViewKind::Next => next::bars(data, spec),
+        ViewKind::FidelityValidated => fidelity::validated(data),
+        ViewKind::FidelityFlips => fidelity::flips(data),
+        ViewKind::FidelityLoss => fidelity::loss(data),
+        ViewKind::FidelityLab => bail!("{NO_LAB}"),
     }
 }
 

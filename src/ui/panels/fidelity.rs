@@ -1,6 +1,6 @@
 //! Whether the model runs as its reference does: what was validated, and two runs of the same tokens side by side.
 
-use super::{fidelity_flips, fidelity_loss, fidelity_validated};
+use super::{fidelity_flips, fidelity_lab, fidelity_loss, fidelity_validated};
 use crate::state::FidelityLens;
 use crate::trace::{Dtype, Policy};
 use crate::ui::canvas::Canvas;
@@ -11,7 +11,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         FidelityLens::Validated => fidelity_validated::draw(c, area),
         FidelityLens::Flips => fidelity_flips::draw(c, area),
         FidelityLens::Loss => fidelity_loss::draw(c, area),
-        FidelityLens::Lab => fidelity_validated::draw(c, area),
+        FidelityLens::Lab => fidelity_lab::draw(c, area),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod examples;
 pub mod fidelity;
 pub mod fidelity_details;
 mod fidelity_flips;
+mod fidelity_lab;
 mod fidelity_loss;
 mod fidelity_validated;
 pub mod footer;
