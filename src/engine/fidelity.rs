@@ -5,7 +5,7 @@ use crate::model::{Loaded, Precision, Taps};
 use crate::trace::compare::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
-use crate::trace::{Dtype, Hook, HookKind as K, Meta, Policy, TraceReader, TraceTensor, Values};
+use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};
 use serde::Serialize;
@@ -98,12 +98,6 @@ impl Against<'_, '_> {
         };
         same.into_iter().find(|hook| self.has(*hook)).map(|hook| hook.to_string())
     }
-
-    /// The dtype in which the model's values of a hook are exact.
-    fn dtype(&self, kind: K) -> Dtype {
-        let f32_router = kind == K::RouterLogits && self.meta.policy == Policy::F32Router;
-        if kind.always_f32() || f32_router { Dtype::F32 } else { self.meta.activation_dtype() }
-    }
 }
 
 impl Taps for Against<'_, '_> {
@@ -129,7 +123,7 @@ impl Taps for Against<'_, '_> {
         // What was fed into the layer before is not the model's own.
         if !is_input || layer == 0 && self.has(hook) {
             let reference = self.has(hook).then(|| self.reference.tensor(&hook.to_string())).transpose()?;
-            self.comparer.add(hook, reference, Some(own(value, self.dtype(hook.kind))?))?;
+            self.comparer.add(hook, reference, Some(own(value, exact_in(self.meta, hook.kind))?))?;
         }
         let is_final = hook.kind == K::ResidPost && layer + 1 == self.meta.dims.layers;
         if !isolated || !(is_input || is_final) {
@@ -166,8 +160,14 @@ impl Taps for Against<'_, '_> {
     }
 }
 
+/// The dtype in which the model's values of a hook are exact under its policy.
+pub(super) fn exact_in(meta: &Meta, kind: K) -> Dtype {
+    let f32_router = kind == K::RouterLogits && meta.policy.keeps_router_f32();
+    if kind.always_f32() || f32_router { Dtype::F32 } else { meta.activation_dtype() }
+}
+
 /// A value of the model as a trace would hold it.
-fn own(value: &Tensor, dtype: Dtype) -> Result<TraceTensor> {
+pub(super) fn own(value: &Tensor, dtype: Dtype) -> Result<TraceTensor> {
     let flat = value.flatten_all()?;
     let values = match value.dtype() {
         DType::U32 => Values::U32(flat.to_vec1()?),

@@ -108,25 +108,13 @@ impl Mixtral {
         precision: Precision,
         taps: &mut dyn Taps,
     ) -> Result<Tensor> {
-        let (d, pos) = (self.config.dims, ids.len());
-        ensure!(pos > 0, "there is no token to read");
-        let mut embedded = Vec::with_capacity(pos * d.d_model);
-        let mut row = Vec::new();
-        for id in ids {
-            ensure!((*id as usize) < d.vocab, "token id {id} is outside the vocabulary of {} tokens", d.vocab);
-            self.embed.widen_row(*id as usize, precision.module, &mut row);
-            embedded.extend_from_slice(&row);
-        }
-        let (mut resid, _) = tap(taps, K::Embed, 0, tensor(embedded, &[pos, d.d_model])?)?;
-        let start = cache.len();
-        let rope = RopeTable::new(start..start + pos, d.d_head, self.config.rope_theta, precision);
-        for l in 0..d.layers {
-            taps.enter_layer(l)?;
-            resid = self.block(l, resid, &rope, cache, precision, taps)?;
+        let (pass, mut resid) = self.begin(ids, cache, precision, taps)?;
+        for l in 0..self.config.dims.layers {
+            resid = pass.layer(l, resid, cache, taps)?;
         }
         let (normed, _) = tap(taps, K::LnFinal, 0, self.final_norm(&resid, precision)?)?;
         let (logits, _) = tap(taps, K::Logits, 0, self.unembed(&normed, precision)?)?;
-        cache.advance(pos);
+        pass.end(cache);
         Ok(logits)
     }
 

@@ -7,9 +7,6 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use std::sync::OnceLock;
 
-/// Values of a block.
-const BLOCK: usize = 32;
-
 /// The router of one layer, `[experts, d_model]`.
 pub(super) struct Router {
     stored: Matrix,
@@ -42,7 +39,8 @@ impl Router {
 
 fn quantised(matrix: &Matrix, dtype: GgmlDType) -> Result<Matrix> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
-    ensure!(cols.is_multiple_of(BLOCK), "their width is {cols}, and blocks hold {BLOCK} values");
+    let block = GateBlock::VALUES;
+    ensure!(cols.is_multiple_of(block), "their width is {cols}, and blocks hold {block} values");
     let stored = Tensor::from_vec(matrix.to_f32(), (rows, cols), &Device::Cpu)?;
     let values = QTensor::quantize(&stored, dtype)?.dequantize(&Device::Cpu)?;
     Ok(Matrix::of(&values.flatten_all()?.to_vec1()?, rows, cols))

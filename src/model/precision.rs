@@ -70,6 +70,11 @@ pub enum GateBlock {
     Q4_0,
 }
 
+impl GateBlock {
+    /// Weights of a block, of which a row has a whole number.
+    pub const VALUES: usize = 32;
+}
+
 /// How the chosen experts' weighted outputs become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mixture {
@@ -99,6 +104,11 @@ pub struct Precision {
 }
 
 impl Precision {
+    /// Whether the router's weights are quantised.
+    pub fn quantises(&self) -> bool {
+        self.gate != Gate::Stored
+    }
+
     /// The rounding points of `policy` when the weights are of dtype `compute`.
     pub fn new(policy: Policy, compute: Dtype) -> Self {
         let of = |module: Rounding| Self {

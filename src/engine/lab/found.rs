@@ -1,0 +1,48 @@
+//! What a comparison with the base says of each layer.
+
+use crate::trace::compare::{Comparison, Flip};
+use crate::trace::{Dims, Lab, LabEqual, LabFlip, LabLayer, LabToken};
+
+/// The base beside itself `[layers]`, over `n` tokens.
+pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {
+    let equal = Lab::COMPONENTS.map(|hook| {
+        let values = hook.shape(dims, n).iter().product();
+        LabEqual { hook, equal: values, values }
+    });
+    vec![LabLayer { flips: 0, choices: n, near_ties: 0, equal: equal.to_vec() }; dims.layers]
+}
+
+/// A policy beside the base `[layers]`.
+pub fn layers(found: &Comparison, layers: usize) -> Vec<LabLayer> {
+    let of = |layer: usize| {
+        let equal = Lab::COMPONENTS.iter().filter_map(|hook| {
+            let diff = found.hook(hook.at(layer))?;
+            Some(LabEqual { hook: *hook, equal: diff.equal, values: diff.values })
+        });
+        let mut one = LabLayer { equal: equal.collect(), ..LabLayer::default() };
+        if let Some(routing) = found.routing.iter().find(|routing| routing.layer as usize == layer) {
+            (one.flips, one.choices, one.near_ties) = (routing.flips, routing.tokens, routing.near_ties);
+        }
+        one
+    };
+    (0..layers).map(of).collect()
+}
+
+/// Every flip, by layer and position.
+pub fn flips(found: &Comparison) -> Vec<LabFlip> {
+    let one = |flip: &Flip| {
+        let [base, own] = &flip.experts;
+        let without = |of: &[u32], others: &[u32]| of.iter().filter(|e| !others.contains(e)).copied().collect();
+        // Where there is a flip, not all experts were chosen, so there are gaps.
+        let [margin_base, margin] = flip.gaps.map(|gap| gap.unwrap_or(f32::NAN));
+        let (layer, position) = (flip.layer, flip.position);
+        LabFlip { layer, position, margin_base, margin, left: without(base, own), came: without(own, base) }
+    };
+    found.routing.iter().flat_map(|routing| &routing.at).map(one).collect()
+}
+
+/// Index of the first token that is not the same in both.
+pub fn parting(base: &[LabToken], own: &[LabToken]) -> Option<usize> {
+    let all = base.len().max(own.len());
+    (0..all).find(|i| base.get(*i) != own.get(*i))
+}

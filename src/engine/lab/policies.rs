@@ -1,0 +1,24 @@
+//! Which policies are worth a row.
+
+use crate::model::{GateBlock, Precision};
+use crate::trace::{Meta, Policy};
+
+/// The policies beside `base` that differ from it and from each other on this model, and the others with the reason
+/// why they are left out, e.g. `= hf`.
+pub fn lab_policies(meta: &Meta, base: Policy) -> (Vec<Policy>, Vec<(Policy, String)>) {
+    let precision = |policy: Policy| Precision::new(policy, meta.compute_dtype);
+    let (mut kept, mut left_out): (Vec<Policy>, Vec<(Policy, String)>) = Default::default();
+    for policy in Policy::all().filter(|policy| *policy != base) {
+        let same = [base].into_iter().chain(kept.iter().copied()).find(|other| precision(*other) == precision(policy));
+        match same {
+            Some(other) => left_out.push((policy, format!("= {other}"))),
+            None if precision(policy).quantises() && !meta.dims.d_model.is_multiple_of(GateBlock::VALUES) => {
+                let reason =
+                    format!("the router's width {} is no multiple of {}", meta.dims.d_model, GateBlock::VALUES);
+                left_out.push((policy, reason));
+            }
+            None => kept.push(policy),
+        }
+    }
+    (kept, left_out)
+}
