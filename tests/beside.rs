@@ -136,3 +136,67 @@ fn braces_go_from_flip_to_flip() {
     let said = still.state.message.as_ref().unwrap().failure.summary.clone();
     assert!(said.starts_with("no expert differs after token"), "{said}");
 }
+
+/// What a key copies.
+fn copied(still: &mut Still, keys: &str) -> String {
+    let mut found = String::new();
+    for name in keys.split_whitespace() {
+        let effects = mixscope::state::update(&mut still.state, mixscope::state::Event::Key(name.parse().unwrap()));
+        for effect in effects {
+            if let mixscope::state::Effect::Copy(text) = effect {
+                found = text;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_copied_has_the_columns_of_the_files() {
+    let mut still = still();
+    still.press("5 v p").unwrap();
+    seen(&mut still);
+    let (n, layers) = (still.state.tokens.len(), still.state.meta().unwrap().dims.layers);
+    let flips = copied(&mut still, "y v");
+    assert!(flips.starts_with("policy_a,policy_b,position,token_id,token,layer,flipped,experts_a"), "{flips}");
+    assert_eq!(flips.lines().count(), 1 + n * layers);
+    let flipped = flips.lines().skip(1).filter(|line| line.split(',').nth(6) == Some("1")).count();
+    assert_eq!(flipped, still.state.beside.differences().unwrap().flips().0);
+    assert_eq!(copied(&mut still, "y r").lines().count(), 1 + layers);
+    assert_eq!(copied(&mut still, "y c").lines().count(), 2);
+    let losses = copied(&mut still, "v y v");
+    assert!(losses.starts_with("policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,"), "{losses}");
+    assert_eq!(losses.lines().count(), 1 + n);
+    assert!(losses.lines().nth(2).unwrap().starts_with("hf,f32,1,"), "{losses}");
+}
+
+#[test]
+fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
+    let mut still = still();
+    let before = still.state.tokens.clone();
+    still.press("5 v v v").unwrap();
+    let text = seen(&mut still);
+    assert!(text.contains("enter reads the 23 tokens under every policy that can differ"), "{text}");
+    still.press("enter").unwrap();
+    let text = seen(&mut still);
+    let lab = still.state.lab.clone().unwrap();
+    assert_eq!(lab.tokens.len(), before.len());
+    assert!(still.state.tokens.iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)), "the run is as it was");
+    for row in &lab.rows {
+        assert!(text.contains(row.policy.name()), "{}: {text}", row.policy);
+    }
+    // The same as two runs side by side say.
+    still.press("v v p").unwrap();
+    seen(&mut still);
+    let flips: Vec<usize> = still.state.beside.differences().unwrap().layers().iter().map(|l| l.flips()).collect();
+    let row = lab.rows.iter().find(|row| row.policy == Policy::F32).unwrap();
+    assert_eq!(flips, row.end_to_end.iter().map(|layer| layer.flips).collect::<Vec<_>>());
+    let [of_a, of_b] = still.state.beside.differences().unwrap().mean_losses().unwrap();
+    assert!((row.mean_loss.unwrap() - of_b).abs() < 1e-6);
+    assert!((lab.loss_change(row).unwrap() - (of_b - of_a)).abs() < 1e-6);
+    still.press("v v space").unwrap();
+    let text = seen(&mut still);
+    assert!(text.contains("of an earlier text: enter runs it again"), "{text}");
+    let table = copied(&mut still, "y v");
+    assert_eq!(table.lines().count(), 1 + lab.rows.len(), "{table}");
+}

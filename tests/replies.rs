@@ -73,8 +73,12 @@ fn keys_that_mean_nothing_say_so() {
         ("v v v v a", "one measure only"),
         ("4 a", "one measure only"),
         ("4 v", "one layout only"),
-        ("5 v", "one layout only"),
-        ("5 d", "no details"),
+        ("5 d", "has no details"),
+        ("5 v v v d", "has no details"),
+        ("5 a", "one measure only"),
+        ("5 v }", "no expert differs"),
+        ("5 v e", "no second run"),
+        ("5 v v v e", "has not been run"),
         ("%", "scale"),
         ("3 %", "scale"),
         ("x", "2 shows it"),
@@ -87,7 +91,7 @@ fn keys_that_mean_nothing_say_so() {
         let still = still(keys);
         assert!(said(&still).is_some_and(|said| said.contains(sentence)), "{keys}: {:?}", said(&still));
     }
-    for keys in ["v v v a", "2 a", "3 a", "2 %", "3 v v v %", "2 x", "c c c 1 X", "d", "D"] {
+    for keys in ["v v v a", "2 a", "3 a", "2 %", "3 v v v %", "2 x", "c c c 1 X", "d", "D", "5 v d", "5 v v v"] {
         assert_eq!(said(&still(keys)), None, "{keys} does something");
     }
 }

@@ -406,8 +406,17 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!(live.pattern.is_some(), kind == ViewKind::AttentionHead);
         let outside =
             collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: Pick::One(9), ..spec(kind) }, &|| false);
-        let is_whole_run =
-            matches!(kind, ViewKind::RoutingMap | ViewKind::RoutingLoad | ViewKind::AttentionGrid | ViewKind::LensGrid);
+        let is_whole_run = matches!(
+            kind,
+            ViewKind::RoutingMap
+                | ViewKind::RoutingLoad
+                | ViewKind::AttentionGrid
+                | ViewKind::LensGrid
+                | ViewKind::FidelityValidated
+                | ViewKind::FidelityFlips
+                | ViewKind::FidelityLoss
+                | ViewKind::FidelityLab
+        );
         assert_eq!(outside.is_ok(), is_whole_run, "{kind}");
     }
     // Heads are pooled from their patterns and measured on them; heads together are put together weight by weight.

@@ -149,6 +149,11 @@ fn fidelity_loss() {
 }
 
 #[test]
+fn fidelity_lab() {
+    snapshot("fidelity-lab", "5 v v v enter");
+}
+
+#[test]
 fn policies() {
     snapshot("policies", "5 p P down");
 }

@@ -4,6 +4,7 @@ use super::board::Board;
 use super::body::Body;
 use super::control::{Control, Stopped};
 use super::deriving::Deriver;
+use super::lab::{lab, lab_policies};
 use super::openings::Openings;
 use super::run::Run;
 use super::session::Session;
@@ -15,6 +16,7 @@ use crate::trace::protocol::{Ask, Event, Failure, Memory, Outcome, Prompt, Reque
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -295,7 +297,7 @@ impl Core {
                 self.deriver.take(id, what, emit);
                 return Ok(());
             }
-            Ask::Lab { .. } => anyhow::bail!("no lab yet"),
+            Ask::Lab { steps } => self.lab(id, steps, board, emit)?,
             Ask::Open(name) => anyhow::bail!("{name} can only be opened by the engine's thread"),
         }
         emit(Event::Finished { id, outcome: Outcome::Done });
@@ -321,6 +323,25 @@ impl Core {
         emit(Event::Switched(self.session().meta().clone()));
         let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
+        Ok(())
+    }
+
+    /// Reads the run's tokens under every policy that differs from `hf`.
+    fn lab(&self, id: RequestId, steps: usize, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+        let session = self.body.live()?;
+        let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
+        let (policies, _) = lab_policies(session.meta(), Policy::Hf);
+        let last = Cell::new(Instant::now());
+        let mut progress = |done, total| {
+            if last.get().elapsed() >= PROGRESS_EVERY {
+                last.set(Instant::now());
+                emit(Event::Progress { id, done, total });
+            }
+        };
+        let cancelled = || board.is_cancelled(id);
+        let mut control = Control { cancelled: &cancelled, progress: &mut progress, arrived: &mut |_, _| {} };
+        let found = lab(session.loaded(), &ids, steps, Policy::Hf, &policies, &mut control)?;
+        emit(Event::Lab(Arc::new(found)));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What can be copied: the value under the cursor, its row, the view as a table with the columns of the CSV files.
 
 mod attention;
+mod fidelity;
 mod lens;
 mod routing;
 mod selection;
@@ -86,12 +87,12 @@ impl State {
     pub(super) fn copy(&mut self, extent: Extent) -> Vec<Effect> {
         let copied = match self.view {
             _ if extent == Extent::Cell && self.selection.is_some() => self.copy_selection(),
-            _ if self.tokens.is_empty() && self.view != View::Fidelity => Err("there is no text yet".to_owned()),
+            _ if self.tokens.is_empty() && !self.shows_findings() => Err("there is no text yet".to_owned()),
             View::Routing => self.copy_routing(extent),
             View::Attention => self.copy_attention(extent),
             View::Lens => self.copy_lens(extent),
             View::Next => self.copy_next(extent),
-            View::Fidelity => self.copy_findings(extent),
+            View::Fidelity => self.copy_fidelity(extent),
         };
         match copied {
             Ok((text, what)) => {
@@ -124,18 +125,5 @@ impl State {
             table.add((c.token, k + 1, one.id, &*one.piece, one.logit, one.prob))?;
         }
         table.finish("candidates")
-    }
-
-    /// What was validated, one finding a row.
-    fn copy_findings(&self, extent: Extent) -> Copied {
-        let meta = self.meta().ok_or("no model is open")?;
-        if extent != Extent::View {
-            return Err("nothing is under a cursor here: y v copies the whole report".to_owned());
-        }
-        let mut table = Table::new(&["level", "subject", "expected", "found", "advice"])?;
-        for finding in &meta.report.findings {
-            table.add(finding)?;
-        }
-        table.finish("what was validated")
     }
 }

@@ -32,6 +32,7 @@ mod strip;
 mod table;
 pub mod text;
 mod update;
+mod work;
 
 pub use beside::{Beside, FidelityLens, Policies};
 pub use contributions::Details;
@@ -51,8 +52,9 @@ pub use saving::Save;
 pub use search::Search;
 pub use strip::FULL_NATS;
 pub use update::update;
+pub use work::{Job, Message, Opening, Pace};
 
-use crate::trace::protocol::{Ask, Download, Failure, Memory, Prompt, RequestId};
+use crate::trace::protocol::{Ask, Failure, Memory, Prompt, RequestId};
 use crate::trace::{Branches, Lab, LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
@@ -142,60 +144,6 @@ pub enum Phase {
     Ready(Arc<Meta>),
     /// Could not be opened, or its thread has ended.
     Failed(Failure),
-}
-
-/// A model being opened, beside the one in use if there is one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Opening {
-    /// The request.
-    pub id: RequestId,
-    /// What was asked for; untrusted text.
-    pub name: String,
-    /// How far its download is, if it needs one.
-    pub download: Option<Download>,
-}
-
-/// Work the engine was asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Job {
-    /// Its id.
-    pub id: RequestId,
-    /// What it is, for the status line.
-    pub what: &'static str,
-    /// Units done and in all, once the engine said so.
-    pub progress: Option<(usize, usize)>,
-}
-
-impl Job {
-    /// Whether it generates tokens.
-    fn is_generation(&self) -> bool {
-        self.what == playback::GENERATING || self.what == playback::STEPPING
-    }
-}
-
-/// A sentence in the status line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Whether something failed.
-    pub is_error: bool,
-    /// Whether something may be wrong.
-    pub is_warning: bool,
-    /// The sentence and its causes.
-    pub failure: Failure,
-}
-
-/// Tokens and milliseconds of the generation under way, or of the last one.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Pace {
-    tokens: usize,
-    ms: f64,
-}
-
-impl Pace {
-    /// Tokens a second of model time.
-    pub fn per_second(&self) -> Option<f64> {
-        (self.ms > 0.0 && self.tokens > 0).then(|| self.tokens as f64 / self.ms * 1e3)
-    }
 }
 
 /// All of it.

@@ -5,6 +5,7 @@
 
 mod attribution;
 mod beside;
+mod beside_rows;
 mod branches;
 mod close_calls;
 pub mod compare;
@@ -28,6 +29,7 @@ pub mod view;
 
 pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
 pub use beside::{Differences, LayerPartings, Parting, parting, same_experts, shared};
+pub use beside_rows::{FlipRow, LossRow};
 pub use branches::{Branches, Edit, Left};
 pub use close_calls::{CloseCall, close_calls, keep_narrowest};
 pub use file::{

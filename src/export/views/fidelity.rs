@@ -6,7 +6,7 @@ use crate::export::csv::{Text, table};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
 use crate::trace::view::ViewData;
-use crate::trace::{Differences, Trace, parting, same_experts};
+use crate::trace::{Differences, FlipRow, LossRow, Trace, parting, same_experts};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
@@ -125,76 +125,29 @@ fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// `policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie`
+/// Rows of [`FlipRow`].
 pub fn flips_table(data: &ViewData, text: Text, out: impl Write) -> Result<()> {
     let (a, b, found) = two(data)?;
-    let header = [
-        "policy_a",
-        "policy_b",
-        "position",
-        "token_id",
-        "token",
-        "layer",
-        "flipped",
-        "experts_a",
-        "experts_b",
-        "margin_a",
-        "margin_b",
-        "near_tie",
-    ];
-    let mut writer = table(out, &header)?;
-    let list = |experts: &[u32]| experts.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-    let margin = |token: &crate::trace::TokenRecord, layer: usize| {
-        let choice = crate::trace::routing::TokenRouting::choice(token, layer);
-        choice.and_then(|choice| choice.margin()).map(|margin| margin.gap)
-    };
-    let policies = (a.meta.policy.name(), b.meta.policy.name());
+    let mut writer = table(out, &FlipRow::COLUMNS)?;
+    let policies = [a.meta.policy, b.meta.policy];
     for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
         for layer in 0..b.meta.dims.layers {
-            let (Some(experts_a), Some(experts_b)) = (of_a.experts(layer), of_b.experts(layer)) else { continue };
-            let flip = parting(of_a, of_b, layer, found.dtype());
-            writer.serialize((
-                policies,
-                (pos, of_b.id, text.cell(&of_b.piece), layer, u8::from(flip.is_some())),
-                (list(experts_a), list(experts_b), margin(of_a, layer), margin(of_b, layer)),
-                flip.map(|flip| u8::from(flip.is_near_tie())),
-            ))?;
+            let token = text.cell(&of_b.piece);
+            if let Some(row) = FlipRow::of(policies, pos, [of_a, of_b], token, (layer, found.dtype())) {
+                writer.serialize(row)?;
+            }
         }
     }
     Ok(writer.flush()?)
 }
 
-/// `policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b`
+/// Rows of [`LossRow`].
 pub fn loss_table(data: &ViewData, text: Text, out: impl Write) -> Result<()> {
     let (a, b, _) = two(data)?;
-    let header = [
-        "policy_a",
-        "policy_b",
-        "position",
-        "token_id",
-        "token",
-        "nll_a",
-        "nll_b",
-        "difference",
-        "flips",
-        "next_id_a",
-        "next_a",
-        "next_id_b",
-        "next_b",
-    ];
-    let mut writer = table(out, &header)?;
-    let policies = (a.meta.policy.name(), b.meta.policy.name());
+    let mut writer = table(out, &LossRow::COLUMNS)?;
+    let (policies, layers) = ([a.meta.policy, b.meta.policy], b.meta.dims.layers);
     for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-        let [nll_a, nll_b] = [of_a, of_b].map(|token| token.score.map(|score| score.nll));
-        let by = nll_a.zip(nll_b).map(|(a, b)| b - a);
-        let flips = (0..b.meta.dims.layers).filter(|layer| same_experts(of_a, of_b, *layer) == Some(false)).count();
-        let [next_a, next_b] = [of_a, of_b].map(|token| token.next.top.first());
-        writer.serialize((
-            policies,
-            (pos, of_b.id, text.cell(&of_b.piece), nll_a, nll_b, by, flips),
-            (next_a.map(|next| next.id), next_a.map(|next| text.cell(&next.piece))),
-            (next_b.map(|next| next.id), next_b.map(|next| text.cell(&next.piece))),
-        ))?;
+        writer.serialize(LossRow::of(policies, pos, [of_a, of_b], layers, |piece| text.cell(piece)))?;
     }
     Ok(writer.flush()?)
 }
