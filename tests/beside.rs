@@ -1,10 +1,12 @@
 //! The run under another policy, beside the run on screen.
 
+mod common;
+
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Session};
+use mixscope::engine::{Capture, Control, Run, Saved, Session};
 use mixscope::model::{Loaded, Location, open};
-use mixscope::state::{FidelityLens, Overlay, View};
-use mixscope::trace::protocol::Prompt;
+use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};
+use mixscope::trace::protocol::{self, Prompt};
 use mixscope::trace::{Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
 use std::sync::Arc;
@@ -199,4 +201,42 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
     assert!(text.contains("of an earlier text: enter runs it again"), "{text}");
     let table = copied(&mut still, "y v");
     assert_eq!(table.lines().count(), 1 + lab.rows.len(), "{table}");
+}
+
+#[test]
+fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
+    let path = common::fixture("tiny-bf16/reference.safetensors");
+    let run = Saved::open(&path).unwrap();
+    let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.trace(), lens: Vec::new() };
+    let (n, ids) = (recorded.trace.tokens.len(), recorded.ids());
+    let (dir, _temp) = common::model_dir("tiny-bf16");
+    let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
+    let meta = loaded.meta.clone();
+    let mut still = Still::with(loaded, Prompt::Ids(ids.clone()));
+    still.state.beside = Beside::recorded(recorded);
+    // As the loop does: the recording is there before the model is.
+    still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta: meta.clone() }));
+    still.press("esc").unwrap();
+    still.take(Event::Engine(protocol::Event::Finished { id: Default::default(), outcome: protocol::Outcome::Done }));
+    assert_eq!(still.state.beside.tokens().len(), 0, "no token of the run yet");
+    still.press("5 v p p p").unwrap();
+    let text = seen(&mut still);
+    assert!(text.contains("A reference.safetensors (hf), B hf"), "{text}");
+    let found = still.state.beside.differences().unwrap();
+    assert_eq!((found.tokens(), found.flips().0), (n, 0), "parity: no expert flips");
+    assert!(text.contains("mean loss A"), "{text}");
+    let [of_a, of_b] = found.mean_losses().unwrap();
+    assert!((of_a - of_b).abs() < 0.05, "{of_a} {of_b}");
+    still.press("u u").unwrap();
+    assert_eq!(still.state.beside.tokens().len(), n - 2);
+    still.press("space").unwrap();
+    let own = still.state.tokens.last().unwrap().id;
+    assert_eq!(still.state.beside.tokens().len(), if own == ids[n - 2] { n - 1 } else { n - 2 });
+
+    // A model of another shape can't be compared.
+    let demo = demo(Policy::Hf);
+    still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta: demo.meta.clone() }));
+    let said = &still.state.message.as_ref().unwrap().failure;
+    assert!(said.summary.contains("reference.safetensors is not compared with: it has 3 layers"), "{said:?}");
+    assert!(!still.state.beside.is_recorded());
 }

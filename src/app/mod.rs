@@ -23,7 +23,7 @@ pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::keys::Keymap;
-use crate::state::{Effect, Event, Save, State, StripColour, View, update};
+use crate::state::{Beside, Effect, Event, FidelityLens, Recorded, Save, State, StripColour, View, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
 use crate::ui::terminal::{Manners, Screen};
@@ -63,6 +63,8 @@ pub struct Options {
     pub prompt: Option<Prompt>,
     /// An earlier session to go on with.
     pub resume: Option<Saved>,
+    /// A recorded run to compare with.
+    pub against: Option<Recorded>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// How many colours.
@@ -116,6 +118,10 @@ async fn explore(options: Options) -> Result<()> {
     state.colour = options.strip;
     if options.details_flipped {
         state.details_flipped = View::ALL.into();
+    }
+    if let Some(recorded) = options.against {
+        state.beside = Beside::recorded(recorded);
+        (state.view, state.fidelity) = (View::Fidelity, FidelityLens::Flips);
     }
     state.keymap = options.keymap;
     state.reduced_motion = options.reduced_motion;

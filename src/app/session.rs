@@ -112,6 +112,7 @@ mod tests {
             fidelity: FidelityLens::Loss,
         };
         Saved {
+            beside: Some(Policy::Hf),
             branches: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),

@@ -3,8 +3,10 @@
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Saved, SessionFile, ThemeName};
-use crate::engine::{OpenOptions, Target};
+use crate::engine::{OpenOptions, Run as _, Saved as Run, Target, trace_path};
+use crate::state::Recorded;
 use crate::trace::protocol::Prompt;
+use crate::trace::{LensKey, LensSite, Policy};
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -48,6 +50,10 @@ pub struct Explore {
     /// seconds.
     #[arg(long, conflicts_with_all = ["model", "prompt", "prompt_file", "prompt_ids", "chat"])]
     resume: bool,
+    /// Read this recording's tokens and show the model's run beside it, in Fidelity: which experts differ, and what each
+    /// token costs. Without --precision and --dtype they are those of the recording.
+    #[arg(long, value_name = "TRACE", conflicts_with_all = ["resume", "prompt", "prompt_file", "prompt_ids", "chat"])]
+    against: Option<String>,
     #[command(flatten)]
     screen: ScreenArgs,
     /// Write the configuration in force, as a file that can be used as one.
@@ -80,14 +86,23 @@ impl Explore {
             }
             parsed => parsed?,
         };
+        let against = self.against.as_deref().map(recorded).transpose()?;
+        let prompt = against.as_ref().map_or(prompt, |recorded| Some(Prompt::Ids(recorded.ids())));
+        if let Some(recorded) = against.as_ref().filter(|_| !given(matches, "precision")) {
+            config.precision = recorded.trace.meta.policy;
+        }
         need_terminal()?;
         apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         open.policy = config.precision;
+        // Under `f32` nothing is rounded, whatever the dtype.
+        if let Some(recorded) = against.as_ref().filter(|_| open.policy != Policy::F32 && !given(matches, "dtype")) {
+            open.dtype = Some(recorded.trace.meta.compute_dtype);
+        }
         if let Some(saved) = resume.as_ref().filter(|_| !given(matches, "dtype")) {
             open.dtype = saved.dtype;
         }
-        app::run(options(config, open, prompt, resume))
+        app::run(app::Options { against, ..options(config, open, prompt, resume) })
     }
 
     /// The file's configuration with what the command line says instead.
@@ -163,6 +178,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
         open,
         prompt,
         resume,
+        against: None,
         sampling: config.sampling,
         color: config.color,
         mouse: config.mouse,
@@ -171,6 +187,24 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
         details_flipped: config.details_flipped,
         keymap: Arc::new(config.keymap),
     }
+}
+
+/// A saved run to compare with.
+///
+/// # Errors
+/// If it can't be opened.
+pub fn recorded(text: &str) -> Result<Recorded> {
+    let path = trace_path(text)?;
+    let run = Run::open(&path).with_context(|| format!("--against {text}"))?;
+    let (trace, mut lens) = (run.trace(), Vec::new());
+    let layers = trace.meta.dims.layers;
+    for pos in 0..trace.tokens.len() {
+        let of_layer = |layer| LensSite::ALL.map(|site| LensKey { pos, layer, site });
+        let keys: Vec<LensKey> = (0..layers).flat_map(of_layer).collect();
+        lens.extend(run.lens_cells(&keys, 1, &|| false)?);
+    }
+    let name = path.file_name().map_or_else(|| text.to_owned(), |name| name.display().to_string());
+    Ok(Recorded { name, trace, lens })
 }
 
 /// Whether an option stands on the command line.

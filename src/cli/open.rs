@@ -1,6 +1,6 @@
 //! `mixscope open`: the explorer over a saved run.
 
-use super::explore::{ScreenArgs, options};
+use super::explore::{ScreenArgs, options, recorded};
 use super::{apply_threads, need_terminal};
 use crate::app;
 use crate::engine::{OpenOptions, trace_path};
@@ -12,6 +12,9 @@ pub struct Open {
     /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
     #[arg(value_name = "TRACE")]
     trace: String,
+    /// Another saved run of the same tokens: Fidelity compares both, A beside B = TRACE.
+    #[arg(long, value_name = "TRACE")]
+    against: Option<String>,
     #[command(flatten)]
     screen: ScreenArgs,
 }
@@ -20,12 +23,13 @@ impl Open {
     pub fn main(self, matches: &ArgMatches) -> Result<()> {
         let mut config = self.screen.config(matches)?;
         trace_path(&self.trace)?;
+        let against = self.against.as_deref().map(recorded).transpose()?;
         need_terminal()?;
         // For what is derived from the saved values, and for the next model.
         apply_threads(config.threads)?;
         // How the next model is opened, if one is chosen.
         let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false };
         config.model = self.trace;
-        app::run(options(config, open, None, None))
+        app::run(app::Options { against, ..options(config, open, None, None) })
     }
 }

@@ -79,29 +79,110 @@ struct Known {
     differences: Differences,
 }
 
+/// A run that was recorded, by mixscope or another program.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The file's name; untrusted text.
+    pub name: String,
+    /// What it holds.
+    pub trace: Trace,
+    /// The lens cells that it holds.
+    pub lens: Vec<(LensKey, Arc<LensCell>)>,
+}
+
+impl Recorded {
+    /// The ids of its tokens.
+    pub fn ids(&self) -> Vec<u32> {
+        self.trace.tokens.iter().map(|token| token.id).collect()
+    }
+}
+
+/// Where A comes from.
+#[derive(Clone, Debug, Default)]
+enum Origin {
+    /// There is none.
+    #[default]
+    Nowhere,
+    /// The engine reads the run's tokens under this policy.
+    Policy(Policy),
+    /// A file.
+    Recording(Arc<Recorded>),
+}
+
 /// A, if there is one.
 #[derive(Clone, Debug)]
 pub struct Beside {
-    policy: Option<Policy>,
+    origin: Origin,
     known: Option<Known>,
     lens: Bounded<LensKey, LensCell>,
 }
 
 impl Default for Beside {
     fn default() -> Self {
-        Self { policy: None, known: None, lens: Bounded::new(MOST_BYTES) }
+        Self { origin: Origin::default(), known: None, lens: Bounded::new(MOST_BYTES) }
     }
 }
 
 impl Beside {
     /// One that waits for a run under `policy`.
     pub(super) fn of(policy: Option<Policy>) -> Self {
-        Self { policy, ..Self::default() }
+        Self { origin: policy.map_or(Origin::Nowhere, Origin::Policy), ..Self::default() }
     }
 
-    /// The policy of A.
+    /// A run from a file.
+    pub fn recorded(recorded: Recorded) -> Self {
+        Self { origin: Origin::Recording(Arc::new(recorded)), ..Self::default() }
+    }
+
+    /// The policy under which the engine reads A.
     pub fn policy(&self) -> Option<Policy> {
-        self.policy
+        match self.origin {
+            Origin::Policy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// Whether A is from a file.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.origin, Origin::Recording(_))
+    }
+
+    /// What A is called; may hold untrusted text. `None` if there is none.
+    pub fn name(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Nowhere => None,
+            Origin::Policy(policy) => Some(policy.to_string()),
+            Origin::Recording(recorded) => Some(format!("{} ({})", recorded.name, recorded.trace.meta.policy)),
+        }
+    }
+
+    /// How A was rounded, as far as it is known.
+    pub fn policy_of_a(&self) -> Option<Policy> {
+        self.known.as_ref().map(|known| known.meta.policy)
+    }
+
+    /// Another model was opened: a recording stays, if it is of a model of the same shape. Says if it is not.
+    pub(super) fn for_model(&mut self, run: &Meta) -> Option<String> {
+        let origin = std::mem::take(&mut self.origin);
+        *self = Self::default();
+        let Origin::Recording(recorded) = origin else { return None };
+        let shape = |meta: &Meta| (meta.dims.layers, meta.dims.experts, meta.dims.vocab);
+        let (theirs, own) = (shape(&recorded.trace.meta), shape(run));
+        if theirs != own {
+            let says = |(layers, experts, vocab)| format!("{layers} layers of {experts} experts, {vocab} tokens");
+            return Some(format!(
+                "{} is not compared with: it has {}, this model has {}",
+                recorded.name,
+                says(theirs),
+                says(own)
+            ));
+        }
+        for (key, cell) in &recorded.lens {
+            let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
+            self.lens.insert(*key, cell.clone(), bytes);
+        }
+        self.origin = Origin::Recording(recorded);
+        None
     }
 
     /// The tokens of A, as far as they have been read.
@@ -128,11 +209,29 @@ impl Beside {
     pub(super) fn follow(&mut self, tokens: &[Arc<TokenRecord>], unchanged: usize) {
         let Some(known) = &mut self.known else { return };
         known.differences.truncate(unchanged);
-        known.tokens.truncate(shared(&known.tokens, tokens));
+        let stands = unchanged.min(known.tokens.len());
+        let alike = stands + shared(&known.tokens[stands..], &tokens[stands..]);
+        known.tokens.truncate(alike);
+        if let Origin::Recording(recorded) = &self.origin {
+            let more = recorded.trace.tokens.iter().zip(tokens).skip(alike).take_while(|(a, b)| a.id == b.id);
+            known.tokens.extend(more.map(|(a, _)| a.clone()));
+        }
         known.differences.truncate(known.tokens.len());
         known.differences.extend(&known.tokens, tokens);
         let len = known.tokens.len();
-        self.lens.retain(|key, _| key.pos < len);
+        if !matches!(self.origin, Origin::Recording(_)) {
+            self.lens.retain(|key, _| key.pos < len);
+        }
+    }
+
+    /// The run's model and precision are these: what a recording differs in is counted anew.
+    pub(super) fn begin(&mut self, run: &Meta) {
+        if let Origin::Recording(recorded) = &self.origin {
+            let meta = recorded.trace.meta.clone();
+            let dtype = meta.router_dtype().coarser(run.router_dtype());
+            self.known =
+                Some(Known { differences: Differences::new(meta.dims.layers, dtype), meta, tokens: Vec::new() });
+        }
     }
 
     /// Tokens of A arrived, of which the first `keep` are known.
@@ -142,7 +241,7 @@ impl Beside {
         run: &Meta,
         tokens: &[Arc<TokenRecord>],
     ) {
-        if self.policy != Some(meta.policy) {
+        if self.policy() != Some(meta.policy) {
             return;
         }
         let dtype = meta.router_dtype().coarser(run.router_dtype());
@@ -156,12 +255,13 @@ impl Beside {
         known.differences.truncate(keep);
         known.tokens.truncate(keep);
         known.tokens.extend(told);
-        known.tokens.truncate(shared(&known.tokens, tokens));
+        let keep = keep.min(tokens.len());
+        known.tokens.truncate(keep + shared(&known.tokens[keep..], &tokens[keep..]));
         known.differences.extend(&known.tokens, tokens);
     }
 
     pub(super) fn take_lens(&mut self, policy: Policy, cells: Vec<(LensKey, Arc<LensCell>)>) {
-        if self.policy == Some(policy) {
+        if self.policy() == Some(policy) {
             for (key, cell) in cells {
                 let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
                 self.lens.insert(key, cell, bytes);
@@ -174,8 +274,10 @@ impl State {
     /// The run goes on under another policy: what it was under is what it is compared with, and stays that until the run
     /// returns to it.
     pub(super) fn switched(&mut self, left: Policy, now: Policy) {
-        match self.beside.policy {
-            Some(policy) if policy != now => self.beside = Beside::of(Some(policy)),
+        match self.beside.origin {
+            // What it differs in is counted anew as its tokens come.
+            Origin::Recording(_) => {}
+            Origin::Policy(policy) if policy != now => self.beside = Beside::of(Some(policy)),
             _ => self.beside = Beside::of((left != now).then_some(left)),
         }
     }

@@ -45,6 +45,7 @@ impl State {
                 if self.stats.dtype() != meta.router_dtype() {
                     self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
+                self.beside.begin(&meta);
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
@@ -97,7 +98,8 @@ impl State {
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();
-        self.beside = Default::default();
+        let unfit = self.beside.for_model(&meta);
+        self.beside.begin(&meta);
         self.lab = None;
         self.pace = Pace::default();
         self.message = None;
@@ -111,8 +113,9 @@ impl State {
         self.catch_up = false;
         self.cursor.layer = meta.dims.layers - 1;
         self.policy = meta.policy;
-        let warnings: Vec<String> =
+        let mut warnings: Vec<String> =
             meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
+        warnings.extend(unfit);
         let mut effects = vec![Effect::RememberModel(meta.name.clone())];
         let saved = meta.recording.clone();
         self.phase = Phase::Ready(meta);

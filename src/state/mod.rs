@@ -34,7 +34,7 @@ pub mod text;
 mod update;
 mod work;
 
-pub use beside::{Beside, FidelityLens, Policies};
+pub use beside::{Beside, FidelityLens, Policies, Recorded};
 pub use contributions::Details;
 pub use derived::{Derivations, Wanted};
 pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};

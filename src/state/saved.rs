@@ -2,7 +2,8 @@
 
 use super::playback::RESUMING;
 use super::{
-    Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target, View,
+    Beside, Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
+    View,
 };
 use crate::trace::protocol::{Ask, Prompt};
 use crate::trace::{Branches, Dtype, Policy, Sampling, Source};
@@ -67,6 +68,9 @@ pub struct Saved {
     /// Marked tokens.
     #[serde(default)]
     pub bookmarks: BTreeSet<usize>,
+    /// The policy of the run that is compared with, if there is one.
+    #[serde(default)]
+    pub beside: Option<Policy>,
     /// What can be undone and done again.
     #[serde(default)]
     pub branches: Branches,
@@ -132,6 +136,7 @@ impl State {
             log_scale: self.log_scale,
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
+            beside: self.beside.policy(),
             branches: self.branches.bounded(),
         })
     }
@@ -156,6 +161,7 @@ impl State {
         self.heads = saved.heads;
         self.lens_measure = saved.lens_measure;
         self.log_scale = saved.log_scale;
+        self.beside = Beside::of(saved.beside.filter(|policy| *policy != saved.precision));
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();

@@ -134,8 +134,8 @@ impl Differences {
 
     /// Goes on to the end of the shorter of the two runs.
     pub fn extend(&mut self, a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>]) {
-        let done = self.tokens();
-        for (pos, (a, b)) in a.iter().zip(b).enumerate().skip(done) {
+        let done = self.tokens().min(a.len()).min(b.len());
+        for (pos, (a, b)) in (done..).zip(a[done..].iter().zip(&b[done..])) {
             for (layer, partings) in self.layers.iter_mut().enumerate() {
                 if let Some(found) = parting(a, b, layer, self.dtype) {
                     partings.flips.push((pos, found.is_near_tie()));

@@ -27,7 +27,7 @@ impl State {
     /// One row a token and layer; of the cursor's cell, all layers of its token, or all.
     fn copy_flips(&self, extent: Extent) -> Copied {
         let (meta, a, b) = (self.meta().ok_or(NO_OTHER)?, self.beside.tokens(), &self.tokens);
-        let (policy, dtype) = self.beside.policy().zip(self.beside.differences()).ok_or(NO_OTHER)?;
+        let (policy, dtype) = self.beside.policy_of_a().zip(self.beside.differences()).ok_or(NO_OTHER)?;
         let dtype = dtype.dtype();
         let (at, c) = (self.cursor.token, self.cursor);
         let positions = if extent == Extent::View { 0..a.len().min(b.len()) } else { at..(at + 1).min(a.len()) };
@@ -46,7 +46,7 @@ impl State {
     /// One row a token.
     fn copy_losses(&self, extent: Extent) -> Copied {
         let (meta, a, b) = (self.meta().ok_or(NO_OTHER)?, self.beside.tokens(), &self.tokens);
-        let policy = self.beside.policy().filter(|_| !a.is_empty()).ok_or(NO_OTHER)?;
+        let policy = self.beside.policy_of_a().filter(|_| !a.is_empty()).ok_or(NO_OTHER)?;
         let at = self.cursor.token;
         let positions = match extent {
             Extent::Cell => {

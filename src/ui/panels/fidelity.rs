@@ -2,6 +2,7 @@
 
 use super::{fidelity_flips, fidelity_lab, fidelity_loss, fidelity_validated};
 use crate::state::FidelityLens;
+use crate::state::text::harmless;
 use crate::trace::{Dtype, Policy};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -44,7 +45,8 @@ impl Two {
         };
         let (known, all) = (c.state.beside.tokens().len(), c.state.tokens.len());
         let differences = c.state.beside.differences();
-        let so_far = if known < all { format!(" · A has read {known} of {all}") } else { String::new() };
+        let holds = if c.state.beside.is_recorded() { "holds" } else { "has read" };
+        let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
         let found = differences.map(|found| format!(" · {} flips", found.flips().0)).unwrap_or_default();
         let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
         let dtype = differences.map_or(Dtype::F32, crate::trace::Differences::dtype);
@@ -52,14 +54,14 @@ impl Two {
     }
 }
 
-/// The policies of A and B; asks for what A has not read yet.
-pub(super) fn want_beside(c: &mut Canvas) -> Option<(Policy, Policy)> {
+/// The name of A and the policy of B; asks for what A has not read yet.
+pub(super) fn want_beside(c: &mut Canvas) -> Option<(String, Policy)> {
     let state = c.state;
-    let (a, b) = (state.beside.policy()?, state.meta()?.policy);
+    let (a, b) = (state.beside.name()?, state.meta()?.policy);
     let (known, all) = (state.beside.tokens().len(), state.tokens.len());
     // What it takes must not be taken from a run.
-    if known < all && !state.is_busy() {
-        c.drawn.wanted.beside = Some((a, known, all));
+    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.beside.policy()) {
+        c.drawn.wanted.beside = Some((policy, known, all));
     }
-    (all > 0).then_some((a, b))
+    (all > 0).then(|| (harmless(&a), b))
 }

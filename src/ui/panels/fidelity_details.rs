@@ -17,7 +17,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let cursor = c.state.cursor;
     let inside = c.panel(area, &format!("{}, layer {}", quoted(c.shown(cursor.token)), cursor.layer));
     let Some(_) = want_beside(c) else { return };
-    want_lens(c);
+    if !c.is_saved() || c.has_lens(0, c.state.lens_site) {
+        want_lens(c);
+    }
     let lines = lines(c);
     let room = usize::from(inside.width.saturating_sub(1));
     c.left_out(area, &(0..usize::from(inside.height)), lines.len());
@@ -76,8 +78,11 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
     for key in state.compared_cells(d) {
         let style = if key.layer == state.cursor.layer { theme.strong() } else { theme.dim() };
         let lacking = if c.has_lens(key.layer, key.site) { "…" } else { ABSENT };
-        let top = |cell: Option<&LensCell>| cell.and_then(|cell| cell.top.first()).map_or(lacking.to_owned(), named);
-        let (a, b) = (top(state.beside.lens(key)), top(state.derived.lens(key)));
+        let top = |cell: Option<&LensCell>, lacking: &str| {
+            cell.and_then(|cell| cell.top.first()).map_or(lacking.to_owned(), named)
+        };
+        let of_a = if state.beside.is_recorded() { "not recorded" } else { lacking };
+        let (a, b) = (top(state.beside.lens(key), of_a), top(state.derived.lens(key), lacking));
         lines.push((pair(&format!("L{}", key.layer), &a, &b), style));
     }
     lines
