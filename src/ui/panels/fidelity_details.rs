@@ -105,7 +105,10 @@ fn chosen(name: &str, token: &TokenRecord, other: &TokenRecord, state: &State) -
 fn candidates(c: &Canvas, a: &TokenRecord, b: &TokenRecord) -> Vec<(String, Style)> {
     let mut lines = vec![(pair("next", "A", "B"), c.theme.strong())];
     for k in 0..CANDIDATES.min(a.next.top.len().max(b.next.top.len())) {
-        let of = |token: &TokenRecord| token.next.top.get(k).map_or(String::new(), named);
+        let of = |token: &TokenRecord| match token.next.top.get(k) {
+            None if token.next.is_absent() => "not recorded".to_owned(),
+            found => found.map_or(String::new(), named),
+        };
         lines.push((pair(&format!("{}", k + 1), &of(a), &of(b)), c.theme.dim()));
     }
     lines
