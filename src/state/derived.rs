@@ -17,6 +17,15 @@ const MOST_ATTRIBUTIONS: usize = 4_000;
 /// Trajectories, sampled distributions and what-ifs kept at most, each.
 const MOST_OF_TOKENS: usize = 5_000;
 
+/// What is missing of the run under another policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WantedBeside {
+    /// The policy, its tokens that are known, and the tokens of the run.
+    pub run: Option<(Policy, usize, usize)>,
+    /// The policy, and lens cells.
+    pub lens: Option<(Policy, Vec<LensKey>)>,
+}
+
 /// What a frame could not draw because it was not derived yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
@@ -46,10 +55,8 @@ pub struct Wanted {
     pub heads_across: Option<u16>,
     /// Whether the text has no title that says what its colours mean.
     pub strip_is_untitled: bool,
-    /// Policy of A, its tokens that are known, and the tokens of the run it lacks some of.
-    pub beside: Option<(Policy, usize, usize)>,
-    /// Policy of A, and its missing lens cells.
-    pub beside_lens: Option<(Policy, Vec<LensKey>)>,
+    /// What is missing of the run under another policy.
+    pub beside: Box<WantedBeside>,
     /// Lines that the scrolled page has beyond the screen.
     pub overflow: Option<usize>,
 }
@@ -320,8 +327,8 @@ impl Derivations {
             asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
-        asks.extend(wanted.beside.map(|(policy, have, len)| Derive::Beside { policy, have, len }));
-        asks.extend(wanted.beside_lens.map(|(policy, cells)| Derive::BesideLens { policy, cells }));
+        asks.extend(wanted.beside.run.map(|(policy, have, len)| Derive::Beside { policy, have, len }));
+        asks.extend(wanted.beside.lens.map(|(policy, cells)| Derive::BesideLens { policy, cells }));
         asks.retain(|ask| self.failed.get(&ask.lane()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.lane()) {
             None => true,

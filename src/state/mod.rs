@@ -36,7 +36,7 @@ mod work;
 
 pub use beside::{Beside, FidelityLens, Policies, Recorded};
 pub use contributions::Details;
-pub use derived::{Derivations, Wanted};
+pub use derived::{Derivations, Wanted, WantedBeside};
 pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
 pub use lens::{LensLayout, LensMeasure, Target};
 pub use lines::Lines;

@@ -36,7 +36,7 @@ fn want_lens(c: &mut Canvas) {
     }
     let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.beside.lens(*key).is_none()).collect();
     if let (false, Some(policy)) = (lacking.is_empty(), state.beside.policy()) {
-        c.drawn.wanted.beside_lens = Some((policy, lacking));
+        c.drawn.wanted.beside.lens = Some((policy, lacking));
     }
     let own: Vec<LensKey> = state.compared_cells(d).filter(|key| state.derived.lens(*key).is_none()).collect();
     c.drawn.wanted.lens.extend(own);
