@@ -1,10 +1,13 @@
 //! Views of a run as pictures and tables.
 
 mod attention;
+mod lab;
 mod lens;
 mod load;
 mod next;
 mod routing;
+
+pub use lab::{lab_drawing, lab_picture};
 
 use super::csv::Text;
 use super::figure::font::{drawable, fit, label};
@@ -90,22 +93,27 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 fn subtitle(trace: &Trace) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
-    let mut start = String::new();
-    for (pos, token) in trace.tokens.iter().enumerate() {
-        // A marker at the start such as <s> is no part of the text.
-        let is_marker = pos == 0 && token.piece.starts_with('<') && token.piece.ends_with('>');
-        if start.trim().chars().count() > PROMPT {
-            break;
-        }
-        if !is_marker {
-            start += &label(&token.piece).replace('·', " ");
-        }
-    }
-    let start = fit(start.trim(), PROMPT);
+    let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
     // Not by its name, which may be a path of somebody's machine.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
+}
+
+/// How a text of these tokens begins.
+fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
+    let mut start = String::new();
+    for (pos, piece) in pieces.enumerate() {
+        // A marker at the start such as <s> is no part of the text.
+        let is_marker = pos == 0 && piece.starts_with('<') && piece.ends_with('>');
+        if start.trim().chars().count() > PROMPT {
+            break;
+        }
+        if !is_marker {
+            start += &label(piece).replace('·', " ");
+        }
+    }
+    fit(start.trim(), PROMPT)
 }
 
 /// `·drum 12`
