@@ -292,6 +292,20 @@ fn infinite_weights_and_overflow_stop_the_run() {
 }
 
 #[test]
+fn a_lab_names_the_policy_under_which_values_are_not_finite() {
+    // 1e6 is a number in f32 and infinite in f16.
+    let large = with_values("model.layers.0.post_attention_layernorm.weight", 0, &[1e6; 16]);
+    let temp = tempfile::tempdir().unwrap();
+    let fixed = ["lab".as_ref(), large.path().as_os_str(), "--out".as_ref(), temp.path().as_os_str()];
+    let lab = |args: &[&str]| mixscope(fixed.into_iter().chain(args.iter().map(OsStr::new)));
+    let args = ["--prompt-ids", "1,3,4", "--dtype", "f16", "--base", "f32", "--policies"];
+    assert_refused(&lab(&[&args[..], &["hf"]].concat()), &["under the policy hf", "infinity", "blocks.0."], "f16");
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0, "nothing is left behind");
+    let output = lab(&[&args[..], &["bf16"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+}
+
+#[test]
 fn a_config_that_can_not_be_read_is_named() {
     let sound = std::fs::read(fixture("malformed/ok-control/config.json")).unwrap();
     let cases: [&[u8]; 8] = [

@@ -33,6 +33,9 @@ fn ids() -> Vec<u32> {
     reference()["prompt_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
+/// The base of a comparison, and the dtype it is computed in.
+type Compared = (Policy, Option<Dtype>);
+
 /// A lab over the whole prompt that generates nothing.
 fn run(base: Policy, dtype: Option<Dtype>, policies: &[Policy]) -> Lab {
     let (dir, _temp) = model_dir("precision-lab");
@@ -51,7 +54,7 @@ fn every_variant_changes_what_it_changes_in_transformers() {
     let want = reference();
     let variant = |name: &str| VARIANTS.into_iter().find(|(of, ..)| *of == name).unwrap();
     // One lab for each base and dtype.
-    let mut labs: Vec<((Policy, Option<Dtype>), Vec<Policy>)> = Vec::new();
+    let mut labs: Vec<(Compared, Vec<Policy>)> = Vec::new();
     let pairs: Vec<_> = want["pairs"].as_object().unwrap().iter().collect();
     let of_pair = |pair: &str| {
         let (a, b) = pair.split_once(" -> ").unwrap();

@@ -127,6 +127,24 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
 }
 
 #[test]
+fn the_lab_is_written_as_the_command_line_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pty = explorer(folder.path());
+    pty.press("5vvv", "enter reads the 8 tokens");
+    pty.press("\r", "router-q4");
+    pty.press("e", "wrote fidelity-lab.png and fidelity-lab.csv to ");
+    let out = folder.path().join("lab");
+    let output = mixscope(["lab", "--prompt", PROMPT, "--out", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for format in ["png", "csv"] {
+        let bytes = |path: std::path::PathBuf| fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let same =
+            bytes(out.join(format!("lab.{format}"))) == bytes(folder.path().join(format!("fidelity-lab.{format}")));
+        assert!(same, "{format}");
+    }
+}
+
+#[test]
 fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let pty = explorer(folder.path());

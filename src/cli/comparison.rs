@@ -69,10 +69,13 @@ fn cell(diff: &HookDiff) -> String {
         steps if steps < 99_999.5 => format!("{steps:.0}"),
         steps => format!("{steps:.0e}"),
     };
-    let share = diff.share() * 100.0;
-    // Not all is never 100.00 %.
-    let share = if share < 100.0 { (share * 100.0).floor() / 100.0 } else { share };
-    format!("  {share:>7.2} %{:>9}{steps:>7}", number(diff.max_abs))
+    format!("  {:>7} %{:>9}{steps:>7}", percent(diff.share()), number(diff.max_abs))
+}
+
+/// A share of 0 to 1 in percent with two digits; not all is never 100.00.
+pub fn percent(share: f64) -> String {
+    let share = share * 100.0;
+    format!("{:.2}", if share < 100.0 { (share * 100.0).floor() / 100.0 } else { share })
 }
 
 fn number(x: f64) -> String {

@@ -6,7 +6,10 @@ mod completions;
 mod diff;
 mod explore;
 mod export;
+mod folder;
 mod info;
+mod lab;
+
 mod man;
 mod memory;
 mod open;
@@ -45,6 +48,8 @@ Examples:
                                                 layer by layer against what transformers recorded
   mixscope diff reference.safetensors run1/trace.safetensors
                                                 two recordings, hook by hook
+  mixscope lab path/to/Mixtral --prompt-file text.txt --out lab1
+                                                what rounding elsewhere does to loss and routing
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
   mixscope --resume                             go on with the last session
@@ -77,6 +82,9 @@ enum Command {
     Check(check::Check),
     /// Compare two saved runs hook by hook: equal values, differences, flipped experts, loss, and where they part.
     Diff(diff::Diff),
+    /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
+    /// generated token that differs.
+    Lab(Box<lab::Lab>),
     /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
     Pull(pull::Pull),
     /// Write completions for a shell.
@@ -222,6 +230,7 @@ pub fn main() -> ExitCode {
         Some(Command::Info(info)) => info.main(),
         Some(Command::Check(check)) => check.main(matches.subcommand_matches("check").unwrap_or(&matches)),
         Some(Command::Diff(diff)) => diff.main(),
+        Some(Command::Lab(lab)) => lab.main(),
         Some(Command::Pull(pull)) => pull.main(),
         Some(Command::Completions(completions)) => completions.main(),
         Some(Command::Man(man)) => man.main(),

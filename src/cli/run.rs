@@ -1,18 +1,18 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::teller::Teller;
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, harmless, print, values};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, RunFiles, TABLES, TRACE, Tell as _};
 use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -245,19 +245,10 @@ impl Run {
     }
 
     fn prepare_folder(&self, files: &[String]) -> Result<()> {
-        let folder = self.out.display();
-        std::fs::create_dir_all(&self.out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
-        let mut there: Vec<String> = files.iter().filter(|file| self.out.join(file).exists()).cloned().collect();
-        if self.format.contains(&Format::Png) && self.heads.is_none() {
-            // Which heads are drawn is known only after the run.
-            there.extend(files::pictures_of_heads(&self.out)?);
-        }
-        if !self.force && !there.is_empty() {
-            bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
-        }
-        // Found out now and not after the work.
-        tempfile::tempfile_in(&self.out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
-        Ok(())
+        // Which heads are drawn is known only after the run.
+        let is_open = self.format.contains(&Format::Png) && self.heads.is_none();
+        let pictures = |out: &Path| if is_open { files::pictures_of_heads(out) } else { Ok(Vec::new()) };
+        folder::prepare(&self.out, files, pictures, self.force)
     }
 
     fn heads(&self, layers: &Range<usize>, heads: usize, all_layers: usize) -> Result<Vec<(usize, usize)>> {

@@ -115,6 +115,12 @@ impl HookKind {
         all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
+    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; of norms the word before.
+    pub fn short_name(self) -> &'static str {
+        let suffix = self.suffix();
+        suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
+    }
+
     /// The shape of its tensor in a trace of `pos` tokens, row-major.
     pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
         match self {

@@ -152,20 +152,10 @@ impl LabEqual {
     pub fn share(&self) -> f64 {
         if self.values == 0 { 1.0 } else { self.equal as f64 / self.values as f64 }
     }
-
-    /// The hook's name in tables: `attn_out`, `router_logits`, …
-    pub fn name(&self) -> &'static str {
-        short(self.hook)
-    }
-}
-
-/// A hook's name without `mlp.` and `hook_`.
-fn short(hook: HookKind) -> &'static str {
-    hook.suffix().rsplit("hook_").next().unwrap_or_default()
 }
 
 fn as_name<S: Serializer>(hook: &HookKind, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(short(*hook))
+    to.serialize_str(hook.short_name())
 }
 
 #[cfg(test)]
@@ -193,7 +183,7 @@ mod tests {
         assert_eq!((row.flips(Mode::EndToEnd), row.flips(Mode::Isolated)), (3, 1));
         assert_eq!(row.equal(Mode::EndToEnd, HookKind::MlpOut).share(), 11.0 / 16.0);
         assert_eq!(row.equal(Mode::EndToEnd, HookKind::Q).values, 0);
-        let names: Vec<&str> = row.end_to_end[0].equal.iter().map(LabEqual::name).collect();
+        let names: Vec<&str> = Lab::COMPONENTS.map(HookKind::short_name).to_vec();
         assert_eq!(names, ["attn_out", "router_logits", "mlp_out", "resid_post"]);
         let json = serde_json::to_value(&row).unwrap();
         assert_eq!(json["policy"], "f32-router");

@@ -74,7 +74,7 @@ pub fn capture(text: &str) -> Result<Fields> {
             _ => {
                 if let Some((_, group)) = FIELDS.iter().find(|(name, _)| *name == field) {
                     fields.hooks.extend(group.iter());
-                } else if let Some(kind) = HookKind::all().find(|kind| names(*kind).contains(&field.to_owned())) {
+                } else if let Some(kind) = HookKind::all().find(|kind| names(*kind).contains(&field)) {
                     fields.hooks.insert(kind);
                 } else {
                     let groups: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
@@ -91,10 +91,8 @@ pub fn capture(text: &str) -> Result<Fields> {
 }
 
 /// A hook's suffix, and its last word without `hook_`.
-fn names(kind: HookKind) -> [String; 2] {
-    let suffix = kind.suffix();
-    let short = suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix));
-    [suffix.to_owned(), short.to_owned()]
+fn names(kind: HookKind) -> [&'static str; 2] {
+    [kind.suffix(), kind.short_name()]
 }
 
 #[cfg(test)]

@@ -2,19 +2,22 @@
 
 mod attention;
 mod fidelity;
+mod lab;
 mod lens;
 mod load;
 mod next;
 mod routing;
 
+pub use lab::{lab_drawing, lab_picture};
+
 use super::csv::Text;
 use super::figure::font::{drawable, fit, label};
 use super::figure::{Axis, Figure, Look, Turn};
+use super::lab::LabTable;
 use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{TokenRecord, Trace};
-use anyhow::{Result, bail, ensure};
+use crate::trace::{Lab, TokenRecord, Trace};
+use anyhow::{Context, Result, ensure};
 
-const NO_LAB: &str = "no precision lab was run";
 /// Longest prompt in a title, characters.
 const PROMPT: usize = 60;
 /// Longest token in a label, characters; its position follows it.
@@ -54,6 +57,7 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
 /// | next | as `candidates.csv`, of one position |
 /// | fidelity | `level,subject,expected,found,advice` |
 /// | fidelity.flips | `policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie` (one row a token and layer; experts best first; margins in logits; the last empty where nothing flipped) |
+/// | fidelity.lab | as `lab.csv` of `mixscope lab` |
 /// | fidelity.loss | `policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b` (nats; layers whose experts differ; the best next token of each) |
 ///
 /// # Errors
@@ -74,7 +78,7 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
         ViewKind::FidelityValidated => fidelity::validated_table(data, &mut out)?,
         ViewKind::FidelityFlips => fidelity::flips_table(data, text, &mut out)?,
         ViewKind::FidelityLoss => fidelity::loss_table(data, text, &mut out)?,
-        ViewKind::FidelityLab => bail!("{NO_LAB}"),
+        ViewKind::FidelityLab => LabTable::Policies.write(lab_of(data)?, text, &mut out)?,
     }
     Ok(out)
 }
@@ -95,30 +99,39 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         ViewKind::FidelityValidated => fidelity::validated(data),
         ViewKind::FidelityFlips => fidelity::flips(data),
         ViewKind::FidelityLoss => fidelity::loss(data),
-        ViewKind::FidelityLab => bail!("{NO_LAB}"),
+        ViewKind::FidelityLab => lab::figure(lab_of(data)?),
     }
+}
+
+fn lab_of(data: &ViewData) -> Result<&Lab> {
+    data.lab.as_deref().context("no precision lab was run")
 }
 
 /// `demo · hf bf16 · 48 tokens · “Once upon a time…”`
 fn subtitle(trace: &Trace) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
-    let mut start = String::new();
-    for (pos, token) in trace.tokens.iter().enumerate() {
-        // A marker at the start such as <s> is no part of the text.
-        let is_marker = pos == 0 && token.piece.starts_with('<') && token.piece.ends_with('>');
-        if start.trim().chars().count() > PROMPT {
-            break;
-        }
-        if !is_marker {
-            start += &label(&token.piece).replace('·', " ");
-        }
-    }
-    let start = fit(start.trim(), PROMPT);
+    let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
     // Not by its name, which may be a path of somebody's machine.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
+}
+
+/// How a text of these tokens begins.
+fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
+    let mut start = String::new();
+    for (pos, piece) in pieces.enumerate() {
+        // A marker at the start such as <s> is no part of the text.
+        let is_marker = pos == 0 && piece.starts_with('<') && piece.ends_with('>');
+        if start.trim().chars().count() > PROMPT {
+            break;
+        }
+        if !is_marker {
+            start += &label(piece).replace('·', " ");
+        }
+    }
+    fit(start.trim(), PROMPT)
 }
 
 /// `·drum 12`

@@ -164,7 +164,7 @@ impl Grid {
         let below = if self.cols.labels.is_empty() { 0.0 } else { self.cols.height() + GAP };
         let name = if self.cols.name.is_empty() { 0.0 } else { NAME };
         let caption = font::width(&self.caption) * LABEL;
-        ((inset.0 + plot.0 + side).max(caption), inset.1 + plot.1 + below + name)
+        (inset.0 + (plot.0 + side).max(caption), inset.1 + plot.1 + below + name)
     }
 }
 

@@ -1,0 +1,212 @@
+//! `mixscope lab`: one prompt under several precision policies, as text and files.
+
+mod text;
+
+use super::teller::Teller;
+use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
+use crate::app::files::Tell;
+use crate::engine::{Capture, Control, Session, lab, lab_policies};
+use crate::export::{LabInfo, LabTable, Look, lab_drawing, lab_json, lab_picture};
+use crate::trace::protocol::Prompt;
+use crate::trace::{Lab as Found, Policy, replace_file};
+use anyhow::{Context, Result};
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use text::lab_text;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Format {
+    Csv,
+    Json,
+    Png,
+    Svg,
+}
+
+const FILES: &str = "\
+Policies:
+{policies}
+Each is compared with the base: end to end, and each layer alone, reading what it reads under
+the base, so that differences don't accumulate. A flip is a token whose set of experts is another;
+it is a near-tie if the margin between the last chosen expert and the best other one is at most 4
+steps of the coarser dtype. Equal values are equal bit for bit.
+
+Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
+  lab.csv         policy,mean_loss,loss_change,
+                  flips,near_ties,attn_out,router_logits,mlp_out,resid_post (end to end),
+                  isolated_flips,isolated_near_ties,isolated_attn_out,… (each layer alone),
+                  choices,differs_at,token_id,token,base_token_id,base_token
+                  shares of equal values; differs_at: the first generated token that is not the
+                  base's, from 0
+  lab_layers.csv  policy,mode,layer,flips,choices,near_ties,
+                  attn_out_equal,attn_out_values,router_logits_equal,router_logits_values,…
+                  mode is end_to_end or isolated
+  lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came
+                  end to end; left and came: experts that only the base, only the policy chose
+  lab_tokens.csv  policy,position,token_id,token,nll
+  lab.json        all of it, with version, model, config, prompt, generated texts, timings and
+                  what was validated
+  lab.png, .svg   flips and equal values by policy and layer, and the losses
+
+The table goes to stdout, progress to stderr.";
+
+#[derive(Args)]
+#[command(after_help = files_and_policies())]
+#[command(mut_arg("precision", as_base))]
+pub struct Lab {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    chat: ChatArgs,
+    /// Tokens that each policy generates after the prompt, greedily.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    steps: usize,
+    /// Policies to compare with the base [default: all that differ from it, and from each other, on this model].
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    policies: Option<Vec<Policy>>,
+    /// Folder for the files; made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Files to write.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Png])]
+    format: Vec<Format>,
+    #[command(flatten)]
+    text: TextArgs,
+    /// On stdout what lab.json holds instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Overwrite files of an earlier lab.
+    #[arg(long)]
+    force: bool,
+    /// Nothing on stderr but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// The policy under which a model is opened is the one to compare with.
+fn as_base(precision: clap::Arg) -> clap::Arg {
+    precision
+        .long("base")
+        .alias("precision")
+        .value_name("POLICY")
+        .help("Precision policy that the others are compared with")
+}
+
+fn files_and_policies() -> String {
+    let policies: Vec<String> =
+        Policy::all().map(|policy| format!("  {:<21}{}", policy.name(), policy.about())).collect();
+    FILES.replace("{policies}", &(policies.join("\n") + "\n"))
+}
+
+impl Lab {
+    pub fn main(self) -> Result<()> {
+        let base = self.model.precision;
+        let Some(prompt) = self.prompt.read(&self.chat)? else {
+            let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
+            return Err(error(ErrorKind::MissingRequiredArgument, message));
+        };
+        if self.policies.as_ref().is_some_and(|asked| asked.iter().all(|policy| *policy == base)) {
+            let message = format!("--policies: give at least one to compare with the base {base}");
+            return Err(error(ErrorKind::InvalidValue, message));
+        }
+        self.model.check()?;
+        let files = self.files();
+        folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
+        apply_threads(self.model.threads)?;
+        let mut tell = Teller::new(self.quiet);
+        let started = Instant::now();
+        let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &mut tell)?);
+        tell.report(&loaded.meta.report, false);
+        let mut timings = vec![("load", ms(started))];
+        let ids =
+            Session::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        let room = loaded.meta.dims.context - ids.len();
+        if self.steps > room {
+            let context = loaded.meta.dims.context;
+            tell.say(&format!(
+                "warning: the model's context is {context} tokens (max_position_embeddings): at most {room} are generated"
+            ));
+        }
+        let (policies, left_out) = match &self.policies {
+            Some(asked) => (asked.clone(), Vec::new()),
+            None => lab_policies(&loaded.meta, base),
+        };
+
+        let started = Instant::now();
+        let mut progress = |done: usize, all: usize| tell.progress("token-layers", done, all);
+        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
+        let found = lab(&loaded, &ids, self.steps, base, &policies, &mut control)?;
+        timings.push(("lab", ms(started)));
+
+        let text = |tokens: Vec<u32>| {
+            loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&tokens))
+        };
+        let generated = found.rows.iter().map(|row| text(row.generated.iter().map(|token| token.id).collect()));
+        let generated = generated.collect::<Result<Vec<String>>>()?;
+        let meta = &loaded.meta;
+        let info = LabInfo {
+            name: &meta.name,
+            config: &meta.config,
+            dims: meta.dims,
+            weights_dtype: &meta.weights_dtype,
+            prompt: match &prompt {
+                Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
+                Prompt::Ids(_) => None,
+            },
+            left_out: &left_out,
+            generated: &generated,
+            timings: &timings,
+            report: &meta.report,
+        };
+        let json = lab_json(&found, &info)?;
+        self.write(&found, &json)?;
+        tell.clear();
+        tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
+        if self.json {
+            return print(&String::from_utf8(json)?);
+        }
+        print(&harmless(&lab_text(&found, &left_out)))
+    }
+
+    /// Names of the files, as the options tell.
+    fn files(&self) -> Vec<String> {
+        let of = |format: &Format| match format {
+            Format::Csv => LabTable::ALL.map(LabTable::file).to_vec(),
+            Format::Json => vec!["lab.json"],
+            Format::Png => vec!["lab.png"],
+            Format::Svg => vec!["lab.svg"],
+        };
+        let mut files: Vec<String> = self.format.iter().flat_map(of).map(str::to_owned).collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    fn write(&self, found: &Found, json: &[u8]) -> Result<()> {
+        let put = |name: &str, bytes: &[u8]| replace_file(&self.out.join(name), |file| Ok(file.write_all(bytes)?));
+        for format in &self.format {
+            match format {
+                Format::Csv => {
+                    for table in LabTable::ALL {
+                        let mut bytes = Vec::new();
+                        table.write(found, self.text.of(), &mut bytes)?;
+                        put(table.file(), &bytes)?;
+                    }
+                }
+                Format::Json => put("lab.json", json)?,
+                Format::Png => put("lab.png", &lab_picture(found, &Look::default()).context("cannot draw lab.png")?)?,
+                Format::Svg => put("lab.svg", &lab_drawing(found, &Look::default()).context("cannot draw lab.svg")?)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
