@@ -89,7 +89,7 @@ fn help_names_every_option_file_and_policy() {
     for word in options.split_whitespace().chain(Policy::all().map(Policy::name)) {
         assert!(words.contains(word), "lab --help does not mention {word}");
     }
-    assert!(!words.contains("--precision"), "the base is the policy");
+    assert!(!words.contains("--precision"), "--base is its name here");
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     assert!(stdout(&mixscope(["--help"])).contains("mixscope lab"));
 }
@@ -189,7 +189,15 @@ fn policies_base_and_formats_can_be_chosen() {
     assert_eq!(policies.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), ["f32", "router-q8", "hf"]);
     assert!(policies.iter().all(|row| row.5.1.is_none()), "nothing was generated");
     let text = stdout(&lab.output);
-    assert!(text.contains("base f32") && !text.contains("left out") && !text.contains("first other"), "{text}");
+    assert!(text.contains("tokens · base f32 · dtype bf16\n"), "{text}");
+    assert!(!text.contains("left out") && !text.contains("first other"), "{text}");
+    let args = ["--precision", "f32", "--policies", "router-q8,hf", "--format", "csv", "--steps", "0"];
+    let named = Lab::ok(&[&PROMPT[..], &args].concat());
+    assert!(named.files["lab.csv"] == lab.files["lab.csv"], "--precision is the base by the other commands' name");
+    let one = Lab::ok(&["--prompt-ids", "1", "--policies", "f32", "--steps", "1"]);
+    assert!(stdout(&one.output).contains("\n1 token · "), "{}", stdout(&one.output));
+    let rows: Vec<PolicyRow> = one.table("lab.csv");
+    assert!(rows.iter().all(|row| row.1.is_none() && row.2.is_none()), "one token has no loss");
 
     let (dir, _temp) = model_dir("tiny-f32");
     let lab = Lab::ok(&[dir.to_str().unwrap(), "--prompt-ids", "1,5,9,13", "--format", "json", "--json"]);
@@ -218,7 +226,7 @@ fn wrong_usage_is_status_2_and_what_can_not_be_done_status_1() {
     assert_fails(&with_prompt(&["--policies", ""]), 2, "--policies");
     assert_fails(&with_prompt(&["--policies", "hf"]), 2, "--policies");
     assert_fails(&with_prompt(&["--base", "f64"]), 2, "--base");
-    assert_fails(&with_prompt(&["--precision", "f32"]), 2, "--precision");
+    assert_fails(&with_prompt(&["--precision", "f64"]), 2, "f64");
     assert_fails(&with_prompt(&["--format", "trace"]), 2, "--format");
     assert_fails(&with_prompt(&["--steps", "-1"]), 2, "-1");
     assert!(!out.exists(), "nothing was begun");

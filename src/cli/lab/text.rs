@@ -12,7 +12,8 @@ const TOKEN: usize = 16;
 /// What was run, and two tables: end to end with losses and generated tokens, and each layer alone.
 pub fn lab_text(lab: &Lab, left_out: &[(Policy, String)]) -> String {
     let (n, base) = (lab.tokens.len(), lab.base);
-    let mut text = format!("{}\n{n} tokens · base {base} {}\n", lab.model, lab.dtype);
+    let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
+    let mut text = format!("{}\n{tokens} · base {base} · dtype {}\n", lab.model, lab.dtype);
     if !left_out.is_empty() {
         let left_out: Vec<String> = left_out.iter().map(|(policy, why)| format!("{policy} ({why})")).collect();
         text += &format!("left out, since they would show nothing new: {}\n", left_out.join(", "));
