@@ -226,10 +226,22 @@ fn what_a_run_lacks_is_named() {
     for token in &mut data.trace.tokens {
         Arc::make_mut(token).values = Arc::new(HookValues::new(DIMS.layers));
     }
-    for kind in ViewKind::all().filter(|kind| *kind != ViewKind::Next) {
+    let has_its_own = |kind: &ViewKind| matches!(kind, ViewKind::Next | ViewKind::FidelityValidated);
+    for kind in ViewKind::all().filter(|kind| !has_its_own(kind)) {
         let error = picture(&data, &spec(kind), &Look::default()).unwrap_err();
-        assert!(format!("{error:#}").contains("in this run"), "{kind}: {error:#}");
+        let lacking = match kind {
+            ViewKind::FidelityFlips | ViewKind::FidelityLoss => "there is no second run to compare with",
+            ViewKind::FidelityLab => "no precision lab was run",
+            _ => "in this run",
+        };
+        assert!(format!("{error:#}").contains(lacking), "{kind}: {error:#}");
     }
+    data.beside = Some(figure_support::beside(&["a", "b"]));
+    let error = picture(&data, &spec(ViewKind::FidelityFlips), &Look::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no layer's routing is in this run");
+    data.beside = Some(figure_support::beside(&["a"]));
+    let error = picture(&data, &spec(ViewKind::FidelityLoss), &Look::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the two runs are not of the same tokens");
     data.trace.tokens.clear();
     for kind in ViewKind::all() {
         assert!(picture(&data, &spec(kind), &Look::default()).is_err(), "{kind}");
@@ -318,4 +330,37 @@ fn wrong_exports_are_refused_by_name() {
     assert!(!std::path::Path::new(&out).exists());
     let map = export(&["--view", "routing.map", "-o", &out]);
     assert_eq!(map.status.code(), Some(0), "only the layers that were kept: {}", stderr(&map));
+}
+
+#[test]
+fn two_runs_are_compared_cell_by_cell() {
+    let data = data(&["a", "=b", "c"]);
+    let head =
+        "policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie\r\n";
+    let row =
+        |pos: usize, token: &str, layer: usize, rest: &str| format!("hf,f32,{pos},{pos},{token},{layer},{rest}\r\n");
+    let of = |pos, token, rest| row(pos, token, 0, rest) + &row(pos, token, 1, rest);
+    let flips =
+        [of(0, "a", "0,0 1,0 1,1.5,1.5,"), of(1, "=b", "0,2 0,0 2,1.5,1.5,"), of(2, "c", "1,3 1,3 0,1.5,1.5,0")];
+    assert_eq!(csv(&data, ViewKind::FidelityFlips, Text::Exact), head.to_owned() + &flips.concat());
+
+    let head =
+        "policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b\r\n";
+    let row = |pos: usize, token: &str, flips: usize| {
+        format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1\r\n")
+    };
+    let losses = head.to_owned() + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
+    assert_eq!(csv(&data, ViewKind::FidelityLoss, Text::SpreadsheetSafe), losses);
+
+    // One of two experts exchanged is the middle of the colours, none the beginning.
+    let picture = Picture::of(&data, ViewKind::FidelityFlips, &Look::default());
+    let (none, one) = (colour(0.0), colour(0.5));
+    let found = picture.squares(&[none, one], 3);
+    assert!(found.iter().all(Option::is_some), "{found:?}");
+    let last = |colour| (0..picture.width).rev().find(|x| (0..picture.height).any(|y| picture.at(*x, y) == colour));
+    assert!(last(one) > last(none), "the last token is the one that flips");
+    let validated = csv(&data, ViewKind::FidelityValidated, Text::Exact);
+    assert!(validated.starts_with("level,subject,expected,found,advice\r\nok,"), "{validated}");
+    let lab = csv(&data, ViewKind::FidelityLab, Text::Exact);
+    assert!(lab.starts_with("policy,mean_loss,loss_change,flips,") && lab.lines().count() == 3, "{lab}");
 }

@@ -14,7 +14,7 @@ mod session;
 mod signals;
 mod still;
 
-pub use crate::state::Saved;
+pub use crate::state::{Recorded, Saved};
 pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
 pub use picture::cells;
@@ -23,7 +23,7 @@ pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::state::keys::Keymap;
-use crate::state::{Beside, Effect, Event, FidelityLens, Recorded, Save, State, StripColour, View, update};
+use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, StripColour, View, update};
 use crate::trace::Sampling;
 use crate::trace::protocol::{self, Failure, Prompt};
 use crate::ui::terminal::{Manners, Screen};

@@ -2,9 +2,9 @@
 
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
-use crate::app::{self, Saved, SessionFile, ThemeName};
+use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
 use crate::engine::{OpenOptions, Run as _, Saved as Run, Target, trace_path};
-use crate::state::Recorded;
+
 use crate::trace::protocol::Prompt;
 use crate::trace::{LensKey, LensSite, Policy};
 use anyhow::{Context, Result};

@@ -6,8 +6,8 @@ use mixscope::model::{Location, open};
 use mixscope::trace::palette::viridis;
 use mixscope::trace::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
 use mixscope::trace::{
-    Candidate, Dims, HeadMap, HeadStats, HookKind, HookValues, LensCell, LensKey, LensSite, Meta, Pattern, Pick,
-    Policy, Prediction, Row, Score, Source, TokenRecord, Trace,
+    Candidate, Dims, Dtype, HeadMap, HeadStats, HookKind, HookValues, Lab, LabEqual, LabLayer, LabRow, LabToken,
+    LensCell, LensKey, LensSite, Meta, Pattern, Pick, Policy, Prediction, Row, Score, Source, TokenRecord, Trace,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -93,7 +93,53 @@ pub fn data(pieces: &[&str]) -> ViewData {
         let stats = HeadStats { entropy: 1.5 - layer as f32, ..HeadStats::of(&pattern(n), &ids) };
         (HeadMap::pool(layer, Pick::One(0), &pattern(n), THUMB), stats)
     };
-    ViewData { pattern: Some(pattern(n)), heads: vec![head(0), head(1)], lens, trajectories, ..ViewData::of(trace) }
+    let beside = Some(beside(pieces));
+    let lab = Some(Arc::new(lab(pieces)));
+    let heads = vec![head(0), head(1)];
+    ViewData { pattern: Some(pattern(n)), heads, lens, trajectories, beside, lab, ..ViewData::of(trace) }
+}
+
+/// The same tokens under another policy: every third one, from the third on, has another second expert in both layers, and
+/// every token a loss of 0.25 less.
+pub fn beside(pieces: &[&str]) -> Trace {
+    let choices = [(0, 1), (2, 0), (3, 1)];
+    let cheaper = |(i, piece): (usize, &&str)| {
+        let mut token = token(i as u32, piece, choices[i % 3]);
+        Arc::make_mut(&mut token).score = Some(Score { nll: 1.25, entropy: 2.0, rank: 3 });
+        token
+    };
+    let meta = Arc::new(Meta { policy: Policy::Hf, ..META.clone() });
+    Trace { meta, tokens: pieces.iter().enumerate().map(cheaper).collect() }
+}
+
+/// Two policies, of which the second flips an expert in the second layer.
+pub fn lab(pieces: &[&str]) -> Lab {
+    let n = pieces.len();
+    let token = |(id, piece): (usize, &&str)| LabToken { id: id as u32, piece: (*piece).to_owned() };
+    let layer = |flips: usize, equal: usize| LabLayer {
+        flips,
+        choices: n,
+        near_ties: 0,
+        equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
+    };
+    let row = |policy: Policy, flips: usize| LabRow {
+        policy,
+        mean_loss: Some(1.5 + flips as f64),
+        nll: vec![1.5; n.saturating_sub(1)],
+        end_to_end: vec![layer(0, 8), layer(flips, 8 - flips)],
+        isolated: vec![layer(0, 8), layer(flips, 8)],
+        flips: Vec::new(),
+        generated: Vec::new(),
+        differs_at: None,
+    };
+    Lab {
+        model: "hand-made".to_owned(),
+        base: Policy::Hf,
+        dtype: Dtype::Bf16,
+        tokens: pieces.iter().enumerate().map(token).collect(),
+        steps: 0,
+        rows: vec![row(Policy::Hf, 0), row(Policy::F32, 1)],
+    }
 }
 
 /// Query `q` looks at key `k` with a weight that no other pair of the first few has.
