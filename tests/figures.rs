@@ -355,10 +355,11 @@ fn two_runs_are_compared_cell_by_cell() {
     // One of two experts exchanged is the middle of the colours, none the beginning.
     let picture = Picture::of(&data, ViewKind::FidelityFlips, &Look::default());
     let (none, one) = (colour(0.0), colour(0.5));
-    let found = picture.squares(&[none, one], 3);
-    assert!(found.iter().all(Option::is_some), "{found:?}");
-    let last = |colour| (0..picture.width).rev().find(|x| (0..picture.height).any(|y| picture.at(*x, y) == colour));
-    assert!(last(one) > last(none), "the last token is the one that flips");
+    let (x, y) = picture.squares(&[none], 8)[0].unwrap();
+    for (layer, pos) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
+        let seen = picture.at(x + 15 * pos + 2, y + 16 * layer + 2);
+        assert_eq!(seen, if pos == 2 { one } else { none }, "layer {layer}, token {pos}");
+    }
     let validated = csv(&data, ViewKind::FidelityValidated, Text::Exact);
     assert!(validated.starts_with("level,subject,expected,found,advice\r\nok,"), "{validated}");
     let lab = csv(&data, ViewKind::FidelityLab, Text::Exact);
