@@ -20,7 +20,7 @@ const FRAMES: usize = 41;
 const SIZE: Rect = Rect::new(0, 0, 160, 45);
 
 /// A view, and the keys that lead to it from the first one.
-const VIEWS: [(&str, &str); 11] = [
+const VIEWS: [(&str, &str); 13] = [
     ("routing.token", "1"),
     ("routing.layer", "1 v"),
     ("routing.map", "1 v v"),
@@ -32,6 +32,8 @@ const VIEWS: [(&str, &str); 11] = [
     ("lens.plot", "3 v v v"),
     ("next", "4"),
     ("fidelity", "5"),
+    ("fidelity.flips", "P end enter 5 v"),
+    ("fidelity.loss", "P end enter 5 v v"),
 ];
 
 fn main() -> Result<()> {

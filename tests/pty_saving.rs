@@ -114,6 +114,14 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
         trace
     });
     let [a, b] = traces.each_ref().map(|trace| trace.to_str().unwrap());
+    // A recording beside another, and beside a model.
+    for args in [&["open", b, "--against", a][..], &["demo", "--precision", "f32", "--against", a]] {
+        let pty = Setup::program(args).start();
+        let shot = pty.wait_until("both runs", |shot| shot.has("A hf.safetensors (hf), B f32") && shot.has("flips"));
+        assert!(!shot.has("A holds"), "{}", shot.text());
+        pty.send("q");
+        pty.end();
+    }
     for (stem, view) in [("fidelity-flips", "fidelity.flips"), ("fidelity-loss", "fidelity.loss")] {
         for format in ["png", "csv"] {
             let output = mixscope(["export", b, "--against", a, "--view", view, "--format", format, "-o", "-"]);

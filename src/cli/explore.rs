@@ -3,8 +3,7 @@
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
-use crate::engine::{OpenOptions, Run as _, Saved as Run, Target, trace_path};
-
+use crate::engine::{OpenOptions, Run, Saved as SavedRun, Target, trace_path};
 use crate::trace::protocol::Prompt;
 use crate::trace::{LensKey, LensSite, Policy};
 use anyhow::{Context, Result};
@@ -195,7 +194,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
 /// If it can't be opened.
 pub fn recorded(text: &str) -> Result<Recorded> {
     let path = trace_path(text)?;
-    let run = Run::open(&path).with_context(|| format!("--against {text}"))?;
+    let run = SavedRun::open(&path).with_context(|| format!("--against {text}"))?;
     let (trace, mut lens) = (run.trace(), Vec::new());
     let layers = trace.meta.dims.layers;
     for pos in 0..trace.tokens.len() {

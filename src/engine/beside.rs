@@ -1,10 +1,10 @@
 //! The run's tokens read under another policy, to be compared with the run.
 
-use super::control::{Control, Stopped};
+use super::control::Control;
 use super::session::Session;
 use crate::trace::protocol::{Derive, Derived};
 use crate::trace::{LensKey, Policy, shared};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
 /// Tokens read at once; what is read when a step is asked for meanwhile is read again.
 const PART: usize = 32;
@@ -23,11 +23,11 @@ impl Beside {
         self.session = Some(left);
     }
 
-    /// Reads the next of the run's tokens under `policy`; what `what` asks for, as far as it is there, and what is left
-    /// of the request.
+    /// Reads the next of the first `len` tokens of `run` under `policy`. Returns the records behind the first `have`, as far
+    /// as they are there, and what is left to be asked for.
     ///
     /// # Errors
-    /// [`Stopped`] if `cancelled`, which is asked between layers; as [`Session::extend`].
+    /// [`Stopped`](super::Stopped) if `cancelled`, which is asked between layers; as [`Session::extend`].
     pub fn advance(
         &mut self,
         run: &Session,
@@ -62,11 +62,11 @@ impl Beside {
     /// Lens cells of it.
     ///
     /// # Errors
-    /// [`Stopped`] if `cancelled`; if it was not read under this policy so far.
+    /// [`Stopped`](super::Stopped) if `cancelled`; if it was not read under this policy so far.
     pub fn lens(&self, policy: Policy, cells: &[LensKey], cancelled: &dyn Fn() -> bool) -> Result<Derived> {
-        ensure!(!cancelled(), Stopped);
         let session = self.session.as_ref().filter(|session| session.meta().policy == policy);
-        let found = session.map(|session| super::derive::compute_lens(session, cells, TOP, cancelled)).transpose()?;
-        Ok(Derived::BesideLens(policy, found.unwrap_or_default()))
+        // An empty answer would be asked for again.
+        let session = session.with_context(|| format!("the tokens have not been read under {policy}"))?;
+        Ok(Derived::BesideLens(policy, super::derive::compute_lens(session, cells, TOP, cancelled)?))
     }
 }

@@ -90,7 +90,6 @@ impl State {
         if self.is_busy() {
             return self.pause();
         }
-        self.lab = None;
         self.start_job(LAB, Ask::Lab { steps: LAB_STEPS })
     }
 

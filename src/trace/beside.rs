@@ -52,6 +52,10 @@ pub fn parting(a: &TokenRecord, b: &TokenRecord, layer: usize, dtype: Dtype) -> 
 pub struct LayerPartings {
     /// Positions whose experts differ, ascending, and whether rounding alone could have turned the choice.
     flips: Vec<(usize, bool)>,
+    /// How many of them it could.
+    near_ties: usize,
+    /// Positions whose experts one of the runs does not name, ascending.
+    unknown: Vec<usize>,
 }
 
 impl LayerPartings {
@@ -62,7 +66,23 @@ impl LayerPartings {
 
     /// Those of them that rounding alone could have turned.
     pub fn near_ties(&self) -> usize {
-        self.flips.iter().filter(|(_, near)| *near).count()
+        self.near_ties
+    }
+
+    fn count(&mut self, pos: usize, same: Option<bool>, flip: Option<Parting>) {
+        if same.is_none() {
+            self.unknown.push(pos);
+        }
+        if let Some(flip) = flip {
+            self.near_ties += usize::from(flip.is_near_tie());
+            self.flips.push((pos, flip.is_near_tie()));
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        let kept = self.flips.partition_point(|(pos, _)| *pos < len);
+        self.near_ties -= self.flips.drain(kept..).filter(|(_, near)| *near).count();
+        self.unknown.truncate(self.unknown.partition_point(|pos| *pos < len));
     }
 
     /// The position before or after `at` whose experts differ.
@@ -115,6 +135,11 @@ impl Differences {
         &self.layers
     }
 
+    /// Choices of experts that both runs name.
+    pub fn choices(&self) -> usize {
+        self.layers.iter().map(|layer| self.tokens() - layer.unknown.len()).sum()
+    }
+
     /// Choices of experts that differ, and those of them that rounding alone could have turned.
     pub fn flips(&self) -> (usize, usize) {
         self.layers.iter().fold((0, 0), |(flips, near), layer| (flips + layer.flips(), near + layer.near_ties()))
@@ -137,9 +162,7 @@ impl Differences {
         let done = self.tokens().min(a.len()).min(b.len());
         for (pos, (a, b)) in (done..).zip(a[done..].iter().zip(&b[done..])) {
             for (layer, partings) in self.layers.iter_mut().enumerate() {
-                if let Some(found) = parting(a, b, layer, self.dtype) {
-                    partings.flips.push((pos, found.is_near_tie()));
-                }
+                partings.count(pos, same_experts(a, b, layer), parting(a, b, layer, self.dtype));
             }
             let mut losses = self.losses.last().copied().unwrap_or_default();
             if let (Some(a), Some(b)) = (a.score, b.score) {
@@ -154,10 +177,7 @@ impl Differences {
     /// Forgets everything from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.losses.truncate(len);
-        for layer in &mut self.layers {
-            let kept = layer.flips.partition_point(|(pos, _)| *pos < len);
-            layer.flips.truncate(kept);
-        }
+        self.layers.iter_mut().for_each(|layer| layer.truncate(len));
     }
 }
 
@@ -204,6 +224,7 @@ mod tests {
         let mut found = Differences::new(1, Dtype::Bf16);
         found.extend(&a[..2], &b);
         assert_eq!((found.tokens(), found.flips(), found.mean_losses()), (2, (1, 1), Some([1.0, 1.5])));
+        assert_eq!(found.choices(), 2);
         let before = found.clone();
         found.extend(&a, &b);
         assert_eq!((found.flips().0, found.mean_losses()), (2, Some([1.5, 2.75])));
@@ -211,5 +232,14 @@ mod tests {
         found.truncate(2);
         assert_eq!(found, before);
         assert_eq!(shared(&a, &b), 3);
+
+        // A run that does not name its experts is not one without flips.
+        let mut silent = b.to_vec();
+        Arc::make_mut(&mut silent[1]).values = Arc::new(HookValues::new(1));
+        let mut found = Differences::new(1, Dtype::Bf16);
+        found.extend(&a, &silent);
+        assert_eq!((found.choices(), found.flips().0), (2, 1));
+        found.truncate(1);
+        assert_eq!((found.choices(), found.flips()), (1, (0, 0)));
     }
 }

@@ -70,7 +70,7 @@ pub fn flips(data: &ViewData) -> Result<Figure> {
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes: vec![
-            format!("{flips} of {} choices differ, {near} of them at near-ties", layers.len() * n),
+            format!("{flips} of {} choices differ, {near} of them at near-ties", found.choices()),
             losses(&found),
         ],
     })

@@ -47,7 +47,10 @@ impl Two {
         let differences = c.state.beside.differences();
         let holds = if c.state.beside.is_recorded() { "holds" } else { "has read" };
         let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
-        let found = differences.map(|found| format!(" · {} flips", found.flips().0)).unwrap_or_default();
+        let found = match differences {
+            Some(found) if found.choices() > 0 => format!(" · {} flips", found.flips().0),
+            _ => String::new(),
+        };
         let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
         let dtype = differences.map_or(Dtype::F32, crate::trace::Differences::dtype);
         Some((Self { known, dtype }, inside))

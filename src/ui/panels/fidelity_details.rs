@@ -53,8 +53,10 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
             lines.push((format!("mean loss A {a:.4}  B {b:.4}"), theme.dim()));
             lines.push((format!("B − A {} nats", signed(b - a)), theme.dim()));
         }
-        let choices = found.tokens() * d.layers;
-        lines.push((format!("flips {flips} of {choices} choices, {near} ≈"), theme.dim()));
+        lines.push(match found.choices() {
+            0 => (format!("routing of A {ABSENT}"), theme.dim()),
+            choices => (format!("flips {flips} of {choices} choices, {near} ≈"), theme.dim()),
+        });
         let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| layer.flips() > 0);
         let by_layer: Vec<String> = by_layer.map(|(layer, found)| format!("L{layer} {}", found.flips())).collect();
         if !by_layer.is_empty() {

@@ -65,11 +65,13 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
     c.put(inside, inside.x, y, &format!("{mark}L{layer}"), style);
     for (i, pos) in tokens.enumerate() {
         let x = inside.x + (NAMES + i * column) as u16;
-        let (text, style) = match (state.experts_differ(pos, layer), state.parting(pos, layer)) {
-            (None, _) => (" ".to_owned(), c.theme.dim()),
-            (Some(_), Some(parting)) if parting.is_near_tie() => ("≈".to_owned(), c.theme.warn()),
-            (Some(_), Some(parting)) => (digit(parting.exchanged), c.theme.error()),
-            (Some(_), None) => ("·".to_owned(), c.theme.dim()),
+        let (text, style) = match state.experts_differ(pos, layer) {
+            None => (" ".to_owned(), c.theme.dim()),
+            Some(false) => ("·".to_owned(), c.theme.dim()),
+            Some(true) => match state.parting(pos, layer) {
+                Some(parting) if !parting.is_near_tie() => (digit(parting.exchanged), c.theme.error()),
+                _ => ("≈".to_owned(), c.theme.warn()),
+            },
         };
         let at = pos == cursor.token && layer == cursor.layer;
         c.put(inside, x, y, &text, if at { c.theme.cursor() } else { style });

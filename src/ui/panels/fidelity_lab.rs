@@ -41,7 +41,14 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     };
     let is_old = !lab.tokens.iter().map(|token| token.id).eq(state.tokens.iter().map(|token| token.id));
     let n = lab.tokens.len();
-    let old = if is_old { " · of an earlier text: enter runs it again" } else { "" };
+    let old = match job {
+        Some(job) => format!(
+            " · running{}",
+            job.progress.map_or(String::new(), |(done, all)| format!(" {} %", done * 100 / all.max(1)))
+        ),
+        None if is_old => " · of an earlier text: enter runs it again".to_owned(),
+        None => String::new(),
+    };
     let inside = c.panel(area, &format!("fidelity · precision lab · {n} tokens against {}{old}", lab.base));
     let columns = Columns::fitting(usize::from(inside.width.saturating_sub(2)), lab);
     c.put(inside, inside.x + 1, inside.y, &columns.head(), c.theme.dim());
