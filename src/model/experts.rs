@@ -108,3 +108,26 @@ pub(super) fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize
     precision.module.slice(&mut out);
     out
 }
+
+/// The dispatch of TransformerLens 1.17 (#570): every expert that a token chose reads the whole sequence, and is added
+/// to all of it with the weight that its last token gave it.
+#[cfg(debug_assertions)]
+pub(super) fn whole_sequence(
+    experts: &[Expert],
+    x: &[f32],
+    (chosen, weights): (&[u32], &[f32]),
+    k: usize,
+    precision: Precision,
+) -> Vec<f32> {
+    let d_model = x.len() * k / chosen.len().max(1);
+    let mut out = vec![0f32; x.len()];
+    for (index, expert) in experts.iter().enumerate() {
+        let Some(last) = chosen.iter().rposition(|e| *e as usize == index) else { continue };
+        let read = expert.forward(x, precision.module);
+        for (out, read) in out.chunks_exact_mut(d_model).zip(read.chunks_exact(d_model)) {
+            out.iter_mut().zip(read).for_each(|(out, value)| *out += weights[last] * value);
+        }
+    }
+    precision.module.slice(&mut out);
+    out
+}

@@ -8,8 +8,11 @@ use super::gate::Router;
 use super::kernels::linear;
 use super::ops::{RopeTable, add, rms_norm};
 use super::precision::Precision;
+#[cfg(debug_assertions)]
+use super::precision::Rounding;
 use super::router;
 use super::taps::{Taps, data, tap, tensor};
+use super::variation::Quirks;
 use super::weights::{Matrix, Part, Store, Which};
 use crate::trace::{Dims, Dtype, HookKind as K};
 use anyhow::{Result, bail, ensure};
@@ -17,23 +20,24 @@ use candle_core::Tensor;
 
 /// A Mixtral whose weights stay where they are stored.
 pub struct Mixtral {
-    config: Config,
-    compute: Dtype,
+    pub(super) config: Config,
+    pub(super) compute: Dtype,
     pub(super) embed: Matrix,
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Vec<f32>,
     pub(super) unembed: Matrix,
-    paging: Paging,
+    pub(super) paging: Paging,
+    pub(super) quirks: Quirks,
 }
 
 pub(super) struct Layer {
-    ln1: Vec<f32>,
-    q: Matrix,
-    k: Matrix,
-    v: Matrix,
+    pub(super) ln1: Vec<f32>,
+    pub(super) q: Matrix,
+    pub(super) k: Matrix,
+    pub(super) v: Matrix,
     pub(super) o: Matrix,
     pub(super) ln2: Vec<f32>,
-    gate: Router,
+    pub(super) gate: Router,
     pub(super) experts: Vec<Expert>,
 }
 
@@ -66,7 +70,7 @@ impl Mixtral {
         };
         let layers = (0..config.dims.layers).map(layer).collect::<Result<_>>()?;
         let norm = vector(Part::Norm)?;
-        Ok(Self { compute, embed, layers, norm, unembed, paging: Paging::default(), config })
+        Ok(Self { compute, embed, layers, norm, unembed, paging: Paging::default(), quirks: Quirks::default(), config })
     }
 
     /// Which experts were in memory when the router chose them.
@@ -173,6 +177,11 @@ impl Mixtral {
         let d = self.config.dims;
         let layer = &self.layers[l];
         let pos = x.dim(0)?;
+        #[cfg(debug_assertions)]
+        let precision = match self.quirks.bf16_softmax {
+            true => Precision { choice: Rounding::Bf16, ..precision },
+            false => precision,
+        };
         let x = data::<f32>(x)?;
         let logits = tensor(linear(&x, layer.gate.under(precision.gate)?, precision.router), &[pos, d.experts])?;
         let (logits, _) = tap(taps, K::RouterLogits, l, logits)?;
@@ -186,11 +195,18 @@ impl Mixtral {
             bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
         }
         self.paging.fetch(&layer.experts, &chosen);
-        let weights =
-            router::mixing_weights(&probs, &chosen, (d.experts, d.top_k), precision.choice, precision.weights);
+        let weights = match self.quirks.keeps_mass {
+            true => router::chosen_probabilities(&probs, &chosen, (d.experts, d.top_k)),
+            false => router::mixing_weights(&probs, &chosen, (d.experts, d.top_k), precision.choice, precision.weights),
+        };
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
         let outputs = experts::outputs(&layer.experts, &x, &chosen, d.top_k, precision.module);
         let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
+        #[cfg(debug_assertions)]
+        if self.quirks.whole_sequence {
+            let mixed = experts::whole_sequence(&layer.experts, &x, (&chosen, &data(&weights)?), d.top_k, precision);
+            return tensor(mixed, &[pos, d.d_model]);
+        }
         let mlp_out = experts::combine(&data(&outputs)?, &data(&weights)?, &chosen, d.top_k, precision);
         tensor(mlp_out, &[pos, d.d_model])
     }

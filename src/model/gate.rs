@@ -19,6 +19,11 @@ impl Router {
         Self { stored, q8: OnceLock::new(), q4: OnceLock::new() }
     }
 
+    /// The weights as they are stored.
+    pub fn stored(&self) -> &Matrix {
+        &self.stored
+    }
+
     /// The weights as `gate` has them; quantised when they are first asked for.
     ///
     /// # Errors

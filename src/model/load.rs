@@ -54,6 +54,8 @@ pub struct Loaded {
     pub tokenizer: Option<Tokenizer>,
     /// How a conversation is written for it.
     pub chat: Option<ChatTemplate>,
+    /// What its files say it is.
+    pub config: Config,
     /// Its tensors.
     pub store: Store,
     /// What is known of it.
@@ -116,8 +118,17 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         name: parts.name,
         title: parts.title,
     };
-    let model = Mixtral::new(parts.config, &parts.store, compute)?;
-    Ok(Loaded { model, tokenizer: parts.tokenizer, chat: parts.chat, store: parts.store, meta: Arc::new(meta) })
+    let model = Mixtral::new(parts.config.clone(), &parts.store, compute)?;
+    #[cfg(debug_assertions)]
+    let model = super::fault::injected(model)?;
+    Ok(Loaded {
+        model,
+        config: parts.config,
+        tokenizer: parts.tokenizer,
+        chat: parts.chat,
+        store: parts.store,
+        meta: Arc::new(meta),
+    })
 }
 
 fn read_demo(report: &mut Report) -> Result<Parts> {

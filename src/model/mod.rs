@@ -12,6 +12,8 @@ pub mod demo;
 mod describe;
 mod distribution;
 mod experts;
+#[cfg(debug_assertions)]
+mod fault;
 mod forward;
 mod gate;
 mod gguf_config;
@@ -27,6 +29,7 @@ pub mod sampling;
 mod taps;
 mod tokenizer;
 mod validate;
+mod variation;
 pub mod weights;
 
 pub use attention::derive_z;
@@ -45,3 +48,4 @@ pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
 pub use taps::{NoTaps, Taps};
 pub use tokenizer::{Tokenizer, bare_piece};
 pub use validate::{FINITE, scan, scanned_on_opening};
+pub use variation::Variation;

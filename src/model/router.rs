@@ -20,6 +20,12 @@ pub fn choose(probs: &[f32], experts: usize, k: usize) -> Vec<u32> {
     probs.chunks_exact(experts).flat_map(|row| ranked(row).into_iter().take(k).map(|e| e as u32)).collect()
 }
 
+/// The chosen experts' probabilities as they are. `probs` is `[rows, experts]`, `chosen` and the result `[rows, k]`.
+pub fn chosen_probabilities(probs: &[f32], chosen: &[u32], (experts, k): (usize, usize)) -> Vec<f32> {
+    let rows = probs.chunks_exact(experts).zip(chosen.chunks_exact(k));
+    rows.flat_map(|(probs, chosen)| chosen.iter().map(|e| probs[*e as usize])).collect()
+}
+
 /// The chosen experts' probabilities divided by their sum, in f32; `round_sum` rounds the sum, `round` the result.
 /// `chosen` is `[rows, k]`; so is the result.
 pub fn mixing_weights(

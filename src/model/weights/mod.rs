@@ -143,6 +143,11 @@ impl Matrix {
         self.len() == 0
     }
 
+    /// Takes each head's rows as adjacent pairs if they were taken as halves, and the other way round.
+    pub(super) fn toggle_pairs(&mut self, d_head: usize) {
+        self.paired = if self.paired.is_some() { None } else { Some(d_head) };
+    }
+
     /// Where row `row` is stored, in the order of components that transformers uses.
     fn row_start(&self, row: usize) -> usize {
         // REFERENCE: GGUF row `head·h + 2j + s` is HF row `head·h + s·h/2 + j`.
