@@ -1,0 +1,286 @@
+//! Every operation of a pass against its definition: plain formulas in f64, from what the model itself read before it,
+//! with the weights and the config as they are in the files. Sampled positions, all layers.
+//!
+//! Roundings inside an operation are those of the policy (REFERENCE: "where HF rounds").
+
+use super::Steps;
+use super::operation::{Operation, Want, compare, count, operations};
+use crate::engine::fidelity::exact_in;
+use crate::model::weights::{Matrix, Part, Which};
+use crate::model::{Loaded, Precision, Rounding, Taps};
+use crate::trace::routing::ranked;
+use crate::trace::{Hook, HookKind as K};
+use anyhow::{Context, Result};
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Multiply-adds that the definition may take.
+const BUDGET: u64 = 1 << 32;
+/// Positions that are looked at.
+const POSITIONS: (usize, usize) = (2, 8);
+
+/// Reads `ids` once and computes every operation of it again.
+///
+/// # Errors
+/// If the pass fails or is stopped.
+pub fn check(loaded: &Loaded, ids: &[u32], precision: Precision, steps: &mut Steps) -> Result<Vec<Operation>> {
+    let positions = positions(ids.len(), loaded.meta.params.1);
+    let mut taps = Definition { loaded, ids, precision, positions, seen: BTreeMap::new(), found: operations(), steps };
+    let model = &loaded.model;
+    let logits = model.forward(ids, &mut model.new_cache(), precision, &mut taps)?;
+    taps.seen.insert(K::Logits, logits.flatten_all()?.to_vec1()?);
+    taps.ends()?;
+    Ok(taps.found)
+}
+
+/// The last position and others evenly before it, as many as the parameters of a token allow.
+fn positions(tokens: usize, active: u64) -> Vec<usize> {
+    let most = ((BUDGET / active.max(1)) as usize).clamp(POSITIONS.0, POSITIONS.1).min(tokens);
+    (1..=most).map(|i| tokens * i / most - 1).collect()
+}
+
+struct Definition<'a, 'b, 'c> {
+    loaded: &'a Loaded,
+    ids: &'a [u32],
+    precision: Precision,
+    positions: Vec<usize>,
+    /// Values of the layer at hand, and of the ends, one row a position.
+    seen: BTreeMap<K, Vec<f32>>,
+    found: Vec<Operation>,
+    steps: &'a mut Steps<'b, 'c>,
+}
+
+impl Taps for Definition<'_, '_, '_> {
+    fn wants(&self, hook: Hook) -> bool {
+        !matches!(hook.kind, K::Pattern | K::Logits)
+    }
+
+    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
+        let flat = value.flatten_all()?;
+        let flat = if flat.dtype() == DType::U32 { flat.to_dtype(DType::F32)? } else { flat };
+        self.seen.insert(hook.kind, flat.to_vec1()?);
+        if hook.kind == K::ResidPost {
+            self.layer(hook.layer as usize)?;
+        }
+        Ok(None)
+    }
+
+    fn enter_layer(&mut self, _: usize) -> Result<()> {
+        self.steps.enter()
+    }
+}
+
+impl Definition<'_, '_, '_> {
+    fn row(&self, kind: K, pos: usize) -> Result<&[f32]> {
+        let all = self.seen.get(&kind).with_context(|| format!("`{}` was not seen", kind.suffix()))?;
+        let width = all.len() / self.ids.len();
+        Ok(&all[pos * width..][..width])
+    }
+
+    fn matrix(&self, part: Part) -> Result<Matrix> {
+        self.loaded.store.matrix(part, &self.loaded.config)
+    }
+
+    fn see(&mut self, kind: K, layer: usize, pos: usize, want: &[Want]) -> Result<()> {
+        let got = self.row(kind, pos)?.to_vec();
+        compare(&mut self.found, kind.at(layer), pos, exact_in(&self.loaded.meta, kind), &got, want);
+        Ok(())
+    }
+
+    fn norm(&mut self, (from, to): (K, K), gain: Part, layer: usize, pos: usize) -> Result<()> {
+        let (round, eps) = (self.precision.module, self.loaded.config.rms_norm_eps);
+        let (x, gain) = (wide(self.row(from, pos)?), self.matrix(gain)?.to_f32());
+        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        let scale = 1.0 / (mean + eps).sqrt();
+        let want = x.iter().zip(gain).map(|(x, gain)| r(round, r(round, f64::from(gain)) * r(round, x * scale)));
+        let want: Vec<Want> = want.map(plain).collect();
+        self.see(to, layer, pos, &want)
+    }
+
+    fn linear(&mut self, (from, to): (K, K), weights: Part, layer: usize, pos: usize) -> Result<()> {
+        let want = product(&wide(self.row(from, pos)?), &self.matrix(weights)?, self.precision.module);
+        self.see(to, layer, pos, &want)
+    }
+
+    fn layer(&mut self, l: usize) -> Result<()> {
+        for pos in self.positions.clone() {
+            self.norm((K::ResidPre, K::Ln1), Part::Ln1(l), l, pos)?;
+            for (kind, part) in [(K::Q, Part::Q(l)), (K::K, Part::K(l)), (K::V, Part::V(l))] {
+                self.linear((K::Ln1, kind), part, l, pos)?;
+            }
+            self.rotation((K::Q, K::RotQ), l, pos)?;
+            self.rotation((K::K, K::RotK), l, pos)?;
+            self.attention(l, pos)?;
+            self.linear((K::Z, K::AttnOut), Part::O(l), l, pos)?;
+            self.sum([K::ResidPre, K::AttnOut, K::ResidMid], l, pos)?;
+            self.norm((K::ResidMid, K::Ln2), Part::Ln2(l), l, pos)?;
+            self.routing(l, pos)?;
+            self.experts(l, pos)?;
+            self.mixture(l, pos)?;
+            self.sum([K::ResidMid, K::MlpOut, K::ResidPost], l, pos)?;
+        }
+        Ok(())
+    }
+
+    fn rotation(&mut self, (from, to): (K, K), layer: usize, pos: usize) -> Result<()> {
+        let Precision { module: round, angles, .. } = self.precision;
+        let (d_head, theta) = (self.loaded.config.dims.d_head, self.loaded.config.rope_theta);
+        let half = d_head / 2;
+        let x = wide(self.row(from, pos)?);
+        let turn = |i: usize| {
+            let frequency = exact_or(angles, theta.powf(-2.0 * i as f64 / d_head as f64));
+            let angle = exact_or(angles, exact_or(angles, pos as f64) * frequency);
+            (r(round, angle.cos()), r(round, angle.sin()))
+        };
+        let turns: Vec<(f64, f64)> = (0..half).map(turn).collect();
+        let mut want = Vec::with_capacity(x.len());
+        for head in x.chunks_exact(d_head) {
+            let (low, high) = head.split_at(half);
+            let of = |a: f64, b: f64| Want { value: r(round, r(round, a) + r(round, b)), scale: a.hypot(b) };
+            want.extend(low.iter().zip(high).zip(&turns).map(|((a, b), (cos, sin))| of(a * cos, -b * sin)));
+            want.extend(low.iter().zip(high).zip(&turns).map(|((a, b), (cos, sin))| of(b * cos, a * sin)));
+        }
+        self.see(to, layer, pos, &want)
+    }
+
+    fn attention(&mut self, layer: usize, pos: usize) -> Result<()> {
+        let (round, d) = (self.precision.module, self.loaded.config.dims);
+        let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
+        let q = wide(self.row(K::RotQ, pos)?);
+        let mut want = Vec::with_capacity(q.len());
+        for (head, q) in q.chunks_exact(d.d_head).enumerate() {
+            let kv = head / (d.heads / d.kv_heads) * d.d_head;
+            let part = |kind: K, key: usize| Ok::<_, anyhow::Error>(wide(&self.row(kind, key)?[kv..][..d.d_head]));
+            let mut weights = Vec::new();
+            for key in first..=pos {
+                let dot: f64 = q.iter().zip(part(K::RotK, key)?).map(|(q, k)| q * k).sum();
+                weights.push(r(round, r(round, dot) / (d.d_head as f64).sqrt()));
+            }
+            softmax(&mut weights);
+            let mut z = vec![Want { value: 0.0, scale: 0.0 }; d.d_head];
+            for (weight, key) in weights.iter().zip(first..) {
+                for (z, v) in z.iter_mut().zip(part(K::V, key)?) {
+                    z.value += r(round, *weight) * v;
+                    z.scale += (weight * v).abs();
+                }
+            }
+            want.extend(z.into_iter().map(|z| Want { value: r(round, z.value), ..z }));
+        }
+        self.see(K::Z, layer, pos, &want)
+    }
+
+    fn sum(&mut self, [a, b, to]: [K; 3], layer: usize, pos: usize) -> Result<()> {
+        let (a, b) = (wide(self.row(a, pos)?), wide(self.row(b, pos)?));
+        let want: Vec<Want> = a.iter().zip(b).map(|(a, b)| plain(r(self.precision.module, a + b))).collect();
+        self.see(to, layer, pos, &want)
+    }
+
+    fn routing(&mut self, layer: usize, pos: usize) -> Result<()> {
+        let Precision { router, choice, weights, .. } = self.precision;
+        // A router that is quantised for a look is not what the file holds.
+        if !self.precision.quantises() {
+            let want = product(&wide(self.row(K::Ln2, pos)?), &self.matrix(Part::Gate(layer))?, router);
+            self.see(K::RouterLogits, layer, pos, &want)?;
+        }
+        let mut probs = wide(self.row(K::RouterLogits, pos)?);
+        softmax(&mut probs);
+        let want: Vec<Want> = probs.iter().map(|p| plain(r(choice, *p))).collect();
+        self.see(K::ExpertWeights, layer, pos, &want)?;
+        let probs = self.row(K::ExpertWeights, pos)?.to_vec();
+        let chosen: Vec<usize> = self.row(K::ExpertIndices, pos)?.iter().map(|e| *e as usize).collect();
+        for (got, want) in chosen.iter().zip(ranked(&probs)) {
+            count(&mut self.found, K::ExpertIndices.at(layer), pos, *got == want);
+        }
+        let of = |e: &usize| f64::from(probs.get(*e).copied().unwrap_or(f32::NAN));
+        let sum = r(choice, chosen.iter().map(of).sum());
+        let want: Vec<Want> = chosen.iter().map(|e| plain(r(weights, of(e) / sum))).collect();
+        self.see(K::MixingWeights, layer, pos, &want)
+    }
+
+    fn experts(&mut self, layer: usize, pos: usize) -> Result<()> {
+        let round = self.precision.module;
+        let x = wide(self.row(K::Ln2, pos)?);
+        let mut want = Vec::new();
+        for e in self.row(K::ExpertIndices, pos)?.to_vec() {
+            let part = |which: Which| self.matrix(Part::Expert(layer, e as usize, which));
+            let gate = product(&x, &part(Which::W1)?, round);
+            let up = product(&x, &part(Which::W3)?, round);
+            let silu = |x: f64| x / (1.0 + (-x).exp());
+            let hidden = gate.iter().zip(&up).map(|(g, u)| r(round, r(round, silu(g.value)) * u.value));
+            want.extend(product(&hidden.collect::<Vec<f64>>(), &part(Which::W2)?, round));
+        }
+        self.see(K::ExpertOut, layer, pos, &want)
+    }
+
+    fn mixture(&mut self, layer: usize, pos: usize) -> Result<()> {
+        let Precision { module, mixture, .. } = self.precision;
+        let (outputs, weights) = (wide(self.row(K::ExpertOut, pos)?), wide(self.row(K::MixingWeights, pos)?));
+        let chosen = self.row(K::ExpertIndices, pos)?;
+        let width = outputs.len() / weights.len().max(1);
+        let mut slots: Vec<usize> = (0..weights.len()).collect();
+        if mixture.sum.is_some() {
+            slots.sort_by(|a, b| chosen[*a].total_cmp(&chosen[*b]));
+        }
+        let mut want = vec![Want { value: 0.0, scale: 0.0 }; width];
+        for slot in slots {
+            for (want, value) in want.iter_mut().zip(&outputs[slot * width..][..width]) {
+                let product = exact_or(mixture.product, weights[slot] * value);
+                want.value = mixture.sum.map_or(want.value + product, |sum| r(sum, want.value + product));
+                want.scale = want.scale.max(product.abs());
+            }
+        }
+        want.iter_mut().for_each(|want| want.value = r(module, want.value));
+        self.see(K::MlpOut, layer, pos, &want)
+    }
+
+    /// Embedding, final norm and unembedding.
+    fn ends(&mut self) -> Result<()> {
+        let embed = self.matrix(Part::Embed)?;
+        let unembed = if self.loaded.config.tied { Part::Embed } else { Part::Unembed };
+        for pos in self.positions.clone() {
+            let mut row = Vec::new();
+            embed.widen_row(self.ids[pos] as usize, self.precision.module, &mut row);
+            let want: Vec<Want> = row.into_iter().map(|x| plain(f64::from(x))).collect();
+            self.see(K::Embed, 0, pos, &want)?;
+            self.norm((K::ResidPost, K::LnFinal), Part::Norm, 0, pos)?;
+            self.linear((K::LnFinal, K::Logits), unembed, 0, pos)?;
+        }
+        Ok(())
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
+}
+
+fn r(round: Rounding, x: f64) -> f64 {
+    f64::from(round.one(x as f32))
+}
+
+/// Rounds only where the policy does.
+fn exact_or(round: Rounding, x: f64) -> f64 {
+    if round == Rounding::None { x } else { r(round, x) }
+}
+
+fn plain(value: f64) -> Want {
+    Want { value, scale: value.abs() }
+}
+
+/// `W x`, each sum rounded; the scale of a sum is the root of its squared terms.
+fn product(x: &[f64], weights: &Matrix, round: Rounding) -> Vec<Want> {
+    let row = |row: usize| {
+        let mut line = Vec::new();
+        weights.widen_row(row, round, &mut line);
+        let terms = || line.iter().zip(x).map(|(w, x)| f64::from(*w) * x);
+        Want { value: r(round, terms().sum()), scale: terms().map(|t| t * t).sum::<f64>().sqrt() }
+    };
+    (0..weights.rows()).into_par_iter().map(row).collect()
+}
+
+fn softmax(values: &mut [f64]) {
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    values.iter_mut().for_each(|x| *x = (*x - max).exp());
+    let sum: f64 = values.iter().sum();
+    values.iter_mut().for_each(|x| *x /= sum);
+}

@@ -1,0 +1,117 @@
+//! What one pass over a text shows: the loss of its tokens, and how the router chose.
+
+use super::Steps;
+use crate::model::{Distribution, Mixtral, Precision, Taps};
+use crate::trace::routing::{Margin, entropy, ranked};
+use crate::trace::{Dtype, Hook, HookKind as K};
+use anyhow::Result;
+use candle_core::Tensor;
+use serde::Serialize;
+
+/// The router of one layer over all texts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RouterLoad {
+    /// Mean entropy of the router's probabilities, nats.
+    pub entropy: f64,
+    /// Share of all choices that each expert got `[experts]`.
+    pub load: Vec<f64>,
+    /// Share of choices that one rounding step of the compute dtype could have made otherwise.
+    pub near_ties: f64,
+    #[serde(skip)]
+    tokens: usize,
+}
+
+impl RouterLoad {
+    fn add(&mut self, logits: &[f32], probs: &[f32], k: usize, dtype: Dtype) {
+        self.load.resize(logits.len(), 0.0);
+        self.tokens += 1;
+        self.entropy += f64::from(entropy(probs));
+        let order = ranked(logits);
+        order.iter().take(k).for_each(|e| self.load[*e] += 1.0);
+        if let (Some(last), Some(next)) = (order.get(k.wrapping_sub(1)), order.get(k)) {
+            let (last, next) = (logits[*last], logits[*next]);
+            let margin = Margin { gap: last - next, scale: last.abs().max(next.abs()) };
+            self.near_ties += f64::from(u8::from(margin.is_near_tie(dtype)));
+        }
+    }
+
+    /// From sums to means.
+    pub(super) fn settle(&mut self, k: usize) {
+        let tokens = self.tokens.max(1) as f64;
+        self.entropy /= tokens;
+        self.near_ties /= tokens;
+        self.load.iter_mut().for_each(|load| *load /= tokens * k.max(1) as f64);
+    }
+}
+
+/// The logits of one pass over `ids` `[pos × vocab]`; what the router did is added to `routers`.
+pub fn read(
+    model: &Mixtral,
+    ids: &[u32],
+    precision: Precision,
+    dtype: Dtype,
+    routers: &mut Vec<RouterLoad>,
+    steps: &mut Steps,
+) -> Result<Vec<f32>> {
+    let dims = model.dims();
+    routers.resize(dims.layers, RouterLoad::default());
+    let mut watch = Watch { routers, logits: Vec::new(), experts: dims.experts, k: dims.top_k, dtype, steps };
+    let logits = model.forward(ids, &mut model.new_cache(), precision, &mut watch)?;
+    Ok(logits.flatten_all()?.to_vec1()?)
+}
+
+/// Mean of -log p over all tokens but the first, nats. `logits` is `[pos × vocab]`.
+pub fn mean_loss(logits: &[f32], ids: &[u32]) -> f64 {
+    let vocab = logits.len() / ids.len().max(1);
+    let rows = ids.iter().skip(1).zip(logits.chunks_exact(vocab.max(1)));
+    let sum: f64 = rows.map(|(id, row)| -Distribution::of(row).log_prob(*id as usize)).sum();
+    sum / (ids.len() - 1).max(1) as f64
+}
+
+struct Watch<'a, 'b, 'c> {
+    routers: &'a mut Vec<RouterLoad>,
+    /// Of the layer at hand `[pos × experts]`.
+    logits: Vec<f32>,
+    experts: usize,
+    k: usize,
+    dtype: Dtype,
+    steps: &'a mut Steps<'b, 'c>,
+}
+
+impl Taps for Watch<'_, '_, '_> {
+    fn wants(&self, hook: Hook) -> bool {
+        matches!(hook.kind, K::RouterLogits | K::ExpertWeights)
+    }
+
+    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
+        let values = value.flatten_all()?.to_vec1::<f32>()?;
+        if hook.kind == K::RouterLogits {
+            self.logits = values;
+        } else if let Some(router) = self.routers.get_mut(hook.layer as usize) {
+            let rows = self.logits.chunks_exact(self.experts).zip(values.chunks_exact(self.experts));
+            rows.for_each(|(logits, probs)| router.add(logits, probs, self.k, self.dtype));
+        }
+        Ok(None)
+    }
+
+    fn enter_layer(&mut self, _: usize) -> Result<()> {
+        self.steps.enter()
+    }
+}
+
+/// Watches nothing but how far the work is.
+pub struct Quiet<'a, 'b, 'c>(pub &'a mut Steps<'b, 'c>);
+
+impl Taps for Quiet<'_, '_, '_> {
+    fn wants(&self, _: Hook) -> bool {
+        false
+    }
+
+    fn tap(&mut self, _: Hook, _: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    fn enter_layer(&mut self, _: usize) -> Result<()> {
+        self.0.enter()
+    }
+}

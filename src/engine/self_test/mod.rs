@@ -1,0 +1,168 @@
+//! The self-test: does an opened model predict plain text, and does it compute what a Mixtral is?
+//!
+//! It needs no reference. The loss on a built-in text says whether this is a working language model; the same text in
+//! one prefill, in chunks and token by token must give the same logits; every operation is held against its definition;
+//! and where the model predicts better with one thing changed, that thing is wrong.
+
+mod agreement;
+mod definition;
+mod loss;
+mod operation;
+mod text;
+mod trained;
+mod verdict;
+
+pub use agreement::Agreement;
+pub use loss::RouterLoad;
+pub use operation::Operation;
+pub use text::{Text, texts};
+pub use trained::TRAINED;
+
+use super::control::{Control, Stopped};
+use crate::model::weights::Part;
+use crate::model::{Loaded, Mixtral, Precision, Variation};
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+/// What the self-test found.
+#[derive(Clone, Debug, Serialize)]
+pub struct SelfTest {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// The outcome in one sentence.
+    pub verdict: String,
+    /// What is wrong, most telling first.
+    pub failures: Vec<String>,
+    /// Loss of each text.
+    pub texts: Vec<TextLoss>,
+    /// Whether the weights look trained; of random ones the loss says nothing.
+    pub trained: bool,
+    /// Spread of the row norms of embedding and unembedding; see [`TRAINED`].
+    pub spread: [f64; 2],
+    /// The prefill against other ways to read the text.
+    pub agreement: Vec<Agreement>,
+    /// The router by layer, over all texts.
+    pub routers: Vec<RouterLoad>,
+    /// Every operation against its definition.
+    pub definition: Vec<Operation>,
+    /// Loss on the first text, computed otherwise; only of trained weights.
+    pub otherwise: Vec<Otherwise>,
+}
+
+/// Loss on one text.
+#[derive(Clone, Debug, Serialize)]
+pub struct TextLoss {
+    /// Its language.
+    pub name: &'static str,
+    /// Tokens read, BOS included.
+    pub tokens: usize,
+    /// Mean loss, nats a token.
+    pub loss: f64,
+    /// Nats a byte, which tokenizers don't change; `None` if the context is too short for the text.
+    pub per_byte: Option<f64>,
+}
+
+/// Loss with one thing changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Otherwise {
+    /// What was changed.
+    pub with: String,
+    /// Mean loss on the first text, nats a token.
+    pub loss: f64,
+    #[serde(skip)]
+    variation: Variation,
+}
+
+/// Runs the self-test on `texts` under the policy with which the model was opened. Progress is told in layers of a pass.
+///
+/// # Errors
+/// [`Stopped`] on cancellation, or if a pass fails.
+pub fn self_test(loaded: &Loaded, texts: &[Text], control: &mut Control) -> Result<SelfTest> {
+    let (model, meta) = (&loaded.model, &loaded.meta);
+    let precision = Precision::new(meta.policy, meta.compute_dtype);
+    let first = texts.first().context("the self-test has no text")?;
+    let spread = spreads(loaded)?;
+    let trained = spread.iter().any(|spread| *spread > TRAINED);
+    let variations = if trained { variations(model) } else { Vec::new() };
+    let mut ways = agreement::ways();
+    let passes = |text: &Text| 1 + ways.iter().map(|(size, _)| text.ids.len().div_ceil(*size)).sum::<usize>();
+    let all = (texts.iter().map(passes).sum::<usize>() + 1 + variations.len()) * meta.dims.layers;
+    let mut steps = Steps { control, done: 0, all };
+
+    let (mut losses, mut routers) = (Vec::new(), Vec::new());
+    for text in texts {
+        let logits = loss::read(model, &text.ids, precision, meta.compute_dtype, &mut routers, &mut steps)?;
+        let loss = loss::mean_loss(&logits, &text.ids);
+        let is_whole = text.ids.len() < meta.dims.context;
+        let per_byte = is_whole.then(|| loss * (text.ids.len() - 1) as f64 / text.bytes as f64);
+        losses.push(TextLoss { name: text.name, tokens: text.ids.len(), loss, per_byte });
+        for (size, found) in &mut ways {
+            agreement::compare(model, (text.name, &text.ids), &logits, precision, (*size, found), &mut steps)?;
+        }
+    }
+    routers.iter_mut().for_each(|router| router.settle(meta.dims.top_k));
+    let definition = definition::check(loaded, &first.ids, precision, &mut steps)?;
+    let mut otherwise = Vec::new();
+    for variation in variations {
+        let logits = model.varied(variation).forward(
+            &first.ids,
+            &mut model.new_cache(),
+            precision,
+            &mut loss::Quiet(&mut steps),
+        )?;
+        let loss = loss::mean_loss(&logits.flatten_all()?.to_vec1::<f32>()?, &first.ids);
+        otherwise.push(Otherwise { with: variation.to_string(), loss, variation });
+    }
+    let agreement = ways.into_iter().map(|(_, found)| found).collect();
+    let mut found = SelfTest {
+        ok: false,
+        verdict: String::new(),
+        failures: Vec::new(),
+        texts: losses,
+        trained,
+        spread,
+        agreement,
+        routers,
+        definition,
+        otherwise,
+    };
+    found.failures = verdict::failures(&found, meta);
+    found.ok = found.failures.is_empty();
+    found.verdict = verdict::sentence(&found);
+    Ok(found)
+}
+
+fn spreads(loaded: &Loaded) -> Result<[f64; 2]> {
+    let of = |part: Part| Ok::<_, anyhow::Error>(trained::spread(&loaded.store.matrix(part, &loaded.config)?));
+    let embed = of(Part::Embed)?;
+    Ok([embed, if loaded.config.tied { embed } else { of(Part::Unembed)? }])
+}
+
+/// What is tried: what files and ports are known to get wrong.
+fn variations(model: &Mixtral) -> Vec<Variation> {
+    let config = model.config();
+    let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != config.rope_theta).map(Variation::RopeBase);
+    let window = config.dims.window.map(|_| Variation::Window(None));
+    let eps = [1e-5, 1e-6].into_iter().filter(|eps| *eps != config.rms_norm_eps).map(Variation::NormEps);
+    let others = [Variation::SwappedGateUp, Variation::PermutedHeads, Variation::NoRenormalisation];
+    let renormalised = config.dims.top_k > 1;
+    let others = others.into_iter().filter(|other| renormalised || *other != Variation::NoRenormalisation);
+    bases.chain(window).chain(eps).chain(others).collect()
+}
+
+/// How far the work is.
+pub struct Steps<'a, 'b> {
+    control: &'a mut Control<'b>,
+    done: usize,
+    all: usize,
+}
+
+impl Steps<'_, '_> {
+    /// Says that a pass enters a layer.
+    fn enter(&mut self) -> Result<()> {
+        ensure!(!(self.control.cancelled)(), Stopped);
+        (self.control.progress)(self.done, self.all);
+        self.done += 1;
+        Ok(())
+    }
+}
