@@ -1,12 +1,13 @@
-//! `mixscope check`: whether a model is what its config says, whether all its weights are numbers, and whether it
-//! computes what another program recorded.
+//! `mixscope check`: whether a model is what its config says, whether all its weights are numbers, whether it computes
+//! what a Mixtral is, and what another program recorded.
 
 use super::comparison::comparison_text;
 use super::diff::{TOLERANCES, ToleranceArg, about, line};
+use super::self_test::self_test_text;
 use super::teller::Teller;
 use super::{ModelArgs, apply_threads, error, harmless, print, report_text};
 use crate::app::files::Tell;
-use crate::engine::{Control, Fidelity, check_against, trace_path};
+use crate::engine::{Control, Fidelity, SelfTest, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
 use crate::trace::{Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
@@ -27,6 +28,9 @@ pub struct Check {
     against: Option<String>,
     #[command(flatten)]
     within: ToleranceArg,
+    /// Only look at config and weights: no self-test.
+    #[arg(long, conflicts_with = "against")]
+    no_run: bool,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -60,9 +64,11 @@ impl Check {
         };
         let report = scanned(&loaded, &mut tell);
         let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &mut tell)).transpose();
+        let bad = report.findings.iter().filter(|finding| finding.expected == FINITE).count();
+        let tested =
+            if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &mut tell)?) };
         tell.clear();
         let fidelity = fidelity?;
-        let bad = report.findings.iter().filter(|finding| finding.expected == FINITE).count();
         let warnings = report.of(Level::Warn).count();
         let verdict = match (bad, warnings) {
             (0, 0) => "sound: config, tensors and tokenizer agree, and all weights are finite numbers".to_owned(),
@@ -70,9 +76,19 @@ impl Check {
             (0, n) => format!("runs, with {n} warnings"),
             _ => "broken: not all weights are finite numbers".to_owned(),
         };
-        let ok = bad == 0 && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
+        let failed = tested.as_ref().and_then(|tested| tested.as_ref().ok()).filter(|tested| !tested.ok);
+        let verdict = match failed {
+            Some(failed) => format!("broken: {}", failed.verdict),
+            None => verdict,
+        };
+        let ok = bad == 0 && failed.is_none() && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
         if self.json {
             let mut found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": ok, "validation": report});
+            match &tested {
+                Some(Ok(tested)) => found["self_test"] = serde_json::to_value(tested)?,
+                Some(Err(why)) => found["self_test"] = json!({"not_run": why}),
+                None => {}
+            }
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
                 found["precision"] = json!(loaded.meta.policy);
                 found["reference"] = about(reference);
@@ -81,13 +97,18 @@ impl Check {
             }
             print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
         } else {
-            let mut text = format!("{}\n{}{verdict}\n", loaded.meta.title, report_text(&report));
+            let tested = match &tested {
+                Some(Ok(tested)) => self_test_text(tested) + &format!("  {}\n\n", tested.verdict),
+                Some(Err(why)) => format!("  note   self-test: not run: {why}\n"),
+                None => String::new(),
+            };
+            let mut text = format!("{}\n{}{tested}{verdict}\n", loaded.meta.title, report_text(&report));
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
                 text += &fidelity_text(fidelity, reference, &loaded);
             }
             print(&harmless(&text))?;
         }
-        if bad > 0 {
+        if bad > 0 || failed.is_some() {
             bail!("{} failed the check: {verdict}", loaded.meta.name);
         }
         if let Some(fidelity) = fidelity.filter(|fidelity| !fidelity.ok) {
@@ -129,6 +150,17 @@ fn scanned(loaded: &Loaded, tell: &mut Teller) -> Report {
     report.findings.retain(|finding| !(finding.subject == "weights" && finding.found.starts_with("not scanned")));
     report.findings.extend(found.findings);
     report
+}
+
+/// The self-test, or why it can't be run.
+fn tested(loaded: &Loaded, tell: &mut Teller) -> Result<Result<SelfTest, String>> {
+    let texts = match texts(loaded) {
+        Ok(texts) => texts,
+        Err(why) => return Ok(Err(format!("{why:#}"))),
+    };
+    let mut progress = |done, all| tell.progress("self-test, layer", done, all);
+    let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
+    self_test(loaded, &texts, &mut control).map(Ok)
 }
 
 fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, tell: &mut Teller) -> Result<Fidelity> {

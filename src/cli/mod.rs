@@ -15,6 +15,7 @@ mod memory;
 mod open;
 mod pull;
 mod run;
+mod self_test;
 mod teller;
 mod values;
 
@@ -77,8 +78,8 @@ enum Command {
     Export(export::Export),
     /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
     Info(info::Info),
-    /// Validate a model: config against tensors and tokenizer, and every weight for NaN and infinity; compare it with a
-    /// recording of another program.
+    /// Validate a model: config against tensors and tokenizer, every weight for NaN and infinity, and a self-test on built-in
+    /// text; compare it with a recording of another program.
     Check(check::Check),
     /// Compare two saved runs hook by hook: equal values, differences, flipped experts, loss, and where they part.
     Diff(diff::Diff),
