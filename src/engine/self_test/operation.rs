@@ -7,6 +7,8 @@ use serde::Serialize;
 const HALF_STEPS: f64 = 4.0;
 /// The same in f32, whose sums depend on the order of additions: 1e-4 of the terms.
 const F32_STEPS: f64 = 1024.0;
+/// A norm's one sum is of squares, so nothing cancels; rounded to 16 bits it has to be equal.
+const NORM_F32_STEPS: f64 = 64.0;
 /// Share of values that may be further off: scores at a rounding boundary move whole rows of attention.
 const SHARE: f64 = 0.005;
 /// As many may always be: some operations have few values.
@@ -56,7 +58,7 @@ const OPERATIONS: [(&str, &str); 13] = [
     ("router logits", "the router reads other values, or its weights differ"),
     ("router softmax", "the router's softmax is not in f32 over all experts, as transformers has it"),
     ("top-k", "the chosen experts are not the most probable ones"),
-    ("mixing weights", "the chosen experts' probabilities are not divided by their sum (no renormalisation)"),
+    ("mixing weights", "they are not the chosen experts' probabilities divided by their sum (no renormalisation, or another precision)"),
     ("experts", "the roles of w1, w2 and w3: an expert is w2(silu(w1 x) * (w3 x))"),
     ("mixture", "a token does not get its own experts by its own weights (whole-sequence dispatch)"),
     ("unembedding", "the unembedding's rows are not the tokens'"),
@@ -96,7 +98,12 @@ pub struct Want {
 /// Compares what the model has at `hook` and `pos` with what its inputs give; `dtype` is that of the values.
 pub fn compare(found: &mut [Operation], hook: Hook, pos: usize, dtype: Dtype, got: &[f32], want: &[Want]) {
     let Some(operation) = found.get_mut(index(hook.kind)) else { return };
-    let most = if dtype == Dtype::F32 { F32_STEPS } else { HALF_STEPS };
+    let most = match (index(hook.kind), dtype) {
+        (NORM, Dtype::F32) => NORM_F32_STEPS,
+        (NORM, _) => 0.0,
+        (_, Dtype::F32) => F32_STEPS,
+        _ => HALF_STEPS,
+    };
     for (got, want) in got.iter().zip(want) {
         operation.values += 1;
         let rounded = dtype.round(want.value as f32);

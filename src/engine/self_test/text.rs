@@ -21,7 +21,10 @@ pub struct Text {
     pub bytes: usize,
 }
 
-/// All parts; an error says why the model can't read them.
+/// All parts.
+///
+/// # Errors
+/// Says why the model can't read them: no tokenizer, ids without an embedding, or no room for two tokens.
 pub fn texts(loaded: &Loaded) -> Result<Vec<Text>> {
     let Some(tokenizer) = &loaded.tokenizer else { anyhow::bail!("there is no tokenizer to cut the text with") };
     let dims = loaded.meta.dims;
