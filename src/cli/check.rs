@@ -2,10 +2,11 @@
 //! what a Mixtral is, and what another program recorded.
 
 use super::comparison::comparison_text;
+use super::contract::contract_text;
 use super::diff::{TOLERANCES, ToleranceArg, about, line};
 use super::self_test::self_test_text;
 use super::teller::Teller;
-use super::{ModelArgs, apply_threads, error, harmless, print, report_text};
+use super::{ModelArgs, apply_threads, error, harmless, print};
 use crate::app::files::Tell;
 use crate::engine::{Control, Fidelity, SelfTest, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
@@ -64,7 +65,7 @@ impl Check {
         };
         let report = scanned(&loaded, &mut tell);
         let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &mut tell)).transpose();
-        let bad = report.findings.iter().filter(|finding| finding.expected == FINITE).count();
+        let bad = report.of(Level::Warn).filter(|finding| finding.expected == FINITE).count();
         let tested =
             if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &mut tell)?) };
         tell.clear();
@@ -98,11 +99,12 @@ impl Check {
             print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
         } else {
             let tested = match &tested {
-                Some(Ok(tested)) => self_test_text(tested) + &format!("  {}\n\n", tested.verdict),
-                Some(Err(why)) => format!("  note   self-test: not run: {why}\n"),
-                None => String::new(),
+                Some(Ok(tested)) if tested.ok => self_test_text(tested) + &format!("  {}\n\n", tested.verdict),
+                Some(Ok(tested)) => self_test_text(tested) + "\n",
+                Some(Err(why)) => format!("\nself-test: not run: {why}\n\n"),
+                None => "\n".to_owned(),
             };
-            let mut text = format!("{}\n{}{tested}{verdict}\n", loaded.meta.title, report_text(&report));
+            let mut text = format!("{}\n\n{}{tested}{verdict}\n", loaded.meta.title, contract_text(&report));
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
                 text += &fidelity_text(fidelity, reference, &loaded);
             }

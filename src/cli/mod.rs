@@ -3,6 +3,7 @@
 mod check;
 mod comparison;
 mod completions;
+mod contract;
 mod diff;
 mod explore;
 mod export;

@@ -1,5 +1,6 @@
 //! config.json as every transformers version from 4.36 to 5.x writes it (REFERENCE: "which transformers writes what").
 
+use super::contract;
 use crate::trace::{Dims, Dtype, Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -39,7 +40,13 @@ impl Config {
         let d_head = match json.get("head_dim").filter(|v| !v.is_null()) {
             Some(_) => {
                 let explicit = size((json, origin), "head_dim", None, report)?;
-                report.add(Level::Ok, format!("{origin}: head_dim"), "", format!("{explicit}, given explicitly"), "");
+                report.add(
+                    Level::Ok,
+                    format!("{origin}: head_dim"),
+                    "even",
+                    format!("{explicit}, given explicitly"),
+                    "",
+                );
                 explicit
             }
             None => {
@@ -50,7 +57,7 @@ impl Config {
                 report.add(
                     Level::Ok,
                     format!("{origin}: head_dim"),
-                    "",
+                    "even",
                     format!("{} = hidden_size / heads", d_model / heads),
                     "",
                 );
@@ -85,8 +92,9 @@ impl Config {
         let numbers = parameters(dims);
         ensure!(numbers < MAX_PARAMETERS, "{origin}: its sizes make {numbers:.1e} parameters, which no model has");
         let found = format!("top-{} of {}", dims.top_k, dims.experts);
-        report.add(Level::Ok, format!("{origin}: experts"), "", found, "");
-        report.add(Level::Ok, format!("{origin}: max_position_embeddings"), "", format!("{} tokens", dims.context), "");
+        report.add(Level::Ok, format!("{origin}: experts"), "top-k up to all experts", found, "");
+        let found = format!("{} tokens", dims.context);
+        report.add(Level::Ok, format!("{origin}: max_position_embeddings"), "a context", found, "");
         if let Some(other) = present(json, "hidden_act").filter(|act| !matches!(act.as_str(), Some("silu" | "swish"))) {
             bail!("{origin}: hidden_act {other} is not supported; Mixtral's experts use silu");
         }
@@ -112,14 +120,16 @@ impl Config {
                 .with_context(|| format!("{origin}: tie_word_embeddings is {tied}, expected true or false"))?,
             None => false,
         };
-        Ok(Self {
+        let config = Self {
             dims,
             rope_theta: rope_theta(json, origin, report)?,
             rms_norm_eps,
             tied,
             dtype: dtype(json, origin, report),
             eos: token_ids(json.get("eos_token_id")),
-        })
+        };
+        contract::constants(json, origin, &config, report);
+        Ok(config)
     }
 }
 
@@ -185,6 +195,9 @@ fn size((json, origin): (&Value, &str), key: &str, default: Option<u64>, report:
     Ok(value as usize)
 }
 
+/// What a window may be.
+const OR_WINDOW: &str = "null, or a number of tokens";
+
 fn window(json: &Value, origin: &str, report: &mut Report) -> Result<Option<usize>> {
     let subject = &format!("{origin}: sliding_window");
     match json.get("sliding_window") {
@@ -194,13 +207,14 @@ fn window(json: &Value, origin: &str, report: &mut Report) -> Result<Option<usiz
             Ok(None)
         }
         Some(Value::Null) => {
-            report.add(Level::Ok, subject, "", "null: every token sees all before it", "");
+            report.add(Level::Ok, subject, OR_WINDOW, "null: every token sees all before it", "");
             Ok(None)
         }
         Some(value) => {
             let window = value.as_u64().filter(|w| *w > 0);
             let window = window.with_context(|| format!("{subject} is {value}, expected null or a positive number"))?;
-            report.add(Level::Ok, subject, "", format!("a token sees the last {window} tokens, itself included"), "");
+            let found = format!("a token sees the last {window} tokens, itself included");
+            report.add(Level::Ok, subject, OR_WINDOW, found, "");
             Ok(Some(window as usize))
         }
     }
@@ -244,7 +258,7 @@ fn rope_theta(json: &Value, origin: &str, report: &mut Report) -> Result<f64> {
             return Ok(1e6);
         }
     };
-    report.add(Level::Ok, format!("{origin}: rope base"), "", format!("{theta}, from {from}"), "");
+    report.add(Level::Ok, format!("{origin}: rope base"), "above 1, in one place", format!("{theta}, from {from}"), "");
     Ok(theta)
 }
 

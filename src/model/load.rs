@@ -5,7 +5,7 @@ use super::config::{Config, token_ids};
 use super::forward::Mixtral;
 use super::tokenizer::Tokenizer;
 use super::weights::{Store, gguf, parts};
-use super::{demo, gguf_config, gguf_tokenizer, validate};
+use super::{contract, demo, gguf_config, gguf_tokenizer, validate};
 use crate::trace::{Dims, Dtype, Finding, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -92,6 +92,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     };
     let checked = validate::check(&parts.config, &parts.store, &mut report);
     check_vocabulary(&parts, &mut report);
+    contract::special_tokens(&parts.json, &parts.config, parts.tokenizer.as_ref(), &mut report);
     refuse(&report).with_context(|| format!("cannot open {}", parts.name))?;
     let weights_dtype = parts.file_type.map_or_else(|| checked.main.to_string(), str::to_owned);
     let compute = dtype.unwrap_or(checked.compute);
@@ -230,7 +231,13 @@ fn check_vocabulary(parts: &Parts, report: &mut Report) {
         let advice = "some text will give ids that the model lacks: the tokenizer belongs to another model";
         report.add(Level::Warn, "tokenizer", format!("at most {embeds} tokens"), has.to_string(), advice);
     } else {
-        report.add(Level::Ok, "tokenizer", "", format!("{has} tokens for {embeds} embeddings"), "");
+        report.add(
+            Level::Ok,
+            "tokenizer",
+            "no more tokens than embeddings",
+            format!("{has} tokens for {embeds} embeddings"),
+            "",
+        );
     }
 }
 

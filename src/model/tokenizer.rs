@@ -63,6 +63,11 @@ impl Tokenizer {
         pieces.entry(id).or_insert_with(|| spell(&self.inner, id)).clone()
     }
 
+    /// Whether it has a token of this id.
+    pub fn has(&self, id: u32) -> bool {
+        self.inner.id_to_token(id).is_some()
+    }
+
     /// Entries of the vocabulary, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

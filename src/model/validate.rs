@@ -1,18 +1,16 @@
 //! Config against weights: what a model promises and what its files hold.
 
 use super::config::Config;
-use super::weights::{Naming, Store, Stored, count_non_finite, parts, place};
+use super::contract;
+use super::scan::{scan, scanned_on_opening};
+use super::weights::{Naming, Store, Stored, parts, place};
 use crate::trace::{Dtype, Level, Report};
-use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Weights up to this many bytes are scanned for NaN and infinity when a model is opened.
-const SCAN_UP_TO: u64 = 1 << 26;
 /// Matrices and vectors that a model may have: a hundred times those of Mixtral-8x22B.
 const MOST_PARTS: usize = 200_000;
 /// Findings of one kind that are spelled out.
-const SPELLED_OUT: usize = 8;
+pub(super) const SPELLED_OUT: usize = 8;
 
 /// The tensors that hold all parts of a Mixtral, with shapes, in the order of the model.
 fn expected_tensors(config: &Config, store: &Store) -> Vec<(String, Vec<usize>)> {
@@ -58,6 +56,8 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
     let expected = expected_tensors(config, store);
     check_shapes(&expected, store, report);
     check_unexpected(config, &expected, store, report);
+    contract::roles(config, store.naming(), report);
+    contract::unembedding(config, store, report);
     let checked = check_types(config, store, report);
     if scanned_on_opening(store) {
         scan(store, report, &|| false, &|_| {});
@@ -103,7 +103,13 @@ fn check_shapes(expected: &[(String, Vec<usize>)], store: &Store, report: &mut R
         report.add(Level::Refuse, "tensors", "", format!("{} more are missing or wrong", total - SPELLED_OUT), "");
     }
     if total == 0 {
-        report.add(Level::Ok, "tensors", "", format!("all {} present with the expected shapes", expected.len()), "");
+        report.add(
+            Level::Ok,
+            "tensors",
+            "every part of the model",
+            format!("all {} present with the expected shapes", expected.len()),
+            "",
+        );
     }
 }
 
@@ -129,9 +135,6 @@ fn check_unexpected(config: &Config, expected: &[(String, Vec<usize>)], store: &
             "",
         );
     }
-    if config.tied {
-        report.add(Level::Ok, "config.json: tie_word_embeddings", "", "the unembedding is the embedding", "");
-    }
 }
 
 fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
@@ -148,7 +151,13 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
     let compute = match (store.naming(), main.dtype()) {
         (Naming::Official | Naming::Fused, Some(dtype)) => dtype,
         _ => {
-            report.add(Level::Ok, "weights", "", format!("{names}; widened to f32 as they are read"), "");
+            report.add(
+                Level::Ok,
+                "weights",
+                "types that can be read",
+                format!("{names}; widened to f32 as they are read"),
+                "",
+            );
             return Checked { main, compute: Dtype::F32, stored };
         }
     };
@@ -164,64 +173,7 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
             format!("{names} in the files"),
             format!("the files are the truth about the weights: computing in {compute}"),
         ),
-        _ => report.add(Level::Ok, "weights", "", format!("dtype {compute}"), ""),
+        _ => report.add(Level::Ok, "weights", "the config's dtype", format!("dtype {compute}"), ""),
     }
     Checked { main, compute, stored }
-}
-
-/// What a tensor with NaN or infinity was expected to hold, in findings.
-pub const FINITE: &str = "finite values";
-
-/// Whether all weights of a model of this size are scanned when it is opened; those of larger ones only by a check.
-pub fn scanned_on_opening(store: &Store) -> bool {
-    store.total_bytes() <= SCAN_UP_TO
-}
-
-/// Bytes scanned between two looks at whether to go on.
-const SCAN_STEP: usize = 16 << 20;
-
-/// Looks at every weight for NaN and infinity; `progress` is told the bytes done, from several threads. Returns how many
-/// are not finite, or `None` if it was cancelled.
-pub fn scan(
-    store: &Store,
-    report: &mut Report,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
-    progress: &(dyn Fn(u64) + Sync),
-) -> Option<usize> {
-    let done = AtomicU64::new(0);
-    let mut bad: Vec<(&String, usize, usize)> = Vec::new();
-    for (name, entry) in store.tensors() {
-        let Some(stored) = entry.stored else { continue };
-        let unit = match stored {
-            Stored::Blocks(block) => block.bytes(),
-            Stored::F32 => 4,
-            Stored::F16 | Stored::Bf16 => 2,
-        };
-        let step = SCAN_STEP / unit * unit;
-        let counts = store.bytes_of(entry).par_chunks(step).map(|bytes| {
-            if is_cancelled() {
-                return None;
-            }
-            let counted = count_non_finite(bytes, stored);
-            progress(done.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64);
-            Some(counted)
-        });
-        let (nan, inf) = counts.try_reduce(|| (0, 0), |a, b| Some((a.0 + b.0, a.1 + b.1)))?;
-        if nan + inf > 0 {
-            bad.push((name, nan, inf));
-        }
-    }
-    for (name, nan, inf) in bad.iter().take(SPELLED_OUT) {
-        let found = format!("{nan} NaN and {inf} infinite");
-        let advice = "outputs become NaN where it is used";
-        report.add(Level::Warn, format!("tensor `{name}`"), FINITE, found, advice);
-    }
-    if bad.len() > SPELLED_OUT {
-        let more = bad.len() - SPELLED_OUT;
-        report.add(Level::Warn, "weights", "", format!("{more} more tensors hold NaN or infinity"), "");
-    }
-    if bad.is_empty() {
-        report.add(Level::Ok, "weights", "", "no NaN, no infinity", "");
-    }
-    Some(bad.iter().map(|(_, nan, inf)| nan + inf).sum())
 }

@@ -45,7 +45,7 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.subject)?;
-        if !self.expected.is_empty() {
+        if !self.expected.is_empty() && self.level != Level::Ok {
             write!(f, "expected {}, found ", self.expected)?;
         }
         write!(f, "{}", self.found)?;

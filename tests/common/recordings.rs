@@ -58,8 +58,13 @@ pub fn floats<'a>(trace: &'a mut TraceFile, name: &str) -> &'a mut Vec<f32> {
 
 /// A copy of a fixture's model with another config.
 pub fn with_config(case: &str, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) -> tempfile::TempDir {
+    copied(&fixture(case).join("model"), edit)
+}
+
+/// A copy of a model with another config.
+pub fn copied(model: &Path, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(fixture(case).join("model")).unwrap() {
+    for entry in std::fs::read_dir(model).unwrap() {
         let from = entry.unwrap().path();
         std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
     }

@@ -58,7 +58,10 @@ const OPERATIONS: [(&str, &str); 13] = [
     ("router logits", "the router reads other values, or its weights differ"),
     ("router softmax", "the router's softmax is not in f32 over all experts, as transformers has it"),
     ("top-k", "the chosen experts are not the most probable ones"),
-    ("mixing weights", "they are not the chosen experts' probabilities divided by their sum (no renormalisation, or another precision)"),
+    (
+        "mixing weights",
+        "they are not the chosen experts' probabilities divided by their sum (no renormalisation, or another precision)",
+    ),
     ("experts", "the roles of w1, w2 and w3: an expert is w2(silu(w1 x) * (w3 x))"),
     ("mixture", "a token does not get its own experts by its own weights (whole-sequence dispatch)"),
     ("unembedding", "the unembedding's rows are not the tokens'"),

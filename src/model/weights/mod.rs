@@ -6,12 +6,14 @@ mod map;
 mod names;
 mod safetensors;
 mod store;
+mod tally;
 
 pub use map::{Bytes, Residency};
 pub use names::{Part, Place, Which};
 pub(super) use names::{parts, place};
 pub use safetensors::parse_index;
 pub use store::{Entry, Naming, Store};
+pub(super) use tally::{Tally, tally};
 
 use super::kernels::Block;
 use super::precision::Rounding;
@@ -217,34 +219,6 @@ pub(super) fn widen(bytes: &[u8], stored: Stored, out: &mut Vec<f32>) {
         Stored::Blocks(block) => {
             out.resize(bytes.len() / block.bytes() * block.width(), 0.0);
             block.dequantize(bytes, out);
-        }
-    }
-}
-
-/// How many of the numbers stored in `bytes` are NaN and how many infinite.
-pub(super) fn count_non_finite(bytes: &[u8], stored: Stored) -> (usize, usize) {
-    // A float is not finite when all its exponent bits are set; NaN if a mantissa bit is set as well.
-    fn count(exponent: u32, mantissa: u32, words: impl Iterator<Item = u32>) -> (usize, usize) {
-        words
-            .filter(|w| w & exponent == exponent)
-            .fold((0, 0), |(nan, inf), w| if w & mantissa != 0 { (nan + 1, inf) } else { (nan, inf + 1) })
-    }
-    let halves = || bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)));
-    match stored {
-        Stored::F32 => {
-            let words = bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b));
-            count(0x7f80_0000, 0x007f_ffff, words)
-        }
-        Stored::Bf16 => count(0x7f80, 0x007f, halves()),
-        Stored::F16 => count(0x7c00, 0x03ff, halves()),
-        Stored::Blocks(block) => {
-            let mut values = [0f32; 256];
-            let values = &mut values[..block.width()];
-            bytes.chunks_exact(block.bytes()).fold((0, 0), |(nan, inf), bytes| {
-                block.dequantize(bytes, values);
-                let more = |test: fn(&f32) -> bool| values.iter().filter(|x| test(x)).count();
-                (nan + more(|x| x.is_nan()), inf + more(|x| x.is_infinite()))
-            })
         }
     }
 }

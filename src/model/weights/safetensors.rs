@@ -58,7 +58,7 @@ impl Store {
             let first = store.tensors().len();
             store.add_file(&path)?;
             let added = store.tensors().len() - first;
-            report.add(Level::Ok, shard, "", format!("{added} tensors"), "");
+            report.add(Level::Ok, shard, "a shard inside the folder", format!("{added} tensors"), "");
         }
         for (name, shard) in &index {
             ensure!(

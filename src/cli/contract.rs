@@ -1,0 +1,32 @@
+//! What was validated, as a table.
+
+use crate::trace::{Finding, Report};
+use unicode_width::UnicodeWidthStr;
+
+/// Columns that a cell may take before it moves the rest of its line.
+const WIDEST: usize = 38;
+const HEADS: [&str; 3] = ["what", "expected", "found"];
+
+/// A line a finding: verdict, what, expected, found; advice on a line of its own.
+pub fn contract_text(report: &Report) -> String {
+    let of = |finding: &Finding| [finding.subject.clone(), finding.expected.clone(), finding.found.clone()];
+    let rows: Vec<[String; 3]> = report.findings.iter().map(of).collect();
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].width()).filter(|width| *width <= WIDEST);
+        widths.max().unwrap_or(0).max(HEADS[column].len())
+    };
+    let widths = [width(0), width(1)];
+    let line = |verdict: &str, [what, expected, found]: [&str; 3]| {
+        let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
+        let (after_what, after_expected) = (pad(what, widths[0]), pad(expected, widths[1]));
+        format!("  {verdict:<6} {what}{after_what}  {expected}{after_expected}  {found}\n")
+    };
+    let mut text = line("", HEADS);
+    for (finding, row) in report.findings.iter().zip(&rows) {
+        text += &line(finding.level.name(), row.each_ref().map(String::as_str));
+        if !finding.advice.is_empty() {
+            text += &format!("         → {}\n", finding.advice);
+        }
+    }
+    text
+}
