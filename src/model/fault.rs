@@ -5,7 +5,7 @@ use super::variation::Variation;
 use anyhow::{Result, bail};
 
 /// The environment variable that names the fault.
-pub const FAULT: &str = "MIXSCOPE_FAULT";
+pub const FAULT: &str = "MIXSCOPE_DRILL";
 
 /// Names of all faults.
 pub const FAULTS: [&str; 8] = [
