@@ -9,6 +9,10 @@ use serde::Serialize;
 /// Tokens of a chunk: no divisor of a page of the KV cache or of a kernel's rows.
 const CHUNK: usize = 13;
 
+/// Bytes of weights that reading token by token may touch in all, and tokens that are read in any case.
+const BUDGET: u64 = 1 << 36;
+const LEAST: usize = 2 * CHUNK;
+
 /// What was found of a way to read the text.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
@@ -35,7 +39,13 @@ pub fn ways() -> [(usize, Agreement); 2] {
     [(CHUNK, way(format!("chunks of {CHUNK}"))), (1, way("token by token".to_owned()))]
 }
 
-/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`.
+/// How many tokens of each text are read in other ways: all, unless a token touches gigabytes.
+pub fn tokens(touched: u64, texts: usize) -> usize {
+    let all = usize::try_from(BUDGET / touched.max(1)).unwrap_or(usize::MAX);
+    (all / texts.max(1)).max(LEAST)
+}
+
+/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may go on.
 pub fn compare(
     model: &Mixtral,
     (name, ids): (&'static str, &[u32]),
@@ -44,8 +54,8 @@ pub fn compare(
     (size, found): (usize, &mut Agreement),
     steps: &mut Steps,
 ) -> Result<()> {
-    let vocab = prefill.len() / ids.len().max(1);
     let mut cache = model.new_cache();
+    let vocab = model.dims().vocab;
     for (i, piece) in ids.chunks(size).enumerate() {
         let logits = model.forward(piece, &mut cache, precision, &mut Quiet(steps))?.flatten_all()?.to_vec1::<f32>()?;
         let want = &prefill[i * size * vocab..][..logits.len()];
