@@ -1,11 +1,15 @@
 //! The experts of a layer: each reads the tokens that were routed to it, together.
 
-use super::kernels::linear;
+use super::kernels::linears;
 use super::ops::silu_mul;
 use super::precision::{Mixture, Precision, Rounding};
 use super::weights::Matrix;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Choices up to which all their experts are computed in one parallel job; with more, each keeps the threads busy by
+/// itself, and the hidden values of one at a time are in memory.
+const FEW: usize = 16;
 
 /// One expert: `w2(silu(w1 x) * (w3 x))`.
 pub(super) struct Expert {
@@ -24,12 +28,24 @@ impl Expert {
     }
 
     /// `x` is `[rows, d_model]`; so is the result.
+    #[cfg(debug_assertions)]
     fn forward(&self, x: &[f32], round: Rounding) -> Vec<f32> {
-        let mut hidden = linear(x, &self.w1, round);
-        let up = linear(x, &self.w3, round);
-        silu_mul(&mut hidden, &up, round);
-        linear(&hidden, &self.w2, round)
+        together(&[self], &[x], round).pop().unwrap_or_default()
     }
+}
+
+/// Several experts in three parallel jobs: each reads its own `[rows, d_model]`; so are the results.
+fn together(experts: &[&Expert], xs: &[&[f32]], round: Rounding) -> Vec<Vec<f32>> {
+    let in_turn = || experts.iter().enumerate();
+    let jobs: Vec<(usize, &Matrix)> = in_turn().flat_map(|(i, expert)| [(i, &expert.w1), (i, &expert.w3)]).collect();
+    let mut read = linears(xs, &jobs, round);
+    for pair in read.chunks_exact_mut(2) {
+        let [hidden, up] = pair else { continue };
+        silu_mul(hidden, up, round);
+    }
+    let hidden: Vec<&[f32]> = read.iter().step_by(2).map(Vec::as_slice).collect();
+    let jobs: Vec<(usize, &Matrix)> = in_turn().map(|(i, expert)| (i, &expert.w2)).collect();
+    linears(&hidden, &jobs, round)
 }
 
 /// Counts how often a chosen expert was in memory already, over the life of a model.
@@ -67,18 +83,20 @@ impl Paging {
 pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, round: Rounding) -> Vec<f32> {
     let d_model = x.len() * k / chosen.len().max(1);
     let mut out = vec![0f32; chosen.len() * d_model];
-    for (index, expert) in experts.iter().enumerate() {
-        let slots: Vec<usize> = (0..chosen.len()).filter(|slot| chosen[*slot] as usize == index).collect();
-        if slots.is_empty() {
-            continue;
-        }
-        let mut routed = Vec::with_capacity(slots.len() * d_model);
-        for slot in &slots {
-            routed.extend_from_slice(&x[slot / k * d_model..][..d_model]);
-        }
-        let result = expert.forward(&routed, round);
-        for (slot, row) in slots.into_iter().zip(result.chunks_exact(d_model)) {
-            out[slot * d_model..][..d_model].copy_from_slice(row);
+    let slots_of = |index: usize| (0..chosen.len()).filter(move |slot| chosen[*slot] as usize == index);
+    let active: Vec<usize> = (0..experts.len()).filter(|index| slots_of(*index).next().is_some()).collect();
+    let at_once = if chosen.len() <= FEW { active.len() } else { 1 };
+    for group in active.chunks(at_once.max(1)) {
+        let routed: Vec<Vec<f32>> = group
+            .iter()
+            .map(|index| slots_of(*index).flat_map(|slot| &x[slot / k * d_model..][..d_model]).copied().collect())
+            .collect();
+        let rows: Vec<&[f32]> = routed.iter().map(Vec::as_slice).collect();
+        let chosen: Vec<&Expert> = group.iter().map(|index| &experts[*index]).collect();
+        for (index, result) in group.iter().zip(together(&chosen, &rows, round)) {
+            for (slot, row) in slots_of(*index).zip(result.chunks_exact(d_model)) {
+                out[slot * d_model..][..d_model].copy_from_slice(row);
+            }
         }
     }
     out

@@ -5,7 +5,7 @@ use super::cache::KvCache;
 use super::config::Config;
 use super::experts::{self, Expert, Paging};
 use super::gate::Router;
-use super::kernels::linear;
+use super::kernels::{linear, linears};
 use super::ops::{RopeTable, add, rms_norm};
 use super::precision::Precision;
 #[cfg(debug_assertions)]
@@ -141,9 +141,11 @@ impl Mixtral {
         let ln1 = rms_norm(&data(&resid_pre)?, &layer.ln1, self.config.rms_norm_eps, round);
         let (ln1, _) = tap(taps, K::Ln1, l, tensor(ln1, &[pos, d.d_model])?)?;
         let (q_shape, kv_shape) = ([pos, d.heads, d.d_head], [pos, d.kv_heads, d.d_head]);
-        let (q, _) = tap(taps, K::Q, l, tensor(linear(&data(&ln1)?, &layer.q, round), &q_shape)?)?;
-        let (k, _) = tap(taps, K::K, l, tensor(linear(&data(&ln1)?, &layer.k, round), &kv_shape)?)?;
-        let (v, _) = tap(taps, K::V, l, tensor(linear(&data(&ln1)?, &layer.v, round), &kv_shape)?)?;
+        let mut qkv = linears(&[&data(&ln1)?], &[(0, &layer.q), (0, &layer.k), (0, &layer.v)], round).into_iter();
+        let mut next = || qkv.next().unwrap_or_default();
+        let (q, _) = tap(taps, K::Q, l, tensor(next(), &q_shape)?)?;
+        let (k, _) = tap(taps, K::K, l, tensor(next(), &kv_shape)?)?;
+        let (v, _) = tap(taps, K::V, l, tensor(next(), &kv_shape)?)?;
         let (rot_q, _) = tap(taps, K::RotQ, l, tensor(rope.rotate(&data(&q)?, d.heads, round), &q_shape)?)?;
         let (rot_k, _) = tap(taps, K::RotK, l, tensor(rope.rotate(&data(&k)?, d.kv_heads, round), &kv_shape)?)?;
         cache.write(l, &data(&rot_k)?, &data(&v)?);

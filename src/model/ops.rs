@@ -1,6 +1,10 @@
 //! The small operations of a decoder layer, on plain slices.
 
 use super::precision::{Precision, Rounding};
+use rayon::prelude::*;
+
+/// Values of one parallel task.
+const PIECE: usize = 1 << 12;
 
 /// RMSNorm with gain (HF `MixtralRMSNorm`): in f32, rounded, times the gain, rounded. `x` is `[rows, d]`, `gain` `[d]`.
 pub fn rms_norm(x: &[f32], gain: &[f32], eps: f64, round: Rounding) -> Vec<f32> {
@@ -25,9 +29,16 @@ pub fn add(a: &[f32], b: &[f32], round: Rounding) -> Vec<f32> {
 
 /// `silu(gate) * up`, each step rounded (HF rounds the activation before the product).
 pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        let silu = *gate / (1.0 + (-*gate).exp());
-        *gate = round.one(round.one(silu) * up);
+    let work = |(gate, up): (&mut [f32], &[f32])| {
+        for (gate, up) in gate.iter_mut().zip(up) {
+            let silu = *gate / (1.0 + (-*gate).exp());
+            *gate = round.one(round.one(silu) * up);
+        }
+    };
+    if gate.len() > 2 * PIECE {
+        gate.par_chunks_mut(PIECE).zip(up.par_chunks(PIECE)).for_each(work);
+    } else {
+        work((gate, up));
     }
 }
 

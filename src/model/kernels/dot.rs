@@ -23,7 +23,7 @@ pub(super) fn isa() -> Isa {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
                 return Isa::Avx512;
             }
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return Isa::Avx2;
             }
         }
@@ -94,7 +94,7 @@ fn add_four(w: &[f32], [a, b, c, d]: [&[f32]; 4], [la, lb, lc, ld]: &mut [[f32; 
 macro_rules! per_isa {
     ($name:ident / $avx2:ident / $avx512:ident: ($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr) => {
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         fn $avx2($($arg: $ty),*) -> $out {
             $body
         }
@@ -183,7 +183,7 @@ pub(super) mod tests {
         let mut all = vec![Isa::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 all.push(Isa::Avx2);
             }
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {

@@ -1,14 +1,18 @@
-//! Matrix products over weights that stay where they are, in the order of additions that is the same everywhere.
+//! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
-//! Every dot product adds element `i` into lane `i % LANES` and then folds the lanes in halves. Neither the number
-//! of rows, threads or chunks nor the instruction set changes that order, and products are never fused into the
-//! additions, so a value is bit for bit the same in prefill, step by step, and on every machine.
+//! Every dot product adds up in lanes and then folds the lanes in halves: of bf16 weights in rows of more than 1,024 as
+//! [`pairs`] says, of others element `i` in lane `i % 32`, products rounded before they are added. Neither the number of
+//! rows, threads or chunks nor the instruction set changes that order, so a value is bit for bit the same in prefill, step by
+//! step, and on every machine.
 
 mod blocks;
 mod dot;
+#[cfg(target_arch = "x86_64")]
+mod dpbf16;
 mod k_blocks;
 mod linear;
+mod pairs;
 
 pub use blocks::Block;
 pub use dot::{dot_small, widen_bf16};
-pub use linear::linear;
+pub use linear::{linear, linears};

@@ -48,7 +48,10 @@ impl Two {
         let holds = if c.state.beside.is_recorded() { "holds" } else { "has read" };
         let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
         let found = match differences {
-            Some(found) if found.choices() > 0 => format!(" · {} flips", found.flips().0),
+            Some(found) if found.choices() > 0 => match found.flips().0 {
+                1 => " · 1 flip".to_owned(),
+                flips => format!(" · {flips} flips"),
+            },
             _ => String::new(),
         };
         let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
