@@ -40,3 +40,22 @@ pub fn free_disk(path: &Path) -> Option<u64> {
     let about = statvfs(there).ok()?;
     Some((about.blocks_available() as u64).saturating_mul(about.fragment_size() as u64))
 }
+
+/// Memory of this process, bytes.
+#[derive(Clone, Copy)]
+pub struct Resident {
+    /// The most that was resident, mapped files included.
+    pub peak: u64,
+    /// What is resident now without mapped files.
+    pub anonymous: u64,
+}
+
+/// What the system says of this process; `None` where it does not.
+pub fn resident() -> Option<Resident> {
+    let text = read_to_string("/proc/self/status").ok()?;
+    let field = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(Resident { peak: field("VmHWM")?, anonymous: field("RssAnon")? })
+}

@@ -1,5 +1,6 @@
 //! The command line: arguments, and the commands that need no terminal.
 
+mod bench;
 mod check;
 mod comparison;
 mod completions;
@@ -10,7 +11,6 @@ mod export;
 mod folder;
 mod info;
 mod lab;
-
 mod man;
 mod memory;
 mod open;
@@ -52,6 +52,7 @@ Examples:
                                                 two recordings, hook by hook
   mixscope lab path/to/Mixtral --prompt-file text.txt --out lab1
                                                 what rounding elsewhere does to loss and routing
+  mixscope bench path/to/Mixtral                what a token costs here, and the least it could
   mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
   mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
   mixscope --resume                             go on with the last session
@@ -87,6 +88,8 @@ enum Command {
     /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
     /// generated token that differs.
     Lab(Box<lab::Lab>),
+    /// Time a model here: decoding and prefill, beside the streaming read of memory that bounds them.
+    Bench(bench::Bench),
     /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
     Pull(pull::Pull),
     /// Write completions for a shell.
@@ -233,6 +236,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(check)) => check.main(matches.subcommand_matches("check").unwrap_or(&matches)),
         Some(Command::Diff(diff)) => diff.main(),
         Some(Command::Lab(lab)) => lab.main(),
+        Some(Command::Bench(bench)) => bench.main(),
         Some(Command::Pull(pull)) => pull.main(),
         Some(Command::Completions(completions)) => completions.main(),
         Some(Command::Man(man)) => man.main(),

@@ -6,6 +6,7 @@
 //! until the next is there.
 
 mod attribution;
+mod bench;
 mod beside;
 mod board;
 mod body;
@@ -32,6 +33,7 @@ mod undo;
 mod worker;
 
 pub use attribution::attribution;
+pub use bench::{Bench, Costs, bench};
 pub use capture::Capture;
 pub use collect::collect;
 pub use control::{Control, Stopped};

@@ -12,7 +12,9 @@ mod dpbf16;
 mod k_blocks;
 mod linear;
 mod pairs;
+mod stream;
 
 pub use blocks::Block;
 pub use dot::{dot_small, widen_bf16};
 pub use linear::{linear, linears};
+pub use stream::stream;

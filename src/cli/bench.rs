@@ -1,0 +1,89 @@
+//! `mixscope bench`: what a token costs here, beside the streaming read that bounds it.
+
+use super::memory::{Resident, resident};
+use super::teller::Teller;
+use super::{ModelArgs, apply_threads, harmless, print};
+use crate::app::files::Tell;
+use crate::engine::{Bench as Found, Control, Costs, bench};
+use crate::trace::size;
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+const ABOUT: &str = "\
+A decoding step has to read the weights of its token once. That is timed beside every step, as a
+streaming read of 512 MB on all threads: the floor. Steps with no hook kept and with those of a
+default run take turns. Medians; compare shares of the floor, not times: other programs disturb.";
+
+#[derive(Args)]
+#[command(after_help = ABOUT)]
+pub struct Bench {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Tokens of the made-up prompt.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    prompt_tokens: u32,
+    /// Decoding steps of each kind.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Nothing on stderr but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Bench {
+    pub fn main(self) -> Result<()> {
+        apply_threads(self.model.threads)?;
+        let mut tell = Teller::new(self.quiet);
+        let started = Instant::now();
+        let loaded = Arc::new(self.model.open(true, &mut tell)?);
+        let load_ms = started.elapsed().as_secs_f64() * 1e3;
+        let mut progress = |done, all| tell.progress("bench, layer", done, all);
+        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
+        let mut memory = None;
+        let lengths = (self.prompt_tokens as usize, self.steps as usize);
+        let found = bench(&loaded, lengths, &mut control, &mut || memory = resident())?;
+        tell.clear();
+        if self.json {
+            let mut all = serde_json::to_value(&found)?;
+            all["model"] = json!(loaded.meta.name);
+            all["precision"] = json!(loaded.meta.policy);
+            all["threads"] = json!(rayon::current_num_threads());
+            all["load_ms"] = json!(load_ms);
+            all["peak_bytes"] = json!(memory.map(|memory| memory.peak));
+            all["anonymous_bytes"] = json!(memory.map(|memory| memory.anonymous));
+            return print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
+        }
+        let about = format!("{} · precision {} · {}", loaded.meta.title, loaded.meta.policy, loaded.meta.weights_dtype);
+        print(&harmless(&text(&about, load_ms, &found, memory)))
+    }
+}
+
+fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> String {
+    let threads = rayon::current_num_threads();
+    let floor = found.token_bytes as f64 / found.bandwidth * 1e3;
+    let per_second = size(found.bandwidth as u64);
+    let mut text = format!("{about}\n\n  {:<23}{per_second}/s on {threads} threads\n", "streaming read");
+    text += &format!("  {:<23}{} of weights, {floor:.3} ms at least\n", "a token", size(found.token_bytes));
+    text += &format!("  {:<23}{load_ms:.1} ms\n", "opened in");
+    if let Some(Resident { peak, anonymous }) = memory {
+        let (peak, anonymous) = (size(peak), size(anonymous));
+        text += &format!("  {:<23}{peak} at most, {anonymous} of it not mapped weights\n", "memory");
+    }
+    text += &format!("\n  {:<23}prefill tok/s  ms/token   tok/s  of the floor\n", "hooks kept");
+    let line = |what: &str, costs: &Costs| {
+        let (prefill, ms) = (costs.prefill_per_second, costs.step_ms);
+        let share = costs.of_floor * 100.0;
+        format!("  {what:<23}{prefill:>13.1}  {ms:>8.3}  {:>6.1}  {share:>10.0} %\n", 1e3 / ms)
+    };
+    text += &line("none", &found.bare);
+    text += &line("those of a default run", &found.captured);
+    let more = found.capture_overhead * 100.0;
+    text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
+    text + &format!("keeping hooks makes a step {more:+.1} % longer\n")
+}

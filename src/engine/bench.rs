@@ -1,0 +1,133 @@
+//! What a token costs on this machine, and the least that it could cost: its weights have to be read once.
+
+use super::{Capture, Control, Session, Stopped};
+use crate::model::Loaded;
+use crate::model::kernels::stream;
+use crate::trace::{Sampling, Source};
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Bytes of the streaming read that is timed beside every step: many times any cache.
+const STREAM: usize = 1 << 29;
+
+/// What was measured. Times are medians.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bench {
+    /// A streaming read of memory on all threads, bytes a second.
+    pub bandwidth: f64,
+    /// Bytes of the weights that a token touches.
+    pub token_bytes: u64,
+    /// Tokens of the prompt and decoding steps behind it.
+    pub prompt: usize,
+    /// See `prompt`.
+    pub steps: usize,
+    /// With no hook kept, and with those of a default run.
+    pub bare: Costs,
+    /// See `bare`.
+    pub captured: Costs,
+    /// How much longer a step takes with hooks kept than without, step by step side by side; 0.03 is 3 %.
+    pub capture_overhead: f64,
+}
+
+/// What reading a prompt and decoding cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct Costs {
+    /// Tokens of the prompt a second.
+    pub prefill_per_second: f64,
+    /// One decoding step, ms.
+    pub step_ms: f64,
+    /// The streaming read's time for a token's weights as a share of the step's: 1 is the floor.
+    pub of_floor: f64,
+}
+
+/// One of the two sessions, step by step.
+struct Lane {
+    session: Session,
+    prefill: f64,
+    steps: Vec<f64>,
+    shares: Vec<f64>,
+}
+
+/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn; `warm` is told when the
+/// weights were read once and before anything is allocated to measure with.
+///
+/// # Errors
+/// [`Stopped`] on cancellation, or if the context is too short.
+pub fn bench(
+    loaded: &Arc<Loaded>,
+    (prompt, steps): (usize, usize),
+    control: &mut Control,
+    warm: &mut dyn FnMut(),
+) -> Result<Bench> {
+    let dims = loaded.meta.dims;
+    ensure!(
+        prompt > 0 && steps > 0 && prompt.saturating_add(steps) <= dims.context,
+        "{prompt} tokens and {steps} steps: expected at least one of each and at most {} in all, the model's context",
+        dims.context
+    );
+    let range = dims.vocab.saturating_sub(3).clamp(1, 4000);
+    // A walk through the vocabulary: repetitions, but no period.
+    let ids: Vec<u32> = (0..prompt).map(|i| ((3 + (i * i / 3 + 7 * i) % range) % dims.vocab) as u32).collect();
+    let nothing = Capture::of([], 0..0, dims.layers);
+    let captures = [nothing, Capture::for_views(dims.layers)];
+    let lane = |capture: &Capture| Session::new(loaded.clone(), capture.clone(), 64);
+    // The first pass reads the weights from disk.
+    for capture in &captures {
+        lane(capture).extend(&ids, Source::Prompt, control)?;
+    }
+    let mut lanes = Vec::new();
+    for capture in &captures {
+        let mut session = lane(capture);
+        let started = Instant::now();
+        session.extend(&ids, Source::Prompt, control)?;
+        let prefill = prompt as f64 / started.elapsed().as_secs_f64();
+        lanes.push(Lane { session, prefill, steps: Vec::new(), shares: Vec::new() });
+    }
+    warm();
+    let words = vec![1u64; STREAM / 8];
+    let read = || {
+        let started = Instant::now();
+        std::hint::black_box(stream(std::hint::black_box(&words)));
+        STREAM as f64 / started.elapsed().as_secs_f64()
+    };
+    read();
+    let (mut bandwidths, mut overheads) = (Vec::new(), Vec::new());
+    for _ in 0..steps {
+        for lane in &mut lanes {
+            ensure!(!(control.cancelled)(), Stopped);
+            let before = read();
+            let started = Instant::now();
+            lane.session.step(&Sampling::default(), control)?;
+            let step = started.elapsed().as_secs_f64();
+            let bandwidth = f64::midpoint(before, read());
+            bandwidths.push(bandwidth);
+            lane.steps.push(step * 1e3);
+            lane.shares.push(loaded.meta.touched_bytes as f64 / bandwidth / step);
+        }
+        if let [Some(bare), Some(captured)] = [0, 1].map(|i: usize| lanes[i].steps.last()) {
+            overheads.push(captured / bare - 1.0);
+        }
+    }
+    let costs = |lane: &mut Lane| Costs {
+        prefill_per_second: lane.prefill,
+        step_ms: median(&mut lane.steps),
+        of_floor: median(&mut lane.shares),
+    };
+    let [bare, captured] = [0, 1].map(|i: usize| costs(&mut lanes[i]));
+    Ok(Bench {
+        bandwidth: median(&mut bandwidths),
+        token_bytes: loaded.meta.touched_bytes,
+        prompt,
+        steps,
+        bare,
+        captured,
+        capture_overhead: median(&mut overheads),
+    })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
