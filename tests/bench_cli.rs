@@ -31,7 +31,8 @@ fn the_figures_belong_together() {
 fn the_table_names_the_floor() {
     let output = mixscope(["bench", "demo", "--prompt-tokens", "4", "--steps", "2", "--quiet"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for words in ["streaming read", "ms at least", "of the floor", "none", "those of a default run", "2 steps of each"] {
+    for words in ["streaming read", "ms at least", "of the floor", "none", "those of a default run", "2 steps of each"]
+    {
         assert!(stdout(&output).contains(words), "{words}: {}", stdout(&output));
     }
 }

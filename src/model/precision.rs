@@ -25,7 +25,7 @@ impl Rounding {
     }
 
     /// Rounds one value.
-    #[inline]
+    #[inline(always)]
     pub fn one(self, x: f32) -> f32 {
         match self {
             Self::None => x,

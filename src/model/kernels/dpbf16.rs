@@ -1,6 +1,7 @@
 //! Dot products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::pairs::{CHUNK, padded};
+use super::pairs::{CHUNK, LANES, padded};
+use rayon::prelude::*;
 use std::arch::x86_64::*;
 
 /// Rows of weights of a tile.
@@ -18,7 +19,7 @@ pub(super) fn is_here() -> bool {
 /// Activations that are bf16 numbers, in groups of up to [`TILE_X`] rows, `[group][⌈k / 32⌉][rows of the group][32]`: what
 /// a tile reads lies together, and never in as many places as a cache has for one address.
 pub(super) struct Packed {
-    lines: Vec<[u16; CHUNK]>,
+    numbers: Vec<u16>,
     /// Rows, and chunks of a row.
     rows: usize,
     chunks: usize,
@@ -32,18 +33,21 @@ impl Packed {
             return None;
         }
         let (rows, chunks) = (x.len() / k, k.div_ceil(CHUNK));
-        let mut lines = vec![[0u16; CHUNK]; rows * chunks];
-        for (row, x) in x.chunks_exact(k).enumerate() {
-            let (group, at) = (row / TILE_X, row % TILE_X);
-            let width = TILE_X.min(rows - group * TILE_X);
-            for (chunk, x) in x.chunks(CHUNK).enumerate() {
-                let line = &mut lines[group * TILE_X * chunks + chunk * width + at];
-                for (line, x) in line.iter_mut().zip(x) {
-                    *line = (x.to_bits() >> 16) as u16;
+        let mut numbers = vec![0u16; rows * chunks * CHUNK];
+        let pack = |(group, x): (&mut [u16], &[f32])| {
+            let width = x.len() / k;
+            for (at, x) in x.chunks_exact(k).enumerate() {
+                for (x, line) in x.chunks(CHUNK).zip(group.chunks_exact_mut(CHUNK).skip(at).step_by(width)) {
+                    line.iter_mut().zip(x).for_each(|(line, x)| *line = (x.to_bits() >> 16) as u16);
                 }
             }
+        };
+        if rows > TILE_X {
+            numbers.par_chunks_mut(TILE_X * chunks * CHUNK).zip(x.par_chunks(TILE_X * k)).for_each(pack);
+        } else {
+            pack((&mut numbers, x));
         }
-        Some(Self { lines, rows, chunks })
+        Some(Self { numbers, rows, chunks })
     }
 
     /// How many groups there are.
@@ -51,20 +55,44 @@ impl Packed {
         self.rows.div_ceil(TILE_X)
     }
 
-    /// Multiplies rows of weights by a group: `out` gets `[rows of weights][rows of the group]` with `stride` from one row
-    /// of weights to the next.
-    pub fn times(&self, group: usize, w: [&[u8]; TILE_ROWS], out: &mut [f32], stride: usize) {
-        let width = TILE_X.min(self.rows - group * TILE_X);
-        let x = &self.lines[group * TILE_X * self.chunks..][..width * self.chunks];
+    fn lines(&self) -> &[[u16; CHUNK]] {
+        self.numbers.as_chunks().0
+    }
+
+    /// Rows of a group.
+    pub fn width(&self, group: usize) -> usize {
+        TILE_X.min(self.rows - group * TILE_X)
+    }
+
+    /// Multiplies a piece of rows of weights, from `chunk` on, by a group and adds it to `sums`; the first piece replaces
+    /// them.
+    pub fn add(&self, group: usize, chunk: usize, w: [&[u8]; TILE_ROWS], sums: &mut Sums) {
+        let width = self.width(group);
+        let x = &self.lines()[(group * TILE_X * self.chunks) + chunk * width..];
+        let x = &x[..width * w[0].len().div_ceil(2 * CHUNK)];
+        if chunk == 0 {
+            sums[..width].as_flattened_mut().as_flattened_mut().fill(0.0);
+        }
         // SAFETY: a `Packed` is only made where `is_here` said so.
         unsafe {
             match width {
-                1 => put(tile::<1>(w, x), out, stride),
-                2 => put(tile::<2>(w, x), out, stride),
-                3 => put(tile::<3>(w, x), out, stride),
-                4 => put(tile::<4>(w, x), out, stride),
-                5 => put(tile::<5>(w, x), out, stride),
-                _ => put(tile::<TILE_X>(w, x), out, stride),
+                1 => tile::<1>(w, x, sums),
+                2 => tile::<2>(w, x, sums),
+                3 => tile::<3>(w, x, sums),
+                4 => tile::<4>(w, x, sums),
+                5 => tile::<5>(w, x, sums),
+                _ => tile::<TILE_X>(w, x, sums),
+            }
+        }
+    }
+
+    /// The results of a group: `out` gets `[rows of weights][rows of the group]` with `stride` from one row of weights to the
+    /// next.
+    pub fn finish(&self, group: usize, sums: &Sums, out: &mut [f32], stride: usize) {
+        for (row, out) in out.chunks_mut(stride).take(TILE_ROWS).enumerate() {
+            for (out, sums) in out.iter_mut().zip(&sums[..self.width(group)]) {
+                // SAFETY: as above, and 64 bytes are read from 16 numbers.
+                *out = unsafe { fold(_mm512_loadu_ps(sums[row].as_ptr())) };
             }
         }
     }
@@ -72,15 +100,15 @@ impl Packed {
     /// One row of weights times the only row of activations.
     pub fn dot(&self, w: &[u8]) -> f32 {
         // SAFETY: as above.
-        unsafe { dot(w, &self.lines) }
+        unsafe { dot(w, self.lines()) }
     }
 }
 
-fn put<const T: usize>(values: [[f32; TILE_ROWS]; T], out: &mut [f32], stride: usize) {
-    for (row, out) in out.chunks_mut(stride).take(TILE_ROWS).enumerate() {
-        for (out, values) in out.iter_mut().zip(&values) {
-            *out = values[row];
-        }
+/// Has the cache fetch what is read soon.
+pub(super) fn fetch(bytes: &[u8]) {
+    for line in bytes.chunks(64) {
+        // SAFETY: a prefetch reads nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
 }
 
@@ -122,32 +150,54 @@ fn dot(w: &[u8], x: &[[u16; CHUNK]]) -> f32 {
     fold(lanes)
 }
 
-/// Rows of weights times `T` rows of activations `[chunks × T]`.
+/// Sums by lane of each row of activations and of weights.
+pub(super) type Sums = [[[f32; LANES]; TILE_ROWS]; TILE_X];
+
+/// Adds chunks of rows of weights times `T` rows of activations to `lanes`. On its own, so that the sums stay in registers.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn tile<const T: usize>(w: [&[u8]; TILE_ROWS], x: &[[u16; CHUNK]]) -> [[f32; TILE_ROWS]; T] {
-    let mut lanes = [[_mm512_setzero_ps(); TILE_ROWS]; T];
-    let (x, _) = x.as_chunks::<T>();
-    let chunks = w[0].len() / (2 * CHUNK);
-    let lines = w.map(|w| &w.as_chunks::<{ 2 * CHUNK }>().0[..chunks]);
-    for (chunk, x) in x[..chunks].iter().enumerate() {
-        let w = [0, 1, 2, 3].map(|row: usize| weights(&lines[row][chunk]));
-        for (lanes, x) in lanes.iter_mut().zip(x) {
-            let x = activations(x);
-            for (lane, w) in lanes.iter_mut().zip(w) {
-                *lane = _mm512_dpbf16_ps(*lane, w, x);
+fn add<const T: usize>(
+    w: [&[[u8; 2 * CHUNK]]; TILE_ROWS],
+    x: &[[[u16; CHUNK]; T]],
+    lanes: &mut [[[f32; LANES]; TILE_ROWS]; T],
+) {
+    let w = w.map(|w| &w[..x.len()]);
+    let mut sums = [[_mm512_setzero_ps(); TILE_ROWS]; T];
+    for t in 0..T {
+        for r in 0..TILE_ROWS {
+            // SAFETY: 64 bytes are read from 16 numbers.
+            sums[t][r] = unsafe { _mm512_loadu_ps(lanes[t][r].as_ptr()) };
+        }
+    }
+    // Plain indices: of iterators over registers the compiler would make memory.
+    for c in 0..x.len() {
+        let w = [weights(&w[0][c]), weights(&w[1][c]), weights(&w[2][c]), weights(&w[3][c])];
+        for t in 0..T {
+            let x = activations(&x[c][t]);
+            for r in 0..TILE_ROWS {
+                sums[t][r] = _mm512_dpbf16_ps(sums[t][r], w[r], x);
             }
         }
     }
-    if let Some(x) = x.get(chunks) {
-        let w = w.map(|w| weights(&padded(&w[chunks * 2 * CHUNK..])));
-        for (lanes, x) in lanes.iter_mut().zip(x) {
-            let x = activations(x);
-            for (lane, w) in lanes.iter_mut().zip(w) {
-                *lane = _mm512_dpbf16_ps(*lane, w, x);
-            }
+    for t in 0..T {
+        for r in 0..TILE_ROWS {
+            // SAFETY: 64 bytes are written to 16 numbers.
+            unsafe { _mm512_storeu_ps(lanes[t][r].as_mut_ptr(), sums[t][r]) };
         }
     }
-    lanes.map(|lanes| lanes.map(|lane| fold(lane)))
+}
+
+/// Rows of weights times `T` rows of activations `[chunks × T]`, added to the first `T` of `sums`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn tile<const T: usize>(w: [&[u8]; TILE_ROWS], x: &[[u16; CHUNK]], sums: &mut Sums) {
+    let Some(sums) = sums.first_chunk_mut::<T>() else { return };
+    let whole = w[0].len() / (2 * CHUNK);
+    let (x, last) = x.as_chunks::<T>().0.split_at(whole);
+    add(w.map(|w| w.as_chunks().0), x, sums);
+    if !last.is_empty() {
+        let w = w.map(|w| [padded(&w[whole * 2 * CHUNK..])]);
+        add([&w[0], &w[1], &w[2], &w[3]], last, sums);
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +226,12 @@ mod tests {
                 for group in 0..packed.groups() {
                     let width = TILE_X.min(rows - group * TILE_X);
                     let mut out = vec![0f32; TILE_ROWS * width];
-                    packed.times(group, w, &mut out, width);
+                    let mut sums: Sums = Default::default();
+                    // In two pieces, as if the row were too long for the caches.
+                    let cut = k / CHUNK / 2 * 2 * CHUNK;
+                    packed.add(group, 0, w.map(|w| &w[..cut]), &mut sums);
+                    packed.add(group, cut / 2 / CHUNK, w.map(|w| &w[cut..]), &mut sums);
+                    packed.finish(group, &sums, &mut out, width);
                     for (i, got) in out.into_iter().enumerate() {
                         let (w, row) = (w[i / width], group * TILE_X + i % width);
                         let x: &[Split] = &split[row * k.div_ceil(CHUNK)..][..k.div_ceil(CHUNK)];

@@ -1,23 +1,34 @@
 use super::blocks::dot_blocks;
 use super::dot::{Isa, dot_bf16, dot_f32, dot_x4, isa};
 #[cfg(target_arch = "x86_64")]
-use super::dpbf16::{self, Packed, TILE_ROWS, TILE_X};
+use super::dpbf16::{self, Packed, Sums, TILE_ROWS, TILE_X};
 use super::pairs::{CHUNK, Split, dot_pairs, dot_pairs_x4, split};
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::Range;
 
 /// Weight rows of one parallel task.
 const TASK_ROWS: usize = 64;
 /// Groups of activations that one pass over a task's weights multiplies: both stay in a core's cache.
 #[cfg(target_arch = "x86_64")]
 const GROUPS: usize = 12;
+/// Bytes of a row of weights that are multiplied by all groups before the next.
+#[cfg(target_arch = "x86_64")]
+const PIECE: usize = 2048 * 2;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
 /// Width above which rows of bf16 weights are added up in pairs.
 pub(super) const PAIRS_ABOVE: usize = 1024;
 /// Rows of a result that are put in order together.
 const TURNED: usize = 16;
+
+#[cfg(target_arch = "x86_64")]
+thread_local! {
+    /// Sums by lane of the task at hand.
+    static SUMS: RefCell<Vec<Sums>> = const { RefCell::new(Vec::new()) };
+}
 
 /// `x · wᵀ` with f32 accumulation, each result rounded once by `round`.
 ///
@@ -115,14 +126,40 @@ impl Product<'_> {
             }
             return;
         }
-        for block in (0..x.groups()).step_by(GROUPS) {
-            for (i, out) in out.chunks_mut(TILE_ROWS * self.rows).enumerate() {
-                // A last tile of fewer rows reads the last one again: what that gives is not kept.
-                let last = self.w.rows() - 1;
-                let w = std::array::from_fn(|row| self.w.row_bytes((first + i * TILE_ROWS + row).min(last)));
-                for group in block..(block + GROUPS).min(x.groups()) {
-                    x.times(group, w, &mut out[group * TILE_X..], self.rows);
+        SUMS.with_borrow_mut(|sums| {
+            for block in (0..x.groups()).step_by(GROUPS) {
+                let groups = block..(block + GROUPS).min(x.groups());
+                self.block(x, groups, first, out, sums);
+            }
+        });
+    }
+
+    /// Multiplies a task's rows of weights by some groups, a piece of the rows at a time.
+    #[cfg(target_arch = "x86_64")]
+    fn block(&self, x: &Packed, groups: Range<usize>, first: usize, out: &mut [f32], sums: &mut Vec<Sums>) {
+        // A last tile of fewer rows reads the last one again: what that gives is not kept.
+        let last = self.w.rows() - 1;
+        let bytes = 2 * self.w.cols();
+        let row = |tile: usize, row: usize| self.w.row_bytes((first + tile * TILE_ROWS + row).min(last));
+        let tiles = out.len().div_ceil(TILE_ROWS * self.rows);
+        let all = tiles * groups.len();
+        sums.resize(all.max(sums.len()), Sums::default());
+        let sums = &mut sums[..all];
+        for start in (0..bytes).step_by(PIECE) {
+            let piece = start..(start + PIECE).min(bytes);
+            for (tile, sums) in sums.chunks_exact_mut(groups.len()).enumerate() {
+                let w: [&[u8]; TILE_ROWS] = std::array::from_fn(|i| &row(tile, i)[piece.clone()]);
+                for (i, (group, sums)) in groups.clone().zip(sums).enumerate() {
+                    if tile + 1 < tiles && i < TILE_ROWS {
+                        dpbf16::fetch(&row(tile + 1, i)[piece.clone()]);
+                    }
+                    x.add(group, start / 2 / CHUNK, w, sums);
                 }
+            }
+        }
+        for (tile, sums) in sums.chunks_exact(groups.len()).enumerate() {
+            for (group, sums) in groups.clone().zip(sums) {
+                x.finish(group, sums, &mut out[tile * TILE_ROWS * self.rows + group * TILE_X..], self.rows);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::dot::{Isa, fold, per_isa};
 /// Numbers of a chunk.
 pub(super) const CHUNK: usize = 32;
 /// Partial sums of a dot product.
-const LANES: usize = CHUNK / 2;
+pub(super) const LANES: usize = CHUNK / 2;
 
 /// A chunk in f32: the 16 numbers at even places, then those at odd ones.
 pub(super) type Split = [f32; CHUNK];
