@@ -16,7 +16,7 @@ const TASK_ROWS: usize = 64;
 const GROUPS: usize = 12;
 /// Bytes of a row of weights that are multiplied by all groups before the next.
 #[cfg(target_arch = "x86_64")]
-const PIECE: usize = 2048 * 2;
+const PIECE: usize = 8192;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
 /// Width above which rows of bf16 weights are added up in pairs.
@@ -234,4 +234,36 @@ fn turned(columns: Vec<f32>, rows: usize) -> Vec<f32> {
         out.chunks_mut(TURNED * n).enumerate().for_each(turn);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dot::tests::numbers;
+    use super::*;
+    use half::bf16;
+
+    #[test]
+    fn a_value_does_not_depend_on_what_it_is_computed_with() {
+        let stored = |w: &[f32]| w.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect::<Vec<u8>>();
+        for (n, k) in [(70, 96), (70, PAIRS_ABOVE + 33), (3, 2 * PAIRS_ABOVE)] {
+            let w = Matrix::stored_as(Stored::Bf16, stored(&numbers(n * k, 5)), n, k);
+            let rough = numbers(15 * k, 6);
+            let exact: Vec<f32> = rough.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
+            for (x, round) in [(&rough, Rounding::None), (&exact, Rounding::None), (&exact, Rounding::Bf16)] {
+                let alone: Vec<f32> = x.chunks_exact(k).flat_map(|x| linear(x, &w, round)).collect();
+                for rows in 1..=15 {
+                    let together = linear(&x[..rows * k], &w, round);
+                    assert_eq!(together, alone[..rows * n], "{n} {k} {rows}");
+                }
+                let jobs = linears(&[&x[..k], &x[k..4 * k]], &[(0, &w), (1, &w), (0, &w)], round);
+                assert_eq!(jobs, [&alone[..n], &alone[n..4 * n], &alone[..n]]);
+                let want: f64 =
+                    (0..k).map(|i| f64::from(bf16::from_f32(numbers(n * k, 5)[i]).to_f32()) * f64::from(x[i])).sum();
+                assert!(
+                    (f64::from(alone[0]) - want).abs() < if round == Rounding::None { 1e-4 } else { 0.1 },
+                    "{want}"
+                );
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
 //! Every dot product adds up in lanes and then folds the lanes in halves: of bf16 weights in rows of more than 1,024 as
-//! [`pairs`] says, of others element `i` in lane `i % 32`, products rounded before they are added. Neither the number of
+//! `pairs` says, of others element `i` in lane `i % 32`, products rounded before they are added. Neither the number of
 //! rows, threads or chunks nor the instruction set changes that order, so a value is bit for bit the same in prefill, step by
 //! step, and on every machine.
 

@@ -120,6 +120,13 @@ impl Matrix {
         }
     }
 
+    /// One of these stored numbers, `[rows × cols]`.
+    #[cfg(test)]
+    pub(super) fn stored_as(stored: Stored, bytes: Vec<u8>, rows: usize, cols: usize) -> Self {
+        let width = bytes.len() / rows;
+        Self { bytes: Bytes::Owned(bytes.into()), start: 0, rows, cols, width, stored, paired: None }
+    }
+
     /// Rows (output features).
     pub fn rows(&self) -> usize {
         self.rows
