@@ -112,10 +112,7 @@ fn only_files_are_looked_at_if_asked() {
 #[test]
 fn a_config_that_was_not_trained_is_named_by_what_predicts_better() {
     let theta = demo_with(|config| drop(config.insert("rope_theta".to_owned(), json!(1e6))));
-    is_broken(
-        &check(theta.path()),
-        "with a RoPE base of 10000 the loss on plain English falls from 1.50 to 0.96 nats: the RoPE base (rope_theta) is wrong",
-    );
+    is_broken(&check(theta.path()), "on plain English from 1.50 to 0.96: the RoPE base (rope_theta) is wrong");
     let window = demo_with(|config| drop(config.insert("sliding_window".to_owned(), json!(8))));
     is_broken(&check(window.path()), "the model was not trained with this sliding_window");
 }
@@ -175,13 +172,64 @@ fn what_no_trained_model_has_is_a_warning_that_names_it() {
     let output = warns(topk.path(), &["norm_topk_prob", "divided by their sum", "false"]);
     assert_eq!(stdout(&output).lines().last(), Some("runs, with 1 warning"));
     let eos = demo_with(|config| drop(config.insert("eos_token_id".to_owned(), json!(32000))));
-    warns(eos.path(), &["special token EOS", "an id below 3072", "32000"]);
+    warns(eos.path(), &["special token EOS", "below 3072", "32000"]);
     let gate = "model.layers.2.block_sparse_moe.gate.weight";
     let zero = demo_weights(|bytes, place| bytes[place(gate)].fill(0));
     warns(zero.path(), &[gate, "nothing but zeros"]);
     let huge =
         demo_weights(|bytes, place| bytes[place(gate)][..2].copy_from_slice(&half::bf16::from_f32(3e9).to_le_bytes()));
     warns(huge.path(), &[gate, "magnitudes below 10000", "3.0e9"]);
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_named() {
+    let layers = demo_with(|config| drop(config.insert("num_hidden_layers".to_owned(), json!(5))));
+    let output = check(layers.path());
+    assert!(stdout(&output).contains("the files hold layer 5, and the config has 5 layers"), "{}", stdout(&output));
+    let last = stdout(&output).lines().last().unwrap();
+    assert!(last.starts_with("runs, with ") && last.ends_with(" warnings"), "{last}");
+
+    let tokenizer = demo_with(|_| {});
+    let path = tokenizer.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for id in json["model"]["vocab"].as_object_mut().unwrap().values_mut() {
+        let old = id.as_u64().unwrap();
+        *id = json!(if old < 300 { old } else { old + 2000 });
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, json.to_string()).unwrap();
+    let output = check(tokenizer.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("embeddings: it belongs to another model"), "{}", stderr(&output));
+
+    let rotated = demo_weights(|bytes, place| {
+        for layer in 0..6 {
+            let range = place(&format!("model.layers.{layer}.block_sparse_moe.gate.weight"));
+            bytes[range].rotate_left(128 * 2);
+        }
+    });
+    is_broken(&check(rotated.path()), "this is not a working language model");
+}
+
+#[test]
+fn a_little_better_is_a_warning_and_names_of_files_are_no_lines() {
+    let theta = demo_with(|config| drop(config.insert("rope_theta".to_owned(), json!(1000.0))));
+    let output = check(theta.path());
+    assert_eq!(stdout(&output).lines().last(), Some("runs, with 1 warning"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("  warn   with a RoPE base of 10000 the loss falls by "), "{}", stdout(&output));
+    let path = theta.path().join("model.safetensors");
+    let original = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&original).unwrap();
+    let mut views: Vec<(String, safetensors::tensor::TensorView)> = tensors.tensors();
+    let extra = views[0].1.clone();
+    views.push(("x\n  ok     all is fine\nsound: yes".to_owned(), extra));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let output = check(theta.path());
+    let forged = stdout(&output).lines().any(|line| {
+        line.starts_with("sound: yes") || line.contains("ok     all is fine") && !line.contains("tensor `x")
+    });
+    assert!(!forged && stdout(&output).contains("x\\n  ok"), "{}", stdout(&output));
 }
 
 /// A debug build breaks its own model as ports do; a line of the report names each fault, under any policy.

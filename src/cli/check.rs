@@ -8,7 +8,7 @@ use super::self_test::self_test_text;
 use super::teller::Teller;
 use super::{ModelArgs, apply_threads, error, harmless, print};
 use crate::app::files::Tell;
-use crate::engine::{Control, Fidelity, SelfTest, check_against, self_test, texts, trace_path};
+use crate::engine::{Control, Fidelity, SelfTest, Unreadable, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
 use crate::trace::{Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
@@ -57,7 +57,7 @@ impl Check {
             Ok(loaded) => loaded,
             Err(error) => {
                 if self.json {
-                    let found = json!({"model": self.model.model, "verdict": "refused", "error": format!("{error:#}")});
+                    let found = json!({"model": self.model.model, "verdict": "refused", "ok": false, "error": format!("{error:#}")});
                     print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
                 }
                 return Err(error);
@@ -70,24 +70,30 @@ impl Check {
             if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &mut tell)?) };
         tell.clear();
         let fidelity = fidelity?;
-        let warnings = report.of(Level::Warn).count();
-        let verdict = match (bad, warnings) {
-            (0, 0) => "sound: config, tensors and tokenizer agree, and all weights are finite numbers".to_owned(),
-            (0, 1) => "runs, with 1 warning".to_owned(),
-            (0, n) => format!("runs, with {n} warnings"),
-            _ => "broken: not all weights are finite numbers".to_owned(),
+        let tested = tested.as_ref();
+        let done = tested.and_then(|tested| tested.as_ref().ok());
+        let warnings = report.of(Level::Warn).count() + done.map_or(0, |done| done.warnings.len());
+        let unreadable = tested.and_then(|tested| tested.as_ref().err()).filter(|unreadable| unreadable.is_fault);
+        let fault =
+            done.filter(|done| !done.ok).map(|done| &done.verdict).or(unreadable.map(|unreadable| &unreadable.why));
+        let files = "config, tensors and tokenizer agree, all weights are finite numbers";
+        let verdict = match (bad, fault, warnings) {
+            (1.., ..) => "broken: not all weights are finite numbers".to_owned(),
+            (0, Some(fault), _) => format!("broken: {fault}"),
+            (0, None, 1) => "runs, with 1 warning".to_owned(),
+            (0, None, 2..) => format!("runs, with {warnings} warnings"),
+            (0, None, 0) => match (done, tested) {
+                (Some(done), _) => format!("sound: {files}, and it {}", done.verdict),
+                (None, Some(_)) => format!("sound: {files}; the self-test could not be run"),
+                (None, None) => format!("sound: {files}"),
+            },
         };
-        let failed = tested.as_ref().and_then(|tested| tested.as_ref().ok()).filter(|tested| !tested.ok);
-        let verdict = match failed {
-            Some(failed) => format!("broken: {}", failed.verdict),
-            None => verdict,
-        };
-        let ok = bad == 0 && failed.is_none() && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
+        let ok = bad == 0 && fault.is_none() && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
         if self.json {
             let mut found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": ok, "validation": report});
-            match &tested {
+            match tested {
                 Some(Ok(tested)) => found["self_test"] = serde_json::to_value(tested)?,
-                Some(Err(why)) => found["self_test"] = json!({"not_run": why}),
+                Some(Err(unreadable)) => found["self_test"] = json!({"not_run": unreadable.why}),
                 None => {}
             }
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
@@ -98,10 +104,10 @@ impl Check {
             }
             print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
         } else {
-            let tested = match &tested {
-                Some(Ok(tested)) if tested.ok => self_test_text(tested) + &format!("  {}\n\n", tested.verdict),
+            let tested = match tested {
+                Some(Ok(tested)) if tested.ok && tested.warnings.is_empty() => self_test_text(tested),
                 Some(Ok(tested)) => self_test_text(tested) + "\n",
-                Some(Err(why)) => format!("\nself-test: not run: {why}\n\n"),
+                Some(Err(unreadable)) => format!("\nself-test: not run: {}\n\n", unreadable.why),
                 None => "\n".to_owned(),
             };
             let mut text = format!("{}\n\n{}{tested}{verdict}\n", loaded.meta.title, contract_text(&report));
@@ -110,7 +116,7 @@ impl Check {
             }
             print(&harmless(&text))?;
         }
-        if bad > 0 || failed.is_some() {
+        if bad > 0 || fault.is_some() {
             bail!("{} failed the check: {verdict}", loaded.meta.name);
         }
         if let Some(fidelity) = fidelity.filter(|fidelity| !fidelity.ok) {
@@ -155,10 +161,10 @@ fn scanned(loaded: &Loaded, tell: &mut Teller) -> Report {
 }
 
 /// The self-test, or why it can't be run.
-fn tested(loaded: &Loaded, tell: &mut Teller) -> Result<Result<SelfTest, String>> {
+fn tested(loaded: &Loaded, tell: &mut Teller) -> Result<Result<SelfTest, Unreadable>> {
     let texts = match texts(loaded) {
         Ok(texts) => texts,
-        Err(why) => return Ok(Err(format!("{why:#}"))),
+        Err(unreadable) => return Ok(Err(unreadable)),
     };
     let mut progress = |done, all| tell.progress("self-test, layer", done, all);
     let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };

@@ -9,7 +9,9 @@ const HEADS: [&str; 3] = ["what", "expected", "found"];
 
 /// A line a finding: verdict, what, expected, found; advice on a line of its own.
 pub fn contract_text(report: &Report) -> String {
-    let of = |finding: &Finding| [finding.subject.clone(), finding.expected.clone(), finding.found.clone()];
+    // Names and texts of files must not look like lines of the report.
+    let cell = |text: &str| text.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let of = |finding: &Finding| [cell(&finding.subject), cell(&finding.expected), cell(&finding.found)];
     let rows: Vec<[String; 3]> = report.findings.iter().map(of).collect();
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].width()).filter(|width| *width <= WIDEST);
@@ -25,7 +27,7 @@ pub fn contract_text(report: &Report) -> String {
     for (finding, row) in report.findings.iter().zip(&rows) {
         text += &line(finding.level.name(), row.each_ref().map(String::as_str));
         if !finding.advice.is_empty() {
-            text += &format!("         → {}\n", finding.advice);
+            text += &format!("         → {}\n", cell(&finding.advice));
         }
     }
     text

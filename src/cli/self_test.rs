@@ -27,7 +27,10 @@ fn losses(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         let [equal, all] = way.equal;
         let words =
             if way.is_exact() { "bit for bit".to_owned() } else { format!("apart by up to {:.1e}", way.max_abs) };
-        writeln!(text, "  {:<6} {} = one prefill: {equal} of {all} logits, {words}", mark(way.is_exact()), way.way)?;
+        let [read, tokens] = way.tokens;
+        let of = if read < tokens { format!(" of {read} of {tokens} tokens") } else { String::new() };
+        let (mark, way) = (mark(way.is_exact()), &way.way);
+        writeln!(text, "  {mark:<6} {way} = one prefill: {equal} of {all} logits{of}, {words}")?;
     }
     Ok(())
 }
@@ -57,7 +60,8 @@ fn rest(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         }
     }
     text.push('\n');
-    found.failures.iter().try_for_each(|failure| writeln!(text, "  FAIL   {failure}"))
+    found.failures.iter().try_for_each(|failure| writeln!(text, "  FAIL   {failure}"))?;
+    found.warnings.iter().try_for_each(|warning| writeln!(text, "  warn   {warning}"))
 }
 
 fn mark(ok: bool) -> &'static str {

@@ -46,7 +46,9 @@ pub use lab::{lab, lab_policies};
 pub use remote::{Remote, look_up};
 pub use run::{Run, need_model};
 pub use saved::Saved;
-pub use self_test::{Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, self_test, texts};
+pub use self_test::{
+    Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
+};
 pub use session::Session;
 pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::{Core, panic_failure};

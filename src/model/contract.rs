@@ -63,7 +63,7 @@ pub fn special_tokens(json: &Value, config: &Config, tokenizer: Option<&Tokenize
     for key in ["bos_token_id", "eos_token_id"] {
         let ids = token_ids(json.get(key));
         let subject = format!("special token {}", key.trim_end_matches("_token_id").to_uppercase());
-        let expected = format!("an id below {vocab} that the tokenizer has");
+        let expected = format!("below {vocab}, in the tokenizer");
         if ids.is_empty() {
             let advice = if key == "eos_token_id" { "generation ends only at its limit" } else { "" };
             report.add(Level::Note, subject, expected, format!("no {key}"), advice);

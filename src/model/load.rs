@@ -102,7 +102,8 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     }
     parts.config.eos.sort_unstable();
     parts.config.eos.dedup();
-    let meta = Meta {
+    #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "only the drill adds to it"))]
+    let mut meta = Meta {
         dims: parts.config.dims,
         weights_dtype,
         stored: checked.stored,
@@ -121,7 +122,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     };
     let model = Mixtral::new(parts.config.clone(), &parts.store, compute)?;
     #[cfg(debug_assertions)]
-    let model = super::fault::injected(model)?;
+    let model = super::fault::injected(model, &mut meta.report)?;
     Ok(Loaded {
         model,
         config: parts.config,
@@ -227,7 +228,11 @@ pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
 fn check_vocabulary(parts: &Parts, report: &mut Report) {
     let Some(tokenizer) = &parts.tokenizer else { return };
     let (has, embeds) = (tokenizer.vocab_size(), parts.config.dims.vocab);
-    if has > embeds {
+    let largest = tokenizer.largest_id() as usize;
+    if largest >= embeds && has <= embeds {
+        let advice = "some text will give ids that the model lacks: the tokenizer belongs to another model";
+        report.add(Level::Warn, "tokenizer", format!("ids below {embeds}"), format!("ids up to {largest}"), advice);
+    } else if has > embeds {
         let advice = "some text will give ids that the model lacks: the tokenizer belongs to another model";
         report.add(Level::Warn, "tokenizer", format!("at most {embeds} tokens"), has.to_string(), advice);
     } else {

@@ -68,6 +68,11 @@ impl Tokenizer {
         self.inner.id_to_token(id).is_some()
     }
 
+    /// The largest id of the vocabulary; 0 if that is empty.
+    pub fn largest_id(&self) -> u32 {
+        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
+    }
+
     /// Entries of the vocabulary, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

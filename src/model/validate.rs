@@ -123,7 +123,10 @@ fn check_unexpected(config: &Config, expected: &[(String, Vec<usize>)], store: &
             "it is ignored"
         };
         // A Mixtral has none, so a bias that is there was meant to be added somewhere.
-        let level = if name.ends_with(".bias") { Level::Warn } else { Level::Note };
+        // So does a layer or expert beyond the config's.
+        let part = beyond(config, name);
+        let level = if name.ends_with(".bias") || part.is_some() { Level::Warn } else { Level::Note };
+        let why = part.as_deref().unwrap_or(why);
         report.add(level, format!("tensor `{name}`"), "no such tensor", "one", why);
     }
     if extra.len() > SPELLED_OUT {
@@ -134,6 +137,24 @@ fn check_unexpected(config: &Config, expected: &[(String, Vec<usize>)], store: &
             format!("{} more are unexpected and ignored", extra.len() - SPELLED_OUT),
             "",
         );
+    }
+}
+
+/// What a tensor is part of, if config.json counts fewer layers or experts than the files hold.
+fn beyond(config: &Config, name: &str) -> Option<String> {
+    let after = |marks: [&str; 2]| {
+        let rest = marks.iter().find_map(|mark| name.split_once(mark))?.1;
+        rest.split('.').next()?.parse::<usize>().ok()
+    };
+    let (layers, experts) = (config.dims.layers, config.dims.experts);
+    match (after(["layers.", "blk."]), after(["experts.", "ffn_gate."])) {
+        (Some(layer), _) if layer >= layers => {
+            Some(format!("the files hold layer {layer}, and the config has {layers} layers"))
+        }
+        (Some(_), Some(expert)) if expert >= experts => {
+            Some(format!("the files hold expert {expert}, and the config has {experts} experts"))
+        }
+        _ => None,
     }
 }
 

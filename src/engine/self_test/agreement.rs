@@ -1,7 +1,7 @@
 //! The same text as one prefill, in chunks, and token by token.
 
-use super::Steps;
 use super::loss::Quiet;
+use super::{Steps, Text};
 use crate::model::{Mixtral, Precision};
 use anyhow::Result;
 use serde::Serialize;
@@ -9,15 +9,18 @@ use serde::Serialize;
 /// Tokens of a chunk: no divisor of a page of the KV cache or of a kernel's rows.
 const CHUNK: usize = 13;
 
-/// Bytes of weights that reading token by token may touch in all, and tokens that are read in any case.
+/// Bytes of weights that reading token by token may touch in all.
 const BUDGET: u64 = 1 << 36;
-const LEAST: usize = 2 * CHUNK;
+/// Tokens of the first text that are read in any case: more than a page of the KV cache.
+const LEAST: usize = 34;
 
 /// What was found of a way to read the text.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
     /// `chunks of 13`, or `token by token`.
     pub way: String,
+    /// Tokens that were read in this way, and all of the texts.
+    pub tokens: [usize; 2],
     /// Logits that are those of the prefill, bit for bit, and all.
     pub equal: [usize; 2],
     /// Largest difference of a logit.
@@ -35,14 +38,18 @@ impl Agreement {
 
 /// Both ways, before any text.
 pub fn ways() -> [(usize, Agreement); 2] {
-    let way = |way: String| Agreement { way, equal: [0, 0], max_abs: 0.0, first: None };
+    let way = |way: String| Agreement { way, tokens: [0, 0], equal: [0, 0], max_abs: 0.0, first: None };
     [(CHUNK, way(format!("chunks of {CHUNK}"))), (1, way("token by token".to_owned()))]
 }
 
-/// How many tokens of each text are read in other ways: all, unless a token touches gigabytes.
-pub fn tokens(touched: u64, texts: usize) -> usize {
-    let all = usize::try_from(BUDGET / touched.max(1)).unwrap_or(usize::MAX);
-    (all / texts.max(1)).max(LEAST)
+/// How many tokens of each text are read in other ways: all, or, if tokens touch gigabytes, some of the first text.
+pub fn tokens(touched: u64, texts: &[Text]) -> Vec<usize> {
+    let all: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+    if touched.saturating_mul(all.iter().sum::<usize>() as u64) <= BUDGET {
+        return all;
+    }
+    let first = usize::try_from(BUDGET / touched.max(1)).unwrap_or(usize::MAX).max(LEAST);
+    all.iter().enumerate().map(|(i, all)| if i == 0 { first.min(*all) } else { 0 }).collect()
 }
 
 /// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may go on.
@@ -65,7 +72,8 @@ pub fn compare(
                 found.equal[0] += 1;
                 continue;
             }
-            found.max_abs = found.max_abs.max(f64::from((got - want).abs()));
+            let apart = f64::from((got - want).abs());
+            found.max_abs = if apart.is_nan() { f64::INFINITY } else { found.max_abs.max(apart) };
             found.first.get_or_insert((name, i * size + at / vocab));
         }
     }

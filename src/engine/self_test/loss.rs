@@ -60,12 +60,22 @@ pub fn read(
     Ok(logits.flatten_all()?.to_vec1()?)
 }
 
-/// Mean of -log p over all tokens but the first, nats. `logits` is `[pos × vocab]`.
-pub fn mean_loss(logits: &[f32], ids: &[u32]) -> f64 {
+/// -log p of all tokens but the first, nats. `logits` is `[pos × vocab]`.
+pub fn token_losses(logits: &[f32], ids: &[u32]) -> Vec<f64> {
     let vocab = logits.len() / ids.len().max(1);
     let rows = ids.iter().skip(1).zip(logits.chunks_exact(vocab.max(1)));
-    let sum: f64 = rows.map(|(id, row)| -Distribution::of(row).log_prob(*id as usize)).sum();
-    sum / (ids.len() - 1).max(1) as f64
+    rows.map(|(id, row)| -Distribution::of(row).log_prob(*id as usize)).collect()
+}
+
+/// The mean.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The standard error of the mean.
+pub fn standard_error(values: &[f64]) -> f64 {
+    let (mean, n) = (mean(values), values.len() as f64);
+    (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n.max(1.0)).sqrt()
 }
 
 struct Watch<'a, 'b, 'c> {

@@ -15,7 +15,7 @@ mod verdict;
 pub use agreement::Agreement;
 pub use loss::RouterLoad;
 pub use operation::Operation;
-pub use text::{Text, texts};
+pub use text::{Text, Unreadable, texts};
 pub use trained::TRAINED;
 
 use super::control::{Control, Stopped};
@@ -33,6 +33,8 @@ pub struct SelfTest {
     pub verdict: String,
     /// What is wrong, most telling first.
     pub failures: Vec<String>,
+    /// What may be wrong.
+    pub warnings: Vec<String>,
     /// Loss of each text.
     pub texts: Vec<TextLoss>,
     /// Whether the weights look trained; of random ones the loss says nothing.
@@ -45,7 +47,7 @@ pub struct SelfTest {
     pub routers: Vec<RouterLoad>,
     /// Every operation against its definition.
     pub definition: Vec<Operation>,
-    /// Loss on the first text, computed otherwise; only of trained weights.
+    /// The loss, computed otherwise; only of trained weights.
     pub otherwise: Vec<Otherwise>,
 }
 
@@ -69,6 +71,8 @@ pub struct Otherwise {
     pub with: String,
     /// Mean loss on the first text, nats a token.
     pub loss: f64,
+    /// By how much the loss falls, nats a token: mean over the texts that were read again, and its standard error.
+    pub falls: [f64; 2],
     #[serde(skip)]
     variation: Variation,
 }
@@ -83,25 +87,29 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &mut Control) -> Resu
     let first = texts.first().context("the self-test has no text")?;
     let spread = spreads(loaded)?;
     let trained = spread.iter().any(|spread| *spread > TRAINED);
-    let variations = if trained { variations(model) } else { Vec::new() };
+    let variations = if trained { variations(model, first.ids.len()) } else { Vec::new() };
     let mut ways = agreement::ways();
-    let most = agreement::tokens(meta.touched_bytes, texts.len());
-    let again = |text: &Text| most.min(text.ids.len());
-    let passes = |text: &Text| 1 + ways.iter().map(|(size, _)| again(text).div_ceil(*size)).sum::<usize>();
-    let all = (texts.iter().map(passes).sum::<usize>() + 1 + variations.len()) * meta.dims.layers;
+    let again = agreement::tokens(meta.touched_bytes, texts);
+    // A variation is tried on all texts only where passes are cheap.
+    let tried = if again.contains(&0) { &texts[..1] } else { texts };
+    let passes = |tokens: &usize| 1 + ways.iter().map(|(size, _)| tokens.div_ceil(*size)).sum::<usize>();
+    let all = (again.iter().map(passes).sum::<usize>() + 1 + variations.len() * tried.len()) * meta.dims.layers;
     let mut steps = Steps { control, done: 0, all };
 
-    let (mut losses, mut routers) = (Vec::new(), Vec::new());
-    for text in texts {
-        let logits = loss::read(model, &text.ids, precision, meta.compute_dtype, &mut routers, &mut steps)?;
-        let loss = loss::mean_loss(&logits, &text.ids);
+    let (mut losses, mut routers, mut by_token) = (Vec::new(), Vec::new(), Vec::new());
+    for (text, again) in texts.iter().zip(&again) {
+        let logits = loss::read(model, &text.ids, precision, meta.router_dtype(), &mut routers, &mut steps)?;
+        by_token.push(loss::token_losses(&logits, &text.ids));
+        let loss = by_token.last().map_or(f64::NAN, |losses| loss::mean(losses));
         let is_whole = text.ids.len() < meta.dims.context;
         let per_byte = is_whole.then(|| loss * (text.ids.len() - 1) as f64 / text.bytes as f64);
         losses.push(TextLoss { name: text.name, tokens: text.ids.len(), loss, per_byte });
         for (size, found) in &mut ways {
+            found.tokens[0] += again;
+            found.tokens[1] += text.ids.len();
             agreement::compare(
                 model,
-                (text.name, &text.ids[..again(text)]),
+                (text.name, &text.ids[..*again]),
                 &logits,
                 precision,
                 (*size, found),
@@ -113,20 +121,26 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &mut Control) -> Resu
     let definition = definition::check(loaded, &first.ids, precision, &mut steps)?;
     let mut otherwise = Vec::new();
     for variation in variations {
-        let logits = model.varied(variation).forward(
-            &first.ids,
-            &mut model.new_cache(),
-            precision,
-            &mut loss::Quiet(&mut steps),
-        )?;
-        let loss = loss::mean_loss(&logits.flatten_all()?.to_vec1::<f32>()?, &first.ids);
-        otherwise.push(Otherwise { with: variation.to_string(), loss, variation });
+        let varied = model.varied(variation);
+        let (mut first, mut falls) = (f64::NAN, Vec::new());
+        for (i, (text, before)) in tried.iter().zip(&by_token).enumerate() {
+            let mut quiet = loss::Quiet(&mut steps);
+            let logits = varied.forward(&text.ids, &mut varied.new_cache(), precision, &mut quiet)?;
+            let after = loss::token_losses(&logits.flatten_all()?.to_vec1::<f32>()?, &text.ids);
+            falls.extend(before.iter().zip(&after).map(|(before, after)| before - after));
+            if i == 0 {
+                first = loss::mean(&after);
+            }
+        }
+        let falls = [loss::mean(&falls), loss::standard_error(&falls)];
+        otherwise.push(Otherwise { with: variation.to_string(), loss: first, falls, variation });
     }
     let agreement = ways.into_iter().map(|(_, found)| found).collect();
     let mut found = SelfTest {
         ok: false,
         verdict: String::new(),
         failures: Vec::new(),
+        warnings: Vec::new(),
         texts: losses,
         trained,
         spread,
@@ -137,6 +151,7 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &mut Control) -> Resu
     };
     found.failures = verdict::failures(&found, meta);
     found.ok = found.failures.is_empty();
+    found.warnings = verdict::warnings(&found, meta);
     found.verdict = verdict::sentence(&found);
     Ok(found)
 }
@@ -147,11 +162,11 @@ fn spreads(loaded: &Loaded) -> Result<[f64; 2]> {
     Ok([embed, if loaded.config.tied { embed } else { of(Part::Unembed)? }])
 }
 
-/// What is tried: what files and ports are known to get wrong.
-fn variations(model: &Mixtral) -> Vec<Variation> {
+/// What is tried on texts of `tokens`: what files and ports are known to get wrong.
+fn variations(model: &Mixtral, tokens: usize) -> Vec<Variation> {
     let config = model.config();
     let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != config.rope_theta).map(Variation::RopeBase);
-    let window = config.dims.window.map(|_| Variation::Window(None));
+    let window = config.dims.window.filter(|window| *window < tokens).map(|_| Variation::Window(None));
     let eps = [1e-5, 1e-6].into_iter().filter(|eps| *eps != config.rms_norm_eps).map(Variation::NormEps);
     let others = [Variation::SwappedGateUp, Variation::PermutedHeads, Variation::NoRenormalisation];
     let renormalised = config.dims.top_k > 1;

@@ -1,7 +1,6 @@
 //! The built-in text: plain stories and code that a language model of any size predicts well.
 
 use crate::model::Loaded;
-use anyhow::{Result, ensure};
 
 /// Language and text of each part.
 const TEXTS: [(&str, &str); 4] = [
@@ -21,20 +20,38 @@ pub struct Text {
     pub bytes: usize,
 }
 
+/// Why there is nothing to read.
+pub struct Unreadable {
+    /// In words.
+    pub why: String,
+    /// Whether that is a fault of the model.
+    pub is_fault: bool,
+}
+
 /// All parts.
 ///
 /// # Errors
 /// Says why the model can't read them: no tokenizer, ids without an embedding, or no room for two tokens.
-pub fn texts(loaded: &Loaded) -> Result<Vec<Text>> {
-    let Some(tokenizer) = &loaded.tokenizer else { anyhow::bail!("there is no tokenizer to cut the text with") };
+pub fn texts(loaded: &Loaded) -> Result<Vec<Text>, Unreadable> {
+    let not = |why: String| Unreadable { why, is_fault: false };
+    let Some(tokenizer) = &loaded.tokenizer else {
+        return Err(not("there is no tokenizer to cut the text with".to_owned()));
+    };
     let dims = loaded.meta.dims;
     let read = |(name, text): (&'static str, &str)| {
-        let mut ids = tokenizer.encode(text, true)?;
+        let mut ids =
+            tokenizer.encode(text, true).map_err(|error| Unreadable { why: format!("{error:#}"), is_fault: true })?;
         if let Some(id) = ids.iter().find(|id| **id as usize >= dims.vocab) {
-            anyhow::bail!("the tokenizer gives the id {id}, and the model has {} embeddings", dims.vocab);
+            let why = format!(
+                "of plain {name} the tokenizer makes the id {id}, and the model has {} embeddings: it belongs to another model",
+                dims.vocab
+            );
+            return Err(Unreadable { why, is_fault: true });
         }
         ids.truncate(dims.context);
-        ensure!(ids.len() > 1, "of the text only {} token fits", ids.len());
+        if ids.len() < 2 {
+            return Err(not(format!("of the text only {} token fits", ids.len())));
+        }
         Ok(Text { name, ids, bytes: text.len() })
     };
     TEXTS.into_iter().map(read).collect()
