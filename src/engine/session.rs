@@ -2,14 +2,21 @@
 
 use super::capture::{Capture, Collector, FindNonFinite};
 use super::control::Control;
-use crate::model::{Distribution, KvCache, Loaded, Precision, Taps, bare_piece, sampling};
+use crate::model::{Distribution, KvCache, Loaded, Outputs, Precision, Taps, bare_piece, sampling};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Candidate, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
+use crate::trace::{Candidate, HookValues, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
 use anyhow::{Context, Result, bail, ensure};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Tokens read in one pass of a prefill.
 const CHUNK: usize = 64;
+/// The same of a large model: a pass over a few tokens would mostly wait for its weights.
+const LONG_CHUNK: usize = 512;
+/// Bytes of weights that a token touches, above which a model is large: they don't stay in a cache from pass to pass.
+const LARGE: u64 = 64 << 20;
+/// Of these, positions whose logits are in memory together.
+const LOGITS: usize = 64;
 
 /// A run. Cloning it is a branch: records and KV pages are shared.
 #[derive(Clone)]
@@ -207,60 +214,84 @@ impl Session {
     pub fn extend(&mut self, ids: &[u32], source: Source, control: &mut Control) -> Result<()> {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;
-        for (i, chunk) in ids.chunks(CHUNK).enumerate() {
-            let before = self.last_logits_if_any()?;
+        let size = if self.meta.touched_bytes > LARGE { LONG_CHUNK } else { CHUNK };
+        for (i, chunk) in ids.chunks(size).enumerate() {
+            self.last_logits_if_any()?;
             let start = self.tokens.len();
-            let (rows, done) = (chunk.len(), i * CHUNK * layers);
-            let mut collector = Collector { capture: &self.capture, control, done, total, rows, values: Vec::new() };
-            let logits = self.loaded.model.forward(chunk, &mut self.cache, self.precision, &mut collector)?;
-            let values = collector.split(start)?;
-            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-            if let Some(at) = logits.iter().position(|x| !x.is_finite()) {
-                // Positions before the first that is not finite are sound: they see nothing behind them.
-                let sound = at / self.meta.dims.vocab;
-                self.cache.truncate(start);
-                self.extend(&chunk[..sound], source, control)?;
-                return Err(self.name_non_finite(&chunk[sound..], start + sound));
+            let (rows, done) = (chunk.len(), i * size * layers);
+            let mut taps = Collector { capture: &self.capture, control, done, total, rows, values: Vec::new() };
+            let loaded = self.loaded.clone();
+            let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut taps)?;
+            for l in 0..layers {
+                resid = pass.layer(l, resid, &mut self.cache, &mut taps)?;
             }
-            self.keep(chunk, source, &logits, before.as_deref(), values);
+            let outputs = pass.outputs(&resid, &mut taps)?;
+            let values = taps.split(start)?;
+            pass.end(&mut self.cache);
+            let kept = self.keep(chunk, source, &outputs, values);
+            let read = self.tokens.len() - start;
+            self.cache.truncate(start + read);
             (control.arrived)(start, &self.tokens[start..]);
+            kept?;
+            if read < rows {
+                return Err(self.name_non_finite(&chunk[read..], start + read));
+            }
         }
         Ok(())
     }
 
-    /// Records a chunk that was read: `logits` is `[chunk, vocab]`, `before` the logits that predicted its first token.
-    fn keep(
-        &mut self,
-        chunk: &[u32],
-        source: Source,
-        logits: &[f32],
-        before: Option<&[f32]>,
-        values: Vec<crate::trace::HookValues>,
-    ) {
+    /// Records a chunk that was read, up to the first position whose logits are not finite: those before it see nothing of
+    /// it.
+    fn keep(&mut self, chunk: &[u32], source: Source, outputs: &Outputs, values: Vec<HookValues>) -> Result<()> {
         let vocab = self.meta.dims.vocab;
-        let mut predicted = before.map(Distribution::of);
+        let mut values = values.into_iter();
+        for (ids, from) in chunk.chunks(LOGITS).zip((0..).step_by(LOGITS)) {
+            let logits = outputs.logits(from..from + ids.len())?;
+            let sound = logits.iter().position(|x| !x.is_finite()).map_or(ids.len(), |at| at / vocab);
+            self.record(&ids[..sound], source, &logits[..sound * vocab], values.by_ref().take(sound));
+            if sound < ids.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records tokens that were read: `logits` is `[ids, vocab]`.
+    fn record(&mut self, ids: &[u32], source: Source, logits: &[f32], values: impl Iterator<Item = HookValues>) {
+        let before = self.last.clone();
+        let mut predicted = before.as_deref().map(Distribution::of);
         let mut entropy = self.tokens.last().map(|token| token.next.entropy);
-        for ((id, row), values) in chunk.iter().zip(logits.chunks_exact(vocab)).zip(values) {
+        let rows = logits.chunks_exact(self.meta.dims.vocab);
+        let predict = |row| {
+            let next = Distribution::of(row);
+            let top = next.top(self.candidates).into_iter().map(|id| self.candidate(&next, id)).collect();
+            let entropy = next.entropy();
+            (next, Prediction { top, entropy })
+        };
+        let predictions: Vec<(Distribution, Prediction)> = match ids.len() {
+            ..=1 => rows.map(predict).collect(),
+            _ => rows.collect::<Vec<_>>().into_par_iter().map(predict).collect(),
+        };
+        for ((id, (next, prediction)), values) in ids.iter().zip(predictions).zip(values) {
             let id_at = *id as usize;
             let score = predicted.as_ref().zip(entropy).map(|(predicted, entropy)| Score {
                 nll: -predicted.log_prob(id_at) as f32,
                 entropy,
                 rank: predicted.rank(id_at),
             });
-            let next = Distribution::of(row);
-            let top = next.top(self.candidates).into_iter().map(|id| self.candidate(&next, id)).collect();
-            let next_entropy = next.entropy();
+            (predicted, entropy) = (Some(next), Some(prediction.entropy));
             self.tokens.push(Arc::new(TokenRecord {
                 id: *id,
                 piece: self.piece(*id),
                 source,
                 score,
-                next: Arc::new(Prediction { top, entropy: next_entropy }),
+                next: Arc::new(prediction),
                 values: Arc::new(values),
             }));
-            (predicted, entropy) = (Some(next), Some(next_entropy));
         }
-        self.last = Some(logits[logits.len() - vocab..].into());
+        if let Some(last) = logits.chunks_exact(self.meta.dims.vocab).last() {
+            self.last = Some(last.into());
+        }
     }
 
     /// One entry of a distribution with its spelling.

@@ -2,7 +2,7 @@
 
 use super::cache::{Keys, KvCache};
 use super::head_reader::HeadReader;
-use super::kernels::dot_small;
+use super::kernels::{add_scaled_x4, dot_small, dot_small_x4};
 use super::ops::{SoftmaxNorm, softmax};
 use super::precision::Rounding;
 use crate::trace::{Dims, TokenRecord};
@@ -20,18 +20,26 @@ pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
 
 /// The score of one key: product rounded, scaled, rounded.
 pub(super) fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
-    let scale = 1.0 / (query.len() as f64).sqrt();
-    round.one(round.one(dot_small(query, key)) * scale as f32)
+    scaled(dot_small(query, key), query.len(), round)
+}
+
+fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
+    let scale = 1.0 / (d_head as f64).sqrt();
+    round.one(round.one(product) * scale as f32)
 }
 
 /// Attention probabilities of one query over `keys`, into `out`: scores, softmax in f32, rounded.
 pub(super) fn weigh<'a>(
     query: &[f32],
-    keys: impl Iterator<Item = &'a [f32]>,
+    mut keys: impl ExactSizeIterator<Item = &'a [f32]>,
     round: Rounding,
     out: &mut Vec<f32>,
 ) -> SoftmaxNorm {
     out.clear();
+    while keys.len() >= 4 {
+        let four = std::array::from_fn(|_| keys.next().unwrap_or_default());
+        out.extend(dot_small_x4(query, four).map(|product| scaled(product, query.len(), round)));
+    }
     out.extend(keys.map(|key| score(query, key, round)));
     let norm = softmax(out);
     round.slice(out);
@@ -41,7 +49,11 @@ pub(super) fn weigh<'a>(
 /// `Σ weight · value` over positions from `first` on, rounded once.
 fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [f32]) {
     out.fill(0.0);
-    for (weight, pos) in weights.iter().zip(first..) {
+    let (fours, rest) = weights.as_chunks::<4>();
+    for (weights, pos) in fours.iter().zip((first..).step_by(4)) {
+        add_scaled_x4(*weights, std::array::from_fn(|i| kv.value(pos + i)), out);
+    }
+    for (weight, pos) in rest.iter().zip(first + fours.len() * 4..) {
         for (out, value) in out.iter_mut().zip(kv.value(pos)) {
             *out += weight * value;
         }

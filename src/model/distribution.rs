@@ -5,14 +5,25 @@ pub struct Distribution<'a> {
     logits: &'a [f32],
     /// `ln Σ exp(logit)`, nats.
     log_norm: f64,
+    /// Nats.
+    entropy: f64,
 }
 
 impl<'a> Distribution<'a> {
     /// Softmax of `logits` at temperature 1; sums in f64.
     pub fn of(logits: &'a [f32]) -> Self {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = logits.iter().map(|x| f64::from(x - max).exp()).sum();
-        Self { logits, log_norm: f64::from(max) + sum.ln() }
+        let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let (mut sum, mut below) = (0.0, 0.0);
+        for x in logits {
+            let distance = f64::from(*x) - max;
+            let share = distance.exp();
+            sum += share;
+            if share > 0.0 {
+                below += share * distance;
+            }
+        }
+        // −Σ p ln p with p = exp(distance) / sum.
+        Self { logits, log_norm: max + sum.ln(), entropy: sum.ln() - below / sum }
     }
 
     /// Natural logarithm of the probability of token `id`.
@@ -27,8 +38,7 @@ impl<'a> Distribution<'a> {
 
     /// Entropy, nats.
     pub fn entropy(&self) -> f32 {
-        let terms = (0..self.logits.len()).map(|id| self.log_prob(id)).filter(|lp| lp.is_finite());
-        terms.map(|lp| -lp * lp.exp()).sum::<f64>() as f32
+        self.entropy as f32
     }
 
     /// 1 + the number of tokens with a strictly larger logit.

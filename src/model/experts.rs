@@ -1,7 +1,7 @@
 //! The experts of a layer: each reads the tokens that were routed to it, together.
 
 use super::kernels::linears;
-use super::ops::silu_mul;
+use super::ops::{fill, silu_mul};
 use super::precision::{Mixture, Precision, Rounding};
 use super::weights::Matrix;
 use std::collections::BTreeSet;
@@ -89,7 +89,11 @@ pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, r
     for group in active.chunks(at_once.max(1)) {
         let routed: Vec<Vec<f32>> = group
             .iter()
-            .map(|index| slots_of(*index).flat_map(|slot| &x[slot / k * d_model..][..d_model]).copied().collect())
+            .map(|index| {
+                let mut rows = Vec::with_capacity(slots_of(*index).count() * d_model);
+                slots_of(*index).for_each(|slot| rows.extend_from_slice(&x[slot / k * d_model..][..d_model]));
+                rows
+            })
             .collect();
         let rows: Vec<&[f32]> = routed.iter().map(Vec::as_slice).collect();
         let chosen: Vec<&Expert> = group.iter().map(|index| &experts[*index]).collect();
@@ -109,21 +113,23 @@ pub(super) fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize
     let d_model = outputs.len() / weights.len().max(1);
     let mut out = vec![0f32; weights.len() / k * d_model];
     let Mixture { product, sum } = precision.mixture;
-    let mut slots: Vec<usize> = Vec::with_capacity(k);
-    for (row, out) in out.chunks_exact_mut(d_model).enumerate() {
-        slots.clear();
-        slots.extend(row * k..(row + 1) * k);
-        if sum.is_some() {
-            slots.sort_by_key(|slot| chosen[*slot]);
-        }
-        let sum = sum.unwrap_or(Rounding::None);
-        for slot in &slots {
-            for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
-                *out = sum.one(*out + product.one(weights[*slot] * value));
+    fill(&mut out, d_model, |from, out| {
+        let mut slots: Vec<usize> = Vec::with_capacity(k);
+        for (row, out) in (from / d_model.max(1)..).zip(out.chunks_exact_mut(d_model)) {
+            slots.clear();
+            slots.extend(row * k..(row + 1) * k);
+            if sum.is_some() {
+                slots.sort_by_key(|slot| chosen[*slot]);
             }
+            let sum = sum.unwrap_or(Rounding::None);
+            for slot in &slots {
+                for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
+                    *out = sum.one(*out + product.one(weights[*slot] * value));
+                }
+            }
+            precision.module.slice(out);
         }
-    }
-    precision.module.slice(&mut out);
+    });
     out
 }
 

@@ -213,12 +213,12 @@ impl Mixtral {
         tensor(mlp_out, &[pos, d.d_model])
     }
 
-    fn final_norm(&self, resid: &Tensor, precision: Precision) -> Result<Tensor> {
+    pub(super) fn final_norm(&self, resid: &Tensor, precision: Precision) -> Result<Tensor> {
         let normed = rms_norm(&data(resid)?, &self.norm, self.config.rms_norm_eps, precision.module);
         tensor(normed, resid.dims())
     }
 
-    fn unembed(&self, normed: &Tensor, precision: Precision) -> Result<Tensor> {
+    pub(super) fn unembed(&self, normed: &Tensor, precision: Precision) -> Result<Tensor> {
         let logits = linear(&data(normed)?, &self.unembed, precision.module);
         tensor(logits, &[normed.dim(0)?, self.config.dims.vocab])
     }

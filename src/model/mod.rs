@@ -47,7 +47,7 @@ pub use forward::Mixtral;
 pub use head_reader::{HeadReader, derive_pattern};
 pub use load::{Loaded, Location, open};
 pub use ops::SoftmaxNorm;
-pub use pass::Pass;
+pub use pass::{Outputs, Pass};
 pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
 pub use scan::{FINITE, scan, scanned_on_opening};
 pub use taps::{NoTaps, Taps};

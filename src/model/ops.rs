@@ -6,13 +6,28 @@ use rayon::prelude::*;
 /// Values of one parallel task.
 const PIECE: usize = 1 << 12;
 
+/// Has `work` fill `out` a multiple of `width` values at a time, the first of them given by its index, in parallel if it is
+/// worth it.
+pub(super) fn fill(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let piece = PIECE.div_ceil(width.max(1)).max(1) * width.max(1);
+    if out.len() > 2 * piece {
+        out.par_chunks_mut(piece).enumerate().for_each(|(i, out)| work(i * piece, out));
+    } else {
+        work(0, out);
+    }
+}
+
 /// RMSNorm with gain (HF `MixtralRMSNorm`): in f32, rounded, times the gain, rounded. `x` is `[rows, d]`, `gain` `[d]`.
 pub fn rms_norm(x: &[f32], gain: &[f32], eps: f64, round: Rounding) -> Vec<f32> {
-    let mut out = Vec::with_capacity(x.len());
-    for row in x.chunks_exact(gain.len()) {
-        let scale = rms_scale(row, eps);
-        out.extend(row.iter().zip(gain).map(|(x, gain)| round.one(round.one(*gain) * round.one(x * scale))));
-    }
+    let mut out = vec![0f32; x.len()];
+    fill(&mut out, gain.len(), |from, out| {
+        for (x, out) in x[from..].chunks_exact(gain.len()).zip(out.chunks_exact_mut(gain.len())) {
+            let scale = rms_scale(x, eps);
+            for ((out, x), gain) in out.iter_mut().zip(x).zip(gain) {
+                *out = round.one(round.one(*gain) * round.one(x * scale));
+            }
+        }
+    });
     out
 }
 
@@ -24,22 +39,23 @@ pub fn rms_scale(row: &[f32], eps: f64) -> f32 {
 
 /// `a + b`, rounded.
 pub fn add(a: &[f32], b: &[f32], round: Rounding) -> Vec<f32> {
-    a.iter().zip(b).map(|(a, b)| round.one(a + b)).collect()
+    let mut out = vec![0f32; a.len()];
+    fill(&mut out, 1, |from, out| {
+        for ((out, a), b) in out.iter_mut().zip(&a[from..]).zip(&b[from..]) {
+            *out = round.one(a + b);
+        }
+    });
+    out
 }
 
 /// `silu(gate) * up`, each step rounded (HF rounds the activation before the product).
 pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
-    let work = |(gate, up): (&mut [f32], &[f32])| {
-        for (gate, up) in gate.iter_mut().zip(up) {
+    fill(gate, 1, |from, gate| {
+        for (gate, up) in gate.iter_mut().zip(&up[from..]) {
             let silu = *gate / (1.0 + (-*gate).exp());
             *gate = round.one(round.one(silu) * up);
         }
-    };
-    if gate.len() > 2 * PIECE {
-        gate.par_chunks_mut(PIECE).zip(up.par_chunks(PIECE)).for_each(work);
-    } else {
-        work((gate, up));
-    }
+    });
 }
 
 /// What a softmax subtracts and divides by.
@@ -91,15 +107,18 @@ impl RopeTable {
     pub fn rotate(&self, x: &[f32], heads: usize, round: Rounding) -> Vec<f32> {
         let half = self.half;
         let mut out = vec![0f32; x.len()];
-        for (i, (x, out)) in x.chunks_exact(2 * half).zip(out.chunks_exact_mut(2 * half)).enumerate() {
-            let row = i / heads * half;
-            let (cos, sin) = (&self.cos[row..][..half], &self.sin[row..][..half]);
-            for j in 0..half {
-                let (a, b) = (x[j], x[j + half]);
-                out[j] = round.one(round.one(a * cos[j]) + round.one(-b * sin[j]));
-                out[j + half] = round.one(round.one(b * cos[j]) + round.one(a * sin[j]));
+        fill(&mut out, 2 * half, |from, out| {
+            let pairs = x[from..].chunks_exact(2 * half).zip(out.chunks_exact_mut(2 * half));
+            for (i, (x, out)) in (from / (2 * half)..).zip(pairs) {
+                let row = i / heads * half;
+                let (cos, sin) = (&self.cos[row..][..half], &self.sin[row..][..half]);
+                for j in 0..half {
+                    let (a, b) = (x[j], x[j + half]);
+                    out[j] = round.one(round.one(a * cos[j]) + round.one(-b * sin[j]));
+                    out[j + half] = round.one(round.one(b * cos[j]) + round.one(a * sin[j]));
+                }
             }
-        }
+        });
         out
     }
 }

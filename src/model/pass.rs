@@ -8,6 +8,7 @@ use super::taps::{Taps, tap, tensor};
 use crate::trace::HookKind as K;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use std::ops::Range;
 
 /// A pass over some tokens. Layers are to be run in their order, each with the cache that the pass began with; what
 /// they write there counts once [`Pass::end`] was called.
@@ -46,7 +47,7 @@ impl Mixtral {
     }
 }
 
-impl Pass<'_> {
+impl<'m> Pass<'m> {
     /// One decoder layer: `resid` and the result are `[ids, d_model]`.
     ///
     /// # Errors
@@ -56,8 +57,46 @@ impl Pass<'_> {
         self.model.block(l, resid, &self.rope, cache, self.precision, taps)
     }
 
+    /// What comes of the last layer's output `resid` `[ids, d_model]`: the final norm, and the logits if a tap wants them.
+    ///
+    /// # Errors
+    /// If a tap fails or returns another shape.
+    pub fn outputs(&self, resid: &Tensor, taps: &mut dyn Taps) -> Result<Outputs<'m>> {
+        let Self { model, precision, .. } = *self;
+        let (normed, _) = tap(taps, K::LnFinal, 0, model.final_norm(resid, precision)?)?;
+        let logits = match taps.wants(K::Logits.at(0)) {
+            true => Some(tap(taps, K::Logits, 0, model.unembed(&normed, precision)?)?.0),
+            false => None,
+        };
+        Ok(Outputs { model, precision, normed, logits })
+    }
+
     /// Counts what the layers wrote into `cache` in.
     pub fn end(self, cache: &mut KvCache) {
         cache.advance(self.rows);
+    }
+}
+
+/// The end of a pass, whose logits are computed some rows at a time: all of a long prompt's would be large.
+pub struct Outputs<'m> {
+    model: &'m Mixtral,
+    precision: Precision,
+    /// `[ids, d_model]`.
+    normed: Tensor,
+    logits: Option<Tensor>,
+}
+
+impl Outputs<'_> {
+    /// Logits of these rows, `[rows × vocab]`.
+    ///
+    /// # Errors
+    /// If there are not as many rows.
+    pub fn logits(&self, rows: Range<usize>) -> Result<Vec<f32>> {
+        let part = |all: &Tensor| all.narrow(0, rows.start, rows.len());
+        let logits = match &self.logits {
+            Some(all) => part(all)?,
+            None => self.model.unembed(&part(&self.normed)?, self.precision)?,
+        };
+        Ok(logits.flatten_all()?.to_vec1()?)
     }
 }

@@ -121,19 +121,10 @@ macro_rules! per_isa {
 
 pub(super) use per_isa;
 
-per_isa!(add_bf16 / add_bf16_avx2 / add_bf16_avx512:
-    (w: &[[u8; 2]], x: &[f32], lanes: &mut [f32; LANES]) -> () = add_one(w, x, lanes, widen_bf16));
 per_isa!(add_f32 / add_f32_avx2 / add_f32_avx512:
     (w: &[[u8; 4]], x: &[f32], lanes: &mut [f32; LANES]) -> () = add_one(w, x, lanes, f32::from_le_bytes));
 per_isa!(add_wide / add_wide_avx2 / add_wide_avx512:
     (w: &[f32], x: [&[f32]; 4], lanes: &mut [[f32; LANES]; 4]) -> () = add_four(w, x, lanes));
-
-/// A row of bf16 weights times `x`.
-pub(super) fn dot_bf16(isa: Isa, w: &[[u8; 2]], x: &[f32]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    add_bf16(isa, w, x, &mut lanes);
-    fold(lanes)
-}
 
 /// A row of f32 weights times `x`.
 pub(super) fn dot_f32(isa: Isa, w: &[[u8; 4]], x: &[f32]) -> f32 {
@@ -149,20 +140,78 @@ pub(super) fn dot_x4(isa: Isa, w: &[f32], x: [&[f32]; 4]) -> [f32; 4] {
     lanes.map(fold)
 }
 
-/// Dot product of short vectors (a head's width), eight lanes.
-#[inline]
-pub fn dot_small(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; 8];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+/// Partial sums of the dot product of short vectors.
+const FEW: usize = 8;
+
+#[inline(always)]
+fn add_short(a: &[f32], b: &[f32], lanes: &mut [f32; FEW]) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<FEW>(), b.as_chunks::<FEW>());
     for (a, b) in a.iter().zip(b) {
-        for i in 0..8 {
+        for i in 0..FEW {
             lanes[i] += a[i] * b[i];
         }
     }
     for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
         lanes[i] += a * b;
     }
+}
+
+/// The same with four vectors at once: each alone would wait for its own sums.
+#[inline(always)]
+fn add_short_four(a: &[f32], b: [&[f32]; 4], lanes: &mut [[f32; FEW]; 4]) {
+    let [lb, lc, ld, le] = lanes;
+    let whole = a.as_chunks::<FEW>().0;
+    let [b_whole, c, d, e] = b.map(|b| b.as_chunks::<FEW>().0);
+    for ((((a, b), c), d), e) in whole.iter().zip(b_whole).zip(c).zip(d).zip(e) {
+        for i in 0..FEW {
+            lb[i] += a[i] * b[i];
+        }
+        for i in 0..FEW {
+            lc[i] += a[i] * c[i];
+        }
+        for i in 0..FEW {
+            ld[i] += a[i] * d[i];
+        }
+        for i in 0..FEW {
+            le[i] += a[i] * e[i];
+        }
+    }
+    let done = whole.len() * FEW;
+    for (b, lanes) in b.into_iter().zip([lb, lc, ld, le]) {
+        add_short(&a[done..], &b[done..], lanes);
+    }
+}
+
+#[inline(always)]
+fn add_scaled_four([p, q, r, s]: [f32; 4], [a, b, c, d]: [&[f32]; 4], out: &mut [f32]) {
+    for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *out = (((*out + p * a) + q * b) + r * c) + s * d;
+    }
+}
+
+per_isa!(add_short_four_on / add_short_four_avx2 / add_short_four_avx512:
+    (a: &[f32], b: [&[f32]; 4], lanes: &mut [[f32; FEW]; 4]) -> () = add_short_four(a, b, lanes));
+per_isa!(add_scaled_on / add_scaled_avx2 / add_scaled_avx512:
+    (weights: [f32; 4], values: [&[f32]; 4], out: &mut [f32]) -> () = add_scaled_four(weights, values, out));
+
+/// Dot product of short vectors (a head's width), eight lanes.
+#[inline]
+pub fn dot_small(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; FEW];
+    add_short(a, b, &mut lanes);
     fold(lanes)
+}
+
+/// [`dot_small`] with each of four vectors of the same length.
+pub fn dot_small_x4(a: &[f32], b: [&[f32]; 4]) -> [f32; 4] {
+    let mut lanes = [[0f32; FEW]; 4];
+    add_short_four_on(isa(), a, b, &mut lanes);
+    lanes.map(fold)
+}
+
+/// Adds four vectors to `out`, one after the other, each times its weight.
+pub fn add_scaled_x4(weights: [f32; 4], values: [&[f32]; 4], out: &mut [f32]) {
+    add_scaled_on(isa(), weights, values, out);
 }
 
 #[cfg(test)]
@@ -198,7 +247,6 @@ pub(super) mod tests {
         for n in [0, 1, 16, 31, 32, 33, 96, 128, 257] {
             let (w, x) = (numbers(n, 1), numbers(4 * n, 2));
             let w: Vec<f32> = w.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect();
-            let half: Vec<[u8; 2]> = w.iter().map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
             let full: Vec<[u8; 4]> = w.iter().map(|v| v.to_le_bytes()).collect();
             let rows: [&[f32]; 4] = std::array::from_fn(|i| &x[i * n..(i + 1) * n]);
             let want = rows.map(|x| dot_f32(Isa::Portable, &full, x).to_bits());
@@ -206,8 +254,29 @@ pub(super) mod tests {
             assert!((f64::from(f32::from_bits(want[0])) - exact).abs() < 1e-4);
             for isa in supported() {
                 assert_eq!(rows.map(|x| dot_f32(isa, &full, x).to_bits()), want, "{isa:?} f32 {n}");
-                assert_eq!(rows.map(|x| dot_bf16(isa, &half, x).to_bits()), want, "{isa:?} bf16 {n}");
                 assert_eq!(dot_x4(isa, &w, rows).map(f32::to_bits), want, "{isa:?} x4 {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn four_short_vectors_at_once_give_the_bits_of_one_after_the_other() {
+        for n in [1, 8, 16, 17, 128] {
+            let (a, b) = (numbers(n, 1), numbers(4 * n, 2));
+            let rows: [&[f32]; 4] = std::array::from_fn(|i| &b[i * n..(i + 1) * n]);
+            let want = rows.map(|b| dot_small(&a, b).to_bits());
+            assert_eq!(dot_small_x4(&a, rows).map(f32::to_bits), want);
+            let weights = [0.3, -1.7, 0.01, 2.5];
+            let (mut got, mut want) = (a.clone(), a);
+            add_scaled_x4(weights, rows, &mut got);
+            for (weight, row) in weights.iter().zip(rows) {
+                want.iter_mut().zip(row).for_each(|(out, x)| *out += weight * x);
+            }
+            assert_eq!(got, want);
+            for isa in supported() {
+                let mut lanes = [[0f32; FEW]; 4];
+                add_short_four_on(isa, &want, rows, &mut lanes);
+                assert_eq!(lanes.map(fold), rows.map(|b| dot_small(&want, b)), "{isa:?} {n}");
             }
         }
     }

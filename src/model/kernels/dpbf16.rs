@@ -1,13 +1,15 @@
-//! Dot products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
+//! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::pairs::{CHUNK, LANES, padded};
+use super::turn::{LINE, PAIRS, ROWS, filled_up, lead, turn_avx512};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
 /// Rows of weights of a tile.
-pub(super) const TILE_ROWS: usize = 4;
-/// Rows of activations of a tile: with the weights it fills the registers.
-pub(super) const TILE_X: usize = 6;
+pub(super) const TILE_ROWS: usize = 2 * ROWS;
+/// Rows of activations of a tile: its sums fill the registers.
+pub(super) const TILE_X: usize = 12;
+/// Pairs of a row that are multiplied before the next: the weights of a tile then stay in the first cache.
+const PIECE: usize = 256;
 
 /// Whether this machine has the instruction.
 pub(super) fn is_here() -> bool {
@@ -16,195 +18,248 @@ pub(super) fn is_here() -> bool {
         && is_x86_feature_detected!("avx512bf16")
 }
 
-/// Activations that are bf16 numbers, in groups of up to [`TILE_X`] rows, `[group][⌈k / 32⌉][rows of the group][32]`: what
-/// a tile reads lies together, and never in as many places as a cache has for one address.
+/// Activations that are bf16 numbers, as pairs in the order in which tiles read them:
+/// `[piece][group of up to 12 rows][pair of the piece][row of the group]`.
 pub(super) struct Packed {
-    numbers: Vec<u16>,
-    /// Rows, and chunks of a row.
+    pairs: Vec<u32>,
     rows: usize,
-    chunks: usize,
+}
+
+/// Sums of a tile `[row of activations][row of weights]`.
+type Sums = [[f32; TILE_ROWS]; TILE_X];
+/// Pairs of a tile's rows of weights, turned.
+type Panel = [[u32; TILE_ROWS]; PIECE];
+
+/// What a thread needs to multiply; kept from task to task.
+#[derive(Default)]
+pub(super) struct Bench {
+    panel: Vec<Panel>,
+    sums: Vec<Sums>,
 }
 
 impl Packed {
     /// Packs `x` `[rows, k]`; `None` if a value is no bf16 number.
     pub fn of(x: &[f32], k: usize) -> Option<Self> {
-        let low = x.iter().fold(0, |low, x| low | x.to_bits());
-        if low & 0xffff != 0 || k == 0 {
+        if k == 0 || x.iter().fold(0, |low, x| low | x.to_bits()) & 0xffff != 0 {
             return None;
         }
-        let (rows, chunks) = (x.len() / k, k.div_ceil(CHUNK));
-        let mut numbers = vec![0u16; rows * chunks * CHUNK];
-        let pack = |(group, x): (&mut [u16], &[f32])| {
-            let width = x.len() / k;
-            for (at, x) in x.chunks_exact(k).enumerate() {
-                for (x, line) in x.chunks(CHUNK).zip(group.chunks_exact_mut(CHUNK).skip(at).step_by(width)) {
-                    line.iter_mut().zip(x).for_each(|(line, x)| *line = (x.to_bits() >> 16) as u16);
+        let rows = x.len() / k;
+        let mut pairs = vec![0; rows * k.div_ceil(2)];
+        let pack = |(piece, pairs): (usize, &mut [u32])| {
+            let length = pairs.len() / rows;
+            for (group, pairs) in pairs.chunks_mut(TILE_X * length).enumerate() {
+                let size = pairs.len() / length;
+                for (row, x) in x.chunks_exact(k).skip(group * TILE_X).take(size).enumerate() {
+                    let x = &x[2 * piece * PIECE..][..(2 * length).min(k - 2 * piece * PIECE)];
+                    for (x, pair) in x.chunks(2).zip(pairs.iter_mut().skip(row).step_by(size)) {
+                        let second = x.get(1).map_or(0, |x| x.to_bits());
+                        *pair = x[0].to_bits() >> 16 | second;
+                    }
                 }
             }
         };
         if rows > TILE_X {
-            numbers.par_chunks_mut(TILE_X * chunks * CHUNK).zip(x.par_chunks(TILE_X * k)).for_each(pack);
+            pairs.par_chunks_mut(PIECE * rows).enumerate().for_each(pack);
         } else {
-            pack((&mut numbers, x));
+            pairs.chunks_mut(PIECE * rows.max(1)).enumerate().for_each(pack);
         }
-        Some(Self { numbers, rows, chunks })
+        Some(Self { pairs, rows })
     }
 
-    /// How many groups there are.
-    pub fn groups(&self) -> usize {
-        self.rows.div_ceil(TILE_X)
-    }
-
-    fn lines(&self) -> &[[u16; CHUNK]] {
-        self.numbers.as_chunks().0
-    }
-
-    /// Rows of a group.
-    pub fn width(&self, group: usize) -> usize {
-        TILE_X.min(self.rows - group * TILE_X)
-    }
-
-    /// Multiplies a piece of rows of weights, from `chunk` on, by a group and adds it to `sums`; the first piece replaces
-    /// them.
-    pub fn add(&self, group: usize, chunk: usize, w: [&[u8]; TILE_ROWS], sums: &mut Sums) {
-        let width = self.width(group);
-        let x = &self.lines()[(group * TILE_X * self.chunks) + chunk * width..];
-        let x = &x[..width * w[0].len().div_ceil(2 * CHUNK)];
-        if chunk == 0 {
-            sums[..width].as_flattened_mut().as_flattened_mut().fill(0.0);
-        }
+    /// Sixteen rows of weights times the only row of activations.
+    pub fn row(&self, w: &[&[u8]; ROWS]) -> [f32; ROWS] {
         // SAFETY: a `Packed` is only made where `is_here` said so.
-        unsafe {
-            match width {
-                1 => tile::<1>(w, x, sums),
-                2 => tile::<2>(w, x, sums),
-                3 => tile::<3>(w, x, sums),
-                4 => tile::<4>(w, x, sums),
-                5 => tile::<5>(w, x, sums),
-                _ => tile::<TILE_X>(w, x, sums),
-            }
-        }
+        unsafe { row(w, &self.pairs) }
     }
 
-    /// The results of a group: `out` gets `[rows of weights][rows of the group]` with `stride` from one row of weights to the
-    /// next.
-    pub fn finish(&self, group: usize, sums: &Sums, out: &mut [f32], stride: usize) {
-        for (row, out) in out.chunks_mut(stride).take(TILE_ROWS).enumerate() {
-            for (out, sums) in out.iter_mut().zip(&sums[..self.width(group)]) {
-                // SAFETY: as above, and 64 bytes are read from 16 numbers.
-                *out = unsafe { fold(_mm512_loadu_ps(sums[row].as_ptr())) };
+    /// A tile's rows of weights times all rows of activations; `put` gets the number of each and its results. What will be
+    /// read next is fetched meanwhile, `after` the last piece of these rows the first of those.
+    pub fn multiply(
+        &self,
+        w: &[&[u8]; TILE_ROWS],
+        after: &[&[u8]; TILE_ROWS],
+        bench: &mut Bench,
+        mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
+    ) {
+        let groups = self.rows.div_ceil(TILE_X);
+        bench.panel.resize(1, [[0; TILE_ROWS]; PIECE]);
+        bench.sums.clear();
+        bench.sums.resize(groups, Sums::default());
+        let Bench { panel, sums } = bench;
+        let Some(panel) = panel.first_mut() else { return };
+        for (piece, x) in self.pairs.chunks(PIECE * self.rows).enumerate() {
+            let length = x.len() / self.rows;
+            // SAFETY: as above.
+            unsafe { fill(w, piece * PIECE, &mut panel[..length]) };
+            let last = (piece + 1) * PIECE * self.rows >= self.pairs.len();
+            let (next, from) = if last { (after, 0) } else { (w, (piece + 1) * PIECE * 4) };
+            let mut next = next.chunks(TILE_ROWS.div_ceil(groups));
+            for (x, sums) in x.chunks(TILE_X * length).zip(sums.iter_mut()) {
+                next.next().into_iter().flatten().for_each(|row| fetch(row.get(from..).unwrap_or_default()));
+                // SAFETY: as above.
+                unsafe { tile_of(x.len() / length, &panel[..length], x, sums) };
             }
         }
-    }
-
-    /// One row of weights times the only row of activations.
-    pub fn dot(&self, w: &[u8]) -> f32 {
-        // SAFETY: as above.
-        unsafe { dot(w, self.lines()) }
+        for (row, sums) in sums.as_flattened()[..self.rows].iter().enumerate() {
+            put(row, sums);
+        }
     }
 }
 
-/// Has the cache fetch what is read soon.
-pub(super) fn fetch(bytes: &[u8]) {
-    for line in bytes.chunks(64) {
+/// Has the second cache fetch a piece of a row.
+fn fetch(row: &[u8]) {
+    for line in row[..row.len().min(4 * PIECE)].chunks(64) {
         // SAFETY: a prefetch reads nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn weights(bytes: &[u8; 2 * CHUNK]) -> __m512bh {
-    // SAFETY: 64 bytes are read from 64 bytes, at any alignment; any bits are 32 numbers.
-    unsafe { std::mem::transmute(_mm512_loadu_si512(bytes.as_ptr().cast())) }
+#[target_feature(enable = "avx512f")]
+fn numbers(pairs: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes, and any bits are 32 numbers.
+    unsafe { std::mem::transmute(pairs) }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn activations(line: &[u16; CHUNK]) -> __m512bh {
-    // SAFETY: as above.
-    unsafe { std::mem::transmute(_mm512_loadu_si512(line.as_ptr().cast())) }
-}
-
-/// Folds the lanes in halves.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn fold(lanes: __m512) -> f32 {
-    let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(lanes)));
-    let eight = _mm256_add_ps(_mm512_castps512_ps256(lanes), high);
-    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+#[target_feature(enable = "avx512f")]
+fn everywhere(pair: u32) -> __m512bh {
+    numbers(_mm512_set1_epi32(pair.cast_signed()))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn dot(w: &[u8], x: &[[u16; CHUNK]]) -> f32 {
-    let (whole, rest) = w.as_chunks::<{ 2 * CHUNK }>();
-    let mut lanes = _mm512_setzero_ps();
-    for (w, x) in whole.iter().zip(x) {
-        lanes = _mm512_dpbf16_ps(lanes, weights(w), activations(x));
+fn row(w: &[&[u8]; ROWS], x: &[u32]) -> [f32; ROWS] {
+    let mut sums = _mm512_setzero_ps();
+    let mut at = 0;
+    // The first pairs alone, then each line of the cache as a whole: one that straddles two takes twice as long.
+    let lead = lead(w);
+    if lead > 0 && x.len() >= lead + PAIRS {
+        sums = add_some(w, &x[..lead], 0, sums);
+        at = lead;
     }
-    if let (false, Some(x)) = (rest.is_empty(), x.get(whole.len())) {
-        lanes = _mm512_dpbf16_ps(lanes, weights(&padded(rest)), activations(x));
+    let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
+    while at + PAIRS <= whole {
+        // SAFETY: each row has `whole` pairs.
+        let w = unsafe { turn_avx512(w, at) };
+        let x = &x[at..at + PAIRS];
+        for i in 0..PAIRS {
+            sums = _mm512_dpbf16_ps(sums, numbers(w[i]), everywhere(x[i]));
+        }
+        at += PAIRS;
     }
-    fold(lanes)
+    if at < x.len() {
+        sums = add_some(w, &x[at..], at, sums);
+    }
+    let mut out = [0.0; ROWS];
+    // SAFETY: 64 bytes are written to 16 numbers.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sums) };
+    out
 }
 
-/// Sums by lane of each row of activations and of weights.
-pub(super) type Sums = [[[f32; LANES]; TILE_ROWS]; TILE_X];
+/// Adds at most sixteen pairs from pair `at` on.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn add_some(w: &[&[u8]; ROWS], x: &[u32], at: usize, mut sums: __m512) -> __m512 {
+    let filled = filled_up(w, at);
+    // SAFETY: each row is filled up to sixteen pairs.
+    let w = unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
+    for (w, x) in w.into_iter().zip(x) {
+        sums = _mm512_dpbf16_ps(sums, numbers(w), everywhere(*x));
+    }
+    sums
+}
 
-/// Adds chunks of rows of weights times `T` rows of activations to `lanes`. On its own, so that the sums stay in registers.
+/// Turns a tile's rows from pair `from` on into `panel`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn fill(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
+    let to = from + panel.len();
+    for (half, w) in w.as_chunks::<ROWS>().0.iter().enumerate() {
+        let mut put = |at: usize, pairs: &[__m512i; PAIRS]| {
+            for (panel, pair) in panel[at - from..].iter_mut().zip(pairs) {
+                // SAFETY: 64 bytes are written to half of 32 numbers.
+                unsafe { _mm512_storeu_si512(panel[half * ROWS..].as_mut_ptr().cast(), *pair) };
+            }
+        };
+        let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(to);
+        let (mut at, lead) = (from, lead(w));
+        while at + PAIRS <= whole {
+            // SAFETY: each row has `whole` pairs.
+            put(at, &unsafe { turn_avx512(w, at) });
+            // On to where a line of the cache begins: some pairs are turned twice, but no line is read in halves.
+            at += if at == from && lead > 0 { lead } else { PAIRS };
+        }
+        if at < whole && whole >= from + PAIRS {
+            // SAFETY: as above.
+            put(whole - PAIRS, &unsafe { turn_avx512(w, whole - PAIRS) });
+            at = whole;
+        }
+        if at < to {
+            let filled = filled_up(w, at);
+            // SAFETY: each row is filled up to sixteen pairs.
+            put(at, &unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut Sums) {
+    match rows {
+        1 => tile::<1>(w, x, sums),
+        2 => tile::<2>(w, x, sums),
+        3 => tile::<3>(w, x, sums),
+        4 => tile::<4>(w, x, sums),
+        5 => tile::<5>(w, x, sums),
+        6 => tile::<6>(w, x, sums),
+        7 => tile::<7>(w, x, sums),
+        8 => tile::<8>(w, x, sums),
+        9 => tile::<9>(w, x, sums),
+        10 => tile::<10>(w, x, sums),
+        11 => tile::<11>(w, x, sums),
+        _ => tile::<TILE_X>(w, x, sums),
+    }
+}
+
+/// Adds pairs of 32 rows of weights times `T` rows of activations `[pairs × T]` to the first `T` of `sums`. On its own, so that
+/// the sums stay in registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn add<const T: usize>(
-    w: [&[[u8; 2 * CHUNK]]; TILE_ROWS],
-    x: &[[[u16; CHUNK]; T]],
-    lanes: &mut [[[f32; LANES]; TILE_ROWS]; T],
-) {
-    let w = w.map(|w| &w[..x.len()]);
-    let mut sums = [[_mm512_setzero_ps(); TILE_ROWS]; T];
+fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut Sums) {
+    let x = &x.as_chunks::<T>().0[..w.len()];
+    let (mut low, mut high) = ([_mm512_setzero_ps(); T], [_mm512_setzero_ps(); T]);
     for t in 0..T {
-        for r in 0..TILE_ROWS {
-            // SAFETY: 64 bytes are read from 16 numbers.
-            sums[t][r] = unsafe { _mm512_loadu_ps(lanes[t][r].as_ptr()) };
+        // SAFETY: 64 bytes are read from each half of 32 numbers.
+        unsafe {
+            low[t] = _mm512_loadu_ps(sums[t].as_ptr());
+            high[t] = _mm512_loadu_ps(sums[t][ROWS..].as_ptr());
         }
     }
     // Plain indices: of iterators over registers the compiler would make memory.
-    for c in 0..x.len() {
-        let w = [weights(&w[0][c]), weights(&w[1][c]), weights(&w[2][c]), weights(&w[3][c])];
+    for p in 0..w.len() {
+        // SAFETY: as above.
+        let (a, b) = unsafe {
+            (
+                numbers(_mm512_loadu_si512(w[p].as_ptr().cast())),
+                numbers(_mm512_loadu_si512(w[p][ROWS..].as_ptr().cast())),
+            )
+        };
         for t in 0..T {
-            let x = activations(&x[c][t]);
-            for r in 0..TILE_ROWS {
-                sums[t][r] = _mm512_dpbf16_ps(sums[t][r], w[r], x);
-            }
+            let x = everywhere(x[p][t]);
+            low[t] = _mm512_dpbf16_ps(low[t], a, x);
+            high[t] = _mm512_dpbf16_ps(high[t], b, x);
         }
     }
     for t in 0..T {
-        for r in 0..TILE_ROWS {
-            // SAFETY: 64 bytes are written to 16 numbers.
-            unsafe { _mm512_storeu_ps(lanes[t][r].as_mut_ptr(), sums[t][r]) };
+        // SAFETY: 64 bytes are written to each half of 32 numbers.
+        unsafe {
+            _mm512_storeu_ps(sums[t].as_mut_ptr(), low[t]);
+            _mm512_storeu_ps(sums[t][ROWS..].as_mut_ptr(), high[t]);
         }
-    }
-}
-
-/// Rows of weights times `T` rows of activations `[chunks × T]`, added to the first `T` of `sums`.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn tile<const T: usize>(w: [&[u8]; TILE_ROWS], x: &[[u16; CHUNK]], sums: &mut Sums) {
-    let Some(sums) = sums.first_chunk_mut::<T>() else { return };
-    let whole = w[0].len() / (2 * CHUNK);
-    let (x, last) = x.as_chunks::<T>().0.split_at(whole);
-    add(w.map(|w| w.as_chunks().0), x, sums);
-    if !last.is_empty() {
-        let w = w.map(|w| [padded(&w[whole * 2 * CHUNK..])]);
-        add([&w[0], &w[1], &w[2], &w[3]], last, sums);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::dot::tests::numbers;
-    use super::super::dot::{Isa, isa};
-    use super::super::pairs::{Split, dot_pairs, split};
+    use super::super::pairs::tests::stated;
     use super::*;
     use half::bf16;
 
@@ -217,31 +272,30 @@ mod tests {
         if !is_here() {
             return;
         }
-        for k in [1, 31, 32, 33, 96, 257, 4096] {
-            for rows in 1..=13 {
+        for k in [1, 2, 31, 32, 33, 63, 64, 96, 257, 512 + 72, 1100, 1056] {
+            let w = rounded(TILE_ROWS * k, 4);
+            // As in a file, where rows begin anywhere in a line of the cache.
+            let mut bytes = vec![0u8; k % 64];
+            bytes.extend(w.iter().flat_map(|w| w.to_le_bytes()));
+            let bytes = &bytes[k % 64..];
+            let lines: [&[u8]; TILE_ROWS] = std::array::from_fn(|i| &bytes[2 * i * k..2 * (i + 1) * k]);
+            let mut bench = Bench::default();
+            for rows in 1..=26 {
                 let x: Vec<f32> = rounded(rows * k, 3).into_iter().map(bf16::to_f32).collect();
-                let bytes: Vec<u8> = rounded(TILE_ROWS * k, 4).into_iter().flat_map(bf16::to_le_bytes).collect();
-                let w: [&[u8]; TILE_ROWS] = std::array::from_fn(|i| &bytes[2 * i * k..2 * (i + 1) * k]);
-                let (packed, split) = (Packed::of(&x, k).unwrap(), split(&x, k));
-                for group in 0..packed.groups() {
-                    let width = TILE_X.min(rows - group * TILE_X);
-                    let mut out = vec![0f32; TILE_ROWS * width];
-                    let mut sums: Sums = Default::default();
-                    // In two pieces, as if the row were too long for the caches.
-                    let cut = k / CHUNK / 2 * 2 * CHUNK;
-                    packed.add(group, 0, w.map(|w| &w[..cut]), &mut sums);
-                    packed.add(group, cut / 2 / CHUNK, w.map(|w| &w[cut..]), &mut sums);
-                    packed.finish(group, &sums, &mut out, width);
-                    for (i, got) in out.into_iter().enumerate() {
-                        let (w, row) = (w[i / width], group * TILE_X + i % width);
-                        let x: &[Split] = &split[row * k.div_ceil(CHUNK)..][..k.div_ceil(CHUNK)];
-                        for isa in [Isa::Portable, isa()] {
-                            assert_eq!(got.to_bits(), dot_pairs(isa, w, x).to_bits(), "{k} {rows}");
-                        }
-                        if rows == 1 {
-                            assert_eq!(got.to_bits(), packed.dot(w).to_bits());
-                        }
-                    }
+                let packed = Packed::of(&x, k).unwrap();
+                let want = |row: usize| {
+                    let x = &x[row * k..(row + 1) * k];
+                    w.chunks_exact(k).map(|w| stated(w, x).to_bits()).collect::<Vec<_>>()
+                };
+                let mut seen = 0;
+                packed.multiply(&lines, &lines, &mut bench, |row, got| {
+                    assert_eq!(got.map(f32::to_bits)[..], want(row), "{k} {rows} {row}");
+                    seen += 1;
+                });
+                assert_eq!(seen, rows);
+                if rows == 1 {
+                    let half = lines.first_chunk().unwrap();
+                    assert_eq!(packed.row(half).map(f32::to_bits)[..], want(0)[..ROWS], "{k}");
                 }
             }
         }

@@ -17,7 +17,7 @@ fn alternate(all: &[f32; 16], at: usize) -> [f32; 4] {
 
 /// The six-bit scales and minima of Q4_K and Q5_K, times the block's.
 #[inline(always)]
-fn scales_and_minima(packed: &[u8; 12], d: f32, min: f32) -> ([f32; 8], [f32; 8]) {
+pub(super) fn scales_and_minima(packed: &[u8; 12], d: f32, min: f32) -> ([f32; 8], [f32; 8]) {
     let [a, b, c] = [0, 4, 8].map(|at| u32::from_le_bytes(*part(packed, at)));
     let join = |low: u32, high: u32| ((u64::from(high) << 32) | u64::from(low)).to_le_bytes();
     let scales = join(a & 0x3f3f_3f3f, (c & 0x0f0f_0f0f) | ((a >> 2) & 0x3030_3030));

@@ -1,33 +1,30 @@
 use super::blocks::dot_blocks;
-use super::dot::{Isa, dot_bf16, dot_f32, dot_x4, isa};
+use super::dot::{Isa, dot_f32, dot_x4, isa};
 #[cfg(target_arch = "x86_64")]
-use super::dpbf16::{self, Packed, Sums, TILE_ROWS, TILE_X};
-use super::pairs::{CHUNK, Split, dot_pairs, dot_pairs_x4, split};
+use super::dpbf16::{self, Packed, TILE_ROWS};
+use super::pairs;
+use super::turn::ROWS;
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
 use std::cell::RefCell;
-use std::ops::Range;
 
 /// Weight rows of one parallel task.
 const TASK_ROWS: usize = 64;
-/// Groups of activations that one pass over a task's weights multiplies: both stay in a core's cache.
-#[cfg(target_arch = "x86_64")]
-const GROUPS: usize = 12;
-/// Bytes of a row of weights that are multiplied by all groups before the next.
-#[cfg(target_arch = "x86_64")]
-const PIECE: usize = 8192;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
-/// Width above which rows of bf16 weights are added up in pairs.
-pub(super) const PAIRS_ABOVE: usize = 1024;
-/// Rows of a result that are put in order together.
-const TURNED: usize = 16;
 
-#[cfg(target_arch = "x86_64")]
 thread_local! {
-    /// Sums by lane of the task at hand.
-    static SUMS: RefCell<Vec<Sums>> = const { RefCell::new(Vec::new()) };
+    static BENCH: RefCell<Bench> = RefCell::default();
+}
+
+/// What a thread needs for a task; kept from one to the next.
+#[derive(Default)]
+struct Bench {
+    #[cfg(target_arch = "x86_64")]
+    tile: dpbf16::Bench,
+    pairs: Vec<pairs::Sums>,
+    wide: Vec<f32>,
 }
 
 /// `x · wᵀ` with f32 accumulation, each result rounded once by `round`.
@@ -45,9 +42,8 @@ pub fn linears(xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Vec
     let mut all: Vec<Vec<f32>> = jobs.iter().map(|job| vec![0f32; job.1.rows() * rows(job)]).collect();
     let work: usize = jobs.iter().map(|job| job.1.rows() * xs[job.0].len()).sum();
     let tasks = jobs.iter().zip(&mut all).flat_map(|(job, out)| {
-        let (product, size) =
-            (Product { x: &prepared[job.0], w: job.1, round, rows: rows(job), isa }, rows(job).max(1));
-        out.chunks_mut(TASK_ROWS * size).enumerate().map(move |(i, out)| (product, i * TASK_ROWS, out))
+        let product = Product { x: &prepared[job.0], w: job.1, round, isa };
+        columns(out, job.1.rows()).into_iter().enumerate().map(move |(i, out)| (product, i * TASK_ROWS, out))
     });
     if work >= PARALLEL_FROM {
         let tasks: Vec<_> = tasks.collect();
@@ -55,45 +51,49 @@ pub fn linears(xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Vec
     } else {
         tasks.for_each(|(product, first, out)| product.compute(first, out));
     }
-    all.into_iter().zip(jobs).map(|(columns, job)| turned(columns, rows(job))).collect()
+    all
 }
+
+/// A result `[rows, n]` cut into the columns of each task.
+fn columns(out: &mut [f32], n: usize) -> Vec<Columns<'_>> {
+    let mut tasks: Vec<Columns> = (0..n).step_by(TASK_ROWS).map(|_| Vec::with_capacity(out.len() / n)).collect();
+    for row in out.chunks_exact_mut(n.max(1)) {
+        tasks.iter_mut().zip(row.chunks_mut(TASK_ROWS)).for_each(|(task, part)| task.push(part));
+    }
+    tasks
+}
+
+/// Some columns of a result, row by row.
+type Columns<'a> = Vec<&'a mut [f32]>;
 
 /// Activations in the form that the kernel of their weights reads.
 struct Prepared<'a> {
     plain: &'a [f32],
-    pairs: Pairs,
-}
-
-enum Pairs {
-    None,
-    Split(Vec<Split>),
     #[cfg(target_arch = "x86_64")]
-    Packed(Packed),
+    packed: Option<Packed>,
 }
 
 impl<'a> Prepared<'a> {
+    #[cfg(target_arch = "x86_64")]
     fn of(x: &'a [f32], at: usize, jobs: &[(usize, &Matrix)], round: Rounding) -> Self {
-        let mut long = jobs.iter().filter(|(x, w)| *x == at && in_pairs(w, round));
-        let pairs = long.next().map_or(Pairs::None, |(_, w)| Pairs::of(x, w.cols()));
-        Self { plain: x, pairs }
+        let mut in_pairs = jobs.iter().filter(|(x, w)| dpbf16::is_here() && *x == at && in_pairs(w, round));
+        Self { plain: x, packed: in_pairs.next().and_then(|(_, w)| Packed::of(x, w.cols())) }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn of(x: &'a [f32], _: usize, _: &[(usize, &Matrix)], _: Rounding) -> Self {
+        Self { plain: x }
     }
 }
 
-impl Pairs {
-    fn of(x: &[f32], k: usize) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if dpbf16::is_here()
-            && let Some(packed) = Packed::of(x, k)
-        {
-            return Self::Packed(packed);
-        }
-        Self::Split(split(x, k))
-    }
-}
-
-/// Whether products are added up as [`super::pairs`] says: those of bf16 weights whose rows are long enough to be worth it.
+/// Whether products are added up as [`super::pairs`] says: those of bf16 weights.
 fn in_pairs(w: &Matrix, round: Rounding) -> bool {
-    w.stored() == Stored::Bf16 && !w.is_narrowed_by(round) && w.cols() > PAIRS_ABOVE
+    w.stored() == Stored::Bf16 && !w.is_narrowed_by(round)
+}
+
+/// `N` rows of weights from `first` on as stored. Where fewer are left the last is read again: what that gives is not kept.
+fn rows_of<const N: usize>(w: &Matrix, first: usize) -> [&[u8]; N] {
+    std::array::from_fn(|i| w.row_bytes((first + i).min(w.rows() - 1)))
 }
 
 /// One matrix product.
@@ -102,138 +102,88 @@ struct Product<'a> {
     x: &'a Prepared<'a>,
     w: &'a Matrix,
     round: Rounding,
-    rows: usize,
     isa: Isa,
 }
 
 impl Product<'_> {
-    /// Multiplies rows of weights from `first` on: `out` is `[rows of weights, rows]`.
-    fn compute(&self, first: usize, out: &mut [f32]) {
-        match &self.x.pairs {
-            #[cfg(target_arch = "x86_64")]
-            Pairs::Packed(x) if in_pairs(self.w, self.round) => self.packed(x, first, out),
-            Pairs::Split(x) if in_pairs(self.w, self.round) => self.split(x, first, out),
-            _ => self.plain(first, out),
-        }
-        self.round.slice(out);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn packed(&self, x: &Packed, first: usize, out: &mut [f32]) {
-        if self.rows == 1 {
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = x.dot(self.w.row_bytes(first + i));
-            }
-            return;
-        }
-        SUMS.with_borrow_mut(|sums| {
-            for block in (0..x.groups()).step_by(GROUPS) {
-                let groups = block..(block + GROUPS).min(x.groups());
-                self.block(x, groups, first, out, sums);
+    /// Multiplies the rows of weights from `first` on that give the columns `out`.
+    fn compute(&self, first: usize, mut out: Columns) {
+        BENCH.with_borrow_mut(|bench| {
+            if in_pairs(self.w, self.round) {
+                self.pairs(first, &mut out, bench);
+            } else {
+                self.plain(first, &mut out, &mut bench.wide);
             }
         });
+        out.into_iter().for_each(|out| self.round.slice(out));
     }
 
-    /// Multiplies a task's rows of weights by some groups, a piece of the rows at a time.
     #[cfg(target_arch = "x86_64")]
-    fn block(&self, x: &Packed, groups: Range<usize>, first: usize, out: &mut [f32], sums: &mut Vec<Sums>) {
-        // A last tile of fewer rows reads the last one again: what that gives is not kept.
-        let last = self.w.rows() - 1;
-        let bytes = 2 * self.w.cols();
-        let row = |tile: usize, row: usize| self.w.row_bytes((first + tile * TILE_ROWS + row).min(last));
-        let tiles = out.len().div_ceil(TILE_ROWS * self.rows);
-        let all = tiles * groups.len();
-        sums.resize(all.max(sums.len()), Sums::default());
-        let sums = &mut sums[..all];
-        for start in (0..bytes).step_by(PIECE) {
-            let piece = start..(start + PIECE).min(bytes);
-            for (tile, sums) in sums.chunks_exact_mut(groups.len()).enumerate() {
-                let w: [&[u8]; TILE_ROWS] = std::array::from_fn(|i| &row(tile, i)[piece.clone()]);
-                for (i, (group, sums)) in groups.clone().zip(sums).enumerate() {
-                    if tile + 1 < tiles && i < TILE_ROWS {
-                        dpbf16::fetch(&row(tile + 1, i)[piece.clone()]);
-                    }
-                    x.add(group, start / 2 / CHUNK, w, sums);
+    fn pairs(&self, first: usize, out: &mut Columns, bench: &mut Bench) {
+        match (&self.x.packed, out.as_mut_slice()) {
+            (Some(x), [out]) => {
+                for (at, out) in out.chunks_mut(ROWS).enumerate() {
+                    let results = x.row(&rows_of(self.w, first + at * ROWS));
+                    out.copy_from_slice(&results[..out.len()]);
                 }
             }
+            (Some(x), out) => {
+                for at in (0..out.first().map_or(0, |out| out.len())).step_by(TILE_ROWS) {
+                    let rows = |at: usize| rows_of(self.w, first + at);
+                    x.multiply(&rows(at), &rows(at + TILE_ROWS), &mut bench.tile, |row, results| {
+                        copy(results, &mut out[row][at..]);
+                    });
+                }
+            }
+            (None, out) => self.pairs_f32(first, out, &mut bench.pairs),
         }
-        for (tile, sums) in sums.chunks_exact(groups.len()).enumerate() {
-            for (group, sums) in groups.clone().zip(sums) {
-                x.finish(group, sums, &mut out[tile * TILE_ROWS * self.rows + group * TILE_X..], self.rows);
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn pairs(&self, first: usize, out: &mut Columns, bench: &mut Bench) {
+        self.pairs_f32(first, out, &mut bench.pairs);
+    }
+
+    fn pairs_f32(&self, first: usize, out: &mut [&mut [f32]], sums: &mut Vec<pairs::Sums>) {
+        for at in (0..out.first().map_or(0, |out| out.len())).step_by(ROWS) {
+            pairs::multiply(self.isa, &rows_of(self.w, first + at), self.x.plain, self.w.cols(), sums);
+            for (results, out) in sums.iter().zip(out.iter_mut()) {
+                copy(results, &mut out[at..]);
             }
         }
     }
 
-    fn split(&self, x: &[Split], first: usize, out: &mut [f32]) {
-        let chunks = self.w.cols().div_ceil(CHUNK);
-        for (i, out) in out.chunks_exact_mut(self.rows).enumerate() {
-            let w = self.w.row_bytes(first + i);
-            if let [out] = out {
-                *out = dot_pairs(self.isa, w, x);
-                continue;
-            }
-            // A last group of fewer rows is filled up with the first: what it gives is not looked at.
-            for (x, out) in x.chunks(4 * chunks).zip(out.chunks_mut(4)) {
-                let row = |i: usize| x.get(i * chunks..(i + 1) * chunks).unwrap_or(&x[..chunks]);
-                let values = dot_pairs_x4(self.isa, w, [row(0), row(1), row(2), row(3)]);
-                out.copy_from_slice(&values[..out.len()]);
-            }
-        }
-    }
-
-    fn plain(&self, first: usize, out: &mut [f32]) {
+    fn plain(&self, first: usize, out: &mut Columns, wide: &mut Vec<f32>) {
         let (x, k) = (self.x.plain, self.w.cols());
-        let mut wide = Vec::new();
-        for (i, out) in out.chunks_exact_mut(self.rows).enumerate() {
-            if let ([out], false) = (&mut *out, self.w.is_narrowed_by(self.round)) {
+        for i in 0..out.first().map_or(0, |out| out.len()) {
+            if let ([out], false) = (out.as_mut_slice(), self.w.is_narrowed_by(self.round)) {
                 let bytes = self.w.row_bytes(first + i);
                 match self.w.stored() {
                     Stored::F32 => {
-                        *out = dot_f32(self.isa, bytes.as_chunks().0, x);
+                        out[i] = dot_f32(self.isa, bytes.as_chunks().0, x);
                         continue;
                     }
                     Stored::Blocks(block) => {
-                        *out = dot_blocks(self.isa, block, bytes, x);
+                        out[i] = dot_blocks(self.isa, block, bytes, x);
                         continue;
                     }
-                    Stored::Bf16 => {
-                        *out = dot_bf16(self.isa, bytes.as_chunks().0, x);
-                        continue;
-                    }
-                    Stored::F16 => {}
+                    Stored::Bf16 | Stored::F16 => {}
                 }
             }
-            self.w.widen_row(first + i, self.round, &mut wide);
+            self.w.widen_row(first + i, self.round, wide);
             for (x, out) in x.chunks(4 * k).zip(out.chunks_mut(4)) {
                 let row = |i: usize| x.get(i * k..(i + 1) * k).unwrap_or(&x[..k]);
-                let values = dot_x4(self.isa, &wide, [row(0), row(1), row(2), row(3)]);
-                out.copy_from_slice(&values[..out.len()]);
+                let values = dot_x4(self.isa, wide, [row(0), row(1), row(2), row(3)]);
+                out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
             }
         }
     }
 }
 
-/// `[n, rows]` as `[rows, n]`.
-fn turned(columns: Vec<f32>, rows: usize) -> Vec<f32> {
-    if rows <= 1 {
-        return columns;
-    }
-    let n = columns.len() / rows;
-    let mut out = vec![0f32; columns.len()];
-    let turn = |(block, out): (usize, &mut [f32])| {
-        let width = out.len() / n;
-        for (column, values) in columns.chunks_exact(rows).enumerate() {
-            for (row, value) in values[block * TURNED..][..width].iter().enumerate() {
-                out[row * n + column] = *value;
-            }
-        }
-    };
-    if columns.len() >= PARALLEL_FROM {
-        out.par_chunks_mut(TURNED * n).enumerate().for_each(turn);
-    } else {
-        out.chunks_mut(TURNED * n).enumerate().for_each(turn);
-    }
-    out
+/// The first of `results` that `out` has room for.
+fn copy<const N: usize>(results: &[f32; N], out: &mut [f32]) {
+    let length = N.min(out.len());
+    out[..length].copy_from_slice(&results[..length]);
 }
 
 #[cfg(test)]
@@ -245,7 +195,7 @@ mod tests {
     #[test]
     fn a_value_does_not_depend_on_what_it_is_computed_with() {
         let stored = |w: &[f32]| w.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect::<Vec<u8>>();
-        for (n, k) in [(70, 96), (70, PAIRS_ABOVE + 33), (3, 2 * PAIRS_ABOVE)] {
+        for (n, k) in [(70, 96), (70, 1057), (3, 2048)] {
             let w = Matrix::stored_as(Stored::Bf16, stored(&numbers(n * k, 5)), n, k);
             let rough = numbers(15 * k, 6);
             let exact: Vec<f32> = rough.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();

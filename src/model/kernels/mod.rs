@@ -1,11 +1,13 @@
 //! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
-//! Every dot product adds up in lanes and then folds the lanes in halves: of bf16 weights in rows of more than 1,024 as
-//! `pairs` says, of others element `i` in lane `i % 32`, products rounded before they are added. Neither the number of
-//! rows, threads or chunks nor the instruction set changes that order, so a value is bit for bit the same in prefill, step by
-//! step, and on every machine.
+//! Products of bf16 weights add up as `pairs` says. Every other dot product adds up in lanes and then folds the lanes in
+//! halves: element `i` in lane `i % 32`, products rounded before they are added. Neither the number of rows, threads or chunks
+//! nor the instruction set changes that order, so a value is bit for bit the same in prefill, step by step, and on every
+//! machine.
 
 mod blocks;
+#[cfg(target_arch = "x86_64")]
+mod blocks_avx512;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
@@ -13,8 +15,9 @@ mod k_blocks;
 mod linear;
 mod pairs;
 mod stream;
+mod turn;
 
 pub use blocks::Block;
-pub use dot::{dot_small, widen_bf16};
+pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};
 pub use linear::{linear, linears};
 pub use stream::stream;

@@ -1,138 +1,116 @@
-//! Dot products of long rows of bf16 weights.
+//! Rows of bf16 weights times activations, in the order in which `vdpbf16ps` adds.
 //!
-//! The order of additions is that of `vdpbf16ps`: of each chunk of 32 numbers, lane `i` of 16 takes number `2i + 1` and
-//! then `2i`, each product added without a rounding in between (fma); at the end the lanes are folded in halves. A last
-//! chunk is filled up with zeros. Products of two bf16 numbers are exact, so where activations are bf16 the instruction
-//! and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the instruction takes that for zero).
+//! Every result has one sum. Pair by pair of neighbouring numbers, it takes the product of the second and then that of the first,
+//! each added without a rounding in between (fma); a row of an odd number ends in a zero. So does the matrix product that
+//! transformers runs on a CPU with that instruction. Products of two bf16 numbers are exact, so where activations are bf16 the
+//! instruction and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the instruction takes that for zero).
 
-use super::dot::{Isa, fold, per_isa};
+use super::dot::{Isa, per_isa};
+use super::turn::{PAIRS, ROWS, Turned, turn};
 
-/// Numbers of a chunk.
-pub(super) const CHUNK: usize = 32;
-/// Partial sums of a dot product.
-pub(super) const LANES: usize = CHUNK / 2;
+/// Lines that are turned before rows of activations are multiplied by them: they stay in the first cache.
+const PANEL: usize = 8;
+/// Rows of activations that are multiplied together.
+const FOUR: usize = 4;
 
-/// A chunk in f32: the 16 numbers at even places, then those at odd ones.
-pub(super) type Split = [f32; CHUNK];
+/// Sums of sixteen rows of weights.
+pub(super) type Sums = [f32; ROWS];
 
-/// Splits rows of activations `[rows, k]` into chunks, `[rows][⌈k / 32⌉]`.
-pub(super) fn split(x: &[f32], k: usize) -> Vec<Split> {
-    let mut out = Vec::with_capacity(x.len().div_ceil(CHUNK.min(k.max(1))));
-    for row in x.chunks_exact(k.max(1)) {
-        for chunk in row.chunks(CHUNK) {
-            let mut split = [0f32; CHUNK];
-            for (i, value) in chunk.iter().enumerate() {
-                split[i % 2 * LANES + i / 2] = *value;
-            }
-            out.push(split);
-        }
+#[inline(always)]
+fn add_pair(w: &[u32; ROWS], [first, second]: [f32; 2], sums: &mut Sums) {
+    for i in 0..ROWS {
+        sums[i] = f32::from_bits(w[i] & 0xffff_0000).mul_add(second, sums[i]);
     }
-    out
-}
-
-/// The stored numbers of a chunk, filled up with zeros.
-pub(super) fn padded(bytes: &[u8]) -> [u8; 2 * CHUNK] {
-    let mut line = [0u8; 2 * CHUNK];
-    line[..bytes.len()].copy_from_slice(bytes);
-    line
-}
-
-#[inline(always)]
-fn even(pair: [u8; 4]) -> f32 {
-    f32::from_bits(u32::from_le_bytes(pair) << 16)
-}
-
-#[inline(always)]
-fn odd(pair: [u8; 4]) -> f32 {
-    f32::from_bits(u32::from_le_bytes(pair) & 0xffff_0000)
-}
-
-#[inline(always)]
-fn add_chunk(w: &[u8; 2 * CHUNK], x: &Split, lanes: &mut [f32; LANES]) {
-    let (pairs, _) = w.as_chunks::<4>();
-    for i in 0..LANES {
-        lanes[i] = odd(pairs[i]).mul_add(x[LANES + i], lanes[i]);
+    for i in 0..ROWS {
+        sums[i] = f32::from_bits(w[i] << 16).mul_add(first, sums[i]);
     }
-    for i in 0..LANES {
-        lanes[i] = even(pairs[i]).mul_add(x[i], lanes[i]);
+}
+
+/// Adds pairs of sixteen rows times those of `x`, of which the last may be half a pair.
+#[inline(always)]
+fn add_one(w: &[[u32; ROWS]], x: &[f32], sums: &mut Sums) {
+    let (x, half) = x.as_chunks();
+    for (w, x) in w.iter().zip(x) {
+        add_pair(w, *x, sums);
+    }
+    if let ([x], Some(w)) = (half, w.get(x.len())) {
+        add_pair(w, [*x, 0.0], sums);
     }
 }
 
 #[inline(always)]
-fn add_row(w: &[u8], x: &[Split], lanes: &mut [f32; LANES]) {
-    let (whole, rest) = w.as_chunks::<{ 2 * CHUNK }>();
-    for (w, x) in whole.iter().zip(x) {
-        add_chunk(w, x, lanes);
+fn add_four(w: &[[u32; ROWS]], x: [&[f32]; FOUR], sums: &mut [Sums; FOUR]) {
+    let [(a, half), (b, _), (c, _), (d, _)] = x.map(|x| x.as_chunks::<2>());
+    let [sa, sb, sc, sd] = sums;
+    for ((((w, a), b), c), d) in w.iter().zip(a).zip(b).zip(c).zip(d) {
+        add_pair(w, *a, sa);
+        add_pair(w, *b, sb);
+        add_pair(w, *c, sc);
+        add_pair(w, *d, sd);
     }
-    if let (false, Some(x)) = (rest.is_empty(), x.get(whole.len())) {
-        add_chunk(&padded(rest), x, lanes);
-    }
-}
-
-#[inline(always)]
-fn add_rows(w: &[u8], [a, b, c, d]: [&[Split]; 4], [la, lb, lc, ld]: &mut [[f32; LANES]; 4]) {
-    let (whole, rest) = w.as_chunks::<{ 2 * CHUNK }>();
-    for ((((w, a), b), c), d) in whole.iter().zip(a).zip(b).zip(c).zip(d) {
-        add_chunk(w, a, la);
-        add_chunk(w, b, lb);
-        add_chunk(w, c, lc);
-        add_chunk(w, d, ld);
-    }
-    if !rest.is_empty() {
-        let (w, at) = (padded(rest), whole.len());
-        for (x, lanes) in [a, b, c, d].into_iter().zip([la, lb, lc, ld]) {
-            x.get(at).into_iter().for_each(|x| add_chunk(&w, x, lanes));
+    if let (false, Some(w)) = (half.is_empty(), w.get(a.len())) {
+        for (x, sums) in x.iter().zip([sa, sb, sc, sd]) {
+            add_pair(w, [x[x.len() - 1], 0.0], sums);
         }
     }
 }
 
-per_isa!(add_row_on / add_row_avx2 / add_row_avx512:
-    (w: &[u8], x: &[Split], lanes: &mut [f32; LANES]) -> () = add_row(w, x, lanes));
-per_isa!(add_rows_on / add_rows_avx2 / add_rows_avx512:
-    (w: &[u8], x: [&[Split]; 4], lanes: &mut [[f32; LANES]; 4]) -> () = add_rows(w, x, lanes));
+per_isa!(add_one_on / add_one_avx2 / add_one_avx512:
+    (w: &[[u32; ROWS]], x: &[f32], sums: &mut Sums) -> () = add_one(w, x, sums));
+per_isa!(add_four_on / add_four_avx2 / add_four_avx512:
+    (w: &[[u32; ROWS]], x: [&[f32]; FOUR], sums: &mut [Sums; FOUR]) -> () = add_four(w, x, sums));
 
-/// A row of bf16 weights as stored times a row of activations.
-pub(super) fn dot_pairs(isa: Isa, w: &[u8], x: &[Split]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    add_row_on(isa, w, x, &mut lanes);
-    fold(lanes)
-}
-
-/// The same with four rows of activations, so that the weights are read once.
-pub(super) fn dot_pairs_x4(isa: Isa, w: &[u8], x: [&[Split]; 4]) -> [f32; 4] {
-    let mut lanes = [[0f32; LANES]; 4];
-    add_rows_on(isa, w, x, &mut lanes);
-    lanes.map(fold)
+/// Sixteen rows of weights as stored times rows of activations `x` `[rows, k]`, into `sums` `[rows]`.
+pub(super) fn multiply(isa: Isa, w: &[&[u8]; ROWS], x: &[f32], k: usize, sums: &mut Vec<Sums>) {
+    sums.clear();
+    sums.resize(x.len() / k.max(1), [0.0; ROWS]);
+    let mut panel = [Turned::default(); PANEL];
+    let width = 2 * PAIRS;
+    for from in (0..k).step_by(PANEL * width) {
+        let to = (from + PANEL * width).min(k);
+        turn(isa, w, from / width, &mut panel[..(to - from).div_ceil(width)]);
+        let (w, (fours, rest)) = (panel.as_flattened(), sums.as_chunks_mut::<FOUR>());
+        for (sums, x) in fours.iter_mut().zip(x.chunks_exact(FOUR * k)) {
+            add_four_on(isa, w, std::array::from_fn(|i| &x[i * k + from..i * k + to]), sums);
+        }
+        let left = &x[x.len() - rest.len() * k..];
+        for (sums, x) in rest.iter_mut().zip(left.chunks_exact(k)) {
+            add_one_on(isa, w, &x[from..to], sums);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::dot::tests::{numbers, supported};
     use super::*;
     use half::bf16;
 
+    /// The order of additions as the head of this file says it.
+    pub fn stated(w: &[bf16], x: &[f32]) -> f32 {
+        w.chunks(2).zip(x.chunks(2)).fold(0.0, |sum, (w, x)| {
+            let product = |i: usize| (w.get(i).map_or(0.0, |w| w.to_f32()), x.get(i).map_or(0.0, |x| *x));
+            [product(1), product(0)].into_iter().fold(sum, |sum, (w, x): (f32, f32)| w.mul_add(x, sum))
+        })
+    }
+
     #[test]
     fn every_instruction_set_adds_in_the_stated_order() {
-        for k in [0, 1, 2, 31, 32, 33, 96, 128, 257] {
-            let w: Vec<bf16> = numbers(k, 1).into_iter().map(bf16::from_f32).collect();
+        for k in [1, 2, 31, 32, 33, 96, 128, 257, 520] {
+            let w: Vec<bf16> = numbers(ROWS * k, 1).into_iter().map(bf16::from_f32).collect();
             let bytes: Vec<u8> = w.iter().flat_map(|w| w.to_le_bytes()).collect();
-            let x = numbers(4 * k, 2);
-            let stated = |x: &[f32]| {
-                let mut lanes = [0f32; LANES];
-                for (w, x) in w.chunks(CHUNK).zip(x.chunks(CHUNK)) {
-                    for i in (0..LANES).flat_map(|i| [2 * i + 1, 2 * i]).filter(|i| *i < x.len()) {
-                        lanes[i / 2] = w[i].to_f32().mul_add(x[i], lanes[i / 2]);
-                    }
+            let lines: [&[u8]; ROWS] = std::array::from_fn(|i| &bytes[2 * i * k..2 * (i + 1) * k]);
+            let x = numbers(6 * k, 2);
+            for rows in [1, 3, 4, 6] {
+                let x = &x[..rows * k];
+                let want: Vec<u32> =
+                    x.chunks_exact(k).flat_map(|x| w.chunks_exact(k).map(|w| stated(w, x).to_bits())).collect();
+                for isa in supported() {
+                    let mut sums = Vec::new();
+                    multiply(isa, &lines, x, k, &mut sums);
+                    let got: Vec<u32> = sums.as_flattened().iter().map(|x| x.to_bits()).collect();
+                    assert_eq!(got, want, "{isa:?} {k} {rows}");
                 }
-                fold(lanes).to_bits()
-            };
-            let split = split(&x, k);
-            let chunks = k.div_ceil(CHUNK);
-            let rows: [&[Split]; 4] = std::array::from_fn(|i| split.get(i * chunks..(i + 1) * chunks).unwrap_or(&[]));
-            let want: [u32; 4] = std::array::from_fn(|i| stated(&x[i * k..(i + 1) * k]));
-            for isa in supported() {
-                assert_eq!(rows.map(|x| dot_pairs(isa, &bytes, x).to_bits()), want, "{isa:?} {k}");
-                assert_eq!(dot_pairs_x4(isa, &bytes, rows).map(f32::to_bits), want, "{isa:?} x4 {k}");
             }
         }
     }

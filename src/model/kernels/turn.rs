@@ -1,0 +1,155 @@
+//! Rows of bf16 weights, turned so that a register holds the same pair of sixteen rows.
+
+use super::dot::Isa;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// Rows that are turned together.
+pub(super) const ROWS: usize = 16;
+/// Pairs of neighbouring numbers of a row that are turned together.
+pub(super) const PAIRS: usize = 16;
+/// Bytes of those pairs.
+pub(super) const LINE: usize = 4 * PAIRS;
+
+/// `[pair][row]`, the first number of a pair in the low half.
+pub(super) type Turned = [[u32; ROWS]; PAIRS];
+
+/// The line of each row that begins with pair `at`, filled up with zeros.
+pub(super) fn filled_up(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
+    let mut filled = [[0; LINE]; ROWS];
+    for (row, line) in rows.iter().zip(&mut filled) {
+        let rest = row.get(at * 4..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(LINE)];
+        line[..rest.len()].copy_from_slice(rest);
+    }
+    filled
+}
+
+/// Pairs of each row before the first that is where a line of the cache begins; none if that differs from row to row.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn lead(rows: &[&[u8]; ROWS]) -> usize {
+    let bytes = rows[0].as_ptr().align_offset(LINE);
+    let alike = rows.iter().all(|row| row.as_ptr().align_offset(LINE) == bytes);
+    if alike && bytes.is_multiple_of(4) { bytes / 4 } else { 0 }
+}
+
+/// Turns lines of each row from line `from` on, as many as `out` holds.
+pub(super) fn turn(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut [Turned]) {
+    for (at, out) in (from..).zip(out) {
+        if rows.iter().all(|row| row.len() >= (at + 1) * LINE) {
+            turn_one(isa, rows, at, out);
+        } else {
+            turn_one(isa, &filled_up(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
+        }
+    }
+}
+
+fn turn_one(isa: Isa, rows: &[&[u8]; ROWS], at: usize, out: &mut Turned) {
+    let lines: [&[u8]; ROWS] = rows.map(|row| &row[at * LINE..][..LINE]);
+    match isa {
+        // SAFETY: `isa()` names an instruction set only after detecting it on this machine; lines are whole, and 64 bytes
+        // are written to 16 numbers.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe {
+            for (out, pair) in out.iter_mut().zip(turn_avx512(&lines, 0)) {
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), pair);
+            }
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { turn_avx2(&lines, out) },
+        Isa::Portable => {
+            for (row, line) in lines.iter().enumerate() {
+                for (out, pair) in out.iter_mut().zip(line.as_chunks().0) {
+                    out[row] = u32::from_le_bytes(*pair);
+                }
+            }
+        }
+    }
+}
+
+/// Turns sixteen pairs of each row from pair `at` on in registers: the result is `[pair]`, each with all rows.
+///
+/// # Safety
+/// Every row has these pairs, and the machine AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn turn_avx512(rows: &[&[u8]; ROWS], at: usize) -> [__m512i; PAIRS] {
+    // SAFETY: 64 bytes are read, at any alignment, that the caller knows to be there.
+    let line = |row: usize| unsafe { _mm512_loadu_si512(rows[row].as_ptr().add(at * 4).cast()) };
+    // Four rows at a time: in quarter `q` of `four[g + 4·i]`, pair `4q + i` of rows `4g` to `4g + 3`.
+    let mut four = [_mm512_setzero_si512(); PAIRS];
+    for g in 0..4 {
+        let (a, b, c, d) = (line(4 * g), line(4 * g + 1), line(4 * g + 2), line(4 * g + 3));
+        let (ab, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (cd, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        four[g] = _mm512_unpacklo_epi64(ab, cd);
+        four[4 + g] = _mm512_unpackhi_epi64(ab, cd);
+        four[8 + g] = _mm512_unpacklo_epi64(ab_high, cd_high);
+        four[12 + g] = _mm512_unpackhi_epi64(ab_high, cd_high);
+    }
+    let mut out = [_mm512_setzero_si512(); PAIRS];
+    for i in 0..4 {
+        let (a, b, c, d) = (four[4 * i], four[4 * i + 1], four[4 * i + 2], four[4 * i + 3]);
+        let (ab, ab_odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (cd, cd_odd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        out[i] = _mm512_shuffle_i32x4::<0x88>(ab, cd);
+        out[4 + i] = _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd);
+        out[8 + i] = _mm512_shuffle_i32x4::<0xdd>(ab, cd);
+        out[12 + i] = _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd);
+    }
+    out
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn turn_avx2(lines: &[&[u8]; ROWS], out: &mut Turned) {
+    for (rows, side) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+        // SAFETY: 32 bytes are read from pair 0 or 8 of a line of 16 on; the slice is checked.
+        let line = |row: usize| unsafe { _mm256_loadu_si256(lines[rows + row][4 * side..][..32].as_ptr().cast()) };
+        // In half `h` of `four[g + 2·i]`, pair `4h + i` of rows `4g` to `4g + 3`.
+        let mut four = [_mm256_setzero_si256(); 8];
+        for g in 0..2 {
+            let (a, b, c, d) = (line(4 * g), line(4 * g + 1), line(4 * g + 2), line(4 * g + 3));
+            let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+            let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+            four[g] = _mm256_unpacklo_epi64(ab, cd);
+            four[2 + g] = _mm256_unpackhi_epi64(ab, cd);
+            four[4 + g] = _mm256_unpacklo_epi64(ab_high, cd_high);
+            four[6 + g] = _mm256_unpackhi_epi64(ab_high, cd_high);
+        }
+        for i in 0..4 {
+            let low = _mm256_permute2x128_si256::<0x20>(four[2 * i], four[2 * i + 1]);
+            let high = _mm256_permute2x128_si256::<0x31>(four[2 * i], four[2 * i + 1]);
+            for (pair, eight) in [(i, low), (4 + i, high)] {
+                // SAFETY: 32 bytes are written to rows 0 or 8 of 16 on.
+                unsafe { _mm256_storeu_si256(out[side + pair][rows..].as_mut_ptr().cast(), eight) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dot::tests::supported;
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_turns_alike_and_short_lines_end_in_zeros() {
+        let bytes: Vec<u8> = (0..ROWS * 90).map(|i| (i * 7 % 251) as u8).collect();
+        let rows: [&[u8]; ROWS] = std::array::from_fn(|row| &bytes[row * 90..][..90]);
+        for at in 0..2 {
+            for isa in supported() {
+                let mut out = Turned::default();
+                turn(isa, &rows, at, std::slice::from_mut(&mut out));
+                for (pair, out) in out.iter().enumerate() {
+                    for (row, out) in out.iter().enumerate() {
+                        let byte = |i: usize| rows[row].get(at * LINE + 4 * pair + i).copied().unwrap_or(0);
+                        assert_eq!(*out, u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]), "{isa:?}");
+                    }
+                }
+            }
+        }
+    }
+}
