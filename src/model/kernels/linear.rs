@@ -1,7 +1,8 @@
-use super::blocks::dot_blocks;
+use super::blocks::{Block, dot_blocks};
 use super::dot::{Isa, dot_f32, dot_x4, isa};
 #[cfg(target_arch = "x86_64")]
 use super::dpbf16::{self, Packed, TILE_ROWS};
+use super::fixed::{self, Fixed};
 use super::pairs;
 use super::turn::ROWS;
 use crate::model::precision::Rounding;
@@ -71,24 +72,32 @@ struct Prepared<'a> {
     plain: &'a [f32],
     #[cfg(target_arch = "x86_64")]
     packed: Option<Packed>,
+    fixed: Option<Fixed>,
 }
 
 impl<'a> Prepared<'a> {
-    #[cfg(target_arch = "x86_64")]
     fn of(x: &'a [f32], at: usize, jobs: &[(usize, &Matrix)], round: Rounding) -> Self {
-        let mut in_pairs = jobs.iter().filter(|(x, w)| dpbf16::is_here() && *x == at && in_pairs(w, round));
-        Self { plain: x, packed: in_pairs.next().and_then(|(_, w)| Packed::of(x, w.cols())) }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn of(x: &'a [f32], _: usize, _: &[(usize, &Matrix)], _: Rounding) -> Self {
-        Self { plain: x }
+        let mine = |is_one: &dyn Fn(&Matrix) -> bool| jobs.iter().find(|(x, w)| *x == at && is_one(w)).map(|job| job.1);
+        Self {
+            plain: x,
+            #[cfg(target_arch = "x86_64")]
+            packed: mine(&|w| dpbf16::is_here() && in_pairs(w, round)).and_then(|w| Packed::of(x, w.cols())),
+            fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(x, w.cols())),
+        }
     }
 }
 
 /// Whether products are added up as [`super::pairs`] says: those of bf16 weights.
 fn in_pairs(w: &Matrix, round: Rounding) -> bool {
     w.stored() == Stored::Bf16 && !w.is_narrowed_by(round)
+}
+
+/// The format of weights whose products are computed as [`fixed`] says, if it is one of those.
+fn in_steps(w: &Matrix, round: Rounding) -> Option<Block> {
+    match w.stored() {
+        Stored::Blocks(block) if fixed::is_for(block) && !w.is_narrowed_by(round) => Some(block),
+        _ => None,
+    }
 }
 
 /// `N` rows of weights from `first` on as stored. Where fewer are left the last is read again: what that gives is not kept.
@@ -111,6 +120,8 @@ impl Product<'_> {
         BENCH.with_borrow_mut(|bench| {
             if in_pairs(self.w, self.round) {
                 self.pairs(first, &mut out, bench);
+            } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
+                self.fixed(block, x, first, &mut out);
             } else {
                 self.plain(first, &mut out, &mut bench.wide);
             }
@@ -149,6 +160,14 @@ impl Product<'_> {
             pairs::multiply(self.isa, &rows_of(self.w, first + at), self.x.plain, self.w.cols(), sums);
             for (results, out) in sums.iter().zip(out.iter_mut()) {
                 copy(results, &mut out[at..]);
+            }
+        }
+    }
+
+    fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns) {
+        for (row, out) in out.iter_mut().enumerate() {
+            for (at, out) in out.chunks_mut(2).enumerate() {
+                copy(&fixed::dot_two(self.isa, block, rows_of(self.w, first + 2 * at), x.row(row)), out);
             }
         }
     }

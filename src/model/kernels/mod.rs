@@ -6,11 +6,12 @@
 //! machine.
 
 mod blocks;
-#[cfg(target_arch = "x86_64")]
-mod blocks_avx512;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
+mod fixed;
+#[cfg(target_arch = "x86_64")]
+mod fixed_vnni;
 mod k_blocks;
 mod linear;
 mod pairs;

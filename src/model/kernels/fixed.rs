@@ -1,0 +1,321 @@
+//! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
+//!
+//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power of two. So the
+//! products with the stored integers, and the sums of four neighbours, are exact. A row of 64 weights is sixteen such sums,
+//! one a lane; each is converted to f32 (rounded to nearest) and added to its lane times its scale (fma), which is the
+//! stored scale times the step. At the end the lanes are folded in halves. What Q4_K subtracts, a minimum for each block of 32, is added
+//! up in lanes of its own: minimum times the sum of the block's activations (fma), eight blocks together.
+
+use super::blocks::{Block, part, widen_f16};
+use super::dot::{Isa, fold, per_isa};
+#[cfg(target_arch = "x86_64")]
+use super::fixed_vnni;
+use super::k_blocks::scales_and_minima;
+
+/// Weights whose products are added before they are scaled, and lanes that add four each.
+pub(super) const CHUNK: usize = 64;
+pub(super) const LANES: usize = CHUNK / 4;
+/// Activations of one step.
+const STEP: usize = 32;
+/// Largest activation in its steps.
+const LARGEST: f32 = (1 << 22) as f32;
+
+/// Whether products with weights of this format are computed here.
+pub(super) fn is_for(block: Block) -> bool {
+    matches!(block, Block::Q8_0 | Block::Q4K | Block::Q6K)
+}
+
+/// Rows of activations, in steps.
+pub(super) struct Fixed {
+    /// Chunks of a row; a last one may be half full.
+    chunks: usize,
+    /// Digits of each chunk to the base 256, from −128 to 127, the highest first; empty without the instruction for them.
+    digits: Vec<[[i8; CHUNK]; 3]>,
+    /// The same numbers for other instruction sets, `[chunk][number of four][lane]`.
+    planes: Vec<[[i32; LANES]; 4]>,
+    /// Sum of each lane's four.
+    sums: Vec<[i32; LANES]>,
+    /// Each block's step, and the sum of its activations, `[chunk][block]`.
+    steps: Vec<[f32; 2]>,
+    totals: Vec<[f32; 2]>,
+}
+
+/// One row of them.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub digits: &'a [[[i8; CHUNK]; 3]],
+    planes: &'a [[[i32; LANES]; 4]],
+    pub sums: &'a [[i32; LANES]],
+    pub steps: &'a [[f32; 2]],
+    pub totals: &'a [[f32; 2]],
+}
+
+/// The step of a block whose largest absolute value is `largest`: the power of two that puts it from 2²¹ to 2²². NaN if it
+/// is not finite.
+fn step(largest: f32) -> f32 {
+    if !largest.is_finite() {
+        return f32::NAN;
+    }
+    let exponent = (largest.to_bits() >> 23).max(23);
+    f32::from_bits((exponent - 21).max(1) << 23)
+}
+
+/// `x` in steps, of which `inverse` is one, to the nearest, ties to even.
+fn in_steps(x: f32, inverse: f32) -> i32 {
+    // 1.5 · 2²³: adding it leaves no bit behind the point.
+    const POINT: f32 = 12_582_912.0;
+    let rounded = (x * inverse + POINT) - POINT;
+    rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32
+}
+
+impl Fixed {
+    /// Takes rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
+    pub fn of(x: &[f32], k: usize) -> Self {
+        let (chunks, rows) = (k.div_ceil(CHUNK), x.len() / k.max(1));
+        let all = chunks * rows;
+        #[cfg(target_arch = "x86_64")]
+        let in_digits = fixed_vnni::is_here();
+        #[cfg(not(target_arch = "x86_64"))]
+        let in_digits = false;
+        let mut fixed = Self {
+            chunks,
+            digits: vec![[[0; CHUNK]; 3]; if in_digits { all } else { 0 }],
+            planes: vec![[[0; LANES]; 4]; if in_digits { 0 } else { all }],
+            sums: vec![[0; LANES]; all],
+            steps: vec![[1.0; 2]; all],
+            totals: vec![[0.0; 2]; all],
+        };
+        let chunk = |at: usize| &x[at / chunks * k..][..k][at % chunks * CHUNK..];
+        let scales = fixed.sums.iter_mut().zip(&mut fixed.steps).zip(&mut fixed.totals).enumerate();
+        let numbers: Vec<[i32; CHUNK]> = scales
+            .map(|(at, ((sums, steps), totals))| {
+                let mut numbers = [0; CHUNK];
+                for (half, x) in chunk(at).chunks(STEP).take(2).enumerate() {
+                    let size =
+                        step(x.iter().fold(0.0, |largest, x| if x.is_nan() { f32::NAN } else { x.abs().max(largest) }));
+                    let inverse = 1.0 / size;
+                    let numbers = &mut numbers[half * STEP..][..x.len()];
+                    numbers.iter_mut().zip(x).for_each(|(number, x)| *number = in_steps(*x, inverse));
+                    steps[half] = size;
+                    totals[half] = numbers.iter().sum::<i32>() as f32 * size;
+                }
+                for (sum, four) in sums.iter_mut().zip(numbers.as_chunks::<4>().0) {
+                    *sum = four.iter().sum();
+                }
+                numbers
+            })
+            .collect();
+        for (digits, numbers) in fixed.digits.iter_mut().zip(&numbers) {
+            for (i, number) in numbers.iter().enumerate() {
+                let low = *number as i8;
+                let rest = (number - i32::from(low)) >> 8;
+                let middle = rest as i8;
+                (digits[2][i], digits[1][i], digits[0][i]) = (low, middle, ((rest - i32::from(middle)) >> 8) as i8);
+            }
+        }
+        for (planes, numbers) in fixed.planes.iter_mut().zip(&numbers) {
+            for (i, number) in numbers.iter().enumerate() {
+                planes[i % 4][i / 4] = *number;
+            }
+        }
+        fixed
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> Row<'_> {
+        let range = row * self.chunks..(row + 1) * self.chunks;
+        Row {
+            digits: self.digits.get(range.clone()).unwrap_or_default(),
+            planes: self.planes.get(range.clone()).unwrap_or_default(),
+            sums: &self.sums[range.clone()],
+            steps: &self.steps[range.clone()],
+            totals: &self.totals[range],
+        }
+    }
+}
+
+/// Two rows of weights times a row of activations.
+pub(super) fn dot_two(isa: Isa, block: Block, w: [&[u8]; 2], x: Row) -> [f32; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if !x.digits.is_empty() {
+        return fixed_vnni::dot_two(block, w, x);
+    }
+    w.map(|w| dot_on(isa, block, w, x))
+}
+
+per_isa!(dot_on / dot_avx2 / dot_avx512: (block: Block, w: &[u8], x: Row) -> f32 = match block {
+    Block::Q8_0 => dot_q8_0(w, x),
+    Block::Q4K => dot_q4_k(w, x),
+    _ => dot_q6_k(w, x),
+});
+
+/// Adds the products of a chunk: `q` holds four weights a lane, too high by `offset`.
+#[inline(always)]
+fn add(q: &[u32; LANES], offset: i32, scales: &[f32; LANES], x: Row, at: usize, lanes: &mut [f32; LANES]) {
+    let (planes, sums) = (&x.planes[at], &x.sums[at]);
+    for l in 0..LANES {
+        let product = |j: usize| ((q[l] >> (8 * j)) & 255) as i32 * planes[j][l];
+        let sum = product(0).wrapping_add(product(1)).wrapping_add(product(2)).wrapping_add(product(3));
+        let sum = sum.wrapping_sub(sums[l].wrapping_mul(offset));
+        lanes[l] = (sum as f32).mul_add(scales[l], lanes[l]);
+    }
+}
+
+#[inline(always)]
+fn words<const N: usize>(bytes: &[u8], out: &mut [u32]) {
+    for (word, bytes) in out.iter_mut().zip(part::<N, _>(bytes, 0).as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+}
+
+#[inline(always)]
+fn dot_q8_0(w: &[u8], x: Row) -> f32 {
+    let mut lanes = [0f32; LANES];
+    for (at, blocks) in w.chunks(2 * 34).enumerate() {
+        let (mut q, mut scales) = ([0x8080_8080u32; LANES], [0f32; LANES]);
+        for (half, block) in blocks.as_chunks::<34>().0.iter().enumerate() {
+            words::<32>(&block[2..], &mut q[half * 8..][..8]);
+            let scale = widen_f16(*part(block, 0)) * x.steps[at][half];
+            scales[half * 8..][..8].fill(scale);
+        }
+        q.iter_mut().take(blocks.len() / 34 * 8).for_each(|q| *q ^= 0x8080_8080);
+        add(&q, 128, &scales, x, at, &mut lanes);
+    }
+    fold(lanes)
+}
+
+#[inline(always)]
+fn dot_q4_k(w: &[u8], x: Row) -> f32 {
+    let (mut lanes, mut below) = ([0f32; LANES], [0f32; 8]);
+    for (block, from) in w.as_chunks::<144>().0.iter().zip((0..).step_by(4)) {
+        let (d, min) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
+        let (stored, minima) = scales_and_minima(part(block, 4), d, min);
+        for (at, pair) in (from..from + 4).zip(0..4) {
+            let (mut q, mut scales) = ([0u32; LANES], [0f32; LANES]);
+            words::<32>(&block[16 + 32 * pair..], &mut q[..8]);
+            for i in 0..8 {
+                (q[i], q[8 + i]) = (q[i] & 0x0f0f_0f0f, (q[i] >> 4) & 0x0f0f_0f0f);
+            }
+            for half in 0..2 {
+                scales[half * 8..][..8].fill(stored[2 * pair + half] * x.steps[at][half]);
+                let lane = 2 * pair + half;
+                below[lane] = minima[lane].mul_add(x.totals[at][half], below[lane]);
+            }
+            add(&q, 0, &scales, x, at, &mut lanes);
+        }
+    }
+    fold(lanes) - fold(below)
+}
+
+#[inline(always)]
+fn dot_q6_k(w: &[u8], x: Row) -> f32 {
+    let mut lanes = [0f32; LANES];
+    for (block, from) in w.as_chunks::<210>().0.iter().zip((0..).step_by(4)) {
+        let d = widen_f16(*part(block, 208));
+        for (at, quarter) in (from..from + 4).zip(0..4) {
+            let (n, upper) = (quarter / 2, quarter % 2);
+            let (mut low, mut high) = ([0u32; LANES], [0u32; 8]);
+            words::<64>(&block[64 * n..], &mut low);
+            words::<32>(&block[128 + 32 * n..], &mut high);
+            let (mut q, mut scales) = ([0u32; LANES], [0f32; LANES]);
+            for i in 0..LANES {
+                let two = high[i % 8] >> (4 * upper + 2 * (i / 8));
+                q[i] = ((low[i] >> (4 * upper)) & 0x0f0f_0f0f) | ((two & 0x0303_0303) << 4);
+            }
+            for (i, scale) in scales.iter_mut().enumerate() {
+                let stored = f32::from(block[192 + 8 * n + 4 * upper + i / 4] as i8);
+                *scale = d * stored * x.steps[at][i / 8];
+            }
+            add(&q, 32, &scales, x, at, &mut lanes);
+        }
+    }
+    fold(lanes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dot::tests::{numbers, supported};
+    use super::*;
+    use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{Device, Tensor};
+
+    const ALL: [(Block, GgmlDType); 3] =
+        [(Block::Q8_0, GgmlDType::Q8_0), (Block::Q4K, GgmlDType::Q4K), (Block::Q6K, GgmlDType::Q6K)];
+
+    fn in_planes(mut fixed: Fixed) -> Fixed {
+        fixed.planes.resize(fixed.digits.len().max(fixed.planes.len()), [[0; LANES]; 4]);
+        for (planes, digits) in fixed.planes.iter_mut().zip(&fixed.digits) {
+            for i in 0..CHUNK {
+                let [high, middle, low] = digits.map(|digit| i32::from(digit[i]));
+                planes[i % 4][i / 4] = (high * 256 + middle) * 256 + low;
+            }
+        }
+        fixed.digits.clear();
+        fixed
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits_and_the_product_of_the_values() {
+        for (block, dtype) in ALL {
+            for k in [32, 64, 96, 256, 512, 4096].into_iter().filter(|k| k % block.width() == 0) {
+                let x: Vec<f32> = numbers(2 * k, 6).iter().map(|x| x * x * x).collect();
+                let weights = Tensor::new(numbers(2 * k, 5), &Device::Cpu).unwrap();
+                let tensor = QTensor::quantize(&weights, dtype).unwrap();
+                let (bytes, values) = (tensor.data().unwrap(), tensor.dequantize(&Device::Cpu).unwrap());
+                let values: Vec<f32> = values.to_vec1().unwrap();
+                let (first, second) = bytes.split_at(bytes.len() / 2);
+                let fixed = Fixed::of(&x, k);
+                let got = [0, 1].map(|row| dot_two(super::super::dot::isa(), block, [first, second], fixed.row(row)));
+                for (row, got) in got.iter().enumerate() {
+                    for (values, got) in values.chunks(k).zip(got) {
+                        let terms = || values.iter().zip(&x[row * k..]).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                        let (want, size) = (terms().sum::<f64>(), terms().map(|x| x * x).sum::<f64>().sqrt());
+                        assert!((f64::from(*got) - want).abs() < 2e-6 * size, "{block:?} {k}: {got} for {want}");
+                    }
+                }
+                let fixed = in_planes(fixed);
+                for isa in supported() {
+                    let other = [0, 1].map(|row| dot_two(isa, block, [first, second], fixed.row(row)));
+                    assert_eq!(
+                        other.map(|x| x.map(f32::to_bits)),
+                        got.map(|x| x.map(f32::to_bits)),
+                        "{isa:?} {block:?} {k}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_give_the_same_bits() {
+        for (block, _) in ALL {
+            let k = 512;
+            let bytes: Vec<u8> =
+                numbers(2 * k / block.width() * block.bytes(), 9).iter().map(|v| (v * 128.0) as i8 as u8).collect();
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            let x: Vec<f32> = (0..k).map(|i| if i % 3 == 0 { -1.0 } else { 0.99 }).collect();
+            let fixed = Fixed::of(&x, k);
+            let got = dot_two(super::super::dot::isa(), block, [first, second], fixed.row(0));
+            let fixed = in_planes(fixed);
+            for isa in supported() {
+                for (a, b) in dot_two(isa, block, [first, second], fixed.row(0)).into_iter().zip(got) {
+                    assert!(a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(), "{isa:?} {block:?}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn activations_keep_22_bits_of_the_largest_of_their_block() {
+        let mut x = vec![0f32; 64];
+        (x[0], x[1], x[40]) = (-1.0, 3e-7, 1e-30);
+        let fixed = in_planes(Fixed::of(&x, 64));
+        let value = |i: usize| fixed.planes[0][i % 4][i / 4] as f32 * fixed.steps[0][i / 32];
+        assert_eq!((value(0), value(2)), (-1.0, 0.0));
+        assert!((value(1) - 3e-7).abs() <= 0.5f32.powi(22) && (value(40) - 1e-30).abs() < 1e-36);
+        assert_eq!(fixed.totals[0][0], value(0) + value(1));
+        x[3] = f32::INFINITY;
+        assert!(Fixed::of(&x, 64).steps[0][0].is_nan());
+        assert_eq!((step(1.0), step(1.5), step(0.0) > 0.0), (0.5f32.powi(21), 0.5f32.powi(21), true));
+    }
+}
