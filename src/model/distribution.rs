@@ -1,5 +1,10 @@
 //! What a row of logits says about the next token.
 
+use rayon::prelude::*;
+
+/// Logits whose exponentials are added together; more are shared among threads.
+const PART: usize = 1 << 13;
+
 /// A next-token distribution: logits and the normaliser that turns them into probabilities.
 pub struct Distribution<'a> {
     logits: &'a [f32],
@@ -13,15 +18,23 @@ impl<'a> Distribution<'a> {
     /// Softmax of `logits` at temperature 1; sums in f64.
     pub fn of(logits: &'a [f32]) -> Self {
         let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let (mut sum, mut below) = (0.0, 0.0);
-        for x in logits {
-            let distance = f64::from(*x) - max;
-            let share = distance.exp();
-            sum += share;
-            if share > 0.0 {
-                below += share * distance;
+        let part = |logits: &[f32]| {
+            let (mut sum, mut below) = (0.0, 0.0);
+            for x in logits {
+                let distance = f64::from(*x) - max;
+                let share = distance.exp();
+                sum += share;
+                if share > 0.0 {
+                    below += share * distance;
+                }
             }
-        }
+            (sum, below)
+        };
+        let parts: Vec<(f64, f64)> = match logits.len() {
+            ..=PART => vec![part(logits)],
+            _ => logits.par_chunks(PART).map(part).collect(),
+        };
+        let (sum, below) = parts.into_iter().fold((0.0, 0.0), |(sum, below), part| (sum + part.0, below + part.1));
         // −Σ p ln p with p = exp(distance) / sum.
         Self { logits, log_norm: max + sum.ln(), entropy: sum.ln() - below / sum }
     }
@@ -53,8 +66,21 @@ impl<'a> Distribution<'a> {
             return Vec::new();
         }
         let key = |id: usize| if self.logits[id].is_nan() { f32::NEG_INFINITY } else { self.logits[id] };
-        let mut ids: Vec<usize> = (0..self.logits.len()).collect();
         let order = |a: &usize, b: &usize| key(*b).total_cmp(&key(*a)).then(a.cmp(b));
+        // Of the ids so far, some more than `k`; none that is not above the `k`-th of an earlier choice can be among them.
+        let mut ids: Vec<usize> = Vec::with_capacity(4 * k);
+        let mut bar = None;
+        for id in 0..self.logits.len() {
+            if bar.is_some_and(|bar: f32| key(id).total_cmp(&bar).is_le()) {
+                continue;
+            }
+            ids.push(id);
+            if ids.len() == 4 * k {
+                ids.select_nth_unstable_by(k - 1, order);
+                ids.truncate(k);
+                bar = Some(key(ids[k - 1]));
+            }
+        }
         ids.select_nth_unstable_by(k - 1, order);
         ids.truncate(k);
         ids.sort_unstable_by(order);
@@ -92,5 +118,19 @@ mod tests {
         let uniform = [0.0; 4];
         let u = Distribution::of(&uniform);
         assert!((d.kl(&u) - (4f32.ln() - entropy)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_best_tokens_are_those_of_a_full_sort() {
+        let logits: Vec<f32> = (0..20_000).map(|i| ((i * 7919) % 5003) as f32 - (i % 3) as f32 * 0.25).collect();
+        let d = Distribution::of(&logits);
+        for k in [1, 2, 64, 5000, 30_000] {
+            let mut want: Vec<usize> = (0..logits.len()).collect();
+            want.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
+            want.truncate(k);
+            assert_eq!(d.top(k), want);
+        }
+        let total: f64 = (0..logits.len()).map(|id| d.log_prob(id).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-9);
     }
 }

@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::turn::{LINE, PAIRS, ROWS, filled_up, lead, turn_avx512};
+use super::turn::{LINE, PAIRS, ROWS, filled_up, lead, sum_pairs, turn_avx512};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -129,43 +129,7 @@ fn everywhere(pair: u32) -> __m512bh {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn row(w: &[&[u8]; ROWS], x: &[u32]) -> [f32; ROWS] {
-    let mut sums = _mm512_setzero_ps();
-    let mut at = 0;
-    // The first pairs alone, then each line of the cache as a whole: one that straddles two takes twice as long.
-    let lead = lead(w);
-    if lead > 0 && x.len() >= lead + PAIRS {
-        sums = add_some(w, &x[..lead], 0, sums);
-        at = lead;
-    }
-    let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
-    while at + PAIRS <= whole {
-        // SAFETY: each row has `whole` pairs.
-        let w = unsafe { turn_avx512(w, at) };
-        let x = &x[at..at + PAIRS];
-        for i in 0..PAIRS {
-            sums = _mm512_dpbf16_ps(sums, numbers(w[i]), everywhere(x[i]));
-        }
-        at += PAIRS;
-    }
-    if at < x.len() {
-        sums = add_some(w, &x[at..], at, sums);
-    }
-    let mut out = [0.0; ROWS];
-    // SAFETY: 64 bytes are written to 16 numbers.
-    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sums) };
-    out
-}
-
-/// Adds at most sixteen pairs from pair `at` on.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn add_some(w: &[&[u8]; ROWS], x: &[u32], at: usize, mut sums: __m512) -> __m512 {
-    let filled = filled_up(w, at);
-    // SAFETY: each row is filled up to sixteen pairs.
-    let w = unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
-    for (w, x) in w.into_iter().zip(x) {
-        sums = _mm512_dpbf16_ps(sums, numbers(w), everywhere(*x));
-    }
-    sums
+    sum_pairs!(w, x, |sums, w, x: u32| _mm512_dpbf16_ps(sums, numbers(w), everywhere(x)))
 }
 
 /// Turns a tile's rows from pair `from` on into `panel`.

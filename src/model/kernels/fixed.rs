@@ -11,12 +11,15 @@ use super::dot::{Isa, fold, per_isa};
 #[cfg(target_arch = "x86_64")]
 use super::fixed_vnni;
 use super::k_blocks::scales_and_minima;
+use rayon::prelude::*;
 
 /// Weights whose products are added before they are scaled, and lanes that add four each.
 pub(super) const CHUNK: usize = 64;
 pub(super) const LANES: usize = CHUNK / 4;
 /// Activations of one step.
 const STEP: usize = 32;
+/// Chunks above which packing them is worth several threads.
+const PIECE: usize = 1 << 9;
 /// Largest activation in its steps.
 const LARGEST: f32 = (1 << 22) as f32;
 
@@ -40,6 +43,48 @@ pub(super) struct Fixed {
     totals: Vec<[f32; 2]>,
 }
 
+/// Some chunks, to be written.
+struct Part<'a> {
+    digits: &'a mut [[[i8; CHUNK]; 3]],
+    planes: &'a mut [[[i32; LANES]; 4]],
+    sums: &'a mut [[i32; LANES]],
+    steps: &'a mut [[f32; 2]],
+    totals: &'a mut [[f32; 2]],
+}
+
+impl Part<'_> {
+    /// Takes the chunks `at` of `x` `[rows, k]`.
+    fn pack(&mut self, isa: Isa, x: &[f32], k: usize, at: std::ops::RangeFrom<usize>) {
+        let chunks = k.div_ceil(CHUNK);
+        for (i, at) in (0..self.sums.len()).zip(at) {
+            let mut numbers = [0; CHUNK];
+            let x = &x[at / chunks * k..][..k][at % chunks * CHUNK..];
+            match x.first_chunk() {
+                Some(x) => in_steps_on(isa, x, &mut numbers, &mut self.steps[i]),
+                None => {
+                    let mut filled = [0.0; CHUNK];
+                    filled[..x.len()].copy_from_slice(x);
+                    in_steps_on(isa, &filled, &mut numbers, &mut self.steps[i]);
+                }
+            }
+            for (sum, four) in self.sums[i].iter_mut().zip(numbers.as_chunks::<4>().0) {
+                *sum = four[0] + four[1] + four[2] + four[3];
+            }
+            for (half, sums) in self.sums[i].as_chunks::<{ LANES / 2 }>().0.iter().enumerate() {
+                self.totals[i][half] = sums.iter().sum::<i32>() as f32 * self.steps[i][half];
+            }
+            if let Some(out) = self.digits.get_mut(i) {
+                digits_on(isa, &numbers, out);
+            }
+            if let Some(planes) = self.planes.get_mut(i) {
+                for (i, number) in numbers.iter().enumerate() {
+                    planes[i % 4][i / 4] = *number;
+                }
+            }
+        }
+    }
+}
+
 /// One row of them.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -50,75 +95,93 @@ pub(super) struct Row<'a> {
     pub totals: &'a [[f32; 2]],
 }
 
-/// The step of a block whose largest absolute value is `largest`: the power of two that puts it from 2²¹ to 2²². NaN if it
-/// is not finite.
-fn step(largest: f32) -> f32 {
-    if !largest.is_finite() {
+/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²². NaN if
+/// it is not finite.
+#[inline(always)]
+fn step(largest: u32) -> f32 {
+    if largest >= f32::INFINITY.to_bits() {
         return f32::NAN;
     }
-    let exponent = (largest.to_bits() >> 23).max(23);
-    f32::from_bits((exponent - 21).max(1) << 23)
+    f32::from_bits(((largest >> 23).max(22) - 21) << 23)
 }
 
-/// `x` in steps, of which `inverse` is one, to the nearest, ties to even.
-fn in_steps(x: f32, inverse: f32) -> i32 {
-    // 1.5 · 2²³: adding it leaves no bit behind the point.
+/// A chunk of activations in steps, and its blocks' steps.
+#[inline(always)]
+fn in_steps(x: &[f32; CHUNK], numbers: &mut [i32; CHUNK], steps: &mut [f32; 2]) {
+    // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near.
     const POINT: f32 = 12_582_912.0;
-    let rounded = (x * inverse + POINT) - POINT;
-    rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32
+    for (half, x) in x.as_chunks::<STEP>().0.iter().enumerate() {
+        let mut largest = 0;
+        for x in x {
+            largest = largest.max(x.to_bits() & 0x7fff_ffff);
+        }
+        let size = step(largest);
+        let inverse = 1.0 / size;
+        for (number, x) in numbers[half * STEP..].iter_mut().zip(x) {
+            let rounded = (x * inverse + POINT) - POINT;
+            *number = rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32;
+        }
+        steps[half] = size;
+    }
 }
+
+per_isa!(in_steps_on / in_steps_avx2 / in_steps_avx512:
+    (x: &[f32; CHUNK], numbers: &mut [i32; CHUNK], steps: &mut [f32; 2]) -> () = in_steps(x, numbers, steps));
+
+#[inline(always)]
+fn digits(numbers: &[i32; CHUNK], digits: &mut [[i8; CHUNK]; 3]) {
+    for i in 0..CHUNK {
+        // Half of 256 and of 256² more, so that each digit is rounded to the nearest.
+        digits[2][i] = numbers[i] as i8;
+        digits[1][i] = ((numbers[i] + 0x80) >> 8) as i8;
+        digits[0][i] = ((numbers[i] + 0x8080) >> 16) as i8;
+    }
+}
+
+per_isa!(digits_on / digits_avx2 / digits_avx512:
+    (numbers: &[i32; CHUNK], out: &mut [[i8; CHUNK]; 3]) -> () = digits(numbers, out));
 
 impl Fixed {
     /// Takes rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
-    pub fn of(x: &[f32], k: usize) -> Self {
+    pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let with_digits = fixed_vnni::is_here();
+        #[cfg(not(target_arch = "x86_64"))]
+        let with_digits = false;
+        Self::with(isa, x, k, with_digits)
+    }
+
+    fn with(isa: Isa, x: &[f32], k: usize, with_digits: bool) -> Self {
         let (chunks, rows) = (k.div_ceil(CHUNK), x.len() / k.max(1));
         let all = chunks * rows;
-        #[cfg(target_arch = "x86_64")]
-        let in_digits = fixed_vnni::is_here();
-        #[cfg(not(target_arch = "x86_64"))]
-        let in_digits = false;
         let mut fixed = Self {
             chunks,
-            digits: vec![[[0; CHUNK]; 3]; if in_digits { all } else { 0 }],
-            planes: vec![[[0; LANES]; 4]; if in_digits { 0 } else { all }],
+            digits: vec![[[0; CHUNK]; 3]; if with_digits { all } else { 0 }],
+            planes: vec![[[0; LANES]; 4]; if with_digits { 0 } else { all }],
             sums: vec![[0; LANES]; all],
             steps: vec![[1.0; 2]; all],
             totals: vec![[0.0; 2]; all],
         };
-        let chunk = |at: usize| &x[at / chunks * k..][..k][at % chunks * CHUNK..];
-        let scales = fixed.sums.iter_mut().zip(&mut fixed.steps).zip(&mut fixed.totals).enumerate();
-        let numbers: Vec<[i32; CHUNK]> = scales
-            .map(|(at, ((sums, steps), totals))| {
-                let mut numbers = [0; CHUNK];
-                for (half, x) in chunk(at).chunks(STEP).take(2).enumerate() {
-                    let size =
-                        step(x.iter().fold(0.0, |largest, x| if x.is_nan() { f32::NAN } else { x.abs().max(largest) }));
-                    let inverse = 1.0 / size;
-                    let numbers = &mut numbers[half * STEP..][..x.len()];
-                    numbers.iter_mut().zip(x).for_each(|(number, x)| *number = in_steps(*x, inverse));
-                    steps[half] = size;
-                    totals[half] = numbers.iter().sum::<i32>() as f32 * size;
-                }
-                for (sum, four) in sums.iter_mut().zip(numbers.as_chunks::<4>().0) {
-                    *sum = four.iter().sum();
-                }
-                numbers
-            })
-            .collect();
-        for (digits, numbers) in fixed.digits.iter_mut().zip(&numbers) {
-            for (i, number) in numbers.iter().enumerate() {
-                let low = *number as i8;
-                let rest = (number - i32::from(low)) >> 8;
-                let middle = rest as i8;
-                (digits[2][i], digits[1][i], digits[0][i]) = (low, middle, ((rest - i32::from(middle)) >> 8) as i8);
-            }
-        }
-        for (planes, numbers) in fixed.planes.iter_mut().zip(&numbers) {
-            for (i, number) in numbers.iter().enumerate() {
-                planes[i % 4][i / 4] = *number;
-            }
+        let mut parts = fixed.parts();
+        let pack = |(at, part): (usize, &mut Part)| part.pack(isa, x, k, at * PIECE..);
+        if parts.len() > 1 {
+            parts.par_iter_mut().enumerate().for_each(pack);
+        } else {
+            parts.iter_mut().enumerate().for_each(pack);
         }
         fixed
+    }
+
+    fn parts(&mut self) -> Vec<Part<'_>> {
+        let mut digits = self.digits.chunks_mut(PIECE);
+        let mut planes = self.planes.chunks_mut(PIECE);
+        let scales = self.sums.chunks_mut(PIECE).zip(self.steps.chunks_mut(PIECE)).zip(self.totals.chunks_mut(PIECE));
+        scales
+            .map(|((sums, steps), totals)| {
+                let (digits, planes) = (digits.next().unwrap_or_default(), planes.next().unwrap_or_default());
+                Part { digits, planes, sums, steps, totals }
+            })
+            .collect()
     }
 
     /// One row.
@@ -234,6 +297,7 @@ fn dot_q6_k(w: &[u8], x: Row) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dot::isa;
     use super::super::dot::tests::{numbers, supported};
     use super::*;
     use candle_core::quantized::{GgmlDType, QTensor};
@@ -241,18 +305,6 @@ mod tests {
 
     const ALL: [(Block, GgmlDType); 3] =
         [(Block::Q8_0, GgmlDType::Q8_0), (Block::Q4K, GgmlDType::Q4K), (Block::Q6K, GgmlDType::Q6K)];
-
-    fn in_planes(mut fixed: Fixed) -> Fixed {
-        fixed.planes.resize(fixed.digits.len().max(fixed.planes.len()), [[0; LANES]; 4]);
-        for (planes, digits) in fixed.planes.iter_mut().zip(&fixed.digits) {
-            for i in 0..CHUNK {
-                let [high, middle, low] = digits.map(|digit| i32::from(digit[i]));
-                planes[i % 4][i / 4] = (high * 256 + middle) * 256 + low;
-            }
-        }
-        fixed.digits.clear();
-        fixed
-    }
 
     #[test]
     fn every_instruction_set_gives_the_same_bits_and_the_product_of_the_values() {
@@ -264,8 +316,8 @@ mod tests {
                 let (bytes, values) = (tensor.data().unwrap(), tensor.dequantize(&Device::Cpu).unwrap());
                 let values: Vec<f32> = values.to_vec1().unwrap();
                 let (first, second) = bytes.split_at(bytes.len() / 2);
-                let fixed = Fixed::of(&x, k);
-                let got = [0, 1].map(|row| dot_two(super::super::dot::isa(), block, [first, second], fixed.row(row)));
+                let fixed = Fixed::of(isa(), &x, k);
+                let got = [0, 1].map(|row| dot_two(isa(), block, [first, second], fixed.row(row)));
                 for (row, got) in got.iter().enumerate() {
                     for (values, got) in values.chunks(k).zip(got) {
                         let terms = || values.iter().zip(&x[row * k..]).map(|(w, x)| f64::from(*w) * f64::from(*x));
@@ -273,8 +325,8 @@ mod tests {
                         assert!((f64::from(*got) - want).abs() < 2e-6 * size, "{block:?} {k}: {got} for {want}");
                     }
                 }
-                let fixed = in_planes(fixed);
                 for isa in supported() {
+                    let fixed = Fixed::with(isa, &x, k, false);
                     let other = [0, 1].map(|row| dot_two(isa, block, [first, second], fixed.row(row)));
                     assert_eq!(
                         other.map(|x| x.map(f32::to_bits)),
@@ -294,10 +346,10 @@ mod tests {
                 numbers(2 * k / block.width() * block.bytes(), 9).iter().map(|v| (v * 128.0) as i8 as u8).collect();
             let (first, second) = bytes.split_at(bytes.len() / 2);
             let x: Vec<f32> = (0..k).map(|i| if i % 3 == 0 { -1.0 } else { 0.99 }).collect();
-            let fixed = Fixed::of(&x, k);
-            let got = dot_two(super::super::dot::isa(), block, [first, second], fixed.row(0));
-            let fixed = in_planes(fixed);
+            let fixed = Fixed::of(isa(), &x, k);
+            let got = dot_two(isa(), block, [first, second], fixed.row(0));
             for isa in supported() {
+                let fixed = Fixed::with(isa, &x, k, false);
                 for (a, b) in dot_two(isa, block, [first, second], fixed.row(0)).into_iter().zip(got) {
                     assert!(a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(), "{isa:?} {block:?}: {a} {b}");
                 }
@@ -309,13 +361,16 @@ mod tests {
     fn activations_keep_22_bits_of_the_largest_of_their_block() {
         let mut x = vec![0f32; 64];
         (x[0], x[1], x[40]) = (-1.0, 3e-7, 1e-30);
-        let fixed = in_planes(Fixed::of(&x, 64));
+        let fixed = Fixed::with(isa(), &x, 64, false);
         let value = |i: usize| fixed.planes[0][i % 4][i / 4] as f32 * fixed.steps[0][i / 32];
         assert_eq!((value(0), value(2)), (-1.0, 0.0));
         assert!((value(1) - 3e-7).abs() <= 0.5f32.powi(22) && (value(40) - 1e-30).abs() < 1e-36);
         assert_eq!(fixed.totals[0][0], value(0) + value(1));
         x[3] = f32::INFINITY;
-        assert!(Fixed::of(&x, 64).steps[0][0].is_nan());
-        assert_eq!((step(1.0), step(1.5), step(0.0) > 0.0), (0.5f32.powi(21), 0.5f32.powi(21), true));
+        assert!(Fixed::with(isa(), &x, 64, false).steps[0][0].is_nan());
+        assert_eq!(
+            (step(1f32.to_bits()), step(1.5f32.to_bits()), step(0) > 0.0),
+            (0.5f32.powi(21), 0.5f32.powi(21), true)
+        );
     }
 }

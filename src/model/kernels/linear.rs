@@ -10,8 +10,11 @@ use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Weight rows of one parallel task.
+/// Weight rows of one parallel task, and of one with long rows.
 const TASK_ROWS: usize = 64;
+const LONG_TASK_ROWS: usize = 32;
+/// Columns above which a row is long.
+const LONG: usize = 8192;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
 
@@ -44,11 +47,13 @@ pub fn linears(xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Vec
     let work: usize = jobs.iter().map(|job| job.1.rows() * xs[job.0].len()).sum();
     let tasks = jobs.iter().zip(&mut all).flat_map(|(job, out)| {
         let product = Product { x: &prepared[job.0], w: job.1, round, isa };
-        columns(out, job.1.rows()).into_iter().enumerate().map(move |(i, out)| (product, i * TASK_ROWS, out))
+        let size = if job.1.cols() > LONG { LONG_TASK_ROWS } else { TASK_ROWS };
+        columns(out, job.1.rows(), size).into_iter().enumerate().map(move |(i, out)| (product, i * size, out))
     });
     if work >= PARALLEL_FROM {
         let tasks: Vec<_> = tasks.collect();
-        tasks.into_par_iter().for_each(|(product, first, out)| product.compute(first, out));
+        // Left to itself, rayon would give each thread a few long pieces, and one of them waits for the other at the end.
+        tasks.into_par_iter().with_max_len(1).for_each(|(product, first, out)| product.compute(first, out));
     } else {
         tasks.for_each(|(product, first, out)| product.compute(first, out));
     }
@@ -56,10 +61,10 @@ pub fn linears(xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Vec
 }
 
 /// A result `[rows, n]` cut into the columns of each task.
-fn columns(out: &mut [f32], n: usize) -> Vec<Columns<'_>> {
-    let mut tasks: Vec<Columns> = (0..n).step_by(TASK_ROWS).map(|_| Vec::with_capacity(out.len() / n)).collect();
+fn columns(out: &mut [f32], n: usize, size: usize) -> Vec<Columns<'_>> {
+    let mut tasks: Vec<Columns> = (0..n).step_by(size).map(|_| Vec::with_capacity(out.len() / n)).collect();
     for row in out.chunks_exact_mut(n.max(1)) {
-        tasks.iter_mut().zip(row.chunks_mut(TASK_ROWS)).for_each(|(task, part)| task.push(part));
+        tasks.iter_mut().zip(row.chunks_mut(size)).for_each(|(task, part)| task.push(part));
     }
     tasks
 }
@@ -82,7 +87,7 @@ impl<'a> Prepared<'a> {
             plain: x,
             #[cfg(target_arch = "x86_64")]
             packed: mine(&|w| dpbf16::is_here() && in_pairs(w, round)).and_then(|w| Packed::of(x, w.cols())),
-            fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(x, w.cols())),
+            fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(isa(), x, w.cols())),
         }
     }
 }

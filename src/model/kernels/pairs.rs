@@ -6,7 +6,11 @@
 //! instruction and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the instruction takes that for zero).
 
 use super::dot::{Isa, per_isa};
+#[cfg(target_arch = "x86_64")]
+use super::turn::{LINE, filled_up, lead, sum_pairs, turn_avx512};
 use super::turn::{PAIRS, ROWS, Turned, turn};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 
 /// Lines that are turned before rows of activations are multiplied by them: they stay in the first cache.
 const PANEL: usize = 8;
@@ -63,6 +67,12 @@ per_isa!(add_four_on / add_four_avx2 / add_four_avx512:
 /// Sixteen rows of weights as stored times rows of activations `x` `[rows, k]`, into `sums` `[rows]`.
 pub(super) fn multiply(isa: Isa, w: &[&[u8]; ROWS], x: &[f32], k: usize, sums: &mut Vec<Sums>) {
     sums.clear();
+    #[cfg(target_arch = "x86_64")]
+    if let (Isa::Avx512, true, true) = (isa, x.len() == k, k.is_multiple_of(2)) {
+        // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
+        sums.push(unsafe { row_avx512(w, x.as_chunks().0) });
+        return;
+    }
     sums.resize(x.len() / k.max(1), [0.0; ROWS]);
     let mut panel = [Turned::default(); PANEL];
     let width = 2 * PAIRS;
@@ -78,6 +88,17 @@ pub(super) fn multiply(isa: Isa, w: &[&[u8]; ROWS], x: &[f32], k: usize, sums: &
             add_one_on(isa, w, &x[from..to], sums);
         }
     }
+}
+
+/// One row of activations, at the speed of memory.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn row_avx512(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> Sums {
+    let second = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+    sum_pairs!(w, x, |sums, w, x: [f32; 2]| {
+        let sums = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(w, second)), _mm512_set1_ps(x[1]), sums);
+        _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(w)), _mm512_set1_ps(x[0]), sums)
+    })
 }
 
 #[cfg(test)]

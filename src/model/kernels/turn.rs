@@ -102,6 +102,53 @@ pub(super) unsafe fn turn_avx512(rows: &[&[u8]; ROWS], at: usize) -> [__m512i; P
     out
 }
 
+/// Adds up sixteen rows of weights pair by pair: `$add` gets the sums, a pair of all rows and what belongs to it of `$x`. For
+/// functions with AVX-512, of which each compiles its own.
+#[cfg(target_arch = "x86_64")]
+macro_rules! sum_pairs {
+    ($w:expr, $x:expr, |$sums:ident, $pair:ident, $one:ident: $of:ty| $add:expr) => {{
+        let (w, x) = ($w, $x);
+        let mut sums = _mm512_setzero_ps();
+        let mut at = 0;
+        let add = |$sums: __m512, $pair: __m512i, $one: $of| $add;
+        let some = |at: usize, end: usize, mut sums: __m512| {
+            let filled = filled_up(w, at);
+            // SAFETY: each row is filled up to sixteen pairs.
+            let w = unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
+            for (w, x) in w.into_iter().zip(&x[at..end]) {
+                sums = add(sums, w, *x);
+            }
+            sums
+        };
+        // The first pairs alone, then each line of the cache as a whole: one that straddles two takes twice as long.
+        let lead = lead(w);
+        if lead > 0 && x.len() >= lead + PAIRS {
+            sums = some(0, lead, sums);
+            at = lead;
+        }
+        let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
+        while at + PAIRS <= whole {
+            // SAFETY: each row has `whole` pairs.
+            let w = unsafe { turn_avx512(w, at) };
+            let x = &x[at..at + PAIRS];
+            for i in 0..PAIRS {
+                sums = add(sums, w[i], x[i]);
+            }
+            at += PAIRS;
+        }
+        if at < x.len() {
+            sums = some(at, x.len(), sums);
+        }
+        let mut out = [0.0; ROWS];
+        // SAFETY: 64 bytes are written to 16 numbers.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sums) };
+        out
+    }};
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use sum_pairs;
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn turn_avx2(lines: &[&[u8]; ROWS], out: &mut Turned) {
