@@ -46,6 +46,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Frames are at least this far apart.
 const FRAME: Duration = Duration::from_millis(16);
+/// And to one that answers a key.
+const ANSWER: Duration = Duration::from_millis(2);
 /// With reduced motion: frames that no key asked for, while a run goes on.
 const CALM_FRAME: Duration = Duration::from_millis(250);
 /// The session is written at most this often while it changes.
@@ -191,7 +193,12 @@ impl App {
         let mut arrived = Vec::new();
         loop {
             let is_calm = self.state.reduced_motion && !is_asked && self.state.is_moving();
-            let next_frame = drawn + if is_calm { CALM_FRAME } else { FRAME };
+            let pause = match (is_calm, is_asked) {
+                (true, _) => CALM_FRAME,
+                (_, true) => ANSWER,
+                (_, false) => FRAME,
+            };
+            let next_frame = drawn + pause;
             if is_dirty && Instant::now() >= next_frame {
                 let wanted = self.screen.draw(&self.state)?;
                 drawn = Instant::now();
