@@ -2,7 +2,7 @@
 //! `cargo run --release --example responsiveness -- [MODEL]`, after `cargo build --release`. The model should not end its text
 //! early and have a long context; `make_model --tokenizer DIR` makes one of random weights.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -109,6 +109,7 @@ fn main() -> Result<()> {
     let mut answers = Vec::new();
     for i in 0..KEYS {
         let (key, text) = VIEWS[i % VIEWS.len()];
+        ensure!(!terminal.screen.screen().contents().contains(text), "‘{text}’ is on the screen already");
         let pressed = Instant::now();
         terminal.keys.write_all(key.as_bytes())?;
         answers.push(terminal.wait(text)? - pressed);

@@ -222,6 +222,42 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
 }
 
 #[test]
+fn chunks_of_any_length_give_the_same_run() {
+    let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
+    let read = |chunk: usize| {
+        let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(chunk);
+        with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+        session
+    };
+    let whole = read(64);
+    for chunk in [1, 7, 130, 512] {
+        let other = read(chunk);
+        assert_eq!(other.tokens().len(), 200);
+        for (a, b) in other.tokens().iter().zip(whole.tokens()) {
+            assert_eq!((&a.next, &a.score, &a.values), (&b.next, &b.score, &b.values), "{chunk}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_while_a_chunk_is_told_keeps_what_was_told() {
+    let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
+    let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
+    // Six layers, then once before each 64 positions but the first.
+    let asked = AtomicUsize::new(0);
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 7;
+    let mut told = Vec::new();
+    let mut arrived = |start: usize, tokens: &[Arc<mixscope::trace::TokenRecord>]| told.push((start, tokens.len()));
+    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {}, arrived: &mut arrived };
+    assert!(session.extend(&tokens, Source::Prompt, &mut control).unwrap_err().is::<Stopped>());
+    assert_eq!((session.tokens().len(), told), (128, vec![(0, 64), (64, 64)]));
+    with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
+    let mut whole = Session::new(demo(), Capture::for_views(6), 5);
+    with_control(|control| whole.extend(&tokens, Source::Prompt, control)).unwrap();
+    assert_eq!(session.tokens()[199].next, whole.tokens()[199].next);
+}
+
+#[test]
 fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stands() {
     let dir = fixture("malformed/nan-weight");
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());

@@ -44,9 +44,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, sleep_until};
 
-/// Frames are at least this far apart.
+/// A frame that nobody asked for comes at least this long after the last.
 const FRAME: Duration = Duration::from_millis(16);
-/// And to one that answers a key.
+/// One that answers a key may come this soon.
 const ANSWER: Duration = Duration::from_millis(2);
 /// With reduced motion: frames that no key asked for, while a run goes on.
 const CALM_FRAME: Duration = Duration::from_millis(250);
@@ -220,17 +220,18 @@ impl App {
                     Signal::End(name) => return Err(anyhow!("ended by {name}")),
                 },
                 key = self.keys.next() => {
-                    (is_dirty, is_asked) = (true, true);
                     let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
                     if let TerminalEvent::Resize(..) = event {
                         // Even back to the same size: the terminal may have cut what it showed.
                         self.screen.forget()?;
+                        (is_dirty, is_asked) = (true, true);
                         continue;
                     }
-                    if let Some(event) = input::translate(event, self.screen.hits())
-                        && self.take(event)?
-                    {
-                        return Ok(());
+                    if let Some(event) = input::translate(event, self.screen.hits()) {
+                        (is_dirty, is_asked) = (true, true);
+                        if self.take(event)? {
+                            return Ok(());
+                        }
                     }
                 }
                 count = self.events.recv_many(&mut arrived, EVENTS), if !engine_ended => {

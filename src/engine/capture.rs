@@ -30,6 +30,11 @@ impl Capture {
         Self::of(HookKind::FOR_VIEWS, 0..layers, layers)
     }
 
+    /// Whether `kind` is kept of any layer.
+    pub(super) fn has(&self, kind: HookKind) -> bool {
+        (0..self.layers).any(|layer| self.wants(kind.at(layer)))
+    }
+
     fn wants(&self, hook: Hook) -> bool {
         self.wanted.get(hook.index()).copied().unwrap_or(false)
     }

@@ -1,10 +1,12 @@
 //! A run of one model: tokens read so far, their records and their KV cache.
 
 use super::capture::{Capture, Collector, FindNonFinite};
-use super::control::Control;
+use super::control::{Control, Stopped};
 use crate::model::{Distribution, KvCache, Loaded, Outputs, Precision, Taps, bare_piece, sampling};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Candidate, HookValues, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace};
+use crate::trace::{
+    Candidate, HookKind, HookValues, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace,
+};
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ const CHUNK: usize = 64;
 const LONG_CHUNK: usize = 512;
 /// Bytes of weights that a token touches, above which a model is large: they don't stay in a cache from pass to pass.
 const LARGE: u64 = 64 << 20;
-/// Of these, positions whose logits are in memory together.
+/// Positions of a chunk whose logits are in memory together.
 const LOGITS: usize = 64;
 
 /// A run. Cloning it is a branch: records and KV pages are shared.
@@ -26,6 +28,8 @@ pub struct Session {
     precision: Precision,
     capture: Capture,
     candidates: usize,
+    /// Tokens read in one pass of a prefill.
+    chunk: usize,
     cache: KvCache,
     tokens: Vec<Arc<TokenRecord>>,
     /// Logits after the last token `[vocab]`.
@@ -38,7 +42,15 @@ impl Session {
         let meta = loaded.meta.clone();
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
-        Self { loaded, meta, precision, capture, candidates, cache, tokens: Vec::new(), last: None }
+        // Of a long chunk, patterns would be large.
+        let is_long = meta.touched_bytes > LARGE && !capture.has(HookKind::Pattern);
+        let chunk = if is_long { LONG_CHUNK } else { CHUNK };
+        Self { loaded, meta, precision, capture, candidates, chunk, cache, tokens: Vec::new(), last: None }
+    }
+
+    /// The same run, whose prompts are read `chunk` tokens (at least one) at a time: the results are the same.
+    pub fn in_chunks_of(self, chunk: usize) -> Self {
+        Self { chunk: chunk.max(1), ..self }
     }
 
     /// An empty run of the same model under the same policy, of which only `capture` is kept.
@@ -207,18 +219,18 @@ impl Session {
         self.extend(&ids[shared..], Source::Prompt, control)
     }
 
-    /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays.
+    /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays; a stop comes between two layers of
+    /// a chunk, which is then lost, or while its results are told.
     ///
     /// # Errors
-    /// [`Stopped`](super::control::Stopped) if cancelled; if an id is outside the vocabulary or an activation is not finite.
+    /// [`Stopped`] if cancelled; if an id is outside the vocabulary or an activation is not finite.
     pub fn extend(&mut self, ids: &[u32], source: Source, control: &mut Control) -> Result<()> {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;
-        let size = if self.meta.touched_bytes > LARGE { LONG_CHUNK } else { CHUNK };
-        for (i, chunk) in ids.chunks(size).enumerate() {
+        for (i, chunk) in ids.chunks(self.chunk).enumerate() {
             self.last_logits_if_any()?;
             let start = self.tokens.len();
-            let (rows, done) = (chunk.len(), i * size * layers);
+            let (rows, done) = (chunk.len(), i * self.chunk * layers);
             let mut taps = Collector { capture: &self.capture, control, done, total, rows, values: Vec::new() };
             let loaded = self.loaded.clone();
             let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut taps)?;
@@ -228,13 +240,12 @@ impl Session {
             let outputs = pass.outputs(&resid, &mut taps)?;
             let values = taps.split(start)?;
             pass.end(&mut self.cache);
-            let kept = self.keep(chunk, source, &outputs, values);
+            let kept = self.keep(chunk, source, &outputs, values, control);
             let read = self.tokens.len() - start;
             self.cache.truncate(start + read);
-            (control.arrived)(start, &self.tokens[start..]);
             kept?;
             if read < rows {
-                return Err(self.name_non_finite(&chunk[read..], start + read));
+                return Err(self.name_non_finite(chunk[read], start + read));
             }
         }
         Ok(())
@@ -242,13 +253,23 @@ impl Session {
 
     /// Records a chunk that was read, up to the first position whose logits are not finite: those before it see nothing of
     /// it.
-    fn keep(&mut self, chunk: &[u32], source: Source, outputs: &Outputs, values: Vec<HookValues>) -> Result<()> {
+    fn keep(
+        &mut self,
+        chunk: &[u32],
+        source: Source,
+        outputs: &Outputs,
+        values: Vec<HookValues>,
+        control: &mut Control,
+    ) -> Result<()> {
         let vocab = self.meta.dims.vocab;
         let mut values = values.into_iter();
         for (ids, from) in chunk.chunks(LOGITS).zip((0..).step_by(LOGITS)) {
+            ensure!(from == 0 || !(control.cancelled)(), Stopped);
+            let start = self.tokens.len();
             let logits = outputs.logits(from..from + ids.len())?;
             let sound = logits.iter().position(|x| !x.is_finite()).map_or(ids.len(), |at| at / vocab);
             self.record(&ids[..sound], source, &logits[..sound * vocab], values.by_ref().take(sound));
+            (control.arrived)(start, &self.tokens[start..]);
             if sound < ids.len() {
                 break;
             }
@@ -357,9 +378,10 @@ impl Session {
         self.last = None;
     }
 
-    fn name_non_finite(&mut self, chunk: &[u32], start: usize) -> anyhow::Error {
+    /// Names the first hook that is not finite when `id` is read at position `start`, behind sound ones.
+    fn name_non_finite(&mut self, id: u32, start: usize) -> anyhow::Error {
         let mut find = FindNonFinite { start };
-        let found = self.loaded.model.forward(chunk, &mut self.cache, self.precision, &mut find);
+        let found = self.loaded.model.forward(&[id], &mut self.cache, self.precision, &mut find);
         self.cache.truncate(start);
         found.err().unwrap_or_else(|| anyhow::anyhow!("the logits are not finite (NaN or infinity)"))
     }

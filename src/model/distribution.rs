@@ -130,7 +130,25 @@ mod tests {
             want.truncate(k);
             assert_eq!(d.top(k), want);
         }
-        let total: f64 = (0..logits.len()).map(|id| d.log_prob(id).exp()).sum();
-        assert!((total - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn ties_and_what_is_no_number_come_last() {
+        let logits: Vec<f32> = (0..9000).map(|i| if i % 7 == 0 { f32::NAN } else { (i / 3000) as f32 }).collect();
+        let best: Vec<usize> = (6000..).filter(|i| i % 7 != 0).take(40).collect();
+        assert_eq!(Distribution::of(&logits).top(40), best);
+    }
+
+    #[test]
+    fn sums_of_parts_are_the_sums_of_all() {
+        for n in [1, PART, PART + 1, 20_000] {
+            let logit = |i: usize| if i % 11 == 3 { f32::NEG_INFINITY } else { ((i * 7919) % 5003) as f32 / 500.0 };
+            let logits: Vec<f32> = (0..n).map(logit).collect();
+            let d = Distribution::of(&logits);
+            let probs = || (0..n).map(|id| d.log_prob(id)).filter(|lp| lp.is_finite());
+            assert!((probs().map(f64::exp).sum::<f64>() - 1.0).abs() < 1e-9, "{n}");
+            let entropy: f64 = probs().map(|lp| -lp * lp.exp()).sum();
+            assert!((f64::from(d.entropy()) - entropy).abs() < 1e-6 * entropy.max(1.0), "{n}: {entropy}");
+        }
     }
 }

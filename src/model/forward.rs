@@ -116,8 +116,7 @@ impl Mixtral {
         for l in 0..self.config.dims.layers {
             resid = pass.layer(l, resid, cache, taps)?;
         }
-        let (normed, _) = tap(taps, K::LnFinal, 0, self.final_norm(&resid, precision)?)?;
-        let (logits, _) = tap(taps, K::Logits, 0, self.unembed(&normed, precision)?)?;
+        let logits = pass.outputs(&resid, taps)?.all_logits(taps)?;
         pass.end(cache);
         Ok(logits)
     }

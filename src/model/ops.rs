@@ -9,7 +9,7 @@ const PIECE: usize = 1 << 12;
 /// Has `work` fill `out` a multiple of `width` values at a time, the first of them given by its index, in parallel if it is
 /// worth it.
 pub(super) fn fill(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
-    let piece = PIECE.div_ceil(width.max(1)).max(1) * width.max(1);
+    let piece = PIECE.next_multiple_of(width.max(1));
     if out.len() > 2 * piece {
         out.par_chunks_mut(piece).enumerate().for_each(|(i, out)| work(i * piece, out));
     } else {

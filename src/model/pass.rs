@@ -87,6 +87,14 @@ pub struct Outputs<'m> {
 }
 
 impl Outputs<'_> {
+    /// All logits `[ids, vocab]`.
+    pub(super) fn all_logits(self, taps: &mut dyn Taps) -> Result<Tensor> {
+        match self.logits {
+            Some(logits) => Ok(logits),
+            None => Ok(tap(taps, K::Logits, 0, self.model.unembed(&self.normed, self.precision)?)?.0),
+        }
+    }
+
     /// Logits of these rows, `[rows × vocab]`.
     ///
     /// # Errors

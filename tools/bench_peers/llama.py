@@ -44,13 +44,15 @@ def main() -> None:
 
     started = time.perf_counter()
     model = llama.llama_model_load_from_file(args.model.encode(), llama.llama_model_default_params())
-    assert model, f"llama.cpp can't open {args.model}"
+    if not model:
+        raise SystemExit(f"llama.cpp can't open {args.model}")
     settings = llama.llama_context_default_params()
     settings.n_ctx = args.prompt_tokens + args.steps + 8
     settings.n_batch = settings.n_ubatch = max(args.prompt_tokens, 8)
     settings.n_threads = settings.n_threads_batch = args.threads
     context = llama.llama_init_from_model(model, settings)
-    assert context, "llama.cpp can't make a context"
+    if not context:
+        raise SystemExit("llama.cpp can't make a context")
     load_ms = (time.perf_counter() - started) * 1e3
     vocab = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
 
@@ -61,15 +63,17 @@ def main() -> None:
             batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0] = token, start + i, 1, 0
             batch.logits[i] = every or i + 1 == len(ids)
         started = time.perf_counter()
-        assert llama.llama_decode(context, batch) == 0
+        failed = llama.llama_decode(context, batch)
         llama.llama_synchronize(context)
         took = time.perf_counter() - started
         llama.llama_batch_free(batch)
+        if failed:
+            raise SystemExit(f"llama.cpp can't read {len(ids)} tokens: {failed}")
         return took
 
     ids = prompt(args.prompt_tokens, vocab)
     prefill = []
-    for _ in range(3):
+    for _ in range(4):
         llama.llama_memory_clear(llama.llama_get_memory(context), True)
         prefill.append(len(ids) / read(ids, 0, not args.last_only))
     steps = []

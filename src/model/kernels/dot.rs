@@ -202,15 +202,17 @@ pub fn dot_small(a: &[f32], b: &[f32]) -> f32 {
     fold(lanes)
 }
 
-/// [`dot_small`] with each of four vectors of the same length.
+/// [`dot_small`] of `a` `[n]` and each of four vectors `[n]`.
 pub fn dot_small_x4(a: &[f32], b: [&[f32]; 4]) -> [f32; 4] {
+    debug_assert!(b.iter().all(|b| b.len() == a.len()));
     let mut lanes = [[0f32; FEW]; 4];
     add_short_four_on(isa(), a, b, &mut lanes);
     lanes.map(fold)
 }
 
-/// Adds four vectors to `out`, one after the other, each times its weight.
+/// Adds four vectors `[n]` to `out` `[n]`, one after the other, each times its weight.
 pub fn add_scaled_x4(weights: [f32; 4], values: [&[f32]; 4], out: &mut [f32]) {
+    debug_assert!(values.iter().all(|values| values.len() == out.len()));
     add_scaled_on(isa(), weights, values, out);
 }
 

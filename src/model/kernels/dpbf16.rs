@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::turn::{LINE, PAIRS, ROWS, filled_up, lead, sum_pairs, turn_avx512};
+use super::turn::{LINE, LONG, PAIRS, ROWS, filled_up, lead, sum_pairs, turn_avx512};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 pub(super) const TILE_ROWS: usize = 2 * ROWS;
 /// Rows of activations of a tile: its sums fill the registers.
 pub(super) const TILE_X: usize = 12;
-/// Pairs of a row that are multiplied before the next: the weights of a tile then stay in the first cache.
+/// Pairs of a row that are multiplied before the next: 32 KB of a tile's weights, which stay in the nearest caches.
 const PIECE: usize = 256;
 
 /// Whether this machine has the instruction.
@@ -25,22 +25,22 @@ pub(super) struct Packed {
     rows: usize,
 }
 
-/// Sums of a tile `[row of activations][row of weights]`.
-type Sums = [[f32; TILE_ROWS]; TILE_X];
+/// TileSums of a tile `[row of activations][row of weights]`.
+type TileSums = [[f32; TILE_ROWS]; TILE_X];
 /// Pairs of a tile's rows of weights, turned.
 type Panel = [[u32; TILE_ROWS]; PIECE];
 
 /// What a thread needs to multiply; kept from task to task.
 #[derive(Default)]
-pub(super) struct Bench {
+pub(super) struct Scratch {
     panel: Vec<Panel>,
-    sums: Vec<Sums>,
+    sums: Vec<TileSums>,
 }
 
 impl Packed {
-    /// Packs `x` `[rows, k]`; `None` if a value is no bf16 number.
+    /// Packs `x` `[rows, k]`; `None` if a value is no bf16 number, or without the instruction.
     pub fn of(x: &[f32], k: usize) -> Option<Self> {
-        if k == 0 || x.iter().fold(0, |low, x| low | x.to_bits()) & 0xffff != 0 {
+        if !is_here() || k == 0 || x.iter().fold(0, |low, x| low | x.to_bits()) & 0xffff != 0 {
             return None;
         }
         let rows = x.len() / k;
@@ -68,7 +68,8 @@ impl Packed {
 
     /// Sixteen rows of weights times the only row of activations.
     pub fn row(&self, w: &[&[u8]; ROWS]) -> [f32; ROWS] {
-        // SAFETY: a `Packed` is only made where `is_here` said so.
+        debug_assert_eq!(self.rows, 1);
+        // SAFETY: `of` makes none where `is_here` says no.
         unsafe { row(w, &self.pairs) }
     }
 
@@ -78,19 +79,19 @@ impl Packed {
         &self,
         w: &[&[u8]; TILE_ROWS],
         after: &[&[u8]; TILE_ROWS],
-        bench: &mut Bench,
+        scratch: &mut Scratch,
         mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
     ) {
         let groups = self.rows.div_ceil(TILE_X);
-        bench.panel.resize(1, [[0; TILE_ROWS]; PIECE]);
-        bench.sums.clear();
-        bench.sums.resize(groups, Sums::default());
-        let Bench { panel, sums } = bench;
+        scratch.panel.resize(1, [[0; TILE_ROWS]; PIECE]);
+        scratch.sums.clear();
+        scratch.sums.resize(groups, TileSums::default());
+        let Scratch { panel, sums } = scratch;
         let Some(panel) = panel.first_mut() else { return };
         for (piece, x) in self.pairs.chunks(PIECE * self.rows).enumerate() {
             let length = x.len() / self.rows;
             // SAFETY: as above.
-            unsafe { fill(w, piece * PIECE, &mut panel[..length]) };
+            unsafe { fill_panel(w, piece * PIECE, &mut panel[..length]) };
             let last = (piece + 1) * PIECE * self.rows >= self.pairs.len();
             let (next, from) = if last { (after, 0) } else { (w, (piece + 1) * PIECE * 4) };
             let mut next = next.chunks(TILE_ROWS.div_ceil(groups));
@@ -134,7 +135,7 @@ fn row(w: &[&[u8]; ROWS], x: &[u32]) -> [f32; ROWS] {
 
 /// Turns a tile's rows from pair `from` on into `panel`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn fill(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
+fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
     let to = from + panel.len();
     for (half, w) in w.as_chunks::<ROWS>().0.iter().enumerate() {
         let mut put = |at: usize, pairs: &[__m512i; PAIRS]| {
@@ -146,7 +147,7 @@ fn fill(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
         let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(to);
         let (mut at, lead) = (from, lead(w));
         while at + PAIRS <= whole {
-            // SAFETY: each row has `whole` pairs.
+            // SAFETY: each row has `whole` pairs, and this function AVX-512.
             put(at, &unsafe { turn_avx512(w, at) });
             // On to where a line of the cache begins: some pairs are turned twice, but no line is read in halves.
             at += if at == from && lead > 0 { lead } else { PAIRS };
@@ -158,14 +159,14 @@ fn fill(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
         }
         if at < to {
             let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs.
+            // SAFETY: each row is filled up to sixteen pairs, and this function has AVX-512.
             put(at, &unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut Sums) {
+fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) {
     match rows {
         1 => tile::<1>(w, x, sums),
         2 => tile::<2>(w, x, sums),
@@ -186,7 +187,7 @@ fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut Sums) {
 /// the sums stay in registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut Sums) {
+fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) {
     let x = &x.as_chunks::<T>().0[..w.len()];
     let (mut low, mut high) = ([_mm512_setzero_ps(); T], [_mm512_setzero_ps(); T]);
     for t in 0..T {
@@ -243,7 +244,7 @@ mod tests {
             bytes.extend(w.iter().flat_map(|w| w.to_le_bytes()));
             let bytes = &bytes[k % 64..];
             let lines: [&[u8]; TILE_ROWS] = std::array::from_fn(|i| &bytes[2 * i * k..2 * (i + 1) * k]);
-            let mut bench = Bench::default();
+            let mut scratch = Scratch::default();
             for rows in 1..=26 {
                 let x: Vec<f32> = rounded(rows * k, 3).into_iter().map(bf16::to_f32).collect();
                 let packed = Packed::of(&x, k).unwrap();
@@ -252,7 +253,7 @@ mod tests {
                     w.chunks_exact(k).map(|w| stated(w, x).to_bits()).collect::<Vec<_>>()
                 };
                 let mut seen = 0;
-                packed.multiply(&lines, &lines, &mut bench, |row, got| {
+                packed.multiply(&lines, &lines, &mut scratch, |row, got| {
                     assert_eq!(got.map(f32::to_bits)[..], want(row), "{k} {rows} {row}");
                     seen += 1;
                 });

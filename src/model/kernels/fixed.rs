@@ -1,10 +1,11 @@
 //! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
 //!
-//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power of two. So the
-//! products with the stored integers, and the sums of four neighbours, are exact. A row of 64 weights is sixteen such sums,
-//! one a lane; each is converted to f32 (rounded to nearest) and added to its lane times its scale (fma), which is the
-//! stored scale times the step. At the end the lanes are folded in halves. What Q4_K subtracts, a minimum for each block of 32, is added
-//! up in lanes of its own: minimum times the sum of the block's activations (fma), eight blocks together.
+//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power of two: none is
+//! off by more than 2⁻²² of the largest. So the products with the stored integers, and the sums of four neighbours, are exact.
+//! A chunk of 64 weights is sixteen such sums, one a lane; each is converted to f32 (rounded to nearest) and added to its lane
+//! times its scale (fma), which is the stored scale times the step. At the end the lanes are folded in halves. What Q4_K
+//! subtracts, a minimum for each block of 32, is added up in lanes of its own: minimum times the sum of the block's
+//! activations (fma), eight blocks together.
 
 use super::blocks::{Block, part, widen_f16};
 use super::dot::{Isa, fold, per_isa};
@@ -16,11 +17,11 @@ use rayon::prelude::*;
 /// Weights whose products are added before they are scaled, and lanes that add four each.
 pub(super) const CHUNK: usize = 64;
 pub(super) const LANES: usize = CHUNK / 4;
-/// Activations of one step.
-const STEP: usize = 32;
+/// Activations that have a step in common.
+const BLOCK: usize = 32;
 /// Chunks above which packing them is worth several threads.
 const PIECE: usize = 1 << 9;
-/// Largest activation in its steps.
+/// What every activation in its steps stays below.
 const LARGEST: f32 = (1 << 22) as f32;
 
 /// Whether products with weights of this format are computed here.
@@ -95,8 +96,8 @@ pub(super) struct Row<'a> {
     pub totals: &'a [[f32; 2]],
 }
 
-/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²². NaN if
-/// it is not finite.
+/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²² (below
+/// that if it is less than 2⁻¹⁰⁵, for lack of smaller steps). NaN if it is not finite.
 #[inline(always)]
 fn step(largest: u32) -> f32 {
     if largest >= f32::INFINITY.to_bits() {
@@ -110,14 +111,14 @@ fn step(largest: u32) -> f32 {
 fn in_steps(x: &[f32; CHUNK], numbers: &mut [i32; CHUNK], steps: &mut [f32; 2]) {
     // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near.
     const POINT: f32 = 12_582_912.0;
-    for (half, x) in x.as_chunks::<STEP>().0.iter().enumerate() {
+    for (half, x) in x.as_chunks::<BLOCK>().0.iter().enumerate() {
         let mut largest = 0;
         for x in x {
             largest = largest.max(x.to_bits() & 0x7fff_ffff);
         }
         let size = step(largest);
         let inverse = 1.0 / size;
-        for (number, x) in numbers[half * STEP..].iter_mut().zip(x) {
+        for (number, x) in numbers[half * BLOCK..].iter_mut().zip(x) {
             let rounded = (x * inverse + POINT) - POINT;
             *number = rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32;
         }
@@ -151,6 +152,7 @@ impl Fixed {
         Self::with(isa, x, k, with_digits)
     }
 
+    /// With digits or with planes; digits only where the instructions for them are.
     fn with(isa: Isa, x: &[f32], k: usize, with_digits: bool) -> Self {
         let (chunks, rows) = (k.div_ceil(CHUNK), x.len() / k.max(1));
         let all = chunks * rows;
@@ -201,7 +203,8 @@ impl Fixed {
 pub(super) fn dot_two(isa: Isa, block: Block, w: [&[u8]; 2], x: Row) -> [f32; 2] {
     #[cfg(target_arch = "x86_64")]
     if !x.digits.is_empty() {
-        return fixed_vnni::dot_two(block, w, x);
+        // SAFETY: there are digits only where the instructions for them are.
+        return unsafe { fixed_vnni::dot_two(block, w, x) };
     }
     w.map(|w| dot_on(isa, block, w, x))
 }
@@ -339,19 +342,65 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_give_the_same_bits() {
+    fn the_largest_sums_of_four_fit() {
+        // Sums of −128 and 127 times the largest number, and scales that are 1.
+        let k = 512;
         for (block, _) in ALL {
-            let k = 512;
-            let bytes: Vec<u8> =
-                numbers(2 * k / block.width() * block.bytes(), 9).iter().map(|v| (v * 128.0) as i8 as u8).collect();
-            let (first, second) = bytes.split_at(bytes.len() / 2);
-            let x: Vec<f32> = (0..k).map(|i| if i % 3 == 0 { -1.0 } else { 0.99 }).collect();
-            let fixed = Fixed::of(isa(), &x, k);
-            let got = dot_two(isa(), block, [first, second], fixed.row(0));
-            for isa in supported() {
-                let fixed = Fixed::with(isa, &x, k, false);
-                for (a, b) in dot_two(isa, block, [first, second], fixed.row(0)).into_iter().zip(got) {
-                    assert!(a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(), "{isa:?} {block:?}: {a} {b}");
+            for fill in [0x80, 0x7f, 0xff, 0] {
+                let mut bytes = vec![fill; 2 * k / block.width() * block.bytes()];
+                for bytes in bytes.chunks_exact_mut(block.bytes()) {
+                    let scales: &[usize] = match block {
+                        Block::Q8_0 => &[0],
+                        Block::Q4K => &[0, 2],
+                        _ => &[208],
+                    };
+                    scales.iter().for_each(|at| bytes[*at..at + 2].copy_from_slice(&[0, 0x3c]));
+                }
+                let mut values = vec![0f32; k];
+                let (first, second) = bytes.split_at(bytes.len() / 2);
+                block.dequantize(first, &mut values);
+                for sign in [1.0, -1.0] {
+                    let x: Vec<f32> = (0..k).map(|i| if i < 256 { 1.999_999_9 * sign } else { -sign }).collect();
+                    let want: f64 = values.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                    let size: f64 = values.iter().zip(&x).map(|(w, x)| f64::from(w * x).abs()).sum();
+                    let got = dot_two(isa(), block, [first, second], Fixed::of(isa(), &x, k).row(0));
+                    assert!((f64::from(got[0]) - want).abs() <= 1e-6 * size, "{block:?} {fill} {}: {want}", got[0]);
+                    for isa in supported() {
+                        let other = dot_two(isa, block, [first, second], Fixed::with(isa, &x, k, false).row(0));
+                        assert_eq!(other.map(f32::to_bits), got.map(f32::to_bits), "{isa:?} {block:?} {fill}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_outlier_costs_its_block_no_more_than_its_step() {
+        let weights = Tensor::new(numbers(512, 5), &Device::Cpu).unwrap();
+        let tensor = QTensor::quantize(&weights, GgmlDType::Q8_0).unwrap();
+        let mut bytes = tensor.data().unwrap().to_vec();
+        bytes[2] = 0;
+        let mut values = vec![0f32; 512];
+        Block::Q8_0.dequantize(&bytes, &mut values);
+        let mut x = numbers(512, 6);
+        x[0] = 1e4;
+        let want: f64 = values.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+        let [got, _] = dot_two(isa(), Block::Q8_0, [&bytes, &bytes], Fixed::of(isa(), &x, 512).row(0));
+        let bound: f64 = values[1..32].iter().map(|w| f64::from(w.abs()) * 1e4 / f64::from(1 << 22)).sum();
+        assert!((f64::from(got) - want).abs() < bound + 1e-5, "{got} for {want}, {bound}");
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        let weights = Tensor::new(numbers(256, 5), &Device::Cpu).unwrap();
+        for (block, dtype) in ALL {
+            let tensor = QTensor::quantize(&weights, dtype).unwrap();
+            let bytes = tensor.data().unwrap();
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = numbers(256, 6);
+                x[40] = bad;
+                for fixed in [Fixed::of(isa(), &x, 256), Fixed::with(isa(), &x, 256, false)] {
+                    assert!(dot_two(isa(), block, [&bytes, &bytes], fixed.row(0))[0].is_nan(), "{block:?} {bad}");
                 }
             }
         }

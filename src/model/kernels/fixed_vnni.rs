@@ -13,9 +13,12 @@ pub(super) fn is_here() -> bool {
         && is_x86_feature_detected!("gfni")
 }
 
-/// Two rows of weights times a row of activations, whose digits are there only where `is_here` said so.
-pub(super) fn dot_two(block: Block, w: [&[u8]; 2], x: Row) -> [f32; 2] {
-    // SAFETY: as said above.
+/// Two rows of weights times a row of activations.
+///
+/// # Safety
+/// `is_here` said so.
+pub(super) unsafe fn dot_two(block: Block, w: [&[u8]; 2], x: Row) -> [f32; 2] {
+    // SAFETY: the caller knows that the instructions are here.
     unsafe {
         match block {
             Block::Q8_0 => q8_0(w, x),

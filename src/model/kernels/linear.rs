@@ -19,14 +19,14 @@ const LONG: usize = 8192;
 const PARALLEL_FROM: usize = 1 << 20;
 
 thread_local! {
-    static BENCH: RefCell<Bench> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// What a thread needs for a task; kept from one to the next.
 #[derive(Default)]
-struct Bench {
+struct Scratch {
     #[cfg(target_arch = "x86_64")]
-    tile: dpbf16::Bench,
+    tile: dpbf16::Scratch,
     pairs: Vec<pairs::Sums>,
     wide: Vec<f32>,
 }
@@ -86,7 +86,7 @@ impl<'a> Prepared<'a> {
         Self {
             plain: x,
             #[cfg(target_arch = "x86_64")]
-            packed: mine(&|w| dpbf16::is_here() && in_pairs(w, round)).and_then(|w| Packed::of(x, w.cols())),
+            packed: mine(&|w| in_pairs(w, round)).and_then(|w| Packed::of(x, w.cols())),
             fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(isa(), x, w.cols())),
         }
     }
@@ -122,20 +122,20 @@ struct Product<'a> {
 impl Product<'_> {
     /// Multiplies the rows of weights from `first` on that give the columns `out`.
     fn compute(&self, first: usize, mut out: Columns) {
-        BENCH.with_borrow_mut(|bench| {
+        SCRATCH.with_borrow_mut(|scratch| {
             if in_pairs(self.w, self.round) {
-                self.pairs(first, &mut out, bench);
+                self.pairs(first, &mut out, scratch);
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
                 self.fixed(block, x, first, &mut out);
             } else {
-                self.plain(first, &mut out, &mut bench.wide);
+                self.plain(first, &mut out, &mut scratch.wide);
             }
         });
         out.into_iter().for_each(|out| self.round.slice(out));
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn pairs(&self, first: usize, out: &mut Columns, bench: &mut Bench) {
+    fn pairs(&self, first: usize, out: &mut Columns, scratch: &mut Scratch) {
         match (&self.x.packed, out.as_mut_slice()) {
             (Some(x), [out]) => {
                 for (at, out) in out.chunks_mut(ROWS).enumerate() {
@@ -146,18 +146,18 @@ impl Product<'_> {
             (Some(x), out) => {
                 for at in (0..out.first().map_or(0, |out| out.len())).step_by(TILE_ROWS) {
                     let rows = |at: usize| rows_of(self.w, first + at);
-                    x.multiply(&rows(at), &rows(at + TILE_ROWS), &mut bench.tile, |row, results| {
+                    x.multiply(&rows(at), &rows(at + TILE_ROWS), &mut scratch.tile, |row, results| {
                         copy(results, &mut out[row][at..]);
                     });
                 }
             }
-            (None, out) => self.pairs_f32(first, out, &mut bench.pairs),
+            (None, out) => self.pairs_f32(first, out, &mut scratch.pairs),
         }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn pairs(&self, first: usize, out: &mut Columns, bench: &mut Bench) {
-        self.pairs_f32(first, out, &mut bench.pairs);
+    fn pairs(&self, first: usize, out: &mut Columns, scratch: &mut Scratch) {
+        self.pairs_f32(first, out, &mut scratch.pairs);
     }
 
     fn pairs_f32(&self, first: usize, out: &mut [&mut [f32]], sums: &mut Vec<pairs::Sums>) {
@@ -214,30 +214,76 @@ fn copy<const N: usize>(results: &[f32; N], out: &mut [f32]) {
 mod tests {
     use super::super::dot::tests::numbers;
     use super::*;
-    use half::bf16;
+    use half::{bf16, f16};
+
+    /// Numbers in a format, and what they are in f32.
+    fn matrix(stored: Stored, n: usize, k: usize) -> (Matrix, Vec<f32>) {
+        let values = numbers(n * k, 5);
+        let bytes: Vec<u8> = match stored {
+            Stored::F32 => values.iter().flat_map(|w| w.to_le_bytes()).collect(),
+            Stored::F16 => values.iter().flat_map(|w| f16::from_f32(*w).to_le_bytes()).collect(),
+            Stored::Bf16 => values.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect(),
+            Stored::Blocks(block) => {
+                let bytes = n * k / block.width() * block.bytes();
+                // Any bytes, but scales that are small numbers.
+                let mut bytes: Vec<u8> = numbers(bytes, 7).iter().map(|v| (v * 128.0) as i8 as u8).collect();
+                for block_bytes in bytes.chunks_exact_mut(block.bytes()) {
+                    let scales: &[usize] = match block {
+                        Block::Q6K => &[208],
+                        Block::Q8_0 => &[0],
+                        _ => &[0, 2],
+                    };
+                    for at in scales {
+                        block_bytes[*at..at + 2].copy_from_slice(&f16::from_f32(0.01).to_le_bytes());
+                    }
+                }
+                bytes
+            }
+        };
+        let matrix = Matrix::stored_as(stored, bytes, n, k);
+        let values = matrix.to_f32();
+        (matrix, values)
+    }
 
     #[test]
     fn a_value_does_not_depend_on_what_it_is_computed_with() {
-        let stored = |w: &[f32]| w.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect::<Vec<u8>>();
-        for (n, k) in [(70, 96), (70, 1057), (3, 2048)] {
-            let w = Matrix::stored_as(Stored::Bf16, stored(&numbers(n * k, 5)), n, k);
-            let rough = numbers(15 * k, 6);
-            let exact: Vec<f32> = rough.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
-            for (x, round) in [(&rough, Rounding::None), (&exact, Rounding::None), (&exact, Rounding::Bf16)] {
-                let alone: Vec<f32> = x.chunks_exact(k).flat_map(|x| linear(x, &w, round)).collect();
-                for rows in 1..=15 {
-                    let together = linear(&x[..rows * k], &w, round);
-                    assert_eq!(together, alone[..rows * n], "{n} {k} {rows}");
+        let blocks = [Block::Q8_0, Block::Q4K, Block::Q6K, Block::Q5K].map(Stored::Blocks);
+        let plain = [(Stored::Bf16, 96), (Stored::Bf16, 1057), (Stored::F16, 96), (Stored::F32, 33)];
+        let long = [(Stored::Bf16, 8448), (Stored::Blocks(Block::Q8_0), 8448)];
+        for (stored, k) in blocks.map(|stored| (stored, 512)).into_iter().chain(plain).chain(long) {
+            for n in [1, 3, 15, 33, 70].into_iter().filter(|n| k < 8000 || *n == 33) {
+                let (w, values) = matrix(stored, n, k);
+                let rough = numbers(15 * k, 6);
+                let exact: Vec<f32> = rough.iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
+                for (x, round) in [(&rough, Rounding::None), (&exact, Rounding::None), (&exact, Rounding::Bf16)] {
+                    let alone: Vec<f32> = x.chunks_exact(k).flat_map(|x| linear(x, &w, round)).collect();
+                    for rows in [1, 2, 5, 12, 13, 15] {
+                        let together = linear(&x[..rows * k], &w, round);
+                        assert_eq!(together, alone[..rows * n], "{stored} {n} {k} {rows}");
+                    }
+                    let jobs = linears(&[&x[..k], &x[k..4 * k]], &[(0, &w), (1, &w), (0, &w)], round);
+                    assert_eq!(jobs, [&alone[..n], &alone[n..4 * n], &alone[..n]]);
+                    let terms = || values[..k].iter().zip(&x[..k]).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                    let (want, size) = (terms().sum::<f64>(), terms().map(|x| x * x).sum::<f64>().sqrt());
+                    let rounded = if round == Rounding::None { 0.0 } else { want.abs() / 200.0 + size / 200.0 };
+                    assert!(
+                        (f64::from(alone[0]) - want).abs() < 5e-6 * size + rounded,
+                        "{stored} {k}: {} {want}",
+                        alone[0]
+                    );
                 }
-                let jobs = linears(&[&x[..k], &x[k..4 * k]], &[(0, &w), (1, &w), (0, &w)], round);
-                assert_eq!(jobs, [&alone[..n], &alone[n..4 * n], &alone[..n]]);
-                let want: f64 =
-                    (0..k).map(|i| f64::from(bf16::from_f32(numbers(n * k, 5)[i]).to_f32()) * f64::from(x[i])).sum();
-                assert!(
-                    (f64::from(alone[0]) - want).abs() < if round == Rounding::None { 1e-4 } else { 0.1 },
-                    "{want}"
-                );
             }
         }
+        let (w, _) = matrix(Stored::Bf16, 3, 64);
+        assert!(linear(&[], &w, Rounding::None).is_empty());
+    }
+
+    #[test]
+    fn one_inexact_row_changes_nothing_for_the_others() {
+        let (w, _) = matrix(Stored::Bf16, 40, 256);
+        let exact: Vec<f32> = numbers(2 * 256, 6).iter().map(|x| bf16::from_f32(*x).to_f32()).collect();
+        let mixed = [&exact[..256], &numbers(256, 8)].concat();
+        let (all, mixed) = (linear(&exact, &w, Rounding::None), linear(&mixed, &w, Rounding::None));
+        assert_eq!(all[..40], mixed[..40]);
     }
 }

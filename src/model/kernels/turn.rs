@@ -11,6 +11,10 @@ pub(super) const PAIRS: usize = 16;
 /// Bytes of those pairs.
 pub(super) const LINE: usize = 4 * PAIRS;
 
+/// Pairs of a long row.
+#[cfg(target_arch = "x86_64")]
+pub(super) const LONG: usize = 16 * PAIRS;
+
 /// `[pair][row]`, the first number of a pair in the low half.
 pub(super) type Turned = [[u32; ROWS]; PAIRS];
 
@@ -113,22 +117,23 @@ macro_rules! sum_pairs {
         let add = |$sums: __m512, $pair: __m512i, $one: $of| $add;
         let some = |at: usize, end: usize, mut sums: __m512| {
             let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs.
+            // SAFETY: each row is filled up to sixteen pairs, and the function around has AVX-512.
             let w = unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
             for (w, x) in w.into_iter().zip(&x[at..end]) {
                 sums = add(sums, w, *x);
             }
             sums
         };
-        // The first pairs alone, then each line of the cache as a whole: one that straddles two takes twice as long.
-        let lead = lead(w);
-        if lead > 0 && x.len() >= lead + PAIRS {
+        // The first pairs alone, then each line of the cache as a whole: one that straddles two takes twice as long, which
+        // costs more than the first pairs if a row is long.
+        let lead = if x.len() >= LONG { lead(w) } else { 0 };
+        if lead > 0 {
             sums = some(0, lead, sums);
             at = lead;
         }
         let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
         while at + PAIRS <= whole {
-            // SAFETY: each row has `whole` pairs.
+            // SAFETY: each row has `whole` pairs, and the function around has AVX-512.
             let w = unsafe { turn_avx512(w, at) };
             let x = &x[at..at + PAIRS];
             for i in 0..PAIRS {
