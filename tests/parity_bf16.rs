@@ -55,6 +55,11 @@ fn close_share(got: &[f32], want: &[f32], abs: f32) -> f64 {
     got.iter().zip(want).filter(|(a, b)| (*a - *b).abs() <= abs).count() as f64 / got.len() as f64
 }
 
+fn is_product(kind: HookKind) -> bool {
+    use HookKind::{AttnOut, ExpertOut, K, Logits, Q, RouterLogits, V};
+    matches!(kind, Q | K | V | AttnOut | RouterLogits | ExpertOut | Logits)
+}
+
 #[test]
 fn end_to_end_no_expert_flips_and_the_loss_agrees() {
     let loaded = load("tiny-bf16", Policy::Hf);
@@ -72,6 +77,11 @@ fn end_to_end_no_expert_flips_and_the_loss_agrees() {
                 let always_f32 = hook.kind.always_f32();
                 let share = if always_f32 { close_share(got, want, 1e-6) } else { equal_share(got, want) };
                 assert!(share >= least, "{name}: {:.2} % bit-equal", share * 100.0);
+                // Products are added up in transformers' own order, so only what the exponentials of another libm round
+                // otherwise may differ.
+                if is_product(hook.kind) {
+                    assert!(share >= 0.999, "{name}: {:.2} % bit-equal", share * 100.0);
+                }
             }
         }
     }

@@ -186,6 +186,11 @@ impl Fixed {
             .collect()
     }
 
+    /// Whether rows are in digits.
+    pub fn has_digits(&self) -> bool {
+        !self.digits.is_empty()
+    }
+
     /// One row.
     pub fn row(&self, row: usize) -> Row<'_> {
         let range = row * self.chunks..(row + 1) * self.chunks;
@@ -206,24 +211,42 @@ pub(super) fn dot_two(isa: Isa, block: Block, w: [&[u8]; 2], x: Row) -> [f32; 2]
         // SAFETY: there are digits only where the instructions for them are.
         return unsafe { fixed_vnni::dot_two(block, w, x) };
     }
-    w.map(|w| dot_on(isa, block, w, x))
+    w.map(|w| dot_one_on(isa, block, w, [x])[0])
 }
 
-per_isa!(dot_on / dot_avx2 / dot_avx512: (block: Block, w: &[u8], x: Row) -> f32 = match block {
-    Block::Q8_0 => dot_q8_0(w, x),
-    Block::Q4K => dot_q4_k(w, x),
-    _ => dot_q6_k(w, x),
-});
+/// A row of weights times four rows of activations, so that it is decoded once; for those without digits.
+pub(super) fn dot_four(isa: Isa, block: Block, w: &[u8], x: [Row; 4]) -> [f32; 4] {
+    dot_four_on(isa, block, w, x)
+}
 
-/// Adds the products of a chunk: `q` holds four weights a lane, too high by `offset`.
 #[inline(always)]
-fn add(q: &[u32; LANES], offset: i32, scales: &[f32; LANES], x: Row, at: usize, lanes: &mut [f32; LANES]) {
-    let (planes, sums) = (&x.planes[at], &x.sums[at]);
-    for l in 0..LANES {
-        let product = |j: usize| ((q[l] >> (8 * j)) & 255) as i32 * planes[j][l];
-        let sum = product(0).wrapping_add(product(1)).wrapping_add(product(2)).wrapping_add(product(3));
-        let sum = sum.wrapping_sub(sums[l].wrapping_mul(offset));
-        lanes[l] = (sum as f32).mul_add(scales[l], lanes[l]);
+fn dot<const N: usize>(block: Block, w: &[u8], x: [Row; N]) -> [f32; N] {
+    match block {
+        Block::Q8_0 => dot_q8_0(w, x),
+        Block::Q4K => dot_q4_k(w, x),
+        _ => dot_q6_k(w, x),
+    }
+}
+
+per_isa!(dot_one_on / dot_one_avx2 / dot_one_avx512: (block: Block, w: &[u8], x: [Row; 1]) -> [f32; 1] = dot(block, w, x));
+per_isa!(dot_four_on / dot_four_avx2 / dot_four_avx512: (block: Block, w: &[u8], x: [Row; 4]) -> [f32; 4] = dot(block, w, x));
+
+/// Adds the products of a chunk: `q` holds four weights a lane, too high by `offset`, and `scales` what they are stored with.
+#[inline(always)]
+fn add<const N: usize>(
+    (q, offset, scales): (&[u32; LANES], i32, &[f32; LANES]),
+    x: [Row; N],
+    at: usize,
+    lanes: &mut [[f32; LANES]; N],
+) {
+    for (x, lanes) in x.into_iter().zip(lanes) {
+        let (planes, sums, steps) = (&x.planes[at], &x.sums[at], &x.steps[at]);
+        for l in 0..LANES {
+            let product = |j: usize| (((q[l] >> (8 * j)) & 255) as i32).wrapping_mul(planes[j][l]);
+            let sum = product(0).wrapping_add(product(1)).wrapping_add(product(2)).wrapping_add(product(3));
+            let sum = sum.wrapping_sub(sums[l].wrapping_mul(offset));
+            lanes[l] = (sum as f32).mul_add(scales[l] * steps[l / (LANES / 2)], lanes[l]);
+        }
     }
 }
 
@@ -235,24 +258,25 @@ fn words<const N: usize>(bytes: &[u8], out: &mut [u32]) {
 }
 
 #[inline(always)]
-fn dot_q8_0(w: &[u8], x: Row) -> f32 {
-    let mut lanes = [0f32; LANES];
+fn dot_q8_0<const N: usize>(w: &[u8], x: [Row; N]) -> [f32; N] {
+    let mut lanes = [[0f32; LANES]; N];
     for (at, blocks) in w.chunks(2 * 34).enumerate() {
+        // Without a sign; a block that is missing is zero.
         let (mut q, mut scales) = ([0x8080_8080u32; LANES], [0f32; LANES]);
         for (half, block) in blocks.as_chunks::<34>().0.iter().enumerate() {
-            words::<32>(&block[2..], &mut q[half * 8..][..8]);
-            let scale = widen_f16(*part(block, 0)) * x.steps[at][half];
-            scales[half * 8..][..8].fill(scale);
+            let q = &mut q[half * 8..][..8];
+            words::<32>(&block[2..], q);
+            q.iter_mut().for_each(|q| *q ^= 0x8080_8080);
+            scales[half * 8..][..8].fill(widen_f16(*part(block, 0)));
         }
-        q.iter_mut().take(blocks.len() / 34 * 8).for_each(|q| *q ^= 0x8080_8080);
-        add(&q, 128, &scales, x, at, &mut lanes);
+        add((&q, 128, &scales), x, at, &mut lanes);
     }
-    fold(lanes)
+    lanes.map(fold)
 }
 
 #[inline(always)]
-fn dot_q4_k(w: &[u8], x: Row) -> f32 {
-    let (mut lanes, mut below) = ([0f32; LANES], [0f32; 8]);
+fn dot_q4_k<const N: usize>(w: &[u8], x: [Row; N]) -> [f32; N] {
+    let (mut lanes, mut below) = ([[0f32; LANES]; N], [[0f32; 8]; N]);
     for (block, from) in w.as_chunks::<144>().0.iter().zip((0..).step_by(4)) {
         let (d, min) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
         let (stored, minima) = scales_and_minima(part(block, 4), d, min);
@@ -263,19 +287,23 @@ fn dot_q4_k(w: &[u8], x: Row) -> f32 {
                 (q[i], q[8 + i]) = (q[i] & 0x0f0f_0f0f, (q[i] >> 4) & 0x0f0f_0f0f);
             }
             for half in 0..2 {
-                scales[half * 8..][..8].fill(stored[2 * pair + half] * x.steps[at][half]);
-                let lane = 2 * pair + half;
-                below[lane] = minima[lane].mul_add(x.totals[at][half], below[lane]);
+                let group = 2 * pair + half;
+                scales[half * 8..][..8].fill(stored[group]);
+                for (x, below) in x.iter().zip(&mut below) {
+                    below[group] = minima[group].mul_add(x.totals[at][half], below[group]);
+                }
             }
-            add(&q, 0, &scales, x, at, &mut lanes);
+            add((&q, 0, &scales), x, at, &mut lanes);
         }
     }
-    fold(lanes) - fold(below)
+    let mut out = lanes.map(fold);
+    out.iter_mut().zip(below).for_each(|(out, below)| *out -= fold(below));
+    out
 }
 
 #[inline(always)]
-fn dot_q6_k(w: &[u8], x: Row) -> f32 {
-    let mut lanes = [0f32; LANES];
+fn dot_q6_k<const N: usize>(w: &[u8], x: [Row; N]) -> [f32; N] {
+    let mut lanes = [[0f32; LANES]; N];
     for (block, from) in w.as_chunks::<210>().0.iter().zip((0..).step_by(4)) {
         let d = widen_f16(*part(block, 208));
         for (at, quarter) in (from..from + 4).zip(0..4) {
@@ -287,15 +315,12 @@ fn dot_q6_k(w: &[u8], x: Row) -> f32 {
             for i in 0..LANES {
                 let two = high[i % 8] >> (4 * upper + 2 * (i / 8));
                 q[i] = ((low[i] >> (4 * upper)) & 0x0f0f_0f0f) | ((two & 0x0303_0303) << 4);
+                scales[i] = d * f32::from(block[192 + 8 * n + 4 * upper + i / 4] as i8);
             }
-            for (i, scale) in scales.iter_mut().enumerate() {
-                let stored = f32::from(block[192 + 8 * n + 4 * upper + i / 4] as i8);
-                *scale = d * stored * x.steps[at][i / 8];
-            }
-            add(&q, 32, &scales, x, at, &mut lanes);
+            add((&q, 32, &scales), x, at, &mut lanes);
         }
     }
-    fold(lanes)
+    lanes.map(fold)
 }
 
 #[cfg(test)]

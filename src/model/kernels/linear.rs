@@ -170,9 +170,21 @@ impl Product<'_> {
     }
 
     fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns) {
-        for (row, out) in out.iter_mut().enumerate() {
-            for (at, out) in out.chunks_mut(2).enumerate() {
-                copy(&fixed::dot_two(self.isa, block, rows_of(self.w, first + 2 * at), x.row(row)), out);
+        if x.has_digits() || out.len() < 4 {
+            for (row, out) in out.iter_mut().enumerate() {
+                for (at, out) in out.chunks_mut(2).enumerate() {
+                    copy(&fixed::dot_two(self.isa, block, rows_of(self.w, first + 2 * at), x.row(row)), out);
+                }
+            }
+            return;
+        }
+        let rows = out.len();
+        for i in 0..out.first().map_or(0, |out| out.len()) {
+            let w = self.w.row_bytes(first + i);
+            for (from, out) in (0..).step_by(4).zip(out.chunks_mut(4)) {
+                let x = std::array::from_fn(|i| x.row((from + i).min(rows - 1)));
+                let values = fixed::dot_four(self.isa, block, w, x);
+                out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
             }
         }
     }
