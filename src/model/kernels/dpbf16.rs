@@ -108,7 +108,7 @@ impl Packed {
 }
 
 /// Has the second cache fetch a piece of a row.
-fn fetch(row: &[u8]) {
+pub(super) fn fetch(row: &[u8]) {
     for line in row[..row.len().min(4 * PIECE)].chunks(64) {
         // SAFETY: a prefetch reads nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }

@@ -15,6 +15,9 @@ const TASK_ROWS: usize = 64;
 const LONG_TASK_ROWS: usize = 32;
 /// Columns above which a row is long.
 const LONG: usize = 8192;
+/// Columns below which a row ends before the processor has found out how it goes on.
+#[cfg(target_arch = "x86_64")]
+const SHORT: usize = 512;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
 
@@ -138,9 +141,14 @@ impl Product<'_> {
     fn pairs(&self, first: usize, out: &mut Columns, scratch: &mut Scratch) {
         match (&self.x.packed, out.as_mut_slice()) {
             (Some(x), [out]) => {
+                let mut rows = rows_of(self.w, first);
                 for (at, out) in out.chunks_mut(ROWS).enumerate() {
-                    let results = x.row(&rows_of(self.w, first + at * ROWS));
-                    out.copy_from_slice(&results[..out.len()]);
+                    let next = rows_of(self.w, first + (at + 1) * ROWS);
+                    if self.w.cols() < SHORT {
+                        next.iter().for_each(|row| dpbf16::fetch(row));
+                    }
+                    out.copy_from_slice(&x.row(&rows)[..out.len()]);
+                    rows = next;
                 }
             }
             (Some(x), out) => {
