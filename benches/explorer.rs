@@ -6,7 +6,9 @@ use divan::{Bencher, black_box};
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Session, collect};
 use mixscope::export::{Look, drawing, picture};
-use mixscope::model::{Loaded, Location, NoTaps, Precision, demo, open};
+use mixscope::model::kernels::{Block, linear};
+use mixscope::model::weights::{Matrix, Stored};
+use mixscope::model::{Loaded, Location, NoTaps, Precision, Rounding, demo, open};
 use mixscope::state::{AttentionLens, RoutingLens, View};
 use mixscope::trace::view::{ViewKind, ViewSpec};
 use mixscope::trace::{HookKind, Pick, Policy, Sampling, Source};
@@ -75,6 +77,57 @@ fn decode_forward_only(bencher: Bencher, policy: Policy) {
             id
         },
     );
+}
+
+/// Reading a prompt, with what the views need kept.
+#[divan::bench(args = [16, 64, 448])]
+fn prefill(bencher: Bencher, tokens: usize) {
+    let loaded = loaded(Policy::Hf);
+    let ids: Vec<u32> = (0..tokens as u32).map(|i| 300 + i * 7 % 2500).collect();
+    let layers = loaded.meta.dims.layers;
+    bencher
+        .counter(divan::counter::ItemsCount::new(tokens))
+        .with_inputs(|| Session::new(loaded.clone(), Capture::for_views(layers), 64))
+        .bench_local_values(|mut session| {
+            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+            session.extend(&ids, Source::Prompt, &mut control).expect("the prompt can be read");
+            session
+        });
+}
+
+/// The logit lens of some residuals.
+#[divan::bench(args = [1, 8, 64])]
+fn lens(bencher: Bencher, rows: usize) {
+    let loaded = loaded(Policy::Hf);
+    let precision = Precision::new(Policy::Hf, loaded.meta.compute_dtype);
+    let resid: Vec<f32> = (0..rows * loaded.meta.dims.d_model).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+    bencher
+        .counter(divan::counter::ItemsCount::new(rows))
+        .bench_local(|| loaded.model.lens(&resid, precision).expect("lens"));
+}
+
+/// A product with 1,024 rows of 4,096 weights as they are stored, and so many rows of activations.
+#[divan::bench(consts = [1, 16, 128], args = ["bf16", "f16", "q8_0", "q4_k", "q6_k"])]
+fn product<const ROWS: usize>(bencher: Bencher, format: &str) {
+    const N: usize = 1024;
+    const K: usize = 4096;
+    let stored = match format {
+        "bf16" => Stored::Bf16,
+        "f16" => Stored::F16,
+        "q8_0" => Stored::Blocks(Block::Q8_0),
+        "q4_k" => Stored::Blocks(Block::Q4K),
+        _ => Stored::Blocks(Block::Q6K),
+    };
+    let bytes = match stored {
+        Stored::Blocks(block) => K / block.width() * block.bytes(),
+        _ => 2 * K,
+    };
+    // Bytes of which any two are a small number.
+    let weights = Matrix::stored_as(stored, (0..N * bytes).map(|i| 0x11 + (i % 5) as u8).collect(), N, K);
+    let x: Vec<f32> = (0..ROWS * K).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+    bencher
+        .counter(divan::counter::BytesCount::new(weights.len()))
+        .bench_local(|| linear(&x, &weights, Rounding::None));
 }
 
 /// Sampling, records and captures included.

@@ -40,6 +40,10 @@ fn the_table_names_the_floor() {
 #[test]
 fn more_than_the_context_holds_is_refused() {
     let output = mixscope(["bench", "demo", "--prompt-tokens", "500", "--steps", "50", "--quiet"]);
-    assert_fails(&output, 1, "500 tokens and 50 steps: expected at least one of each and at most 512 in all");
+    assert_fails(
+        &output,
+        1,
+        "--prompt-tokens 500 and --steps 50: expected at least one of each and at most 512 in all",
+    );
     assert_fails(&mixscope(["bench", "demo", "--steps", "0"]), 2, "--steps");
 }

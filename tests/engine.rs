@@ -8,7 +8,7 @@ use mixscope::engine::{
 };
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Download, Event, Outcome, Prompt, RequestId};
-use mixscope::trace::{HookKind, LensKey, LensSite, Policy, Sampling, Source};
+use mixscope::trace::{HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,12 +208,19 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
     let loaded = demo();
     let mut session = Session::new(loaded, Capture::for_views(6), 5);
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
-    let asked = AtomicUsize::new(0);
-    // Two chunks of 64 tokens pass their six layers; the third stops in its second layer.
-    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 13;
-    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
+    let (told, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    // Two chunks of 64 tokens are read; the third stops among the experts of its first layer.
+    let cancelled = || told.load(Ordering::Relaxed) == 128 && asked.fetch_add(1, Ordering::Relaxed) >= 3;
+    let mut arrived = |_: usize, tokens: &[Arc<TokenRecord>]| {
+        told.fetch_add(tokens.len(), Ordering::Relaxed);
+    };
+    let mut seen = Vec::new();
+    let mut progress = |done, all| seen.push((done, all));
+    let mut control = Control { cancelled: &cancelled, progress: &mut progress, arrived: &mut arrived };
     let error = session.extend(&tokens, Source::Prompt, &mut control).unwrap_err();
     assert!(error.is::<Stopped>());
+    assert!(seen.is_sorted() && seen.iter().all(|(done, all)| done < all), "{seen:?}");
+    assert!(seen.iter().any(|(done, _)| done % 64 != 0), "progress within a layer");
     assert_eq!(session.tokens().len(), 128);
     with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
     let mut whole = Session::new(demo(), Capture::for_views(6), 5);
@@ -243,14 +250,16 @@ fn chunks_of_any_length_give_the_same_run() {
 fn a_stop_while_a_chunk_is_told_keeps_what_was_told() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
-    // Six layers, then once before each 64 positions but the first.
-    let asked = AtomicUsize::new(0);
-    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 7;
-    let mut told = Vec::new();
-    let mut arrived = |start: usize, tokens: &[Arc<mixscope::trace::TokenRecord>]| told.push((start, tokens.len()));
+    let told = AtomicUsize::new(0);
+    let cancelled = || told.load(Ordering::Relaxed) >= 128;
+    let mut starts = Vec::new();
+    let mut arrived = |start: usize, tokens: &[Arc<TokenRecord>]| {
+        starts.push(start);
+        told.fetch_add(tokens.len(), Ordering::Relaxed);
+    };
     let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {}, arrived: &mut arrived };
     assert!(session.extend(&tokens, Source::Prompt, &mut control).unwrap_err().is::<Stopped>());
-    assert_eq!((session.tokens().len(), told), (128, vec![(0, 64), (64, 64)]));
+    assert_eq!((session.tokens().len(), starts), (128, vec![0, 64]));
     with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
     let mut whole = Session::new(demo(), Capture::for_views(6), 5);
     with_control(|control| whole.extend(&tokens, Source::Prompt, control)).unwrap();

@@ -43,7 +43,7 @@ impl Bench {
         let started = Instant::now();
         let loaded = Arc::new(self.model.open(true, &mut tell)?);
         let load_ms = started.elapsed().as_secs_f64() * 1e3;
-        let mut progress = |done, all| tell.progress("bench, layer", done, all);
+        let mut progress = |done, all| tell.progress("reading the prompt, tokens × layers", done, all);
         let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
         let mut memory = None;
         let lengths = (self.prompt_tokens as usize, self.steps as usize);
@@ -85,5 +85,6 @@ fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> S
     text += &line("those of a default run", &found.captured);
     let more = found.capture_overhead * 100.0;
     text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
-    text + &format!("keeping hooks makes a step {more:+.1} % longer\n")
+    text += &format!("with hooks a step takes {more:+.1} % more (less, if negative)\n");
+    text + "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n"
 }

@@ -64,7 +64,7 @@ pub fn bench(
     let dims = loaded.meta.dims;
     ensure!(
         prompt > 0 && steps > 0 && prompt.saturating_add(steps) <= dims.context,
-        "{prompt} tokens and {steps} steps: expected at least one of each and at most {} in all, the model's context",
+        "--prompt-tokens {prompt} and --steps {steps}: expected at least one of each and at most {} in all, the model's context",
         dims.context
     );
     let range = dims.vocab.saturating_sub(3).clamp(1, 4000);

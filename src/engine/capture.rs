@@ -48,6 +48,8 @@ pub(super) struct Collector<'a, 'b> {
     pub done: usize,
     pub total: usize,
     pub rows: usize,
+    /// The layer at work.
+    pub layer: usize,
     pub values: Vec<(Hook, Tensor)>,
 }
 
@@ -62,10 +64,15 @@ impl Taps for Collector<'_, '_> {
     }
 
     fn enter_layer(&mut self, layer: usize) -> Result<()> {
+        self.layer = layer;
+        self.between_experts(0, 1)
+    }
+
+    fn between_experts(&mut self, done: usize, all: usize) -> Result<()> {
         if (self.control.cancelled)() {
             return Err(Stopped.into());
         }
-        (self.control.progress)(self.done + layer * self.rows, self.total);
+        (self.control.progress)(self.done + self.layer * self.rows + self.rows * done / all, self.total);
         Ok(())
     }
 }

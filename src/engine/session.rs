@@ -42,8 +42,9 @@ impl Session {
         let meta = loaded.meta.clone();
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
-        // Of a long chunk, patterns would be large.
-        let is_long = meta.touched_bytes > LARGE && !capture.has(HookKind::Pattern);
+        // Quantised weights gain nothing by it, and of a long chunk patterns would be large.
+        let is_large = meta.touched_bytes > LARGE && !loaded.model.is_quantised();
+        let is_long = is_large && !capture.has(HookKind::Pattern);
         let chunk = if is_long { LONG_CHUNK } else { CHUNK };
         Self { loaded, meta, precision, capture, candidates, chunk, cache, tokens: Vec::new(), last: None }
     }
@@ -219,8 +220,8 @@ impl Session {
         self.extend(&ids[shared..], Source::Prompt, control)
     }
 
-    /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays; a stop comes between two layers of
-    /// a chunk, which is then lost, or while its results are told.
+    /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays; a stop comes between two experts
+    /// of a chunk, which is then lost, or while its results are told.
     ///
     /// # Errors
     /// [`Stopped`] if cancelled; if an id is outside the vocabulary or an activation is not finite.
@@ -231,7 +232,8 @@ impl Session {
             self.last_logits_if_any()?;
             let start = self.tokens.len();
             let (rows, done) = (chunk.len(), i * self.chunk * layers);
-            let mut taps = Collector { capture: &self.capture, control, done, total, rows, values: Vec::new() };
+            let capture = &self.capture;
+            let mut taps = Collector { capture, control, done, total, rows, layer: 0, values: Vec::new() };
             let loaded = self.loaded.clone();
             let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut taps)?;
             for l in 0..layers {

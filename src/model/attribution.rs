@@ -118,7 +118,7 @@ impl Mixtral {
         }
         let resid_mid = token.row(HookKind::ResidMid, layer)?;
         let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.config().rms_norm_eps, precision.module);
-        Some(experts::outputs(&of_layer.experts, &ln2, chosen, chosen.len(), precision.module))
+        experts::outputs(&of_layer.experts, &ln2, (chosen, chosen.len()), precision.module, &mut |_, _| Ok(())).ok()
     }
 
     /// What each expert that `token` chose in `layer` adds, best expert first. `None` as in

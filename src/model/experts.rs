@@ -3,7 +3,8 @@
 use super::kernels::linears;
 use super::ops::{fill, silu_mul};
 use super::precision::{Mixture, Precision, Rounding};
-use super::weights::Matrix;
+use super::weights::{Matrix, Stored};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +23,11 @@ pub(super) struct Expert {
 }
 
 impl Expert {
+    /// Whether its weights are numbers in blocks, which are decoded for each token.
+    pub fn is_quantised(&self) -> bool {
+        matches!(self.w1.stored(), Stored::Blocks(_))
+    }
+
     /// Has it read into memory, in the order of use: gate and up first.
     pub fn prefetch(&self) {
         [&self.w1, &self.w3, &self.w2].into_iter().for_each(Matrix::prefetch);
@@ -80,13 +86,23 @@ impl Paging {
 }
 
 /// Output of each chosen expert before weighting, `[rows, k, d_model]`. `x` is `[rows, d_model]`, `chosen` `[rows, k]`.
-pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, round: Rounding) -> Vec<f32> {
+/// `between` hears how many of how many experts are done, and may stop.
+pub(super) fn outputs(
+    experts: &[Expert],
+    x: &[f32],
+    (chosen, k): (&[u32], usize),
+    round: Rounding,
+    between: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<Vec<f32>> {
     let d_model = x.len() * k / chosen.len().max(1);
     let mut out = vec![0f32; chosen.len() * d_model];
     let slots_of = |index: usize| (0..chosen.len()).filter(move |slot| chosen[*slot] as usize == index);
     let active: Vec<usize> = (0..experts.len()).filter(|index| slots_of(*index).next().is_some()).collect();
     let at_once = if chosen.len() <= FEW { active.len() } else { 1 };
-    for group in active.chunks(at_once.max(1)) {
+    for (done, group) in active.chunks(at_once.max(1)).enumerate() {
+        if done > 0 {
+            between(done, active.len())?;
+        }
         let routed: Vec<Vec<f32>> = group
             .iter()
             .map(|index| {
@@ -103,7 +119,7 @@ pub(super) fn outputs(experts: &[Expert], x: &[f32], chosen: &[u32], k: usize, r
             }
         }
     }
-    out
+    Ok(out)
 }
 
 /// Weighted sum of the experts' outputs: in f32, best expert first, rounded once (HF `grouped_mm`), or added one by one in

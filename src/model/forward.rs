@@ -93,6 +93,11 @@ impl Mixtral {
         self.compute
     }
 
+    /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
+    pub fn is_quantised(&self) -> bool {
+        self.layers.iter().flat_map(|layer| &layer.experts).any(Expert::is_quantised)
+    }
+
     /// An empty KV cache for this model.
     pub fn new_cache(&self) -> KvCache {
         KvCache::new(self.config.dims.layers, self.config.dims.kv_heads * self.config.dims.d_head)
@@ -201,7 +206,8 @@ impl Mixtral {
             false => router::mixing_weights(&probs, &chosen, (d.experts, d.top_k), precision.choice, precision.weights),
         };
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
-        let outputs = experts::outputs(&layer.experts, &x, &chosen, d.top_k, precision.module);
+        let mut between = |done: usize, all: usize| taps.between_experts(done, all);
+        let outputs = experts::outputs(&layer.experts, &x, (&chosen, d.top_k), precision.module, &mut between)?;
         let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
         #[cfg(debug_assertions)]
         if self.quirks.whole_sequence {

@@ -25,6 +25,15 @@ pub trait Taps {
     fn enter_layer(&mut self, _layer: usize) -> Result<()> {
         Ok(())
     }
+
+    /// Called between the experts of a layer, of which `done` of `all` have read their tokens; an error stops the pass. The
+    /// layer of a long prompt takes seconds.
+    ///
+    /// # Errors
+    /// When the pass is to stop.
+    fn between_experts(&mut self, _done: usize, _all: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Watches nothing.

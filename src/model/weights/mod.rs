@@ -120,10 +120,9 @@ impl Matrix {
         }
     }
 
-    /// One of these stored numbers, `[rows × cols]`.
-    #[cfg(test)]
-    pub(super) fn stored_as(stored: Stored, bytes: Vec<u8>, rows: usize, cols: usize) -> Self {
-        let width = bytes.len() / rows;
+    /// One of these `bytes`, `[rows × cols]` numbers as a file would store them.
+    pub fn stored_as(stored: Stored, bytes: Vec<u8>, rows: usize, cols: usize) -> Self {
+        let width = bytes.len() / rows.max(1);
         Self { bytes: Bytes::Owned(bytes.into()), start: 0, rows, cols, width, stored, paired: None }
     }
 
