@@ -3,7 +3,7 @@
 use mixscope::model::{Location, open};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{
-    Choice, Effect, Event, Origin, Overlay, Phase, RoutingLens, State, StripColour, View, Wanted, update,
+    Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, View, Wanted, update,
 };
 use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
 use mixscope::trace::{
@@ -87,6 +87,15 @@ fn finish(state: &mut State, effects: &[Effect]) {
             engine(state, protocol::Event::Finished { id: *id, outcome: Outcome::Done });
         }
     }
+}
+
+#[test]
+fn keys_faster_than_frames_count_from_the_last_line_of_a_page() {
+    let mut state = with_tokens(3);
+    press(&mut state, "?");
+    update(&mut state, Event::Drawn(Wanted { overflow: Some(15), ..Wanted::default() }));
+    press(&mut state, "space space space up");
+    assert!(matches!(state.overlays.last(), Some(Overlay::Page(Page::Help(14)))), "{:?}", state.overlays);
 }
 
 #[test]

@@ -217,6 +217,8 @@ pub struct State {
     pub details: Details,
     /// First line of the Fidelity view.
     pub scroll: usize,
+    /// Lines that the page on top has beyond the screen, as last drawn.
+    page_overflow: usize,
     /// Heads that stood side by side in the grid when it was last drawn.
     heads_across: u16,
     /// Whether the text had no title when it was last drawn, which says what its colours mean.
@@ -352,6 +354,7 @@ impl State {
             details_flipped: BTreeSet::new(),
             details: Details::default(),
             scroll: 0,
+            page_overflow: usize::MAX,
             heads_across: 1,
             strip_is_untitled: false,
             overlays: Vec::new(),

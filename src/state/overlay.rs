@@ -236,6 +236,12 @@ pub enum Page {
 }
 
 impl Page {
+    /// Begins at line `last` at most.
+    pub(super) fn end_at(&mut self, last: usize) {
+        let (Self::Help(line) | Self::Message(line)) = self;
+        *line = (*line).min(last);
+    }
+
     pub(super) fn scroll(&mut self, edit: Edit) {
         let (Self::Help(line) | Self::Message(line)) = self;
         *line = match edit {

@@ -108,7 +108,10 @@ impl State {
     fn on_drawn(&mut self, wanted: Wanted) -> Vec<Effect> {
         if let Some(overflow) = wanted.overflow {
             match self.overlays.last_mut() {
-                Some(Overlay::Page(Page::Help(line) | Page::Message(line))) => *line = (*line).min(overflow),
+                Some(Overlay::Page(page)) => {
+                    self.page_overflow = overflow;
+                    page.end_at(overflow);
+                }
                 _ => self.scroll = self.scroll.min(overflow),
             }
         }
@@ -137,8 +140,8 @@ impl State {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Escape => return self.escape(),
-            Action::Help => self.overlays.push(Overlay::Page(Page::Help(0))),
-            Action::Causes => self.overlays.push(Overlay::Page(Page::Message(0))),
+            Action::Help => self.open_page(Page::Help(0)),
+            Action::Causes => self.open_page(Page::Message(0)),
             Action::Show(view) => self.view = view,
             Action::NextView => self.turn_view(1),
             Action::PreviousView => self.turn_view(View::ALL.len() - 1),
@@ -393,12 +396,21 @@ impl State {
         }
     }
 
+    fn open_page(&mut self, page: Page) {
+        self.page_overflow = usize::MAX;
+        self.overlays.push(Overlay::Page(page));
+    }
+
     /// Returns whether the picker has to be filled anew.
     fn edit(&mut self, edit: Edit) -> bool {
         match self.overlays.last_mut() {
             Some(Overlay::Input(input)) => input.edit(edit, &self.history),
             Some(Overlay::Form(form)) => form.edit(edit),
-            Some(Overlay::Page(page)) => page.scroll(edit),
+            Some(Overlay::Page(page)) => {
+                page.scroll(edit);
+                // Keys may come faster than frames, and all count from the last line.
+                page.end_at(self.page_overflow);
+            }
             Some(Overlay::CloseCalls(list)) => list.edit(edit),
             Some(Overlay::Policies(list)) => list.edit(edit),
             Some(Overlay::Picker(picker)) => return picker.edit(edit),
