@@ -25,7 +25,7 @@ pub(super) struct Packed {
     rows: usize,
 }
 
-/// TileSums of a tile `[row of activations][row of weights]`.
+/// Sums of a tile `[row of activations][row of weights]`.
 type TileSums = [[f32; TILE_ROWS]; TILE_X];
 /// Pairs of a tile's rows of weights, turned.
 type Panel = [[u32; TILE_ROWS]; PIECE];
@@ -73,8 +73,8 @@ impl Packed {
         unsafe { row(w, &self.pairs) }
     }
 
-    /// A tile's rows of weights times all rows of activations; `put` gets the number of each and its results. What will be
-    /// read next is fetched meanwhile, `after` the last piece of these rows the first of those.
+    /// A tile's rows of weights times all rows of activations; `put` gets the number of each and its results. What will
+    /// be read next is fetched meanwhile: the next piece of these rows, and with the last one the first of `after`.
     pub fn multiply(
         &self,
         w: &[&[u8]; TILE_ROWS],

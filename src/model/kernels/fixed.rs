@@ -1,11 +1,11 @@
 //! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
 //!
-//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power of two: none is
-//! off by more than 2⁻²² of the largest. So the products with the stored integers, and the sums of four neighbours, are exact.
-//! A chunk of 64 weights is sixteen such sums, one a lane; each is converted to f32 (rounded to nearest) and added to its lane
-//! times its scale (fma), which is the stored scale times the step. At the end the lanes are folded in halves. What Q4_K
-//! subtracts, a minimum for each block of 32, is added up in lanes of its own: minimum times the sum of the block's
-//! activations (fma), eight blocks together.
+//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power
+//! of two: none is off by more than 2⁻²² of the largest. So the products with the stored integers, and the sums of four
+//! neighbours, are exact. A chunk of 64 weights is sixteen such sums, one a lane; each is converted to f32 (rounded to
+//! nearest) and added to its lane times its scale (fma), which is the stored scale times the step. At the end the lanes
+//! are folded in halves. What Q4_K subtracts, a minimum for each block of 32, is added up in lanes of its own: minimum
+//! times the sum of the block's activations (fma), eight blocks together.
 
 use super::blocks::{Block, part, widen_f16};
 use super::dot::{Isa, fold, per_isa};

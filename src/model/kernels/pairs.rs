@@ -1,9 +1,10 @@
 //! Rows of bf16 weights times activations, in the order in which `vdpbf16ps` adds.
 //!
-//! Every result has one sum. Pair by pair of neighbouring numbers, it takes the product of the second and then that of the first,
-//! each added without a rounding in between (fma); a row of an odd number ends in a zero. So does the matrix product that
-//! transformers runs on a CPU with that instruction. Products of two bf16 numbers are exact, so where activations are bf16 the
-//! instruction and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the instruction takes that for zero).
+//! Every result has one sum. Pair by pair of neighbouring numbers, it takes the product of the second and then that of
+//! the first, each added without a rounding in between (fma); a row of an odd number ends in a zero. So does the matrix
+//! product that transformers runs on a CPU with that instruction. Products of two bf16 numbers are exact, so where
+//! activations are bf16 the instruction and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the
+//! instruction takes that for zero).
 
 use super::dot::{Isa, per_isa};
 #[cfg(target_arch = "x86_64")]

@@ -120,7 +120,7 @@ impl Matrix {
         }
     }
 
-    /// One of these `bytes`, `[rows × cols]` numbers as a file would store them.
+    /// One of these `bytes`: `rows` rows of equal length, `cols` numbers each, as a file would store them.
     pub fn stored_as(stored: Stored, bytes: Vec<u8>, rows: usize, cols: usize) -> Self {
         let width = bytes.len() / rows.max(1);
         Self { bytes: Bytes::Owned(bytes.into()), start: 0, rows, cols, width, stored, paired: None }
