@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use mixscope::app::cells;
 use mixscope::engine::{Capture, Control, OpenOptions, Session, open_model};
 use mixscope::export::{Look, screen_png};
-use mixscope::trace::{Policy, Sampling, Source};
+use mixscope::trace::{Device, Policy, Sampling, Source};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Stylize;
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let model = args.next().context(usage)?;
     let tokens: usize = args.next().context(usage)?.parse().context(usage)?;
     let out = PathBuf::from(args.next().context(usage)?);
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Device::Cpu };
     let loaded = Arc::new(open_model(&model, options, &|| false, &mut |_| {})?);
     let dims = loaded.meta.dims;
     ensure!(tokens <= dims.context, "the context of {model} ends at {}", dims.context);

@@ -7,7 +7,7 @@ use mixscope::app::Still;
 use mixscope::engine::{OpenOptions, open_model};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, update};
-use mixscope::trace::Policy;
+use mixscope::trace::{Device, Policy};
 use mixscope::trace::protocol::Prompt;
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     let model = args.next().context("usage: long_run MODEL [LENGTHS], e.g. /tmp/long 64,512,4000")?;
     let lengths = args.next().unwrap_or_else(|| "64,512,4000".to_owned());
     let lengths: Vec<usize> = lengths.split(',').map(str::parse).collect::<Result<_, _>>()?;
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Device::Cpu };
     let loaded = Arc::new(open_model(&model, options, &|| false, &mut |_| {})?);
     let vocab = loaded.meta.dims.vocab;
 

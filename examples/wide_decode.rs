@@ -11,7 +11,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::mixtral;
 use clap::Parser;
 use mixscope::engine::{Capture, Control, OpenOptions, Session, open_model};
-use mixscope::trace::{Policy, Sampling, Source};
+use mixscope::trace::{Device as Place, Policy, Sampling, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     memory("at start");
     for name in &args.models {
         let started = Instant::now();
-        let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true };
+        let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Place::Cpu };
         let loaded = Arc::new(open_model(name, options, &|| false, &mut |_| {})?);
         let opened = ms(started);
         let capture = Capture::for_views(loaded.meta.dims.layers);

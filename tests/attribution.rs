@@ -174,7 +174,7 @@ fn the_logit_outputs_of_experts_and_heads_are_those_of_the_pass_bit_for_bit() {
                 let of = |hook: &str, width: usize| {
                     &recorded.seen[&format!("blocks.{layer}.{hook}")][pos * width..][..width]
                 };
-                let outputs = model.derive_expert_out(token, layer, precision).unwrap();
+                let outputs = model.derive_expert_out(token, layer, precision).unwrap().unwrap();
                 assert_eq!(outputs, of("mlp.hook_expert_out", d.top_k * d.d_model), "{case} {policy} L{layer} {pos}");
                 for (head, want) in of("attn.hook_z", d.heads * d.d_head).chunks_exact(d.d_head).enumerate() {
                     let at = (layer, head);

@@ -8,7 +8,7 @@ use mixscope::engine::{Capture, Control, Core, Engine, OpenOptions, Session, Sto
 use mixscope::model::{Location, open};
 use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, Prompt, RequestId};
-use mixscope::trace::{Attribution, AttributionKey, HookKind, HookValues, Policy, Sampling, Source};
+use mixscope::trace::{Attribution, AttributionKey, Device, HookKind, HookValues, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -83,7 +83,7 @@ fn cancelling_is_seen_between_layers() {
 /// An engine with the demo and the prompt, whose events wait in a channel of this capacity.
 fn engine(capacity: usize) -> (Engine, Receiver<Event>) {
     let (sender, mut events) = channel(capacity);
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let engine = Engine::start(Arc::new(open_target), options, sender).unwrap();
     engine.ask(RequestId(1), Ask::Open("demo".to_owned())).unwrap();
     until(&mut events, 1);

@@ -8,7 +8,7 @@ use mixscope::engine::{
 };
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
 use mixscope::trace::protocol::{Ask, Derive, Derived, Download, Event, Outcome, Prompt, RequestId};
-use mixscope::trace::{HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
+use mixscope::trace::{Device, HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ fn demo() -> Arc<Loaded> {
     Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
 }
 
-const OPTIONS: OpenOptions = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+const OPTIONS: OpenOptions = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
 /// The request that opens the first model.
 const OPEN: RequestId = RequestId(1000);
 

@@ -12,7 +12,7 @@ use mixscope::state::{
     Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, Wanted, update,
 };
 use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
-use mixscope::trace::{LensCell, LensKey, LensSite, Policy, Sampling, Source};
+use mixscope::trace::{Device, LensCell, LensKey, LensSite, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -432,7 +432,7 @@ fn finished(id: u64) -> impl FnMut(&Event) -> bool {
 fn steps_come_before_what_ifs_which_then_go_on() {
     // The engine can be at most one event ahead of this test.
     let (sender, mut events) = channel(1);
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let engine = Engine::start(Arc::new(open_target), options, sender).unwrap();
     engine.ask(RequestId(1), Ask::Open("demo".to_owned())).unwrap();
     until(&mut events, finished(1));

@@ -3,7 +3,7 @@
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::trace::protocol::{Ask, Event, Outcome, Prompt, RequestId, Revision};
-use mixscope::trace::{Branches, Edit, HookKind, Left, Policy, Sampling, Source, TokenRecord};
+use mixscope::trace::{Branches, Device, Edit, HookKind, Left, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::channel;
@@ -246,7 +246,7 @@ fn what_changes_nothing_is_no_edit() {
 #[test]
 fn a_paused_generation_is_one_edit() {
     let (sender, mut events) = channel(64);
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let engine = Engine::start(Arc::new(open_target), options, sender).unwrap();
     engine.ask(RequestId(1), Ask::Open("demo".to_owned())).unwrap();
     let sampling = Sampling { temperature: 50.0, ..Default::default() };

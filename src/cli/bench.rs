@@ -53,23 +53,28 @@ impl Bench {
             let mut all = serde_json::to_value(&found)?;
             all["model"] = json!(loaded.meta.name);
             all["precision"] = json!(loaded.meta.policy);
+            all["device"] = json!(loaded.meta.device);
             all["threads"] = json!(rayon::current_num_threads());
             all["load_ms"] = json!(load_ms);
             all["peak_bytes"] = json!(memory.map(|memory| memory.peak));
             all["anonymous_bytes"] = json!(memory.map(|memory| memory.anonymous));
             return print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
         }
-        let about = format!("{} · precision {} · {}", loaded.meta.title, loaded.meta.policy, loaded.meta.weights_dtype);
+        let meta = &loaded.meta;
+        let about = format!("{} · precision {} · {} · {}", meta.title, meta.policy, meta.weights_dtype, meta.device);
         print(&harmless(&text(&about, load_ms, &found, memory)))
     }
 }
 
 fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> String {
     let threads = rayon::current_num_threads();
-    let floor = found.token_bytes as f64 / found.bandwidth * 1e3;
-    let per_second = size(found.bandwidth as u64);
-    let mut text = format!("{about}\n\n  {:<23}{per_second}/s on {threads} threads\n", "streaming read");
-    text += &format!("  {:<23}{} of weights, {floor:.3} ms at least\n", "a token", size(found.token_bytes));
+    let mut text = format!("{about}\n\n");
+    let mut least = String::new();
+    if let Some(bandwidth) = found.bandwidth {
+        text += &format!("  {:<23}{}/s on {threads} threads\n", "streaming read", size(bandwidth as u64));
+        least = format!(", {:.3} ms at least", found.token_bytes as f64 / bandwidth * 1e3);
+    }
+    text += &format!("  {:<23}{} of weights{least}\n", "a token", size(found.token_bytes));
     text += &format!("  {:<23}{load_ms:.1} ms\n", "opened in");
     if let Some(Resident { peak, anonymous }) = memory {
         let (peak, anonymous) = (size(peak), size(anonymous));
@@ -78,13 +83,16 @@ fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> S
     text += &format!("\n  {:<23}prefill tok/s  ms/token   tok/s  of the floor\n", "hooks kept");
     let line = |what: &str, costs: &Costs| {
         let (prefill, ms) = (costs.prefill_per_second, costs.step_ms);
-        let share = costs.of_floor * 100.0;
-        format!("  {what:<23}{prefill:>13.1}  {ms:>8.3}  {:>6.1}  {share:>10.0} %\n", 1e3 / ms)
+        let share = costs.of_floor.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
+        format!("  {what:<23}{prefill:>13.1}  {ms:>8.3}  {:>6.1}  {share:>12}\n", 1e3 / ms)
     };
     text += &line("none", &found.bare);
     text += &line("those of a default run", &found.captured);
     let more = found.capture_overhead * 100.0;
     text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
     text += &format!("with hooks a step takes {more:+.1} % more (less, if negative)\n");
-    text + "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n"
+    text + match found.bandwidth {
+        Some(_) => "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n",
+        None => "medians; the floor is only known where the CPU reads the weights in place\n",
+    }
 }

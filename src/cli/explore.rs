@@ -93,7 +93,7 @@ impl Explore {
         need_terminal()?;
         apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
-        open.policy = config.precision;
+        (open.policy, open.device) = (config.precision, config.device);
         // Under `f32` nothing is rounded, whatever the dtype.
         if let Some(recorded) = against.as_ref().filter(|_| open.policy != Policy::F32 && !given(matches, "dtype")) {
             open.dtype = Some(recorded.trace.meta.compute_dtype);
@@ -114,6 +114,9 @@ impl Explore {
         }
         if given("precision") {
             config.precision = self.model.precision;
+        }
+        if given("device") {
+            config.device = self.model.device;
         }
         if given("temperature") {
             config.sampling.temperature = sampling.temperature;

@@ -50,11 +50,13 @@ impl Info {
             let Some(path) = cached(&repo, &settings) else {
                 let remote = look_up(&repo, &settings, self.model.precision, self.model.dtype)?;
                 let disk = memory::free_disk(&settings.cache);
-                let (meta, tokenizer) = (Arc::new(remote.meta), remote.tokenizer);
+                let meta = Arc::new(Meta { device: self.model.device, ..remote.meta });
+                let tokenizer = remote.tokenizer;
                 return Ok(About { meta, tokenizer, remote: Some((remote.commit, remote.files)), memory, disk });
             };
             // As it is there: looking for a newer revision could download one.
-            let mut loaded = open(&Location::at(&path)?, self.model.precision, self.model.dtype, false)?;
+            let loaded = open(&Location::at(&path)?, self.model.precision, self.model.dtype, false)?;
+            let mut loaded = loaded.on(self.model.device)?;
             let meta = Arc::make_mut(&mut loaded.meta);
             (meta.name, meta.title) = (repo.to_string(), repo.to_string());
             return Ok(About::of(&loaded, memory));
@@ -111,6 +113,7 @@ impl About {
             "stored_bytes": meta.stored.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "compute_dtype": meta.compute_dtype,
             "precision": meta.policy,
+            "device": meta.device,
             "tokenizer": self.tokenizer,
             "chat_template": meta.has_chat,
             "context": meta.dims.context,
@@ -156,6 +159,7 @@ impl About {
         }
         line("weights", weights)?;
         line("precision", format!("{} in {}", meta.policy, meta.compute_dtype))?;
+        line("device", meta.device.to_string())?;
         let (kv, kept) = (d.kv_bytes_per_token() as u64, d.kept_bytes_per_token() as u64);
         let read = size(meta.touched_bytes);
         line("per token", format!("{read} of weights read, {} KV cache, {} kept for the views", size(kv), size(kept)))?;

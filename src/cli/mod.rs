@@ -24,7 +24,7 @@ use crate::engine::{OpenOptions, Target, open_model};
 use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Dtype, Level, Policy, Report, Sampling, is_obeyed};
+use crate::trace::{Device, Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -111,6 +111,10 @@ struct ModelArgs {
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]
     dtype: Option<Dtype>,
+    /// What multiplies by the weights: mixscope's own kernels (cpu), candle's on the CPU (with MKL or Accelerate if built with
+    /// that feature), or candle's on a GPU (if built with that feature).
+    #[arg(long, default_value = "cpu", value_name = "cpu|candle|cuda[:N]|metal[:N]", value_parser = device)]
+    device: Device,
     /// Threads for matrix products [default: one a core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -169,7 +173,7 @@ impl TextArgs {
 
 impl ModelArgs {
     fn options(&self, ids_only: bool) -> OpenOptions {
-        OpenOptions { policy: self.precision, dtype: self.dtype, ids_only }
+        OpenOptions { policy: self.precision, dtype: self.dtype, ids_only, device: self.device }
     }
 
     /// Refuses what can't be a model, before any work.
@@ -186,6 +190,11 @@ impl ModelArgs {
         tell.clear();
         opened
     }
+}
+
+/// A device that this build can use.
+fn device(name: &str) -> Result<Device> {
+    name.parse::<Device>()?.in_this_build()
 }
 
 /// Sizes the thread pool; only the first call of a process can.

@@ -28,7 +28,7 @@ impl Open {
         // For what is derived from the saved values, and for the next model.
         apply_threads(config.threads)?;
         // How the next model is opened, if one is chosen.
-        let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false };
+        let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false, device: config.device };
         config.model = self.trace;
         app::run(app::Options { against, ..options(config, open, None, None) })
     }

@@ -33,7 +33,7 @@ pub fn attribution(
             .head_shares(session.tokens(), session.cache(), (pos, layer), &direction, precision)
             .with_context(not_captured)?;
         ensure!(!cancelled(), Stopped);
-        let experts = model.expert_shares(token, layer, &direction, precision).with_context(not_captured)?;
+        let experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
         let heads_remainder = stream.attn[layer] - heads.iter().sum::<f64>();
         let experts_remainder = stream.mlp[layer] - experts.iter().map(|expert| expert.share).sum::<f64>();
         details.push(LayerShares { layer, heads, heads_remainder, experts, experts_remainder });

@@ -3,7 +3,7 @@
 use super::{Capture, Control, Session, Stopped};
 use crate::model::Loaded;
 use crate::model::kernels::stream;
-use crate::trace::{Sampling, Source};
+use crate::trace::{Device, Sampling, Source};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ const STREAM: usize = 1 << 29;
 /// What was measured. Times are medians.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bench {
-    /// A streaming read of memory on all threads, bytes a second.
-    pub bandwidth: f64,
+    /// A streaming read of memory on all threads, bytes a second; `None` where the weights are not read there.
+    pub bandwidth: Option<f64>,
     /// Bytes of the weights that a token touches.
     pub token_bytes: u64,
     /// Tokens of the prompt and decoding steps behind it.
@@ -38,8 +38,8 @@ pub struct Costs {
     pub prefill_per_second: f64,
     /// One decoding step, ms.
     pub step_ms: f64,
-    /// The streaming read's time for a token's weights as a share of the step's: 1 is the floor.
-    pub of_floor: f64,
+    /// The streaming read's time for a token's weights as a share of the step's: 1 is the floor. `None` as `bandwidth`.
+    pub of_floor: Option<f64>,
 }
 
 /// One of the two sessions, step by step.
@@ -86,11 +86,12 @@ pub fn bench(
         lanes.push(Lane { session, prefill, steps: Vec::new(), shares: Vec::new() });
     }
     warm();
-    let words = vec![1u64; STREAM / 8];
+    let has_floor = loaded.meta.device == Device::Cpu;
+    let words = if has_floor { vec![1u64; STREAM / 8] } else { Vec::new() };
     let read = || {
         let started = Instant::now();
         std::hint::black_box(stream(std::hint::black_box(&words)));
-        STREAM as f64 / started.elapsed().as_secs_f64()
+        has_floor.then(|| STREAM as f64 / started.elapsed().as_secs_f64())
     };
     read();
     let (mut bandwidths, mut overheads) = (Vec::new(), Vec::new());
@@ -101,10 +102,12 @@ pub fn bench(
             let started = Instant::now();
             lane.session.step(&Sampling::default(), control)?;
             let step = started.elapsed().as_secs_f64();
-            let bandwidth = f64::midpoint(before, read());
-            bandwidths.push(bandwidth);
             lane.steps.push(step * 1e3);
-            lane.shares.push(loaded.meta.touched_bytes as f64 / bandwidth / step);
+            if let Some((before, after)) = before.zip(read()) {
+                let bandwidth = f64::midpoint(before, after);
+                bandwidths.push(bandwidth);
+                lane.shares.push(loaded.meta.touched_bytes as f64 / bandwidth / step);
+            }
         }
         if let [Some(bare), Some(captured)] = [0, 1].map(|i: usize| lanes[i].steps.last()) {
             overheads.push(captured / bare - 1.0);
@@ -112,7 +115,7 @@ pub fn bench(
     }
     let costs = |lane: &mut Lane| Costs {
         prefill_per_second: lane.prefill,
-        step_ms: median(&mut lane.steps),
+        step_ms: median(&mut lane.steps).unwrap_or(f64::NAN),
         of_floor: median(&mut lane.shares),
     };
     let [bare, captured] = [0, 1].map(|i: usize| costs(&mut lanes[i]));
@@ -123,11 +126,11 @@ pub fn bench(
         steps,
         bare,
         captured,
-        capture_overhead: median(&mut overheads),
+        capture_overhead: median(&mut overheads).unwrap_or(f64::NAN),
     })
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values.get(values.len() / 2).copied()
 }

@@ -2,7 +2,7 @@
 
 use crate::hub::{RepoId, Settings, Survey, survey};
 use crate::model::{Config, Described, check_gguf_header, describe_gguf};
-use crate::trace::{Dtype, Level, Meta, Policy, Report};
+use crate::trace::{Device, Dtype, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, bail};
 
 /// Most of the start of a GGUF file that is read for its header, bytes; the tokenizer is part of it.
@@ -57,6 +57,7 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
         stored: described.stored,
         compute_dtype: dtype.unwrap_or(described.compute),
         policy,
+        device: Device::Cpu,
         params: described.params,
         weight_bytes,
         touched_bytes: described.touched_bytes,

@@ -43,7 +43,7 @@ impl Session {
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
         // Quantised weights gain nothing by it, and of a long chunk patterns would be large.
-        let is_large = meta.touched_bytes > LARGE && !loaded.model.is_quantised();
+        let is_large = meta.touched_bytes > LARGE && !loaded.model.decodes_each_token();
         let is_long = is_large && !capture.has(HookKind::Pattern);
         let chunk = if is_long { LONG_CHUNK } else { CHUNK };
         Self { loaded, meta, precision, capture, candidates, chunk, cache, tokens: Vec::new(), last: None }

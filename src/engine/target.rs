@@ -5,7 +5,7 @@ use super::saved::Saved;
 use crate::hub::{self, RepoId, Settings, Stage};
 use crate::model::{Loaded, Location, open};
 use crate::trace::protocol::{Download, FileShare};
-use crate::trace::{Dtype, FORMAT, Policy};
+use crate::trace::{Device, Dtype, FORMAT, Policy};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -107,6 +107,8 @@ pub struct OpenOptions {
     pub dtype: Option<Dtype>,
     /// Whether a broken tokenizer is only worth a warning.
     pub ids_only: bool,
+    /// What multiplies by the weights.
+    pub device: Device,
 }
 
 /// Opens what `name` names, after downloading it if it is on the Hub; `progress` is told how that goes.
@@ -149,7 +151,7 @@ pub fn open_model(
     if is_cancelled() {
         bail!(Stopped);
     }
-    let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?;
+    let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?.on(options.device)?;
     if location != Location::Demo && !Path::new(name).exists() {
         // The name that was asked for says more than a folder of the cache.
         let meta = Arc::make_mut(&mut loaded.meta);

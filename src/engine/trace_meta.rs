@@ -2,7 +2,7 @@
 
 use crate::model::{Config, Described};
 use crate::trace::protocol::Prompt;
-use crate::trace::{Dtype, Level, Meta, Policy, Recording, Report, Sampling, Spelling, TraceFile};
+use crate::trace::{Device, Dtype, Level, Meta, Policy, Recording, Report, Sampling, Spelling, TraceFile};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +48,7 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
         stored: Vec::new(),
         compute_dtype,
         policy,
+        device: Device::Cpu,
         params: described.params,
         weight_bytes: 0,
         touched_bytes: described.touched_bytes,

@@ -39,7 +39,7 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
         "precision": meta.policy,
         "weights_dtype": meta.weights_dtype,
         "compute_dtype": meta.compute_dtype,
-        "device": "cpu",
+        "device": meta.device,
         "prompt": info.prompt,
         "prompt_ids": ids[..prompt_len],
         "generated_ids": ids[prompt_len..],

@@ -2,7 +2,7 @@
 
 use super::csv::{Text, table};
 use crate::trace::compare::Mode;
-use crate::trace::{Dims, HookKind, Lab, LabEqual, LabLayer, LabRow, LabToken, Policy, Report};
+use crate::trace::{Device, Dims, HookKind, Lab, LabEqual, LabLayer, LabRow, LabToken, Policy, Report};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -138,6 +138,8 @@ pub struct LabInfo<'a> {
     pub dims: Dims,
     /// How its weights are stored.
     pub weights_dtype: &'a str,
+    /// What multiplied by them.
+    pub device: Device,
     /// The prompt as text; `None` if it was given as ids.
     pub prompt: Option<&'a str>,
     /// Policies that were left out, and why.
@@ -169,7 +171,7 @@ pub fn lab_json(lab: &Lab, info: &LabInfo) -> Result<Vec<u8>> {
         "dims": info.dims,
         "weights_dtype": info.weights_dtype,
         "compute_dtype": lab.dtype,
-        "device": "cpu",
+        "device": info.device,
         "prompt": info.prompt,
         "prompt_ids": lab.tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
         "tokens": lab.tokens,

@@ -57,7 +57,11 @@ impl Mixtral {
         ensure!((target as usize) < d.vocab, "token id {target} is outside the vocabulary of {} tokens", d.vocab);
         ensure!(resid.len() == d.d_model, "a residual has {} values", resid.len());
         let row = self.unembed.row(target as usize);
-        let logit = linear(&rms_norm(resid, &self.norm, eps, round), &row, round)[0];
+        // One row of the product has the same bits only where this program computes it.
+        let logit = match self.products.are_elsewhere() {
+            true => self.lens(resid, precision)?[target as usize],
+            false => linear(&rms_norm(resid, &self.norm, eps, round), &row, round)[0],
+        };
         let scale = rms_scale(resid, eps);
         let mut wide = Vec::new();
         row.widen_row(0, round, &mut wide);
@@ -111,27 +115,42 @@ impl Mixtral {
 
     /// Outputs of the experts that `token` chose in `layer`, before weighting, `[k, d_model]`: bit for bit those of
     /// the pass. `None` if residuals or routing were not captured.
-    pub fn derive_expert_out(&self, token: &TokenRecord, layer: usize, precision: Precision) -> Option<Vec<f32>> {
-        let (of_layer, chosen) = (&self.layers[layer], token.experts(layer)?);
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn derive_expert_out(
+        &self,
+        token: &TokenRecord,
+        layer: usize,
+        precision: Precision,
+    ) -> Result<Option<Vec<f32>>> {
+        let of_layer = &self.layers[layer];
+        let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(HookKind::ResidMid, layer)) else {
+            return Ok(None);
+        };
         for expert in chosen.iter().filter_map(|e| of_layer.experts.get(*e as usize)) {
             expert.prefetch();
         }
-        let resid_mid = token.row(HookKind::ResidMid, layer)?;
         let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.config().rms_norm_eps, precision.module);
-        experts::outputs(&of_layer.experts, &ln2, (chosen, chosen.len()), precision.module, &mut |_, _| Ok(())).ok()
+        let (chosen, by) = ((chosen, chosen.len()), (&*self.products, precision.module));
+        Ok(Some(experts::outputs(&of_layer.experts, &ln2, chosen, by, &mut |_, _| Ok(()))?))
     }
 
     /// What each expert that `token` chose in `layer` adds, best expert first. `None` as in
     /// [`Mixtral::derive_expert_out`].
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn expert_shares(
         &self,
         token: &TokenRecord,
         layer: usize,
         direction: &Direction,
         precision: Precision,
-    ) -> Option<Vec<ExpertShare>> {
-        let (chosen, weights) = (token.experts(layer)?, token.row(HookKind::MixingWeights, layer)?);
+    ) -> Result<Option<Vec<ExpertShare>>> {
         let outputs = self.derive_expert_out(token, layer, precision)?;
+        let routed = token.experts(layer).zip(token.row(HookKind::MixingWeights, layer));
+        let Some((outputs, (chosen, weights))) = outputs.zip(routed) else { return Ok(None) };
         let mlp_out = experts::combine(&outputs, weights, chosen, chosen.len(), precision);
         let share = |((expert, weight), out): ((&u32, &f32), &[f32])| {
             let weighted = || out.iter().map(|x| f64::from(*weight) * f64::from(*x));
@@ -141,7 +160,7 @@ impl Mixtral {
             let cosine = (norm > 0.0 && whole > 0.0).then(|| dot / (norm * whole));
             ExpertShare { expert: *expert, weight: *weight, norm, cosine, share: direction.share(weighted()) }
         };
-        Some(chosen.iter().zip(weights).zip(outputs.chunks_exact(mlp_out.len())).map(share).collect())
+        Ok(Some(chosen.iter().zip(weights).zip(outputs.chunks_exact(mlp_out.len())).map(share).collect()))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The experts of a layer: each reads the tokens that were routed to it, together.
 
-use super::kernels::linears;
 use super::ops::{fill, silu_mul};
 use super::precision::{Mixture, Precision, Rounding};
+use super::products::Products;
 use super::weights::{Matrix, Stored};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -35,23 +35,27 @@ impl Expert {
 
     /// `x` is `[rows, d_model]`; so is the result.
     #[cfg(debug_assertions)]
-    fn forward(&self, x: &[f32], round: Rounding) -> Vec<f32> {
-        together(&[self], &[x], round).pop().unwrap_or_default()
+    fn forward(&self, x: &[f32], by: (&Products, Rounding)) -> Result<Vec<f32>> {
+        Ok(together(&[self], &[x], by)?.pop().unwrap_or_default())
     }
 }
 
 /// Several experts in three parallel jobs: each reads its own `[rows, d_model]`; so are the results.
-fn together(experts: &[&Expert], xs: &[&[f32]], round: Rounding) -> Vec<Vec<f32>> {
+fn together(
+    experts: &[&Expert],
+    xs: &[&[f32]],
+    (products, round): (&Products, Rounding),
+) -> Result<Vec<Vec<f32>>> {
     let in_turn = || experts.iter().enumerate();
     let jobs: Vec<(usize, &Matrix)> = in_turn().flat_map(|(i, expert)| [(i, &expert.w1), (i, &expert.w3)]).collect();
-    let mut read = linears(xs, &jobs, round);
+    let mut read = products.linears(xs, &jobs, round)?;
     for pair in read.chunks_exact_mut(2) {
         let [hidden, up] = pair else { continue };
         silu_mul(hidden, up, round);
     }
     let hidden: Vec<&[f32]> = read.iter().step_by(2).map(Vec::as_slice).collect();
     let jobs: Vec<(usize, &Matrix)> = in_turn().map(|(i, expert)| (i, &expert.w2)).collect();
-    linears(&hidden, &jobs, round)
+    products.linears(&hidden, &jobs, round)
 }
 
 /// Counts how often a chosen expert was in memory already, over the life of a model.
@@ -91,7 +95,7 @@ pub(super) fn outputs(
     experts: &[Expert],
     x: &[f32],
     (chosen, k): (&[u32], usize),
-    round: Rounding,
+    by: (&Products, Rounding),
     between: &mut dyn FnMut(usize, usize) -> Result<()>,
 ) -> Result<Vec<f32>> {
     let d_model = x.len() * k / chosen.len().max(1);
@@ -113,7 +117,7 @@ pub(super) fn outputs(
             .collect();
         let rows: Vec<&[f32]> = routed.iter().map(Vec::as_slice).collect();
         let chosen: Vec<&Expert> = group.iter().map(|index| &experts[*index]).collect();
-        for (index, result) in group.iter().zip(together(&chosen, &rows, round)) {
+        for (index, result) in group.iter().zip(together(&chosen, &rows, by)?) {
             for (slot, row) in slots_of(*index).zip(result.chunks_exact(d_model)) {
                 out[slot * d_model..][..d_model].copy_from_slice(row);
             }
@@ -157,17 +161,17 @@ pub(super) fn whole_sequence(
     x: &[f32],
     (chosen, weights): (&[u32], &[f32]),
     k: usize,
-    precision: Precision,
-) -> Vec<f32> {
+    (products, precision): (&Products, Precision),
+) -> Result<Vec<f32>> {
     let d_model = x.len() * k / chosen.len().max(1);
     let mut out = vec![0f32; x.len()];
     for (index, expert) in experts.iter().enumerate() {
         let Some(last) = chosen.iter().rposition(|e| *e as usize == index) else { continue };
-        let read = expert.forward(x, precision.module);
+        let read = expert.forward(x, (products, precision.module))?;
         for (out, read) in out.chunks_exact_mut(d_model).zip(read.chunks_exact(d_model)) {
             out.iter_mut().zip(read).for_each(|(out, value)| *out += weights[last] * value);
         }
     }
     precision.module.slice(&mut out);
-    out
+    Ok(out)
 }

@@ -5,18 +5,20 @@ use super::cache::KvCache;
 use super::config::Config;
 use super::experts::{self, Expert, Paging};
 use super::gate::Router;
-use super::kernels::{linear, linears};
+use super::kernels::linear;
 use super::ops::{RopeTable, add, rms_norm};
 use super::precision::Precision;
 #[cfg(debug_assertions)]
 use super::precision::Rounding;
+use super::products::Products;
 use super::router;
 use super::taps::{Taps, data, tap, tensor};
 use super::variation::Quirks;
 use super::weights::{Matrix, Part, Store, Which};
-use crate::trace::{Dims, Dtype, HookKind as K};
+use crate::trace::{Device, Dims, Dtype, HookKind as K};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// A Mixtral whose weights stay where they are stored.
 pub struct Mixtral {
@@ -26,6 +28,7 @@ pub struct Mixtral {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Vec<f32>,
     pub(super) unembed: Matrix,
+    pub(super) products: Arc<Products>,
     pub(super) paging: Paging,
     pub(super) quirks: Quirks,
 }
@@ -70,7 +73,19 @@ impl Mixtral {
         };
         let layers = (0..config.dims.layers).map(layer).collect::<Result<_>>()?;
         let norm = vector(Part::Norm)?;
-        Ok(Self { compute, embed, layers, norm, unembed, paging: Paging::default(), quirks: Quirks::default(), config })
+        let (products, paging, quirks) = (Arc::default(), Paging::default(), Quirks::default());
+        Ok(Self { compute, embed, layers, norm, unembed, products, paging, quirks, config })
+    }
+
+    /// Has products with the weights, but for the router's, computed on `device`.
+    pub(super) fn compute_on(&mut self, device: Device) -> Result<()> {
+        let products = Products::on(device)?;
+        ensure!(
+            products.know_blocks() || !self.is_quantised(),
+            "quantised weights can't be used there: leave it out to compute on the CPU"
+        );
+        self.products = Arc::new(products);
+        Ok(())
     }
 
     /// Which experts were in memory when the router chose them.
@@ -94,7 +109,11 @@ impl Mixtral {
     }
 
     /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
-    pub fn is_quantised(&self) -> bool {
+    pub fn decodes_each_token(&self) -> bool {
+        self.is_quantised() && !self.products.are_elsewhere()
+    }
+
+    fn is_quantised(&self) -> bool {
         self.layers.iter().flat_map(|layer| &layer.experts).any(Expert::is_quantised)
     }
 
@@ -109,7 +128,7 @@ impl Mixtral {
     /// On an error the cache is as before.
     ///
     /// # Errors
-    /// If an id is outside the vocabulary, a tap fails or returns another shape, or a tap stops the pass.
+    /// If an id is outside the vocabulary, a tap fails or returns another shape, or a tap stops the pass, or the device fails.
     pub fn forward(
         &self,
         ids: &[u32],
@@ -145,7 +164,8 @@ impl Mixtral {
         let ln1 = rms_norm(&data(&resid_pre)?, &layer.ln1, self.config.rms_norm_eps, round);
         let (ln1, _) = tap(taps, K::Ln1, l, tensor(ln1, &[pos, d.d_model])?)?;
         let (q_shape, kv_shape) = ([pos, d.heads, d.d_head], [pos, d.kv_heads, d.d_head]);
-        let mut qkv = linears(&[&data(&ln1)?], &[(0, &layer.q), (0, &layer.k), (0, &layer.v)], round).into_iter();
+        let qkv = [(0, &layer.q), (0, &layer.k), (0, &layer.v)];
+        let mut qkv = self.products.linears(&[&data(&ln1)?], &qkv, round)?.into_iter();
         let mut next = || qkv.next().unwrap_or_default();
         let (q, _) = tap(taps, K::Q, l, tensor(next(), &q_shape)?)?;
         let (k, _) = tap(taps, K::K, l, tensor(next(), &kv_shape)?)?;
@@ -165,7 +185,7 @@ impl Mixtral {
             heads.z()
         };
         let (z, _) = tap(taps, K::Z, l, tensor(z, &q_shape)?)?;
-        let attn_out = linear(&data(&z)?, &layer.o, round);
+        let attn_out = self.products.linear(&data(&z)?, &layer.o, round)?;
         let (attn_out, _) = tap(taps, K::AttnOut, l, tensor(attn_out, &[pos, d.d_model])?)?;
         let resid_mid = add(&data(&resid_pre)?, &data(&attn_out)?, round);
         let (resid_mid, _) = tap(taps, K::ResidMid, l, tensor(resid_mid, &[pos, d.d_model])?)?;
@@ -200,18 +220,21 @@ impl Mixtral {
         if let Some(bad) = chosen.iter().find(|e| **e as usize >= d.experts) {
             bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
         }
-        self.paging.fetch(&layer.experts, &chosen);
+        if !self.products.are_elsewhere() {
+            self.paging.fetch(&layer.experts, &chosen);
+        }
         let weights = match self.quirks.keeps_mass {
             true => router::chosen_probabilities(&probs, &chosen, (d.experts, d.top_k)),
             false => router::mixing_weights(&probs, &chosen, (d.experts, d.top_k), precision.choice, precision.weights),
         };
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
         let mut between = |done: usize, all: usize| taps.between_experts(done, all);
-        let outputs = experts::outputs(&layer.experts, &x, (&chosen, d.top_k), precision.module, &mut between)?;
+        let outputs = experts::outputs(&layer.experts, &x, (&chosen, d.top_k), (&self.products, precision.module), &mut between)?;
         let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
         #[cfg(debug_assertions)]
         if self.quirks.whole_sequence {
-            let mixed = experts::whole_sequence(&layer.experts, &x, (&chosen, &data(&weights)?), d.top_k, precision);
+            let chosen = (&*chosen, &*data(&weights)?);
+            let mixed = experts::whole_sequence(&layer.experts, &x, chosen, d.top_k, (&self.products, precision))?;
             return tensor(mixed, &[pos, d.d_model]);
         }
         let mlp_out = experts::combine(&data(&outputs)?, &data(&weights)?, &chosen, d.top_k, precision);
@@ -224,7 +247,7 @@ impl Mixtral {
     }
 
     pub(super) fn unembed(&self, normed: &Tensor, precision: Precision) -> Result<Tensor> {
-        let logits = linear(&data(normed)?, &self.unembed, precision.module);
+        let logits = self.products.linear(&data(normed)?, &self.unembed, precision.module)?;
         tensor(logits, &[normed.dim(0)?, self.config.dims.vocab])
     }
 
@@ -232,10 +255,10 @@ impl Mixtral {
     /// `[rows × vocab]`. Of the last layer's `resid_post` it is the model's own logits, bit for bit.
     ///
     /// # Errors
-    /// If `resid` is not whole rows.
+    /// If `resid` is not whole rows, or the device fails.
     pub fn lens(&self, resid: &[f32], precision: Precision) -> Result<Vec<f32>> {
         ensure!(resid.len().is_multiple_of(self.config.dims.d_model), "a residual has {} values", resid.len());
         let normed = rms_norm(resid, &self.norm, self.config.rms_norm_eps, precision.module);
-        Ok(linear(&normed, &self.unembed, precision.module))
+        self.products.linear(&normed, &self.unembed, precision.module)
     }
 }

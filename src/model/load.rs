@@ -6,7 +6,7 @@ use super::forward::Mixtral;
 use super::tokenizer::Tokenizer;
 use super::weights::{Store, gguf, parts};
 use super::{contract, demo, gguf_config, gguf_tokenizer, validate};
-use crate::trace::{Dims, Dtype, Finding, Level, Meta, Policy, Report};
+use crate::trace::{Device, Dims, Dtype, Finding, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,18 @@ pub struct Loaded {
     pub meta: Arc<Meta>,
 }
 
+impl Loaded {
+    /// The same model with products computed on `device`, to which weights are copied when they are first used.
+    ///
+    /// # Errors
+    /// If this build or this machine has no such device, or it can't hold these weights.
+    pub fn on(mut self, device: Device) -> Result<Self> {
+        self.model.compute_on(device).with_context(|| format!("--device {device}"))?;
+        Arc::make_mut(&mut self.meta).device = device;
+        Ok(self)
+    }
+}
+
 /// What [`open`] reads before the weights are taken.
 struct Parts {
     name: String,
@@ -109,6 +121,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         stored: checked.stored,
         compute_dtype: compute,
         policy,
+        device: Device::Cpu,
         params: count_params(parts.config.dims, parts.config.tied),
         weight_bytes: parts.store.total_bytes(),
         touched_bytes: touched_bytes(&parts.config, &parts.store)?,

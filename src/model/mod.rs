@@ -25,6 +25,7 @@ mod load;
 mod ops;
 mod pass;
 mod precision;
+mod products;
 pub mod router;
 pub mod sampling;
 mod scan;

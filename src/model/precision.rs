@@ -4,7 +4,7 @@ use crate::trace::{Dtype, Policy};
 use half::f16;
 
 /// Rounding of f32 carriers to a narrower dtype, to nearest even.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rounding {
     /// Stays f32.
     None,

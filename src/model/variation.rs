@@ -93,6 +93,7 @@ impl Mixtral {
             layers: self.layers.iter().map(layer).collect(),
             norm: self.norm.clone(),
             unembed: self.unembed.clone(),
+            products: self.products.clone(),
             paging: super::experts::Paging::default(),
             quirks: self.quirks,
         }

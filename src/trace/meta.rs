@@ -1,5 +1,5 @@
 use super::protocol::Prompt;
-use super::{HookKind, LensSite, Report};
+use super::{Device, HookKind, LensSite, Report};
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -269,6 +269,8 @@ pub struct Meta {
     pub compute_dtype: Dtype,
     /// The active precision policy.
     pub policy: Policy,
+    /// What multiplies by the weights; of a saved run [`Recording::provenance`] tells.
+    pub device: Device,
     /// All parameters, and those that one token uses (embedding table included).
     pub params: (u64, u64),
     /// Bytes of the weights in the file.

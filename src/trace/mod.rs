@@ -9,6 +9,7 @@ mod beside_rows;
 mod branches;
 mod close_calls;
 pub mod compare;
+mod device;
 mod file;
 mod head_stats;
 mod hooks;
@@ -32,6 +33,7 @@ pub use beside::{Differences, LayerPartings, Parting, parting, same_experts, sha
 pub use beside_rows::{FlipRow, LossRow};
 pub use branches::{Branches, Edit, Left};
 pub use close_calls::{CloseCall, close_calls, keep_narrowest};
+pub use device::Device;
 pub use file::{
     FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
     replace_file, token_ids,

@@ -16,7 +16,7 @@ use super::ColorChoice;
 use crate::state::StripColour;
 use crate::state::keys::Keymap;
 use crate::trace::palette::{Ramp, Rgb};
-use crate::trace::{Policy, Sampling};
+use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Look, ThemeName};
 
 /// What the explorer starts with, whoever said so: the command line, else the file, else the defaults.
@@ -38,6 +38,8 @@ pub struct Config {
     pub model: String,
     /// The precision policy.
     pub precision: Policy,
+    /// What multiplies by the weights.
+    pub device: Device,
     /// Threads for matrix products; `None`: one a core.
     pub threads: Option<u16>,
     /// How tokens are chosen.
@@ -61,6 +63,7 @@ impl Default for Config {
             details_flipped: false,
             model: "demo".to_owned(),
             precision: Policy::Hf,
+            device: Device::Cpu,
             threads: None,
             sampling: Sampling::default(),
             values: None,

@@ -3,7 +3,7 @@
 use super::Config;
 use crate::app::ColorChoice;
 use crate::state::StripColour;
-use crate::trace::Policy;
+use crate::trace::{Device, Policy};
 use crate::trace::palette::{Ramp, Rgb};
 use crate::ui::ThemeName;
 use clap::ValueEnum;
@@ -97,6 +97,16 @@ pub const SETTINGS: &[Setting] = &[
         help: "where values are rounded: hf, f32 or f32-router",
         read: |c, v| word(v, &POLICIES).map(|policy| c.precision = policy),
         show: |c| text(c.precision),
+    },
+    Setting {
+        section: "defaults",
+        key: "device",
+        help: "what multiplies by the weights: cpu, candle, cuda, cuda:N, metal or metal:N",
+        read: |c, v| {
+            let device = string(v)?.parse::<Device>().and_then(Device::in_this_build);
+            device.map(|device| c.device = device).map_err(|bad| bad.to_string())
+        },
+        show: |c| text(c.device),
     },
     Setting {
         section: "defaults",

@@ -109,6 +109,7 @@ details = "reversed"
 [defaults]
 model = "C:\\weird \"name\"\u001b.gguf"
 precision = "f32-router"
+device = "candle"
 threads = 3
 temperature = 0.1
 top_k = 40

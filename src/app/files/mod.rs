@@ -249,7 +249,7 @@ pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> 
         Some(Prompt::Ids(_)) | None => (None, false),
     };
     json!({
-        "engine": "mixscope", "version": version, "device": "cpu", "title": meta.title,
+        "engine": "mixscope", "version": version, "device": meta.device, "title": meta.title,
         "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
         "prompt": text, "chat": chat, "sampling": sampling,
     })

@@ -2,10 +2,10 @@ use super::*;
 use crate::engine::{Core, OpenOptions, open_target};
 use crate::trace::protocol::{Ask, RequestId};
 use crate::trace::view::ViewKind;
-use crate::trace::{Policy, Sampling};
+use crate::trace::{Device, Policy, Sampling};
 
 fn branch() -> Branch {
-    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false };
+    let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let opened = open_target("demo", options, &|| false, &mut |_| {}).unwrap();
     let mut core = Core::of(opened);
     core.answer(RequestId(1), Ask::Prompt(Prompt::Text("One two three".to_owned())), &|_| {});

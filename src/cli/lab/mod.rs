@@ -154,6 +154,7 @@ impl Lab {
             config: &meta.config,
             dims: meta.dims,
             weights_dtype: &meta.weights_dtype,
+            device: meta.device,
             prompt: match &prompt {
                 Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
                 Prompt::Ids(_) => None,

@@ -90,6 +90,14 @@ impl fmt::Display for Stored {
     }
 }
 
+/// Tells weights apart, and the orders in which they are read, as long as they stay mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WeightsId {
+    address: usize,
+    rows: usize,
+    paired: Option<usize>,
+}
+
 /// A matrix `[rows, cols]` read in place at any alignment.
 #[derive(Clone)]
 pub struct Matrix {
@@ -149,6 +157,12 @@ impl Matrix {
     /// Whether it has no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What tells these weights from others of the model.
+    pub(super) fn id(&self) -> WeightsId {
+        let address = self.bytes.as_slice().as_ptr().addr() + self.start;
+        WeightsId { address, rows: self.rows, paired: self.paired }
     }
 
     /// Takes each head's rows as adjacent pairs if they were taken as halves, and the other way round.

@@ -38,7 +38,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let made_by = format!("made by {}", fit(&harmless(&saved.made_by), 40));
             ["saved run".to_owned(), policy, made_by, sizes]
         }
-        None => [policy, meta.weights_dtype.clone(), sizes, "cpu".to_owned()],
+        None => [policy, meta.weights_dtype.clone(), sizes, meta.device.to_string()],
     };
     let title = harmless(&meta.title);
     // The right side says what changes: it gets its room first, most important parts first; what is kept of the run

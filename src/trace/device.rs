@@ -1,0 +1,84 @@
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// What multiplies by the model's weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The kernels of this program, on weights in place.
+    #[default]
+    Cpu,
+    /// candle's f32 products on the CPU: with the cargo features `mkl` and `accelerate` those of these libraries.
+    Candle,
+    /// The NVIDIA GPU of this number, through candle.
+    Cuda(usize),
+    /// The Apple GPU of this number, through candle.
+    Metal(usize),
+}
+
+impl Device {
+    /// The device, if this build of the program can use such.
+    ///
+    /// # Errors
+    /// If it was built without.
+    pub fn in_this_build(self) -> anyhow::Result<Self> {
+        let (feature, is_built) = match self {
+            Self::Cpu | Self::Candle => return Ok(self),
+            Self::Cuda(_) => ("cuda", cfg!(feature = "cuda")),
+            Self::Metal(_) => ("metal", cfg!(feature = "metal")),
+        };
+        anyhow::ensure!(is_built, "this build can't use {self}: build mixscope with `--features {feature}`");
+        Ok(self)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.pad("cpu"),
+            Self::Candle => f.pad("candle"),
+            Self::Cuda(number) => f.pad(&format!("cuda:{number}")),
+            Self::Metal(number) => f.pad(&format!("metal:{number}")),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
+        let has_number = name.len() > kind.len();
+        match (kind, number.parse::<u16>()) {
+            ("cpu", _) if !has_number => Ok(Self::Cpu),
+            ("candle", _) if !has_number => Ok(Self::Candle),
+            ("cuda", Ok(number)) => Ok(Self::Cuda(number.into())),
+            ("metal", Ok(number)) => Ok(Self::Metal(number.into())),
+            _ => anyhow::bail!("`{name}` is not one of cpu, candle, cuda, cuda:N, metal, metal:N"),
+        }
+    }
+}
+
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_named_as_they_are_shown() {
+        let all = [("cpu", Device::Cpu), ("candle", Device::Candle), ("cuda:0", Device::Cuda(0)), ("metal:3", Device::Metal(3))];
+        for (name, device) in all {
+            assert_eq!((device.to_string().as_str(), name.parse::<Device>().unwrap()), (name, device));
+        }
+        assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
+        for bad in ["", "gpu", "cpu:0", "candle:1", "cuda:", "cuda:-1", "cuda:x", "metal:99999"] {
+            let message = bad.parse::<Device>().unwrap_err().to_string();
+            assert_eq!(message, format!("`{bad}` is not one of cpu, candle, cuda, cuda:N, metal, metal:N"));
+        }
+    }
+}
