@@ -5,7 +5,7 @@ mod common;
 use common::gguf_writer::{TensorInfo, Value, file};
 use common::{assert_close, fixture, forward, record};
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
-use mixscope::trace::{HookKind, Policy, TraceFile, Values};
+use mixscope::trace::{Device, HookKind, Policy, TraceFile, Values};
 use std::path::Path;
 
 /// GGUF file and the stem of its reference; the split Q8_0 dequantises to the same values as the merged one.
@@ -28,7 +28,10 @@ fn for_each_file(check: impl Fn(&str, &Loaded, &TraceFile, &serde_json::Value)) 
     for (name, stem) in FILES {
         let at = |suffix: &str| fixture("gguf").join(format!("{stem}.reference{suffix}"));
         let json = serde_json::from_slice(&std::fs::read(at(".json")).unwrap()).unwrap();
-        check(name, &load(name), &TraceFile::read(&at(".safetensors")).unwrap(), &json);
+        for device in [Device::Cpu, Device::Candle] {
+            let loaded = load(name).on(device).unwrap();
+            check(&format!("{name} on {device}"), &loaded, &TraceFile::read(&at(".safetensors")).unwrap(), &json);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{CASES, Reference, assert_close, forward, load, record};
 use mixscope::model::{Distribution, Loaded, NoTaps};
-use mixscope::trace::{HookKind, Policy, Values};
+use mixscope::trace::{Device, HookKind, Policy, Values};
 
 const ABS: f32 = 1e-4;
 const REL: f32 = 2e-5;
@@ -17,7 +17,10 @@ fn reference(case: &str, stem: &str) -> Reference {
 
 fn for_each_case(check: impl Fn(&str, &Loaded, &Reference)) {
     for (case, stem, policy) in CASES {
-        check(case, &load(case, policy.parse().unwrap()), &reference(case, stem));
+        for device in [Device::Cpu, Device::Candle] {
+            let loaded = load(case, policy.parse().unwrap()).on(device).unwrap();
+            check(&format!("{case} on {device}"), &loaded, &reference(case, stem));
+        }
     }
 }
 

@@ -92,7 +92,9 @@ fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> S
     text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
     text += &format!("with hooks a step takes {more:+.1} % more (less, if negative)\n");
     text + match found.bandwidth {
-        Some(_) => "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n",
+        Some(_) => {
+            "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n"
+        }
         None => "medians; the floor is only known where the CPU reads the weights in place\n",
     }
 }

@@ -41,11 +41,7 @@ impl Expert {
 }
 
 /// Several experts in three parallel jobs: each reads its own `[rows, d_model]`; so are the results.
-fn together(
-    experts: &[&Expert],
-    xs: &[&[f32]],
-    (products, round): (&Products, Rounding),
-) -> Result<Vec<Vec<f32>>> {
+fn together(experts: &[&Expert], xs: &[&[f32]], (products, round): (&Products, Rounding)) -> Result<Vec<Vec<f32>>> {
     let in_turn = || experts.iter().enumerate();
     let jobs: Vec<(usize, &Matrix)> = in_turn().flat_map(|(i, expert)| [(i, &expert.w1), (i, &expert.w3)]).collect();
     let mut read = products.linears(xs, &jobs, round)?;

@@ -229,7 +229,8 @@ impl Mixtral {
         };
         let (weights, _) = tap(taps, K::MixingWeights, l, tensor(weights, &[pos, d.top_k])?)?;
         let mut between = |done: usize, all: usize| taps.between_experts(done, all);
-        let outputs = experts::outputs(&layer.experts, &x, (&chosen, d.top_k), (&self.products, precision.module), &mut between)?;
+        let outputs =
+            experts::outputs(&layer.experts, &x, (&chosen, d.top_k), (&self.products, precision.module), &mut between)?;
         let (outputs, _) = tap(taps, K::ExpertOut, l, tensor(outputs, &[pos, d.top_k, d.d_model])?)?;
         #[cfg(debug_assertions)]
         if self.quirks.whole_sequence {

@@ -71,7 +71,12 @@ mod tests {
 
     #[test]
     fn devices_are_named_as_they_are_shown() {
-        let all = [("cpu", Device::Cpu), ("candle", Device::Candle), ("cuda:0", Device::Cuda(0)), ("metal:3", Device::Metal(3))];
+        let all = [
+            ("cpu", Device::Cpu),
+            ("candle", Device::Candle),
+            ("cuda:0", Device::Cuda(0)),
+            ("metal:3", Device::Metal(3)),
+        ];
         for (name, device) in all {
             assert_eq!((device.to_string().as_str(), name.parse::<Device>().unwrap()), (name, device));
         }

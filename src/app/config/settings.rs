@@ -3,8 +3,8 @@
 use super::Config;
 use crate::app::ColorChoice;
 use crate::state::StripColour;
-use crate::trace::{Device, Policy};
 use crate::trace::palette::{Ramp, Rgb};
+use crate::trace::{Device, Policy};
 use crate::ui::ThemeName;
 use clap::ValueEnum;
 use std::fmt::Display;
