@@ -42,6 +42,12 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value, clippy::cloned_instead_of_copied)]
 
+// Named so that they are linked: candle only declares what they hold.
+#[cfg(feature = "accelerate")]
+extern crate accelerate_src as _;
+#[cfg(feature = "mkl")]
+extern crate intel_mkl_src as _;
+
 pub mod app;
 pub mod cli;
 pub mod engine;
