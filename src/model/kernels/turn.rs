@@ -132,7 +132,13 @@ macro_rules! sum_pairs {
             at = lead;
         }
         let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
+        // What the next sixteen rows have at this place: the processor itself does not look past the end of a page.
+        let ahead = ROWS * w[0].len();
         while at + PAIRS <= whole {
+            for row in w {
+                // SAFETY: a prefetch reads nothing, wherever it points.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(4 * at + ahead).cast()) };
+            }
             // SAFETY: each row has `whole` pairs, and the function around has AVX-512.
             let w = unsafe { turn_avx512(w, at) };
             let x = &x[at..at + PAIRS];
