@@ -13,6 +13,7 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of each product on a device. A library chooses its kernel by the shape, and with it the order of the sums: with one
@@ -73,8 +74,11 @@ impl Products {
 /// A device with copies of weights.
 struct Elsewhere {
     device: Device,
-    copies: Mutex<HashMap<(WeightsId, Option<Rounding>), Arc<Copied>>>,
+    copies: Mutex<HashMap<Reading, Arc<Copied>>>,
 }
+
+/// Weights, and what they are rounded to as they are read.
+type Reading = (WeightsId, Option<Rounding>);
 
 /// Weights on the device, `[n, k]`.
 enum Copied {
@@ -92,10 +96,11 @@ impl Elsewhere {
             shapes.push((rows, w.rows()));
             let dtype = copied.product_dtype(xs[*at], round);
             let wide = copied.to_dtype(dtype, &self.device)?.t()?;
-            if !tiles.contains_key(&(*at, dtype)) {
-                tiles.insert((*at, dtype), self.tiles(xs[*at], w.cols(), dtype)?);
-            }
-            for (i, tile) in tiles.get(&(*at, dtype)).into_iter().flatten().enumerate() {
+            let tiles = match tiles.entry((*at, dtype)) {
+                Entry::Occupied(made) => made.into_mut(),
+                Entry::Vacant(open) => open.insert(self.tiles(xs[*at], w.cols(), dtype)?),
+            };
+            for (i, tile) in tiles.iter().enumerate() {
                 let product = tile.matmul(&wide)?.narrow(0, 0, TILE.min(rows - i * TILE))?;
                 results.push(product.to_dtype(DType::F32)?.flatten_all()?);
             }

@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::turn::{LINE, LONG, PAIRS, ROWS, filled_up, lead, sum_pairs, turn_avx512};
+use super::turn::{LINE, LONG, PAIRS, ROWS, fetch_line, filled_up, lead, sum_pairs, turn_avx512};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 

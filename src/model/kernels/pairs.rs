@@ -8,7 +8,7 @@
 
 use super::dot::{Isa, per_isa};
 #[cfg(target_arch = "x86_64")]
-use super::turn::{LINE, LONG, filled_up, lead, sum_pairs, turn_avx512};
+use super::turn::{LINE, LONG, fetch_line, filled_up, lead, sum_pairs, turn_avx512};
 use super::turn::{PAIRS, ROWS, Turned, turn};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;

@@ -135,10 +135,7 @@ macro_rules! sum_pairs {
         // What the next sixteen rows have at this place: the processor itself does not look past the end of a page.
         let ahead = ROWS * w[0].len();
         while at + PAIRS <= whole {
-            for row in w {
-                // SAFETY: a prefetch reads nothing, wherever it points.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(4 * at + ahead).cast()) };
-            }
+            w.iter().for_each(|row| fetch_line(row, 4 * at + ahead));
             // SAFETY: each row has `whole` pairs, and the function around has AVX-512.
             let w = unsafe { turn_avx512(w, at) };
             let x = &x[at..at + PAIRS];
@@ -159,6 +156,14 @@ macro_rules! sum_pairs {
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use sum_pairs;
+
+/// Has the second cache fetch the line that is `ahead` bytes behind the start of `row`, if there is one.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(super) fn fetch_line(row: &[u8], ahead: usize) {
+    // SAFETY: a prefetch reads nothing, wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(ahead).cast()) }
+}
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
