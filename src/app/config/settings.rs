@@ -103,8 +103,9 @@ pub const SETTINGS: &[Setting] = &[
         key: "device",
         help: "what multiplies by the weights: cpu, candle, cuda, cuda:N, metal or metal:N",
         read: |c, v| {
-            let device = string(v)?.parse::<Device>().and_then(Device::in_this_build);
-            device.map(|device| c.device = device).map_err(|bad| bad.to_string())
+            let device = string(v)?.parse::<Device>();
+            let device = device.map_err(|_| "cpu, candle, cuda, cuda:N, metal or metal:N")?.in_this_build();
+            device.map(|device| c.device = device).map_err(|bad| format!("another device: {bad}"))
         },
         show: |c| text(c.device),
     },

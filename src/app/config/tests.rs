@@ -36,6 +36,10 @@ fn errors_name_place_key_and_what_was_meant() {
             "2:2: unknown table [uii]; did you mean [ui]?; the tables are [ui], [defaults], [palettes], [keys]",
         ),
         ("[[ui]]\n", "1:3: `ui` is a table: write [ui]"),
+        (
+            "[defaults]\ndevice = \"gpu\"",
+            "2:10: `device` in [defaults]: expected cpu, candle, cuda, cuda:N, metal or metal:N",
+        ),
         ("[defaults]\nthreads = 0", "2:11: `threads` in [defaults]: expected a whole number of 1 to 1024"),
         ("[defaults]\ntemperature = -1", "2:15: `temperature` in [defaults]: expected a number of at least 0"),
         ("[defaults]\ntemperature = nan", "2:15: `temperature` in [defaults]: expected a number"),
@@ -158,6 +162,14 @@ fn what_is_printed_gives_the_same_back() {
     let config = Config::parse(&open).unwrap();
     assert!(config.threads.is_some() && config.sampling.top_k.is_some() && config.sampling.top_p.is_some());
     assert!(config.values.is_some() && config.experts.is_some());
+}
+
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn a_device_that_this_build_lacks_is_refused() {
+    let error = Config::parse("[defaults]\ndevice = \"cuda:1\"").unwrap_err().what;
+    let want = "expected another device: this build can't use cuda:1: build mixscope with `--features cuda`";
+    assert!(error.contains(want), "{error}");
 }
 
 #[test]
