@@ -10,7 +10,7 @@ use super::{ModelArgs, apply_threads, error, harmless, print};
 use crate::app::files::Tell;
 use crate::engine::{Control, Fidelity, SelfTest, Unreadable, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
-use crate::trace::{Level, Policy, Report, TraceReader};
+use crate::trace::{Device, Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -90,7 +90,7 @@ impl Check {
         };
         let ok = bad == 0 && fault.is_none() && fidelity.as_ref().is_none_or(|fidelity| fidelity.ok);
         if self.json {
-            let mut found = json!({"model": loaded.meta.name, "verdict": verdict, "ok": ok, "validation": report});
+            let mut found = json!({"model": loaded.meta.name, "device": loaded.meta.device, "verdict": verdict, "ok": ok, "validation": report});
             match tested {
                 Some(Ok(tested)) => found["self_test"] = serde_json::to_value(tested)?,
                 Some(Err(unreadable)) => found["self_test"] = json!({"not_run": unreadable.why}),
@@ -110,7 +110,8 @@ impl Check {
                 Some(Err(unreadable)) => format!("\nself-test: not run: {}\n\n", unreadable.why),
                 None => "\n".to_owned(),
             };
-            let mut text = format!("{}\n\n{}{tested}{verdict}\n", loaded.meta.title, contract_text(&report));
+            let on = on_device(&loaded);
+            let mut text = format!("{}{on}\n\n{}{tested}{verdict}\n", loaded.meta.title, contract_text(&report));
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
                 text += &fidelity_text(fidelity, reference, &loaded);
             }
@@ -177,9 +178,18 @@ fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, tel
     check_against(loaded, reference, tolerance, &mut control)
 }
 
+/// The device behind a name, if it is not the usual one.
+fn on_device(loaded: &Loaded) -> String {
+    match loaded.meta.device {
+        Device::Cpu => String::new(),
+        other => format!(" · device {other}"),
+    }
+}
+
 fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) -> String {
     let (name, policy) = (&loaded.meta.name, loaded.meta.policy);
-    let mut text = format!("\nA  {}\nB  {name} · precision {policy}\n", line(reference));
+    let (line, on) = (line(reference), on_device(loaded));
+    let mut text = format!("\nA  {line}\nB  {name} · precision {policy}{on}\n");
     for config in &fidelity.configs {
         text += &format!("{config}\n");
     }

@@ -102,7 +102,10 @@ pub fn line(trace: &TraceReader) -> String {
     let said = |key: &str| trace.metadata.get(key).map_or("", String::as_str);
     let model = said("model");
     let model = if model.is_empty() { String::new() } else { format!(" · {model}") };
-    format!("{} · precision {}{model}", trace.name(), said("precision"))
+    let made = trace.json("provenance").unwrap_or_default();
+    let device = made.get("device").and_then(serde_json::Value::as_str).filter(|device| *device != "cpu");
+    let on = device.map(|device| format!(" · device {device}")).unwrap_or_default();
+    format!("{} · precision {}{on}{model}", trace.name(), said("precision"))
 }
 
 /// What a trace says of itself.

@@ -90,6 +90,8 @@ impl Explore {
         if let Some(recorded) = against.as_ref().filter(|_| !given(matches, "precision")) {
             config.precision = recorded.trace.meta.policy;
         }
+        // One file may serve several machines: what this build lacks matters once it is used.
+        config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
         need_terminal()?;
         apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));

@@ -58,7 +58,7 @@ impl Mixtral {
         ensure!(resid.len() == d.d_model, "a residual has {} values", resid.len());
         let row = self.unembed.row(target as usize);
         // One row of the product has the same bits only where this program computes it.
-        let logit = match self.products.are_elsewhere() {
+        let logit = match self.products.are_on_device() {
             true => self.lens(resid, precision)?[target as usize],
             false => linear(&rms_norm(resid, &self.norm, eps, round), &row, round)[0],
         };
@@ -128,8 +128,8 @@ impl Mixtral {
         let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(HookKind::ResidMid, layer)) else {
             return Ok(None);
         };
-        for expert in chosen.iter().filter_map(|e| of_layer.experts.get(*e as usize)) {
-            expert.prefetch();
+        if !self.products.are_on_device() {
+            chosen.iter().filter_map(|e| of_layer.experts.get(*e as usize)).for_each(experts::Expert::prefetch);
         }
         let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.config().rms_norm_eps, precision.module);
         let (chosen, by) = ((chosen, chosen.len()), (&*self.products, precision.module));

@@ -14,7 +14,7 @@ use super::products::Products;
 use super::router;
 use super::taps::{Taps, data, tap, tensor};
 use super::variation::Quirks;
-use super::weights::{Matrix, Part, Store, Which};
+use super::weights::{Matrix, Part, Store, Stored, Which};
 use crate::trace::{Device, Dims, Dtype, HookKind as K};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
@@ -80,9 +80,10 @@ impl Mixtral {
     /// Has products with the weights, but for the router's, computed on `device`.
     pub(super) fn compute_on(&mut self, device: Device) -> Result<()> {
         let products = Products::on(device)?;
+        let in_blocks = |matrix: &Matrix| matches!(matrix.stored(), Stored::Blocks(_));
         ensure!(
-            products.know_blocks() || !self.is_quantised(),
-            "quantised weights can't be used there: leave it out to compute on the CPU"
+            products.decode_blocks() || !self.multiplied().any(in_blocks),
+            "quantised weights can't be used there: compute on the device `cpu`"
         );
         self.products = Arc::new(products);
         Ok(())
@@ -110,7 +111,16 @@ impl Mixtral {
 
     /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
     pub fn decodes_each_token(&self) -> bool {
-        self.is_quantised() && !self.products.are_elsewhere()
+        self.is_quantised() && !self.products.are_on_device()
+    }
+
+    /// Every matrix that is multiplied by, but for the routers'.
+    fn multiplied(&self) -> impl Iterator<Item = &Matrix> {
+        let of = |layer| {
+            let Layer { q, k, v, o, experts, .. }: &Layer = layer;
+            [q, k, v, o].into_iter().chain(experts.iter().flat_map(|expert| [&expert.w1, &expert.w2, &expert.w3]))
+        };
+        self.layers.iter().flat_map(of).chain([&self.unembed])
     }
 
     fn is_quantised(&self) -> bool {
@@ -220,7 +230,7 @@ impl Mixtral {
         if let Some(bad) = chosen.iter().find(|e| **e as usize >= d.experts) {
             bail!("the tap at `{}` chose expert {bad} of {}", K::ExpertIndices.at(l), d.experts);
         }
-        if !self.products.are_elsewhere() {
+        if !self.products.are_on_device() {
             self.paging.fetch(&layer.experts, &chosen);
         }
         let weights = match self.quirks.keeps_mass {

@@ -3,8 +3,8 @@
 use super::Config;
 use crate::app::ColorChoice;
 use crate::state::StripColour;
+use crate::trace::Policy;
 use crate::trace::palette::{Ramp, Rgb};
-use crate::trace::{Device, Policy};
 use crate::ui::ThemeName;
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -103,9 +103,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "device",
         help: "what multiplies by the weights: cpu, candle, cuda, cuda:N, metal or metal:N",
         read: |c, v| {
-            let device = string(v)?.parse::<Device>();
-            let device = device.map_err(|_| "cpu, candle, cuda, cuda:N, metal or metal:N")?.in_this_build();
-            device.map(|device| c.device = device).map_err(|bad| format!("another device: {bad}"))
+            let device = string(v)?.parse().map_err(|_| "cpu, candle, cuda, cuda:N, metal or metal:N");
+            device.map(|device| c.device = device).map_err(str::to_owned)
         },
         show: |c| text(c.device),
     },

@@ -165,14 +165,6 @@ fn what_is_printed_gives_the_same_back() {
 }
 
 #[test]
-#[cfg(not(feature = "cuda"))]
-fn a_device_that_this_build_lacks_is_refused() {
-    let error = Config::parse("[defaults]\ndevice = \"cuda:1\"").unwrap_err().what;
-    let want = "expected another device: this build can't use cuda:1: build mixscope with `--features cuda`";
-    assert!(error.contains(want), "{error}");
-}
-
-#[test]
 fn palettes_of_ones_own_come_before_the_themes() {
     let look = Config::parse("[ui]\ntheme = \"colour-vision-safe\"").unwrap().look();
     assert_eq!((look.values, look.experts.len()), (Ramp::Cividis, 8));

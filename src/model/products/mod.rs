@@ -1,0 +1,69 @@
+//! Who multiplies by the weights: this program's kernels, or candle on another device.
+//!
+//! Everything else of the forward pass stays on the CPU: one pass, whose every value can be seen and replaced, is right for
+//! all devices. What moves is a few vectors a token; the weights are copied to the device once, when they are first used.
+
+mod on_device;
+
+use super::kernels;
+use super::precision::Rounding;
+use super::weights::Matrix;
+use crate::trace::Device as Place;
+use anyhow::{Result, anyhow};
+use candle_core::Device;
+use on_device::OnDevice;
+use std::panic::catch_unwind;
+
+/// Where products are computed.
+#[derive(Default)]
+pub(super) struct Products {
+    on_device: Option<OnDevice>,
+}
+
+impl Products {
+    /// Products on `place`.
+    ///
+    /// # Errors
+    /// If this build or this machine has no such device.
+    pub fn on(place: Place) -> Result<Self> {
+        let device = match place.in_this_build()? {
+            Place::Cpu => return Ok(Self::default()),
+            Place::Candle => Device::Cpu,
+            Place::Cuda(number) => Device::new_cuda(number)?,
+            // candle takes it out of a list without looking how many there are.
+            Place::Metal(number) => catch_unwind(|| Device::new_metal(number))
+                .map_err(|_| anyhow!("this machine has no Metal device {number}"))??,
+        };
+        Ok(Self { on_device: Some(OnDevice::new(device)) })
+    }
+
+    /// Whether weights are copied to a device instead of being read in place.
+    pub fn are_on_device(&self) -> bool {
+        self.on_device.is_some()
+    }
+
+    /// Whether weights in blocks are decoded where they are multiplied by: for Metal candle decodes them on the CPU, anew for every
+    /// product.
+    pub fn decode_blocks(&self) -> bool {
+        self.on_device.as_ref().is_none_or(|on_device| !on_device.is_metal())
+    }
+
+    /// `x · wᵀ`, see [`kernels::linear`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn linear(&self, x: &[f32], w: &Matrix, round: Rounding) -> Result<Vec<f32>> {
+        Ok(self.linears(&[x], &[(0, w)], round)?.pop().unwrap_or_default())
+    }
+
+    /// Several products, see [`kernels::linears`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn linears(&self, xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Result<Vec<Vec<f32>>> {
+        match &self.on_device {
+            None => Ok(kernels::linears(xs, jobs, round)),
+            Some(on_device) => on_device.linears(xs, jobs, round),
+        }
+    }
+}
