@@ -293,6 +293,11 @@ mod tests {
         Rounding::Bf16.slice(&mut x);
         // A hook may put in what bf16 can't hold.
         x[3 * K..4 * K].copy_from_slice(&numbers(K, 8));
+        // The sums of both dtypes may well be equal here: what counts is which row is in which.
+        let parts = on_device.tiled(&x, K, DType::BF16, Rounding::Bf16).unwrap();
+        let parts: Vec<_> = parts.into_iter().map(|part| (part.dtype, part.rows, part.tiles.len())).collect();
+        let others = (0..70).filter(|row| *row != 3).collect();
+        assert_eq!(parts, [(DType::BF16, others, 3), (DType::F32, vec![3], 1)]);
         let (first, second) = (&x[..], &x[2 * K..5 * K]);
         let jobs = [(0, &w), (1, &w), (0, &w)];
         let together = on_device.linears(&[first, second], &jobs, Rounding::Bf16).unwrap();
