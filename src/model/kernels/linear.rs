@@ -30,6 +30,8 @@ thread_local! {
 struct Scratch {
     #[cfg(target_arch = "x86_64")]
     tile: dpbf16::Scratch,
+    #[cfg(target_arch = "x86_64")]
+    fixed: fixed::Scratch,
     pairs: Vec<pairs::Sums>,
     wide: Vec<f32>,
 }
@@ -129,7 +131,7 @@ impl Product<'_> {
             if in_pairs(self.w, self.round) {
                 self.pairs(first, &mut out, scratch);
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
-                self.fixed(block, x, first, &mut out);
+                self.fixed(block, x, first, &mut out, scratch);
             } else {
                 self.plain(first, &mut out, &mut scratch.wide);
             }
@@ -177,21 +179,18 @@ impl Product<'_> {
         }
     }
 
-    fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns) {
-        if x.has_digits() || out.len() < 4 {
-            for (row, out) in out.iter_mut().enumerate() {
-                for (at, out) in out.chunks_mut(2).enumerate() {
-                    copy(&fixed::dot_two(self.isa, block, rows_of(self.w, first + 2 * at), x.row(row)), out);
-                }
+    fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) {
+        #[cfg(target_arch = "x86_64")]
+        for at in (0..out.first().map_or(0, |out| out.len())).step_by(TILE_ROWS) {
+            let put = |row: usize, results: &[f32; TILE_ROWS]| copy(results, &mut out[row][at..]);
+            if !x.multiply(block, &rows_of(self.w, first + at), &mut scratch.fixed, put) {
+                break;
             }
-            return;
         }
-        let rows = out.len();
         for i in 0..out.first().map_or(0, |out| out.len()) {
             let w = self.w.row_bytes(first + i);
             for (from, out) in (0..).step_by(4).zip(out.chunks_mut(4)) {
-                let x = std::array::from_fn(|i| x.row((from + i).min(rows - 1)));
-                let values = fixed::dot_four(self.isa, block, w, x);
+                let Some(values) = fixed::dot_four(self.isa, block, w, x, from) else { return };
                 out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
             }
         }

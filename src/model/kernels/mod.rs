@@ -11,8 +11,6 @@ mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
 mod fixed;
-#[cfg(target_arch = "x86_64")]
-mod fixed_vnni;
 mod k_blocks;
 mod linear;
 mod pairs;

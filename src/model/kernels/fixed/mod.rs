@@ -1,0 +1,210 @@
+//! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
+//!
+//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power
+//! of two: none is off by more than 2⁻²² of the largest. Each such number is an upper part times 256 and a lower part from
+//! −128 to 127. Weights that share a scale, 32 of a block or of Q6_K 16, are multiplied as the integers they are stored as,
+//! and their products with the upper and with the lower parts added up, both exactly. The two sums are converted to f32 and
+//! joined by one fma (for Q4_K and Q6_K that is the exact sum, rounded once). Times its scale, which is the stored one times the
+//! step, it is added to one of eight lanes (fma): block `i` to lane `i % 8`. What Q4_K subtracts, a minimum for each block,
+//! is taken from the same lane after that: minimum times the sum of the block's activations (fma). At the end the lanes are
+//! folded in halves.
+
+mod portable;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod turned;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
+use super::blocks::Block;
+use super::dot::{Isa, per_isa};
+use rayon::prelude::*;
+
+pub(super) use portable::dot_four;
+#[cfg(target_arch = "x86_64")]
+pub(super) use vnni::Scratch;
+
+/// Activations that have a step in common.
+const BLOCK: usize = 32;
+/// Blocks of a piece, each with a lane of its own.
+const BLOCKS: usize = 8;
+const PIECE: usize = BLOCK * BLOCKS;
+/// Pieces above which packing them is worth several threads.
+const MANY: usize = 1 << 7;
+/// What every activation in its steps stays below.
+const LARGEST: f32 = (1 << 22) as f32;
+
+/// Whether products with weights of this format are computed here.
+pub(super) fn is_for(block: Block) -> bool {
+    matches!(block, Block::Q8_0 | Block::Q4K | Block::Q6K)
+}
+
+/// Rows of activations, in steps.
+pub(super) struct Fixed {
+    /// Pieces of a row; blocks that the last lacks are zero.
+    pieces: usize,
+    packed: Packed,
+}
+
+/// `[row][piece]`, for the instructions of `vnni` or for all others.
+enum Packed {
+    Digits(Vec<Digits>),
+    Parts(Vec<[Parts; BLOCKS]>),
+}
+
+/// A piece of activations in digits to the base 256, from −128 to 127.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+pub(super) struct Digits {
+    /// The highest first: `[digit][four activations][block]`.
+    digits: [[[[u8; 4]; BLOCKS]; BLOCK / 4]; 3],
+    /// What it takes to make up for weights that are 32 too high, of each half, and 128, of both: for the upper and for the
+    /// lower sum of each block.
+    excess: [[[i32; BLOCKS]; 2]; 3],
+    steps: [f32; BLOCKS],
+    /// Sums of the activations.
+    totals: [f32; BLOCKS],
+}
+
+/// A block of activations in an upper and a lower part.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Parts {
+    upper: [i16; BLOCK],
+    lower: [i16; BLOCK],
+    step: f32,
+    /// Sum of the activations.
+    total: f32,
+}
+
+/// What a piece of activations becomes.
+trait Pack: Default + Copy + Send {
+    /// Takes block `at`.
+    fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32);
+}
+
+/// A number's upper and lower part.
+#[inline(always)]
+fn parts(number: i32) -> (i32, i32) {
+    ((number + 0x80) >> 8, i32::from(number as i8))
+}
+
+#[inline(always)]
+fn total(numbers: &[i32; BLOCK], step: f32) -> f32 {
+    numbers.iter().sum::<i32>() as f32 * step
+}
+
+impl Pack for Digits {
+    #[inline(always)]
+    fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
+        (self.steps[at], self.totals[at]) = (step, total(numbers, step));
+        let mut digits = [[0u8; BLOCK]; 3];
+        let mut sums = [[0; 2]; 2];
+        for half in 0..2 {
+            for i in half * BLOCK / 2..(half + 1) * BLOCK / 2 {
+                let (upper, lower) = parts(numbers[i]);
+                // Half of 256 more, so that each digit is rounded to the nearest.
+                digits[0][i] = ((upper + 0x80) >> 8) as u8;
+                digits[1][i] = upper as u8;
+                digits[2][i] = lower as u8;
+                sums[half][0] += upper;
+                sums[half][1] += lower;
+            }
+        }
+        for (out, digits) in self.digits.iter_mut().zip(&digits) {
+            for (out, four) in out.iter_mut().zip(digits.as_chunks().0) {
+                out[at] = *four;
+            }
+        }
+        for part in 0..2 {
+            let [first, second] = [sums[0][part], sums[1][part]];
+            self.excess[0][part][at] = -32 * first;
+            self.excess[1][part][at] = -32 * second;
+            self.excess[2][part][at] = -128 * (first + second);
+        }
+    }
+}
+
+impl Pack for [Parts; BLOCKS] {
+    #[inline(always)]
+    fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
+        let out = &mut self[at];
+        (out.step, out.total) = (step, total(numbers, step));
+        for i in 0..BLOCK {
+            let (upper, lower) = parts(numbers[i]);
+            (out.upper[i], out.lower[i]) = (upper as i16, lower as i16);
+        }
+    }
+}
+
+/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²² (below
+/// that if it is less than 2⁻¹⁰⁵, for lack of smaller steps). NaN if it is not finite.
+#[inline(always)]
+fn step(largest: u32) -> f32 {
+    if largest >= f32::INFINITY.to_bits() {
+        return f32::NAN;
+    }
+    f32::from_bits(((largest >> 23).max(22) - 21) << 23)
+}
+
+/// A block of activations in steps, and their step.
+#[inline(always)]
+fn in_steps(x: &[f32; BLOCK], numbers: &mut [i32; BLOCK]) -> f32 {
+    // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near.
+    const POINT: f32 = 12_582_912.0;
+    let mut largest = 0;
+    for x in x {
+        largest = largest.max(x.to_bits() & 0x7fff_ffff);
+    }
+    let size = step(largest);
+    let inverse = 1.0 / size;
+    for (number, x) in numbers.iter_mut().zip(x) {
+        let rounded = (x * inverse + POINT) - POINT;
+        *number = rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32;
+    }
+    size
+}
+
+/// Takes a row.
+#[inline(always)]
+fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
+    let mut numbers = [0; BLOCK];
+    for (out, x) in out.iter_mut().zip(row.chunks(BLOCKS)) {
+        for (at, x) in x.iter().enumerate() {
+            let step = in_steps(x, &mut numbers);
+            out.pack(at, &numbers, step);
+        }
+    }
+}
+
+per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
+per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [[Parts; BLOCKS]]) -> () = pack(row, out));
+
+/// Packs rows `x` `[rows, k]`, on all threads if that is worth it.
+fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]], &mut [P])) -> Vec<P> {
+    let pieces = k.div_ceil(PIECE).max(1);
+    let mut out = vec![P::default(); x.len() / k.max(1) * pieces];
+    let pack = |(x, out): (&[f32], &mut [P])| pack(isa, x.as_chunks().0, out);
+    if out.len() > MANY {
+        x.par_chunks_exact(k).zip(out.par_chunks_exact_mut(pieces)).for_each(pack);
+    } else {
+        x.chunks_exact(k.max(1)).zip(out.chunks_exact_mut(pieces)).for_each(pack);
+    }
+    out
+}
+
+impl Fixed {
+    /// Takes rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
+    pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if vnni::is_here() {
+            return Self { pieces: k.div_ceil(PIECE), packed: Packed::Digits(packed(isa, x, k, digits_on)) };
+        }
+        Self::in_parts(isa, x, k)
+    }
+
+    /// For any instruction set.
+    fn in_parts(isa: Isa, x: &[f32], k: usize) -> Self {
+        Self { pieces: k.div_ceil(PIECE), packed: Packed::Parts(packed(isa, x, k, parts_on)) }
+    }
+}
