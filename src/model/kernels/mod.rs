@@ -10,6 +10,7 @@ mod blocks;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
+#[allow(clippy::needless_range_loop, reason = "of iterators over registers the compiler makes memory")]
 mod fixed;
 mod k_blocks;
 mod linear;

@@ -9,6 +9,8 @@
 //! is taken from the same lane after that: minimum times the sum of the block's activations (fma). At the end the lanes are
 //! folded in halves.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ const PIECE: usize = BLOCK * BLOCKS;
 /// Pieces above which packing them is worth several threads.
 const MANY: usize = 1 << 7;
 /// What every activation in its steps stays below.
-const LARGEST: f32 = (1 << 22) as f32;
+const LARGEST: i32 = 1 << 22;
 
 /// Whether products with weights of this format are computed here.
 pub(super) fn is_for(block: Block) -> bool {
@@ -50,7 +52,7 @@ pub(super) struct Fixed {
 /// `[row][piece]`, for the instructions of `vnni` or for all others.
 enum Packed {
     Digits(Vec<Digits>),
-    Parts(Vec<[Parts; BLOCKS]>),
+    Parts(Vec<Parts>),
 }
 
 /// A piece of activations in digits to the base 256, from −128 to 127.
@@ -67,14 +69,14 @@ pub(super) struct Digits {
     totals: [f32; BLOCKS],
 }
 
-/// A block of activations in an upper and a lower part.
+/// A piece of activations in an upper and a lower part.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Parts {
-    upper: [i16; BLOCK],
-    lower: [i16; BLOCK],
-    step: f32,
-    /// Sum of the activations.
-    total: f32,
+    upper: [[i16; BLOCK]; BLOCKS],
+    lower: [[i16; BLOCK]; BLOCKS],
+    steps: [f32; BLOCKS],
+    /// Sums of the activations.
+    totals: [f32; BLOCKS],
 }
 
 /// What a piece of activations becomes.
@@ -125,14 +127,13 @@ impl Pack for Digits {
     }
 }
 
-impl Pack for [Parts; BLOCKS] {
+impl Pack for Parts {
     #[inline(always)]
     fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
-        let out = &mut self[at];
-        (out.step, out.total) = (step, total(numbers, step));
+        (self.steps[at], self.totals[at]) = (step, total(numbers, step));
         for i in 0..BLOCK {
             let (upper, lower) = parts(numbers[i]);
-            (out.upper[i], out.lower[i]) = (upper as i16, lower as i16);
+            (self.upper[at][i], self.lower[at][i]) = (upper as i16, lower as i16);
         }
     }
 }
@@ -150,7 +151,8 @@ fn step(largest: u32) -> f32 {
 /// A block of activations in steps, and their step.
 #[inline(always)]
 fn in_steps(x: &[f32; BLOCK], numbers: &mut [i32; BLOCK]) -> f32 {
-    // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near.
+    // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near, and those before it as they
+    // are in an integer.
     const POINT: f32 = 12_582_912.0;
     let mut largest = 0;
     for x in x {
@@ -159,8 +161,8 @@ fn in_steps(x: &[f32; BLOCK], numbers: &mut [i32; BLOCK]) -> f32 {
     let size = step(largest);
     let inverse = 1.0 / size;
     for (number, x) in numbers.iter_mut().zip(x) {
-        let rounded = (x * inverse + POINT) - POINT;
-        *number = rounded.clamp(1.0 - LARGEST, LARGEST - 1.0) as i32;
+        let rounded = (x * inverse + POINT).to_bits().cast_signed() - POINT.to_bits().cast_signed();
+        *number = rounded.clamp(1 - LARGEST, LARGEST - 1);
     }
     size
 }
@@ -178,7 +180,7 @@ fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
 }
 
 per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
-per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [[Parts; BLOCKS]]) -> () = pack(row, out));
+per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [Parts]) -> () = pack(row, out));
 
 /// Packs rows `x` `[rows, k]`, on all threads if that is worth it.
 fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]], &mut [P])) -> Vec<P> {

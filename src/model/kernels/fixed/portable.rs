@@ -1,19 +1,28 @@
 //! These products for every instruction set, one row of weights at a time.
 
 use super::super::blocks::{part, widen_f16};
-use super::super::dot::{fold, per_isa};
+use super::super::dot::fold;
 use super::super::k_blocks::scales_and_minima;
 use super::{BLOCK, BLOCKS, Block, Fixed, Isa, Packed, Parts};
 
-/// Rows of activations, and their lanes.
-type Rows<'a, const N: usize> = [&'a [[Parts; BLOCKS]]; N];
-type Lanes<const N: usize> = [[f32; BLOCKS]; N];
-
-/// 32 weights as integers, and the scale of each half.
-struct Unit {
-    weights: [i16; BLOCK],
-    scales: [f32; 2],
+/// A piece of a row of weights.
+pub(super) struct Piece {
+    pub weights: [[i16; BLOCK]; BLOCKS],
+    /// `[half][block]`; the first is that of both halves if they have one in common.
+    pub scales: [[f32; BLOCKS]; 2],
+    pub minima: [f32; BLOCKS],
 }
+
+/// How the products of a piece are added to the lanes of a row of activations.
+pub(super) trait Add {
+    /// `HALVES` says whether halves of blocks have scales of their own, `MINIMA` whether something is subtracted.
+    ///
+    /// # Safety
+    /// The machine has the instructions.
+    unsafe fn add<const HALVES: bool, const MINIMA: bool>(piece: &Piece, x: &Parts, lanes: &mut [f32; BLOCKS]);
+}
+
+struct Plain;
 
 /// A row of weights times four rows of activations from `row` on, so that it is decoded once; after the last row comes the
 /// last again. `None` if the activations are in digits.
@@ -21,105 +30,143 @@ pub(in super::super) fn dot_four(isa: Isa, block: Block, w: &[u8], x: &Fixed, ro
     let Packed::Parts(parts) = &x.packed else { return None };
     let last = (parts.len() / x.pieces.max(1)).saturating_sub(1);
     let rows = [0, 1, 2, 3].map(|i| &parts[(row + i).min(last) * x.pieces..][..x.pieces]);
-    Some(if row == last { [dot_one_on(isa, block, w, [rows[0]])[0]; 4] } else { dot_four_on(isa, block, w, rows) })
+    Some(if row == last { [dot_on(isa, block, w, [rows[0]])[0]; 4] } else { dot_on(isa, block, w, rows) })
 }
 
-#[inline(always)]
-fn dot<const N: usize>(block: Block, w: &[u8], x: Rows<N>) -> [f32; N] {
-    match block {
-        Block::Q8_0 => dot_q8_0(w, x),
-        Block::Q4K => dot_q4_k(w, x),
-        _ => dot_q6_k(w, x),
+fn dot_on<const N: usize>(isa: Isa, block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
+    match isa {
+        Isa::Portable => dot::<Plain, N>(block, w, x),
+        // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512 => unsafe { dot_avx2(block, w, x) },
     }
 }
 
-per_isa!(dot_one_on / dot_one_avx2 / dot_one_avx512: (block: Block, w: &[u8], x: Rows<1>) -> [f32; 1] = dot(block, w, x));
-per_isa!(dot_four_on / dot_four_avx2 / dot_four_avx512: (block: Block, w: &[u8], x: Rows<4>) -> [f32; 4] = dot(block, w, x));
-
-/// Products of 16 weights with an upper or a lower part, added up.
-#[inline(always)]
-fn products(w: &[i16; BLOCK], x: &[i16; BLOCK], from: usize) -> i32 {
-    let mut sum = 0;
-    for i in from..from + BLOCK / 2 {
-        sum += i32::from(w[i]) * i32::from(x[i]);
-    }
-    sum
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dot_avx2<const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
+    dot::<super::avx2::Avx2, N>(block, w, x)
 }
 
 #[inline(always)]
-fn joined(upper: i32, lower: i32) -> f32 {
-    (upper as f32).mul_add(256.0, lower as f32)
-}
-
-/// Adds the products of block `at`; `HALVES` says whether its halves have scales of their own.
-#[inline(always)]
-fn add<const HALVES: bool, const N: usize>(unit: &Unit, x: Rows<N>, at: usize, lanes: &mut Lanes<N>) {
-    for (x, lanes) in x.into_iter().zip(lanes) {
-        let (x, sum) = (&x[at / BLOCKS][at % BLOCKS], &mut lanes[at % BLOCKS]);
-        let upper = [products(&unit.weights, &x.upper, 0), products(&unit.weights, &x.upper, BLOCK / 2)];
-        let lower = [products(&unit.weights, &x.lower, 0), products(&unit.weights, &x.lower, BLOCK / 2)];
-        if HALVES {
-            for half in 0..2 {
-                *sum = joined(upper[half], lower[half]).mul_add(unit.scales[half] * x.step, *sum);
+fn dot<A: Add, const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
+    let mut lanes = [[0f32; BLOCKS]; N];
+    let mut piece = Piece { weights: [[0; BLOCK]; BLOCKS], scales: [[0.0; BLOCKS]; 2], minima: [0.0; BLOCKS] };
+    // SAFETY: as the caller has the instructions of `A`.
+    unsafe {
+        match block {
+            Block::Q8_0 => {
+                for (at, w) in w.chunks(34 * BLOCKS).enumerate() {
+                    q8_0(w, &mut piece);
+                    x.iter().zip(&mut lanes).for_each(|(x, lanes)| A::add::<false, false>(&piece, &x[at], lanes));
+                }
             }
-        } else {
-            *sum = joined(upper[0] + upper[1], lower[0] + lower[1]).mul_add(unit.scales[0] * x.step, *sum);
+            Block::Q4K => {
+                for (at, w) in w.as_chunks().0.iter().enumerate() {
+                    q4_k(w, &mut piece);
+                    x.iter().zip(&mut lanes).for_each(|(x, lanes)| A::add::<false, true>(&piece, &x[at], lanes));
+                }
+            }
+            _ => {
+                for (at, w) in w.as_chunks().0.iter().enumerate() {
+                    q6_k(w, &mut piece);
+                    x.iter().zip(&mut lanes).for_each(|(x, lanes)| A::add::<true, false>(&piece, &x[at], lanes));
+                }
+            }
+        }
+    }
+    lanes.map(fold)
+}
+
+/// Products of half a block of weights with upper or lower parts, added up two and two, as vectors do.
+#[inline(always)]
+fn products(w: &[i16; BLOCK], x: &[i16; BLOCK], half: usize) -> [i32; 8] {
+    let mut sums = [0; 8];
+    for (l, sum) in sums.iter_mut().enumerate() {
+        let i = half * BLOCK / 2 + 2 * l;
+        *sum = i32::from(w[i]) * i32::from(x[i]) + i32::from(w[i + 1]) * i32::from(x[i + 1]);
+    }
+    sums
+}
+
+/// Sums of products of each block: of one half, or of both.
+#[inline(always)]
+fn sums(w: &[[i16; BLOCK]; BLOCKS], x: &[[i16; BLOCK]; BLOCKS], half: Option<usize>) -> [i32; BLOCKS] {
+    let mut out = [0; BLOCKS];
+    for (b, out) in out.iter_mut().enumerate() {
+        let mut lanes = products(&w[b], &x[b], half.unwrap_or(0));
+        if half.is_none() {
+            for (lane, more) in lanes.iter_mut().zip(products(&w[b], &x[b], 1)) {
+                *lane += more;
+            }
+        }
+        *out = lanes.iter().sum();
+    }
+    out
+}
+
+impl Add for Plain {
+    #[inline(always)]
+    unsafe fn add<const HALVES: bool, const MINIMA: bool>(piece: &Piece, x: &Parts, lanes: &mut [f32; BLOCKS]) {
+        for half in 0..if HALVES { 2 } else { 1 } {
+            let of = HALVES.then_some(half);
+            let (upper, lower) = (sums(&piece.weights, &x.upper, of), sums(&piece.weights, &x.lower, of));
+            for (b, lane) in lanes.iter_mut().enumerate() {
+                let products = (upper[b] as f32).mul_add(256.0, lower[b] as f32);
+                *lane = products.mul_add(piece.scales[half][b] * x.steps[b], *lane);
+            }
+        }
+        if MINIMA {
+            for (b, lane) in lanes.iter_mut().enumerate() {
+                *lane = (-piece.minima[b]).mul_add(x.totals[b], *lane);
+            }
         }
     }
 }
 
+/// Blocks that are missing become zero.
 #[inline(always)]
-fn dot_q8_0<const N: usize>(w: &[u8], x: Rows<N>) -> [f32; N] {
-    let mut lanes = [[0f32; BLOCKS]; N];
-    for (at, block) in w.as_chunks::<34>().0.iter().enumerate() {
-        let scale = widen_f16(*part(block, 0));
-        let mut unit = Unit { weights: [0; BLOCK], scales: [scale; 2] };
+fn q8_0(w: &[u8], piece: &mut Piece) {
+    let blocks = w.as_chunks::<34>().0;
+    for b in 0..BLOCKS {
+        let Some(block) = blocks.get(b) else {
+            (piece.weights[b], piece.scales[0][b]) = ([0; BLOCK], 0.0);
+            continue;
+        };
+        piece.scales[0][b] = widen_f16(*part(block, 0));
+        let bytes = part::<BLOCK, _>(block, 2);
         for i in 0..BLOCK {
-            unit.weights[i] = i16::from(block[2 + i] as i8);
+            piece.weights[b][i] = i16::from(bytes[i] as i8);
         }
-        add::<false, N>(&unit, x, at, &mut lanes);
     }
-    lanes.map(fold)
 }
 
 #[inline(always)]
-fn dot_q4_k<const N: usize>(w: &[u8], x: Rows<N>) -> [f32; N] {
-    let mut lanes = [[0f32; BLOCKS]; N];
-    for (block, from) in w.as_chunks::<144>().0.iter().zip((0..).step_by(8)) {
-        let (d, min) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
-        let (scales, minima) = scales_and_minima(part(block, 4), d, min);
-        for group in 0..8 {
-            let bytes = part::<BLOCK, _>(block, 16 + group / 2 * BLOCK);
-            let mut unit = Unit { weights: [0; BLOCK], scales: [scales[group]; 2] };
-            for i in 0..BLOCK {
-                unit.weights[i] = i16::from((bytes[i] >> (4 * (group % 2))) & 15);
-            }
-            add::<false, N>(&unit, x, from + group, &mut lanes);
-            for (x, lanes) in x.iter().zip(&mut lanes) {
-                lanes[group] = (-minima[group]).mul_add(x[from / BLOCKS][group].total, lanes[group]);
-            }
+fn q4_k(block: &[u8; 144], piece: &mut Piece) {
+    let (d, min) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
+    (piece.scales[0], piece.minima) = scales_and_minima(part(block, 4), d, min);
+    for pair in 0..BLOCKS / 2 {
+        let bytes = part::<BLOCK, _>(block, 16 + pair * BLOCK);
+        for i in 0..BLOCK {
+            piece.weights[2 * pair][i] = i16::from(bytes[i] & 15);
+            piece.weights[2 * pair + 1][i] = i16::from(bytes[i] >> 4);
         }
     }
-    lanes.map(fold)
 }
 
 #[inline(always)]
-fn dot_q6_k<const N: usize>(w: &[u8], x: Rows<N>) -> [f32; N] {
-    let mut lanes = [[0f32; BLOCKS]; N];
-    for (block, from) in w.as_chunks::<210>().0.iter().zip((0..).step_by(8)) {
-        let d = widen_f16(*part(block, 208));
-        for group in 0..8 {
-            let (n, quarter) = (group / 4, group % 4);
-            let low = part::<BLOCK, _>(block, 64 * n + quarter % 2 * BLOCK);
-            let high = part::<BLOCK, _>(block, 128 + BLOCK * n);
-            let scale = |half: usize| d * f32::from(block[192 + 2 * group + half] as i8);
-            let mut unit = Unit { weights: [0; BLOCK], scales: [scale(0), scale(1)] };
-            for i in 0..BLOCK {
-                let two = (high[i] >> (2 * quarter)) & 3;
-                unit.weights[i] = i16::from((low[i] >> (4 * (quarter / 2))) & 15 | two << 4) - 32;
-            }
-            add::<true, N>(&unit, x, from + group, &mut lanes);
+fn q6_k(block: &[u8; 210], piece: &mut Piece) {
+    let d = widen_f16(*part(block, 208));
+    for b in 0..BLOCKS {
+        let (n, quarter) = (b / 4, b % 4);
+        let low = part::<BLOCK, _>(block, 64 * n + quarter % 2 * BLOCK);
+        let high = part::<BLOCK, _>(block, 128 + BLOCK * n);
+        for half in 0..2 {
+            piece.scales[half][b] = d * f32::from(block[192 + 2 * b + half] as i8);
+        }
+        for i in 0..BLOCK {
+            let two = (high[i] >> (2 * quarter)) & 3;
+            piece.weights[b][i] = i16::from((low[i] >> (4 * (quarter / 2))) & 15 | two << 4) - 32;
         }
     }
-    lanes.map(fold)
 }

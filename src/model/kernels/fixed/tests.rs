@@ -135,14 +135,14 @@ fn what_is_not_finite_stays_so() {
 fn activations_keep_22_bits_of_the_largest_of_their_block() {
     let mut x = vec![0f32; 64];
     (x[0], x[1], x[40]) = (-1.0, 3e-7, 1e-30);
-    let parts = |x: &[f32]| packed(isa(), x, 64, parts_on).as_flattened().to_vec();
-    let blocks = parts(&x);
-    let number = |i: usize| 256 * i32::from(blocks[i / 32].upper[i % 32]) + i32::from(blocks[i / 32].lower[i % 32]);
-    let value = |i: usize| number(i) as f32 * blocks[i / 32].step;
+    let parts = |x: &[f32]| packed(isa(), x, 64, parts_on)[0];
+    let piece = parts(&x);
+    let number = |i: usize| 256 * i32::from(piece.upper[i / 32][i % 32]) + i32::from(piece.lower[i / 32][i % 32]);
+    let value = |i: usize| number(i) as f32 * piece.steps[i / 32];
     assert_eq!((value(0), value(2)), (-1.0, 0.0));
     assert!((value(1) - 3e-7).abs() <= 0.5f32.powi(22) && (value(40) - 1e-30).abs() < 1e-36);
-    assert_eq!(blocks[0].total, value(0) + value(1));
+    assert_eq!(piece.totals[0], value(0) + value(1));
     x[3] = f32::INFINITY;
-    assert!(parts(&x)[0].step.is_nan());
+    assert!(parts(&x).steps[0].is_nan());
     assert_eq!((step(1f32.to_bits()), step(1.5f32.to_bits()), step(0) > 0.0), (0.5f32.powi(21), 0.5f32.powi(21), true));
 }
