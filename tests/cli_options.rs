@@ -133,12 +133,24 @@ fn files_of_an_earlier_run_are_overwritten_only_with_force() {
     assert!(stderr(&second.output).contains("tokens.csv"), "{}", stderr(&second.output));
     assert_eq!(second.files, first.files);
     std::fs::write(temp.path().join("mine.txt"), "kept").unwrap();
+    // Drawn by a run that found other heads telling.
+    std::fs::write(temp.path().join("attention-L99H99.png"), "stale").unwrap();
     let third = Run::into(temp.path(), &["--prompt", "Tom and", "--steps", "2", "--force"]);
     assert_eq!(third.output.status.code(), Some(0), "{}", stderr(&third.output));
     assert_eq!(third.json()["prompt"], "Tom and");
     assert_ne!(third.files["tokens.csv"], first.files["tokens.csv"]);
     assert_eq!(third.files["mine.txt"], b"kept");
+    assert!(!third.files.contains_key("attention-L99H99.png"));
     third.same_tables(&Run::ok(&["--prompt", "Tom and", "--steps", "2"]));
+}
+
+#[test]
+fn a_run_that_is_refused_leaves_no_folder() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("new");
+    let refused = Run::into(&out, &["--prompt-ids", "1,99999", "--steps", "2"]);
+    assert_fails(&refused.output, 1, "99999");
+    assert!(!out.exists());
 }
 
 const STORY: [&str; 4] = ["--prompt", "Once upon a time, there was", "--steps", "12"];

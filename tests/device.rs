@@ -4,7 +4,7 @@ mod common;
 
 use common::cli::{assert_fails, command, mixscope, stderr, stdout};
 use common::{Recorder, Reference, equal_share, fixture, forward, load, record};
-use mixscope::engine::{Capture, Control, Session, attribution};
+use mixscope::engine::{Capture, Control, Run, Saved, Session, attribution};
 use mixscope::model::{Loaded, NoTaps, Variation};
 use mixscope::trace::{Device, HookKind, Policy, Source, Values};
 use serde_json::Value;
@@ -133,12 +133,22 @@ fn the_device_is_named_in_what_is_written() {
     assert_eq!(here.2, there.2);
 
     let trace = out.join("trace.safetensors");
+    // A saved run is still that of its device, and of none if it does not say.
+    let saved = Saved::open(&trace).unwrap();
+    assert_eq!(saved.meta().computed_on().as_deref(), Some("candle"));
+    let recorded = Saved::open(&fixture("tiny-bf16/reference.safetensors")).unwrap();
+    assert_eq!(recorded.meta().computed_on(), None);
+
     let diff = mixscope(["diff", trace.to_str().unwrap(), trace.to_str().unwrap()]);
     assert!(stdout(&diff).contains("· precision hf · device candle · demo\n"), "{}", stdout(&diff));
     let info = mixscope(["info", "demo", "--device", "candle"]);
     assert!(stdout(&info).contains("\ndevice        candle\n"), "{}", stdout(&info));
     let info: Value = serde_json::from_slice(&mixscope(["info", "demo", "--json"]).stdout).unwrap();
-    assert_eq!(info["device"], "cpu");
+    assert_eq!((&info["device"], &info["copied_bytes"]), (&"cpu".into(), &Value::Null));
+    let info: Value =
+        serde_json::from_slice(&mixscope(["info", "demo", "--json", "--device", "candle"]).stdout).unwrap();
+    assert!(info["copied_bytes"].as_u64() > info["weight_bytes"].as_u64(), "{info}");
+    assert!(info["verdict"].as_str().unwrap().starts_with("fits: candle multiplies by copies in f32"), "{info}");
 }
 
 #[test]
@@ -199,6 +209,9 @@ fn a_device_of_the_configuration_matters_once_it_is_used() {
     assert!(stdout(&printed).contains("device = \"cuda:1\""), "{}", stderr(&printed));
     let message = "`device` in [defaults] of the configuration: this build can't use cuda:1: build mixscope with `--features cuda`";
     assert_fails(&explore(&[]), 1, message);
+    // Nor does a saved run use it.
+    let trace = fixture("tiny-bf16/reference.safetensors");
+    assert_fails(&explore(&[trace.to_str().unwrap()]), 2, "the explorer needs a terminal");
     // What the command line says comes first: now only the terminal is missing.
     assert_fails(&explore(&["--device", "cpu"]), 2, "the explorer needs a terminal");
 }

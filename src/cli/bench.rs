@@ -88,7 +88,8 @@ fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> S
     };
     text += &line("none", &found.bare);
     text += &line("those of a default run", &found.captured);
-    let more = found.capture_overhead * 100.0;
+    // Adding zero makes one of −0.
+    let more = (found.capture_overhead * 1e3).round() / 10.0 + 0.0;
     text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
     text += &format!("with hooks a step takes {more:+.1} % more (less, if negative)\n");
     text + match found.bandwidth {

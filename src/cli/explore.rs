@@ -77,6 +77,7 @@ impl Explore {
             return print(&key_table(&config.keymap));
         }
         let resume = if self.resume { Some(self.session(&mut config, matches)?) } else { None };
+        let computes = !matches!(Target::parse(&config.model), Ok(Target::Trace(_)));
         match Target::parse(&config.model) {
             Err(error) if resume.is_some() => return Err(error.context("the model of the session can't be opened")),
             Ok(Target::Trace(_)) if prompt.is_some() => {
@@ -91,7 +92,9 @@ impl Explore {
             config.precision = recorded.trace.meta.policy;
         }
         // One file may serve several machines: what this build lacks matters once it is used.
-        config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
+        if computes {
+            config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
+        }
         need_terminal()?;
         apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));

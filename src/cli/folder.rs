@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Makes the folder of `--out` if it does not exist, and refuses before the work what could not be written after it:
-/// unless `force`, one of `files` that is there already; `more` looks for further ones.
+/// unless `force`, one of `files` that is there already; `more` looks for further ones. Returns those that are there.
 ///
 /// # Errors
 /// If the folder can't be made or written to, or holds such files.
@@ -13,7 +13,7 @@ pub fn prepare(
     files: &[String],
     more: impl FnOnce(&Path) -> Result<Vec<String>>,
     force: bool,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let folder = out.display();
     std::fs::create_dir_all(out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
     let mut there: Vec<String> = files.iter().filter(|file| out.join(file).exists()).cloned().collect();
@@ -23,5 +23,5 @@ pub fn prepare(
     }
     // Found out now and not after the work.
     tempfile::tempfile_in(out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
-    Ok(())
+    Ok(there)
 }

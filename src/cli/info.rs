@@ -5,7 +5,7 @@ use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
 use crate::model::{Loaded, Location, open};
-use crate::trace::{Dims, Meta, size};
+use crate::trace::{Device, Dims, Meta, size};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -78,13 +78,44 @@ impl About {
 
     /// One sentence: fits, runs from disk, or why not.
     fn verdict(&self) -> String {
-        let (weights, touched) = (self.meta.weight_bytes, self.meta.touched_bytes);
         if let (Some(need), Some(free)) = (self.download_bytes(), self.disk)
             && need > free
         {
             return format!("does not fit on the disk: {} to download, {} free in the cache", size(need), size(free));
         }
-        match self.memory {
+        match (self.memory, self.copied_bytes()) {
+            (_, Some(copied)) if self.meta.device != Device::Candle => format!(
+                "not known: weights are copied to {} when they are first used, at most {}, and its memory is not known here",
+                self.meta.device,
+                size(copied)
+            ),
+            (Some(memory), Some(copied)) if copied <= memory => {
+                format!("fits: candle multiplies by copies in f32, at most {}", size(copied))
+            }
+            (Some(_), Some(copied)) => format!(
+                "does not fit: candle multiplies by copies in f32, {} when all are used; compute on the device cpu",
+                size(copied)
+            ),
+            (memory, None) => self.verdict_in_place(memory),
+            (None, Some(_)) => "how much memory is free is not known here".to_owned(),
+        }
+    }
+
+    /// Bytes of the copies that a device holds once all weights were used; `None` where they are used in place.
+    fn copied_bytes(&self) -> Option<u64> {
+        let meta = &self.meta;
+        let table = (meta.dims.vocab * meta.dims.d_model) as u64;
+        match meta.device {
+            Device::Cpu => None,
+            // All but the embedding table, which is only looked up.
+            Device::Candle => Some(4 * meta.params.0.saturating_sub(table)),
+            Device::Cuda(_) | Device::Metal(_) => Some(meta.weight_bytes),
+        }
+    }
+
+    fn verdict_in_place(&self, memory: Option<u64>) -> String {
+        let (weights, touched) = (self.meta.weight_bytes, self.meta.touched_bytes);
+        match memory {
             Some(memory) if weights <= memory => "fits: the weights stay in memory".to_owned(),
             Some(memory) if touched <= memory => format!(
                 "runs from disk: the weights exceed the memory; experts are read when a token needs them, at most {} a \
@@ -122,6 +153,7 @@ impl About {
             "weight_bytes_per_token": meta.touched_bytes,
             "kv_bytes_per_token": meta.dims.kv_bytes_per_token(),
             "trace_bytes_per_token": meta.dims.kept_bytes_per_token(),
+            "copied_bytes": self.copied_bytes(),
             "available_memory": self.memory,
             "downloaded": self.remote.is_none(),
             "commit": self.remote.as_ref().map(|(commit, _)| commit),

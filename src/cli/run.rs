@@ -7,7 +7,7 @@ use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -24,6 +24,8 @@ enum Format {
     Trace,
 }
 
+/// Describes the other files, so it is written last and taken away first.
+const RUN: &str = "run.json";
 const FILES: &str = "\
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
   tokens.csv         position,token_id,token,source,nll,entropy,rank
@@ -109,8 +111,18 @@ impl Run {
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
         self.model.check()?;
+        let is_new = !self.out.exists();
+        let done = self.write_into_folder(&prompt, &sampling);
+        if done.is_err() && is_new {
+            // Goes only if it is empty: what was computed stays.
+            std::fs::remove_dir(&self.out).ok();
+        }
+        done
+    }
+
+    fn write_into_folder(&self, prompt: &Prompt, sampling: &Sampling) -> Result<()> {
         let mut written = self.files();
-        self.prepare_folder(&written)?;
+        let replaced = self.prepare_folder(&written)?;
         apply_threads(self.model.threads)?;
         let mut tell = Teller::new(self.quiet);
 
@@ -124,7 +136,7 @@ impl Run {
         let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
 
         let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
-        let ids = probe.prompt_ids(&prompt)?;
+        let ids = probe.prompt_ids(prompt)?;
         let wanted =
             self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
         let context = loaded.meta.dims.context;
@@ -138,14 +150,15 @@ impl Run {
         let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
-        let (ended, failed) = self.generate(&mut session, &ids, &sampling, &mut timings, &mut tell);
+        let (ended, failed) = self.generate(&mut session, &ids, sampling, &mut timings, &mut tell);
 
         if session.tokens().is_empty() {
             return Err(failed.unwrap_or_else(|| anyhow::anyhow!("nothing was computed")));
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        let provenance = files::provenance(session.meta(), Some(&prompt), &sampling);
+        self.take_away(self.force.then_some(RUN))?;
+        let provenance = files::provenance(session.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
             csv: has(Format::Csv),
@@ -161,16 +174,17 @@ impl Run {
         written.extend(plan.write(&session, &provenance, &self.out, &mut tell)?.pictures);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
-        let prompt_text = match &prompt {
+        let prompt_text = match prompt {
             Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
             Prompt::Ids(_) => None,
         };
+        self.take_away(replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old)))?;
         if self.format.contains(&Format::Json) {
-            let (sampling, timings) = (&sampling, timings.as_slice());
+            let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
             let bytes = run_json(&session.trace(), &info)?;
-            replace_file(&self.out.join("run.json"), |file| Ok(file.write_all(&bytes)?))?;
+            replace_file(&self.out.join(RUN), |file| Ok(file.write_all(&bytes)?))?;
         }
         tell.clear();
         written.sort_unstable();
@@ -230,7 +244,7 @@ impl Run {
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => &TABLES[..],
-            Format::Json => &["run.json"][..],
+            Format::Json => &[RUN][..],
             Format::Png => &["routing.png", "lens.png"][..],
             Format::Trace => &[TRACE][..],
         };
@@ -244,11 +258,20 @@ impl Run {
         files
     }
 
-    fn prepare_folder(&self, files: &[String]) -> Result<()> {
+    /// Files in the folder that this run replaces.
+    fn prepare_folder(&self, files: &[String]) -> Result<Vec<String>> {
         // Which heads are drawn is known only after the run.
         let is_open = self.format.contains(&Format::Png) && self.heads.is_none();
         let pictures = |out: &Path| if is_open { files::pictures_of_heads(out) } else { Ok(Vec::new()) };
         folder::prepare(&self.out, files, pictures, self.force)
+    }
+
+    /// Removes files of an earlier run, which would pass for some of this one.
+    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        for path in names.into_iter().map(|name| self.out.join(name)).filter(|path| path.exists()) {
+            std::fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+        }
+        Ok(())
     }
 
     fn heads(&self, layers: &Range<usize>, heads: usize, all_layers: usize) -> Result<Vec<(usize, usize)>> {

@@ -39,7 +39,7 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
         "precision": meta.policy,
         "weights_dtype": meta.weights_dtype,
         "compute_dtype": meta.compute_dtype,
-        "device": meta.device,
+        "device": meta.computed_on(),
         "prompt": info.prompt,
         "prompt_ids": ids[..prompt_len],
         "generated_ids": ids[prompt_len..],

@@ -49,11 +49,12 @@ impl FromStr for Device {
     fn from_str(name: &str) -> anyhow::Result<Self> {
         let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
         let has_number = name.len() > kind.len();
+        let is_plain = number == "0" || !number.starts_with(['0', '+']);
         match (kind, number.parse::<u16>()) {
             ("cpu", _) if !has_number => Ok(Self::Cpu),
             ("candle", _) if !has_number => Ok(Self::Candle),
-            ("cuda", Ok(number)) => Ok(Self::Cuda(number.into())),
-            ("metal", Ok(number)) => Ok(Self::Metal(number.into())),
+            ("cuda", Ok(number)) if is_plain => Ok(Self::Cuda(number.into())),
+            ("metal", Ok(number)) if is_plain => Ok(Self::Metal(number.into())),
             _ => anyhow::bail!("`{name}` is not one of cpu, candle, cuda, cuda:N, metal, metal:N"),
         }
     }
@@ -81,7 +82,8 @@ mod tests {
             assert_eq!((device.to_string().as_str(), name.parse::<Device>().unwrap()), (name, device));
         }
         assert_eq!("cuda".parse::<Device>().unwrap(), Device::Cuda(0));
-        for bad in ["", "gpu", "cpu:0", "candle:1", "cuda:", "cuda:-1", "cuda:x", "metal:99999"] {
+        for bad in ["", "gpu", "cpu:0", "candle:1", "cuda:", "cuda:-1", "cuda:x", "cuda:+1", "cuda:007", "metal:99999"]
+        {
             let message = bad.parse::<Device>().unwrap_err().to_string();
             assert_eq!(message, format!("`{bad}` is not one of cpu, candle, cuda, cuda:N, metal, metal:N"));
         }

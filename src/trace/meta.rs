@@ -269,7 +269,7 @@ pub struct Meta {
     pub compute_dtype: Dtype,
     /// The active precision policy.
     pub policy: Policy,
-    /// What multiplies by the weights; of a saved run [`Recording::provenance`] tells.
+    /// What multiplies by the weights; of a saved run [`Meta::computed_on`] tells.
     pub device: Device,
     /// All parameters, and those that one token uses (embedding table included).
     pub params: (u64, u64),
@@ -294,6 +294,14 @@ impl Meta {
     pub fn model_name(&self) -> &str {
         let recorded = self.recording.as_ref().map(|saved| saved.model.as_str());
         recorded.filter(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
+
+    /// What multiplied by the weights: of a saved run what it says itself, if it says anything.
+    pub fn computed_on(&self) -> Option<String> {
+        match &self.recording {
+            Some(saved) => saved.provenance.get("device")?.as_str().map(str::to_owned),
+            None => Some(self.device.to_string()),
+        }
     }
 
     /// Whether the attention patterns of a layer can be had.

@@ -81,7 +81,9 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             c.focused = false;
             if let Some(details) = rooms.details {
                 match state.view {
-                    _ if state.shows_contributions() => panels::contributions::draw(&mut c, details),
+                    _ if state.shows_contributions() => {
+                        panels::contributions::draw(&mut c, details, rooms.view.is_empty())
+                    }
                     View::Routing => panels::routing_details::draw(&mut c, details),
                     View::Attention => panels::attention_details::draw(&mut c, details),
                     View::Lens => panels::lens_details::draw(&mut c, details),

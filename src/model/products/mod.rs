@@ -1,7 +1,8 @@
 //! Who multiplies by the weights: this program's kernels, or candle on another device.
 //!
 //! Everything else of the forward pass stays on the CPU: one pass, whose every value can be seen and replaced, is right for
-//! all devices. What moves is a few vectors a token; the weights are copied to the device once, when they are first used.
+//! all devices. What moves is a few vectors a token; the weights are copied to the device when they are first used, once for
+//! each dtype they are rounded to.
 
 mod on_device;
 

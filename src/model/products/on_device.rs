@@ -1,9 +1,11 @@
 //! Products by candle, with copies of the weights on its device.
 
+use crate::model::available_memory;
 use crate::model::kernels::Block;
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored, WeightsId};
-use anyhow::{Context, Result};
+use crate::trace::size;
+use anyhow::{Context, Result, ensure};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
@@ -22,6 +24,8 @@ pub(super) struct OnDevice {
     /// Whether copies keep 16 bits and blocks. candle multiplies such on the CPU by widening them each time, so there they are f32.
     keeps_narrow: bool,
     copies: Mutex<HashMap<Reading, Arc<Copied>>>,
+    /// Held by who computes on a GPU: candle has one handle of its library for all threads, but a queue for each of them.
+    turn: Mutex<()>,
 }
 
 /// Weights, and what they are rounded to as they are read.
@@ -42,7 +46,7 @@ struct Tiles {
 
 impl OnDevice {
     pub fn new(device: Device) -> Self {
-        Self { keeps_narrow: !device.is_cpu(), device, copies: Mutex::default() }
+        Self { keeps_narrow: !device.is_cpu(), device, copies: Mutex::default(), turn: Mutex::default() }
     }
 
     pub fn is_metal(&self) -> bool {
@@ -54,6 +58,7 @@ impl OnDevice {
     /// # Errors
     /// If the device fails.
     pub fn linears(&self, xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Result<Vec<Vec<f32>>> {
+        let _turn = (!self.device.is_cpu()).then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         let mut tiled: HashMap<(usize, DType), Vec<Tiles>> = HashMap::new();
         let mut outs: Vec<Vec<f32>> = Vec::with_capacity(jobs.len());
         let (mut results, mut places) = (Vec::new(), Vec::new());
@@ -107,10 +112,9 @@ impl OnDevice {
                 continue;
             }
             let filled = rows.len().div_ceil(TILE) * TILE;
-            let mut all = Vec::with_capacity(filled * k);
-            rows.iter().for_each(|i| all.extend_from_slice(row(*i)));
-            all.resize(filled * k, 0.0);
-            let all = Tensor::from_vec(all, (filled, k), &self.device)?.to_dtype(dtype)?;
+            let all: Vec<f32> = rows.iter().flat_map(|i| row(*i)).copied().collect();
+            let all = Tensor::from_vec(all, (rows.len(), k), &self.device)?.to_dtype(dtype)?;
+            let all = all.pad_with_zeros(0, 0, filled - rows.len())?;
             let tiles = (0..filled).step_by(TILE).map(|first| all.narrow(0, first, TILE));
             parts.push(Tiles { dtype, rows, tiles: tiles.collect::<candle_core::Result<_>>()? });
         }
@@ -147,15 +151,19 @@ impl OnDevice {
             self.device.synchronize()?;
             return Ok(Copied::Blocks(QTensor::new(storage, shape)?));
         }
+        if self.device.is_cpu() {
+            let bytes = w.rows() as u64 * w.cols() as u64 * size_of::<f32>() as u64;
+            room_for(bytes, available_memory())?;
+        }
         let dtype = match narrowed {
             _ if !self.keeps_narrow => DType::F32,
             Some(round) => dtype_of(round),
             None => w.stored().dtype().map_or(DType::F32, |dtype| dtype_of(Rounding::to(dtype))),
         };
         let numbers = match dtype {
-            DType::BF16 => Tensor::from_vec(numbers(w, narrowed, bf16::from_f32), shape, &self.device)?,
-            DType::F16 => Tensor::from_vec(numbers(w, narrowed, f16::from_f32), shape, &self.device)?,
-            _ => Tensor::from_vec(numbers(w, narrowed, |x| x), shape, &self.device)?,
+            DType::BF16 => Tensor::from_vec(numbers(w, narrowed, bf16::from_f32)?, shape, &self.device)?,
+            DType::F16 => Tensor::from_vec(numbers(w, narrowed, f16::from_f32)?, shape, &self.device)?,
+            _ => Tensor::from_vec(numbers(w, narrowed, |x| x)?, shape, &self.device)?,
         };
         // Another thread may be the next to use it, with a queue of its own.
         self.device.synchronize()?;
@@ -163,14 +171,22 @@ impl OnDevice {
     }
 }
 
+/// Refuses what would have the system end this program.
+fn room_for(bytes: u64, available: Option<u64>) -> Result<()> {
+    let free = available.unwrap_or(u64::MAX);
+    ensure!(bytes <= free, "it takes {}, and {} of memory are available", size(bytes), size(free));
+    Ok(())
+}
+
 /// The weights row by row, as they read under `narrowed`.
-fn numbers<T>(w: &Matrix, narrowed: Option<Rounding>, of: impl Fn(f32) -> T) -> Vec<T> {
-    let (mut all, mut line) = (Vec::with_capacity(w.rows() * w.cols()), Vec::new());
+fn numbers<T>(w: &Matrix, narrowed: Option<Rounding>, of: impl Fn(f32) -> T) -> Result<Vec<T>> {
+    let (mut all, mut line) = (Vec::new(), Vec::new());
+    all.try_reserve_exact(w.rows() * w.cols())?;
     for row in 0..w.rows() {
         w.widen_row(row, narrowed.unwrap_or(Rounding::None), &mut line);
         all.extend(line.iter().map(|x| of(*x)));
     }
-    all
+    Ok(all)
 }
 
 impl Copied {
@@ -284,6 +300,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn weights_that_are_rounded_otherwise_are_other_copies() {
+        for kind in [Stored::F32, Stored::Blocks(Block::Q8_0)] {
+            let (w, x) = (stored(kind, 5), numbers(2 * K, 9));
+            for one in [OnDevice::new(Device::Cpu), like_a_gpu()] {
+                for (round, copies) in [
+                    (Rounding::None, 1),
+                    (Rounding::Bf16, 2),
+                    (Rounding::F16, 3),
+                    (Rounding::None, 3),
+                    (Rounding::Bf16, 3),
+                ] {
+                    let other = OnDevice { keeps_narrow: one.keeps_narrow, ..OnDevice::new(Device::Cpu) };
+                    let product = |on_device: &OnDevice| on_device.linears(&[&x], &[(0, &w)], round).unwrap();
+                    assert_eq!(product(&one), product(&other), "{kind} {round:?}");
+                    assert_eq!(one.copies.lock().unwrap().len(), copies, "{kind} {round:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_it_is_copied() {
+        let error = room_for(3 << 30, Some(1 << 30)).unwrap_err().to_string();
+        assert_eq!(error, "it takes 3.22 GB, and 1.07 GB of memory are available");
+        assert!(room_for(1, Some(1)).is_ok() && room_for(u64::MAX, None).is_ok());
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             dim
         };
         c.put(inside, inside.x + 1, y, &text, style);
+        if k == cursor.candidate {
+            // Reversed, a bar would be a hole.
+            c.put(inside, inside.x + 1 + columns.before_bar(), y, &columns.bar(candidate.prob), c.theme.strong());
+        }
         let spot = Spot { candidate: Some(k), ..Spot::default() };
         c.hit(Rect { y, height: 1, ..inside }, spot);
     }
@@ -112,6 +116,11 @@ impl Columns {
         let (has_sum, has_logit, has_id) = (take(6), take(8), take(8));
         let bar = if left > 4 { (left - 1).min(12) } else { 0 };
         Self { name, bar, has_sum, has_logit, has_id, unknown }
+    }
+
+    /// Cells of a row before its bar.
+    fn before_bar(&self) -> u16 {
+        (15 + self.name) as u16
     }
 
     fn bar(&self, p: f32) -> String {

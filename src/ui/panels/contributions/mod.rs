@@ -32,10 +32,15 @@ use crate::ui::canvas::{Canvas, quoted};
 use ratatui::layout::Rect;
 use sections::Page;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+/// Draws the panel; `hides_view`: there is room for nothing else.
+pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
     let (state, cursor) = (c.state, c.state.cursor);
     let target = state.contribution_target().map_or_else(String::new, |target| fit(&show_piece(&target.piece), 16));
-    let title = format!("contributions to {} after {}", quoted(&target), quoted(&fit(c.shown(cursor.token), 16)));
+    let title = if hides_view {
+        format!("D: the view · contributions to {}", quoted(&target))
+    } else {
+        format!("contributions to {} after {}", quoted(&target), quoted(&fit(c.shown(cursor.token), 16)))
+    };
     let inside = c.panel(area, &title);
     let (Some(token), Some(key)) = (state.token(), state.contribution_key()) else {
         return c.nothing(inside, "no token yet");
