@@ -180,12 +180,8 @@ impl Product<'_> {
     }
 
     fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) {
-        #[cfg(target_arch = "x86_64")]
-        for at in (0..out.first().map_or(0, |out| out.len())).step_by(TILE_ROWS) {
-            let put = |row: usize, results: &[f32; TILE_ROWS]| copy(results, &mut out[row][at..]);
-            if !x.multiply(block, &rows_of(self.w, first + at), &mut scratch.fixed, put) {
-                break;
-            }
+        if self.fixed_in_digits(block, x, first, out, scratch) {
+            return;
         }
         for i in 0..out.first().map_or(0, |out| out.len()) {
             let w = self.w.row_bytes(first + i);
@@ -194,6 +190,21 @@ impl Product<'_> {
                 out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
             }
         }
+    }
+
+    /// Whether it could be done so.
+    #[cfg(target_arch = "x86_64")]
+    fn fixed_in_digits(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) -> bool {
+        let n = out.first().map_or(0, |out| out.len());
+        (0..n).step_by(TILE_ROWS).all(|at| {
+            let put = |row: usize, results: &[f32; TILE_ROWS]| copy(results, &mut out[row][at..]);
+            x.multiply(block, (&rows_of(self.w, first + at), n - at), &mut scratch.fixed, put)
+        })
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn fixed_in_digits(&self, _: Block, _: &Fixed, _: usize, _: &mut Columns, _: &mut Scratch) -> bool {
+        false
     }
 
     fn plain(&self, first: usize, out: &mut Columns, wide: &mut Vec<f32>) {

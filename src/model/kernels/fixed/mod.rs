@@ -1,7 +1,7 @@
 //! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
 //!
 //! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power
-//! of two: none is off by more than 2⁻²² of the largest. Each such number is an upper part times 256 and a lower part from
+//! of two: none is off by more than 2⁻²² of the largest, if that is from 2⁻⁹⁰ to 2¹²⁰ (below, products may become zero). Each such number is an upper part times 256 and a lower part from
 //! −128 to 127. Weights that share a scale, 32 of a block or of Q6_K 16, are multiplied as the integers they are stored as,
 //! and their products with the upper and with the lower parts added up, both exactly. The two sums are converted to f32 and
 //! joined by one fma (for Q4_K and Q6_K that is the exact sum, rounded once). Times its scale, which is the stored one times the
@@ -51,11 +51,13 @@ pub(super) struct Fixed {
 
 /// `[row][piece]`, for the instructions of `vnni` or for all others.
 enum Packed {
+    #[cfg(target_arch = "x86_64")]
     Digits(Vec<Digits>),
     Parts(Vec<Parts>),
 }
 
 /// A piece of activations in digits to the base 256, from −128 to 127.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub(super) struct Digits {
@@ -96,6 +98,7 @@ fn total(numbers: &[i32; BLOCK], step: f32) -> f32 {
     numbers.iter().sum::<i32>() as f32 * step
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Pack for Digits {
     #[inline(always)]
     fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
@@ -179,6 +182,7 @@ fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
 per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [Parts]) -> () = pack(row, out));
 
@@ -203,6 +207,15 @@ impl Fixed {
             return Self { pieces: k.div_ceil(PIECE), packed: Packed::Digits(packed(isa, x, k, digits_on)) };
         }
         Self::in_parts(isa, x, k)
+    }
+
+    /// Rows in parts, if they are.
+    fn parts(&self) -> Option<&[Parts]> {
+        match &self.packed {
+            #[cfg(target_arch = "x86_64")]
+            Packed::Digits(_) => None,
+            Packed::Parts(parts) => Some(parts),
+        }
     }
 
     /// For any instruction set.

@@ -3,7 +3,7 @@
 use super::super::blocks::{part, widen_f16};
 use super::super::dot::fold;
 use super::super::k_blocks::scales_and_minima;
-use super::{BLOCK, BLOCKS, Block, Fixed, Isa, Packed, Parts};
+use super::{BLOCK, BLOCKS, Block, Fixed, Isa, Parts};
 
 /// A piece of a row of weights.
 pub(super) struct Piece {
@@ -27,15 +27,24 @@ struct Plain;
 /// A row of weights times four rows of activations from `row` on, so that it is decoded once; after the last row comes the
 /// last again. `None` if the activations are in digits.
 pub(in super::super) fn dot_four(isa: Isa, block: Block, w: &[u8], x: &Fixed, row: usize) -> Option<[f32; 4]> {
-    let Packed::Parts(parts) = &x.packed else { return None };
+    let parts = x.parts()?;
     let last = (parts.len() / x.pieces.max(1)).saturating_sub(1);
     let rows = [0, 1, 2, 3].map(|i| &parts[(row + i).min(last) * x.pieces..][..x.pieces]);
-    Some(if row == last { [dot_on(isa, block, w, [rows[0]])[0]; 4] } else { dot_on(isa, block, w, rows) })
+    let [a, b, ..] = rows;
+    Some(match last - row.min(last) {
+        0 => dot_on(isa, block, w, [a]).map(|x| [x; 4])[0],
+        1 => {
+            let [a, b] = dot_on(isa, block, w, [a, b]);
+            [a, b, b, b]
+        }
+        _ => dot_on(isa, block, w, rows),
+    })
 }
 
 fn dot_on<const N: usize>(isa: Isa, block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
     match isa {
-        Isa::Portable => dot::<Plain, N>(block, w, x),
+        // SAFETY: that needs no instructions.
+        Isa::Portable => unsafe { dot::<Plain, N>(block, w, x) },
         // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512 => unsafe { dot_avx2(block, w, x) },
@@ -45,14 +54,17 @@ fn dot_on<const N: usize>(isa: Isa, block: Block, w: &[u8], x: [&[Parts]; N]) ->
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn dot_avx2<const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
-    dot::<super::avx2::Avx2, N>(block, w, x)
+    // SAFETY: this function has the instructions.
+    unsafe { dot::<super::avx2::Avx2, N>(block, w, x) }
 }
 
+/// # Safety
+/// The machine has the instructions of `A`.
 #[inline(always)]
-fn dot<A: Add, const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
+unsafe fn dot<A: Add, const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) -> [f32; N] {
     let mut lanes = [[0f32; BLOCKS]; N];
     let mut piece = Piece { weights: [[0; BLOCK]; BLOCKS], scales: [[0.0; BLOCKS]; 2], minima: [0.0; BLOCKS] };
-    // SAFETY: as the caller has the instructions of `A`.
+    // SAFETY: what the caller promises.
     unsafe {
         match block {
             Block::Q8_0 => {

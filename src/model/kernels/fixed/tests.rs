@@ -1,7 +1,6 @@
 use super::super::dot::isa;
 use super::super::dot::tests::{numbers, supported};
 use super::*;
-use crate::model::kernels::turn::ROWS;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 
@@ -17,16 +16,16 @@ fn products(isa: Option<Isa>, block: Block, w: &[&[u8]], x: &[f32], k: usize) ->
         None => Fixed::of(super::super::dot::isa(), x, k),
     };
     #[cfg(target_arch = "x86_64")]
-    for (first, w) in (0..).step_by(2 * ROWS).zip(w.chunks(2 * ROWS)) {
+    for (first, w) in (0..).step_by(vnni::TILE_ROWS).zip(w.chunks(vnni::TILE_ROWS)) {
         let all = std::array::from_fn(|i| w[i.min(w.len() - 1)]);
-        fixed.multiply(block, &all, &mut Scratch::default(), |row, results| {
+        fixed.multiply(block, (&all, w.len()), &mut Scratch::default(), |row, results| {
             out[row][first..first + w.len()].copy_from_slice(&results[..w.len()]);
         });
     }
     for (i, w) in w.iter().enumerate() {
-        for row in 0..out.len() {
-            if let Some(values) = dot_four(isa.unwrap_or(Isa::Portable), block, w, &fixed, row) {
-                out[row..].iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
+        for (from, out) in (0..).step_by(4).zip(out.chunks_mut(4)) {
+            if let Some(values) = dot_four(isa.unwrap_or(Isa::Portable), block, w, &fixed, from) {
+                out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
             }
         }
     }
@@ -41,7 +40,7 @@ fn bits(rows: &[Vec<f32>]) -> Vec<u32> {
 fn every_instruction_set_gives_the_same_bits_and_the_product_of_the_values() {
     for (block, dtype) in ALL {
         for k in [32, 64, 96, 256, 512, 4096, 288].into_iter().filter(|k| k % block.width() == 0) {
-            for (n, rows) in [(1, 1), (2, 2), (40, 3), (33, 6)] {
+            for (n, rows) in [(1, 1), (2, 2), (40, 3), (33, 6), (5, 4), (5, 7)] {
                 let x: Vec<f32> = numbers(rows * k, 6).iter().map(|x| x * x * x).collect();
                 let weights = Tensor::new(numbers(n * k, 5), &Device::Cpu).unwrap();
                 let tensor = QTensor::quantize(&weights, dtype).unwrap();
@@ -59,6 +58,44 @@ fn every_instruction_set_gives_the_same_bits_and_the_product_of_the_values() {
                 for isa in supported() {
                     let other = products(Some(isa), block, &w, &x, k);
                     assert_eq!(bits(&other), bits(&got), "{isa:?} {block:?} {k} {n} {rows}");
+                    let alone: Vec<_> = x.chunks(k).flat_map(|x| products(Some(isa), block, &w, x, k)).collect();
+                    assert_eq!(bits(&alone), bits(&got), "{isa:?} {block:?} {k} {n} {rows}, one by one");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_bytes_give_the_same_bits_everywhere() {
+    for (block, _) in ALL {
+        let (k, rows) = (512, 5);
+        for (scale, size) in
+            [(0x3c00u16, 1.0), (0x8001, 1.0), (0x0003, 1e30), (0xbc00, 1e-33), (0, 1.0), (0x8000, 1e-38)]
+        {
+            let bytes = 6 * k / block.width() * block.bytes();
+            let mut w: Vec<u8> = numbers(bytes, 3).iter().map(|x| (x * 128.0) as i8 as u8).collect();
+            for block_bytes in w.chunks_exact_mut(block.bytes()) {
+                let scales: &[usize] = match block {
+                    Block::Q8_0 => &[0],
+                    Block::Q4K => &[0, 2],
+                    _ => &[208],
+                };
+                scales.iter().for_each(|at| block_bytes[*at..at + 2].copy_from_slice(&scale.to_le_bytes()));
+            }
+            let w: Vec<&[u8]> = w.chunks_exact(w.len() / 6).collect();
+            let mut x: Vec<f32> = numbers(rows * k, 8).iter().map(|x| x * size).collect();
+            x[..32].fill(0.0);
+            x[3 * k + 7] = f32::INFINITY;
+            let got = products(None, block, &w, &x, k);
+            for (row, got) in got.iter().enumerate() {
+                assert!(got.iter().all(|value| value.is_nan() == (row == 3)), "{block:?} {scale:x} {size} {row}");
+            }
+            for isa in supported() {
+                let other = products(Some(isa), block, &w, &x, k);
+                for row in (0..rows).filter(|row| *row != 3) {
+                    let of = |all: &[Vec<f32>]| bits(&all[row..=row]);
+                    assert_eq!(of(&other), of(&got), "{isa:?} {block:?} {scale:x} {size} {row}");
                 }
             }
         }
@@ -124,7 +161,7 @@ fn what_is_not_finite_stays_so() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut x = numbers(256, 6);
             x[40] = bad;
-            for isa in [None, Some(isa())] {
+            for isa in supported().into_iter().map(Some).chain([None]) {
                 assert!(products(isa, block, &[&bytes], &x, 256)[0][0].is_nan(), "{block:?} {bad}");
             }
         }

@@ -3,6 +3,7 @@
 use super::super::blocks::part;
 use super::{BLOCK, BLOCKS};
 use std::arch::x86_64::*;
+use std::mem::offset_of;
 
 /// Rows that are turned together, and their blocks: first those of the first row.
 pub(super) const ROWS: usize = 2;
@@ -40,7 +41,8 @@ impl Turned {
         for i in 0..4 {
             let first = _mm512_shuffle_i32x4::<0x88>(four[2 * i], four[2 * i + 1]);
             let second = _mm512_shuffle_i32x4::<0xdd>(four[2 * i], four[2 * i + 1]);
-            // SAFETY: 64 bytes are written to 64.
+            const { assert!(align_of::<Self>() == 64 && offset_of!(Self, quads) == 0) }
+            // SAFETY: 64 bytes are written to 64, aligned as `Self` is, in which they come first.
             unsafe {
                 _mm512_store_si512(self.quads[i].as_mut_ptr().cast(), first);
                 _mm512_store_si512(self.quads[4 + i].as_mut_ptr().cast(), second);

@@ -35,20 +35,20 @@ pub(in super::super) struct Scratch {
 }
 
 impl Fixed {
-    /// 32 rows of weights times all rows of activations; `put` gets the number of each and its results. False if the
-    /// activations are not in digits.
+    /// The first `n` of 32 rows of weights times all rows of activations; `put` gets the number of each and its results. False
+    /// if the activations are not in digits.
     pub fn multiply(
         &self,
         block: Block,
-        w: &[&[u8]; TILE_ROWS],
+        (w, n): (&[&[u8]; TILE_ROWS], usize),
         scratch: &mut Scratch,
         put: impl FnMut(usize, &[f32; TILE_ROWS]),
     ) -> bool {
         let Packed::Digits(x) = &self.packed else { return false };
         match block {
-            Block::Q8_0 => self.multiply_as::<Q8_0, 272>(x, w, scratch, put),
-            Block::Q4K => self.multiply_as::<Q4K, 144>(x, w, scratch, put),
-            _ => self.multiply_as::<Q6K, 210>(x, w, scratch, put),
+            Block::Q8_0 => self.multiply_as::<Q8_0, 272>(x, (w, n), scratch, put),
+            Block::Q4K => self.multiply_as::<Q4K, 144>(x, (w, n), scratch, put),
+            _ => self.multiply_as::<Q6K, 210>(x, (w, n), scratch, put),
         }
         true
     }
@@ -56,7 +56,7 @@ impl Fixed {
     fn multiply_as<F: Format<N>, const N: usize>(
         &self,
         x: &[Digits],
-        w: &[&[u8]; TILE_ROWS],
+        (w, n): (&[&[u8]; TILE_ROWS], usize),
         scratch: &mut Scratch,
         mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
     ) {
@@ -68,7 +68,7 @@ impl Fixed {
         // come from the nearest cache.
         let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
         let fours = together / FOUR;
-        for (first, w) in (0..).step_by(together).zip(w.chunks(together)) {
+        for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
             sums.clear();
             sums.resize(fours * rows, Sums::default());
             let row = |row: usize| &x[row * self.pieces..][..self.pieces];
@@ -128,7 +128,7 @@ fn few<F: Format<N>, const N: usize, const T: usize>(
     let pieces = whole.iter().map(|row| row.len()).min().unwrap_or(0).min(x[0].len());
     let [a, b, c, d] = whole.map(|row| &row[..pieces]);
     // What the next four rows have at the same place: by itself the processor does not read ahead far enough.
-    let ahead = FOUR * w[0].len();
+    let ahead = FOUR * w[1].as_ptr().addr().wrapping_sub(w[0].as_ptr().addr());
     for at in 0..pieces {
         // SAFETY: this function has the instructions.
         unsafe {
@@ -248,7 +248,7 @@ fn tile<F: Format<N>, const N: usize, const T: usize>(
         }
         let quads = if F::HALVES { BLOCK / 8 } else { BLOCK / 4 };
         for quad in half * quads..(half + 1) * quads {
-            // SAFETY: 64 bytes are read from 64.
+            // SAFETY: 64 bytes are read from 64, whose alignment `Turned` has.
             let w = [0, 1].map(|r| unsafe { _mm512_load_si512(turned[r].quads[quad].as_ptr().cast()) });
             for t in 0..T {
                 for digit in 0..3 {
