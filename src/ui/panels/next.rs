@@ -7,6 +7,7 @@ use crate::state::text::{fit, show_piece, width};
 use crate::trace::{Candidate, Tempered, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 /// The candidates as a table; the marked one can be forced, and those that are followed in the lens have their mark.
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -69,7 +70,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(inside, inside.x + 1, y, &text, style);
         if k == cursor.candidate {
             // Reversed, a bar would be a hole.
-            c.put(inside, inside.x + 1 + columns.before_bar(), y, &columns.bar(candidate.prob), c.theme.strong());
+            let style = c.theme.strong().remove_modifier(Modifier::REVERSED);
+            c.put(inside, inside.x + 1 + columns.before_bar(), y, &columns.bar(candidate.prob), style);
         }
         let spot = Spot { candidate: Some(k), ..Spot::default() };
         c.hit(Rect { y, height: 1, ..inside }, spot);
