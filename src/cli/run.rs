@@ -157,7 +157,8 @@ impl Run {
         }
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        self.take_away(self.force.then_some(RUN))?;
+        // Not where it stays that of the run before: pictures can be added to a run.
+        self.take_away(self.format.contains(&Format::Json).then_some(RUN))?;
         let provenance = files::provenance(session.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
