@@ -135,12 +135,14 @@ fn files_of_an_earlier_run_are_overwritten_only_with_force() {
     std::fs::write(temp.path().join("mine.txt"), "kept").unwrap();
     // Drawn by a run that found other heads telling.
     std::fs::write(temp.path().join("attention-L99H99.png"), "stale").unwrap();
+    std::fs::write(temp.path().join("attention-L05H04-notes.png"), "mine").unwrap();
     let third = Run::into(temp.path(), &["--prompt", "Tom and", "--steps", "2", "--force"]);
     assert_eq!(third.output.status.code(), Some(0), "{}", stderr(&third.output));
     assert_eq!(third.json()["prompt"], "Tom and");
     assert_ne!(third.files["tokens.csv"], first.files["tokens.csv"]);
     assert_eq!(third.files["mine.txt"], b"kept");
     assert!(!third.files.contains_key("attention-L99H99.png"));
+    assert_eq!(third.files["attention-L05H04-notes.png"], b"mine");
     third.same_tables(&Run::ok(&["--prompt", "Tom and", "--steps", "2"]));
 }
 

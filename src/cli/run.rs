@@ -7,7 +7,7 @@ use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
 use crate::trace::protocol::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -158,7 +158,8 @@ impl Run {
         let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
         // Not where it stays that of the run before: pictures can be added to a run.
-        self.take_away(self.format.contains(&Format::Json).then_some(RUN))?;
+        let is_whole = self.format.contains(&Format::Json);
+        self.take_away(is_whole.then_some(RUN), &mut tell);
         let provenance = files::provenance(session.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
@@ -179,8 +180,9 @@ impl Run {
             Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
             Prompt::Ids(_) => None,
         };
-        self.take_away(replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old)))?;
-        if self.format.contains(&Format::Json) {
+        if is_whole {
+            let stale = replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old));
+            self.take_away(stale, &mut tell);
             let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
@@ -268,11 +270,12 @@ impl Run {
     }
 
     /// Removes files of an earlier run, which would pass for some of this one.
-    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>, tell: &mut Teller) {
         for path in names.into_iter().map(|name| self.out.join(name)).filter(|path| path.exists()) {
-            std::fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+            if let Err(error) = std::fs::remove_file(&path) {
+                tell.say(&format!("warning: {} is of an earlier run and can't be removed: {error}", path.display()));
+            }
         }
-        Ok(())
     }
 
     fn heads(&self, layers: &Range<usize>, heads: usize, all_layers: usize) -> Result<Vec<(usize, usize)>> {

@@ -23,7 +23,13 @@ pub fn name(layer: usize, head: usize) -> String {
 pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter(|name| name.starts_with("attention-L") && name.ends_with(".png")).collect())
+    // Exactly as they are written: a picture that somebody called something like it is theirs.
+    let is_one = |file: &String| {
+        let numbers = file.strip_prefix("attention-L").and_then(|file| file.strip_suffix(".png")?.split_once('H'));
+        let Some((layer, head)) = numbers else { return false };
+        layer.parse().is_ok_and(|layer| head.parse().is_ok_and(|head| *file == name(layer, head)))
+    };
+    Ok(names.filter(is_one).collect())
 }
 
 /// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best

@@ -100,7 +100,7 @@ impl Fixed {
 fn fetch<const N: usize>(piece: &[u8; N], ahead: usize) {
     for at in (0..N).step_by(LINE) {
         // SAFETY: a prefetch reads nothing, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(piece.as_ptr().wrapping_add(ahead + at).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(piece.as_ptr().wrapping_add(ahead.wrapping_add(at)).cast()) }
     }
 }
 
@@ -128,7 +128,7 @@ fn few<F: Format<N>, const N: usize, const T: usize>(
     let pieces = whole.iter().map(|row| row.len()).min().unwrap_or(0).min(x[0].len());
     let [a, b, c, d] = whole.map(|row| &row[..pieces]);
     // What the next four rows have at the same place: by itself the processor does not read ahead far enough.
-    let ahead = FOUR * w[1].as_ptr().addr().wrapping_sub(w[0].as_ptr().addr());
+    let ahead = w[1].as_ptr().addr().wrapping_sub(w[0].as_ptr().addr()).wrapping_mul(FOUR);
     for at in 0..pieces {
         // SAFETY: this function has the instructions.
         unsafe {
