@@ -3,6 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
 use divan::{Bencher, black_box};
+use mixscope::analysis::Pick;
+use mixscope::analysis::view::{ViewKind, ViewSpec};
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Session, collect};
 use mixscope::export::{Look, drawing, picture};
@@ -10,8 +12,7 @@ use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
 use mixscope::model::{Loaded, Location, NoTaps, Precision, Rounding, demo, open};
 use mixscope::state::{AttentionLens, RoutingLens, View};
-use mixscope::trace::view::{ViewKind, ViewSpec};
-use mixscope::trace::{HookKind, Pick, Policy, Sampling, Source};
+use mixscope::trace::{HookKind, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

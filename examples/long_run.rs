@@ -7,7 +7,7 @@ use mixscope::app::Still;
 use mixscope::engine::{OpenOptions, open_model};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, update};
-use mixscope::trace::protocol::Prompt;
+use mixscope::trace::Prompt;
 use mixscope::trace::{Device, Policy};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;

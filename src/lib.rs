@@ -3,9 +3,9 @@
 //! The rooms and their arrows, guarded by `tests/rooms.rs`:
 //!
 //! ```text
-//! main ── cli ──┬───────────► export ─┐
-//!               └─► app ─┬─► ui ─► state ─┤
-//!                        └─► engine ─┬─► model ─► trace
+//! main ── cli ──┬──────────────────────────► export ──────┐
+//!               └─► app ─┬─► ui ─────► state ─────────────┼─► analysis ─► trace
+//!                        └─► engine ─┬─► model ───────────┘       protocol ─► trace
 //!                                    └─► hub
 //! ```
 //!
@@ -48,12 +48,14 @@ extern crate accelerate_src as _;
 #[cfg(feature = "mkl")]
 extern crate intel_mkl_src as _;
 
+pub mod analysis;
 pub mod app;
 pub mod cli;
 pub mod engine;
 pub mod export;
 pub mod hub;
 pub mod model;
+pub mod protocol;
 pub mod state;
 pub mod trace;
 pub mod ui;

@@ -1,12 +1,14 @@
 //! Attention as the screen sees it: maps that grow with the run, heads together, columns, scores, and the keys for them.
 
+use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Core, HeadCache, Session, head_rows, pattern};
 use mixscope::model::{Loaded, Location, open};
+use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, MeasuredOn, Over, View, update};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event as Told, Prompt, RequestId};
-use mixscope::trace::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick, Policy, Source};
+use mixscope::trace::Prompt;
+use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
 use proptest::prelude::*;
 use std::cell::RefCell;

@@ -3,9 +3,10 @@
 mod common;
 
 use common::{CASES, Reference, fixture, model_dir, record};
+use mixscope::analysis::Attribution;
 use mixscope::engine::{Capture, Control, Session, attribution};
 use mixscope::model::{Loaded, Location, derive_z, open};
-use mixscope::trace::{Attribution, HookKind, Policy, Source, TraceFile, TraceTensor};
+use mixscope::trace::{HookKind, Policy, Source, TraceFile, TraceTensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

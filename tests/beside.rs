@@ -5,8 +5,9 @@ mod common;
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Run, Saved, Session};
 use mixscope::model::{Loaded, Location, open};
+use mixscope::protocol;
 use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};
-use mixscope::trace::protocol::{self, Prompt};
+use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
 use std::sync::Arc;
@@ -207,7 +208,7 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
 fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
     let path = common::fixture("tiny-bf16/reference.safetensors");
     let run = Saved::open(&path).unwrap();
-    let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.trace(), lens: Vec::new() };
+    let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.records(), lens: Vec::new() };
     let (n, ids) = (recorded.trace.tokens.len(), recorded.ids());
     let (dir, _temp) = common::model_dir("tiny-bf16");
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());

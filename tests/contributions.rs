@@ -3,12 +3,14 @@
 mod common;
 
 use common::cli::{Run, assert_fails};
+use mixscope::analysis::{Attribution, AttributionKey};
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Core, Engine, OpenOptions, Session, Stopped, attribution, open_target};
 use mixscope::model::{Location, open};
+use mixscope::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, Prompt, RequestId};
-use mixscope::trace::{Attribution, AttributionKey, Device, HookKind, HookValues, Policy, Sampling, Source};
+use mixscope::trace::Prompt;
+use mixscope::trace::{Device, HookKind, HookValues, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

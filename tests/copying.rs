@@ -1,12 +1,13 @@
 //! What is copied and written is what the screen shows: its measure, its heads, all of it or nothing.
 
+use mixscope::analysis::view::ViewSpec;
+use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Session, pattern_of};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::text::show_piece;
 use mixscope::state::{Effect, Event, LensLayout, Save, update};
-use mixscope::trace::view::ViewSpec;
-use mixscope::trace::{HookKind, LensCell, LensKey, LensMeasure, LensSite, Measure, Pick, Policy, Source};
+use mixscope::trace::{HookKind, LensCell, LensKey, LensSite, Policy, Source};
 use mixscope::ui::Depth;
 use std::sync::{Arc, OnceLock};
 

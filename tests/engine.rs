@@ -7,7 +7,8 @@ use mixscope::engine::{
     Capture, Control, Core, Engine, OpenOptions, Opener, Run, Session, Stopped, open_target, pattern,
 };
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Download, Event, Outcome, Prompt, RequestId};
+use mixscope::protocol::{Ask, Derive, Derived, Download, Event, Outcome, RequestId};
+use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::Arc;

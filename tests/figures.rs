@@ -5,10 +5,10 @@ mod figure_support;
 
 use common::cli::{Run, assert_fails, mixscope, stderr};
 use figure_support::{DIMS, Picture, colour, csv, data, spec, well_formed};
+use mixscope::analysis::colour_map::EXPERTS;
+use mixscope::analysis::view::{ViewData, ViewKind};
 use mixscope::export::{Cell, Look, Screen, Text, drawing, picture, screen_ansi, screen_png, screen_svg};
 use mixscope::trace::HookValues;
-use mixscope::trace::palette::EXPERTS;
-use mixscope::trace::view::{ViewData, ViewKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,9 +5,10 @@ mod figure_support;
 
 use common::cli::{Run, assert_fails, mixscope, stderr};
 use figure_support::{Picture, colour, data, spec};
+use mixscope::analysis::view::{ViewData, ViewKind, ViewSpec};
+use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::export::{Look, Text, drawing, picture, table};
-use mixscope::trace::view::{ViewData, ViewKind, ViewSpec};
-use mixscope::trace::{HookKind, HookValues, LensCell, LensKey, LensMeasure, LensSite, Measure, Pick, Row};
+use mixscope::trace::{HookKind, HookValues, LensCell, LensKey, LensSite, Row};
 use std::sync::Arc;
 
 fn svg(data: &ViewData, spec: &ViewSpec) -> String {

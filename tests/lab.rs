@@ -3,10 +3,11 @@
 mod common;
 
 use common::{Recorder, fixture, forward, load, model_dir};
+use mixscope::analysis::Lab;
+use mixscope::analysis::compare::Mode;
 use mixscope::engine::{Capture, Control, Session, Stopped, lab, lab_policies};
 use mixscope::model::{Location, open};
-use mixscope::trace::compare::Mode;
-use mixscope::trace::{Dtype, HookKind, Lab, Meta, Policy, Sampling, Source};
+use mixscope::trace::{Dtype, HookKind, Meta, Policy, Sampling, Source};
 use serde_json::Value;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -167,7 +168,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
         unwatched(|control| session.extend(ids, Source::Prompt, control)).unwrap();
         let nll: Vec<f32> = session.tokens().iter().filter_map(|token| Some(token.score?.nll)).collect();
         assert_eq!(row.nll, nll, "{}", row.policy);
-        assert_eq!(row.mean_loss, session.trace().mean_loss(), "{}", row.policy);
+        assert_eq!(row.mean_loss, mixscope::analysis::mean_loss(session.tokens()), "{}", row.policy);
         for _ in 0..6 {
             unwatched(|control| session.step(&Sampling::default(), control)).unwrap();
         }
@@ -197,7 +198,7 @@ fn every_flip_is_told_with_its_experts_and_margins() {
             let here = row.flips.iter().filter(|flip| flip.layer as usize == l);
             assert_eq!(here.clone().count(), layer.flips);
             assert!(here.clone().is_sorted_by_key(|flip| flip.position));
-            let steps = |margin: f32| margin / Dtype::Bf16.step(1.0);
+            let steps = |margin: f32| margin / Dtype::Bf16.ulp(1.0);
             // Logits are of the order of 1 to 4, so that a near-tie is within four steps of at most four times that.
             let narrow = here.filter(|flip| steps(flip.margin_base.min(flip.margin)) <= 16.0).count();
             assert!(layer.near_ties <= layer.flips && layer.near_ties <= narrow, "{}: layer {l}", row.policy);
@@ -211,7 +212,7 @@ fn every_flip_is_told_with_its_experts_and_margins() {
     // Rounding turns near-ties; weights of four bits turn wide margins too.
     let ties = |row: usize| {
         let layers = &found.rows[row].isolated;
-        let sum = |of: fn(&mixscope::trace::LabLayer) -> usize| layers.iter().map(of).sum::<usize>();
+        let sum = |of: fn(&mixscope::analysis::LabLayer) -> usize| layers.iter().map(of).sum::<usize>();
         (sum(|layer| layer.flips), sum(|layer| layer.near_ties))
     };
     let (f32_router, q4) = (ties(1), ties(2));

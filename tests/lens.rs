@@ -7,11 +7,12 @@ use mixscope::app::Still;
 use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
+use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
 use mixscope::state::keys::{Action, Code, Key};
 use mixscope::state::{
     Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, Wanted, update,
 };
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Outcome, Prompt, RequestId, Spelled};
+use mixscope::trace::Prompt;
 use mixscope::trace::{Device, LensCell, LensKey, LensSite, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;

@@ -2,9 +2,9 @@
 
 use mixscope::app::Still;
 use mixscope::model::{Loaded, Location, open};
+use mixscope::protocol::Failure;
 use mixscope::state::{AttentionLens, Effect, Event, Gesture, View, update};
 use mixscope::trace::Policy;
-use mixscope::trace::protocol::Failure;
 use mixscope::ui::Depth;
 use std::sync::{Arc, OnceLock};
 

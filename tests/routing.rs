@@ -2,15 +2,14 @@
 
 mod common;
 
+use mixscope::analysis::RunStats;
+use mixscope::analysis::routing::ranked;
 use mixscope::app::Still;
 use mixscope::model::{Location, open};
+use mixscope::protocol::{self, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, View, update};
-use mixscope::trace::protocol::{self, RequestId};
-use mixscope::trace::routing::ranked;
-use mixscope::trace::{
-    HookKind, HookValues, Meta, Policy, Prediction, Row, RunStats, Sampling, Score, Source, TokenRecord,
-};
+use mixscope::trace::{HookKind, HookValues, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord};
 use mixscope::ui::{Depth, Theme, draw};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;

@@ -4,16 +4,17 @@ mod common;
 
 use common::cli::{Run as Command, join};
 use common::{CASES, Reference, fixture, model_dir};
+use mixscope::analysis::view::{THUMB, ViewKind, ViewSpec};
+use mixscope::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use mixscope::app::Still;
 use mixscope::engine::{
     Capture, Control, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern,
 };
 use mixscope::model::{Location, open};
-use mixscope::trace::protocol::{Ask, Derive, Derived, Event, Prompt, RequestId};
-use mixscope::trace::view::{THUMB, ViewKind, ViewSpec};
+use mixscope::protocol::{Ask, Derive, Derived, Event, RequestId};
+use mixscope::trace::Prompt;
 use mixscope::trace::{
-    HeadMap, HeadStats, HookKind, LensKey, LensMeasure, LensSite, Pick, Policy, Sampling, Source, TokenRecord,
-    TraceFile, TraceTensor, Values,
+    HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
 };
 use mixscope::ui::Depth;
 use std::cell::RefCell;

@@ -3,8 +3,9 @@
 use mixscope::app::Still;
 use mixscope::engine::Core;
 use mixscope::model::{Loaded, Location, open};
+use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, View, update};
-use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
+use mixscope::trace::Prompt;
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};

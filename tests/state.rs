@@ -1,14 +1,16 @@
 //! What keys do: tables of keys and effects, and thousands of random actions against a simulated engine.
 
+use mixscope::analysis::Pick;
 use mixscope::model::{Location, open};
+use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
+use mixscope::protocol::{Edit, Left};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{
     Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, View, Wanted, update,
 };
-use mixscope::trace::protocol::{self, Ask, Failure, Outcome, Prompt, RequestId};
+use mixscope::trace::Prompt;
 use mixscope::trace::{
-    Candidate, Edit, HookKind, HookValues, Left, LensSite, Meta, Pick, Policy, Prediction, Row, Sampling, Score,
-    Source, TokenRecord,
+    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};

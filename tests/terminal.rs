@@ -1,12 +1,13 @@
 //! What people expect of a terminal program: palette, pairs of keys, search, bookmarks, undo, copying. With the real
 //! engine and the model in the program, without a terminal.
 
+use mixscope::analysis::{HeadMap, Pick};
 use mixscope::app::Still;
 use mixscope::export::csv;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::keys::{Action, Extent, Scope};
 use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, View, update};
-use mixscope::trace::{HeadMap, LensSite, Pick, Policy, Trace};
+use mixscope::trace::{LensSite, Policy, Records};
 use mixscope::ui::Depth;
 use std::sync::{Arc, OnceLock};
 
@@ -210,7 +211,7 @@ fn a_forced_candidate_in_the_middle_is_one_edit() {
 #[test]
 fn copies_of_tables_are_lines_of_the_files() {
     let mut still = still();
-    let trace = Trace { meta: loaded().meta.clone(), tokens: still.state.tokens.clone() };
+    let trace = Records { meta: loaded().meta.clone(), tokens: still.state.tokens.clone() };
     let layers = trace.meta.dims.layers;
     let whole = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();

@@ -2,8 +2,10 @@
 
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
 use mixscope::model::{Loaded, Location, open};
-use mixscope::trace::protocol::{Ask, Event, Outcome, Prompt, RequestId, Revision};
-use mixscope::trace::{Branches, Device, Edit, HookKind, Left, Policy, Sampling, Source, TokenRecord};
+use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
+use mixscope::protocol::{Branches, Edit, Left};
+use mixscope::trace::Prompt;
+use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::channel;

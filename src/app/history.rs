@@ -1,7 +1,7 @@
 //! Prompts and models of earlier runs, one JSON string a line, in the XDG state folder.
 
 use super::folders::state_file;
-use crate::trace::protocol::Failure;
+use crate::protocol::Failure;
 use anyhow::{Context, Result};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};

@@ -1,9 +1,9 @@
 //! When the session is written: now and then while it changes, without holding up the screen, and at the end.
 
 use super::session::{SessionFile, write};
+use crate::protocol::Failure;
 use crate::state::Saved;
 use crate::trace::Dtype;
-use crate::trace::protocol::Failure;
 use anyhow::Result;
 use futures::FutureExt;
 use tokio::task::{JoinHandle, spawn_blocking};

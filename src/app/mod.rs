@@ -22,10 +22,11 @@ pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{Engine, OpenOptions, open_target};
+use crate::protocol::{self, Failure};
 use crate::state::keys::Keymap;
 use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, StripColour, View, update};
+use crate::trace::Prompt;
 use crate::trace::Sampling;
-use crate::trace::protocol::{self, Failure, Prompt};
 use crate::ui::terminal::{Manners, Screen};
 use crate::ui::{Depth, Look, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
@@ -313,7 +314,7 @@ impl App {
     fn save(&self, what: Save) -> Result<()> {
         match what {
             Save::View(spec) => {
-                self.saver.view(spec, (self.state.beside.trace(), self.state.lab.clone()), self.engine.branch());
+                self.saver.view(spec, (self.state.beside.records(), self.state.lab.clone()), self.engine.branch());
             }
             Save::Run => self.saver.run(self.engine.branch()),
             Save::Screen => {

@@ -2,10 +2,11 @@
 
 use crate::engine::{Core, Opened, Saved};
 use crate::model::Loaded;
+use crate::protocol::{self, RequestId};
 use crate::state::keys::{Code, Key};
 use crate::state::{Effect, Event, Gesture, State, update};
+use crate::trace::Prompt;
 use crate::trace::Sampling;
-use crate::trace::protocol::{self, Prompt, RequestId};
 use crate::ui::{Depth, Theme, draw};
 use anyhow::{Error, Result};
 use ratatui::buffer::Buffer;

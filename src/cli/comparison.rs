@@ -1,6 +1,6 @@
 //! A comparison of two recordings as text.
 
-use crate::trace::compare::{Comparison, Flip, HookDiff, LayerRouting, Mode};
+use crate::analysis::compare::{Comparison, Flip, HookDiff, LayerRouting, Mode};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -2,9 +2,9 @@
 
 use super::comparison::comparison_text;
 use super::{error, harmless, print};
+use crate::analysis::compare::{compare_traces, config_differences};
 use crate::engine::trace_path;
 use crate::trace::TraceReader;
-use crate::trace::compare::{compare_traces, config_differences};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::error::ErrorKind;

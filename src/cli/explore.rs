@@ -4,7 +4,7 @@ use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error,
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
 use crate::engine::{OpenOptions, Run, Saved as SavedRun, Target, trace_path};
-use crate::trace::protocol::Prompt;
+use crate::trace::Prompt;
 use crate::trace::{LensKey, LensSite, Policy};
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -203,7 +203,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
 pub fn recorded(text: &str) -> Result<Recorded> {
     let path = trace_path(text)?;
     let run = SavedRun::open(&path).with_context(|| format!("--against {text}"))?;
-    let (trace, mut lens) = (run.trace(), Vec::new());
+    let (trace, mut lens) = (run.records(), Vec::new());
     let layers = trace.meta.dims.layers;
     for pos in 0..trace.tokens.len() {
         let of_layer = |layer| LensSite::ALL.map(|site| LensKey { pos, layer, site });

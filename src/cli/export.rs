@@ -1,10 +1,11 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
+use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::analysis::{LensMeasure, Measure, Pick, shared};
 use crate::engine::{Run, Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
-use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{LensMeasure, LensSite, Measure, Pick, replace_file, shared};
+use crate::trace::{LensSite, replace_file};
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
@@ -217,7 +218,7 @@ impl Export {
         spec.pos = self.token.unwrap_or(last);
         let mut data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
         if let Some(against) = &self.against {
-            let other = Run::trace(&Saved::open(&trace_path(against)?)?);
+            let other = Run::records(&Saved::open(&trace_path(against)?)?);
             let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));
             ensure!(
                 n == m && same == n,

@@ -23,7 +23,7 @@ mod values;
 use crate::engine::{OpenOptions, Target, open_model};
 use crate::export::Text;
 use crate::model::{Loaded, sampling};
-use crate::trace::protocol::Prompt;
+use crate::trace::Prompt;
 use crate::trace::{Device, Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;

@@ -5,7 +5,7 @@ use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threa
 use crate::app::files::{self, Fields, PATTERN_LIMIT, RunFiles, TABLES, TRACE, Tell as _};
 use crate::engine::{Capture, Control, Session};
 use crate::export::{RunInfo, run_json};
-use crate::trace::protocol::Prompt;
+use crate::trace::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -186,7 +186,7 @@ impl Run {
             let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
-            let bytes = run_json(&session.trace(), &info)?;
+            let bytes = run_json(&session.records(), &info)?;
             replace_file(&self.out.join(RUN), |file| Ok(file.write_all(&bytes)?))?;
         }
         tell.clear();

@@ -2,7 +2,7 @@
 
 use super::harmless;
 use crate::app::files::Tell;
-use crate::trace::protocol::Download;
+use crate::protocol::Download;
 use crate::trace::{Level, Report, duration, size};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

@@ -3,7 +3,8 @@
 use super::control::Stopped;
 use super::derive::not_captured;
 use super::session::Session;
-use crate::trace::{Attribution, HookKind, LayerShares};
+use crate::analysis::{Attribution, LayerShares};
+use crate::trace::HookKind;
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
 

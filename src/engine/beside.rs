@@ -2,8 +2,9 @@
 
 use super::control::Control;
 use super::session::Session;
-use crate::trace::protocol::{Derive, Derived};
-use crate::trace::{LensKey, Policy, shared};
+use crate::analysis::shared;
+use crate::protocol::{Derive, Derived};
+use crate::trace::{LensKey, Policy};
 use anyhow::{Context, Result};
 
 /// Tokens read at once; what is read when a step is asked for meanwhile is read again.

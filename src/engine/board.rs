@@ -1,4 +1,4 @@
-use crate::trace::protocol::{Ask, Derive, Lane, RequestId};
+use crate::protocol::{Ask, Derive, Lane, RequestId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

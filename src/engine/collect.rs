@@ -3,8 +3,9 @@
 use super::derive_lens::trajectories;
 use super::heads::{HeadCache, pattern_of};
 use super::run::Run;
-use crate::trace::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
-use crate::trace::{HeadMap, HeadStats, LensCell, LensKey, LensMeasure, LensSite, Pick};
+use crate::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
+use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
     let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
-    let mut data = ViewData::of(run.trace());
+    let mut data = ViewData::of(run.records());
     match spec.kind {
         ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
         ViewKind::RoutingLayer | ViewKind::RoutingPairs => check("layer", spec.layer, dims.layers)?,

@@ -3,9 +3,9 @@
 use super::control::Stopped;
 use super::derive::{BATCH, not_captured, residual};
 use super::session::Session;
+use crate::analysis::view::Trajectory;
 use crate::model::Distribution;
 use crate::trace::LensSite;
-use crate::trace::view::Trajectory;
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 

@@ -3,9 +3,10 @@
 use super::control::Stopped;
 use super::derive::{not_captured, residual};
 use super::session::Session;
+use crate::analysis::{Tempered, WhatIf};
 use crate::model::{Distribution, Taps, sampling};
-use crate::trace::protocol::Spelled;
-use crate::trace::{Hook, LensSite, Sampling, Tempered, WhatIf};
+use crate::protocol::Spelled;
+use crate::trace::{Hook, LensSite, Sampling};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 

@@ -1,10 +1,10 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
 use super::control::{Control, Stopped};
-use crate::model::{Loaded, Precision, Taps};
-use crate::trace::compare::{
+use crate::analysis::compare::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
+use crate::model::{Loaded, Precision, Taps};
 use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};

@@ -7,9 +7,10 @@ pub use together::{head_rows, pattern_of};
 
 use super::control::Stopped;
 use super::run::Run;
+use crate::analysis::{Earlier, HeadColumn, HeadMap, HeadScorer, HeadStats, Pick, Pooled};
 use crate::model::{HeadReader, SoftmaxNorm};
-use crate::trace::protocol::Derive;
-use crate::trace::{Earlier, HeadColumn, HeadMap, HeadScorer, HeadStats, HookValues, Pick, Pooled, TokenRecord};
+use crate::protocol::Derive;
+use crate::trace::{HookValues, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -53,8 +53,9 @@ pub use session::Session;
 pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::{Core, panic_failure};
 
+use crate::protocol::{Ask, Download, Event, Failure, RequestId};
+use crate::trace::Prompt;
 use crate::trace::Sampling;
-use crate::trace::protocol::{Ask, Download, Event, Failure, Prompt, RequestId};
 use anyhow::{Context, Result};
 use board::Board;
 use openings::Openings;

@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::worker::panic_failure;
 use super::{Message, OpenOptions, Opener};
-use crate::trace::protocol::{Event, RequestId};
+use crate::protocol::{Event, RequestId};
 use anyhow::{Context, Result, anyhow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::model::Precision;
-use crate::trace::{LensCell, LensKey, Meta, TokenRecord, Trace};
+use crate::trace::{LensCell, LensKey, Meta, Records, TokenRecord};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ pub trait Run: Send + Sync {
     ) -> Result<Vec<(LensKey, Arc<LensCell>)>>;
 
     /// The run as a trace that shares its records.
-    fn trace(&self) -> Trace {
-        Trace { meta: self.meta().clone(), tokens: self.tokens().to_vec() }
+    fn records(&self) -> Records {
+        Records { meta: self.meta().clone(), tokens: self.tokens().to_vec() }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::capture::{Capture, Collector, FindNonFinite};
 use super::control::{Control, Stopped};
 use crate::model::{Distribution, KvCache, Loaded, Outputs, Precision, Taps, bare_piece, sampling};
-use crate::trace::protocol::Prompt;
+use crate::trace::Prompt;
 use crate::trace::{
-    Candidate, HookKind, HookValues, Meta, Policy, Prediction, Sampling, Score, Source, TokenRecord, Trace,
+    Candidate, HookKind, HookValues, Meta, Policy, Prediction, Records, Sampling, Score, Source, TokenRecord,
 };
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
@@ -98,8 +98,8 @@ impl Session {
     }
 
     /// The run as a trace that shares its records.
-    pub fn trace(&self) -> Trace {
-        Trace { meta: self.meta.clone(), tokens: self.tokens.clone() }
+    pub fn records(&self) -> Records {
+        Records { meta: self.meta.clone(), tokens: self.tokens.clone() }
     }
 
     /// The tokenizer's spelling of a token.

@@ -4,7 +4,7 @@ use super::control::Stopped;
 use super::saved::Saved;
 use crate::hub::{self, RepoId, Settings, Stage};
 use crate::model::{Loaded, Location, open};
-use crate::trace::protocol::{Download, FileShare};
+use crate::protocol::{Download, FileShare};
 use crate::trace::{Device, Dtype, FORMAT, Policy};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! What a trace file's metadata say of the model and of how the run was made.
 
 use crate::model::{Config, Described};
-use crate::trace::protocol::Prompt;
+use crate::trace::Prompt;
 use crate::trace::{Device, Dtype, Level, Meta, Policy, Recording, Report, Sampling, Spelling, TraceFile};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;

@@ -4,8 +4,10 @@ use super::board::Board;
 use super::body::Body;
 use super::session::Session;
 use super::worker::Core;
-use crate::trace::protocol::{Ask, Event, Prompt, RequestId, Revision};
-use crate::trace::{Branches, Edit, Left, Source};
+use crate::protocol::{Ask, Event, RequestId, Revision};
+use crate::protocol::{Branches, Edit, Left};
+use crate::trace::Prompt;
+use crate::trace::Source;
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
 

@@ -1,7 +1,8 @@
 //! Tidy tables, one observation a row, RFC 4180, floats in the fewest digits that give them back exactly.
 
-use crate::trace::routing::TokenRouting;
-use crate::trace::{Attribution, LensCell, LensKey, Pattern, Pick, TokenRecord, Trace};
+use crate::analysis::routing::TokenRouting;
+use crate::analysis::{Attribution, Pattern, Pick};
+use crate::trace::{LensCell, LensKey, Records, TokenRecord};
 use anyhow::{Context, Result};
 use csv::{Terminator, Writer, WriterBuilder};
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ pub(super) fn table<W: Write>(out: W, header: &[&str]) -> Result<Writer<W>> {
 ///
 /// # Errors
 /// If `out` can't be written to.
-pub fn tokens(trace: &Trace, text: Text, out: impl Write) -> Result<()> {
+pub fn tokens(trace: &Records, text: Text, out: impl Write) -> Result<()> {
     let mut writer = table(out, &["position", "token_id", "token", "source", "nll", "entropy", "rank"])?;
     for (pos, token) in trace.tokens.iter().enumerate() {
         let (nll, entropy, rank) =
@@ -93,7 +94,7 @@ impl<W: Write> RoutingTable<W> {
 ///
 /// # Errors
 /// If routing was not captured or `out` can't be written to.
-pub fn routing(trace: &Trace, layers: Range<usize>, out: impl Write) -> Result<()> {
+pub fn routing(trace: &Records, layers: Range<usize>, out: impl Write) -> Result<()> {
     let mut table = RoutingTable::new(out)?;
     for (pos, token) in trace.tokens.iter().enumerate() {
         layers.clone().try_for_each(|layer| table.token(token, pos, layer))?;
@@ -259,7 +260,7 @@ impl<W: Write> CandidatesTable<W> {
 ///
 /// # Errors
 /// If `out` can't be written to.
-pub fn candidates(trace: &Trace, k: usize, text: Text, out: impl Write) -> Result<()> {
+pub fn candidates(trace: &Records, k: usize, text: Text, out: impl Write) -> Result<()> {
     let mut table = CandidatesTable::new(text, out)?;
     for (pos, token) in trace.tokens.iter().enumerate() {
         table.token(token, pos, k)?;

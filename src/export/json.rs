@@ -1,4 +1,4 @@
-use crate::trace::{Sampling, Source, Trace};
+use crate::trace::{Records, Sampling, Source};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub struct RunInfo<'a> {
 ///
 /// # Errors
 /// Never in practice: only if a number can't be written as JSON.
-pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
+pub fn run_json(trace: &Records, info: &RunInfo) -> Result<Vec<u8>> {
     let meta = &trace.meta;
     let ids: Vec<u32> = trace.tokens.iter().map(|token| token.id).collect();
     let prompt_len = info.prompt_len.min(ids.len());
@@ -50,7 +50,7 @@ pub fn run_json(trace: &Trace, info: &RunInfo) -> Result<Vec<u8>> {
         "sampling": info.sampling,
         "seed": info.sampling.seed,
         "ended": info.ended,
-        "mean_loss": trace.mean_loss(),
+        "mean_loss": crate::analysis::mean_loss(&trace.tokens),
         "timings": timings,
         "validation": meta.report,
     });

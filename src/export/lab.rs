@@ -1,8 +1,9 @@
 //! The files of the precision lab.
 
 use super::csv::{Text, table};
-use crate::trace::compare::Mode;
-use crate::trace::{Device, Dims, HookKind, Lab, LabEqual, LabLayer, LabRow, LabToken, Policy, Report};
+use crate::analysis::compare::Mode;
+use crate::analysis::{Lab, LabEqual, LabLayer, LabRow, LabToken};
+use crate::trace::{Device, Dims, HookKind, Policy, Report};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::io::Write;

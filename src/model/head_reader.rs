@@ -3,7 +3,8 @@
 use super::attention::{score, visible, weigh};
 use super::ops::SoftmaxNorm;
 use super::precision::Rounding;
-use crate::trace::{Dims, HookKind, Pattern, TokenRecord};
+use crate::analysis::Pattern;
+use crate::trace::{Dims, HookKind, TokenRecord};
 use std::sync::Arc;
 
 /// One head of a run: its rotated keys (`hook_rot_k`) collected once, its queries (`hook_rot_q`) read when asked for.

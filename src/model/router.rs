@@ -2,7 +2,7 @@
 
 use super::ops::softmax;
 use super::precision::Rounding;
-use crate::trace::routing::ranked;
+use crate::analysis::routing::ranked;
 
 /// Softmax over all experts, in f32, then rounded. `logits` is `[rows, experts]`; so is the result.
 pub fn probabilities(logits: &[f32], experts: usize, round: Rounding) -> Vec<f32> {

@@ -3,10 +3,9 @@
 use super::bounded::Bounded;
 use super::keys::Edit;
 use super::{Effect, Overlay, State, View};
-use crate::trace::protocol::Ask;
-use crate::trace::{
-    Candidate, Differences, Dims, LensCell, LensKey, Meta, Policy, TokenRecord, Trace, parting, same_experts, shared,
-};
+use crate::analysis::{Differences, parting, same_experts, shared};
+use crate::protocol::Ask;
+use crate::trace::{Candidate, Dims, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -85,7 +84,7 @@ pub struct Recorded {
     /// The file's name; untrusted text.
     pub name: String,
     /// What it holds.
-    pub trace: Trace,
+    pub trace: Records,
     /// The lens cells that it holds.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
 }
@@ -196,8 +195,8 @@ impl Beside {
     }
 
     /// A as a trace that shares its records, as far as it has been read.
-    pub fn trace(&self) -> Option<Trace> {
-        self.known.as_ref().map(|known| Trace { meta: known.meta.clone(), tokens: known.tokens.clone() })
+    pub fn records(&self) -> Option<Records> {
+        self.known.as_ref().map(|known| Records { meta: known.meta.clone(), tokens: known.tokens.clone() })
     }
 
     /// A lens cell of A.
@@ -351,7 +350,7 @@ impl State {
     }
 
     /// By how much.
-    pub fn parting(&self, pos: usize, layer: usize) -> Option<crate::trace::Parting> {
+    pub fn parting(&self, pos: usize, layer: usize) -> Option<crate::analysis::Parting> {
         let dtype = self.beside.differences()?.dtype();
         parting(self.beside.tokens().get(pos)?, self.tokens.get(pos)?, layer, dtype)
     }

@@ -1,7 +1,8 @@
 //! The page of contributions: what the logit of a candidate is made of.
 
 use super::{State, View};
-use crate::trace::{AttributionKey, Candidate};
+use crate::analysis::AttributionKey;
+use crate::trace::Candidate;
 use serde::{Deserialize, Serialize};
 
 /// What the details beside a view show.

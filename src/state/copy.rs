@@ -8,7 +8,7 @@ mod selection;
 
 use super::text::show_piece;
 use super::{Effect, State, View};
-use crate::trace::protocol::Failure;
+use crate::protocol::Failure;
 use crate::trace::{Candidate, is_obeyed};
 use csv::{Terminator, Writer, WriterBuilder};
 use serde::Serialize;

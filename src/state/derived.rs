@@ -1,12 +1,12 @@
 //! Derived views that have arrived, and those that were asked for.
 
 use super::bounded::Bounded;
-use crate::trace::protocol::{Derive, Derived, Failure, Lane, RequestId};
-use crate::trace::view::Trajectory;
-use crate::trace::{
-    Attribution, AttributionKey, Candidate, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, LensCell, LensKey,
-    Pick, Policy, Sampling, Tempered, WhatIf,
+use crate::analysis::view::Trajectory;
+use crate::analysis::{
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
 };
+use crate::protocol::{Derive, Derived, Failure, Lane, RequestId};
+use crate::trace::{Candidate, LensCell, LensKey, Policy, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -3,8 +3,10 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, MeasuredOn, Overlay, Pace, Phase, State};
-use crate::trace::protocol::{Ask, Derived, Event, Failure, Outcome, Prompt, RequestId};
-use crate::trace::{RunStats, TokenRecord};
+use crate::analysis::RunStats;
+use crate::protocol::{Ask, Derived, Event, Failure, Outcome, RequestId};
+use crate::trace::Prompt;
+use crate::trace::TokenRecord;
 use std::sync::Arc;
 
 impl State {

@@ -1,7 +1,7 @@
 //! How the heads are looked at: by which measure, in which order, one of them or all together.
 
 use super::{Effect, State, View};
-use crate::trace::{HeadStats, Measure, Pick};
+use crate::analysis::{HeadStats, Measure, Pick};
 use serde::{Deserialize, Serialize};
 
 /// On which text heads are measured.

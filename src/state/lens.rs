@@ -3,8 +3,8 @@
 use super::overlay::InputKind;
 use super::text::{fit, show_piece};
 use super::{Effect, State, View};
-pub use crate::trace::LensMeasure;
-use crate::trace::protocol::{Ask, Derive, RequestId, Spelled};
+pub use crate::analysis::LensMeasure;
+use crate::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

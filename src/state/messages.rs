@@ -2,7 +2,7 @@
 
 use super::keys::Action;
 use super::{Message, Overlay, Page, State};
-use crate::trace::protocol::Failure;
+use crate::protocol::Failure;
 
 impl State {
     /// Says a sentence in the status line, which goes with the next key that does something.

@@ -54,8 +54,11 @@ pub use strip::FULL_NATS;
 pub use update::update;
 pub use work::{Job, Message, Opening, Pace};
 
-use crate::trace::protocol::{Ask, Failure, Memory, Prompt, RequestId};
-use crate::trace::{Branches, Lab, LensSite, Meta, Policy, RunStats, Sampling, TokenRecord};
+use crate::analysis::{Lab, RunStats};
+use crate::protocol::Branches;
+use crate::protocol::{Ask, Failure, Memory, RequestId};
+use crate::trace::Prompt;
+use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
 use keys::{Action, Key, Keymap};
 use saved::Resume;
 use serde::{Deserialize, Serialize};
@@ -274,7 +277,7 @@ pub enum Event {
     /// The mouse, and what lies under it.
     Mouse(Gesture, Option<Spot>),
     /// The engine reports.
-    Engine(crate::trace::protocol::Event),
+    Engine(crate::protocol::Event),
     /// A frame was drawn and lacked this.
     Drawn(Wanted),
     /// Models that were found for the picker.

@@ -1,8 +1,9 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
 use super::{Effect, FidelityLens, Overlay, State, View};
+use crate::protocol::{Ask, Revision};
 use crate::trace::Policy;
-use crate::trace::protocol::{Ask, Prompt, Revision};
+use crate::trace::Prompt;
 
 impl State {
     pub(super) fn pause(&mut self) -> Vec<Effect> {

@@ -5,8 +5,10 @@ use super::{
     Beside, Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
     View,
 };
-use crate::trace::protocol::{Ask, Prompt};
-use crate::trace::{Branches, Dtype, Policy, Sampling, Source};
+use crate::protocol::Ask;
+use crate::protocol::Branches;
+use crate::trace::Prompt;
+use crate::trace::{Dtype, Policy, Sampling, Source};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 

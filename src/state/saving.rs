@@ -1,8 +1,8 @@
 //! What is on screen as a file.
 
 use super::{AttentionLens, Effect, FidelityLens, LensLayout, MeasuredOn, RoutingLens, State, View};
-use crate::trace::protocol::Failure;
-use crate::trace::view::{ViewKind, ViewSpec};
+use crate::analysis::view::{ViewKind, ViewSpec};
+use crate::protocol::Failure;
 
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Work under way, and what is said of it.
 
 use super::playback;
-use crate::trace::protocol::{Download, Failure, RequestId};
+use crate::protocol::{Download, Failure, RequestId};
 
 /// A model being opened, beside the one in use if there is one.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Themes by name, and what a user may change of them.
 
 use super::Depth;
-use crate::trace::palette::{EXPERTS, Ramp, Rgb};
+use crate::analysis::colour_map::{EXPERTS, Ramp, Rgb};
 use ratatui::style::Color;
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! Colours: a ramp for values, categories for experts, for every colour depth a terminal may have.
 
 use super::look::{Look, Shade, Shades};
-use crate::trace::palette::{Rgb, ink};
+use crate::analysis::colour_map::{Rgb, ink};
 use ratatui::style::{Color, Modifier, Style};
 
 /// How many colours a terminal shows.

@@ -1,13 +1,14 @@
 //! A run made by hand, and pictures as pixels.
 #![allow(dead_code, reason = "each test target uses some of it")]
 
+use mixscope::analysis::colour_map::viridis;
+use mixscope::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, LabToken, Pattern, Pick};
 use mixscope::export::{Look, Text, picture, table};
 use mixscope::model::{Location, open};
-use mixscope::trace::palette::viridis;
-use mixscope::trace::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
 use mixscope::trace::{
-    Candidate, Dims, Dtype, HeadMap, HeadStats, HookKind, HookValues, Lab, LabEqual, LabLayer, LabRow, LabToken,
-    LensCell, LensKey, LensSite, Meta, Pattern, Pick, Policy, Prediction, Row, Score, Source, TokenRecord, Trace,
+    Candidate, Dims, Dtype, HookKind, HookValues, LensCell, LensKey, LensSite, Meta, Policy, Prediction, Records, Row,
+    Score, Source, TokenRecord,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -65,7 +66,7 @@ pub fn data(pieces: &[&str]) -> ViewData {
     let n = pieces.len();
     let ids: Vec<u32> = (0..n as u32).collect();
     let tokens = pieces.iter().enumerate().map(|(i, piece)| token(i as u32, piece, choices[i % 3])).collect();
-    let trace = Trace { meta: Arc::new(META.clone()), tokens };
+    let trace = Records { meta: Arc::new(META.clone()), tokens };
     let cell = |pos: usize, layer: usize| LensCell {
         top: vec![candidate(5, if pos == 0 { "<b>&" } else { "+x" }, 0.5 - 0.125 * layer as f32)],
         final_rank: 2,
@@ -101,7 +102,7 @@ pub fn data(pieces: &[&str]) -> ViewData {
 
 /// The same tokens under another policy: every third one, from the third on, has another second expert in both layers, and
 /// every token a loss of 0.25 less.
-pub fn beside(pieces: &[&str]) -> Trace {
+pub fn beside(pieces: &[&str]) -> Records {
     let choices = [(0, 1), (2, 0), (3, 1)];
     let cheaper = |(i, piece): (usize, &&str)| {
         let mut token = token(i as u32, piece, choices[i % 3]);
@@ -109,7 +110,7 @@ pub fn beside(pieces: &[&str]) -> Trace {
         token
     };
     let meta = Arc::new(Meta { policy: Policy::Hf, ..META.clone() });
-    Trace { meta, tokens: pieces.iter().enumerate().map(cheaper).collect() }
+    Records { meta, tokens: pieces.iter().enumerate().map(cheaper).collect() }
 }
 
 /// Two policies, of which the second flips an expert in the second layer.

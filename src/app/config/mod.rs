@@ -13,9 +13,9 @@ pub use keys::scope_name;
 pub use show::key_table;
 
 use super::ColorChoice;
+use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::state::StripColour;
 use crate::state::keys::Keymap;
-use crate::trace::palette::{Ramp, Rgb};
 use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Look, ThemeName};
 

@@ -1,10 +1,10 @@
 //! Every setting: where it stands, what it means, how it is read and shown.
 
 use super::Config;
+use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::app::ColorChoice;
 use crate::state::StripColour;
 use crate::trace::Policy;
-use crate::trace::palette::{Ramp, Rgb};
 use crate::ui::ThemeName;
 use clap::ValueEnum;
 use std::fmt::Display;

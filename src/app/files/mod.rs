@@ -7,12 +7,13 @@ mod pictures;
 pub use fields::{Fields, capture};
 pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
 
+use crate::analysis::Pick;
+use crate::analysis::routing::TokenRouting;
 use crate::engine::{Run, Stopped, need_model, pattern};
 use crate::export::Text;
 use crate::export::csv::{self, AttentionTable};
-use crate::trace::protocol::Prompt;
-use crate::trace::routing::TokenRouting;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Pick, Sampling, TracePlan, replace_file, size};
+use crate::trace::Prompt;
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, replace_file, size};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
@@ -111,7 +112,7 @@ impl RunFiles {
                 fields.hooks.contains(&kind) && (kind.is_global() || self.layers.contains(&layer))
             };
             let lens = if fields.lens { &cells[..] } else { &[] };
-            let trace = run.trace();
+            let trace = run.records();
             let candidates = fields.candidates && !trace.tokens.iter().any(|token| token.next.is_absent());
             let plan = TracePlan::new(&trace, provenance, candidates, lens, keep)?;
             tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), fields.describe()));
@@ -152,7 +153,7 @@ impl RunFiles {
         written: &mut Written,
         tell: &mut dyn Tell,
     ) -> Result<()> {
-        let (trace, text) = (run.trace(), self.text);
+        let (trace, text) = (run.records(), self.text);
         let mut has = |name: &str, is_there: bool| {
             if !is_there && self.lenient {
                 written.notes.push(format!("{name} is left out: the run does not hold it"));

@@ -1,10 +1,11 @@
 //! The pictures of a run.
 
 use super::Tell;
+use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::analysis::{HeadStats, Pick};
 use crate::engine::{Run, Stopped, pattern};
 use crate::export::{Look, picture};
-use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{HeadStats, HookKind, HookValues, LensCell, LensKey, Pick, Trace, replace_file};
+use crate::trace::{HookKind, HookValues, LensCell, LensKey, Records, replace_file};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::ops::Range;
@@ -75,7 +76,7 @@ pub fn write(
     has: Has,
     folder: &Path,
 ) -> Result<Vec<String>> {
-    let mut data = ViewData { lens: cells, ..ViewData::of(restricted(run.trace(), layers)) };
+    let mut data = ViewData { lens: cells, ..ViewData::of(restricted(run.records(), layers)) };
     let draw = |data: &ViewData, spec: &ViewSpec, name: &str| {
         let bytes = picture(data, spec, &Look::default()).with_context(|| format!("cannot draw {name}"))?;
         replace_file(&folder.join(name), |file| Ok(file.write_all(&bytes)?))
@@ -99,7 +100,7 @@ pub fn write(
 }
 
 /// The routing of `layers` alone, as a trace file of these layers holds it.
-fn restricted(mut trace: Trace, layers: &Range<usize>) -> Trace {
+fn restricted(mut trace: Records, layers: &Range<usize>) -> Records {
     let all = trace.meta.dims.layers;
     if *layers == (0..all) {
         return trace;

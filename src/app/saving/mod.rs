@@ -5,12 +5,14 @@ mod names;
 mod tests;
 
 use super::files::{self, RunFiles, Tell};
+use crate::analysis::Lab;
+use crate::analysis::view::ViewSpec;
 use crate::engine::{Branch, Run, Stopped, panic_failure};
 use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
+use crate::protocol::Failure;
 use crate::state::Event;
-use crate::trace::protocol::{Failure, Prompt};
-use crate::trace::view::ViewSpec;
-use crate::trace::{Lab, Source, Trace, replace_file};
+use crate::trace::Prompt;
+use crate::trace::{Records, Source, replace_file};
 use anyhow::{Context, Result};
 use names::{keep_folder, stem, write_files};
 use std::io::Write;
@@ -28,7 +30,7 @@ const LENS_K: usize = 10;
 const SAY_EVERY: Duration = Duration::from_millis(100);
 
 /// The run under another policy, and what the last precision lab found, if there are such.
-pub type Beside = (Option<Trace>, Option<Arc<Lab>>);
+pub type Beside = (Option<Records>, Option<Arc<Lab>>);
 
 /// A branch of the run, once the engine gives it.
 pub type Coming = Receiver<Branch>;
@@ -168,7 +170,7 @@ fn save_run(branch: &Branch, parent: &Path, told: &mut Told) -> Result<String> {
         ended: "explorer",
         timings: &[],
     };
-    let bytes = run_json(&run.trace(), &info)?;
+    let bytes = run_json(&run.records(), &info)?;
     replace_file(&temp.path().join("run.json"), |file| Ok(file.write_all(&bytes)?))?;
     let folder = keep_folder(temp, parent)?;
     let folder = folder.canonicalize().unwrap_or(folder);

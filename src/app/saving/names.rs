@@ -1,7 +1,8 @@
 //! Names of files written from the explorer: always free ones.
 
-use crate::trace::view::{ViewKind, ViewSpec};
-use crate::trace::{LensMeasure, LensSite, Pick};
+use crate::analysis::view::{ViewKind, ViewSpec};
+use crate::analysis::{LensMeasure, Pick};
+use crate::trace::LensSite;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 use super::*;
+use crate::analysis::view::ViewKind;
 use crate::engine::{Core, OpenOptions, open_target};
-use crate::trace::protocol::{Ask, RequestId};
-use crate::trace::view::ViewKind;
+use crate::protocol::{Ask, RequestId};
 use crate::trace::{Device, Policy, Sampling};
 
 fn branch() -> Branch {

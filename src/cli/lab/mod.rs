@@ -4,11 +4,12 @@ mod text;
 
 use super::teller::Teller;
 use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
+use crate::analysis::Lab as Found;
 use crate::app::files::Tell;
 use crate::engine::{Capture, Control, Session, lab, lab_policies};
 use crate::export::{LabInfo, LabTable, Look, lab_drawing, lab_json, lab_picture};
-use crate::trace::protocol::Prompt;
-use crate::trace::{Lab as Found, Policy, replace_file};
+use crate::trace::Prompt;
+use crate::trace::{Policy, replace_file};
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};

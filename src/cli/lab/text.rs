@@ -1,8 +1,9 @@
 //! The precision lab as text.
 
+use crate::analysis::compare::Mode;
+use crate::analysis::{Lab, LabRow, LabToken};
 use crate::cli::comparison::percent;
-use crate::trace::compare::Mode;
-use crate::trace::{HookKind, Lab, LabRow, LabToken, Policy, is_obeyed};
+use crate::trace::{HookKind, Policy, is_obeyed};
 
 /// Columns of equal values.
 const COLUMNS: [HookKind; 3] = [HookKind::AttnOut, HookKind::MlpOut, HookKind::ResidPost];

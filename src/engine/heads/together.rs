@@ -1,10 +1,10 @@
 //! Several heads of a layer put together weight by weight.
 
 use super::reader;
+use crate::analysis::{HeadRow, Pattern, Pick};
 use crate::engine::control::Stopped;
 use crate::engine::derive::not_captured;
 use crate::engine::run::Run;
-use crate::trace::{HeadRow, Pattern, Pick};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! What a comparison with the base says of each layer.
 
-use crate::trace::compare::{Comparison, Flip};
-use crate::trace::{Dims, Lab, LabEqual, LabFlip, LabLayer, LabToken};
+use crate::analysis::compare::{Comparison, Flip};
+use crate::analysis::{Lab, LabEqual, LabFlip, LabLayer, LabToken};
+use crate::trace::Dims;
 
 /// The base beside itself `[layers]`, over `n` tokens.
 pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {

@@ -2,9 +2,9 @@
 
 use super::Work;
 use super::watch::{Seen, Watch};
+use crate::analysis::compare::{Comparer, Comparison, Mode};
 use crate::engine::control::Stopped;
 use crate::model::{Distribution, KvCache, Loaded, NoTaps, Pass, Precision, Taps, sampling};
-use crate::trace::compare::{Comparer, Comparison, Mode};
 use crate::trace::{Hook, HookKind, Meta, Policy, Sampling};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;

@@ -11,8 +11,9 @@ mod watch;
 pub use policies::lab_policies;
 
 use super::control::{Control, Stopped};
+use crate::analysis::{Lab, LabRow, LabToken};
 use crate::model::{Loaded, bare_piece};
-use crate::trace::{Lab, LabRow, LabToken, Policy};
+use crate::trace::Policy;
 use anyhow::{Context, Result, ensure};
 use lane::{Lane, Variant};
 

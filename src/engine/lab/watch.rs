@@ -1,10 +1,11 @@
 //! What is looked at in a layer.
 
 use super::Work;
+use crate::analysis::Lab;
+use crate::analysis::compare::Comparer;
 use crate::engine::fidelity::{exact_in, own};
 use crate::model::Taps;
-use crate::trace::compare::Comparer;
-use crate::trace::{Hook, HookKind, Lab, Meta, TraceTensor, Values};
+use crate::trace::{Hook, HookKind, Meta, TraceTensor, Values};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 

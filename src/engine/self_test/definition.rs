@@ -5,10 +5,10 @@
 
 use super::Steps;
 use super::operation::{Operation, Want, compare, count, operations};
+use crate::analysis::routing::ranked;
 use crate::engine::fidelity::exact_in;
 use crate::model::weights::{Matrix, Part, Which};
 use crate::model::{Loaded, Precision, Rounding, Taps};
-use crate::trace::routing::ranked;
 use crate::trace::{Hook, HookKind as K};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};

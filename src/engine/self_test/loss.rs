@@ -1,8 +1,8 @@
 //! What one pass over a text shows: the loss of its tokens, and how the router chose.
 
 use super::Steps;
+use crate::analysis::routing::{Margin, entropy, ranked};
 use crate::model::{Distribution, Mixtral, Precision, Taps};
-use crate::trace::routing::{Margin, entropy, ranked};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use anyhow::Result;
 use candle_core::Tensor;

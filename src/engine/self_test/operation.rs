@@ -132,7 +132,7 @@ pub fn compare(found: &mut [Operation], hook: Hook, pos: usize, dtype: Dtype, go
             operation.equal += 1;
             continue;
         }
-        let steps = f64::from((got - rounded).abs()) / f64::from(dtype.step(want.scale.max(want.value.abs()) as f32));
+        let steps = f64::from((got - rounded).abs()) / f64::from(dtype.ulp(want.scale.max(want.value.abs()) as f32));
         operation.max_steps = if steps.is_nan() { f64::INFINITY } else { operation.max_steps.max(steps) };
         if steps.is_nan() || steps > most {
             operation.beyond += 1;

@@ -4,7 +4,7 @@ use super::font;
 use super::grid::ramp;
 use super::lines::trim;
 use super::pen::{Align, Pen};
-use crate::trace::palette::EXPERTS;
+use crate::analysis::colour_map::EXPERTS;
 use anyhow::Result;
 use plotters::backend::DrawingBackend;
 

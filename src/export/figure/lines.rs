@@ -3,7 +3,7 @@
 use super::font::{self, fit};
 use super::grid::{Axis, LABEL, LABEL_MAX};
 use super::pen::{Align, Pen};
-use crate::trace::palette::EXPERTS;
+use crate::analysis::colour_map::EXPERTS;
 use anyhow::Result;
 use plotters::backend::DrawingBackend;
 

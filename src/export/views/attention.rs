@@ -1,10 +1,11 @@
 //! Where heads look.
 
 use super::{subtitle, token_label};
+use crate::analysis::view::{THUMB, ViewData, ViewSpec};
+use crate::analysis::{HeadMap, HeadStats, Measure, Pattern, Pick};
 use crate::export::csv::{AttentionTable, table};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
-use crate::trace::view::{THUMB, ViewData, ViewSpec};
-use crate::trace::{HeadMap, HeadStats, Measure, Pattern, Pick, Trace};
+use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
@@ -134,7 +135,7 @@ pub fn head_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<(
     table.finish()
 }
 
-fn ids(trace: &Trace) -> Vec<u32> {
+fn ids(trace: &Records) -> Vec<u32> {
     trace.tokens.iter().map(|token| token.id).collect()
 }
 

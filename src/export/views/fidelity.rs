@@ -2,11 +2,12 @@
 
 use super::routing::{layer_axis, upward};
 use super::{MANY, band_width, subtitle, token_label, tokens_across};
+use crate::analysis::view::ViewData;
+use crate::analysis::{Differences, FlipRow, LossRow, parting, same_experts};
 use crate::export::csv::{Text, table};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
-use crate::trace::view::ViewData;
-use crate::trace::{Differences, FlipRow, LossRow, Trace, parting, same_experts};
+use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
@@ -14,11 +15,11 @@ use std::io::Write;
 const STEP: f64 = 16.0;
 
 /// A and B, as far as both have come, and what they differ in.
-fn two(data: &ViewData) -> Result<(Trace, &Trace, Differences)> {
+fn two(data: &ViewData) -> Result<(Records, &Records, Differences)> {
     let (a, b) = (data.beside.as_ref().context("there is no second run to compare with")?, &data.trace);
     let n = b.tokens.len();
     ensure!(a.tokens.len() >= n && a.meta.dims.layers == b.meta.dims.layers, "the two runs are not of the same tokens");
-    let a = Trace { meta: a.meta.clone(), tokens: a.tokens[..n].to_vec() };
+    let a = Records { meta: a.meta.clone(), tokens: a.tokens[..n].to_vec() };
     let dtype = a.meta.router_dtype().coarser(b.meta.router_dtype());
     let mut found = Differences::new(b.meta.dims.layers, dtype);
     found.extend(&a.tokens, &b.tokens);
@@ -26,8 +27,8 @@ fn two(data: &ViewData) -> Result<(Trace, &Trace, Differences)> {
 }
 
 /// `A hf bf16, B f32 bf16 (A: another model)`
-fn names(a: &Trace, b: &Trace) -> String {
-    let of = |trace: &Trace| format!("{} {}", trace.meta.policy, trace.meta.compute_dtype);
+fn names(a: &Records, b: &Records) -> String {
+    let of = |trace: &Records| format!("{} {}", trace.meta.policy, trace.meta.compute_dtype);
     let other = if a.meta.title == b.meta.title { String::new() } else { format!(" of {}", drawable(&a.meta.title)) };
     format!("A {}{other}, B {}", of(a), of(b))
 }
@@ -79,7 +80,7 @@ pub fn flips(data: &ViewData) -> Result<Figure> {
 /// What each token costs both runs, and the difference.
 pub fn loss(data: &ViewData) -> Result<Figure> {
     let (a, b, found) = two(data)?;
-    let of = |trace: &Trace| -> Vec<f64> {
+    let of = |trace: &Records| -> Vec<f64> {
         trace.tokens.iter().map(|token| token.score.map_or(f64::NAN, |score| f64::from(score.nll))).collect()
     };
     let (of_a, of_b) = (of(&a), of(b));

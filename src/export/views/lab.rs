@@ -1,10 +1,11 @@
 //! The precision lab as a picture: policies × layers.
 
 use super::beginning;
+use crate::analysis::compare::Mode;
+use crate::analysis::{Lab, LabLayer, LabRow};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel};
-use crate::trace::compare::Mode;
-use crate::trace::{HookKind, Lab, LabLayer, LabRow};
+use crate::trace::HookKind;
 use anyhow::{Result, ensure};
 
 /// Layers up to which panels stand beside each other.

@@ -1,11 +1,12 @@
 //! What the model would have said after each layer.
 
 use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
+use crate::analysis::LensMeasure;
+use crate::analysis::view::{Trajectory, ViewData, ViewSpec};
 use crate::export::csv::{Text, lens, lens_summary, table};
 use crate::export::figure::font::{ADVANCE, label};
 use crate::export::figure::{Axis, Cells, Figure, Grid, LABEL, Legend, Lines, Panel, Scale, Series, Turn};
-use crate::trace::view::{Trajectory, ViewData, ViewSpec};
-use crate::trace::{LensCell, LensKey, LensMeasure, LensSite};
+use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
 use std::io::Write;

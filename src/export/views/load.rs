@@ -2,14 +2,15 @@
 
 use super::routing::{layer_axis, layers, upward};
 use super::subtitle;
+use crate::analysis::view::{ViewData, ViewSpec};
+use crate::analysis::{LayerStats, MOST_PAIRED, RunStats};
 use crate::export::csv::table;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
-use crate::trace::view::{ViewData, ViewSpec};
-use crate::trace::{LayerStats, MOST_PAIRED, RunStats, Trace};
+use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
-fn stats(trace: &Trace) -> RunStats {
+fn stats(trace: &Records) -> RunStats {
     RunStats::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
 }
 
@@ -54,7 +55,7 @@ pub fn load(data: &ViewData) -> Result<Figure> {
 }
 
 /// What the router of the layer did, if it says who was chosen with whom.
-fn paired<'a>(trace: &Trace, stats: &'a RunStats, layer: usize) -> Result<&'a LayerStats> {
+fn paired<'a>(trace: &Records, stats: &'a RunStats, layer: usize) -> Result<&'a LayerStats> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");
     let found = stats.layer(layer).filter(|layer| layer.tokens > 0);

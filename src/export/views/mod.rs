@@ -14,8 +14,9 @@ use super::csv::Text;
 use super::figure::font::{drawable, fit, label};
 use super::figure::{Axis, Figure, Look, Turn};
 use super::lab::LabTable;
-use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{Lab, TokenRecord, Trace};
+use crate::analysis::Lab;
+use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
 
 /// Longest prompt in a title, characters.
@@ -108,7 +109,7 @@ fn lab_of(data: &ViewData) -> Result<&Lab> {
 }
 
 /// `demo · hf bf16 · 48 tokens · “Once upon a time…”`
-fn subtitle(trace: &Trace) -> String {
+fn subtitle(trace: &Records) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
     let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
@@ -145,7 +146,7 @@ fn token_name(token: &TokenRecord, pos: usize) -> String {
 }
 
 /// Tokens across, read upward.
-fn tokens_across(trace: &Trace) -> Axis {
+fn tokens_across(trace: &Records) -> Axis {
     let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
     Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
 }

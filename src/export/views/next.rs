@@ -1,10 +1,10 @@
 //! The candidates for the next token.
 
 use super::{PIECE, record, subtitle, token_name};
+use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::csv::{CandidatesTable, Text};
 use crate::export::figure::font::{fit, label};
 use crate::export::figure::{Bars, Figure, Panel};
-use crate::trace::view::{ViewData, ViewSpec};
 use anyhow::{Result, ensure};
 use std::io::Write;
 

@@ -1,11 +1,11 @@
 //! Which experts read which tokens.
 
 use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
+use crate::analysis::routing::TokenRouting;
+use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
 use crate::export::csv::RoutingTable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
-use crate::trace::routing::TokenRouting;
-use crate::trace::view::{ViewData, ViewKind, ViewSpec};
-use crate::trace::{TokenRecord, Trace};
+use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
@@ -18,7 +18,7 @@ fn of(token: &TokenRecord, layer: usize, pos: usize) -> Result<TokenRouting<'_>>
 }
 
 /// The layers whose routing is in the run.
-pub fn layers(trace: &Trace) -> Result<Vec<usize>> {
+pub fn layers(trace: &Records) -> Result<Vec<usize>> {
     let first = trace.tokens.first();
     let there = |layer: &usize| first.is_some_and(|token| TokenRouting::of(token, *layer).is_some());
     let layers: Vec<usize> = (0..trace.meta.dims.layers).filter(there).collect();
@@ -27,7 +27,7 @@ pub fn layers(trace: &Trace) -> Result<Vec<usize>> {
 }
 
 /// The same as rows of a picture, the last on top.
-pub fn upward(trace: &Trace) -> Result<Vec<usize>> {
+pub fn upward(trace: &Records) -> Result<Vec<usize>> {
     let mut layers = layers(trace)?;
     layers.reverse();
     Ok(layers)
@@ -37,7 +37,7 @@ pub fn layer_axis(layers: &[usize]) -> Axis {
     Axis { name: "layer".to_owned(), labels: layers.iter().map(usize::to_string).collect(), turn: Turn::Flat }
 }
 
-fn is_near_tie(trace: &Trace, routing: &TokenRouting) -> bool {
+fn is_near_tie(trace: &Records, routing: &TokenRouting) -> bool {
     routing.margin().is_some_and(|margin| margin.is_near_tie(trace.meta.router_dtype()))
 }
 

@@ -1,8 +1,8 @@
 //! What can be copied of attention: of the head at the cursor or of the heads together, from the cursor or to it.
 
 use super::{Copied, Extent, Table, UNDERWAY};
+use crate::analysis::Pick;
 use crate::state::{AttentionLens, Side, State};
-use crate::trace::Pick;
 
 /// Query, key and weight.
 type Look = (usize, usize, f32);

@@ -1,9 +1,9 @@
 //! Copying from Fidelity.
 
 use super::{Copied, Extent, Table};
+use crate::analysis::compare::Mode;
+use crate::analysis::{FlipRow, Lab, LossRow};
 use crate::state::{FidelityLens, State, View};
-use crate::trace::compare::Mode;
-use crate::trace::{FlipRow, Lab, LossRow};
 use std::borrow::Cow;
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";

@@ -1,9 +1,10 @@
 //! What can be copied of the lens: cells as the screen shows them, never a part that looks like the whole.
 
 use super::{Copied, Extent, Table, UNDERWAY, candidate};
+use crate::analysis::LensMeasure;
 use crate::state::text::show_piece;
 use crate::state::{LensLayout, State};
-use crate::trace::{LensCell, LensKey, LensMeasure, LensSite};
+use crate::trace::{LensCell, LensKey, LensSite};
 
 const SUMMARY: [&str; 7] = ["position", "layer", "site", "final_rank", "final_prob", "entropy", "kl"];
 

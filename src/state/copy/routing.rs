@@ -1,9 +1,9 @@
 //! Copying routing.
 
 use super::{Copied, Extent, Table};
+use crate::analysis::LayerStats;
+use crate::analysis::routing::TokenRouting;
 use crate::state::{LoadMeasure, RoutingLens, State};
-use crate::trace::LayerStats;
-use crate::trace::routing::TokenRouting;
 
 const NOT_CAPTURED: &str = "the routing was not captured";
 

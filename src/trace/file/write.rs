@@ -2,7 +2,7 @@
 
 use super::tables::{SPELLING, Writing};
 use super::{FORMAT, TraceTensor, VERSION, Values, replace_file};
-use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Row, Trace};
+use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Records, Row};
 use anyhow::Result;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype as StDtype;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A trace file that is ready to be written: what it will hold, and how large it will be.
 pub struct TracePlan<'a> {
-    trace: &'a Trace,
+    trace: &'a Records,
     header: Vec<u8>,
     hooks: Vec<(Hook, StDtype)>,
     tables: Vec<(String, TraceTensor)>,
@@ -28,7 +28,7 @@ impl<'a> TracePlan<'a> {
     /// # Errors
     /// If the lens cells are not whole.
     pub fn new(
-        trace: &'a Trace,
+        trace: &'a Records,
         provenance: &serde_json::Value,
         candidates: bool,
         lens: &[(LensKey, Arc<LensCell>)],
@@ -109,7 +109,7 @@ impl<'a> TracePlan<'a> {
 }
 
 /// The hooks to be written and how their numbers are stored; wide numbers first keep every tensor aligned.
-fn hooks(trace: &Trace, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, StDtype)> {
+fn hooks(trace: &Records, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, StDtype)> {
     let meta = &trace.meta;
     let exact = match meta.activation_dtype() {
         Dtype::F32 => StDtype::F32,
@@ -134,7 +134,7 @@ fn hooks(trace: &Trace, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, St
 }
 
 /// Writes one hook of all positions, assembled from the records.
-fn write_hook(trace: &Trace, hook: Hook, dtype: StDtype, out: &mut impl Write) -> Result<()> {
+fn write_hook(trace: &Records, hook: Hook, dtype: StDtype, out: &mut impl Write) -> Result<()> {
     let put = |out: &mut dyn Write, value: f32| match dtype {
         StDtype::BF16 => out.write_all(&bf16::from_f32(value).to_le_bytes()),
         StDtype::F16 => out.write_all(&f16::from_f32(value).to_le_bytes()),

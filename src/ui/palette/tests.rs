@@ -1,5 +1,5 @@
 use super::*;
-use crate::trace::palette::contrast;
+use crate::analysis::colour_map::contrast;
 use crate::ui::ThemeName;
 
 #[test]

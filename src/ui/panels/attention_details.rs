@@ -1,9 +1,9 @@
 //! Beside attention: the tokens that the cursor's query looks at, or those that look at it, with exact weights.
 
 use super::attention::{strongest, weight_at};
+use crate::analysis::Pick;
 use crate::state::Side;
 use crate::state::text::{fit, width};
-use crate::trace::Pick;
 use crate::ui::canvas::{ABSENT, Canvas, bar, quoted};
 use ratatui::layout::Rect;
 

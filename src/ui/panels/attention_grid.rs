@@ -7,9 +7,10 @@
 //! ```
 
 use super::heatmap::{self, Matrix};
+use crate::analysis::{Measure, Pick};
 use crate::state::text::{fit, width};
 use crate::state::{MeasuredOn, Ranked, Spot};
-use crate::trace::{Dims, Measure, Pick};
+use crate::trace::Dims;
 use crate::ui::canvas::{ABSENT, Canvas, prob, window};
 use ratatui::layout::Rect;
 use std::collections::HashSet;

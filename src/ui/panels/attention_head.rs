@@ -11,9 +11,9 @@
 //! ```
 
 use super::heatmap::{self, Matrix};
+use crate::analysis::{HeadMap, HeadStats, Measure, Pick};
 use crate::state::text::{fit, width};
 use crate::state::{Side, Spot};
-use crate::trace::{HeadMap, HeadStats, Measure, Pick};
 use crate::ui::canvas::{ABSENT, Canvas, prob, quoted};
 use ratatui::layout::Rect;
 

@@ -2,9 +2,9 @@
 
 use super::fidelity::want_beside;
 use super::signed::signed;
+use crate::analysis::routing::TokenRouting;
 use crate::state::State;
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::routing::TokenRouting;
 use crate::trace::{LensCell, LensKey, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, prob, quoted};
 use ratatui::layout::Rect;

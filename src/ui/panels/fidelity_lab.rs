@@ -7,9 +7,10 @@
 //! ```
 
 use super::signed::signed;
+use crate::analysis::compare::Mode;
+use crate::analysis::{Lab, LabRow};
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::compare::Mode;
-use crate::trace::{HookKind, Lab, LabRow};
+use crate::trace::HookKind;
 use crate::ui::canvas::{Canvas, quoted};
 use ratatui::layout::Rect;
 use ratatui::style::Style;

@@ -1,8 +1,9 @@
 //! What was validated when the model was opened, the precision policy, and how narrow routing is on this run.
 
 use super::message::wrap;
+use crate::analysis::LayerStats;
 use crate::state::text::harmless;
-use crate::trace::{Dtype, LayerStats, Level, Meta, Policy, Recording};
+use crate::trace::{Dtype, Level, Meta, Policy, Recording};
 use crate::ui::canvas::{ABSENT, Canvas};
 use ratatui::layout::Rect;
 use ratatui::style::Style;

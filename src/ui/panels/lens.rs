@@ -7,9 +7,10 @@
 //! ```
 
 use super::lens_plot;
+use crate::analysis::Lead;
 use crate::state::text::{fit, show_piece, width};
 use crate::state::{LensLayout, LensMeasure, Spot};
-use crate::trace::{Candidate, Dims, Lead, LensCell, LensKey, LensSite};
+use crate::trace::{Candidate, Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::{ABSENT, Canvas, prob, window};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;

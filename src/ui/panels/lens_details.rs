@@ -1,10 +1,11 @@
 //! Beside the lens: one token's top candidates by layer, and where the model's final answer and the targets stand.
 
 use super::lens_plot::{ANSWER, colour, glyph, unknown, want_targets};
+use crate::analysis::Lead;
 use crate::state::Spot;
 use crate::state::keys::Action;
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::{Lead, LensCell, LensKey};
+use crate::trace::{LensCell, LensKey};
 use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
 

@@ -3,9 +3,9 @@
 use super::lens::want;
 use super::plot::{self, AXIS, Curve};
 use super::scale::Scale;
+use crate::analysis::view::Trajectory;
 use crate::state::text::{fit, show_piece, width};
 use crate::state::{LensMeasure, Spot, State};
-use crate::trace::view::Trajectory;
 use crate::trace::{Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::{Canvas, prob, quoted};
 use crate::ui::palette::Theme;

@@ -1,7 +1,7 @@
 //! Failures and messages, whole.
 
+use crate::protocol::Failure;
 use crate::state::text::harmless;
-use crate::trace::protocol::Failure;
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

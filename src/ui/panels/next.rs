@@ -1,10 +1,11 @@
 //! What may follow the token at the cursor.
 
 use super::lens_plot::glyph;
+use crate::analysis::Tempered;
 use crate::state::Spot;
 use crate::state::State;
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::{Candidate, Tempered, TokenRecord};
+use crate::trace::{Candidate, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted, window};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;

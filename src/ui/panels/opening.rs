@@ -6,9 +6,9 @@
 //! model-00001-of-00019.safetensors   ███████   loading   71 %
 //! ```
 
+use crate::protocol::Download;
 use crate::state::Opening;
 use crate::state::text::{fit, harmless, width};
-use crate::trace::protocol::Download;
 use crate::trace::{duration, size};
 use crate::ui::canvas::{Canvas, bar};
 use ratatui::layout::Rect;

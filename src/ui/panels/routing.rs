@@ -11,9 +11,9 @@
 //! ```
 
 use super::{heatmap, routing_load, routing_map, routing_pairs};
+use crate::analysis::routing::{TokenRouting, entropy};
 use crate::state::text::fit;
 use crate::state::{RoutingLens, Spot};
-use crate::trace::routing::{TokenRouting, entropy};
 use crate::ui::canvas::{ABSENT, Canvas, prob, quoted, window};
 use ratatui::layout::Rect;
 

@@ -1,8 +1,8 @@
 //! Beside routing: the chosen experts of one cell, and what the layer does over the run.
 
 use super::strip;
+use crate::analysis::routing::{TokenRouting, repeats_at_random};
 use crate::state::text::fit;
-use crate::trace::routing::{TokenRouting, repeats_at_random};
 use crate::ui::canvas::{ABSENT, Canvas, bar, prob, quoted};
 use ratatui::layout::Rect;
 
@@ -41,7 +41,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
         }
         if let Some(margin) = routing.margin() {
-            let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().step(margin.scale));
+            let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
             let (gap, steps) = (margin.gap, margin.gap / step);
             let steps = if steps < 10.0 { format!("{steps:.1}") } else { format!("{steps:.0}") };

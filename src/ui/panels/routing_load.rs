@@ -7,9 +7,10 @@
 //! ```
 
 use super::heatmap;
+use crate::analysis::LayerStats;
+use crate::analysis::routing::repeats_at_random;
 use crate::state::{LoadMeasure, Spot};
-use crate::trace::routing::repeats_at_random;
-use crate::trace::{Dims, LayerStats};
+use crate::trace::Dims;
 use crate::ui::canvas::{Canvas, prob, window};
 use ratatui::layout::Rect;
 

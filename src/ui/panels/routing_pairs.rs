@@ -8,10 +8,10 @@
 //! ```
 
 use super::heatmap;
+use crate::analysis::routing::together_at_random;
+use crate::analysis::{LayerStats, MOST_PAIRED};
 use crate::state::Spot;
 use crate::state::text::fit;
-use crate::trace::routing::together_at_random;
-use crate::trace::{LayerStats, MOST_PAIRED};
 use crate::ui::canvas::{Canvas, prob, window};
 use ratatui::layout::Rect;
 

@@ -100,7 +100,7 @@ fn is_absent(state: &State) -> bool {
 /// What is known of the selected tokens together.
 fn selected(state: &State, selection: Selection) -> String {
     let range = selection.range();
-    let loss = crate::trace::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
+    let loss = crate::analysis::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
     let loss = loss.map(|loss| format!(" · mean loss {loss:.3} nats")).unwrap_or_default();
     format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
 }

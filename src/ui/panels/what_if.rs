@@ -5,9 +5,10 @@
 //!    ·, .33 ████
 //! ```
 
+use crate::analysis::WhatIf;
 use crate::state::Spot;
 use crate::state::text::{fit, show_piece, width};
-use crate::trace::{Candidate, WhatIf};
+use crate::trace::Candidate;
 use crate::ui::canvas::{Canvas, bar, prob};
 use ratatui::layout::Rect;
 

@@ -1,7 +1,7 @@
 use super::{Cells, GAP, Grid, LABEL, LABEL_MAX, NAME, Turn};
+use crate::analysis::colour_map::{EXPERTS, luma, viridis};
 use crate::export::figure::font::{self, fit};
 use crate::export::figure::pen::{Align, Pen, Rgb};
-use crate::trace::palette::{EXPERTS, luma, viridis};
 use anyhow::Result;
 use plotters::backend::DrawingBackend;
 

@@ -1,10 +1,11 @@
 //! The sections of the panel, each in the lines it has.
 
 use super::share_out::{Lines, rows};
+use crate::analysis::routing::TokenRouting;
+use crate::analysis::{Attribution, LayerShares};
 use crate::state::Spot;
 use crate::state::text::{fit, width};
-use crate::trace::routing::TokenRouting;
-use crate::trace::{Attribution, LayerShares, TokenRecord};
+use crate::trace::TokenRecord;
 use crate::ui::canvas::{Canvas, prob, window};
 use crate::ui::panels::signed::{SHORTEST_BAR, cosine, plain, put_bar, signed};
 use ratatui::layout::Rect;

@@ -4,7 +4,7 @@
 
 use super::compare::NEAR_TIE;
 use super::routing::{Margin, TokenRouting};
-use super::{Dtype, TokenRecord};
+use crate::trace::{Dtype, TokenRecord};
 use std::sync::Arc;
 
 /// A token that two runs give to different experts in one layer.
@@ -39,7 +39,7 @@ pub fn parting(a: &TokenRecord, b: &TokenRecord, layer: usize, dtype: Dtype) -> 
     let kept = b.experts(layer)?;
     let exchanged = a.experts(layer)?.iter().filter(|expert| !kept.contains(expert)).count();
     let margins = [a, b].map(|token| TokenRouting::choice(token, layer).and_then(|choice| choice.margin()));
-    let steps = |margin: Margin| margin.gap / dtype.step(margin.scale);
+    let steps = |margin: Margin| margin.gap / dtype.ulp(margin.scale);
     Some(Parting {
         exchanged,
         gaps: margins.map(|margin| margin.map(|margin| margin.gap)),

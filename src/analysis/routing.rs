@@ -1,6 +1,6 @@
 //! Figures that follow from router logits alone.
 
-use super::{Dtype, HookKind, TokenRecord};
+use crate::trace::{Dtype, HookKind, TokenRecord};
 
 /// Expert indices by descending logit; equal logits by ascending index. NaN sorts last.
 pub fn ranked(logits: &[f32]) -> Vec<usize> {
@@ -23,7 +23,7 @@ impl Margin {
     /// Whether one rounding step of `dtype` at this magnitude could have chosen otherwise: either logit may be
     /// off by half a step.
     pub fn is_near_tie(self, dtype: Dtype) -> bool {
-        self.gap <= dtype.step(self.scale)
+        self.gap <= dtype.ulp(self.scale)
     }
 }
 

@@ -166,7 +166,7 @@ pub(super) fn step(dtype: Dtype, x: f32) -> f32 {
         Dtype::F16 => 2f32.powi(-24),
         Dtype::Bf16 => f32::from_bits(1 << 16),
     };
-    dtype.step(x).max(smallest)
+    dtype.ulp(x).max(smallest)
 }
 
 fn floats(

@@ -3,7 +3,7 @@
 use super::as_name;
 use super::tolerance::NEAR_TIE;
 use super::values::step;
-use crate::trace::routing::ranked;
+use crate::analysis::routing::ranked;
 use crate::trace::{Dtype, Hook, HookKind as K};
 use serde::Serialize;
 

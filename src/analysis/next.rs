@@ -1,4 +1,4 @@
-use super::{Candidate, Sampling};
+use crate::trace::{Candidate, Sampling};
 
 /// A next-token distribution as it is sampled from.
 #[derive(Clone, Debug, PartialEq)]

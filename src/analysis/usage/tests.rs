@@ -1,5 +1,6 @@
 use super::*;
-use crate::trace::{HookValues, Prediction, Row, Score, Source, close_calls};
+use crate::analysis::close_calls;
+use crate::trace::{HookValues, Prediction, Row, Score, Source};
 use proptest::prelude::*;
 
 fn dims(layers: usize, experts: usize, top_k: usize) -> Dims {
@@ -25,7 +26,7 @@ fn token(layers: &[Option<&[f32]>], k: usize, nll: f32) -> Arc<TokenRecord> {
         let Some(logits) = logits else { continue };
         let sum: f32 = logits.iter().map(|x| x.exp()).sum();
         let probs: Vec<f32> = logits.iter().map(|x| x.exp() / sum).collect();
-        let chosen: Vec<u32> = crate::trace::routing::ranked(logits).into_iter().take(k).map(|e| e as u32).collect();
+        let chosen: Vec<u32> = crate::analysis::routing::ranked(logits).into_iter().take(k).map(|e| e as u32).collect();
         let total: f32 = chosen.iter().map(|e| probs[*e as usize]).sum();
         let weights: Vec<f32> = chosen.iter().map(|e| probs[*e as usize] / total).collect();
         values.insert(HookKind::RouterLogits.at(layer), Row::F32((*logits).into()));
@@ -116,7 +117,7 @@ fn the_closest_calls_come_first() {
     assert_eq!(order[..2], [(12, 0), (11, 1)]);
     assert_eq!(order.len(), 6);
     assert_eq!((calls[0].kept, calls[0].lost, calls[0].gap, calls[0].steps), (1, 2, 0.0, 0.0));
-    assert_eq!((calls[1].gap, calls[1].steps), (0.25, 0.25 / Dtype::Bf16.step(8.5)));
+    assert_eq!((calls[1].gap, calls[1].steps), (0.25, 0.25 / Dtype::Bf16.ulp(8.5)));
     assert!(calls[0].is_near_tie() && !calls[1].is_near_tie());
     assert!(calls.is_sorted_by(|a, b| a.steps <= b.steps));
     assert_eq!(close_calls(&tokens, 10, 2, Dtype::Bf16, 2), calls[..2]);
@@ -147,7 +148,7 @@ proptest! {
             run.truncate(len);
             prop_assert_eq!(&stats, &RunStats::of(&run, &d, Dtype::Bf16));
         }
-        let exact = crate::trace::mean_loss(&run);
+        let exact = crate::analysis::mean_loss(&run);
         prop_assert!((stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0)).abs() < 1e-9);
         for (layer, stats) in stats.layers().iter().enumerate() {
             let near = (0..run.len()).filter(|pos| {

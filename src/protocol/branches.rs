@@ -1,7 +1,7 @@
 //! Runs that edits have left, told by what it takes to read them again.
 
-use super::protocol::Prompt;
-use super::{Policy, Source};
+use crate::trace::Prompt;
+use crate::trace::{Policy, Source};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that [`Branches::bounded`] keeps at most.

@@ -4,7 +4,7 @@
 //! kept beside a run of any length and are always those of a count from the start.
 
 use super::routing::{Repeats, TokenRouting, entropy};
-use super::{Dims, Dtype, HookKind, TokenRecord};
+use crate::trace::{Dims, Dtype, HookKind, TokenRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -208,7 +208,7 @@ impl Default for RunStats {
 
 impl RunStats {
     /// Of no token yet. `dtype` is the one whose rounding step makes near-ties, see
-    /// [`Meta::router_dtype`](super::Meta::router_dtype).
+    /// [`Meta::router_dtype`](crate::trace::Meta::router_dtype).
     pub fn new(dims: &Dims, dtype: Dtype) -> Self {
         let layers = vec![LayerStats::new(dims.experts); dims.layers];
         Self { layers, experts: dims.experts, dtype, ..Self::default() }
@@ -305,5 +305,5 @@ impl RunStats {
 }
 
 #[cfg(test)]
-#[path = "load/tests.rs"]
+#[path = "usage/tests.rs"]
 mod tests;

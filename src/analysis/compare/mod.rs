@@ -25,7 +25,7 @@ pub use tolerance::{Mode, NEAR_TIE, Tolerance};
 pub use traces::{Facts, compare_traces, recorded_predictions, same_tokens};
 pub use values::HookDiff;
 
-use super::{Dtype, Hook};
+use crate::trace::{Dtype, Hook};
 use serde::{Serialize, Serializer};
 
 /// What was found of two recordings.

@@ -31,7 +31,7 @@ impl Comparison {
                 }
                 Tolerance::Half { .. } => Some(halves_agree(diff, other_sum)),
                 Tolerance::Mixed { dtype } => {
-                    let allowed = (mode == Mode::Isolated).then(|| f64::from(STEPS * dtype.step(1.0)));
+                    let allowed = (mode == Mode::Isolated).then(|| f64::from(STEPS * dtype.ulp(1.0)));
                     allowed.map(|most| diff.judged.relative_l2 <= most)
                 }
             };

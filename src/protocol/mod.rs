@@ -1,29 +1,22 @@
-//! What the screen asks of the engine and what the engine answers.
+//! What the screen asks of the engine and what the engine answers: plain data.
 
-use super::view::Trajectory;
-use super::{
-    Attribution, AttributionKey, Branches, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Lab, Left, LensCell,
-    LensKey, Meta, Pick, Policy, Sampling, Source, Tempered, TokenRecord, WhatIf,
+mod branches;
+
+pub use branches::{Branches, Edit, Left};
+
+use crate::analysis::view::Trajectory;
+use crate::analysis::{
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Lab, Pick, Tempered, WhatIf,
 };
-use serde::{Deserialize, Serialize};
+
+use crate::trace::{LensCell, LensKey, Meta, Policy, Prompt, Sampling, Source, TokenRecord};
+
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 /// Names a request, so that answers can be told apart; later requests have larger ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
-
-/// A prompt as text or as ids to be used as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prompt {
-    /// Tokenised by the model's tokenizer, special tokens added.
-    Text(String),
-    /// Used without the tokenizer.
-    Ids(Vec<u32>),
-    /// A message of the user, written by the model's chat template.
-    Chat(String),
-}
 
 /// What the engine can be asked to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The precision lab: one prompt under several precision policies, each compared with one of them, the base.
 
 use super::compare::Mode;
-use super::{Dtype, HookKind, Policy};
+use crate::trace::{Dtype, HookKind, Policy};
 use serde::{Serialize, Serializer};
 
 /// What the lab found of one prompt.

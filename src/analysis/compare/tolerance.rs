@@ -72,7 +72,7 @@ impl Tolerance {
             Self::Given { within } => gap <= within,
             Self::F32 if matches!(kind, K::Pattern | K::ExpertWeights | K::MixingWeights) => gap <= 2e-5,
             Self::F32 => gap <= 1e-4 + 2e-5 * a.abs(),
-            Self::Half { dtype } | Self::Mixed { dtype } => gap <= STEPS * dtype.step(a.abs().max(b.abs()).max(scale)),
+            Self::Half { dtype } | Self::Mixed { dtype } => gap <= STEPS * dtype.ulp(a.abs().max(b.abs()).max(scale)),
         }
     }
 

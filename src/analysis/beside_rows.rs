@@ -2,7 +2,7 @@
 
 use super::beside::{parting, same_experts};
 use super::routing::TokenRouting;
-use super::{Dtype, Policy, TokenRecord};
+use crate::trace::{Dtype, Policy, TokenRecord};
 use serde::Serialize;
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! The routing choices of a run that were narrowest.
 
 use super::routing::TokenRouting;
-use super::{Dtype, TokenRecord};
+use crate::trace::{Dtype, TokenRecord};
 use std::sync::Arc;
 
 /// A choice, and how narrow it was.
@@ -45,7 +45,7 @@ pub fn close_calls(
             else {
                 continue;
             };
-            let steps = margin.gap / dtype.step(margin.scale);
+            let steps = margin.gap / dtype.ulp(margin.scale);
             calls.push(CloseCall { pos: first + i, layer, kept: *kept as usize, lost, gap: margin.gap, steps });
         }
         // Keeps the work list short on long runs.

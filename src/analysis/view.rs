@@ -1,6 +1,7 @@
 //! Views of a run as they can be written to files: which one, and the numbers it is made of.
 
-use super::{HeadMap, HeadStats, Lab, LensCell, LensKey, LensMeasure, LensSite, Measure, Pattern, Pick, Trace, shared};
+use super::{HeadMap, HeadStats, Lab, LensMeasure, Measure, Pattern, Pick, shared};
+use crate::trace::{LensCell, LensKey, LensSite, Records};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ pub struct Trajectory {
 #[derive(Clone, Debug)]
 pub struct ViewData {
     /// The run.
-    pub trace: Trace,
+    pub trace: Records,
     /// The weights of the one head, or of the heads together, that it shows.
     pub pattern: Option<Pattern>,
     /// All heads it shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells a side, and what it
@@ -165,14 +166,14 @@ pub struct ViewData {
     /// The targets it follows.
     pub trajectories: Vec<Arc<Trajectory>>,
     /// The run that it is compared with; of the same tokens, and at least as long.
-    pub beside: Option<Trace>,
+    pub beside: Option<Records>,
     /// What a precision lab found.
     pub lab: Option<Arc<Lab>>,
 }
 
 impl ViewData {
     /// Of a run, without anything that is not in its records.
-    pub fn of(trace: Trace) -> Self {
+    pub fn of(trace: Records) -> Self {
         Self {
             trace,
             pattern: None,
@@ -185,7 +186,7 @@ impl ViewData {
     }
 
     /// Compares it with another run, as far as both are of the same tokens.
-    pub fn compare_with(&mut self, beside: Trace) {
+    pub fn compare_with(&mut self, beside: Records) {
         self.trace.tokens.truncate(shared(&beside.tokens, &self.trace.tokens));
         self.beside = Some(beside);
     }

@@ -1,0 +1,13 @@
+use serde::{Deserialize, Serialize};
+
+/// A prompt as text or as ids to be used as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prompt {
+    /// Tokenised by the model's tokenizer, special tokens added.
+    Text(String),
+    /// Used without the tokenizer.
+    Ids(Vec<u32>),
+    /// A message of the user, written by the model's chat template.
+    Chat(String),
+}
