@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use mixscope::app::Still;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::Failure;
-use mixscope::state::{Event, View};
+use mixscope::state::{Event, Tab};
 use mixscope::trace::Policy;
 use mixscope::ui::Depth;
 use ratatui::style::Color;
@@ -205,7 +205,7 @@ fn failures_are_readable_and_leave_the_views() {
 #[test]
 fn every_size_from_nothing_to_huge_draws_every_view() {
     let mut still = still("space");
-    for view in View::ALL {
+    for view in Tab::ALL {
         still.state.view = view;
         for (w, h) in [
             (1, 1),

@@ -24,7 +24,7 @@ pub use still::Still;
 use crate::engine::{Engine, OpenOptions, open_target};
 use crate::protocol::{self, Failure};
 use crate::state::keys::Keymap;
-use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, StripColour, View, update};
+use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, StripColour, Tab, update};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
 use crate::ui::terminal::{Manners, Screen};
@@ -124,7 +124,7 @@ async fn explore(options: Options) -> Result<()> {
     }
     if let Some(recorded) = options.against {
         state.beside = Beside::recorded(recorded);
-        (state.view, state.fidelity) = (View::Fidelity, FidelityLens::Flips);
+        (state.view, state.fidelity) = (Tab::Fidelity, FidelityLens::Flips);
     }
     state.keymap = options.keymap;
     state.reduced_motion = options.reduced_motion;

@@ -1,7 +1,7 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
-use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick, shared};
 use crate::engine::{Run, Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
@@ -43,7 +43,7 @@ pub struct Export {
     /// routing.token, routing.layer, routing.map, routing.load, routing.pairs, attention.grid, attention.head, lens,
     /// lens.targets, next, fidelity, fidelity.flips, or fidelity.loss.
     #[arg(long, value_name = "VIEW", value_parser = view)]
-    view: ViewKind,
+    view: View,
     /// A saved run of the same tokens to compare with, A beside B = TRACE: for fidelity.flips, fidelity.loss.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
@@ -89,9 +89,9 @@ pub struct Export {
 }
 
 /// A view that a saved run has.
-fn view(text: &str) -> Result<ViewKind> {
+fn view(text: &str) -> Result<View> {
     let kind = text.parse()?;
-    ensure!(kind != ViewKind::FidelityLab, "`{text}` is made with a model: `mixscope lab` writes it");
+    ensure!(kind != View::FidelityLab, "`{text}` is made with a model: `mixscope lab` writes it");
     Ok(kind)
 }
 
@@ -119,7 +119,7 @@ impl Export {
             return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
         }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
-        match (&self.against, self.view.is_of_two()) {
+        match (&self.against, self.view.is_comparison()) {
             (None, true) => return Err(wrong(format!("--view {}: needs --against TRACE to compare with", self.view))),
             (Some(_), false) => return Err(wrong(format!("--against: {} shows one run", self.view))),
             _ => {}
@@ -203,10 +203,10 @@ impl Export {
         };
         match (&self.measure, self.view) {
             (None, _) => {}
-            (Some(name), ViewKind::LensGrid | ViewKind::LensTargets) => {
+            (Some(name), View::LensGrid | View::LensTargets) => {
                 spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name)?;
             }
-            (Some(name), ViewKind::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
+            (Some(name), View::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
             (Some(_), view) => bail!("{view} shows the same whatever is measured"),
         }
         Ok(spec)

@@ -3,7 +3,7 @@
 use super::derive_lens::trajectories;
 use super::heads::{HeadCache, pattern_of};
 use super::run::Run;
-use crate::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use crate::analysis::view::{THUMB, Trajectory, View, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Context, Result, bail, ensure};
@@ -23,24 +23,24 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
     ensure!(n > 0, "the run has no token yet");
     let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
     let mut data = ViewData::of(run.records());
-    match spec.kind {
-        ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
-        ViewKind::RoutingLayer | ViewKind::RoutingPairs => check("layer", spec.layer, dims.layers)?,
-        ViewKind::RoutingMap
-        | ViewKind::RoutingLoad
-        | ViewKind::FidelityValidated
-        | ViewKind::FidelityFlips
-        | ViewKind::FidelityLoss
-        | ViewKind::FidelityLab => {}
-        ViewKind::AttentionHead => {
+    match spec.view {
+        View::RoutingToken | View::Next => check("position", spec.pos, n)?,
+        View::RoutingLayer | View::RoutingPairs => check("layer", spec.layer, dims.layers)?,
+        View::RoutingMap
+        | View::RoutingUsage
+        | View::FidelityValidated
+        | View::FidelityFlips
+        | View::FidelityLoss
+        | View::FidelityLab => {}
+        View::AttentionHead => {
             check("layer", spec.layer, dims.layers)?;
             if let Pick::One(head) = spec.head {
                 check("head", head, dims.heads)?;
             }
             data.pattern = Some(pattern_of(run, spec.layer, spec.head, cancelled)?);
         }
-        ViewKind::AttentionGrid => data.heads = all_heads(run, cancelled)?,
-        ViewKind::LensGrid => {
+        View::AttentionGrid => data.heads = all_heads(run, cancelled)?,
+        View::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
                 data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, cancelled)?);
@@ -48,7 +48,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
         }
-        ViewKind::LensTargets => {
+        View::LensTargets => {
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {

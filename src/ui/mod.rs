@@ -25,7 +25,7 @@ pub use palette::{Depth, Theme};
 
 use crate::state::keys::Action;
 use crate::state::text::width;
-use crate::state::{Overlay, Page, Phase, Spot, State, View, Wanted};
+use crate::state::{Overlay, Page, Phase, Spot, State, Tab, Wanted};
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -84,11 +84,11 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
                     _ if state.shows_contributions() => {
                         panels::contributions::draw(&mut c, details, rooms.view.is_empty())
                     }
-                    View::Routing => panels::routing_details::draw(&mut c, details),
-                    View::Attention => panels::attention_details::draw(&mut c, details),
-                    View::Lens => panels::lens_details::draw(&mut c, details),
-                    View::Next => panels::what_if::draw(&mut c, details),
-                    View::Fidelity => panels::fidelity_details::draw(&mut c, details),
+                    Tab::Routing => panels::routing_details::draw(&mut c, details),
+                    Tab::Attention => panels::attention_details::draw(&mut c, details),
+                    Tab::Lens => panels::lens_details::draw(&mut c, details),
+                    Tab::Next => panels::what_if::draw(&mut c, details),
+                    Tab::Fidelity => panels::fidelity_details::draw(&mut c, details),
                 }
             }
             if let Some(next) = rooms.next {
@@ -119,10 +119,10 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
 fn draw_view(c: &mut Canvas, room: Rect) {
     match c.pane.view {
         _ if room.is_empty() => {}
-        View::Routing => panels::routing::draw(c, room),
-        View::Attention => panels::attention::draw(c, room),
-        View::Lens => panels::lens::draw(c, room),
-        View::Next => panels::next::draw(c, room),
-        View::Fidelity => panels::fidelity::draw(c, room),
+        Tab::Routing => panels::routing::draw(c, room),
+        Tab::Attention => panels::attention::draw(c, room),
+        Tab::Lens => panels::lens::draw(c, room),
+        Tab::Next => panels::next::draw(c, room),
+        Tab::Fidelity => panels::fidelity::draw(c, room),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Copied, Extent, Table};
 use crate::analysis::compare::Mode;
 use crate::analysis::{FlipRow, Lab, LossRow};
-use crate::state::{FidelityLens, State, View};
+use crate::state::{FidelityLens, State, Tab};
 use std::borrow::Cow;
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
@@ -11,7 +11,7 @@ const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads
 impl State {
     /// Whether the view with the focus shows what was validated.
     pub(super) fn shows_findings(&self) -> bool {
-        self.view == View::Fidelity && self.fidelity == FidelityLens::Validated
+        self.view == Tab::Fidelity && self.fidelity == FidelityLens::Validated
     }
 
     /// The view, with the columns of its file.

@@ -10,7 +10,7 @@
 //!        3 Lens: the answer appears only in the last layers
 //! ```
 
-use crate::state::View;
+use crate::state::Tab;
 use crate::state::examples::EXAMPLES;
 use crate::state::keys::{Action, Scope};
 use crate::state::text::{fit, harmless};
@@ -38,8 +38,8 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
             "{} reads the text · {} writes on · {} to {} look inside · {} keys",
             key(Scope::Input, Action::Accept),
             key(Scope::Explore, Action::Generate),
-            view(View::Routing),
-            view(View::Fidelity),
+            view(Tab::Routing),
+            view(Tab::Fidelity),
             key(Scope::Explore, Action::Help),
         ),
     ];

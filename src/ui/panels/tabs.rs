@@ -2,7 +2,7 @@
 
 use crate::state::keys::Action;
 use crate::state::text::{fit, width};
-use crate::state::{Spot, View};
+use crate::state::{Spot, Tab};
 use crate::ui::canvas::{Canvas, quoted};
 use ratatui::layout::Rect;
 
@@ -10,7 +10,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let narrow = area.width < 70;
     let mut x = area.x;
-    for (i, view) in View::ALL.into_iter().enumerate() {
+    for (i, view) in Tab::ALL.into_iter().enumerate() {
         let chosen = view == state.view;
         // A narrow screen names only the view that is shown.
         let text = if narrow && !chosen { format!(" {} ", i + 1) } else { format!(" {} {} ", i + 1, view.name()) };

@@ -1,12 +1,31 @@
 //! The precision lab as a picture: policies × layers.
 
-use super::beginning;
 use crate::analysis::compare::Mode;
+use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{Lab, LabLayer, LabRow};
+use crate::export::csv::Text;
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel};
+use crate::export::lab::LabTable;
+use crate::export::views::Files;
+use crate::export::views::labels::beginning;
 use crate::trace::HookKind;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+
+pub const FILES: Files = Files { figure, table };
+
+fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
+    draw(lab_of(data)?)
+}
+
+/// Rows as in `lab.csv` of `mixscope lab`.
+fn table(data: &ViewData, _: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
+    LabTable::Policies.write(lab_of(data)?, text, out)
+}
+
+fn lab_of(data: &ViewData) -> Result<&Lab> {
+    data.lab.as_deref().context("no precision lab was run")
+}
 
 /// Layers up to which panels stand beside each other.
 const BESIDE: usize = 12;
@@ -17,7 +36,7 @@ const BESIDE: usize = 12;
 /// # Errors
 /// If the lab has no row, or the picture would be too large.
 pub fn lab_picture(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
-    figure(lab)?.png(look)
+    draw(lab)?.png(look)
 }
 
 /// The same as an SVG file, complete in itself.
@@ -25,10 +44,10 @@ pub fn lab_picture(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`lab_picture`].
 pub fn lab_drawing(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
-    figure(lab)?.svg(look)
+    draw(lab)?.svg(look)
 }
 
-pub(super) fn figure(lab: &Lab) -> Result<Figure> {
+fn draw(lab: &Lab) -> Result<Figure> {
     ensure!(lab.layers() > 0, "the lab holds no layer of any policy");
     let most = |mode: Mode| {
         let all = lab.rows.iter().flat_map(|row| row.layers(mode));

@@ -1,0 +1,69 @@
+//! How experts share the work over a run.
+
+use super::{layer_axis, layers, stats, upward};
+use crate::analysis::LayerStats;
+use crate::analysis::view::{ViewData, ViewSpec};
+use crate::export::csv::{self, Text};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
+use crate::export::views::Files;
+use crate::export::views::labels::subtitle;
+use anyhow::Result;
+
+pub const FILES: Files = Files { figure, table };
+
+/// Name, uniform value and the value of one panel.
+type Part = (&'static str, f64, fn(&LayerStats, usize) -> Option<f64>);
+
+/// Layers × experts over the run, the last layer on top.
+fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
+    let (trace, dims) = (&data.trace, data.trace.meta.dims);
+    let (layers, stats) = (upward(trace)?, stats(trace));
+    let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
+    let parts: [Part; 3] = [
+        ("share of first choices", even, LayerStats::first_share),
+        ("share of all choices", even, LayerStats::chosen_share),
+        ("mean weight when chosen", alike, LayerStats::mean_weight),
+    ];
+    let (mut legends, mut panels) = (Vec::new(), Vec::new());
+    for (name, uniform, value) in parts {
+        let of_layer = |layer: &usize| {
+            stats.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| value(layer, e)))
+        };
+        let values: Vec<f32> =
+            layers.iter().flat_map(of_layer).map(|value| value.map_or(f32::NAN, |value| value as f32)).collect();
+        let high = values.iter().copied().fold(0.0, f32::max);
+        let texts = values.iter().map(|value| format!("{value:.3}")).collect();
+        let cells = Cells::Heat { values, range: (0.0, high), texts };
+        let mut grid = Grid::new((layers.len(), dims.experts), (42.0, 20.0), cells);
+        grid.caption = format!("{name} (uniform: {uniform:.3})");
+        grid.rows = layer_axis(&layers);
+        grid.cols = Axis::numbers("expert", 0..dims.experts);
+        legends.push(Legend::Ramp(name.to_owned(), 0.0, high));
+        panels.push(Panel::Grid(grid));
+    }
+    Ok(Figure {
+        title: "Routing: load of the experts over the run".to_owned(),
+        subtitle: subtitle(trace),
+        legends,
+        panels,
+        across: if dims.experts > 16 { 1 } else { 3 },
+        notes: vec!["blank: no token chose it".to_owned()],
+    })
+}
+
+/// `layer,expert,first_share,share,mean_weight`; the last is empty where no token chose the expert.
+fn table(data: &ViewData, _: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
+    let experts = data.trace.meta.dims.experts;
+    let mut writer = csv::table(out, &["layer", "expert", "first_share", "share", "mean_weight"])?;
+    let layers = layers(&data.trace)?;
+    let stats = stats(&data.trace);
+    for layer in layers {
+        let Some(load) = stats.layer(layer) else { continue };
+        for expert in 0..experts {
+            let (first, share, weight) =
+                (load.first_share(expert), load.chosen_share(expert), load.mean_weight(expert));
+            writer.serialize((layer, expert, first, share, weight))?;
+        }
+    }
+    Ok(writer.flush()?)
+}
