@@ -120,7 +120,7 @@ async fn explore(options: Options) -> Result<()> {
     let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
     state.colour = options.strip;
     if options.details_flipped {
-        state.details_flipped = View::ALL.into();
+        state.details_flipped = Tab::ALL.into();
     }
     if let Some(recorded) = options.against {
         state.beside = Beside::recorded(recorded);

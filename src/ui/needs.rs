@@ -1,6 +1,6 @@
 //! How many lines a view has use for.
 
-use super::panels::contributions::Lines;
+use super::views::contributions::Lines;
 use crate::state::{LensLayout, RoutingLens, State, Tab};
 
 /// Lines with which the view is whole, frame and title included; `None` if it fills whatever it gets.
