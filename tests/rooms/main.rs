@@ -1,5 +1,9 @@
 //! The arrows of the house: which room may name which. Reads the `use` lines and paths of the source.
 
+mod circles;
+mod source;
+
+use source::{rust_files, without_comments};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,30 +43,16 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("png", &["export"]),
 ];
 
-fn files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// (room, file, source without comments) of every file in a room.
 fn sources() -> Vec<(String, String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&src, &mut found);
     let read = |path: PathBuf| {
         let inside = path.strip_prefix(&src).unwrap();
         let room = inside.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        (room, inside.display().to_string(), code.join("\n"))
+        let code = without_comments(&fs::read_to_string(&path).unwrap());
+        (room, inside.display().to_string(), code)
     };
-    found.into_iter().map(read).filter(|(room, ..)| !room.ends_with(".rs")).collect()
+    rust_files(&src).into_iter().map(read).filter(|(room, ..)| !room.ends_with(".rs")).collect()
 }
 
 /// Rooms named as `crate::room` or in `use crate::{room…, …}`.
