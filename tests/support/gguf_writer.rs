@@ -1,4 +1,5 @@
 //! Writes GGUF version 3. Nothing is checked: a test can write what no reader should accept.
+#![allow(dead_code, reason = "each program that includes it uses some of it")]
 
 use std::io::{self, Write};
 
