@@ -56,8 +56,8 @@ impl Beside {
         }
         let have = session.tokens().len();
         let tokens = session.tokens()[keep..].to_vec();
-        let left = (have < len).then_some(Derive::Beside { policy, have, len });
-        Ok((Derived::Beside { meta: session.meta().clone(), keep, tokens }, left))
+        let left = (have < len).then_some(Derive::Variant { policy, have, len });
+        Ok((Derived::Variant { meta: session.meta().clone(), keep, tokens }, left))
     }
 
     /// Lens cells of it.
@@ -68,6 +68,6 @@ impl Beside {
         let session = self.session.as_ref().filter(|session| session.meta().policy == policy);
         // An empty answer would be asked for again.
         let session = session.with_context(|| format!("the tokens have not been read under {policy}"))?;
-        Ok(Derived::BesideLens(policy, super::derive::compute_lens(session, cells, TOP, cancelled)?))
+        Ok(Derived::VariantLens(policy, super::derive::compute_lens(session, cells, TOP, cancelled)?))
     }
 }

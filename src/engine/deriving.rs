@@ -50,7 +50,7 @@ impl Deriver {
 
     /// Queues a request in the place of an earlier one of its lane.
     pub fn take(&mut self, id: RequestId, what: Derive, emit: &dyn Fn(Event)) {
-        let old = self.queue.iter().position(|old| old.what.lane() == what.lane());
+        let old = self.queue.iter().position(|old| old.what.kind() == what.kind());
         if let Some(old) = old.and_then(|at| self.queue.remove(at)) {
             emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
         }
@@ -85,7 +85,7 @@ impl Deriver {
         let is_outdated = || board.is_outdated(id, &deriving.what);
         let result = match deriving.parts.front() {
             Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &is_outdated, emit)?.map(Derived::HeadScores),
-            Some(Derive::BesideLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &is_outdated)?),
+            Some(Derive::VariantLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &is_outdated)?),
             Some(part) => self.part(run, part, &is_outdated)?,
             None => None,
         };
@@ -108,7 +108,7 @@ impl Deriver {
         if let Some(part) = deriving.parts.pop_front() {
             let gives_way = || board.is_pressing_after(newest) || is_over();
             let found = match part {
-                Derive::Beside { policy, have, len } => {
+                Derive::Variant { policy, have, len } => {
                     self.beside.advance(need_model(run)?, (policy, have, len), &gives_way)
                 }
                 _ => derive(run, &mut self.heads, &part, &gives_way).map(|result| (result, None)),

@@ -52,15 +52,15 @@ impl State {
                 self.derived.clear();
             }
             Event::Lab(found) => self.lab = Some(found),
-            Event::Edited { left, undos } => self.branches.edited(left, undos),
+            Event::Acted { former, undos } => self.branches.acted(former, undos),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
-            Event::Derived { id, result: Derived::Beside { meta, keep, tokens } } if self.derived.waits_for(id) => {
+            Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
                 if let Phase::Ready(run) = &self.phase {
                     self.beside.take((meta, keep, tokens), run, &self.tokens);
                 }
             }
-            Event::Derived { id, result: Derived::BesideLens(policy, cells) } if self.derived.waits_for(id) => {
+            Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
                 self.beside.take_lens(policy, cells);
             }
             // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
