@@ -191,7 +191,8 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
     // The same as two runs side by side say.
     still.press("v v p").unwrap();
     seen(&mut still);
-    let flips: Vec<usize> = still.state.beside.differences().unwrap().layers().iter().map(|l| l.flips()).collect();
+    let flips: Vec<usize> =
+        still.state.beside.differences().unwrap().layers().iter().map(|l| l.flips().len()).collect();
     let row = lab.rows.iter().find(|row| row.policy == Policy::F32).unwrap();
     assert_eq!(flips, row.end_to_end.iter().map(|layer| layer.flips).collect::<Vec<_>>());
     let [of_a, of_b] = still.state.beside.differences().unwrap().mean_losses().unwrap();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Recorder, fixture, forward, load, model_dir};
 use mixscope::analysis::Lab;
-use mixscope::analysis::compare::Mode;
+use mixscope::analysis::diff::Mode;
 use mixscope::engine::{Capture, Control, Session, Stopped, lab, lab_policies};
 use mixscope::model::{Location, open};
 use mixscope::trace::{Dtype, HookKind, Meta, Policy, Sampling, Source};

@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::session::Session;
-use crate::analysis::shared;
+use crate::analysis::diff::shared;
 use crate::protocol::{Derive, Derived};
 use crate::trace::{LensKey, Policy};
 use anyhow::{Context, Result};

@@ -1,7 +1,7 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
 use super::control::{Control, Stopped};
-use crate::analysis::compare::{
+use crate::analysis::diff::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
 use crate::model::{Loaded, Precision, Taps};

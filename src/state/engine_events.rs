@@ -3,7 +3,7 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, MeasuredOn, Overlay, Pace, Phase, State};
-use crate::analysis::RunStats;
+use crate::analysis::RunUsage;
 use crate::protocol::{Ask, Derived, Event, Failure, Outcome, RequestId};
 use crate::trace::Prompt;
 use crate::trace::TokenRecord;
@@ -45,7 +45,7 @@ impl State {
                 self.switched(self.policy_in_force(), meta.policy);
                 self.policy = meta.policy;
                 if self.stats.dtype() != meta.router_dtype() {
-                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                    self.stats = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
                 self.beside.begin(&meta);
                 self.phase = Phase::Ready(meta);
@@ -96,7 +96,7 @@ impl State {
         self.tokens.clear();
         self.shown.clear();
         self.lines.truncate(&[], 0);
-        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
+        self.stats = RunUsage::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();

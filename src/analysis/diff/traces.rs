@@ -1,14 +1,14 @@
-//! Two trace files.
-
 use super::comparer::Comparer;
+use super::comparison::Comparison;
 use super::loss::Predictions;
-use super::{Comparison, Mode};
+use super::tokens::same_tokens;
+use super::tolerance::Mode;
 use crate::trace::{Dtype, Hook, HookKind, TraceReader, Values};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What is known of one side of a comparison beside its numbers.
+/// Facts about one side of a comparison, apart from its numbers.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The dtype in which activations are exact.
@@ -17,12 +17,12 @@ pub struct Facts {
     pub top_k: Option<usize>,
     /// The config, `null` if there is none.
     pub config: Value,
-    /// Whether each expert's share is rounded before the shares are added, as transformers' `eager` experts do.
+    /// Whether each expert's weighted output is rounded before the outputs are added, as transformers' `eager` experts do.
     pub rounds_shares: bool,
 }
 
 impl Facts {
-    /// What a trace says.
+    /// The facts that a trace states.
     pub fn of(trace: &TraceReader) -> Self {
         let config = trace.json("config").unwrap_or_default();
         let top_k = config.get("num_experts_per_tok").and_then(Value::as_u64).map(|k| k as usize);
@@ -33,7 +33,7 @@ impl Facts {
         Self { dtype: trace.activation_dtype(), top_k, config, rounds_shares }
     }
 
-    /// A comparer of this side with another.
+    /// A comparer of this side (A) with `other` (B).
     pub fn comparer(&self, other: &Self, mode: Mode, tolerance: Option<f32>, tokens: Vec<u32>) -> Comparer {
         let top_k = self.top_k.or(other.top_k).unwrap_or(2);
         let other_sum = self.rounds_shares != other.rounds_shares;
@@ -41,36 +41,10 @@ impl Facts {
     }
 }
 
-/// The tokens of two runs, which must be the same.
-///
-/// # Errors
-/// Naming the first position at which they part.
-pub fn same_tokens(a: &[u32], b: &[u32]) -> Result<()> {
-    let parts = a.iter().zip(b).position(|(a, b)| a != b);
-    if let Some(at) = parts {
-        anyhow::bail!(
-            "the tokens part at position {at}: id {} in A, id {} in B; compare runs of the same tokens",
-            a[at],
-            b[at]
-        );
-    }
-    let (longer, end) = if a.len() > b.len() { ("A", a) } else { ("B", b) };
-    let shorter = a.len().min(b.len());
-    ensure!(
-        a.len() == b.len(),
-        "the tokens part at position {shorter}: {longer} goes on with id {}, the other ends; compare runs of the same \
-         tokens (A has {}, B has {})",
-        end[shorter],
-        a.len(),
-        b.len()
-    );
-    Ok(())
-}
-
 /// Compares two traces, one hook at a time.
 ///
 /// # Errors
-/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or there is no hook that both hold.
+/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or no hook is in both.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
     let tokens = a.tokens()?;
     same_tokens(&tokens, &b.tokens()?)?;
@@ -84,7 +58,7 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
         let name = hook.to_string();
         let in_both = a.has(&name) && b.has(&name);
         common += usize::from(in_both);
-        // What only one holds is read where the other's routing or loss is compared with it.
+        // A hook that only one trace holds is still read where routing or loss can be derived from it.
         let read = |trace: &TraceReader| {
             (trace.has(&name) && (in_both || is_derived_from(hook))).then(|| trace.tensor(&name)).transpose()
         };
@@ -99,7 +73,7 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
     Ok(comparer.finish())
 }
 
-/// Whether routing or losses follow from a hook.
+/// Whether routing or losses are derived from a hook.
 fn is_derived_from(hook: Hook) -> bool {
     use HookKind as K;
     matches!(hook.kind, K::RouterLogits | K::ExpertWeights | K::ExpertIndices | K::Logits)

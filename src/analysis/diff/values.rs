@@ -1,76 +1,21 @@
-//! The numbers of one hook.
-
+use super::hook::HookDiff;
 use super::tolerance::Tolerance;
-use super::{as_name, layer_of};
-use crate::trace::{Dtype, Hook, HookKind as K, TraceTensor, Values};
+use crate::trace::{Hook, HookKind as K, TraceTensor, Values};
 use anyhow::{Result, bail, ensure};
-use serde::Serialize;
 
-/// How the values of one hook differ.
-#[derive(Clone, Debug, Serialize)]
-pub struct HookDiff {
-    /// The hook.
-    #[serde(serialize_with = "as_name")]
-    pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
-    pub layer: Option<u32>,
-    /// How A and B store it.
-    pub dtypes: [Dtype; 2],
-    /// Values compared.
-    pub values: usize,
-    /// Equal ones.
-    pub equal: usize,
-    /// Equal ones after rounding both to the coarser dtype, if the dtypes differ.
-    pub equal_rounded: Option<usize>,
-    /// Largest |a - b| among finite values.
-    pub max_abs: f64,
-    /// Mean |a - b| among finite values.
-    pub mean_abs: f64,
-    /// ‖a - b‖₂ / ‖a‖₂ over finite values; infinite if A is zero everywhere and B is not.
-    pub relative_l2: f64,
-    /// Largest |a - b| in steps of the coarser dtype at the larger of |a| and |b|.
-    pub max_steps: f64,
-    /// Values that are NaN or infinite, of A and of B.
-    pub non_finite: [usize; 2],
-    /// First position with a value that is not equal.
-    pub first_unequal: Option<usize>,
-    /// Values that differ by more than is allowed, tokens whose experts differ in this layer left out if the tolerance
-    /// knows near-ties.
-    pub beyond: usize,
-    /// First position with such a value.
-    pub first_beyond: Option<usize>,
-    /// Whether what is asked of this hook holds; `None` if nothing is.
-    pub ok: Option<bool>,
-    /// For queries and keys: each head holds the same numbers in another order.
-    pub reordered: bool,
-    /// For mixing weights: how far the sum of a token's weights is from 1 at most, in A and B.
-    pub sums_off: Option<[f64; 2]>,
-    #[serde(skip)]
-    pub(super) judged: Judged,
-}
-
-/// Over the tokens whose experts agree.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Judged {
-    pub values: usize,
-    /// Always-f32 hooks: within 1e-6, as softmax is not bit-equal between programs.
-    pub equal: usize,
-    pub relative_l2: f64,
-}
-
-/// Always-f32 values that are this close count as equal where shares of equal values are asked for.
+/// Always-f32 values that differ by at most this count as equal where the tolerance requires a share of equal values.
 const SAME_SOFTMAX: f32 = 1e-6;
 
-/// What [`compare`] found, and at which positions values are unequal `[pos]`.
+/// The result of [`compare`]: the difference, and for each position whether any value is unequal `[pos]`.
 pub(super) struct Compared {
     pub diff: HookDiff,
     pub unequal: Vec<bool>,
 }
 
-/// Compares one hook over `pos` tokens; positions of `skip` don't count for the verdict.
+/// Compares one hook over `pos` tokens. Positions marked in `skip` are ignored by the verdict.
 ///
 /// # Errors
-/// If shapes or kinds of numbers differ.
+/// If the shapes differ, or one holds integers and the other floating-point values.
 pub(super) fn compare(
     hook: Hook,
     [a, b]: [&TraceTensor; 2],
@@ -119,56 +64,6 @@ pub(super) fn compare(
     Ok(found)
 }
 
-impl HookDiff {
-    fn new(hook: Hook, dtypes: [Dtype; 2]) -> Self {
-        Self {
-            hook,
-            layer: layer_of(hook),
-            dtypes,
-            values: 0,
-            equal: 0,
-            equal_rounded: None,
-            max_abs: 0.0,
-            mean_abs: 0.0,
-            relative_l2: 0.0,
-            max_steps: 0.0,
-            non_finite: [0; 2],
-            first_unequal: None,
-            beyond: 0,
-            first_beyond: None,
-            ok: None,
-            reordered: false,
-            sums_off: None,
-            judged: Judged::default(),
-        }
-    }
-
-    /// The coarser of the two dtypes.
-    pub fn dtype(&self) -> Dtype {
-        self.dtypes[0].coarser(self.dtypes[1])
-    }
-
-    /// Share of equal values, 0 to 1, after rounding to the coarser dtype if the dtypes differ; 1 of nothing.
-    pub fn share(&self) -> f64 {
-        share(self.equal_rounded.unwrap_or(self.equal), self.values)
-    }
-}
-
-/// `part / all`, and 1 of nothing.
-pub(super) fn share(part: usize, all: usize) -> f64 {
-    if all == 0 { 1.0 } else { part as f64 / all as f64 }
-}
-
-/// One unit in the last place of `dtype` around `x`, above 0 for subnormal numbers too.
-pub(super) fn step(dtype: Dtype, x: f32) -> f32 {
-    let smallest = match dtype {
-        Dtype::F32 => f32::from_bits(1),
-        Dtype::F16 => 2f32.powi(-24),
-        Dtype::Bf16 => f32::from_bits(1 << 16),
-    };
-    dtype.ulp(x).max(smallest)
-}
-
 fn floats(
     found: &mut Compared,
     [a, b]: [&[f32]; 2],
@@ -183,7 +78,7 @@ fn floats(
     let (sum, finite) = a.iter().filter(|a| a.is_finite()).fold((0.0, 0usize), |(sum, n), a| (sum + square(*a), n + 1));
     let scale = (sum / finite.max(1) as f64).sqrt() as f32;
     let (mut gaps, mut pairs, mut rounded) = (0.0, 0usize, 0usize);
-    // ‖a - b‖² and ‖a‖² over all tokens, and over those that count.
+    // ‖a - b‖² and ‖a‖² over all tokens, and over the tokens that count for the verdict.
     let (mut all, mut counted) = ([0.0; 2], [0.0; 2]);
     for (i, (a, b)) in a.iter().copied().zip(b.iter().copied()).enumerate() {
         let pos = position(i);
@@ -209,8 +104,8 @@ fn floats(
             gaps += gap.abs();
             diff.max_abs = diff.max_abs.max(gap.abs());
             if !is_equal {
-                let steps = gap.abs() / f64::from(step(dtype, a.abs().max(b.abs())));
-                diff.max_steps = diff.max_steps.max(steps);
+                let ulps = gap.abs() / f64::from(dtype.ulp(a.abs().max(b.abs())));
+                diff.max_ulps = diff.max_ulps.max(ulps);
             }
             all = [all[0] + squares[0], all[1] + squares[1]];
             if counts {
@@ -247,7 +142,7 @@ fn is_reordered(a: &[f32], b: &[f32], width: usize) -> bool {
     })
 }
 
-/// How far the sum of a row is from 1 at most.
+/// The largest distance of the sum of a row from 1.
 fn sums_off(values: &[f32], width: usize) -> f64 {
     let off = |row: &[f32]| (row.iter().map(|x| f64::from(*x)).sum::<f64>() - 1.0).abs();
     values.chunks_exact(width).map(off).fold(0.0, f64::max)

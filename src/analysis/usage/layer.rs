@@ -1,37 +1,15 @@
-//! What routing does over a run: counts that grow with each token and shrink when tokens are forgotten.
-//!
-//! Counting a token costs its own routing only, and forgetting it takes exactly that away again, so the counts can be
-//! kept beside a run of any length and are always those of a count from the start.
-
-use super::routing::{Repeats, TokenRouting, entropy};
-use crate::trace::{Dims, Dtype, HookKind, TokenRecord};
+use super::sum::Sum;
+use crate::analysis::distribution::entropy;
+use crate::analysis::routing::{Repeats, TokenRouting};
+use crate::trace::{Dtype, HookKind, TokenRecord};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Pairs are counted as long as a token chooses at most this many experts; with more there are too many of them.
 pub const MOST_PAIRED: usize = 64;
 
-/// A sum that can take back exactly what it was given: fixed point, in units of 2⁻⁴⁰.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum(i128);
-
-impl Sum {
-    const UNIT: f64 = (1u64 << 40) as f64;
-
-    fn count(&mut self, x: f32, adds: bool) {
-        // Saturates; NaN counts as 0. Wrapping keeps even absurd sums reversible.
-        let x = (f64::from(x) * Self::UNIT).round() as i128;
-        self.0 = if adds { self.0.wrapping_add(x) } else { self.0.wrapping_sub(x) };
-    }
-
-    fn mean(self, of: usize) -> Option<f64> {
-        (of > 0).then(|| self.0 as f64 / Self::UNIT / of as f64)
-    }
-}
-
 /// What one layer's router did.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LayerStats {
+pub struct LayerUsage {
     /// Tokens whose chosen experts were captured.
     pub tokens: usize,
     /// Tokens with a margin: router logits captured, and an expert that was not chosen.
@@ -56,11 +34,11 @@ pub struct LayerStats {
     same_any: usize,
     pairs: usize,
     /// The experts of the last token that has any.
-    last: Vec<u32>,
+    pub(super) last: Vec<u32>,
 }
 
-impl LayerStats {
-    fn new(experts: usize) -> Self {
+impl LayerUsage {
+    pub(super) fn new(experts: usize) -> Self {
         Self {
             tokens: 0,
             margins: 0,
@@ -81,7 +59,14 @@ impl LayerStats {
     }
 
     /// Counts what a token adds to what stands before it, or takes it back.
-    fn count(&mut self, token: &TokenRecord, layer: usize, before: &[u32], adds: bool, dtype: Dtype) -> bool {
+    pub(super) fn count(
+        &mut self,
+        token: &TokenRecord,
+        layer: usize,
+        before: &[u32],
+        adds: bool,
+        dtype: Dtype,
+    ) -> bool {
         let step = |count: &mut usize| *count = if adds { *count + 1 } else { *count - 1 };
         let step32 = |count: &mut u32| *count = if adds { *count + 1 } else { *count - 1 };
         let Some(now) = token.experts(layer).filter(|now| !now.is_empty()) else { return false };
@@ -162,7 +147,7 @@ impl LayerStats {
         Some(f64::from(self.together(given, other)) / f64::from(all))
     }
 
-    /// The largest of all [`LayerStats::also`] of two different experts.
+    /// The largest of all [`LayerUsage::also`] of two different experts.
     pub fn most_also(&self) -> f64 {
         let chosen = |expert: u32| self.chosen.get(expert as usize).copied().unwrap_or(0);
         let share =
@@ -186,124 +171,3 @@ impl LayerStats {
         self.chosen.iter().enumerate().filter(|(_, count)| **count == 0).map(|(expert, _)| expert)
     }
 }
-
-/// The counts of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunStats {
-    /// Tokens counted.
-    tokens: usize,
-    /// One entry a layer.
-    layers: Vec<LayerStats>,
-    experts: usize,
-    dtype: Dtype,
-    nll: Sum,
-    scored: usize,
-}
-
-impl Default for RunStats {
-    fn default() -> Self {
-        Self { tokens: 0, layers: Vec::new(), experts: 0, dtype: Dtype::F32, nll: Sum::default(), scored: 0 }
-    }
-}
-
-impl RunStats {
-    /// Of no token yet. `dtype` is the one whose rounding step makes near-ties, see
-    /// [`Meta::router_dtype`](crate::trace::Meta::router_dtype).
-    pub fn new(dims: &Dims, dtype: Dtype) -> Self {
-        let layers = vec![LayerStats::new(dims.experts); dims.layers];
-        Self { layers, experts: dims.experts, dtype, ..Self::default() }
-    }
-
-    /// Of these tokens.
-    pub fn of(tokens: &[Arc<TokenRecord>], dims: &Dims, dtype: Dtype) -> Self {
-        let mut stats = Self::new(dims, dtype);
-        stats.extend(tokens);
-        stats
-    }
-
-    /// Counts one more token.
-    pub fn push(&mut self, token: &TokenRecord) {
-        let pos = self.tokens;
-        for (layer, stats) in self.layers.iter_mut().enumerate() {
-            let before = std::mem::take(&mut stats.last);
-            if stats.count(token, layer, &before, true, self.dtype) {
-                stats.near_ties.push(pos);
-            }
-            stats.last = token.experts(layer).filter(|now| !now.is_empty()).map_or(before, <[u32]>::to_vec);
-        }
-        self.count_loss(token, true);
-        self.tokens += 1;
-    }
-
-    /// Counts more tokens.
-    pub fn extend(&mut self, tokens: &[Arc<TokenRecord>]) {
-        tokens.iter().for_each(|token| self.push(token));
-    }
-
-    /// Forgets the tokens from position `len` on. `tokens` are those that were counted, in their order.
-    pub fn truncate(&mut self, tokens: &[Arc<TokenRecord>], len: usize) {
-        let tokens = &tokens[..self.tokens.min(tokens.len())];
-        if len >= tokens.len() {
-            return;
-        }
-        // Whichever is less work: counting what stays, or taking back what goes.
-        if len < tokens.len() / 2 {
-            let layers = vec![LayerStats::new(self.experts); self.layers.len()];
-            *self = Self { layers, experts: self.experts, dtype: self.dtype, ..Self::default() };
-            self.extend(&tokens[..len]);
-            return;
-        }
-        for pos in (len..tokens.len()).rev() {
-            for (layer, stats) in self.layers.iter_mut().enumerate() {
-                let captured = |token: &Arc<TokenRecord>| token.experts(layer).is_some_and(|now| !now.is_empty());
-                if !captured(&tokens[pos]) {
-                    continue;
-                }
-                let before =
-                    if stats.tokens > 1 { tokens[..pos].iter().rev().find(|token| captured(token)) } else { None };
-                let before = before.and_then(|token| token.experts(layer)).unwrap_or_default();
-                stats.count(&tokens[pos], layer, before, false, self.dtype);
-                stats.near_ties.pop_if(|last| *last == pos);
-                stats.last = before.to_vec();
-            }
-            self.count_loss(&tokens[pos], false);
-            self.tokens -= 1;
-        }
-    }
-
-    fn count_loss(&mut self, token: &TokenRecord, adds: bool) {
-        if let Some(score) = token.score {
-            self.nll.count(score.nll, adds);
-            self.scored = if adds { self.scored + 1 } else { self.scored - 1 };
-        }
-    }
-
-    /// Tokens counted.
-    pub fn tokens(&self) -> usize {
-        self.tokens
-    }
-
-    /// The dtype whose rounding step makes near-ties.
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// One entry a layer, the first layer first.
-    pub fn layers(&self) -> &[LayerStats] {
-        &self.layers
-    }
-
-    /// The counts of a layer.
-    pub fn layer(&self, layer: usize) -> Option<&LayerStats> {
-        self.layers.get(layer)
-    }
-
-    /// Mean loss in nats over the tokens that were predicted, to within 2⁻⁴⁰; `None` while there is none.
-    pub fn mean_loss(&self) -> Option<f64> {
-        self.nll.mean(self.scored)
-    }
-}
-
-#[cfg(test)]
-#[path = "usage/tests.rs"]
-mod tests;

@@ -1,7 +1,7 @@
 //! Two runs of the same tokens as rows of tables: the columns of files and of what is copied.
 
-use super::beside::{parting, same_experts};
-use super::routing::TokenRouting;
+use crate::analysis::diff::{Flip, same_experts};
+use crate::analysis::routing::TokenRouting;
 use crate::trace::{Dtype, Policy, TokenRecord};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -52,12 +52,8 @@ impl<'a> FlipRow<'a> {
         token: Cow<'a, str>,
         (layer, dtype): (usize, Dtype),
     ) -> Option<Self> {
-        let list = |token: &TokenRecord| {
-            let experts = token.experts(layer)?;
-            Some(experts.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
-        };
-        let margin = |token: &TokenRecord| Some(TokenRouting::choice(token, layer)?.margin()?.gap);
-        let flip = parting(a, b, layer, dtype);
+        let [of_a, of_b] = [TokenRouting::choice(a, layer)?, TokenRouting::choice(b, layer)?];
+        let flip = Flip::of(layer, position, [of_a, of_b], dtype);
         Some(Self {
             policy_a: policies[0].name(),
             policy_b: policies[1].name(),
@@ -66,11 +62,11 @@ impl<'a> FlipRow<'a> {
             token,
             layer,
             flipped: u8::from(flip.is_some()),
-            experts_a: list(a)?,
-            experts_b: list(b)?,
-            margin_a: margin(a),
-            margin_b: margin(b),
-            near_tie: flip.map(|flip| u8::from(flip.is_near_tie())),
+            experts_a: spaced(of_a.chosen),
+            experts_b: spaced(of_b.chosen),
+            margin_a: of_a.margin().map(|margin| margin.gap),
+            margin_b: of_b.margin().map(|margin| margin.gap),
+            near_tie: flip.map(|flip| u8::from(flip.is_within_rounding())),
         })
     }
 }
@@ -140,4 +136,8 @@ impl<'a> LossRow<'a> {
             next_b: next_b.map(|next| text(&next.piece)),
         }
     }
+}
+
+fn spaced(experts: &[u32]) -> String {
+    experts.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,27 @@
-//! How well the tokens were predicted.
-
-use super::routing::log_softmax;
+use crate::analysis::distribution::log_softmax;
 use serde::Serialize;
+
+/// Summed losses of two runs over the tokens that both have a loss for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PairedLoss {
+    /// Sums of A and B, nats.
+    sums: [f64; 2],
+    tokens: usize,
+}
+
+impl PairedLoss {
+    /// Adds the losses of one token, nats.
+    pub fn add(&mut self, a: f32, b: f32) {
+        self.sums[0] += f64::from(a);
+        self.sums[1] += f64::from(b);
+        self.tokens += 1;
+    }
+
+    /// Mean losses of A and B, nats; `None` if no token was added.
+    pub fn means(&self) -> Option<[f64; 2]> {
+        (self.tokens > 0).then(|| self.sums.map(|sum| sum / self.tokens as f64))
+    }
+}
 
 /// How one recording predicted the run's tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,16 +66,16 @@ impl LossDiff {
     /// If both hold losses.
     pub(super) fn of(a: &Predictions, b: &Predictions) -> Option<Self> {
         let nll = [a.nll.clone()?, b.nll.clone()?];
-        let mean = |nll: &Vec<f32>| {
-            (!nll.is_empty()).then(|| nll.iter().map(|x| f64::from(*x)).sum::<f64>() / nll.len() as f64)
-        };
+        let mut paired = PairedLoss::default();
+        nll[0].iter().zip(&nll[1]).for_each(|(a, b)| paired.add(*a, *b));
         let pairs = nll[0].iter().zip(&nll[1]);
         let max_abs = pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
         let top_changed = a.top.as_ref().zip(b.top.as_ref()).map(|(a, b)| {
             let pairs = || a.iter().zip(b);
             [pairs().filter(|(a, b)| a != b).count(), pairs().count()]
         });
-        Some(Self { mean: [mean(&nll[0]), mean(&nll[1])], max_abs, top_changed, nll })
+        let mean = paired.means().map_or([None; 2], |means| means.map(Some));
+        Some(Self { mean, max_abs, top_changed, nll })
     }
 
     /// Mean loss of B minus that of A, nats.

@@ -1,4 +1,5 @@
-use super::{HeadMap, Pick};
+use super::map::HeadMap;
+use super::pick::Pick;
 
 /// Blocks a side that a growing pattern is kept in, at most.
 const FINEST: usize = 256;
@@ -99,8 +100,8 @@ impl Pooled {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pattern;
     use super::*;
+    use crate::analysis::Pattern;
     use proptest::prelude::*;
 
     /// Numbers that look random, without a sum of 1: pooling doesn't care.

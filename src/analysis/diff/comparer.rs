@@ -1,14 +1,13 @@
-//! Comparing while the hooks come, in the order of the forward pass: only one hook of each recording is in memory.
-
+use super::comparison::{Comparison, Place};
+use super::hook::HookDiff;
 use super::loss::{LossDiff, Predictions};
-use super::routing::{self, Choices};
+use super::routing::{self, Choices, LayerRouting};
 use super::tolerance::{Mode, Tolerance};
 use super::values;
-use super::{Comparison, HookDiff, LayerRouting, Place};
 use crate::trace::{Dtype, Hook, HookKind as K, TraceTensor, Values};
 use anyhow::Result;
 
-/// Takes hooks in the order of the forward pass and compares them one by one.
+/// Compares recordings hook by hook, in the order of the forward pass. Only one hook of each is in memory at a time.
 pub struct Comparer {
     mode: Mode,
     tolerance: Tolerance,
@@ -31,9 +30,9 @@ pub struct Comparer {
 }
 
 impl Comparer {
-    /// Starts a comparison of runs over `tokens` whose activations are exact in `dtypes`; `top_k` experts are chosen
-    /// where a recording does not say which. `other_sum`: A and B are known to round the sum of experts elsewhere, so
-    /// that it is not held to equal bits.
+    /// Starts a comparison of runs over `tokens` whose activations are exact in `dtypes`. Where a recording lacks the chosen
+    /// experts, the best `top_k` are taken. `other_sum`: A and B are known to round the sum of experts at different places,
+    /// so that it need not be bit-equal.
     pub fn new(
         mode: Mode,
         tolerance: Option<f32>,
@@ -65,16 +64,16 @@ impl Comparer {
         }
     }
 
-    /// Takes the next hook, as far as the recordings hold it.
+    /// Adds the next hook; `None` for a recording that lacks it.
     ///
     /// # Errors
-    /// If both hold it and shapes or kinds of numbers differ; the message names the tensor.
+    /// If both recordings hold it and their shapes or kinds of numbers differ; the message names the tensor.
     pub fn add(&mut self, hook: Hook, a: Option<TraceTensor>, b: Option<TraceTensor>) -> Result<()> {
         self.move_to(hook);
         match (&a, &b) {
             (Some(a), Some(b)) => {
                 let pos = self.tokens.len();
-                let skip = self.moved.as_deref().filter(|_| self.knows_near_ties());
+                let skip = self.moved.as_deref().filter(|_| self.allows_flips());
                 let found = values::compare(hook, [a, b], self.tolerance, pos, skip)?;
                 self.hooks.push(found.diff);
                 self.note_hidden(hook, found.unequal);
@@ -90,43 +89,43 @@ impl Comparer {
         Ok(())
     }
 
-    /// Says that from here on B goes on with A's value of `hook`.
+    /// Notes that B continues with A's value of `hook`.
     pub fn fed(&mut self, hook: Hook) {
         self.move_to(hook);
         self.hidden = Some((hook, vec![false; self.tokens.len()]));
     }
 
-    /// Says that a layer could not be fed.
+    /// Notes that a layer could not be fed with A's input.
     pub fn not_fed(&mut self, layer: usize) {
         self.not_isolated.push(layer);
     }
 
-    /// Says that final norm and logits could not be fed.
+    /// Notes that final norm and logits could not be fed with A's last residual.
     pub fn final_not_fed(&mut self) {
         self.final_isolated = false;
     }
 
-    /// Says that only A (0) or B (1) holds `hook`.
+    /// Notes that only one recording, A (0) or B (1), holds `hook`.
     pub fn note_missing(&mut self, hook: Hook, side: usize) {
         self.move_to(hook);
         self.only_in[side].push(hook.to_string());
     }
 
-    /// Takes the predictions that A (0) or B (1) holds in another form than logits.
+    /// Sets the predictions of A (0) or B (1) that are recorded in another form than logits.
     pub fn predictions(&mut self, side: usize, predictions: Predictions) {
         self.predictions[side] = predictions;
     }
 
-    /// Whether tokens whose choice was a near-tie may differ behind the router.
-    fn knows_near_ties(&self) -> bool {
+    /// Whether tokens that flip within rounding may differ after the router.
+    fn allows_flips(&self) -> bool {
         matches!(self.tolerance, Tolerance::Half { .. } | Tolerance::Mixed { .. })
     }
 
-    /// Remembers at which positions the hidden state is unequal, as far as the recordings tell.
+    /// Remembers at which positions the hidden state is unequal.
     fn note_hidden(&mut self, hook: Hook, mut unequal: Vec<bool>) {
         match hook.kind {
             K::Embed | K::ResidPre | K::ResidMid | K::Ln2 | K::ResidPost => {}
-            // Added to the hidden state; the sum may not be there itself.
+            // Added to the hidden state; the sum itself may not be recorded.
             K::AttnOut | K::MlpOut => {
                 let Some((_, before)) = &self.hidden else { return };
                 unequal.iter_mut().zip(before).for_each(|(unequal, before)| *unequal |= before);
@@ -136,7 +135,7 @@ impl Comparer {
         self.hidden = Some((hook, unequal));
     }
 
-    /// Holds on to what later hooks of the layer, or the end, need.
+    /// Keeps the values that later hooks of the layer, or the end, need.
     fn keep(&mut self, side: usize, kind: K, tensor: TraceTensor) {
         let choices = &mut self.choices[side];
         match (kind, tensor.values) {
@@ -152,7 +151,7 @@ impl Comparer {
     }
 
     fn move_to(&mut self, hook: Hook) {
-        let layer = super::layer_of(hook);
+        let layer = hook.decoder_layer();
         let is_routing = matches!(hook.kind, K::RouterLogits | K::ExpertWeights | K::ExpertIndices);
         if layer != self.layer || hook.kind > K::ExpertIndices {
             self.settle();
@@ -165,7 +164,7 @@ impl Comparer {
         }
     }
 
-    /// Compares the layer's routing once all of it is there.
+    /// Compares the layer's routing once all of it was added.
     fn settle(&mut self) {
         let choices = std::mem::take(&mut self.choices);
         let Some(layer) = self.layer else { return };
@@ -178,7 +177,7 @@ impl Comparer {
         }
     }
 
-    /// The comparison of all that was taken.
+    /// The comparison of all hooks that were added.
     pub fn finish(mut self) -> Comparison {
         self.settle();
         let [a, b] = &self.predictions;

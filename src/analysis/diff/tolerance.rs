@@ -1,21 +1,19 @@
-//! How much two recordings may differ.
-
 use crate::trace::{Dtype, HookKind as K};
 use serde::Serialize;
 use std::fmt;
 
-/// How the values of B came about.
+/// How the values of B were computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Each layer reads what the one before it gave, so differences accumulate.
+    /// Each layer reads the output of the layer before it, so differences accumulate.
     EndToEnd,
     /// Each layer reads A's input of that layer.
     Isolated,
 }
 
-/// What is asked of two recordings. The numbers are those of the project's reference values, measured over
-/// transformers in f64, f32 and bf16.
+/// The largest difference that two recordings may have. The numbers were measured with transformers in f64, f32 and
+/// bf16.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Tolerance {
@@ -24,39 +22,38 @@ pub enum Tolerance {
         /// Largest absolute difference.
         within: f32,
     },
-    /// Both in f32: |a - b| ≤ 1e-4 + 2e-5·|a|, probabilities within 2e-5, the same experts in the same order.
+    /// Both are f32: |a - b| ≤ 1e-4 + 2e-5·|a|, probabilities within 2e-5, the same experts in the same order.
     F32,
-    /// Both in the same 16-bit dtype: alone, and in the first layer, 95 % of a tensor's values equal and none further than
-    /// 8 steps; further on only loss and flips, as differences of the last bit spread.
+    /// Both have the same 16-bit dtype. Each layer alone, and the first layer end to end: 95 % of a tensor's values are equal
+    /// and none is further apart than 8 ulps. Later layers end to end: only loss and flips count, because a difference in
+    /// the last bit spreads.
     Half {
         /// The dtype of both.
         dtype: Dtype,
     },
-    /// In different dtypes: alone, tensors within 8 units of the coarser dtype's precision (relative L2); end to end only
-    /// loss and flips.
+    /// The dtypes differ. Each layer alone: tensors are within 8 units of the coarser dtype's precision (relative L2). End to
+    /// end: only loss and flips count.
     Mixed {
         /// The coarser dtype.
         dtype: Dtype,
     },
 }
 
-/// Share of values that have to be equal where a layer of a 16-bit model reads the same input.
+/// Share of values that must be equal where a layer of a 16-bit model reads the same input.
 pub const EQUAL_SHARE: f64 = 0.95;
-/// As many values may always be unequal: router logits of a few tokens are few values.
+/// This many values may always be unequal, because the router logits of a few tokens are few values.
 pub const FEW: usize = 2;
-/// Steps, at the tensor's scale or the value's own if that is larger, that 16-bit values may be apart.
-pub const STEPS: f32 = 8.0;
-/// A choice whose margin is below this many steps may flip by rounding alone.
-pub const NEAR_TIE: f32 = 4.0;
-/// Share of choices that may flip end to end when numbers are rounded to 16 bits.
+/// 16-bit values may differ by this many ulps, at the tensor's scale or the value's own if that is larger.
+pub const MOST_ULPS: f32 = 8.0;
+/// Share of choices that may flip end to end where numbers are rounded to 16 bits.
 pub const FLIPS: f64 = 0.05;
-/// Mean losses may differ by this when numbers are rounded to 16 bits, nats.
+/// Mean losses may differ by this where numbers are rounded to 16 bits, nats.
 pub const HALF_LOSS: f64 = 0.05;
 /// Mean losses may differ by this in f32, nats.
 pub const F32_LOSS: f64 = 1e-4;
 
 impl Tolerance {
-    /// What is asked by default of recordings whose activations are exact in these dtypes.
+    /// The default tolerance for recordings whose activations are exact in these dtypes.
     pub fn of(a: Dtype, b: Dtype) -> Self {
         match (a, b) {
             (Dtype::F32, Dtype::F32) => Self::F32,
@@ -72,7 +69,9 @@ impl Tolerance {
             Self::Given { within } => gap <= within,
             Self::F32 if matches!(kind, K::Pattern | K::ExpertWeights | K::MixingWeights) => gap <= 2e-5,
             Self::F32 => gap <= 1e-4 + 2e-5 * a.abs(),
-            Self::Half { dtype } | Self::Mixed { dtype } => gap <= STEPS * dtype.ulp(a.abs().max(b.abs()).max(scale)),
+            Self::Half { dtype } | Self::Mixed { dtype } => {
+                gap <= MOST_ULPS * dtype.ulp(a.abs().max(b.abs()).max(scale))
+            }
         }
     }
 
@@ -85,7 +84,7 @@ impl Tolerance {
         }
     }
 
-    /// What is asked, in one line.
+    /// The tolerance in one line.
     pub fn words(self, mode: Mode) -> String {
         let equal = EQUAL_SHARE * 100.0;
         let statistics = format!("flips {} %, mean loss {HALF_LOSS} nats", FLIPS * 100.0);
@@ -93,13 +92,13 @@ impl Tolerance {
             (Self::Given { within }, _) => format!("every value within {within:e}, the same experts in the same order"),
             (Self::F32, _) => "1e-4 + 2e-5·|a|, probabilities 2e-5, the same experts, mean loss 1e-4 nats".to_owned(),
             (Self::Half { dtype }, Mode::Isolated) => {
-                format!("{equal} % of each tensor equal, none beyond {STEPS} {dtype} steps, flips only at near-ties")
+                format!("{equal} % of each tensor equal, none beyond {MOST_ULPS} {dtype} ulp, flips only at near-ties")
             }
             (Self::Half { dtype }, Mode::EndToEnd) => {
-                format!("layer 0: {equal} % equal, none beyond {STEPS} {dtype} steps; {statistics}")
+                format!("layer 0: {equal} % equal, none beyond {MOST_ULPS} {dtype} ulp; {statistics}")
             }
             (Self::Mixed { dtype }, Mode::Isolated) => {
-                format!("each tensor within {STEPS} units of {dtype} (relative L2), flips only at near-ties")
+                format!("each tensor within {MOST_ULPS} units of {dtype} (relative L2), flips only at near-ties")
             }
             (Self::Mixed { .. }, Mode::EndToEnd) => statistics,
         }

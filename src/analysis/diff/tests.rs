@@ -1,5 +1,5 @@
 use super::*;
-use crate::trace::{HookKind as K, TraceTensor, Values};
+use crate::trace::{Dtype, Hook, HookKind as K, TraceTensor, Values};
 use serde_json::json;
 
 const POS: usize = 3;
@@ -54,7 +54,7 @@ fn one_step_is_one_step_of_the_coarser_dtype() {
     let b = rows(Dtype::Bf16, 40, 1.0, &[(41, 1.0 + 1.0 / 128.0)]);
     let found = compare(BF16, None, &[(K::AttnOut.at(0), a.clone(), b)]);
     let diff = &found.hooks[0];
-    assert_eq!((diff.equal, diff.values, diff.max_steps, diff.first_unequal), (119, 120, 1.0, Some(1)));
+    assert_eq!((diff.equal, diff.values, diff.max_ulps, diff.first_unequal), (119, 120, 1.0, Some(1)));
     assert_eq!(diff.max_abs, 1.0 / 128.0);
     assert!((diff.mean_abs - 1.0 / 128.0 / 120.0).abs() < 1e-12);
     assert!((diff.relative_l2 - 1.0 / 128.0 / 120f64.sqrt()).abs() < 1e-9);
@@ -72,7 +72,7 @@ fn dtypes_that_differ_are_compared_after_rounding_too() {
     let found = compare([Dtype::F32, Dtype::Bf16], None, &[(K::AttnOut.at(0), a, b)]);
     let diff = &found.hooks[0];
     assert_eq!((diff.equal, diff.equal_rounded), (0, Some(2)));
-    assert!((diff.max_steps - 0.01 * 128.0).abs() < 1e-3, "{}", diff.max_steps);
+    assert!((diff.max_ulps - 0.01 * 128.0).abs() < 1e-3, "{}", diff.max_ulps);
 }
 
 #[test]
@@ -153,14 +153,14 @@ fn recorded_choices_come_before_those_that_follow_from_logits() {
 }
 
 #[test]
-fn alone_only_near_ties_may_flip_in_16_bits_and_what_follows_is_left_out() {
+fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out() {
     let after = || {
         let b = rows(Dtype::Bf16, 2, 1.0, &[(4, 9.0), (5, 9.0)]);
         (K::MlpOut.at(1), rows(Dtype::Bf16, 2, 1.0, &[]), b)
     };
     let near = compare_as(Mode::Isolated, BF16, None, &[flip(1.0 / 64.0, Dtype::Bf16), after()]);
     assert!(near.ok, "{:?}", near.failures);
-    assert_eq!(near.routing[0].near_ties, 1);
+    assert_eq!(near.routing[0].within_rounding, 1);
     assert_eq!(near.hook(K::MlpOut.at(1)).unwrap().max_abs, 8.0);
     let router = |gap| {
         let (hook, mut a, mut b) = flip(gap, Dtype::Bf16);
@@ -255,9 +255,9 @@ fn configs_are_compared_wherever_they_keep_a_key() {
 }
 
 #[test]
-fn small_numbers_have_steps_too() {
-    assert_eq!(super::values::step(Dtype::F16, 1e-7), 2f32.powi(-24));
-    assert!(super::values::step(Dtype::F32, 0.0) > 0.0 && super::values::step(Dtype::Bf16, 0.0) > 0.0);
+fn small_numbers_have_ulps_too() {
+    assert_eq!(Dtype::F16.ulp(1e-7), 2f32.powi(-24));
+    assert!(Dtype::F32.ulp(0.0) > 0.0 && Dtype::Bf16.ulp(0.0) > 0.0);
     assert_eq!(Dtype::F16.coarser(Dtype::Bf16), Dtype::Bf16);
     assert_eq!(Dtype::F32.coarser(Dtype::F16), Dtype::F16);
 }

@@ -1,27 +1,25 @@
-//! Which part of a model is to blame, as far as the pattern of differences tells.
-
+use super::comparison::Comparison;
 use super::config::ConfigDiff;
-use super::{Comparison, HookDiff, as_name, layer_of};
+use super::hook::HookDiff;
 use crate::trace::{Hook, HookKind as K};
 use serde::Serialize;
 
-/// The first hook that is wrong though everything before it in its layer agrees.
+/// The first hook that is wrong although everything before it in its layer agrees.
 #[derive(Clone, Debug, Serialize)]
 pub struct Guilt {
     /// The hook.
-    #[serde(serialize_with = "as_name")]
     pub hook: Hook,
     /// The decoder layer; `None` for hooks that occur once a pass.
     pub layer: Option<u32>,
     /// The first position at which it is wrong.
     pub position: usize,
-    /// What is known, in one sentence.
+    /// The finding, in one sentence.
     pub sentence: String,
-    /// What the pattern of differences suggests.
+    /// The part of the model that the pattern of differences points to.
     pub cause: Option<String>,
 }
 
-/// The guilty hook of a comparison of layers alone. `configs` is where the configs of A and B differ.
+/// The guilty hook of a comparison in which each layer was run alone. `configs` holds the differences of the configs.
 pub fn guilt(alone: &Comparison, configs: &[ConfigDiff]) -> Option<Guilt> {
     let Some(diff) = alone.hooks.iter().find(|diff| diff.ok == Some(false)) else { return flip_guilt(alone) };
     let position = diff.first_beyond.or(diff.first_unequal).unwrap_or(0);
@@ -38,25 +36,25 @@ pub fn guilt(alone: &Comparison, configs: &[ConfigDiff]) -> Option<Guilt> {
     Some(Guilt { hook: diff.hook, layer: diff.layer, position, sentence, cause })
 }
 
-/// Where no hook is wrong, but an expert was chosen that rounding does not explain.
+/// The guilt where no hook is wrong, but a flip is not within rounding.
 fn flip_guilt(alone: &Comparison) -> Option<Guilt> {
     if alone.ok {
         return None;
     }
-    let flip = alone.routing.iter().flat_map(|layer| &layer.at).find(|flip| !flip.is_near_tie())?;
+    let flip = alone.routing.iter().flat_map(|layer| &layer.at).find(|flip| !flip.is_within_rounding())?;
     let hook = K::ExpertIndices.at(flip.layer as usize);
     let cause = "the router's top-k, or its softmax".to_owned();
     let sentence = format!(
         "guilty is layer {}, `{hook}`: at position {} A chose the experts {:?}, B {:?}; likely {cause}",
         flip.layer, flip.position, flip.experts[0], flip.experts[1]
     );
-    Some(Guilt { hook, layer: layer_of(hook), position: flip.position, sentence, cause: Some(cause) })
+    Some(Guilt { hook, layer: hook.decoder_layer(), position: flip.position, sentence, cause: Some(cause) })
 }
 
 const WINDOW: &str = "sliding_window";
 const ROPE: &str = "rope_theta";
 
-/// What the pattern suggests, and the key of the config that it depends on.
+/// The likely cause, and the key of the config that it depends on.
 fn cause(alone: &Comparison, diff: &HookDiff, from: usize) -> (String, &'static str) {
     let layer = diff.layer.unwrap_or(0) as usize;
     let agrees = |kind: K| alone.hook(kind.at(layer)).is_some_and(|diff| diff.ok != Some(false));
@@ -133,7 +131,7 @@ fn attention(kind: K, from: usize, agrees: impl Fn(K) -> bool) -> (String, &'sta
     }
 }
 
-/// The cause, and what the configs say of it; where they differ in something else, that too.
+/// The cause with the differences of the configs: the one it depends on, or else all.
 fn with_config(cause: String, key: &str, configs: &[ConfigDiff]) -> Option<String> {
     match configs.iter().find(|diff| diff.key == key) {
         Some(diff) => Some(format!("{cause} ({diff})")),

@@ -1,15 +1,13 @@
-//! What two configs say of the same thing.
-
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 
-/// A key of the config with two values.
+/// A key of the config whose values differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConfigDiff {
     /// The key.
     pub key: &'static str,
-    /// Its value in A and in B, as JSON; `null` if it is missing.
+    /// Its value in A and in B, as JSON; `null` if missing.
     pub values: [Value; 2],
 }
 
@@ -21,7 +19,7 @@ impl fmt::Display for ConfigDiff {
     }
 }
 
-/// Keys that change the numbers, and what they are when they are missing, if that is fixed.
+/// Keys that change the numbers, with their defaults, if fixed.
 const KEYS: [(&str, Option<f64>); 9] = [
     ("rope_theta", Some(1e6)),
     ("sliding_window", None),
@@ -34,7 +32,7 @@ const KEYS: [(&str, Option<f64>); 9] = [
     ("num_local_experts", None),
 ];
 
-/// Keys of the configs of A and B that change the numbers and are not the same.
+/// The keys that change the numbers and whose values differ between the configs of A and B.
 pub fn config_differences(a: &Value, b: &Value) -> Vec<ConfigDiff> {
     if !a.is_object() || !b.is_object() {
         return Vec::new();
@@ -47,7 +45,7 @@ pub fn config_differences(a: &Value, b: &Value) -> Vec<ConfigDiff> {
             (Some(a), Some(b)) => near(a, b),
             (a, b) => a == b,
         };
-        // A missing width of heads is what the other sizes give.
+        // A missing width of heads follows from the other sizes.
         let unknown = key == "head_dim" && (a.is_none() || b.is_none());
         (!same && !unknown).then_some(ConfigDiff { key, values })
     };

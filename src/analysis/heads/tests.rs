@@ -1,4 +1,5 @@
 use super::*;
+use crate::analysis::heads::Measure;
 
 /// A pattern in which every query looks with these weights at these keys.
 fn pattern(n: usize, looks: impl Fn(usize) -> Vec<(usize, f32)>) -> Pattern {
@@ -70,8 +71,7 @@ fn long_runs_are_measured_on_evenly_spaced_queries_whatever_way_they_came() {
         scorer
     };
     assert_eq!([512, 513, 1024, 1025].map(|n| whole(n).stride), [1, 2, 2, 4]);
-    let by_hand: f64 =
-        (0..1500).step_by(4).map(|query| f64::from(crate::analysis::routing::entropy(&row(query)))).sum();
+    let by_hand: f64 = (0..1500).step_by(4).map(|query| f64::from(crate::analysis::entropy(&row(query)))).sum();
     assert!(by_hand > 1.0);
     assert_eq!(whole(1500).stats(1500).entropy, (by_hand / 375.0) as f32);
     for (n, back, on) in [(1500, 700, 1500), (1500, 1200, 1300), (1500, 3, 20), (600, 599, 600), (1030, 1024, 1400)] {

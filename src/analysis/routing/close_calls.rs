@@ -1,10 +1,8 @@
-//! The routing choices of a run that were narrowest.
-
-use super::routing::TokenRouting;
+use super::choice::TokenRouting;
 use crate::trace::{Dtype, TokenRecord};
 use std::sync::Arc;
 
-/// A choice, and how narrow it was.
+/// A narrow choice of experts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CloseCall {
     /// Position in the run.
@@ -13,23 +11,23 @@ pub struct CloseCall {
     pub layer: usize,
     /// The last chosen expert.
     pub kept: usize,
-    /// The best expert that was not chosen.
+    /// The best rejected expert.
     pub lost: usize,
-    /// Their logits' difference.
+    /// The difference of their logits.
     pub gap: f32,
-    /// The difference in rounding steps of the dtype at the larger logit; up to 1 is a near-tie.
-    pub steps: f32,
+    /// The difference in ulps at the larger logit.
+    pub ulps: f32,
 }
 
 impl CloseCall {
-    /// Whether one rounding step could have chosen otherwise.
+    /// Whether one ulp could have chosen another expert.
     pub fn is_near_tie(&self) -> bool {
-        self.steps <= 1.0
+        self.ulps <= 1.0
     }
 }
 
-/// The at most `most` narrowest choices of `tokens`, narrowest first: by rounding steps of `dtype`, then by gap, then
-/// by position and layer. `first` is the position of the first of them, `layers` those of the model.
+/// The `most` narrowest choices of `tokens`, narrowest first: by ulps of `dtype`, then by gap, position and layer. `first`
+/// is the position of the first token; `layers` is the number of layers of the model.
 pub fn close_calls(
     tokens: &[Arc<TokenRecord>],
     first: usize,
@@ -45,8 +43,8 @@ pub fn close_calls(
             else {
                 continue;
             };
-            let steps = margin.gap / dtype.ulp(margin.scale);
-            calls.push(CloseCall { pos: first + i, layer, kept: *kept as usize, lost, gap: margin.gap, steps });
+            let (pos, kept) = (first + i, *kept as usize);
+            calls.push(CloseCall { pos, layer, kept, lost, gap: margin.gap, ulps: margin.ulps(dtype) });
         }
         // Keeps the work list short on long runs.
         if calls.len() > 16 * most.max(64) {
@@ -57,10 +55,10 @@ pub fn close_calls(
     calls
 }
 
-/// Sorts calls by how narrow they were and drops all but the first `most`.
+/// Sorts choices by how narrow they are and drops all but the first `most`.
 pub fn keep_narrowest(calls: &mut Vec<CloseCall>, most: usize) {
     calls.sort_by(|a, b| {
-        let by_margin = a.steps.total_cmp(&b.steps).then(a.gap.total_cmp(&b.gap));
+        let by_margin = a.ulps.total_cmp(&b.ulps).then(a.gap.total_cmp(&b.gap));
         by_margin.then(a.pos.cmp(&b.pos)).then(a.layer.cmp(&b.layer))
     });
     calls.truncate(most);

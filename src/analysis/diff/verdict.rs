@@ -1,18 +1,16 @@
-//! Whether two recordings agree as far as is asked.
-
-use super::Comparison;
-use super::tolerance::{EQUAL_SHARE, FEW, FLIPS, Mode, STEPS, Tolerance};
-use super::values::{HookDiff, share};
-use crate::trace::{Dtype, HookKind as K};
+use super::comparison::Comparison;
+use super::hook::{HookDiff, share};
+use super::tolerance::{EQUAL_SHARE, FEW, FLIPS, MOST_ULPS, Mode, Tolerance};
+use crate::trace::HookKind as K;
 
 impl Comparison {
-    /// Sets the verdict of every hook and of all.
+    /// Sets the verdict of every hook and of the whole comparison.
     pub(super) fn judge(&mut self, other_sum: bool) {
         let (mode, tolerance, final_isolated) = (self.mode, self.tolerance, self.final_isolated);
         let not_isolated = self.not_isolated.clone();
         let wide_flips = |layer: u32| {
             let routing = self.routing.iter().find(|routing| routing.layer == layer);
-            routing.is_some_and(|routing| routing.flips > routing.near_ties)
+            routing.is_some_and(|routing| routing.flips > routing.within_rounding)
         };
         for diff in &mut self.hooks {
             let is_first = diff.hook.kind == K::Embed || diff.layer == Some(0);
@@ -31,7 +29,7 @@ impl Comparison {
                 }
                 Tolerance::Half { .. } => Some(halves_agree(diff, other_sum)),
                 Tolerance::Mixed { dtype } => {
-                    let allowed = (mode == Mode::Isolated).then(|| f64::from(STEPS * dtype.ulp(1.0)));
+                    let allowed = (mode == Mode::Isolated).then(|| f64::from(MOST_ULPS * dtype.ulp(1.0)));
                     allowed.map(|most| diff.judged.relative_l2 <= most)
                 }
             };
@@ -52,7 +50,7 @@ impl Comparison {
         }
         let (flips, choices) = self.flips();
         let is_statistical = matches!(self.tolerance, Tolerance::Half { .. } | Tolerance::Mixed { .. });
-        let wide = self.routing.iter().map(|layer| layer.flips - layer.near_ties).sum::<usize>();
+        let wide = self.routing.iter().map(|layer| layer.flips - layer.within_rounding).sum::<usize>();
         match (self.mode, is_statistical) {
             (Mode::EndToEnd, true) if flips as f64 > FLIPS * choices as f64 => failures.push(format!(
                 "{flips} of {choices} choices of experts differ, more than the {} % that rounding explains",
@@ -73,37 +71,12 @@ impl Comparison {
     }
 }
 
-/// Whether a tensor of a 16-bit program agrees with another's that read the same input.
+/// Whether a tensor of one 16-bit program agrees with that of another program on the same input.
 fn halves_agree(diff: &HookDiff, other_sum: bool) -> bool {
     let is_sum = matches!(diff.hook.kind, K::MlpOut | K::ResidPost);
-    // Rounded nowhere, though everything around it is: the router's matrix product under `f32-router`.
+    // Under `f32-router` the router's matrix product is the only tensor that is not rounded.
     let widened = diff.hook.kind == K::RouterLogits && diff.dtypes[0] != diff.dtypes[1];
     let (equal, all) = (diff.judged.equal, diff.judged.values);
     let is_equal = share(equal, all) >= EQUAL_SHARE || all - equal <= FEW;
     diff.beyond == 0 && (is_equal || widened || is_sum && other_sum)
-}
-
-impl HookDiff {
-    /// What differs, as part of a sentence.
-    pub fn words(&self) -> String {
-        let hook = self.hook;
-        let bad: usize = self.non_finite.iter().sum();
-        if bad > 0 {
-            let [a, b] = self.non_finite;
-            return format!("`{hook}`: NaN or infinity in {a} values of A and {b} of B");
-        }
-        let different = self.values - self.equal;
-        let from = self.first_beyond.or(self.first_unequal).map_or(0, |pos| pos);
-        if self.hook.kind == K::ExpertIndices {
-            return format!("`{hook}`: {different} of {} experts differ, from position {from} on", self.values);
-        }
-        let steps = match self.dtype() {
-            Dtype::F32 => String::new(),
-            dtype => format!(", {:.0} {dtype} steps", self.max_steps),
-        };
-        format!(
-            "`{hook}`: {different} of {} values differ by up to {:.2e}{steps}, from position {from} on",
-            self.values, self.max_abs
-        )
-    }
 }
