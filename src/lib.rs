@@ -51,6 +51,7 @@ extern crate intel_mkl_src as _;
 pub mod analysis;
 pub mod app;
 pub mod cli;
+pub mod control;
 pub mod engine;
 pub mod export;
 pub mod hub;

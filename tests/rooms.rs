@@ -1,4 +1,5 @@
 //! The arrows of the house: which room may name which. Reads the `use` lines and paths of the source.
+//! Every room may name the leaf `control`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -114,6 +115,13 @@ fn every_arrow_is_one_of_the_plan() {
         }
     }
     assert!(wrong.is_empty(), "arrows that point back:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn control_is_a_leaf_that_every_room_may_name() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control.rs")).unwrap();
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    assert_eq!(named(&code.join("\n")), BTreeSet::new());
 }
 
 #[test]
