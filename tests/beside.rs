@@ -60,7 +60,7 @@ fn the_run_that_was_left_is_what_the_new_one_is_compared_with() {
     };
     for (layer, counted) in found.layers().iter().enumerate() {
         let flips: Vec<usize> = (0..a.len()).filter(|pos| sets(&a[*pos], layer) != sets(&b[*pos], layer)).collect();
-        assert_eq!(counted.flips(), flips.len(), "layer {layer}");
+        assert_eq!(counted.flips().len(), flips.len(), "layer {layer}");
         assert_eq!(counted.next(0, true), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
     }
     assert!(found.flips().0 > 0, "rounding flips an expert of this text");

@@ -109,7 +109,7 @@ fn every_kind_of_edit_is_undone_and_done_again() {
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
-                (revision.former.edit.name(), revision.back, revision.undos, revision.redos),
+                (revision.former.action.name(), revision.back, revision.undos, revision.redos),
                 (*name, true, i, edits.len() - i)
             );
             assert_same(&seen.screen, &runs[i].0, &what);
