@@ -169,8 +169,8 @@ fn a_download_leaves_the_model_in_use_and_is_stopped_and_goes_on() {
     explorer.wait_until("one more token", |shot| shot.tokens() == Some(FRANCE_LEN + 1));
     for (columns, rows) in [(40, 10), (80, 24), (160, 45), (120, 40)] {
         explorer.resize(columns, rows);
-        let shot = explorer.screen();
-        assert!(shot.header().contains("opening") && shot.header().contains("mixscope"), "{}", shot.text());
+        let is_named = |shot: &Shot| shot.header().contains("opening") && shot.header().contains("mixscope");
+        explorer.wait_until("the new size", is_named);
     }
     explorer.send("esc");
     let shot = explorer.wait_until("no more opening", |shot| shot.is_idle() && !shot.header().contains("opening"));
@@ -199,8 +199,7 @@ fn a_model_named_at_the_start_shows_its_download() {
     for (columns, rows) in [(40, 10), (160, 45), (30, 8), (80, 24)] {
         explorer.resize(columns, rows);
         let wanted = if columns < 40 { "40×10" } else { "opening" };
-        let shot = explorer.screen();
-        assert!(shot.has(wanted), "{}", shot.text());
+        explorer.wait_for(wanted);
     }
     explorer.wait_until("the files again", |shot| shot.has(SMALL_SHARD) && shot.has(NAME));
     // Keys that need a model do nothing; the help and the picker come.

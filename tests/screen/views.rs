@@ -42,8 +42,12 @@ fn the_views_are_filled() {
     assert!(shot.line("▸L5").contains('['), "the chosen experts are in brackets: {}", shot.line("▸L5"));
     assert!(shot.has("margin entropy") && shot.has("share of choices"));
     explorer.press("2", "‘·is’ looks at · layer 5 head 0");
-    let shot = explorer.wait_until("attention", |shot| shot.has("weights of this row") && shot.has("query ↓ key →"));
-    assert!(shot.has("‘·is’ looks at") && shot.line("L0").contains('▀'), "{}", shot.text());
+    explorer.wait_until("attention", |shot| {
+        shot.has("weights of this row")
+            && shot.has("query ↓ key →")
+            && shot.has("‘·is’ looks at")
+            && shot.line("L0").contains('▀')
+    });
     explorer.press("3", "final answer ‘·P’");
     let shot = explorer.wait_for("leads from");
     assert!(shot.line(" out").contains("·P") && shot.line("▸L5").contains("·P"), "{}", shot.text());

@@ -226,8 +226,7 @@ impl Explorer {
             if is_so(&self.shot) {
                 return self.shot.clone();
             }
-            let next = timeout(GIVE_UP, self.explorer.next());
-            let _inside = self.runtime.enter();
+            let next = async { timeout(GIVE_UP, self.explorer.next()).await };
             match self.runtime.block_on(next) {
                 Ok(event) => self.take(event),
                 Err(_) => panic!("never came: {wanted}; the screen:\n{}", self.shot.text()),
