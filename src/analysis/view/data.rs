@@ -1,6 +1,8 @@
 //! The numbers that a view is made of.
 
-use crate::analysis::{HeadMap, HeadStats, Lab, Pattern, shared};
+use crate::analysis::diff::shared;
+use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
+use crate::analysis::lab::Lab;
 use crate::trace::{LensCell, LensKey, LensSite, Records};
 use std::sync::Arc;
 

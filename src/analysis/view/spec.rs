@@ -1,7 +1,8 @@
 //! What the user chose to see in a view.
 
 use super::{Part, View};
-use crate::analysis::{LensMeasure, Measure, Pick};
+use crate::analysis::heads::{Measure, Pick};
+use crate::analysis::lens::LensMeasure;
 use crate::trace::LensSite;
 
 /// One view of one run, and the choices that it depends on. A view ignores the fields that it does not depend on.

@@ -1,7 +1,8 @@
 //! What one pass over a text shows: the loss of its tokens, and how the router chose.
 
 use super::Steps;
-use crate::analysis::routing::{Margin, entropy, ranked};
+use crate::analysis::entropy;
+use crate::analysis::routing::{Margin, ranked};
 use crate::model::{Distribution, Mixtral, Precision, Taps};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use anyhow::Result;
@@ -78,17 +79,17 @@ pub fn standard_error(values: &[f64]) -> f64 {
     (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n.max(1.0)).sqrt()
 }
 
-struct Watch<'a, 'b, 'c> {
+struct Watch<'a, 'b> {
     routers: &'a mut Vec<RouterLoad>,
     /// Of the layer at hand `[pos × experts]`.
     logits: Vec<f32>,
     experts: usize,
     k: usize,
     dtype: Dtype,
-    steps: &'a mut Steps<'b, 'c>,
+    steps: &'a mut Steps<'b>,
 }
 
-impl Taps for Watch<'_, '_, '_> {
+impl Taps for Watch<'_, '_> {
     fn wants(&self, hook: Hook) -> bool {
         matches!(hook.kind, K::RouterLogits | K::ExpertWeights)
     }
@@ -110,9 +111,9 @@ impl Taps for Watch<'_, '_, '_> {
 }
 
 /// Watches nothing but how far the work is.
-pub struct Quiet<'a, 'b, 'c>(pub &'a mut Steps<'b, 'c>);
+pub struct Quiet<'a, 'b>(pub &'a mut Steps<'b>);
 
-impl Taps for Quiet<'_, '_, '_> {
+impl Taps for Quiet<'_, '_> {
     fn wants(&self, _: Hook) -> bool {
         false
     }

@@ -1,8 +1,9 @@
 //! Layers × tokens: how many experts were exchanged.
 
 use super::{losses, names, two};
+use crate::analysis::diff::same_experts;
+use crate::analysis::tables::FlipRow;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::analysis::{FlipRow, parting, same_experts};
 use crate::export::csv::{self, Text};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
@@ -19,11 +20,11 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (mut values, mut texts, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (row, layer) in layers.iter().enumerate() {
         for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-            let flip = parting(of_a, of_b, *layer, found.dtype());
+            let flip = found.flip(pos, *layer);
             let known = same_experts(of_a, of_b, *layer).is_some();
-            values.push(flip.map_or(if known { 0.0 } else { f32::NAN }, |flip| flip.exchanged as f32));
-            texts.push(flip.map_or(String::new(), |flip| flip.exchanged.to_string()));
-            if flip.is_some_and(|flip| flip.is_near_tie()) {
+            values.push(flip.map_or(if known { 0.0 } else { f32::NAN }, |flip| flip.exchanged() as f32));
+            texts.push(flip.map_or(String::new(), |flip| flip.exchanged().to_string()));
+            if flip.is_some_and(|flip| flip.is_within_rounding()) {
                 marked.push((row, pos));
             }
         }

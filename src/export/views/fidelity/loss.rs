@@ -1,7 +1,7 @@
 //! The loss of each token in both runs, and the difference.
 
 use super::{losses, names, two};
-use crate::analysis::LossRow;
+use crate::analysis::tables::LossRow;
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};

@@ -6,7 +6,7 @@ pub mod pairs;
 pub mod token;
 pub mod usage;
 
-use crate::analysis::RunStats;
+use crate::analysis::RunUsage;
 use crate::analysis::routing::TokenRouting;
 use crate::export::figure::{Axis, Legend, Turn};
 use crate::trace::{Records, TokenRecord};
@@ -58,6 +58,6 @@ fn is_near_tie(trace: &Records, routing: &TokenRouting) -> bool {
 }
 
 /// What routing did over the run.
-fn stats(trace: &Records) -> RunStats {
-    RunStats::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
+fn stats(trace: &Records) -> RunUsage {
+    RunUsage::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
 }

@@ -2,7 +2,7 @@
 
 use super::stats;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::analysis::{LayerStats, MOST_PAIRED, RunStats};
+use crate::analysis::{LayerUsage, MOST_PAIRED, RunUsage};
 use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 pub const FILES: Files = Files { figure, table };
 
 /// What the router of the layer did, if it says who was chosen with whom.
-fn paired<'a>(trace: &Records, stats: &'a RunStats, layer: usize) -> Result<&'a LayerStats> {
+fn paired<'a>(trace: &Records, stats: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");
     let found = stats.layer(layer).filter(|layer| layer.tokens > 0);

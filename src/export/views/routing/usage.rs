@@ -1,7 +1,7 @@
 //! How experts share the work over a run.
 
 use super::{layer_axis, layers, stats, upward};
-use crate::analysis::LayerStats;
+use crate::analysis::LayerUsage;
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
@@ -12,7 +12,7 @@ use anyhow::Result;
 pub const FILES: Files = Files { figure, table };
 
 /// Name, uniform value and the value of one panel.
-type Part = (&'static str, f64, fn(&LayerStats, usize) -> Option<f64>);
+type Part = (&'static str, f64, fn(&LayerUsage, usize) -> Option<f64>);
 
 /// Layers × experts over the run, the last layer on top.
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
@@ -20,9 +20,9 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (layers, stats) = (upward(trace)?, stats(trace));
     let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
     let parts: [Part; 3] = [
-        ("share of first choices", even, LayerStats::first_share),
-        ("share of all choices", even, LayerStats::chosen_share),
-        ("mean weight when chosen", alike, LayerStats::mean_weight),
+        ("share of first choices", even, LayerUsage::first_share),
+        ("share of all choices", even, LayerUsage::chosen_share),
+        ("mean weight when chosen", alike, LayerUsage::mean_weight),
     ];
     let (mut legends, mut panels) = (Vec::new(), Vec::new());
     for (name, uniform, value) in parts {

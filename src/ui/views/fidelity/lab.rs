@@ -6,7 +6,7 @@
 //! f32                5.7473   +0.051      6   12 %    9 %    8 %  3 ‘·is’ ‘,’         1 0 5
 //! ```
 
-use crate::analysis::compare::Mode;
+use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow};
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::HookKind;

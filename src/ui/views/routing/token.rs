@@ -11,7 +11,8 @@
 //! ```
 
 use super::{CELL, legend_lines, named_cell, put_legend, put_named, put_prob};
-use crate::analysis::routing::{TokenRouting, entropy};
+use crate::analysis::entropy;
+use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::quoted;
 use crate::ui::canvas::{ABSENT, Canvas};
