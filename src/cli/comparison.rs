@@ -1,16 +1,16 @@
-//! A comparison of two recordings as text.
+//! A comparison of two runs as text.
 
 use crate::analysis::compare::{Comparison, Flip, HookDiff, LayerRouting, Mode};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Columns of the table; hooks of which no layer holds any are left out.
+/// Columns of the table; a hook that no layer has is left out.
 const COLUMNS: [(K, &str); 3] = [(K::AttnOut, "attn_out"), (K::MlpOut, "mlp_out"), (K::ResidPost, "resid_post")];
-/// Width of a column: share, largest difference, steps.
+/// Width of a column: share, largest difference, ulp.
 const WIDTH: usize = 27;
 
-/// The comparison as a table by layer, totals, where the two part, and the verdict.
+/// The comparison: a table by layer, totals, first differences, and the verdict.
 pub fn comparison_text(found: &Comparison) -> String {
     let mut text = format!("{}, tolerance: {}\n\n", found.mode, found.tolerance.words(found.mode));
     table(found, &mut text);
@@ -72,7 +72,7 @@ fn cell(diff: &HookDiff) -> String {
     format!("  {:>7} %{:>9}{steps:>7}", percent(diff.share()), number(diff.max_abs))
 }
 
-/// A share of 0 to 1 in percent with two digits; not all is never 100.00.
+/// A share of 0 to 1 in percent with two digits. A share below 1 is never shown as 100.00.
 pub fn percent(share: f64) -> String {
     let share = share * 100.0;
     format!("{:.2}", if share < 100.0 { (share * 100.0).floor() / 100.0 } else { share })
@@ -123,7 +123,7 @@ fn totals(found: &Comparison, text: &mut String) {
         let layers: Vec<String> = found.not_isolated.iter().map(usize::to_string).collect();
         line(
             "not alone",
-            format!("layers {}: A holds neither resid_pre nor the layer before's resid_post", layers.join(", ")),
+            format!("layers {}: A has neither their resid_pre nor resid_post of the layer before", layers.join(", ")),
         );
     }
 }
@@ -146,7 +146,7 @@ fn routing(found: &Comparison) -> String {
     text
 }
 
-/// Where the two part, in sentences.
+/// The first difference and the first flip, in sentences.
 fn partings(found: &Comparison, text: &mut String) {
     let place = |hook: Hook| match hook.kind.is_global() {
         true => format!("`{hook}`"),
@@ -173,15 +173,15 @@ fn flip_text(flip: &Flip, found: &Comparison) -> String {
     text += &format!("; margin A {}, B {}", gap(0), gap(1));
     match (flip.input, found.mode) {
         (Some(input), _) if input.equal && input.immediate => {
-            text += &format!("; `{}` was equal there: the router parts first", input.hook);
+            text += &format!("; `{}` was equal there, so the router is the first to differ", input.hook);
         }
         (Some(input), _) if input.equal => {
-            text += &format!("; `{}` was equal there, and what lies between is not in both", input.hook);
+            text += &format!("; `{}` was equal there, and the hooks in between are not in both", input.hook);
         }
         (Some(input), Mode::EndToEnd) => {
-            text += &format!("; `{}` was unequal there already: the hidden state parts first", input.hook);
+            text += &format!("; `{}` differed there already, so the hidden state is the first to differ", input.hook);
         }
-        (Some(input), Mode::Isolated) => text += &format!("; `{}` was unequal there already", input.hook),
+        (Some(input), Mode::Isolated) => text += &format!("; `{}` differed there already", input.hook),
         (None, _) => text += "; no hidden state before it is in both",
     }
     text

@@ -3,7 +3,7 @@
 use crate::engine::{SelfTest, TRAINED};
 use std::fmt::Write;
 
-/// Tables of what was found; the verdict is left to the caller.
+/// The tables of a self-test, without the verdict.
 pub fn self_test_text(found: &SelfTest) -> String {
     let mut text = String::from("\nself-test\n");
     // Writing to a String can't fail.
@@ -17,7 +17,7 @@ fn losses(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         let per_byte = part.per_byte.map_or_else(|| "cut off".to_owned(), |loss| format!("{loss:.3}"));
         writeln!(text, "  {:<8}  {:>6}  {:>10.3}  {per_byte:>9}", part.name, part.tokens, part.loss)?;
     }
-    let words = if found.trained { "trained" } else { "random: the loss says nothing of them" };
+    let words = if found.trained { "trained" } else { "random, so the loss says nothing about them" };
     let [embed, unembed] = found.spread;
     writeln!(
         text,
