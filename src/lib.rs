@@ -1,6 +1,6 @@
 //! mixscope: an explorer for the inside of Mixtral-family mixture-of-experts models, in the terminal.
 //!
-//! The rooms and their arrows, guarded by `tests/rooms.rs`:
+//! The rooms and their arrows, guarded by `tests/rooms/`:
 //!
 //! ```text
 //! main ── cli ──┬──────────────────────────► export ──────┐

@@ -3,7 +3,7 @@
 //! For measurements and tests; one seed gives the same weights in every format.
 
 mod gguf;
-#[path = "../../tests/common/gguf_writer.rs"]
+#[path = "../../tests/support/gguf_writer.rs"]
 mod gguf_writer;
 mod hf;
 mod tokenizer;

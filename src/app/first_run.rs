@@ -1,16 +1,15 @@
 //! Whether the program says how to begin: once, on a machine where it was not used before.
 
-use super::folders::state_file;
 use std::fs;
 use std::path::Path;
 
 /// The mark that it was said.
 const MARK: &str = "welcomed";
 
-/// Whether nothing of an earlier run is there; marks that the next one is not the first.
-pub fn is_first() -> bool {
-    let (Some(mark), Some(history)) = (state_file(MARK), state_file("history.jsonl")) else { return false };
-    let is_first = !mark.exists() && !history.exists();
+/// Whether nothing of an earlier run is in the state folder; marks that the next one is not the first.
+pub fn is_first(folder: &Path) -> bool {
+    let mark = folder.join(MARK);
+    let is_first = !mark.exists() && !folder.join("history.jsonl").exists();
     if is_first {
         leave(&mark);
     }

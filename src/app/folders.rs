@@ -4,9 +4,9 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use std::path::PathBuf;
 
-/// A file of what the program remembers; `None` where there is no home.
-pub fn state_file(name: &str) -> Option<PathBuf> {
-    Some(Xdg::new().ok()?.state_dir()?.join("mixscope").join(name))
+/// The folder of what the program remembers; `None` where there is no home.
+pub fn state_folder() -> Option<PathBuf> {
+    Some(Xdg::new().ok()?.state_dir()?.join("mixscope"))
 }
 
 /// The configuration file; `None` where there is no home.

@@ -1,6 +1,5 @@
 //! Prompts and models of earlier runs, one JSON string a line, in the XDG state folder.
 
-use super::folders::state_file;
 use crate::protocol::Failure;
 use anyhow::{Context, Result};
 use std::fs::{self, OpenOptions};
@@ -17,19 +16,19 @@ pub struct History {
 }
 
 impl History {
-    /// Earlier prompts.
-    pub fn prompts() -> (Self, Vec<String>, Option<Failure>) {
-        Self::open("history.jsonl", "prompt history")
+    /// Earlier prompts, kept in this folder.
+    pub fn prompts(folder: Option<&Path>) -> (Self, Vec<String>, Option<Failure>) {
+        Self::open(folder, "history.jsonl", "prompt history")
     }
 
-    /// Models that were opened.
-    pub fn models() -> (Self, Vec<String>, Option<Failure>) {
-        Self::open("models.jsonl", "list of recent models")
+    /// Models that were opened, kept in this folder.
+    pub fn models(folder: Option<&Path>) -> (Self, Vec<String>, Option<Failure>) {
+        Self::open(folder, "models.jsonl", "list of recent models")
     }
 
     /// The file, what it holds (oldest first), and what went wrong while reading it.
-    fn open(name: &str, what: &'static str) -> (Self, Vec<String>, Option<Failure>) {
-        let path = state_file(name);
+    fn open(folder: Option<&Path>, name: &str, what: &'static str) -> (Self, Vec<String>, Option<Failure>) {
+        let path = folder.map(|folder| folder.join(name));
         let read = path.as_deref().map_or(Ok(Vec::new()), |path| read(path, what));
         let (past, failure) = match read {
             Ok(past) => (past, None),

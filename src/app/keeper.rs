@@ -6,6 +6,7 @@ use crate::state::Saved;
 use crate::trace::Dtype;
 use anyhow::Result;
 use futures::FutureExt;
+use std::path::Path;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Keeps the session.
@@ -18,9 +19,9 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Of models that are opened with `dtype`.
-    pub fn new(dtype: Option<Dtype>) -> Self {
-        Self { file: SessionFile::new(dtype), saving: None, is_unsaved: false }
+    /// Keeps it in this folder, for models that are opened with `dtype`.
+    pub fn new(folder: Option<&Path>, dtype: Option<Dtype>) -> Self {
+        Self { file: SessionFile::new(folder, dtype), saving: None, is_unsaved: false }
     }
 
     /// Starts writing the session if it has changed; why the last attempt failed, if it did.

@@ -19,6 +19,7 @@ const OFFERED: usize = 200;
 pub struct Finder {
     /// Newest first.
     recent: Vec<String>,
+    hub: Option<Settings>,
     /// The Hub's cache, looked through each time the picker is opened.
     cached: Arc<Mutex<Vec<(String, u64)>>>,
     newest: Arc<AtomicU64>,
@@ -27,23 +28,23 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// `recent` is oldest first.
-    pub fn new(mut recent: Vec<String>) -> Self {
+    /// Of `recent` models, oldest first, and those in the cache of `hub`.
+    pub fn new(mut recent: Vec<String>, hub: Option<Settings>) -> Self {
         recent.reverse();
         let (sender, receiver) = unbounded_channel();
-        Self { recent, cached: Arc::default(), newest: Arc::default(), sender, receiver }
+        Self { recent, hub, cached: Arc::default(), newest: Arc::default(), sender, receiver }
     }
 
     /// Looks for what fits `text`; the answer to the last question comes from [`Finder::found`].
     pub fn find(&mut self, text: String) {
         let asked = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
         let (newest, cached) = (self.newest.clone(), self.cached.clone());
-        let (sender, recent) = (self.sender.clone(), self.recent.clone());
+        let (sender, recent, hub) = (self.sender.clone(), self.recent.clone(), self.hub.clone());
         tokio::task::spawn_blocking(move || {
             if newest.load(Ordering::Relaxed) != asked {
                 return;
             }
-            let cached = in_cache(&cached, text.is_empty());
+            let cached = in_cache(&cached, hub.filter(|_| text.is_empty()));
             // Nobody waits for it any more when the program ends.
             let _ = sender.send((asked, look(&text, &recent, cached)));
         });
@@ -77,11 +78,11 @@ impl Finder {
     }
 }
 
-/// Names and sizes of the models in the Hub's cache; looked for again if `anew`.
-fn in_cache(known: &Mutex<Vec<(String, u64)>>, anew: bool) -> Vec<(String, u64)> {
+/// Names and sizes of the models in the Hub's cache; looked for again if `hub` is given.
+fn in_cache(known: &Mutex<Vec<(String, u64)>>, hub: Option<Settings>) -> Vec<(String, u64)> {
     // What a thread that failed left behind is still a list.
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    if anew && let Ok(settings) = Settings::from_env() {
+    if let Some(settings) = hub {
         *known = list_cached(&settings).into_iter().map(|repo| (repo.id, repo.bytes)).collect();
     }
     known.clone()
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn recent_models_are_kept_once_newest_first() {
-        let mut finder = Finder::new(vec!["a/old".to_owned(), "b/new".to_owned()]);
+        let mut finder = Finder::new(vec!["a/old".to_owned(), "b/new".to_owned()], None);
         assert_eq!(finder.remember("demo".to_owned()), None);
         assert_eq!(finder.remember("b/new".to_owned()), None);
         assert_eq!(finder.remember("a/old".to_owned()), Some("a/old".to_owned()));

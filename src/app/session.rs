@@ -1,12 +1,15 @@
 //! The last session as a file: written whole or not at all, readable by its owner only.
 
-use super::folders::state_file;
+use super::folders::state_folder;
 use crate::state::Saved;
 use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// Its name in the state folder.
+const NAME: &str = "session.json";
 
 /// The file of the session, and what was last written to it.
 pub struct SessionFile {
@@ -17,18 +20,18 @@ pub struct SessionFile {
 }
 
 impl SessionFile {
-    /// Of models that are opened with `dtype`.
-    pub fn new(dtype: Option<Dtype>) -> Self {
-        Self { path: state_file("session.json"), dtype, last: None }
+    /// In this folder, for models that are opened with `dtype`.
+    pub fn new(folder: Option<&Path>, dtype: Option<Dtype>) -> Self {
+        Self { path: folder.map(|folder| folder.join(NAME)), dtype, last: None }
     }
 
-    /// The last session.
+    /// The user's last session.
     ///
     /// # Errors
     /// If there is none, or it can't be read. The file stays as it is.
     pub fn load() -> Result<Saved> {
-        let path = state_file("session.json").context("there is no home folder to keep a session in")?;
-        read(&path)
+        let folder = state_folder().context("there is no home folder to keep a session in")?;
+        read(&folder.join(NAME))
     }
 
     /// What has to be written and where, if `saved` is not what was written last.

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use names::{keep_folder, stem, write_files};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -37,16 +37,17 @@ pub type Coming = Receiver<Branch>;
 
 /// Writes files one after another.
 pub struct Saver {
+    folder: PathBuf,
     sender: UnboundedSender<Event>,
     receiver: UnboundedReceiver<Event>,
     cancelled: Arc<AtomicBool>,
 }
 
 impl Saver {
-    /// One with nothing to do.
-    pub fn new() -> Self {
+    /// One with nothing to do, which writes into `folder`.
+    pub fn new(folder: PathBuf) -> Self {
         let (sender, receiver) = unbounded_channel();
-        Self { sender, receiver, cancelled: Arc::default() }
+        Self { folder, sender, receiver, cancelled: Arc::default() }
     }
 
     /// Does `work` on a thread of its own; what it says comes from [`Saver::next`].
@@ -73,18 +74,21 @@ impl Saver {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Writes a view as picture and table into the working directory; `beside` is what it is compared with.
+    /// Writes a view as picture and table; `beside` is what it is compared with.
     pub fn view(&self, spec: ViewSpec, beside: Beside, coming: Coming) {
-        self.start(move |told| save_view(&spec, beside, &*take(&coming)?.run, Path::new("."), told));
+        let folder = self.folder.clone();
+        self.start(move |told| save_view(&spec, beside, &*take(&coming)?.run, &folder, told));
     }
 
-    /// Writes the whole run into a new folder of the working directory.
+    /// Writes the whole run into a new folder.
     pub fn run(&self, coming: Coming) {
-        self.start(move |told| save_run(&take(&coming)?, Path::new("."), told));
+        let folder = self.folder.clone();
+        self.start(move |told| save_run(&take(&coming)?, &folder, told));
     }
 
-    /// Writes the screen as pictures into the working directory.
+    /// Writes the screen as pictures.
     pub fn screen(&self, screen: Screen, dark: bool) {
+        let folder = self.folder.clone();
         self.start(move |_| {
             let look = Look { dark, ..Look::default() };
             let files = [
@@ -92,7 +96,7 @@ impl Saver {
                 ("svg", export::screen_svg(&screen, &look)?),
                 ("ans", export::screen_ansi(&screen)),
             ];
-            write_files(Path::new("."), "mixscope-screen", &files)
+            write_files(&folder, "mixscope-screen", &files)
         });
     }
 

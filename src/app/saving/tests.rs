@@ -62,7 +62,7 @@ fn the_first_of_two_files_goes_when_the_second_cannot_be_written() {
 
 #[tokio::test]
 async fn a_panic_of_the_writing_is_told_and_the_next_file_is_written() {
-    let mut saver = Saver::new();
+    let mut saver = Saver::new(PathBuf::from("."));
     saver.start(|_| panic!("at the disco"));
     let Event::Saved(Err(failure)) = saver.next().await else { panic!("it is told") };
     assert!(failure.causes.iter().any(|cause| cause.contains("at the disco")), "{failure:?}");

@@ -1,0 +1,212 @@
+//! The explorer without its terminal: events in, and what follows from them in the engine and in files.
+
+use super::Options;
+use super::first_run;
+use super::folders::state_folder;
+use super::history::History;
+use super::keeper::Keeper;
+use super::models::Finder;
+use super::saving::Saver;
+use crate::engine::{Engine, Opener};
+use crate::export::Screen;
+use crate::hub;
+use crate::protocol::{self, Failure};
+use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, View, update};
+use anyhow::Result;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// Engine events that may wait for the screen; then the engine waits.
+const EVENTS: usize = 256;
+
+/// Where the explorer keeps what it remembers, and what it reads and writes besides models.
+#[derive(Clone, Default)]
+pub struct Places {
+    /// The folder of history, session and recent models; `None` to remember nothing.
+    pub state: Option<PathBuf>,
+    /// The folder that files are written into.
+    pub output: PathBuf,
+    /// The Hub whose cache is offered, if it can be used.
+    pub hub: Option<hub::Settings>,
+}
+
+impl Places {
+    /// As the environment says: the user's folders, and the working directory.
+    pub fn of_user() -> Self {
+        Self { state: state_folder(), output: PathBuf::from("."), hub: hub::Settings::from_env().ok() }
+    }
+}
+
+/// What only the holder of the terminal can do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Put this text into the clipboard.
+    Copy(String),
+    /// Pass the cells of the screen to [`Explorer::save_screen`].
+    SaveScreen,
+    /// Clear the screen and draw it anew.
+    Redraw,
+    /// Stop the program until it is brought back.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+/// State, engine and files. Its methods need a tokio runtime.
+pub struct Explorer {
+    /// What the user sees.
+    pub state: State,
+    engine: Engine,
+    /// What the engine reports; `None` once its thread has ended.
+    events: Option<Receiver<protocol::Event>>,
+    history: History,
+    models: History,
+    finder: Finder,
+    saver: Saver,
+    keeper: Keeper,
+}
+
+impl Explorer {
+    /// Starts the engine, whose models `opener` opens, and begins with what `options` name.
+    ///
+    /// # Errors
+    /// If the system can't start a thread.
+    pub fn start(options: Options, places: Places, opener: Arc<Opener>) -> Result<Self> {
+        let folder = places.state.as_deref();
+        let (history, past, trouble) = History::prompts(folder);
+        let (models, recent, more_trouble) = History::models(folder);
+        let is_new = options.prompt.is_none() && options.resume.is_none() && options.model == "demo";
+        let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
+        state.colour = options.strip;
+        if options.details_flipped {
+            state.details_flipped = View::ALL.into();
+        }
+        if let Some(recorded) = options.against {
+            state.beside = Beside::recorded(recorded);
+            (state.view, state.fidelity) = (View::Fidelity, FidelityLens::Flips);
+        }
+        state.keymap = options.keymap;
+        state.reduced_motion = options.reduced_motion;
+        let first = match options.resume {
+            Some(saved) => state.resume(saved),
+            None => state.open_model(options.model),
+        };
+        state.first_run = is_new && folder.is_some_and(first_run::is_first);
+        for failure in [trouble, more_trouble].into_iter().flatten() {
+            update(&mut state, Event::Trouble(failure));
+        }
+        let (sender, events) = channel(EVENTS);
+        let mut explorer = Self {
+            state,
+            engine: Engine::start(opener, options.open, sender)?,
+            events: Some(events),
+            history,
+            models,
+            finder: Finder::new(recent, places.hub),
+            saver: Saver::new(places.output),
+            keeper: Keeper::new(folder, options.open.dtype),
+        };
+        // Opening a model asks nothing of the terminal.
+        explorer.carry_out(first);
+        Ok(explorer)
+    }
+
+    /// The next event of the engine or of work in the background; safe to cancel.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                biased;
+                reported = reported(&mut self.events) => match reported {
+                    Some(event) => return Event::Engine(event),
+                    // The thread has said that it ends.
+                    None => self.events = None,
+                },
+                said = self.saver.next() => return said,
+                found = self.finder.found() => return Event::Models(found),
+            }
+        }
+    }
+
+    /// Takes an event into the state and does what follows; returns what only the terminal can do.
+    pub fn take(&mut self, event: Event) -> Vec<Request> {
+        self.keeper.is_unsaved |= !matches!(event, Event::Drawn(_));
+        let effects = update(&mut self.state, event);
+        self.carry_out(effects)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Ask(id, ask) => {
+                    if let Err(failure) = self.engine.ask(id, ask) {
+                        update(&mut self.state, Event::Engine(protocol::Event::Failed { id, failure }));
+                    }
+                }
+                Effect::Cancel(id) => self.engine.cancel(id),
+                Effect::CancelOpening(id) => self.engine.cancel_opening(id),
+                Effect::FindModels(text) => self.finder.find(text),
+                Effect::RememberModel(name) => {
+                    if let Some(name) = self.finder.remember(name)
+                        && let Err(error) = self.models.remember(&name)
+                    {
+                        update(&mut self.state, Event::Trouble(Failure::of(&error)));
+                    }
+                }
+                Effect::Remember(prompt) => {
+                    if let Err(error) = self.history.remember(&prompt) {
+                        update(&mut self.state, Event::Trouble(Failure::of(&error)));
+                    }
+                }
+                Effect::Save(Save::View(spec)) => {
+                    let compared = (self.state.beside.records(), self.state.lab.clone());
+                    self.saver.view(spec, compared, self.engine.branch());
+                }
+                Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),
+                Effect::Save(Save::Screen) => requests.push(Request::SaveScreen),
+                Effect::StopSaving => self.saver.stop(),
+                Effect::Copy(text) => requests.push(Request::Copy(text)),
+                Effect::Redraw => requests.push(Request::Redraw),
+                Effect::Suspend => requests.push(Request::Suspend),
+                Effect::Quit => requests.push(Request::Quit),
+            }
+        }
+        requests
+    }
+
+    /// Writes these cells as pictures; `dark` if they are on a dark background.
+    pub fn save_screen(&self, screen: Screen, dark: bool) {
+        self.saver.screen(screen, dark);
+    }
+
+    /// Whether something happened since the session was last written.
+    pub fn is_unsaved(&self) -> bool {
+        self.keeper.is_unsaved
+    }
+
+    /// Starts writing the session if it has changed; returns whether there is trouble to show.
+    pub fn save_session(&mut self) -> bool {
+        let failure = self.keeper.now_and_then(self.state.saved());
+        let is_trouble = failure.is_some();
+        if let Some(failure) = failure {
+            update(&mut self.state, Event::Trouble(failure));
+        }
+        is_trouble
+    }
+
+    /// Writes the session for the last time.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub async fn end(&mut self) -> Result<()> {
+        self.keeper.at_the_end(self.state.saved()).await
+    }
+}
+
+async fn reported(events: &mut Option<Receiver<protocol::Event>>) -> Option<protocol::Event> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line as scripts see it: exit codes, streams and files.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod check;
+mod config;
+mod diff;
+mod lab;
+mod models;
+mod options;
+mod reference;
+mod self_test;

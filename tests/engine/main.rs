@@ -1,0 +1,12 @@
+//! The engine without a screen: requests, derived values, undo, sessions and saved runs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod beside;
+mod contributions;
+mod lens;
+mod requests;
+mod saved;
+mod sessions;
+mod undo;

@@ -1,0 +1,9 @@
+//! Model files: GGUF, safetensors and downloads, sound and broken.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_gguf;
+mod bad_input;
+mod gguf;
+mod hub;

@@ -1,0 +1,12 @@
+//! The forward pass against transformers and candle-transformers: values, routing, loss and greedy text.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attribution;
+mod bf16;
+mod device;
+mod f32;
+mod hooks;
+mod lab;
+mod oracle;
