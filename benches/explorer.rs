@@ -6,7 +6,8 @@ use divan::{Bencher, black_box};
 use mixscope::analysis::Pick;
 use mixscope::analysis::view::{ViewKind, ViewSpec};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Session, collect};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Session, collect};
 use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
@@ -56,8 +57,7 @@ fn session(policy: Policy, kept: Kept) -> Session {
         Kept::EveryHook => Capture::of(HookKind::all(), 0..layers, layers),
     };
     let mut session = Session::new(loaded, capture, 64);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(&prompt(), Source::Prompt, &mut control).expect("the prompt can be read");
+    session.extend(&prompt(), Source::Prompt, &Control::none()).expect("the prompt can be read");
     session
 }
 
@@ -90,8 +90,7 @@ fn prefill(bencher: Bencher, tokens: usize) {
         .counter(divan::counter::ItemsCount::new(tokens))
         .with_inputs(|| Session::new(loaded.clone(), Capture::for_views(layers), 64))
         .bench_local_values(|mut session| {
-            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-            session.extend(&ids, Source::Prompt, &mut control).expect("the prompt can be read");
+            session.extend(&ids, Source::Prompt, &Control::none()).expect("the prompt can be read");
             session
         });
 }
@@ -137,9 +136,8 @@ fn decode_session_hf(bencher: Bencher, kept: Kept) {
     let session = session(Policy::Hf, kept);
     bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(
         |mut session| {
-            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
             for _ in 0..DECODED {
-                session.step(&Sampling::default(), &mut control).expect("step");
+                session.step(&Sampling::default(), &Control::none()).expect("step");
             }
             session
         },
@@ -201,13 +199,12 @@ fn attention_512(bencher: Bencher, format: &str) {
     let session = {
         let mut session = session(Policy::Hf, Kept::ForViews);
         let more: Vec<u32> = (0..448).map(|i| 300 + i * 11 % 2500).collect();
-        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-        session.extend(&more, Source::Prompt, &mut control).expect("the prompt can be read");
+        session.extend(&more, Source::Prompt, &Control::none()).expect("the prompt can be read");
         session
     };
     let kind = ViewKind::AttentionHead;
     let spec = ViewSpec { layer: 5, head: Pick::One(2), ..ViewSpec::new(kind) };
-    let data = collect(&session, &spec, &|| false).expect("the pattern is there");
+    let data = collect(&session, &spec, &Control::none()).expect("the pattern is there");
     assert_eq!(data.trace.tokens.len(), 512);
     let draw = if format == "png" { picture } else { drawing };
     bencher.bench_local(|| draw(&data, &spec, &Look::default()).expect("it can be drawn"));

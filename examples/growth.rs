@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result, ensure};
 use mixscope::app::cells;
-use mixscope::engine::{Capture, Control, OpenOptions, Session, open_model};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, OpenOptions, Session, open_model};
 use mixscope::export::{Look, screen_png};
 use mixscope::trace::{Device, Policy, Sampling, Source};
 use ratatui::buffer::Buffer;
@@ -29,18 +30,17 @@ fn main() -> Result<()> {
     let tokens: usize = args.next().context(usage)?.parse().context(usage)?;
     let out = PathBuf::from(args.next().context(usage)?);
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Device::Cpu };
-    let loaded = Arc::new(open_model(&model, options, &|| false, &mut |_| {})?);
+    let loaded = Arc::new(open_model(&model, options, &Control::none(), &mut |_| {})?);
     let dims = loaded.meta.dims;
     ensure!(tokens <= dims.context, "the context of {model} ends at {}", dims.context);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
     let mut session = Session::new(loaded, Capture::for_views(dims.layers), 64);
     let sampling = Sampling { temperature: 1.0, seed: 1, ..Sampling::default() };
-    session.extend(&[1], Source::Prompt, &mut control)?;
+    session.extend(&[1], Source::Prompt, &Control::none())?;
 
     let (mut points, mut times): (Vec<Point>, Vec<f64>) = (Vec::new(), Vec::new());
     while session.tokens().len() < tokens {
         let started = Instant::now();
-        session.step(&sampling, &mut control)?;
+        session.step(&sampling, &Control::none())?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
         if times.len() == WINDOW {
             times.sort_by(f64::total_cmp);

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use mixscope::app::Still;
+use mixscope::control::Control;
 use mixscope::engine::{OpenOptions, open_model};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, update};
@@ -42,7 +43,7 @@ fn main() -> Result<()> {
     let lengths = args.next().unwrap_or_else(|| "64,512,4000".to_owned());
     let lengths: Vec<usize> = lengths.split(',').map(str::parse).collect::<Result<_, _>>()?;
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Device::Cpu };
-    let loaded = Arc::new(open_model(&model, options, &|| false, &mut |_| {})?);
+    let loaded = Arc::new(open_model(&model, options, &Control::none(), &mut |_| {})?);
     let vocab = loaded.meta.dims.vocab;
 
     println!("| view | tokens | draw ms | key to frame ms |\n|---|---|---|---|");

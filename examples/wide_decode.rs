@@ -10,7 +10,8 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::mixtral;
 use clap::Parser;
-use mixscope::engine::{Capture, Control, OpenOptions, Session, open_model};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, OpenOptions, Session, open_model};
 use mixscope::trace::{Device as Place, Policy, Sampling, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,10 +48,6 @@ fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-fn control<T>(work: impl FnOnce(&mut Control) -> T) -> T {
-    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} })
-}
-
 fn main() -> Result<()> {
     let args = Args::parse();
     let prompt: Vec<u32> = (0..args.prompt).map(|i| 100 + i * 37).collect();
@@ -59,15 +56,15 @@ fn main() -> Result<()> {
     for name in &args.models {
         let started = Instant::now();
         let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: true, device: Place::Cpu };
-        let loaded = Arc::new(open_model(name, options, &|| false, &mut |_| {})?);
+        let loaded = Arc::new(open_model(name, options, &Control::none(), &mut |_| {})?);
         let opened = ms(started);
         let capture = Capture::for_views(loaded.meta.dims.layers);
         let mut session = Session::new(loaded, capture, 64);
         let first = Instant::now();
-        control(|control| session.extend(&prompt[..1], Source::Prompt, control))?;
+        session.extend(&prompt[..1], Source::Prompt, &Control::none())?;
         let first = ms(first);
         let rest = Instant::now();
-        control(|control| session.extend(&prompt[1..], Source::Prompt, control))?;
+        session.extend(&prompt[1..], Source::Prompt, &Control::none())?;
         let rest = ms(rest);
         println!(
             "{name}: opened in {opened:.0} ms, first token after {first:.0} ms, {} more in {rest:.0} ms",
@@ -80,7 +77,7 @@ fn main() -> Result<()> {
     for _ in 0..args.steps {
         for (_, session, times) in &mut runs {
             let started = Instant::now();
-            control(|control| session.step(&Sampling::default(), control))?;
+            session.step(&Sampling::default(), &Control::none())?;
             times.push(ms(started));
         }
         if let Some(candle) = &mut candle {

@@ -11,7 +11,6 @@ use crate::ui::{Depth, Theme, draw};
 use anyhow::{Error, Result};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -45,10 +44,9 @@ impl Still {
     pub fn of_saved(saved: Saved) -> Self {
         let core = Core::of(Opened::Run(Box::new(saved)));
         let state = State::new(None, Sampling::default(), core.session().meta().policy, Vec::new());
-        let events = RefCell::new(Vec::new());
-        core.introduce(RequestId::default(), &|event| events.borrow_mut().push(event));
+        let events = core.introduce(RequestId::default());
         let mut still = Self { state, core };
-        events.into_inner().into_iter().for_each(|event| still.take(Event::Engine(event)));
+        events.into_iter().for_each(|event| still.take(Event::Engine(event)));
         still
     }
 
@@ -58,8 +56,7 @@ impl Still {
         while let Some(event) = queue.pop_front() {
             for effect in update(&mut self.state, event) {
                 if let Effect::Ask(id, ask) = effect {
-                    let answers = RefCell::new(&mut queue);
-                    self.core.answer(id, ask, &|event| answers.borrow_mut().push_back(Event::Engine(event)));
+                    queue.extend(self.core.answer(id, ask).into_iter().map(Event::Engine));
                 }
             }
         }

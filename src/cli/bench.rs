@@ -1,10 +1,11 @@
 //! `mixscope bench`: what a token costs here, next to the streaming read that bounds it.
 
 use super::memory::{Resident, resident};
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, harmless, print};
-use crate::app::files::Tell;
-use crate::engine::{Bench as Found, Control, Costs, bench};
+use crate::app::files::Reporter;
+use crate::control::Control;
+use crate::engine::{Bench as Found, Costs, bench};
 use crate::trace::size;
 use anyhow::Result;
 use clap::Args;
@@ -40,16 +41,15 @@ pub struct Bench {
 impl Bench {
     pub fn main(self) -> Result<()> {
         apply_threads(self.model.threads)?;
-        let mut tell = Teller::new(self.quiet);
+        let stderr = Stderr::new(self.quiet);
         let started = Instant::now();
-        let loaded = Arc::new(self.model.open(true, &mut tell)?);
+        let loaded = Arc::new(self.model.open(true, &stderr)?);
         let load_ms = started.elapsed().as_secs_f64() * 1e3;
-        let mut progress = |done, all| tell.progress("reading the prompt, tokens × layers", done, all);
-        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
+        let progress = |done, all| stderr.progress("reading the prompt, tokens × layers", done, all);
         let mut memory = None;
         let lengths = (self.prompt_tokens as usize, self.steps as usize);
-        let found = bench(&loaded, lengths, &mut control, &mut || memory = resident())?;
-        tell.clear();
+        let found = bench(&loaded, lengths, &Control::watched_by(&progress), &mut || memory = resident())?;
+        stderr.clear();
         if self.json {
             let mut all = serde_json::to_value(&found)?;
             all["model"] = json!(loaded.meta.name);

@@ -4,10 +4,11 @@ use super::comparison::comparison_text;
 use super::contract::contract_text;
 use super::diff::{TOLERANCES, ToleranceArg, about, line};
 use super::self_test::self_test_text;
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, error, harmless, print};
-use crate::app::files::Tell;
-use crate::engine::{Control, Fidelity, SelfTest, Unreadable, check_against, self_test, texts, trace_path};
+use crate::app::files::Reporter;
+use crate::control::Control;
+use crate::engine::{Fidelity, SelfTest, Unreadable, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
 use crate::trace::{Device, Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
@@ -15,7 +16,6 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde_json::json;
-use std::sync::Mutex;
 
 #[derive(Args)]
 #[command(after_help = TOLERANCES)]
@@ -50,9 +50,9 @@ impl Check {
             self.compute_as(reference, matches);
         }
         apply_threads(self.model.threads)?;
-        let mut tell = Teller::new(self.quiet);
+        let stderr = Stderr::new(self.quiet);
         // A recording's tokens are ids, so no tokenizer is needed.
-        let loaded = match self.model.open(reference.is_some(), &mut tell) {
+        let loaded = match self.model.open(reference.is_some(), &stderr) {
             Ok(loaded) => loaded,
             Err(error) => {
                 if self.json {
@@ -62,12 +62,12 @@ impl Check {
                 return Err(error);
             }
         };
-        let report = scanned(&loaded, &mut tell);
-        let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &mut tell)).transpose();
+        let report = scanned(&loaded, &stderr)?;
+        let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &stderr)).transpose();
         let bad = report.of(Level::Warn).filter(|finding| finding.expected == FINITE).count();
         let tested =
-            if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &mut tell)?) };
-        tell.clear();
+            if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &stderr)?) };
+        stderr.clear();
         let fidelity = fidelity?;
         let tested = tested.as_ref();
         let done = tested.and_then(|tested| tested.as_ref().ok());
@@ -141,40 +141,32 @@ impl Check {
 }
 
 /// The report of opening the model, with a scan of every weight.
-fn scanned(loaded: &Loaded, tell: &mut Teller) -> Report {
+fn scanned(loaded: &Loaded, stderr: &Stderr) -> Result<Report> {
     let mut report = loaded.meta.report.clone();
     if scanned_on_opening(&loaded.store) {
-        return report;
+        return Ok(report);
     }
-    let total = loaded.meta.weight_bytes;
-    let shared = Mutex::new(tell);
     let mut found = Report::default();
-    scan(&loaded.store, &mut found, &|| false, &|done| {
-        // Another thread that holds the lock reports already.
-        if let Ok(mut tell) = shared.try_lock() {
-            tell.scanned(done, total);
-        }
-    });
+    let progress = |done, total| stderr.scanned(done, total);
+    scan(&loaded.store, &mut found, &Control::watched_by(&progress))?;
     report.findings.retain(|finding| !(finding.subject == "weights" && finding.found.starts_with("not scanned")));
     report.findings.extend(found.findings);
-    report
+    Ok(report)
 }
 
 /// The self-test, or the reason why it can't be run.
-fn tested(loaded: &Loaded, tell: &mut Teller) -> Result<Result<SelfTest, Unreadable>> {
+fn tested(loaded: &Loaded, stderr: &Stderr) -> Result<Result<SelfTest, Unreadable>> {
     let texts = match texts(loaded) {
         Ok(texts) => texts,
         Err(unreadable) => return Ok(Err(unreadable)),
     };
-    let mut progress = |done, all| tell.progress("self-test, layer", done, all);
-    let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
-    self_test(loaded, &texts, &mut control).map(Ok)
+    let progress = |done, all| stderr.progress("self-test, layer", done, all);
+    self_test(loaded, &texts, &Control::watched_by(&progress)).map(Ok)
 }
 
-fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, tell: &mut Teller) -> Result<Fidelity> {
-    let mut progress = |done, all| tell.progress("comparing, layer", done, all);
-    let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
-    check_against(loaded, reference, tolerance, &mut control)
+fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, stderr: &Stderr) -> Result<Fidelity> {
+    let progress = |done, all| stderr.progress("comparing, layer", done, all);
+    check_against(loaded, reference, tolerance, &Control::watched_by(&progress))
 }
 
 /// The device as a suffix of a name; empty for the CPU.

@@ -3,6 +3,7 @@
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
+use crate::control::Control;
 use crate::engine::{OpenOptions, Run, Saved as SavedRun, Target, trace_path};
 use crate::trace::Prompt;
 use crate::trace::{LensKey, LensSite, Policy};
@@ -207,7 +208,7 @@ pub fn recorded(text: &str) -> Result<Recorded> {
     for pos in 0..trace.tokens.len() {
         let of_layer = |layer| LensSite::ALL.map(|site| LensKey { pos, layer, site });
         let keys: Vec<LensKey> = (0..layers).flat_map(of_layer).collect();
-        lens.extend(run.lens_cells(&keys, 1, &|| false)?);
+        lens.extend(run.lens_cells(&keys, 1, &Control::none())?);
     }
     let name = path.file_name().map_or_else(|| text.to_owned(), |name| name.display().to_string());
     Ok(Recorded { name, trace, lens })

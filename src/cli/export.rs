@@ -3,6 +3,7 @@
 use super::TextArgs;
 use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick, shared};
+use crate::control::Control;
 use crate::engine::{Run, Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
 use crate::trace::{LensSite, replace_file};
@@ -218,7 +219,7 @@ impl Export {
         let run = Saved::open(&trace_path(&self.trace)?)?;
         let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
-        let mut data = collect(&run, &spec, &|| false).with_context(|| format!("--view {}", self.view))?;
+        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
         if let Some(against) = &self.against {
             let other = Run::records(&Saved::open(&trace_path(against)?)?);
             let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));

@@ -1,6 +1,6 @@
 //! `mixscope info`: what a model is, and what it needs.
 
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
@@ -61,7 +61,7 @@ impl Info {
             (meta.name, meta.title) = (repo.to_string(), repo.to_string());
             return Ok(About::of(&loaded, memory));
         }
-        Ok(About::of(&self.model.open(false, &mut Teller::new(true))?, memory))
+        Ok(About::of(&self.model.open(false, &Stderr::new(true))?, memory))
     }
 }
 

@@ -17,9 +17,10 @@ mod open;
 mod pull;
 mod run;
 mod self_test;
-mod teller;
+mod stderr;
 mod values;
 
+use crate::control::Control;
 use crate::engine::{OpenOptions, Target, open_model};
 use crate::export::Text;
 use crate::model::{Loaded, sampling};
@@ -32,7 +33,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use teller::Teller;
+use stderr::Stderr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -188,9 +189,10 @@ impl ModelArgs {
     }
 
     /// Opens the model; a model on the Hub is downloaded first.
-    fn open(&self, ids_only: bool, tell: &mut Teller) -> Result<Loaded> {
-        let opened = open_model(&self.model, self.options(ids_only), &|| false, &mut |state| tell.download(state));
-        tell.clear();
+    fn open(&self, ids_only: bool, stderr: &Stderr) -> Result<Loaded> {
+        let opened =
+            open_model(&self.model, self.options(ids_only), &Control::none(), &mut |state| stderr.download(state));
+        stderr.clear();
         opened
     }
 }

@@ -1,7 +1,8 @@
 //! `mixscope pull`: downloads a model from the Hub into the cache that Hugging Face's tools share.
 
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{error, print};
+use crate::control::Control;
 use crate::engine::fetch;
 use crate::hub::{RepoId, Settings};
 use anyhow::Result;
@@ -21,9 +22,9 @@ pub struct Pull {
 impl Pull {
     pub fn main(self) -> Result<()> {
         let repo = RepoId::parse(&self.repo).map_err(|bad| error(ErrorKind::ValueValidation, format!("{bad:#}")))?;
-        let mut tell = Teller::new(self.quiet);
-        let path = fetch(&repo, &Settings::from_env()?, &|| false, &mut |state| tell.download(state));
-        tell.clear();
+        let stderr = Stderr::new(self.quiet);
+        let path = fetch(&repo, &Settings::from_env()?, &Control::none(), &mut |state| stderr.download(state));
+        stderr.clear();
         print(&format!("{}\n", path?.display()))
     }
 }

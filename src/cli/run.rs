@@ -1,9 +1,10 @@
 //! `mixscope run`: the explorer's numbers as files.
 
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
-use crate::app::files::{self, Fields, PATTERN_LIMIT, RunFiles, TABLES, TRACE, Tell as _};
-use crate::engine::{Capture, Control, Session};
+use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
+use crate::control::Control;
+use crate::engine::{Capture, Session};
 use crate::export::{RunInfo, run_json};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
@@ -124,13 +125,13 @@ impl Run {
         let mut written = self.files();
         let replaced = self.prepare_folder(&written)?;
         apply_threads(self.model.threads)?;
-        let mut tell = Teller::new(self.quiet);
+        let stderr = Stderr::new(self.quiet);
 
         let started = Instant::now();
         let ids_only = matches!(prompt, Prompt::Ids(_));
-        let loaded = Arc::new(self.model.open(ids_only, &mut tell)?);
+        let loaded = Arc::new(self.model.open(ids_only, &stderr)?);
         let mut timings = vec![("load", ms(started))];
-        tell.report(&loaded.meta.report, self.verbose);
+        stderr.report(&loaded.meta.report, self.verbose);
         let all_layers = loaded.meta.dims.layers;
         let layers = values::within(self.layers, all_layers)?;
         let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
@@ -138,11 +139,11 @@ impl Run {
         let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
         let wanted =
-            self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &mut tell)?;
+            self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &stderr)?;
         let context = loaded.meta.dims.context;
         if ids.len().saturating_add(self.steps) > context {
             let left = context - ids.len();
-            tell.say(&format!(
+            stderr.say(&format!(
                 "warning: the model's context is {context} tokens (max_position_embeddings): at most {left} are generated"
             ));
         }
@@ -150,7 +151,7 @@ impl Run {
         let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
-        let (ended, failed) = self.generate(&mut session, &ids, sampling, &mut timings, &mut tell);
+        let (ended, failed) = self.generate(&mut session, &ids, sampling, &mut timings, &stderr);
 
         if session.tokens().is_empty() {
             return Err(failed.unwrap_or_else(|| anyhow::anyhow!("nothing was computed")));
@@ -159,7 +160,7 @@ impl Run {
         let writing = Instant::now();
         // run.json of an earlier run stays if this run does not write one: pictures can be added to a run.
         let is_whole = self.format.contains(&Format::Json);
-        self.take_away(is_whole.then_some(RUN), &mut tell);
+        self.take_away(is_whole.then_some(RUN), &stderr);
         let provenance = files::provenance(session.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
@@ -173,7 +174,7 @@ impl Run {
             text: self.text.of(),
             lenient: false,
         };
-        written.extend(plan.write(&session, &provenance, &self.out, &mut tell)?.pictures);
+        written.extend(plan.write(&session, &provenance, &self.out, &Control::none(), &stderr)?.pictures);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match prompt {
@@ -182,17 +183,17 @@ impl Run {
         };
         if is_whole {
             let stale = replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old));
-            self.take_away(stale, &mut tell);
+            self.take_away(stale, &stderr);
             let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
             let bytes = run_json(&session.records(), &info)?;
             replace_file(&self.out.join(RUN), |file| Ok(file.write_all(&bytes)?))?;
         }
-        tell.clear();
+        stderr.clear();
         written.sort_unstable();
         written.dedup();
-        tell.say(&format!("wrote {} to {}", written.join(", "), self.out.display()));
+        stderr.say(&format!("wrote {} to {}", written.join(", "), self.out.display()));
         if let Some(error) = failed {
             let count = session.tokens().len();
             return Err(error.context(format!("stopped after {count} tokens; the files hold what was computed")));
@@ -210,13 +211,12 @@ impl Run {
         ids: &[u32],
         sampling: &Sampling,
         timings: &mut Vec<(&'static str, f64)>,
-        tell: &mut Teller,
+        stderr: &Stderr,
     ) -> (&'static str, Option<anyhow::Error>) {
         let started = Instant::now();
         let layers = session.meta().dims.layers;
-        let mut progress = |done: usize, total: usize| tell.progress("prompt tokens", done / layers, total / layers);
-        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
-        let prefill = session.extend(ids, Source::Prompt, &mut control);
+        let progress = |done: usize, total: usize| stderr.progress("prompt tokens", done / layers, total / layers);
+        let prefill = session.extend(ids, Source::Prompt, &Control::watched_by(&progress));
         timings.push(("prefill", ms(started)));
         if let Err(error) = prefill {
             return ("error", Some(error));
@@ -224,13 +224,12 @@ impl Run {
         let started = Instant::now();
         let mut ended = "steps";
         for step in 0..self.steps {
-            tell.progress("generated tokens", step, self.steps);
+            stderr.progress("generated tokens", step, self.steps);
             if session.is_full() {
                 ended = "context full";
                 break;
             }
-            let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-            match session.step(sampling, &mut control) {
+            match session.step(sampling, &Control::none()) {
                 Ok(token) if session.is_end(token) => {
                     ended = "end of text";
                     break;
@@ -243,7 +242,7 @@ impl Run {
         (ended, None)
     }
 
-    /// Names of the files that this run writes, as far as they follow from the options.
+    /// Names of the files this run writes, as far as the options stderr.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => &TABLES[..],
@@ -270,10 +269,10 @@ impl Run {
     }
 
     /// Removes files of an earlier run, which would look like files of this one.
-    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>, tell: &mut Teller) {
+    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>, stderr: &Stderr) {
         for path in names.into_iter().map(|name| self.out.join(name)).filter(|path| path.exists()) {
             if let Err(error) = std::fs::remove_file(&path) {
-                tell.say(&format!(
+                stderr.say(&format!(
                     "warning: cannot remove {}, which belongs to an earlier run: {error}",
                     path.display()
                 ));
@@ -292,7 +291,7 @@ impl Run {
     }
 
     /// The fields that the trace keeps.
-    fn capture(&self, tokens: usize, heads: usize, tell: &mut Teller) -> Result<Fields> {
+    fn capture(&self, tokens: usize, heads: usize, stderr: &Stderr) -> Result<Fields> {
         if !self.format.contains(&Format::Trace) {
             return Ok(Fields::default());
         }
@@ -304,7 +303,7 @@ impl Run {
         if bytes > PATTERN_LIMIT {
             fields.hooks.remove(&HookKind::Pattern);
             let mb = bytes >> 20;
-            tell.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
+            stderr.say(&format!("attention patterns are left out of the trace: {mb} MB; --capture all keeps them"));
         }
         Ok(fields)
     }

@@ -1,9 +1,9 @@
 //! Attribution of a logit to the parts of the model, from what a run keeps.
 
-use super::control::Stopped;
 use super::derive::not_captured;
 use super::session::Session;
 use crate::analysis::{Attribution, LayerShares};
+use crate::control::{Control, Stopped};
 use crate::trace::HookKind;
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
@@ -12,14 +12,14 @@ use std::ops::Range;
 /// chosen experts are read for it.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled` (looked at between layers) or if the run has no such position any more; if `target` or
+/// [`Stopped`](crate::control::Stopped) if `control` says so (looked at between layers) or if the run has no such position any more; if `target` or
 /// `layers` are outside the model; if what it is derived from was not captured.
 pub fn attribution(
     session: &Session,
     pos: usize,
     target: u32,
     layers: Range<usize>,
-    cancelled: &dyn Fn() -> bool,
+    control: &Control,
 ) -> Result<Attribution> {
     let (model, dims, precision) = (&session.loaded().model, session.meta().dims, session.precision());
     ensure!(layers.end <= dims.layers, "layer {} is outside the model's {} layers", layers.end - 1, dims.layers);
@@ -29,11 +29,11 @@ pub fn attribution(
     let stream = model.stream_shares(token, &direction, precision).with_context(not_captured)?;
     let mut details = Vec::with_capacity(layers.len());
     for layer in layers {
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let heads = model
             .head_shares(session.tokens(), session.cache(), (pos, layer), &direction, precision)
             .with_context(not_captured)?;
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
         let heads_remainder = stream.attn[layer] - heads.iter().sum::<f64>();
         let experts_remainder = stream.mlp[layer] - experts.iter().map(|expert| expert.share).sum::<f64>();

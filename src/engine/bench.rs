@@ -1,6 +1,7 @@
 //! What a token costs on this machine, and the least that it could cost: its weights have to be read once.
 
-use super::{Capture, Control, Session, Stopped};
+use super::{Capture, Session};
+use crate::control::Control;
 use crate::model::Loaded;
 use crate::model::kernels::stream;
 use crate::trace::{Device, Sampling, Source};
@@ -54,11 +55,11 @@ struct Lane {
 /// weights were read once and before anything is allocated to measure with.
 ///
 /// # Errors
-/// [`Stopped`] on cancellation, or if the context is too short.
+/// [`Stopped`](crate::control::Stopped) on cancellation, or if the context is too short.
 pub fn bench(
     loaded: &Arc<Loaded>,
     (prompt, steps): (usize, usize),
-    control: &mut Control,
+    control: &Control,
     warm: &mut dyn FnMut(),
 ) -> Result<Bench> {
     let dims = loaded.meta.dims;
@@ -97,7 +98,7 @@ pub fn bench(
     let (mut bandwidths, mut overheads) = (Vec::new(), Vec::new());
     for _ in 0..steps {
         for lane in &mut lanes {
-            ensure!(!(control.cancelled)(), Stopped);
+            control.check()?;
             let before = read();
             let started = Instant::now();
             lane.session.step(&Sampling::default(), control)?;

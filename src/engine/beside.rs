@@ -1,8 +1,8 @@
 //! The run's tokens read under another policy, to be compared with the run.
 
-use super::control::Control;
 use super::session::Session;
 use crate::analysis::shared;
+use crate::control::Control;
 use crate::protocol::{Derive, Derived};
 use crate::trace::{LensKey, Policy};
 use anyhow::{Context, Result};
@@ -28,12 +28,12 @@ impl Beside {
     /// as they are there, and what is left to be asked for.
     ///
     /// # Errors
-    /// [`Stopped`](super::Stopped) if `cancelled`, which is asked between layers; as [`Session::extend`].
+    /// [`Stopped`](crate::control::Stopped) if `control` says so, which is asked between layers; as [`Session::extend`].
     pub fn advance(
         &mut self,
         run: &Session,
         (policy, have, len): (Policy, usize, usize),
-        cancelled: &dyn Fn() -> bool,
+        control: &Control,
     ) -> Result<(Derived, Option<Derive>)> {
         let fits = |session: &Session| session.is_of_the_model_of(run) && session.meta().policy == policy;
         let session = match self.session.take().filter(fits) {
@@ -49,9 +49,8 @@ impl Beside {
             let source = ahead.first().map(|token| token.source);
             let part = ahead.iter().take(PART).take_while(|token| Some(token.source) == source);
             let ids: Vec<u32> = part.map(|token| token.id).collect();
-            let mut control = Control { cancelled, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
             if let Some(source) = source {
-                session.extend(&ids, source, &mut control)?;
+                session.extend(&ids, source, control)?;
             }
         }
         let have = session.tokens().len();
@@ -63,11 +62,11 @@ impl Beside {
     /// Lens cells of it.
     ///
     /// # Errors
-    /// [`Stopped`](super::Stopped) if `cancelled`; if it was not read under this policy so far.
-    pub fn lens(&self, policy: Policy, cells: &[LensKey], cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+    /// [`Stopped`](crate::control::Stopped) if `control` says so; if it was not read under this policy so far.
+    pub fn lens(&self, policy: Policy, cells: &[LensKey], control: &Control) -> Result<Derived> {
         let session = self.session.as_ref().filter(|session| session.meta().policy == policy);
         // An empty answer would be asked for again.
         let session = session.with_context(|| format!("the tokens have not been read under {policy}"))?;
-        Ok(Derived::BesideLens(policy, super::derive::compute_lens(session, cells, TOP, cancelled)?))
+        Ok(Derived::BesideLens(policy, super::derive::compute_lens(session, cells, TOP, control)?))
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of a forward pass.
 
-use super::control::{Control, Stopped};
+use crate::control::Control;
 use crate::model::Taps;
 use crate::trace::{Hook, HookKind, HookValues, Row};
 use anyhow::{Context, Result};
@@ -41,19 +41,17 @@ impl Capture {
 }
 
 /// Collects one pass over a chunk of tokens.
-pub(super) struct Collector<'a, 'b> {
+pub(super) struct Collector<'a> {
     pub capture: &'a Capture,
-    pub control: &'a mut Control<'b>,
-    /// Tokens and layers done before this chunk, and in all.
-    pub done: usize,
-    pub total: usize,
+    /// Of this chunk, in token-layers.
+    pub control: &'a Control<'a>,
     pub rows: usize,
     /// The layer at work.
     pub layer: usize,
     pub values: Vec<(Hook, Tensor)>,
 }
 
-impl Taps for Collector<'_, '_> {
+impl Taps for Collector<'_> {
     fn wants(&self, hook: Hook) -> bool {
         self.capture.wants(hook)
     }
@@ -69,15 +67,13 @@ impl Taps for Collector<'_, '_> {
     }
 
     fn between_experts(&mut self, done: usize, all: usize) -> Result<()> {
-        if (self.control.cancelled)() {
-            return Err(Stopped.into());
-        }
-        (self.control.progress)(self.done + self.layer * self.rows + self.rows * done / all, self.total);
+        self.control.check()?;
+        self.control.progress(self.layer * self.rows + self.rows * done / all, self.capture.layers * self.rows);
         Ok(())
     }
 }
 
-impl Collector<'_, '_> {
+impl Collector<'_> {
     /// One set of values a token; `start` is the position of the first.
     pub fn split(self, start: usize) -> Result<Vec<HookValues>> {
         let mut tokens = vec![HookValues::new(self.capture.layers); self.rows];

@@ -5,6 +5,7 @@ use super::heads::{HeadCache, pattern_of};
 use super::run::Run;
 use crate::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
+use crate::control::Control;
 use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ const HEADS: usize = 16;
 /// Collects the numbers of a view from a live or a saved run.
 ///
 /// # Errors
-/// [`Stopped`](super::Stopped) if `cancelled`; if the spec lies outside the run, or the run does not hold what the view is made of.
-pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> Result<ViewData> {
+/// [`Stopped`](crate::control::Stopped) if `control` says so; if the spec lies outside the run, or the run does not hold what the view is made of.
+pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
     let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
@@ -37,13 +38,13 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
             if let Pick::One(head) = spec.head {
                 check("head", head, dims.heads)?;
             }
-            data.pattern = Some(pattern_of(run, spec.layer, spec.head, cancelled)?);
+            data.pattern = Some(pattern_of(run, spec.layer, spec.head, control)?);
         }
-        ViewKind::AttentionGrid => data.heads = all_heads(run, cancelled)?,
+        ViewKind::AttentionGrid => data.heads = all_heads(run, control)?,
         ViewKind::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
-                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, cancelled)?);
+                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, control)?);
             }
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
@@ -52,11 +53,11 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, cancelled: &dyn Fn() -> bool) -> 
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {
-                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), top, cancelled)?;
+                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), top, control)?;
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {
-                data.trajectories = ways(run, spec, &std::mem::take(&mut data.lens), cancelled)?;
+                data.trajectories = ways(run, spec, &std::mem::take(&mut data.lens), control)?;
             }
         }
     }
@@ -76,7 +77,7 @@ fn keys(pos: usize, layers: usize, sites: &[LensSite]) -> Vec<LensKey> {
 
 /// All heads of the layers whose attention the run holds, a few at a time, so that no more than these are in memory
 /// before they are pooled.
-fn all_heads(run: &dyn Run, cancelled: &dyn Fn() -> bool) -> Result<Vec<(HeadMap, HeadStats)>> {
+fn all_heads(run: &dyn Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats)>> {
     let dims = run.meta().dims;
     let layers = (0..dims.layers).filter(|layer| run.meta().has_attention(*layer));
     let heads: Vec<(usize, usize)> = layers.flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))).collect();
@@ -86,8 +87,8 @@ fn all_heads(run: &dyn Run, cancelled: &dyn Fn() -> bool) -> Result<Vec<(HeadMap
         let mut cache = HeadCache::default();
         let wanted: Vec<(usize, Pick, usize)> =
             some.iter().map(|(layer, head)| (*layer, Pick::One(*head), THUMB)).collect();
-        let maps = cache.maps(run, &wanted, cancelled)?;
-        let stats = cache.stats(run, some, cancelled)?;
+        let maps = cache.maps(run, &wanted, control)?;
+        let stats = cache.stats(run, some, control)?;
         let both = maps.into_iter().zip(stats);
         found.extend(both.map(|(map, (_, _, stats))| (Arc::unwrap_or_clone(map), stats)));
     }
@@ -100,7 +101,7 @@ fn ways(
     run: &dyn Run,
     spec: &ViewSpec,
     cells: &[(LensKey, Arc<LensCell>)],
-    cancelled: &dyn Fn() -> bool,
+    control: &Control,
 ) -> Result<Vec<Arc<Trajectory>>> {
     let answer = run.tokens()[spec.pos].next.top.first().context("what the model answered is not in this trace")?;
     let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
@@ -109,7 +110,7 @@ fn ways(
         if let Some(id) = asked.iter().find(|id| **id as usize >= vocab) {
             bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
         }
-        return trajectories(session, spec.pos, asked, cancelled);
+        return trajectories(session, spec.pos, asked, control);
     }
     if let Some(id) = asked.iter().find(|id| **id != answer.id) {
         bail!("of token {id} the trace holds no way through the layers, only of the final answer, token {}", answer.id);

@@ -1,13 +1,13 @@
 //! Views computed from stored activations when they are asked for.
 
 use super::attribution::attribution;
-use super::control::Stopped;
 use super::derive_lens::trajectories;
 use super::derive_next::{spell, tempered, what_if};
 use super::heads::{HeadCache, head_rows};
 use super::run::{Run, need_model};
 use super::session::Session;
 use crate::analysis::Pattern;
+use crate::control::Control;
 use crate::model::{Distribution, derive_pattern};
 use crate::protocol::{Derive, Derived};
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, TokenRecord};
@@ -23,17 +23,17 @@ const LENS_TOP: usize = 10;
 /// Derives one view of a run; what was read of heads before is used again.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled`; if what it is derived from was not captured.
-pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, cancelled: &dyn Fn() -> bool) -> Result<Derived> {
+/// [`Stopped`](crate::control::Stopped) if `control` says so; if what it is derived from was not captured.
+pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, control: &Control) -> Result<Derived> {
     Ok(match what {
         Derive::Lens { cells } => {
-            let found = run.lens_cells(cells, LENS_TOP, cancelled)?;
+            let found = run.lens_cells(cells, LENS_TOP, control)?;
             // An answer without them would be asked for again.
             ensure!(!found.is_empty() || run.live().is_some(), "the lens of these layers is not in this trace");
             Derived::Lens(found)
         }
         Derive::Trajectories { pos, targets } => {
-            Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, cancelled)?)
+            Derived::Trajectories(*pos, trajectories(need_model(run)?, *pos, targets, control)?)
         }
         Derive::Tempered { pos, sampling } => {
             Derived::Tempered(tempered(need_model(run)?, *pos, sampling)?.map(Arc::new))
@@ -41,24 +41,24 @@ pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, cancelled: &d
         Derive::WhatIf { pos, ids } => {
             let mut found = Vec::new();
             for id in ids {
-                found.extend(what_if(need_model(run)?, *pos, *id, cancelled)?.map(Arc::new));
+                found.extend(what_if(need_model(run)?, *pos, *id, control)?.map(Arc::new));
             }
             Derived::WhatIf(found)
         }
         Derive::Spell { texts } => Derived::Spelled(spell(need_model(run)?, texts)?),
         Derive::Attribution(key) => {
             let layers = key.layer..key.layer.saturating_add(1);
-            Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, cancelled)?))
+            Derived::Attribution(Arc::new(attribution(need_model(run)?, key.pos, key.target, layers, control)?))
         }
-        Derive::HeadMaps { maps } => Derived::HeadMaps(heads.maps(run, maps, cancelled)?),
+        Derive::HeadMaps { maps } => Derived::HeadMaps(heads.maps(run, maps, control)?),
         // A truncation may have come between the frame that wanted it and this.
         Derive::HeadRows { query, .. } if *query >= run.tokens().len() => Derived::HeadRows(Vec::new()),
         Derive::HeadRows { layer, query } => Derived::HeadRows(head_rows(run, *layer, *query)?),
         Derive::HeadColumns { layer, pick, key } => {
-            let column = heads.column(run, *layer, *pick, *key, cancelled)?;
+            let column = heads.column(run, *layer, *pick, *key, control)?;
             Derived::HeadColumns(column.into_iter().map(Arc::new).collect())
         }
-        Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(run, wanted, cancelled)?),
+        Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(run, wanted, control)?),
         Derive::HeadScores | Derive::Beside { .. } | Derive::BesideLens { .. } => {
             anyhow::bail!("this is read bit by bit beside the run, not derived at once from it")
         }
@@ -92,7 +92,7 @@ pub(super) fn compute_lens(
     session: &Session,
     cells: &[LensKey],
     top: usize,
-    cancelled: &dyn Fn() -> bool,
+    control: &Control,
 ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
     let dims = session.meta().dims;
     let model = &session.loaded().model;
@@ -108,7 +108,7 @@ pub(super) fn compute_lens(
         let answer = Distribution::of(&final_logits);
         let answer_id = answer.top(1)[0];
         for batch in keys.chunks(BATCH) {
-            ensure!(!cancelled(), Stopped);
+            control.check()?;
             let mut rows = Vec::with_capacity(batch.len() * dims.d_model);
             for key in batch {
                 rows.extend_from_slice(residual(token, key.layer, key.site).with_context(not_captured)?);

@@ -1,25 +1,20 @@
 //! The way of chosen tokens through the layers.
 
-use super::control::Stopped;
 use super::derive::{BATCH, not_captured, residual};
 use super::session::Session;
 use crate::analysis::view::Trajectory;
+use crate::control::Control;
 use crate::model::Distribution;
 use crate::trace::LensSite;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::sync::Arc;
 
 /// Rank and probability of each of `targets` after every residual of position `pos`: one unembedding of a residual
 /// serves all of them. Ids outside the vocabulary are left out; nothing comes of a position behind the end of the run.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled`; if residuals were not captured.
-pub fn trajectories(
-    session: &Session,
-    pos: usize,
-    targets: &[u32],
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Vec<Arc<Trajectory>>> {
+/// [`Stopped`](crate::control::Stopped) if `control` says so; if residuals were not captured.
+pub fn trajectories(session: &Session, pos: usize, targets: &[u32], control: &Control) -> Result<Vec<Arc<Trajectory>>> {
     let dims = session.meta().dims;
     let model = &session.loaded().model;
     let Some(token) = session.tokens().get(pos) else { return Ok(Vec::new()) };
@@ -29,7 +24,7 @@ pub fn trajectories(
     let sites = |layer| [(layer, LensSite::ResidMid), (layer, LensSite::ResidPost)];
     let places: Vec<(usize, LensSite)> = (0..dims.layers).flat_map(sites).collect();
     for batch in places.chunks(BATCH) {
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let mut rows = Vec::with_capacity(batch.len() * dims.d_model);
         for (layer, site) in batch {
             rows.extend_from_slice(residual(token, *layer, *site).with_context(not_captured)?);

@@ -1,9 +1,9 @@
 //! What can be said of the next token beyond its candidates.
 
-use super::control::Stopped;
 use super::derive::{not_captured, residual};
 use super::session::Session;
 use crate::analysis::{Tempered, WhatIf};
+use crate::control::Control;
 use crate::model::{Distribution, Taps, sampling};
 use crate::protocol::Spelled;
 use crate::trace::{Hook, LensSite, Sampling};
@@ -38,12 +38,12 @@ pub fn tempered(session: &Session, pos: usize, how: &Sampling) -> Result<Option<
 /// behind the end of the run or the context ends there.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled`, which is asked between layers; if the id is outside the vocabulary.
-pub fn what_if(session: &Session, pos: usize, id: u32, cancelled: &dyn Fn() -> bool) -> Result<Option<WhatIf>> {
+/// [`Stopped`](crate::control::Stopped) if `control` says so, which is looked at between layers; if the id is outside the vocabulary.
+pub fn what_if(session: &Session, pos: usize, id: u32, control: &Control) -> Result<Option<WhatIf>> {
     if pos >= session.tokens().len() || pos + 1 >= session.meta().dims.context {
         return Ok(None);
     }
-    let logits = session.peek(pos + 1, id, &mut Watch { cancelled })?;
+    let logits = session.peek(pos + 1, id, &mut Watch { control })?;
     let next = Distribution::of(&logits);
     let is_finite = logits.iter().all(|x| x.is_finite());
     let top = if is_finite { next.top(WHAT_IF_TOP) } else { Vec::new() };
@@ -66,7 +66,7 @@ pub fn spell(session: &Session, texts: &[String]) -> Result<Vec<Spelled>> {
 
 /// Sees nothing of a pass but whether it has to stop.
 struct Watch<'a> {
-    cancelled: &'a dyn Fn() -> bool,
+    control: &'a Control<'a>,
 }
 
 impl Taps for Watch<'_> {
@@ -79,6 +79,6 @@ impl Taps for Watch<'_> {
     }
 
     fn enter_layer(&mut self, _: usize) -> Result<()> {
-        if (self.cancelled)() { Err(Stopped.into()) } else { Ok(()) }
+        Ok(self.control.check()?)
     }
 }

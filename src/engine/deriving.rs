@@ -1,14 +1,15 @@
 //! Derived views under way: in parts, by turns, and for a short time each, so that the run's next token never waits long.
 
+use super::Emit;
 use super::beside::Beside;
 use super::board::Board;
-use super::control::Stopped;
 use super::derive::derive;
 use super::heads::HeadCache;
 use super::probe::Probe;
 use super::run::{Run, need_model};
 use super::session::Session;
 use crate::analysis::HeadScores;
+use crate::control::{Control, Stopped};
 use crate::protocol::{Derive, Derived, Event, Outcome, RequestId};
 use anyhow::Result;
 use std::collections::VecDeque;
@@ -49,7 +50,7 @@ impl Deriver {
     }
 
     /// Queues a request in the place of an earlier one of its lane.
-    pub fn take(&mut self, id: RequestId, what: Derive, emit: &dyn Fn(Event)) {
+    pub fn take(&mut self, id: RequestId, what: Derive, emit: Emit) {
         let old = self.queue.iter().position(|old| old.what.lane() == what.lane());
         if let Some(old) = old.and_then(|at| self.queue.remove(at)) {
             emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
@@ -76,17 +77,18 @@ impl Deriver {
     ///
     /// # Errors
     /// [`Stopped`] if it was asked for anew; if it can't be derived. It is not gone on with then.
-    pub fn work(&mut self, run: &dyn Run, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    pub fn work(&mut self, run: &dyn Run, board: &Board, emit: Emit) -> Result<()> {
         let at = self.queue.iter().position(|deriving| !deriving.what.is_background());
         let Some(mut deriving) = at.and_then(|at| self.queue.remove(at)) else { return Ok(()) };
         let id = deriving.id;
         let asked = self.queue.iter().chain([&deriving]).map(|deriving| &deriving.what);
         self.heads.expect(asked, run.meta().dims.heads);
         let is_outdated = || board.is_outdated(id, &deriving.what);
+        let control = Control::cancelled_by(&is_outdated);
         let result = match deriving.parts.front() {
-            Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &is_outdated, emit)?.map(Derived::HeadScores),
-            Some(Derive::BesideLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &is_outdated)?),
-            Some(part) => self.part(run, part, &is_outdated)?,
+            Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &control, emit)?.map(Derived::HeadScores),
+            Some(Derive::BesideLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &control)?),
+            Some(part) => self.part(run, part, &control)?,
             None => None,
         };
         if let Some(result) = result {
@@ -101,17 +103,19 @@ impl Deriver {
     ///
     /// # Errors
     /// As [`Deriver::work`].
-    pub fn work_background(&mut self, run: &dyn Run, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    pub fn work_background(&mut self, run: &dyn Run, board: &Board, emit: Emit) -> Result<()> {
         let Some(mut deriving) = self.queue.pop_front() else { return Ok(()) };
         let (id, newest) = (deriving.id, self.newest.max(deriving.id));
         let is_over = || board.is_outdated(id, &deriving.what) || board.is_cancelled(id);
         if let Some(part) = deriving.parts.pop_front() {
-            let gives_way = || board.is_pressing_after(newest) || is_over();
+            let over = Control::cancelled_by(&is_over);
+            let gives_way = || board.is_pressing_after(newest);
+            let control = over.until(&gives_way);
             let found = match part {
                 Derive::Beside { policy, have, len } => {
-                    self.beside.advance(need_model(run)?, (policy, have, len), &gives_way)
+                    self.beside.advance(need_model(run)?, (policy, have, len), &control)
                 }
-                _ => derive(run, &mut self.heads, &part, &gives_way).map(|result| (result, None)),
+                _ => derive(run, &mut self.heads, &part, &control).map(|result| (result, None)),
             };
             match found {
                 Err(error) if error.is::<Stopped>() && !is_over() => deriving.parts.push_front(part),
@@ -127,7 +131,7 @@ impl Deriver {
     }
 
     /// Puts what is left of a view behind the others, or says that it is done.
-    fn put_back(&mut self, deriving: Deriving, emit: &dyn Fn(Event)) {
+    fn put_back(&mut self, deriving: Deriving, emit: Emit) {
         if deriving.parts.is_empty() {
             emit(Event::Finished { id: deriving.id, outcome: Outcome::Done });
         } else {
@@ -136,13 +140,13 @@ impl Deriver {
     }
 
     /// One part; `None` if it is to be gone on with later.
-    fn part(&mut self, run: &dyn Run, part: &Derive, is_outdated: &dyn Fn() -> bool) -> Result<Option<Derived>> {
+    fn part(&mut self, run: &dyn Run, part: &Derive, control: &Control) -> Result<Option<Derived>> {
         // What is read of heads is kept.
         let can_pause = matches!(part, Derive::HeadMaps { .. } | Derive::HeadColumns { .. } | Derive::HeadStats { .. });
         let started = Instant::now();
-        let stop = || is_outdated() || (can_pause && started.elapsed() >= SLICE);
-        match derive(run, &mut self.heads, part, &stop) {
-            Err(error) if can_pause && error.is::<Stopped>() && !is_outdated() => Ok(None),
+        let is_long = || can_pause && started.elapsed() >= SLICE;
+        match derive(run, &mut self.heads, part, &control.until(&is_long)) {
+            Err(error) if can_pause && error.is::<Stopped>() && !control.is_cancelled() => Ok(None),
             result => result.map(Some),
         }
     }
@@ -152,8 +156,8 @@ impl Deriver {
         &mut self,
         session: &Session,
         id: RequestId,
-        is_outdated: &dyn Fn() -> bool,
-        emit: &dyn Fn(Event),
+        control: &Control,
+        emit: Emit,
     ) -> Result<Option<Arc<HeadScores>>> {
         let mut probe = match self.probe.take().filter(|probe| probe.fits(session)) {
             Some(probe) => probe,
@@ -162,7 +166,7 @@ impl Deriver {
                 Probe::new(session)
             }
         };
-        let found = if self.scores.is_none() { probe.advance(is_outdated) } else { Ok(self.scores.take()) };
+        let found = if self.scores.is_none() { probe.advance(control) } else { Ok(self.scores.take()) };
         let (done, total) = probe.progress();
         // What was read stays, whatever comes.
         self.probe = Some(probe);

@@ -1,9 +1,9 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
-use super::control::{Control, Stopped};
 use crate::analysis::compare::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
+use crate::control::Control;
 use crate::model::{Loaded, Precision, Taps};
 use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
 use anyhow::{Context, Result, ensure};
@@ -29,12 +29,12 @@ pub struct Fidelity {
 /// memory. `tolerance` replaces the default of the dtypes.
 ///
 /// # Errors
-/// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`] on cancellation.
+/// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`](crate::control::Stopped) on cancellation.
 pub fn check_against(
     loaded: &Loaded,
     reference: &TraceReader,
     tolerance: Option<f32>,
-    control: &mut Control,
+    control: &Control,
 ) -> Result<Fidelity> {
     let layers = loaded.meta.dims.layers;
     let hooks = reference.hooks();
@@ -47,7 +47,7 @@ pub fn check_against(
         anyhow::bail!("{}: `{hook}`: expected a layer below {layers}, as the model has {layers}", reference.name());
     }
     let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
-    let mut run = |mode| -> Result<Comparison> {
+    let run = |mode| -> Result<Comparison> {
         let said: Vec<String> = configs.iter().map(ToString::to_string).collect();
         let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
         let context = || format!("{} does not fit the model{said}", reference.name());
@@ -60,7 +60,7 @@ pub fn check_against(
         };
         let mut comparer = Facts::of(reference).comparer(&facts, mode, tolerance, tokens.clone());
         comparer.predictions(0, recorded_predictions(reference, tokens.len())?);
-        let mut taps = Against { reference, meta: &loaded.meta, comparer, mode, control: &mut *control };
+        let mut taps = Against { reference, meta: &loaded.meta, comparer, mode, control };
         let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
         loaded.model.forward(&tokens, &mut loaded.model.new_cache(), precision, &mut taps).with_context(context)?;
         let mut found = taps.comparer.finish();
@@ -74,15 +74,15 @@ pub fn check_against(
 }
 
 /// Compares each value with the recording's and, layer by layer alone, goes on with the recording's.
-struct Against<'a, 'b> {
+struct Against<'a> {
     reference: &'a TraceReader,
     meta: &'a Meta,
     comparer: Comparer,
     mode: Mode,
-    control: &'a mut Control<'b>,
+    control: &'a Control<'a>,
 }
 
-impl Against<'_, '_> {
+impl Against<'_> {
     fn has(&self, hook: Hook) -> bool {
         self.reference.has(&hook.to_string())
     }
@@ -100,7 +100,7 @@ impl Against<'_, '_> {
     }
 }
 
-impl Taps for Against<'_, '_> {
+impl Taps for Against<'_> {
     fn wants(&self, hook: Hook) -> bool {
         let layer = hook.layer as usize;
         let is_last = layer + 1 == self.meta.dims.layers;
@@ -152,10 +152,10 @@ impl Taps for Against<'_, '_> {
     }
 
     fn enter_layer(&mut self, layer: usize) -> Result<()> {
-        ensure!(!(self.control.cancelled)(), Stopped);
+        self.control.check()?;
         let layers = self.meta.dims.layers;
         let before = if self.mode == Mode::Isolated { layers } else { 0 };
-        (self.control.progress)(before + layer, 2 * layers);
+        self.control.progress(before + layer, 2 * layers);
         Ok(())
     }
 }

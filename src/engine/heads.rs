@@ -5,13 +5,13 @@ mod together;
 
 pub use together::{head_rows, pattern_of};
 
-use super::control::Stopped;
 use super::run::Run;
 use crate::analysis::{Earlier, HeadColumn, HeadMap, HeadScorer, HeadStats, Pick, Pooled};
+use crate::control::Control;
 use crate::model::{HeadReader, SoftmaxNorm};
 use crate::protocol::Derive;
 use crate::trace::{HookValues, TokenRecord};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -74,15 +74,15 @@ impl HeadCache {
     /// Pooled maps, in the order of `wanted`: layer, head or heads, and the largest number of cells a side.
     ///
     /// # Errors
-    /// [`Stopped`] if `cancelled`; if queries or keys were not captured.
+    /// [`Stopped`](crate::control::Stopped) if `control` says so; if queries or keys were not captured.
     pub fn maps(
         &mut self,
         run: &dyn Run,
         wanted: &[(usize, Pick, usize)],
-        cancelled: &dyn Fn() -> bool,
+        control: &Control,
     ) -> Result<Vec<Arc<HeadMap>>> {
         let heads: BTreeSet<(usize, Pick)> = wanted.iter().map(|(layer, pick, _)| (*layer, *pick)).collect();
-        self.grow(run, &Vec::from_iter(heads), cancelled)?;
+        self.grow(run, &Vec::from_iter(heads), control)?;
         let map = |(layer, pick, max_side): &(usize, Pick, usize)| {
             self.grown.get(&(*layer, *pick)).map(|grown| Arc::new(grown.pooled.map(*layer, *pick, *max_side)))
         };
@@ -99,7 +99,7 @@ impl HeadCache {
         layer: usize,
         pick: Pick,
         key: usize,
-        cancelled: &dyn Fn() -> bool,
+        control: &Control,
     ) -> Result<Option<HeadColumn>> {
         let n = run.tokens().len();
         if key >= n {
@@ -110,7 +110,7 @@ impl HeadCache {
             Pick::Mean | Pick::Max => 0..run.meta().dims.heads,
         };
         let picks: Vec<(usize, Pick)> = heads.clone().map(|head| (layer, Pick::One(head))).collect();
-        self.grow(run, &picks, cancelled)?;
+        self.grow(run, &picks, control)?;
         let mut together = Together::new(pick, heads.len());
         for head in heads {
             let reader = reader(run, layer, head)?;
@@ -131,7 +131,7 @@ impl HeadCache {
         &mut self,
         run: &dyn Run,
         heads: &[(usize, usize)],
-        cancelled: &dyn Fn() -> bool,
+        control: &Control,
     ) -> Result<Vec<(usize, usize, HeadStats)>> {
         self.follow(run.tokens());
         let n = run.tokens().len();
@@ -141,7 +141,7 @@ impl HeadCache {
         let result = in_steps(
             run,
             &mut work,
-            cancelled,
+            control,
             |scorer| scorer.next(),
             |(layer, head), scorer, end| {
                 let (reader, mut row) = (reader(run, layer, head)?, Vec::new());
@@ -158,7 +158,7 @@ impl HeadCache {
     }
 
     /// Reads `heads` up to the end of the run.
-    fn grow(&mut self, run: &dyn Run, heads: &[(usize, Pick)], cancelled: &dyn Fn() -> bool) -> Result<()> {
+    fn grow(&mut self, run: &dyn Run, heads: &[(usize, Pick)], control: &Control) -> Result<()> {
         self.follow(run.tokens());
         self.make_room(heads, MOST_BYTES, MOST_ASKED_BYTES);
         self.turn += 1;
@@ -167,7 +167,7 @@ impl HeadCache {
         let result = in_steps(
             run,
             &mut work,
-            cancelled,
+            control,
             |grown| grown.pooled.len(),
             |head, grown, end| grow(run, head, grown, end),
         );
@@ -227,13 +227,13 @@ fn take<K: Copy + Eq + std::hash::Hash, V: Default>(from: &mut HashMap<K, V>, ke
 fn in_steps<K: Copy + Send, V: Send>(
     run: &dyn Run,
     work: &mut [(K, V)],
-    cancelled: &dyn Fn() -> bool,
+    control: &Control,
     done: impl Fn(&V) -> usize + Sync,
     step: impl Fn(K, &mut V, usize) -> Result<()> + Sync,
 ) -> Result<()> {
     let n = run.tokens().len();
     while let Some(least) = work.iter().map(|(_, entry)| done(entry)).min().filter(|least| *least < n) {
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let end = (least + ROWS).min(n);
         work.par_iter_mut()
             .filter(|(_, entry)| done(entry) < end)

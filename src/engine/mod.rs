@@ -12,7 +12,6 @@ mod board;
 mod body;
 mod capture;
 mod collect;
-mod control;
 mod derive;
 mod derive_lens;
 mod derive_next;
@@ -36,7 +35,6 @@ pub use attribution::attribution;
 pub use bench::{Bench, Costs, bench};
 pub use capture::Capture;
 pub use collect::collect;
-pub use control::{Control, Stopped};
 pub use derive::{derive, pattern};
 pub use derive_lens::trajectories;
 pub use derive_next::{spell, tempered, what_if};
@@ -49,10 +47,11 @@ pub use saved::Saved;
 pub use self_test::{
     Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
 };
-pub use session::Session;
+pub use session::{OnTokens, Session};
 pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::{Core, panic_failure};
 
+use crate::control::Control;
 use crate::protocol::{Ask, Download, Event, Failure, RequestId};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
@@ -89,9 +88,8 @@ pub struct Branch {
     pub sampling: Option<Sampling>,
 }
 
-/// How a model or a saved run is opened by its name; watches for cancellation and reports downloads.
-pub type Opener =
-    dyn Fn(&str, OpenOptions, &(dyn Fn() -> bool + Sync), &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
+/// How a model or a saved run is opened by its name; reports downloads.
+pub type Opener = dyn Fn(&str, OpenOptions, &Control, &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
 
 impl Engine {
     /// Starts the thread, which serves requests and first waits for [`Ask::Open`]. `events` takes everything it reports;
@@ -157,6 +155,9 @@ impl Drop for Engine {
         let _ = self.inbox.send(Message::Quit);
     }
 }
+
+/// Receives what the engine reports.
+type Emit<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Name of the engine's thread.
 pub const THREAD: &str = "mixscope-engine";

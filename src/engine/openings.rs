@@ -3,6 +3,7 @@
 use super::board::Board;
 use super::worker::panic_failure;
 use super::{Message, OpenOptions, Opener};
+use crate::control::Control;
 use crate::protocol::{Event, RequestId};
 use anyhow::{Context, Result, anyhow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +34,8 @@ impl Openings {
                 let _ = events.try_send(Event::Opening { id, download: Clone::clone(download) });
             };
             let is_cancelled = || board.is_opening_cancelled(id);
-            let opened = catch_unwind(AssertUnwindSafe(|| opener(&name, options, &is_cancelled, &mut progress)));
+            let control = Control::cancelled_by(&is_cancelled);
+            let opened = catch_unwind(AssertUnwindSafe(|| opener(&name, options, &control, &mut progress)));
             let opened = opened.unwrap_or_else(|panic| {
                 let failure = panic_failure(&*panic);
                 Err(failure.causes.into_iter().rev().fold(anyhow!("{name}"), |_, cause| anyhow!(cause)))

@@ -1,10 +1,10 @@
 //! Every head on a text that is nothing but repetition: random tokens given twice.
 
 use super::capture::Capture;
-use super::control::{Control, Stopped};
 use super::heads::HeadCache;
 use super::session::Session;
 use crate::analysis::HeadScores;
+use crate::control::Control;
 use crate::trace::{HookKind, Policy, Source};
 use anyhow::{Result, ensure};
 use std::collections::HashSet;
@@ -52,21 +52,20 @@ impl Probe {
     /// Reads a few more tokens; the scores once all are read.
     ///
     /// # Errors
-    /// [`Stopped`] if `cancelled`; if the vocabulary has nothing to repeat, or the model's activations are not finite.
-    pub fn advance(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<HeadScores>>> {
+    /// [`Stopped`](crate::control::Stopped) if `control` says so; if the vocabulary has nothing to repeat, or the model's activations are not finite.
+    pub fn advance(&mut self, control: &Control) -> Result<Option<Arc<HeadScores>>> {
         ensure!(self.repeated > 1, "the model's context or vocabulary is too small for repeated random tokens");
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let done = self.session.tokens().len();
         let rest = &self.ids[done..];
-        let mut control = Control { cancelled, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-        self.session.extend(&rest[..rest.len().min(CHUNK)], Source::Prompt, &mut control)?;
+        self.session.extend(&rest[..rest.len().min(CHUNK)], Source::Prompt, control)?;
         if self.session.tokens().len() < self.ids.len() {
             return Ok(None);
         }
         let dims = self.session.meta().dims;
         let heads: Vec<(usize, usize)> =
             (0..dims.layers).flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))).collect();
-        let stats = HeadCache::default().stats(&self.session, &heads, cancelled)?;
+        let stats = HeadCache::default().stats(&self.session, &heads, control)?;
         let stats = stats.into_iter().map(|(_, _, stats)| stats).collect();
         Ok(Some(Arc::new(HeadScores { repeated: self.repeated, heads: dims.heads, stats })))
     }

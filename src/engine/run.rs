@@ -1,6 +1,7 @@
 //! What views are derived from: a run that a model reads, or one that was read from a trace file.
 
 use super::session::Session;
+use crate::control::Control;
 use crate::model::Precision;
 use crate::trace::{LensCell, LensKey, Meta, Records, TokenRecord};
 use anyhow::{Result, anyhow};
@@ -24,13 +25,8 @@ pub trait Run: Send + Sync {
     /// and so are those that a saved run does not hold.
     ///
     /// # Errors
-    /// [`Stopped`](super::Stopped) if `cancelled`; if what they are computed from was not captured.
-    fn lens_cells(
-        &self,
-        cells: &[LensKey],
-        top: usize,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Vec<(LensKey, Arc<LensCell>)>>;
+    /// [`Stopped`](crate::control::Stopped) if `control` says so; if what they are computed from was not captured.
+    fn lens_cells(&self, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>>;
 
     /// The run as a trace that shares its records.
     fn records(&self) -> Records {
@@ -68,12 +64,7 @@ impl Run for Session {
         Some(self)
     }
 
-    fn lens_cells(
-        &self,
-        cells: &[LensKey],
-        top: usize,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
-        super::derive::compute_lens(self, cells, top, cancelled)
+    fn lens_cells(&self, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+        super::derive::compute_lens(self, cells, top, control)
     }
 }

@@ -1,9 +1,9 @@
 //! A run read from a trace file: what the file holds, and what follows from it without a model.
 
-use super::control::Stopped;
 use super::run::Run;
 use super::session::Session;
 use super::trace_meta;
+use crate::control::Control;
 use crate::model::{Config, Distribution, Precision, bare_piece, router};
 use crate::trace::{
     Candidate, Dims, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta, Prediction, Report,
@@ -118,13 +118,8 @@ impl Run for Saved {
         None
     }
 
-    fn lens_cells(
-        &self,
-        cells: &[LensKey],
-        top: usize,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
-        ensure!(!cancelled(), Stopped);
+    fn lens_cells(&self, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+        control.check()?;
         let mut cells: Vec<LensKey> = cells.iter().filter(|key| key.pos < self.tokens.len()).copied().collect();
         cells.sort_by_key(|key| key.pos);
         Ok(cells.into_iter().filter_map(|key| Some((key, Arc::new(self.cell(key, top)?)))).collect())

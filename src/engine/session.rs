@@ -1,7 +1,7 @@
 //! A run of one model: tokens read so far, their records and their KV cache.
 
 use super::capture::{Capture, Collector, FindNonFinite};
-use super::control::{Control, Stopped};
+use crate::control::Control;
 use crate::model::{Distribution, KvCache, Loaded, Outputs, Precision, Taps, bare_piece, sampling};
 use crate::trace::Prompt;
 use crate::trace::{
@@ -19,6 +19,9 @@ const LONG_CHUNK: usize = 512;
 const LARGE: u64 = 64 << 20;
 /// Positions of a chunk whose logits are in memory together.
 const LOGITS: usize = 64;
+
+/// Receives a run's tokens as they arrive: how many of its first tokens are still the same, and those after them.
+pub type OnTokens<'a> = &'a mut dyn FnMut(usize, &[Arc<TokenRecord>]);
 
 /// A run. Cloning it is a branch: records and KV pages are shared.
 #[derive(Clone)]
@@ -209,31 +212,46 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::extend`].
-    pub fn set_prompt(&mut self, ids: &[u32], control: &mut Control) -> Result<()> {
+    pub fn set_prompt(&mut self, ids: &[u32], control: &Control, arrived: OnTokens) -> Result<()> {
         let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
         self.truncate(shared);
         let stands = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
         for token in &mut self.tokens[stands..] {
             Arc::make_mut(token).source = Source::Prompt;
         }
-        (control.arrived)(stands, &self.tokens[stands..]);
-        self.extend(&ids[shared..], Source::Prompt, control)
+        arrived(stands, &self.tokens[stands..]);
+        self.extend_reporting(&ids[shared..], Source::Prompt, control, arrived)
     }
 
     /// Reads `ids` behind the run, in chunks. What was read before an error or a stop stays; a stop comes between two experts
     /// of a chunk, which is then lost, or while its results are told.
     ///
     /// # Errors
-    /// [`Stopped`] if cancelled; if an id is outside the vocabulary or an activation is not finite.
-    pub fn extend(&mut self, ids: &[u32], source: Source, control: &mut Control) -> Result<()> {
+    /// [`Stopped`](crate::control::Stopped) if cancelled; if an id is outside the vocabulary or an activation is not finite.
+    pub fn extend(&mut self, ids: &[u32], source: Source, control: &Control) -> Result<()> {
+        self.extend_reporting(ids, source, control, &mut |_, _| {})
+    }
+
+    /// As [`Session::extend`]; `arrived` gets the tokens of each part as soon as they are read.
+    ///
+    /// # Errors
+    /// As [`Session::extend`].
+    pub fn extend_reporting(
+        &mut self,
+        ids: &[u32],
+        source: Source,
+        control: &Control,
+        arrived: OnTokens,
+    ) -> Result<()> {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;
         for (i, chunk) in ids.chunks(self.chunk).enumerate() {
             self.last_logits_if_any()?;
             let start = self.tokens.len();
-            let (rows, done) = (chunk.len(), i * self.chunk * layers);
+            let rows = chunk.len();
+            let part = control.part(i * self.chunk * layers, total);
             let capture = &self.capture;
-            let mut taps = Collector { capture, control, done, total, rows, layer: 0, values: Vec::new() };
+            let mut taps = Collector { capture, control: &part, rows, layer: 0, values: Vec::new() };
             let loaded = self.loaded.clone();
             let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut taps)?;
             for l in 0..layers {
@@ -242,7 +260,7 @@ impl Session {
             let outputs = pass.outputs(&resid, &mut taps)?;
             let values = taps.split(start)?;
             pass.end(&mut self.cache);
-            let kept = self.keep(chunk, source, &outputs, values, control);
+            let kept = self.keep(chunk, source, &outputs, values, control, arrived);
             let read = self.tokens.len() - start;
             self.cache.truncate(start + read);
             kept?;
@@ -261,17 +279,20 @@ impl Session {
         source: Source,
         outputs: &Outputs,
         values: Vec<HookValues>,
-        control: &mut Control,
+        control: &Control,
+        arrived: OnTokens,
     ) -> Result<()> {
         let vocab = self.meta.dims.vocab;
         let mut values = values.into_iter();
         for (ids, from) in chunk.chunks(LOGITS).zip((0..).step_by(LOGITS)) {
-            ensure!(from == 0 || !(control.cancelled)(), Stopped);
+            if from > 0 {
+                control.check()?;
+            }
             let start = self.tokens.len();
             let logits = outputs.logits(from..from + ids.len())?;
             let sound = logits.iter().position(|x| !x.is_finite()).map_or(ids.len(), |at| at / vocab);
             self.record(&ids[..sound], source, &logits[..sound * vocab], values.by_ref().take(sound));
-            (control.arrived)(start, &self.tokens[start..]);
+            arrived(start, &self.tokens[start..]);
             if sound < ids.len() {
                 break;
             }
@@ -351,7 +372,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::extend`]; if there is no token yet or the sampling is out of range.
-    pub fn step(&mut self, sampling: &Sampling, control: &mut Control) -> Result<u32> {
+    pub fn step(&mut self, sampling: &Sampling, control: &Control) -> Result<u32> {
         let logits = self.last_logits_if_any()?.context("there is no prompt yet: type one first")?;
         let id = sampling::sample(&logits, sampling, self.tokens.len() - 1)?;
         self.extend(&[id], Source::Generated, control)?;

@@ -1,7 +1,7 @@
 //! What the user named, and how it becomes an opened model.
 
-use super::control::Stopped;
 use super::saved::Saved;
+use crate::control::Control;
 use crate::hub::{self, RepoId, Settings, Stage};
 use crate::model::{Loaded, Location, open};
 use crate::protocol::{Download, FileShare};
@@ -114,16 +114,16 @@ pub struct OpenOptions {
 /// Opens what `name` names, after downloading it if it is on the Hub; `progress` is told how that goes.
 ///
 /// # Errors
-/// [`Stopped`] if cancelled; if the download, the model or the trace fails.
+/// [`Stopped`](crate::control::Stopped) if cancelled; if the download, the model or the trace fails.
 pub fn open_target(
     name: &str,
     options: OpenOptions,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
+    control: &Control,
     progress: &mut dyn FnMut(&Download),
 ) -> Result<Opened> {
     match Target::parse(name)? {
         Target::Trace(path) => Ok(Opened::Run(Box::new(Saved::open(&path)?))),
-        _ => Ok(Opened::Model(Arc::new(open_model(name, options, is_cancelled, progress)?))),
+        _ => Ok(Opened::Model(Arc::new(open_model(name, options, control, progress)?))),
     }
 }
 
@@ -134,13 +134,13 @@ pub fn open_target(
 pub fn open_model(
     name: &str,
     options: OpenOptions,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
+    control: &Control,
     progress: &mut dyn FnMut(&Download),
 ) -> Result<Loaded> {
     let location = match Target::parse(name)? {
         Target::Local(location) => location,
         Target::Hub(repo) => {
-            let path = fetch(&repo, &Settings::from_env()?, is_cancelled, progress)?;
+            let path = fetch(&repo, &Settings::from_env()?, control, progress)?;
             Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))?
         }
         Target::Trace(_) => bail!(
@@ -148,9 +148,7 @@ pub fn open_model(
              a saved run is shown by `mixscope open`"
         ),
     };
-    if is_cancelled() {
-        bail!(Stopped);
-    }
+    control.check()?;
     let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?.on(options.device)?;
     if location != Location::Demo && !Path::new(name).exists() {
         // The name that was asked for says more than a folder of the cache.
@@ -164,14 +162,14 @@ pub fn open_model(
 /// Downloads what a model of the Hub needs, or finds it in the cache; returns the directory or GGUF file.
 ///
 /// # Errors
-/// [`Stopped`] if cancelled; whatever the download says.
+/// [`Stopped`](crate::control::Stopped) if cancelled; whatever the download says.
 pub fn fetch(
     repo: &RepoId,
     settings: &Settings,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
+    control: &Control,
     progress: &mut dyn FnMut(&Download),
 ) -> Result<PathBuf> {
-    let fetched = hub::fetch(repo, settings, is_cancelled, &mut |state| {
+    hub::fetch(repo, settings, control, &mut |state| {
         let file = |file: &hub::FileProgress| FileShare {
             name: file.name.clone(),
             done: file.done,
@@ -191,6 +189,5 @@ pub fn fetch(
             seconds_left: state.seconds_left,
             note: state.note.clone(),
         });
-    });
-    fetched.map_err(|error| if error.is::<hub::Cancelled>() { Stopped.into() } else { error })
+    })
 }

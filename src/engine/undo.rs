@@ -1,5 +1,6 @@
 //! Edits of the run, so that each can be taken back and done again.
 
+use super::Emit;
 use super::board::Board;
 use super::body::Body;
 use super::session::Session;
@@ -126,7 +127,7 @@ impl Core {
     ///
     /// # Errors
     /// If it is a saved run; if a run of an earlier session can't be read, or that was stopped.
-    pub(super) fn revise(&mut self, id: RequestId, back: bool, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    pub(super) fn revise(&mut self, id: RequestId, back: bool, board: &Board, emit: Emit) -> Result<()> {
         self.body.live_mut()?;
         let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
         let Some(Snapshot { edit, prompt, run }) = popped else {
@@ -178,7 +179,7 @@ impl Core {
     }
 
     /// Reads a run of an earlier session; the one on screen stays as it is.
-    fn read_left(&mut self, id: RequestId, left: &Left, board: &Board, emit: &dyn Fn(Event)) -> Result<Session> {
+    fn read_left(&mut self, id: RequestId, left: &Left, board: &Board, emit: Emit) -> Result<Session> {
         let session = self.body.live()?;
         let here = session.tokens();
         let damaged = || format!("the session does not say how to go back to before {}", left.edit.name());
@@ -211,7 +212,8 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Capture, Control};
+    use crate::control::Control;
+    use crate::engine::Capture;
     use crate::model::{Location, open};
     use crate::trace::{Policy, Source};
     use std::sync::Arc;
@@ -220,8 +222,7 @@ mod tests {
     fn edit(edits: &mut Edits, session: &mut Session, ids: &[u32]) {
         let prompt = Prompt::Ids(ids.to_vec());
         edits.open(&Ask::Prompt(prompt), &None, session);
-        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-        session.set_prompt(ids, &mut control).unwrap();
+        session.set_prompt(ids, &Control::none(), &mut |_, _| {}).unwrap();
         edits.close(session);
     }
 
@@ -263,10 +264,9 @@ mod tests {
         let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
         let layers = loaded.meta.dims.layers;
         let mut session = Session::new(loaded, Capture::for_views(layers), 4);
-        let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-        session.extend(&[1, 300, 301], Source::Forced, &mut control).unwrap();
+        session.extend(&[1, 300, 301], Source::Forced, &Control::none()).unwrap();
         let before = session.clone();
-        session.set_prompt(&[1, 300, 301], &mut control).unwrap();
+        session.set_prompt(&[1, 300, 301], &Control::none(), &mut |_, _| {}).unwrap();
         assert!(!before.is_same_as(&session) && session.is_same_as(&session.clone()));
         let before = session.clone();
         session.switch(Policy::F32);

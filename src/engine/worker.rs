@@ -2,26 +2,25 @@
 
 use super::board::Board;
 use super::body::Body;
-use super::control::{Control, Stopped};
 use super::deriving::Deriver;
 use super::lab::{lab, lab_policies};
 use super::openings::Openings;
 use super::run::Run;
-use super::session::Session;
+use super::session::{OnTokens, Session};
 use super::target::Opened;
 use super::undo::Edits;
-use super::{Branch, Message, OpenOptions};
+use super::{Branch, Emit, Message, OpenOptions};
+use crate::control::{Control, Stopped};
 use crate::model::Loaded;
 use crate::protocol::{Ask, Event, Failure, Memory, Outcome, RequestId};
 use crate::trace::Prompt;
 use crate::trace::{Policy, Sampling, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Progress is reported at most this often.
@@ -30,7 +29,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves requests until told to quit.
-pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn Fn(Event)) {
+pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: Emit) {
     let board = &*openings.board;
     let mut core: Option<Core> = None;
     // Of the last model that was in use.
@@ -56,7 +55,7 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: &dyn F
                 if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
                     session.switch(policy);
                 }
-                next.introduce(id, emit);
+                next.introduce(id).into_iter().for_each(emit);
                 emit(Event::Finished { id, outcome: Outcome::Done });
                 *core = Some(next);
             }
@@ -84,6 +83,22 @@ pub fn panic_failure(panic: &(dyn Any + Send)) -> Failure {
         summary: "a defect in mixscope stopped this work; what was computed before is still there".to_owned(),
         causes: vec![said, "please report it with the prompt and the model's name".to_owned()],
     }
+}
+
+/// Reports progress on `id` as events, now and then.
+fn progress_of(id: RequestId, emit: Emit<'_>) -> impl Fn(usize, usize) + Sync + '_ {
+    let last = Mutex::new(Instant::now());
+    move |done, total| {
+        let mut last = hold(&last);
+        if last.elapsed() >= PROGRESS_EVERY {
+            *last = Instant::now();
+            emit(Event::Progress { id, done, total });
+        }
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A generation under way.
@@ -148,7 +163,7 @@ impl Core {
     }
 
     /// Ends the edit under way.
-    fn close_edit(&mut self, emit: &dyn Fn(Event)) {
+    fn close_edit(&mut self, emit: Emit) {
         if let Body::Live(session) = &self.body
             && let Some((left, undos)) = self.edits.close(session)
         {
@@ -157,28 +172,32 @@ impl Core {
     }
 
     /// Says what was opened, and which tokens a saved run has.
-    pub fn introduce(&self, id: RequestId, emit: &dyn Fn(Event)) {
-        emit(Event::Ready { id, meta: self.session().meta().clone() });
+    pub fn introduce(&self, id: RequestId) -> Vec<Event> {
+        let mut events = vec![Event::Ready { id, meta: self.session().meta().clone() }];
         if let Body::Saved(saved) = &self.body {
-            emit(Event::Tokens { id, keep: 0, tokens: saved.tokens().to_vec(), ms: 0.0 });
+            events.push(Event::Tokens { id, keep: 0, tokens: saved.tokens().to_vec(), ms: 0.0 });
         }
+        events
     }
 
     fn is_idle(&self) -> bool {
         self.runs.is_empty() && self.running.is_none() && self.deriver.is_idle()
     }
 
-    /// Does one request whole, without a thread: for tests and pictures.
-    pub fn answer(&mut self, id: RequestId, ask: Ask, emit: &dyn Fn(Event)) {
+    /// Does one request whole, without a thread, and returns what was reported: for tests and pictures.
+    pub fn answer(&mut self, id: RequestId, ask: Ask) -> Vec<Event> {
         let board = Board::default();
-        self.take(id, ask, &board, emit);
+        let events = Mutex::new(Vec::new());
+        let emit = |event| hold(&events).push(event);
+        self.take(id, ask, &board, &emit);
         while !self.is_idle() {
-            self.work(&board, emit);
+            self.work(&board, &emit);
         }
+        events.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a request.
-    fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) {
+    fn take(&mut self, id: RequestId, ask: Ask, board: &Board, emit: Emit) {
         self.deriver.note(id);
         match ask {
             Ask::Derive(what) => {
@@ -190,7 +209,7 @@ impl Core {
     }
 
     /// Does the next piece of work: a cancelled run is ended, a part of a view derived, or one token read.
-    fn work(&mut self, board: &Board, emit: &dyn Fn(Event)) {
+    fn work(&mut self, board: &Board, emit: Emit) {
         if let Some(running) = self.running.take_if(|running| board.is_cancelled(running.id)) {
             emit(Event::Finished { id: running.id, outcome: Outcome::Cancelled });
             self.close_edit(emit);
@@ -237,7 +256,7 @@ impl Core {
     }
 
     /// Derives a part of a view.
-    fn derive(&mut self, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn derive(&mut self, board: &Board, emit: Emit) -> Result<()> {
         let started = Instant::now();
         let result = self.deriver.work(self.body.run(), board, emit);
         self.owed = started.elapsed();
@@ -254,7 +273,7 @@ impl Core {
         }
     }
 
-    fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn run(&mut self, id: RequestId, ask: Ask, board: &Board, emit: Emit) -> Result<()> {
         if board.is_cancelled(id) {
             return Err(Stopped.into());
         }
@@ -265,7 +284,7 @@ impl Core {
             Ask::Prompt(prompt) => {
                 let ids = self.body.live()?.prompt_ids(&prompt)?;
                 self.prompt = Some(prompt);
-                self.read(id, board, emit, |session, control| session.set_prompt(&ids, control))?;
+                self.read(id, board, emit, |session, control, arrived| session.set_prompt(&ids, control, arrived))?;
             }
             Ask::Step { count, sampling } => {
                 self.body.live()?;
@@ -306,7 +325,7 @@ impl Core {
     }
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
-    fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: Emit) -> Result<()> {
         let session = self.body.live_mut()?;
         let before = Box::new(session.clone());
         let tokens = session.switch(policy);
@@ -328,26 +347,19 @@ impl Core {
     }
 
     /// Reads the run's tokens under every policy that differs from `hf`.
-    fn lab(&self, id: RequestId, steps: usize, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn lab(&self, id: RequestId, steps: usize, board: &Board, emit: Emit) -> Result<()> {
         let session = self.body.live()?;
         let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
         let (policies, _) = lab_policies(session.meta(), Policy::Hf);
-        let last = Cell::new(Instant::now());
-        let mut progress = |done, total| {
-            if last.get().elapsed() >= PROGRESS_EVERY {
-                last.set(Instant::now());
-                emit(Event::Progress { id, done, total });
-            }
-        };
-        let cancelled = || board.is_cancelled(id);
-        let mut control = Control { cancelled: &cancelled, progress: &mut progress, arrived: &mut |_, _| {} };
-        let found = lab(session.loaded(), &ids, steps, Policy::Hf, &policies, &mut control)?;
+        let (is_cancelled, progress) = (|| board.is_cancelled(id), progress_of(id, emit));
+        let control = Control::new(&is_cancelled, &progress);
+        let found = lab(session.loaded(), &ids, steps, Policy::Hf, &policies, &control)?;
         emit(Event::Lab(Arc::new(found)));
         Ok(())
     }
 
     /// Makes `tokens` the run. What was read before an error or a stop stays.
-    fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: Emit) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
         let session = self.body.live_mut()?;
         session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
@@ -361,7 +373,7 @@ impl Core {
         id: RequestId,
         tokens: &[(u32, Source)],
         board: &Board,
-        emit: &dyn Fn(Event),
+        emit: Emit,
     ) -> Result<()> {
         for same in tokens.chunk_by(|a, b| a.1 == b.1) {
             let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
@@ -371,7 +383,7 @@ impl Core {
     }
 
     /// Forgets tokens from `len` on; the first one stays.
-    fn truncate(&mut self, id: RequestId, len: usize, emit: &dyn Fn(Event)) -> Result<()> {
+    fn truncate(&mut self, id: RequestId, len: usize, emit: Emit) -> Result<()> {
         let session = self.body.live_mut()?;
         let all = session.tokens().len();
         let len = len.clamp(all.min(1), all);
@@ -380,22 +392,15 @@ impl Core {
         Ok(())
     }
 
-    fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: Emit) -> Result<()> {
         let session = self.body.live()?;
         anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
         session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
     }
 
-    fn extend(
-        &mut self,
-        id: RequestId,
-        ids: &[u32],
-        source: Source,
-        board: &Board,
-        emit: &dyn Fn(Event),
-    ) -> Result<()> {
-        self.read(id, board, emit, |session, control| session.extend(ids, source, control))
+    fn extend(&mut self, id: RequestId, ids: &[u32], source: Source, board: &Board, emit: Emit) -> Result<()> {
+        self.read(id, board, emit, |session, control, arrived| session.extend_reporting(ids, source, control, arrived))
     }
 
     /// Lets `work` change the run and reports its tokens as they come.
@@ -403,31 +408,23 @@ impl Core {
         &mut self,
         id: RequestId,
         board: &Board,
-        emit: &dyn Fn(Event),
-        work: impl FnOnce(&mut Session, &mut Control) -> Result<()>,
+        emit: Emit,
+        work: impl FnOnce(&mut Session, &Control, OnTokens) -> Result<()>,
     ) -> Result<()> {
-        let mut told = Instant::now();
         let mut since = Instant::now();
-        let mut progress = |done, total| {
-            if told.elapsed() >= PROGRESS_EVERY {
-                told = Instant::now();
-                emit(Event::Progress { id, done, total });
-            }
-        };
         let mut arrived = |keep, tokens: &[Arc<TokenRecord>]| {
             let ms = since.elapsed().as_secs_f64() * 1e3;
             since = Instant::now();
             emit(Event::Tokens { id, keep, tokens: tokens.to_vec(), ms });
         };
-        let is_cancelled = || board.is_cancelled(id);
-        let mut control = Control { cancelled: &is_cancelled, progress: &mut progress, arrived: &mut arrived };
-        let result = work(self.body.live_mut()?, &mut control);
+        let (is_cancelled, progress) = (|| board.is_cancelled(id), progress_of(id, emit));
+        let result = work(self.body.live_mut()?, &Control::new(&is_cancelled, &progress), &mut arrived);
         self.tell_of_memory(emit);
         result
     }
 
     /// Says where the weights are, if they are in mapped files.
-    fn tell_of_memory(&mut self, emit: &dyn Fn(Event)) {
+    fn tell_of_memory(&mut self, emit: Emit) {
         let Body::Live(session) = &self.body else { return };
         let (hits, misses) = session.loaded().model.paging().counts();
         if hits + misses == 0 {
@@ -446,7 +443,7 @@ impl Core {
     }
 
     /// Reads one more token of a generation.
-    fn step(&mut self, mut running: Running, board: &Board, emit: &dyn Fn(Event)) -> Result<()> {
+    fn step(&mut self, mut running: Running, board: &Board, emit: Emit) -> Result<()> {
         let id = running.id;
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
             panic!("fault asked for by MIXSCOPE_FAULT");
@@ -461,8 +458,12 @@ impl Core {
         }
         let started = Instant::now();
         let mut token = Err(anyhow!("nothing was sampled"));
-        self.read(id, board, emit, |session, control| {
+        self.read(id, board, emit, |session, control, arrived| {
+            let before = session.tokens().len();
             token = session.step(&running.sampling, control);
+            if token.is_ok() {
+                arrived(before, &session.tokens()[before..]);
+            }
             Ok(())
         })?;
         let token = token?;

@@ -3,8 +3,9 @@
 use super::fault::{Answer, Fault};
 use super::http::{content_range, escape, header, redirect, same_host};
 use super::id::RepoId;
+use super::message;
 use super::settings::Settings;
-use super::{Cancelled, message};
+use crate::control::Stopped;
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use std::io::Read;
 use std::ops::Range;
@@ -62,9 +63,9 @@ impl Client {
     }
 
     /// # Errors
-    /// [`Cancelled`] after [`Client::stop`].
+    /// [`Stopped`] after [`Client::stop`].
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(!self.stopped.load(Ordering::SeqCst), Cancelled);
+        ensure!(!self.stopped.load(Ordering::SeqCst), Stopped);
         Ok(())
     }
 

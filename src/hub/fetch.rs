@@ -1,6 +1,5 @@
 //! A whole model: from the Hub to a directory of the cache.
 
-use super::Cancelled;
 use super::cache::{Folder, entry};
 use super::client::Client;
 use super::download::Job;
@@ -11,6 +10,7 @@ use super::progress::{Board, Meter, Progress};
 use super::select::{self, CONFIG, INDEX};
 use super::settings::Settings;
 use super::survey::{Listing, RemoteFile};
+use crate::control::{Control, Stopped};
 use anyhow::{Context, Error, Result, anyhow};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,16 +33,16 @@ struct Shared {
 }
 
 /// Sees to it that the cache holds all files that a model needs. Returns their directory, or the .gguf file.
-/// `is_cancelled` is asked every 50 ms, `progress` called every 100 ms and at the end, both from this thread.
+/// `control` is looked at every 50 ms; `report` is called every 100 ms and at the end, from this thread.
 ///
 /// # Errors
-/// [`Cancelled`] if the caller says so; else if the Hub can't be reached or refuses, or files are missing, wrong, or
+/// [`Stopped`] if `control` says so; else if the Hub can't be reached or refuses, or files are missing, wrong, or
 /// can't be written. The message says what to do. What arrived is kept, and the next fetch goes on from there.
 pub fn fetch(
     repo: &RepoId,
     settings: &Settings,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
-    progress: &mut dyn FnMut(&Progress),
+    control: &Control,
+    report: &mut dyn FnMut(&Progress),
 ) -> Result<PathBuf> {
     let folder = Folder::new(repo, settings);
     if settings.offline {
@@ -64,17 +64,17 @@ pub fn fetch(
     for tick in 1_usize.. {
         match receiver.recv_timeout(TICK) {
             Ok(result) => {
-                progress(&meter.read(&shared.board));
+                report(&meter.read(&shared.board));
                 return result;
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) if is_cancelled() => {
+            Err(RecvTimeoutError::Timeout) if control.is_cancelled() => {
                 shared.client.stop();
                 // Time to close the files; more is not needed.
                 let _ = receiver.recv_timeout(Duration::from_secs(1));
-                return Err(Cancelled.into());
+                return Err(Stopped.into());
             }
-            Err(RecvTimeoutError::Timeout) if tick % 2 == 0 => progress(&meter.read(&shared.board)),
+            Err(RecvTimeoutError::Timeout) if tick % 2 == 0 => report(&meter.read(&shared.board)),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::fault::{Answer, Fault};
 use super::id::{MAIN, RepoId};
+use crate::control::Stopped;
 use anyhow::{Error, anyhow};
 
 /// Most characters of a server's text that a message holds.
@@ -36,9 +37,7 @@ pub(super) fn explain(client: &Client, repo: &RepoId, asked: Asked, fault: Fault
     let cached = "files already in the cache can be opened with HF_HUB_OFFLINE=1";
     match fault {
         Fault::Fatal(error) => match asked {
-            Asked::File(file) if !error.is::<super::Cancelled>() => {
-                error.context(format!("cannot get {file} of {repo}"))
-            }
+            Asked::File(file) if !error.is::<Stopped>() => error.context(format!("cannot get {file} of {repo}")),
             _ => error,
         },
         Fault::Unreachable(what) => {

@@ -23,15 +23,3 @@ pub use id::RepoId;
 pub use progress::{FileProgress, Progress, Stage};
 pub use settings::Settings;
 pub use survey::{RemoteFile, Survey, survey};
-
-/// The caller asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cancelled;
-
-impl std::fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Cancelled {}

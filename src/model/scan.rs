@@ -2,9 +2,10 @@
 
 use super::validate::SPELLED_OUT;
 use super::weights::{Store, Stored, Tally, tally};
+use crate::control::{Control, Stopped};
 use crate::trace::{Level, Report};
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Weights up to this many bytes are scanned when a model is opened.
 const SCAN_UP_TO: u64 = 1 << 26;
@@ -21,15 +22,12 @@ pub fn scanned_on_opening(store: &Store) -> bool {
     store.total_bytes() <= SCAN_UP_TO
 }
 
-/// Looks at every weight; `progress` is told the bytes done, from several threads. Returns how many are not finite, or
-/// `None` if it was cancelled.
-pub fn scan(
-    store: &Store,
-    report: &mut Report,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
-    progress: &(dyn Fn(u64) + Sync),
-) -> Option<usize> {
-    let done = AtomicU64::new(0);
+/// Looks at every weight and returns how many are not finite. Progress is in bytes, from several threads.
+///
+/// # Errors
+/// [`Stopped`] if `control` says so.
+pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usize, Stopped> {
+    let (done, total) = (AtomicUsize::new(0), store.total_bytes() as usize);
     let mut seen: Vec<(&String, Tally)> = Vec::new();
     for (name, entry) in store.tensors() {
         let Some(stored) = entry.stored else { continue };
@@ -40,14 +38,12 @@ pub fn scan(
         };
         let step = SCAN_STEP / unit * unit;
         let tallies = store.bytes_of(entry).par_chunks(step).map(|bytes| {
-            if is_cancelled() {
-                return None;
-            }
+            control.check()?;
             let tally = tally(bytes, stored);
-            progress(done.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64);
-            Some(tally)
+            control.progress(done.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len(), total);
+            Ok(tally)
         });
-        seen.push((name, tallies.try_reduce(Tally::default, |a, b| Some(a.and(b)))?));
+        seen.push((name, tallies.try_reduce(Tally::default, |a, b| Ok(a.and(b)))?));
     }
     let is_bad = |(_, tally): &&(&String, Tally)| tally.nan + tally.infinite > 0;
     spell_out(report, seen.iter().filter(is_bad), "hold NaN or infinity", |tally| {
@@ -58,7 +54,7 @@ pub fn scan(
         report.add(Level::Ok, "weights", FINITE, "no NaN, no infinity", "");
     }
     sizes(&seen, report);
-    Some(seen.iter().map(|(_, tally)| tally.nan + tally.infinite).sum())
+    Ok(seen.iter().map(|(_, tally)| tally.nan + tally.infinite).sum())
 }
 
 /// Tensors that are all zero, or larger than weights are.

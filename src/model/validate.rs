@@ -4,6 +4,7 @@ use super::config::Config;
 use super::contract;
 use super::scan::{scan, scanned_on_opening};
 use super::weights::{Naming, Store, Stored, parts, place};
+use crate::control::Control;
 use crate::trace::{Dtype, Level, Report};
 use std::collections::{BTreeMap, HashSet};
 
@@ -60,7 +61,8 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
     contract::unembedding(config, store, report);
     let checked = check_types(config, store, report);
     if scanned_on_opening(store) {
-        scan(store, report, &|| false, &|_| {});
+        // Nothing cancels it.
+        scan(store, report, &Control::none()).ok();
     } else {
         let found = format!("not scanned for NaN and infinity ({:.1} GB)", store.total_bytes() as f64 / 1e9);
         report.add(Level::Note, "weights", "", found, "`mixscope check` does; a run names the first that appears");

@@ -2,7 +2,8 @@
 
 use crate::support;
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Run, Saved, Session};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Run, Saved, Session};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
 use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};
@@ -35,8 +36,7 @@ fn read(policy: Policy) -> Vec<Arc<TokenRecord>> {
     let capture = Capture::for_views(loaded.meta.dims.layers);
     let mut session = Session::new(loaded, capture, 8);
     let ids = session.prompt_ids(&Prompt::Text(PROMPT.to_owned())).unwrap();
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(&ids, Source::Prompt, &mut control).unwrap();
+    session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
     session.tokens().to_vec()
 }
 

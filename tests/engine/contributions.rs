@@ -3,7 +3,8 @@
 use crate::support::cli::{Run, assert_fails};
 use mixscope::analysis::{Attribution, AttributionKey};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Core, Engine, OpenOptions, Session, Stopped, attribution, open_target};
+use mixscope::control::{Control, Stopped};
+use mixscope::engine::{Capture, Core, Engine, OpenOptions, Session, attribution, open_target};
 use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
@@ -12,12 +13,12 @@ use mixscope::trace::{Device, HookKind, HookValues, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{Receiver, channel};
 
 fn whole(session: &Session, pos: usize, target: u32) -> Attribution {
-    attribution(session, pos, target, 0..session.meta().dims.layers, &|| false).unwrap()
+    attribution(session, pos, target, 0..session.meta().dims.layers, &Control::none()).unwrap()
 }
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -30,9 +31,7 @@ fn demo_core() -> Core {
 }
 
 fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
-    let events = RefCell::new(Vec::new());
-    core.answer(RequestId(id), ask, &|event| events.borrow_mut().push(event));
-    events.into_inner()
+    core.answer(RequestId(id), ask)
 }
 
 #[test]
@@ -61,23 +60,20 @@ fn what_is_gone_is_cancelled_and_what_does_not_exist_is_refused() {
     }
     let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
     let mut bare = Session::new(loaded, Capture::of([HookKind::ResidPost], 0..6, 6), 5);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    bare.extend(&[1, 300], Source::Prompt, &mut control).unwrap();
-    let error = attribution(&bare, 1, 300, 0..1, &|| false).unwrap_err();
+    bare.extend(&[1, 300], Source::Prompt, &Control::none()).unwrap();
+    let error = attribution(&bare, 1, 300, 0..1, &Control::none()).unwrap_err();
     assert!(error.to_string().contains("not captured"), "{error}");
 }
 
 #[test]
 fn cancelling_is_seen_between_layers() {
     let core = demo_core();
-    let asked = Cell::new(0);
-    let cancelled = || {
-        asked.set(asked.get() + 1);
-        asked.get() > 5
-    };
-    let error = attribution(core.session().live().unwrap(), 3, 300, 0..6, &cancelled).unwrap_err();
+    let asked = AtomicUsize::new(0);
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 5;
+    let control = Control::cancelled_by(&cancelled);
+    let error = attribution(core.session().live().unwrap(), 3, 300, 0..6, &control).unwrap_err();
     assert!(error.is::<Stopped>());
-    assert_eq!(asked.get(), 6, "two looks a layer, stopped in the third");
+    assert_eq!(asked.load(Ordering::Relaxed), 6, "two looks a layer, stopped in the third");
 }
 
 /// An engine with the demo and the prompt, whose events wait in a channel of this capacity.

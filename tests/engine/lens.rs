@@ -2,7 +2,8 @@
 
 use crate::support::{self, Reference, assert_close};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
@@ -32,8 +33,7 @@ fn session(loaded: Arc<Loaded>, ids: &[u32]) -> Session {
 }
 
 fn extend(session: &mut Session, ids: &[u32]) {
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(ids, Source::Prompt, &mut control).unwrap();
+    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
 fn capital() -> Session {
@@ -49,13 +49,13 @@ fn trajectories_are_the_lens_of_each_layer() {
     for pos in [0, session.tokens().len() - 1] {
         let answer = session.tokens()[pos].next.top[0].clone();
         let second = session.tokens()[pos].next.top[1].id;
-        let found = trajectories(&session, pos, &[answer.id, second, d.vocab as u32], &|| false).unwrap();
+        let found = trajectories(&session, pos, &[answer.id, second, d.vocab as u32], &Control::none()).unwrap();
         assert_eq!(found.len(), 2, "an id outside the vocabulary has no way");
         assert_eq!((found[0].id, &found[0].piece, found[0].points.len()), (answer.id, &answer.piece, d.layers * 2));
         for (i, (layer, site, rank, prob)) in found[0].points.iter().enumerate() {
             assert_eq!((*layer, *site), (i / 2, [LensSite::ResidMid, LensSite::ResidPost][i % 2]));
             let key = LensKey { pos, layer: *layer, site: *site };
-            let (_, cell) = session.lens_cells(&[key], d.vocab, &|| false).unwrap().remove(0);
+            let (_, cell) = session.lens_cells(&[key], d.vocab, &Control::none()).unwrap().remove(0);
             assert_eq!((*rank, *prob), (cell.final_rank, cell.final_prob), "{key:?}");
             let (_, _, rank, prob) = found[1].points[i];
             let at = cell.top.iter().position(|candidate| candidate.id == second).unwrap();
@@ -64,8 +64,12 @@ fn trajectories_are_the_lens_of_each_layer() {
             assert_eq!(rank as usize, larger + 1);
         }
     }
-    assert!(trajectories(&session, 99, &[1], &|| false).unwrap().is_empty());
-    assert!(trajectories(&session, 0, &[1], &|| true).unwrap_err().is::<mixscope::engine::Stopped>());
+    assert!(trajectories(&session, 99, &[1], &Control::none()).unwrap().is_empty());
+    assert!(
+        trajectories(&session, 0, &[1], &Control::cancelled_by(&|| true))
+            .unwrap_err()
+            .is::<mixscope::control::Stopped>()
+    );
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn trajectories_of_the_final_answer_are_the_references() {
         let session = session(Arc::new(support::load(case, policy)), &reference.ids());
         for pos in 0..session.tokens().len() {
             let answer = session.tokens()[pos].next.top[0].id;
-            let found = trajectories(&session, pos, &[answer], &|| false).unwrap();
+            let found = trajectories(&session, pos, &[answer], &Control::none()).unwrap();
             for (layer, site, rank, prob) in &found[0].points {
                 let want = |what: &str| reference.extras.get(&format!("lens.{layer}.{site}.{what}")).unwrap();
                 let what = format!("{case} {layer} {site} {pos}");
@@ -92,7 +96,7 @@ fn what_would_follow_a_candidate_is_what_follows_it() {
     let n = session.tokens().len();
     for pos in [2, n - 1] {
         for candidate in &session.tokens()[pos].next.top[..5] {
-            let found = what_if(&session, pos, candidate.id, &|| false).unwrap().unwrap();
+            let found = what_if(&session, pos, candidate.id, &Control::none()).unwrap().unwrap();
             let mut forced = session.clone();
             forced.truncate(pos + 1);
             extend(&mut forced, &[candidate.id]);
@@ -102,9 +106,9 @@ fn what_would_follow_a_candidate_is_what_follows_it() {
         }
     }
     assert_eq!(session.tokens().len(), n, "the run stays");
-    assert!(what_if(&session, n, 5, &|| false).unwrap().is_none());
-    assert!(what_if(&session, 0, 5, &|| true).unwrap_err().is::<mixscope::engine::Stopped>());
-    assert!(what_if(&session, 0, u32::MAX, &|| false).is_err());
+    assert!(what_if(&session, n, 5, &Control::none()).unwrap().is_none());
+    assert!(what_if(&session, 0, 5, &Control::cancelled_by(&|| true)).unwrap_err().is::<mixscope::control::Stopped>());
+    assert!(what_if(&session, 0, u32::MAX, &Control::none()).is_err());
 }
 
 #[test]
@@ -113,8 +117,8 @@ fn at_the_end_of_the_context_nothing_follows() {
     let context = loaded.meta.dims.context;
     let ids: Vec<u32> = (0..context as u32).map(|i| 300 + i % 1000).collect();
     let session = session(loaded, &ids);
-    assert!(what_if(&session, context - 2, 5, &|| false).unwrap().is_some());
-    assert!(what_if(&session, context - 1, 5, &|| false).unwrap().is_none());
+    assert!(what_if(&session, context - 2, 5, &Control::none()).unwrap().is_some());
+    assert!(what_if(&session, context - 1, 5, &Control::none()).unwrap().is_none());
 }
 
 /// Softmax at a temperature in f64, most probable first, cut; (id, probability) renormalised.

@@ -1,16 +1,14 @@
 //! The engine's thread and its session: ids, cancellation, reuse, derived views that equal the forward pass.
 
 use crate::support::{self, Recorder, Reference, fixture, forward};
-use mixscope::engine::{
-    Capture, Control, Core, Engine, OpenOptions, Opener, Run, Session, Stopped, open_target, pattern,
-};
+use mixscope::control::{Control, Stopped};
+use mixscope::engine::{Capture, Core, Engine, OpenOptions, Opener, Run, Session, open_target, pattern};
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
 use mixscope::protocol::{Ask, Derive, Derived, Download, Event, Outcome, RequestId};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
-use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::{Receiver, channel};
 
 fn demo() -> Arc<Loaded> {
@@ -40,9 +38,7 @@ fn steps(count: usize) -> Ask {
 
 /// Does one request and returns what was emitted.
 fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
-    let events = RefCell::new(Vec::new());
-    core.answer(RequestId(id), ask, &|event| events.borrow_mut().push(event));
-    events.into_inner()
+    core.answer(RequestId(id), ask)
 }
 
 fn outcome(events: &[Event]) -> Option<Outcome> {
@@ -51,10 +47,6 @@ fn outcome(events: &[Event]) -> Option<Outcome> {
 
 fn ids(core: &Core) -> Vec<u32> {
     core.session().tokens().iter().map(|token| token.id).collect()
-}
-
-fn with_control<T>(work: impl FnOnce(&mut Control) -> T) -> T {
-    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} })
 }
 
 #[test]
@@ -166,7 +158,7 @@ fn derived_patterns_are_bit_for_bit_those_of_the_pass() {
         let d = loaded.meta.dims;
         let tokens = Reference::read(case, "reference").ids();
         let mut session = Session::new(loaded.clone(), Capture::for_views(d.layers), 5);
-        with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+        session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
         let mut recorder = Recorder::default();
         forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut recorder);
         let n = tokens.len();
@@ -188,10 +180,10 @@ fn the_lens_of_the_last_layer_is_the_models_own_distribution() {
     let loaded = demo();
     let mut session = Session::new(loaded.clone(), Capture::for_views(6), 10);
     let tokens = session.tokenize("Había una vez una niña valiente", true).unwrap();
-    with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+    session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
     let key = |pos, layer| LensKey { pos, layer, site: LensSite::ResidPost };
     let keys: Vec<LensKey> = (0..tokens.len()).map(|pos| key(pos, 5)).collect();
-    let cells = session.lens_cells(&keys, 10, &|| false).unwrap();
+    let cells = session.lens_cells(&keys, 10, &Control::none()).unwrap();
     for ((key, cell), token) in cells.iter().zip(session.tokens()) {
         assert_eq!((cell.final_rank, cell.kl), (1, 0.0), "{key:?}");
         assert_eq!(cell.top, token.next.top);
@@ -213,17 +205,18 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
     let mut arrived = |_: usize, tokens: &[Arc<TokenRecord>]| {
         told.fetch_add(tokens.len(), Ordering::Relaxed);
     };
-    let mut seen = Vec::new();
-    let mut progress = |done, all| seen.push((done, all));
-    let mut control = Control { cancelled: &cancelled, progress: &mut progress, arrived: &mut arrived };
-    let error = session.extend(&tokens, Source::Prompt, &mut control).unwrap_err();
+    let seen = Mutex::new(Vec::new());
+    let progress = |done, all| seen.lock().unwrap().push((done, all));
+    let control = Control::new(&cancelled, &progress);
+    let error = session.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
     assert!(error.is::<Stopped>());
+    let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted() && seen.iter().all(|(done, all)| done < all), "{seen:?}");
     assert!(seen.iter().any(|(done, _)| done % 64 != 0), "progress within a layer");
     assert_eq!(session.tokens().len(), 128);
-    with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
+    session.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
     let mut whole = Session::new(demo(), Capture::for_views(6), 5);
-    with_control(|control| whole.extend(&tokens, Source::Prompt, control)).unwrap();
+    whole.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
     assert_eq!(session.tokens()[199].next, whole.tokens()[199].next, "going on gives what one run gives");
 }
 
@@ -232,7 +225,7 @@ fn chunks_of_any_length_give_the_same_run() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let read = |chunk: usize| {
         let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(chunk);
-        with_control(|control| session.extend(&tokens, Source::Prompt, control)).unwrap();
+        session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
         session
     };
     let whole = read(64);
@@ -256,12 +249,13 @@ fn a_stop_while_a_chunk_is_told_keeps_what_was_told() {
         starts.push(start);
         told.fetch_add(tokens.len(), Ordering::Relaxed);
     };
-    let mut control = Control { cancelled: &cancelled, progress: &mut |_, _| {}, arrived: &mut arrived };
-    assert!(session.extend(&tokens, Source::Prompt, &mut control).unwrap_err().is::<Stopped>());
+    let control = Control::cancelled_by(&cancelled);
+    let error = session.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
+    assert!(error.is::<Stopped>());
     assert_eq!((session.tokens().len(), starts), (128, vec![0, 64]));
-    with_control(|control| session.extend(&tokens[128..], Source::Prompt, control)).unwrap();
+    session.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
     let mut whole = Session::new(demo(), Capture::for_views(6), 5);
-    with_control(|control| whole.extend(&tokens, Source::Prompt, control)).unwrap();
+    whole.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
     assert_eq!(session.tokens()[199].next, whole.tokens()[199].next);
 }
 
@@ -271,7 +265,7 @@ fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stands() {
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
     let d = loaded.meta.dims;
     let mut session = Session::new(loaded, Capture::for_views(d.layers), 5);
-    let result = with_control(|control| session.extend(&(3..20).collect::<Vec<u32>>(), Source::Prompt, control));
+    let result = session.extend(&(3..20).collect::<Vec<u32>>(), Source::Prompt, &Control::none());
     let error = format!("{:#}", result.unwrap_err());
     assert!(error.contains("NaN") && error.contains("blocks.0.") && error.contains("position"), "{error}");
     assert_eq!(session.tokens().len(), 0);
@@ -354,12 +348,12 @@ fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
 #[test]
 fn a_model_is_opened_beside_the_one_in_use_and_can_be_cancelled() {
     let (sender, mut events) = channel(64);
-    let opener: Arc<Opener> = Arc::new(|name, options, is_cancelled, progress| {
-        while name == "slow" && !is_cancelled() {
+    let opener: Arc<Opener> = Arc::new(|name, options, control, progress| {
+        while name == "slow" && !control.is_cancelled() {
             progress(&Download { done: 1, total: 2, ..Default::default() });
             std::thread::yield_now();
         }
-        open_target("demo", options, &|| false, &mut |_| {})
+        open_target("demo", options, &Control::none(), &mut |_| {})
     });
     let engine = Engine::start(opener, OPTIONS, sender).unwrap();
     engine.ask(OPEN, Ask::Open("demo".to_owned())).unwrap();

@@ -5,9 +5,8 @@ use crate::support::{self, CASES, Reference, fixture, model_dir};
 use mixscope::analysis::view::{THUMB, ViewKind, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use mixscope::app::Still;
-use mixscope::engine::{
-    Capture, Control, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern,
-};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern};
 use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, RequestId};
 use mixscope::trace::Prompt;
@@ -15,7 +14,6 @@ use mixscope::trace::{
     HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
 };
 use mixscope::ui::Depth;
-use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,10 +29,9 @@ fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize
     let loaded = Arc::new(open(location, policy, None, false).unwrap());
     let layers = loaded.meta.dims.layers;
     let mut session = Session::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(ids, Source::Prompt, &mut control).unwrap();
+    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
     for _ in 0..steps {
-        session.step(&Sampling::default(), &mut control).unwrap();
+        session.step(&Sampling::default(), &Control::none()).unwrap();
     }
     session
 }
@@ -66,7 +63,7 @@ fn same_runs(a: &dyn Run, b: &dyn Run) {
     for (layer, head) in (0..dims.layers).flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))) {
         assert_eq!(pattern(a, layer, head).unwrap(), pattern(b, layer, head).unwrap(), "{layer}.{head}");
     }
-    let cells = |run: &dyn Run| run.lens_cells(&keys(run), 10, &|| false).unwrap();
+    let cells = |run: &dyn Run| run.lens_cells(&keys(run), 10, &Control::none()).unwrap();
     assert_eq!(cells(a), cells(b));
 }
 
@@ -130,9 +127,9 @@ fn patterns_follow_from_queries_and_keys_and_routing_from_its_logits_alone() {
     assert_eq!(&*candidate.piece, format!("<id {}>", candidate.id));
     // The lens after the last layer is what the model says.
     let (last, before) = (key(3, 5, LensSite::ResidPost), key(3, 5, LensSite::ResidMid));
-    let cells = saved.lens_cells(&[last, before], 10, &|| false).unwrap();
+    let cells = saved.lens_cells(&[last, before], 10, &Control::none()).unwrap();
     assert_eq!(cells.len(), 1, "the lens of the rest is not in the trace");
-    let of_live = live.lens_cells(&[last], 10, &|| false).unwrap();
+    let of_live = live.lens_cells(&[last], 10, &Control::none()).unwrap();
     assert_eq!((cells[0].1.final_rank, cells[0].1.final_prob), (of_live[0].1.final_rank, of_live[0].1.final_prob));
     assert_eq!((cells[0].1.entropy, cells[0].1.kl), (of_live[0].1.entropy, of_live[0].1.kl));
     assert!(saved.meta().has_lens(5, LensSite::ResidPost) && !saved.meta().has_lens(5, LensSite::ResidMid));
@@ -167,7 +164,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
         let derived = pattern(&saved, 0, 1).unwrap();
         (0..n).for_each(|query| assert_eq!(derived.row(query), &values[(n + query) * n..][..=query], "{case}"));
         let last = meta.dims.layers - 1;
-        let cells = saved.lens_cells(&keys(&saved), 10, &|| false).unwrap();
+        let cells = saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap();
         assert_eq!(cells.len(), n, "{case}: only the last layer's");
         assert!(meta.has_lens(last, LensSite::ResidPost) && !meta.has_lens(0, LensSite::ResidMid));
         assert!(meta.has_attention(last), "{case}");
@@ -333,17 +330,13 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
 
 /// Does one request and returns what was emitted.
 fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
-    let events = RefCell::new(Vec::new());
-    core.answer(RequestId(id), ask, &|event| events.borrow_mut().push(event));
-    events.into_inner()
+    core.answer(RequestId(id), ask)
 }
 
 #[test]
 fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
     let mut core = Core::of(Opened::Run(Box::new(Saved::of(small(), "small").unwrap())));
-    let events = RefCell::new(Vec::new());
-    core.introduce(RequestId(1), &|event| events.borrow_mut().push(event));
-    let introduced = events.into_inner();
+    let introduced = core.introduce(RequestId(1));
     assert!(
         matches!(&introduced[..], [Event::Ready { .. }, Event::Tokens { keep: 0, tokens, .. }] if tokens.len() == 3)
     );
@@ -355,7 +348,7 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         .sum();
     assert_eq!(found, cells.len());
     let ask = Derive::HeadRows { layer: 5, query: 2 };
-    let rows = derive(core.session(), &mut HeadCache::default(), &ask, &|| false).unwrap();
+    let rows = derive(core.session(), &mut HeadCache::default(), &ask, &Control::none()).unwrap();
     let Derived::HeadRows(rows) = rows else { unreachable!() };
     let heads: Vec<usize> = (0..8).filter(|head| rows.iter().any(|row| row.pick == Pick::One(*head))).collect();
     assert_eq!(heads, Vec::from_iter(0..8));
@@ -389,7 +382,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let spec =
         |kind| ViewSpec { pos: 2, layer: 5, head: Pick::One(2), site: Some(LensSite::ResidMid), ..ViewSpec::new(kind) };
     for kind in ViewKind::all() {
-        let collected = |run: &dyn Run| collect(run, &spec(kind), &|| false).unwrap();
+        let collected = |run: &dyn Run| collect(run, &spec(kind), &Control::none()).unwrap();
         let (live, saved) = (collected(&live), collected(&saved));
         assert_eq!((&live.pattern, &live.lens), (&saved.pattern, &saved.lens), "{kind}");
         assert_eq!(live.trajectories, saved.trajectories, "{kind}");
@@ -404,7 +397,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!((live.heads.len(), live.lens.len(), live.trajectories.len()), (heads, cells, ways), "{kind}");
         assert_eq!(live.pattern.is_some(), kind == ViewKind::AttentionHead);
         let outside =
-            collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: Pick::One(9), ..spec(kind) }, &|| false);
+            collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: Pick::One(9), ..spec(kind) }, &Control::none());
         let is_whole_run = matches!(
             kind,
             ViewKind::RoutingMap
@@ -419,7 +412,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!(outside.is_ok(), is_whole_run, "{kind}");
     }
     // Heads are pooled from their patterns and measured on them; heads together are put together weight by weight.
-    let grid = collect(&live, &spec(ViewKind::AttentionGrid), &|| false).unwrap();
+    let grid = collect(&live, &spec(ViewKind::AttentionGrid), &Control::none()).unwrap();
     let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
     for (map, stats) in &grid.heads {
         let Pick::One(head) = map.pick else { panic!("one head") };
@@ -432,7 +425,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     for (pick, fold) in [(Pick::Mean, (|a, b| a + b / 8.0) as fn(f32, f32) -> f32), (Pick::Max, f32::max)] {
         let both = [&live as &dyn Run, &saved].map(|run| {
             let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
-            collect(run, &spec, &|| false).unwrap().pattern.unwrap()
+            collect(run, &spec, &Control::none()).unwrap().pattern.unwrap()
         });
         assert_eq!(both[0], both[1]);
         for at in 0..both[0].weights.len() {
@@ -443,24 +436,24 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     }
     let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(ViewKind::LensGrid) };
     assert_eq!(
-        collect(&saved, &both, &|| false).unwrap().lens,
-        saved.lens_cells(&keys(&saved), 10, &|| false).unwrap()
+        collect(&saved, &both, &Control::none()).unwrap().lens,
+        saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap()
     );
     let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(ViewKind::LensTargets) };
-    let curve = collect(&live, &curve, &|| false).unwrap();
+    let curve = collect(&live, &curve, &Control::none()).unwrap();
     assert!(curve.trajectories.is_empty() && curve.lens.len() == 12 && curve.lens.iter().all(|(key, _)| key.pos == 2));
     // The way of any token on a live run; on a saved one that of the final answer alone.
     let answer = live.tokens()[2].next.top[0].id;
     let targets = ViewSpec { targets: vec![300, answer], ..spec(ViewKind::LensTargets) };
-    let ways = collect(&live, &targets, &|| false).unwrap().trajectories;
+    let ways = collect(&live, &targets, &Control::none()).unwrap().trajectories;
     assert_eq!(ways.iter().map(|way| (way.id, way.points.len())).collect::<Vec<_>>(), [(300, 12), (answer, 12)]);
     let (_, _, rank, prob) = ways[0].points[11];
     let last = live.tokens()[2].row(HookKind::Logits, 0).unwrap();
     assert_eq!(rank as usize, 1 + last.iter().filter(|logit| **logit > last[300]).count());
     assert!(prob < ways[1].points[11].3);
-    let error = collect(&saved, &targets, &|| false).unwrap_err().to_string();
+    let error = collect(&saved, &targets, &Control::none()).unwrap_err().to_string();
     assert!(error.contains("token 300") && error.contains(&format!("token {answer}")), "{error}");
-    assert!(collect(&live, &ViewSpec { targets: vec![5000], ..targets }, &|| false).is_err());
+    assert!(collect(&live, &ViewSpec { targets: vec![5000], ..targets }, &Control::none()).is_err());
 }
 
 fn saved_run() -> Saved {

@@ -7,7 +7,6 @@ use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, View, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 fn demo() -> Arc<Loaded> {
@@ -48,9 +47,7 @@ fn a_session_comes_back_bit_for_bit_with_cursor_and_views() {
     assert!(sources.iter().all(|source| saved.tokens.iter().any(|(_, other)| other == source)));
     let (mut state, id, ask) = resuming(&saved);
     let mut core = Core::new(demo());
-    let events = RefCell::new(Vec::new());
-    core.answer(id, ask, &|event| events.borrow_mut().push(event));
-    for event in events.into_inner() {
+    for event in core.answer(id, ask) {
         assert_eq!(state.saved(), None, "half of a session does not replace the whole");
         engine(&mut state, event);
     }
@@ -74,9 +71,7 @@ fn a_session_that_does_not_fit_its_model_is_refused_and_its_file_stays() {
         Saved { tokens: vec![(1, Source::Prompt), (3072, Source::Forced)], ..explored().state.saved().unwrap() };
     let (mut state, id, ask) = resuming(&saved);
     let mut core = Core::new(demo());
-    let events = RefCell::new(Vec::new());
-    core.answer(id, ask, &|event| events.borrow_mut().push(event));
-    events.into_inner().into_iter().for_each(|event| drop(engine(&mut state, event)));
+    core.answer(id, ask).into_iter().for_each(|event| drop(engine(&mut state, event)));
     let message = state.message.clone().unwrap();
     assert!(message.is_error && message.failure.summary.contains("does not fit this model"), "{message:?}");
     assert!(message.failure.causes[0].contains("3072"));

@@ -6,7 +6,6 @@ use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
 use mixscope::protocol::{Branches, Edit, Left};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::channel;
 
@@ -38,9 +37,7 @@ impl Seen {
 
     /// Does a request; the tokens that were told anew.
     fn ask(&mut self, ask: Ask) -> (Vec<Event>, usize) {
-        let events = RefCell::new(Vec::new());
-        self.core.answer(RequestId(1), ask, &|event| events.borrow_mut().push(event));
-        let events = events.into_inner();
+        let events = self.core.answer(RequestId(1), ask);
         let mut told = 0;
         for event in &events {
             match event {

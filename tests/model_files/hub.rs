@@ -1,7 +1,8 @@
 //! Downloads from a Hub that is slow, breaks off, refuses or lies.
 
 use crate::support::hub::{Act, Asked, COMMIT, Files, Hub, NAME, SHARDS, bytes, etag, listing, repo_of, sharded};
-use mixscope::hub::{Cancelled, Progress, RepoId, Settings, Stage, cached, fetch, list_cached, survey};
+use mixscope::control::{Control, Stopped};
+use mixscope::hub::{Progress, RepoId, Settings, Stage, cached, fetch, list_cached, survey};
 use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
@@ -49,7 +50,7 @@ impl Setup {
     /// Also gives what the last report and all notes were.
     fn watch(&self, repo: &str) -> (anyhow::Result<PathBuf>, Progress, Vec<String>) {
         let (mut last, mut notes) = (Progress::default(), Vec::new());
-        let result = fetch(&id(repo), &self.settings, &|| false, &mut |progress| {
+        let result = fetch(&id(repo), &self.settings, &Control::none(), &mut |progress| {
             last = progress.clone();
             if notes.last() != Some(&progress.note) {
                 notes.push(progress.note.clone());
@@ -410,8 +411,8 @@ fn a_stop_ends_a_stall_at_once() {
         setup.settings.stall = Duration::from_secs(60);
         let start = Instant::now();
         let is_cancelled = || start.elapsed() > Duration::from_millis(400);
-        let error = fetch(&id(NAME), &setup.settings, &is_cancelled, &mut |_| ()).unwrap_err();
-        assert!(error.is::<Cancelled>(), "{error:#}");
+        let error = fetch(&id(NAME), &setup.settings, &Control::cancelled_by(&is_cancelled), &mut |_| ()).unwrap_err();
+        assert!(error.is::<Stopped>(), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         if name == SHARDS[0] {
             assert!(fs::read(setup.blob(&hub, name, ".incomplete")).unwrap() == hub.files[name][..5000]);
@@ -534,11 +535,12 @@ fn a_lock_of_another_process_is_waited_for() {
     let lock = fs::File::create(locks.join(etag(SHARDS[0], &hub.files[SHARDS[0]]) + ".lock")).unwrap();
     lock.lock().unwrap();
     let stop = AtomicBool::new(false);
-    let error = fetch(&id(NAME), &setup.settings, &|| stop.load(Ordering::SeqCst), &mut |progress| {
+    let is_cancelled = || stop.load(Ordering::SeqCst);
+    let error = fetch(&id(NAME), &setup.settings, &Control::cancelled_by(&is_cancelled), &mut |progress| {
         let waits = progress.note == format!("another process is downloading {}", SHARDS[0]);
         stop.fetch_or(waits, Ordering::SeqCst);
     });
-    assert!(error.unwrap_err().is::<Cancelled>());
+    assert!(error.unwrap_err().is::<Stopped>());
     assert_eq!(hub.ranges(SHARDS[0]), []);
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -2,7 +2,8 @@
 
 use crate::support::{self, CASES, Reference, fixture, model_dir, record};
 use mixscope::analysis::Attribution;
-use mixscope::engine::{Capture, Control, Session, attribution};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Session, attribution};
 use mixscope::model::{Loaded, Location, derive_z, open};
 use mixscope::trace::{HookKind, Policy, Source, TraceFile, TraceTensor};
 use std::collections::BTreeMap;
@@ -18,13 +19,12 @@ fn session(loaded: Loaded, ids: &[u32]) -> Session {
     let loaded = Arc::new(loaded);
     let capture = Capture::for_views(loaded.meta.dims.layers);
     let mut session = Session::new(loaded, capture, 5);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(ids, Source::Prompt, &mut control).unwrap();
+    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
     session
 }
 
 fn whole(session: &Session, pos: usize, target: u32) -> Attribution {
-    attribution(session, pos, target, 0..session.meta().dims.layers, &|| false).unwrap()
+    attribution(session, pos, target, 0..session.meta().dims.layers, &Control::none()).unwrap()
 }
 
 /// The tensors of all shards of a fixture's model.

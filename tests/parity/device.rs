@@ -2,7 +2,8 @@
 
 use crate::support::cli::{assert_fails, command, mixscope, stderr, stdout};
 use crate::support::{self, Recorder, Reference, equal_share, fixture, forward, load, record};
-use mixscope::engine::{Capture, Control, Run, Saved, Session, attribution};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Run, Saved, Session, attribution};
 use mixscope::model::{Loaded, NoTaps, Variation};
 use mixscope::trace::{Device, HookKind, Policy, Source, Values};
 use serde_json::Value;
@@ -14,8 +15,7 @@ fn elsewhere(case: &str, policy: Policy) -> Loaded {
 
 fn session(loaded: &Arc<Loaded>, ids: &[u32]) -> Session {
     let mut session = Session::new(loaded.clone(), Capture::for_views(loaded.meta.dims.layers), 5);
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(ids, Source::Prompt, &mut control).unwrap();
+    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
     session
 }
 
@@ -77,7 +77,7 @@ fn what_is_derived_later_is_what_the_pass_had() {
     assert!(loaded.model.lens(last, precision).unwrap() == *logits);
     let session = session(&loaded, &ids);
     let (pos, target) = (ids.len() - 2, ids[ids.len() - 1]);
-    let found = attribution(&session, pos, target, 0..d.layers, &|| false).unwrap();
+    let found = attribution(&session, pos, target, 0..d.layers, &Control::none()).unwrap();
     assert_eq!(found.logit, logits[pos * d.vocab + target as usize]);
     for layer in 0..d.layers {
         let outputs = loaded.model.derive_expert_out(&session.tokens()[pos], layer, precision).unwrap().unwrap();
@@ -146,7 +146,7 @@ fn the_device_is_named_in_what_is_written() {
     let info: Value =
         serde_json::from_slice(&mixscope(["info", "demo", "--json", "--device", "candle"]).stdout).unwrap();
     assert!(info["copied_bytes"].as_u64() > info["weight_bytes"].as_u64(), "{info}");
-    assert!(info["verdict"].as_str().unwrap().starts_with("fits: candle multiplies by copies in f32"), "{info}");
+    assert!(info["verdict"].as_str().unwrap().starts_with("fits: candle uses f32 copies of the weights"), "{info}");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use crate::support::{Recorder, fixture, forward, load, model_dir};
 use mixscope::analysis::Lab;
 use mixscope::analysis::compare::Mode;
-use mixscope::engine::{Capture, Control, Session, Stopped, lab, lab_policies};
+use mixscope::control::{Control, Stopped};
+use mixscope::engine::{Capture, Session, lab, lab_policies};
 use mixscope::model::{Location, open};
 use mixscope::trace::{Dtype, HookKind, Meta, Policy, Sampling, Source};
 use serde_json::Value;
-use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 const COMPONENTS: [(HookKind, &str); 3] =
     [(HookKind::AttnOut, "attn_out"), (HookKind::MlpOut, "mlp_out"), (HookKind::ResidPost, "resid_post")];
@@ -39,11 +40,7 @@ type Compared = (Policy, Option<Dtype>);
 fn run(base: Policy, dtype: Option<Dtype>, policies: &[Policy]) -> Lab {
     let (dir, _temp) = model_dir("precision-lab");
     let loaded = open(&Location::Dir(dir), Policy::Hf, dtype, false).unwrap();
-    unwatched(|control| lab(&loaded, &ids(), 0, base, policies, control)).unwrap()
-}
-
-fn unwatched<T>(work: impl FnOnce(&mut Control) -> T) -> T {
-    work(&mut Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} })
+    lab(&loaded, &ids(), 0, base, policies, &Control::none()).unwrap()
 }
 
 /// Last-bit differences of matrix products (REFERENCE: 97 to 100 % of the values are reproduced) move the share of equal
@@ -155,7 +152,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
     let loaded = open(&Location::Dir(dir), Policy::Hf, None, false).unwrap();
     let ids = &ids()[..70];
     let policies = [Policy::F32, Policy::RouterQ4, Policy::F32, Policy::Hf];
-    let found = unwatched(|control| lab(&loaded, ids, 6, Policy::Hf, &policies, control)).unwrap();
+    let found = lab(&loaded, ids, 6, Policy::Hf, &policies, &Control::none()).unwrap();
     let rows: Vec<Policy> = found.rows.iter().map(|row| row.policy).collect();
     assert_eq!(rows, [Policy::Hf, Policy::F32, Policy::RouterQ4], "the base first, each once");
     assert_eq!((found.base, found.dtype, found.tokens.len(), found.steps), (Policy::Hf, Dtype::Bf16, 70, 6));
@@ -163,12 +160,12 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
     for row in &found.rows {
         let mut session = Session::new(loaded.clone(), Capture::of([], 0..0, 6), 1);
         session.switch(row.policy);
-        unwatched(|control| session.extend(ids, Source::Prompt, control)).unwrap();
+        session.extend(ids, Source::Prompt, &Control::none()).unwrap();
         let nll: Vec<f32> = session.tokens().iter().filter_map(|token| Some(token.score?.nll)).collect();
         assert_eq!(row.nll, nll, "{}", row.policy);
         assert_eq!(row.mean_loss, mixscope::analysis::mean_loss(session.tokens()), "{}", row.policy);
         for _ in 0..6 {
-            unwatched(|control| session.step(&Sampling::default(), control)).unwrap();
+            session.step(&Sampling::default(), &Control::none()).unwrap();
         }
         let generated = session.tokens()[70..].iter().map(|token| (token.id, token.piece.to_string()));
         assert!(generated.eq(row.generated.iter().map(|token| (token.id, token.piece.clone()))), "{}", row.policy);
@@ -244,21 +241,19 @@ fn policies_that_round_alike_are_left_out_with_the_reason() {
 fn a_lab_stops_between_layers_and_refuses_what_it_cannot_read() {
     let loaded = load("precision-lab", Policy::Hf);
     let ids = &ids()[..8];
-    let (asked, mut told) = (Cell::new(0), Vec::new());
-    let cancelled = || {
-        asked.set(asked.get() + 1);
-        asked.get() > 9
-    };
-    let mut progress = |done, all| told.push((done, all));
-    let mut control = Control { cancelled: &cancelled, progress: &mut progress, arrived: &mut |_, _| {} };
-    let error = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &mut control).unwrap_err();
+    let (asked, told) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 9;
+    let progress = |done, all| told.lock().unwrap().push((done, all));
+    let control = Control::new(&cancelled, &progress);
+    let error = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &control).unwrap_err();
     assert!(error.is::<Stopped>(), "{error:#}");
+    let told = told.into_inner().unwrap();
     // Eight tokens a layer, three passes; two generated tokens are read under each of two policies.
     let all = 6 * (8 * 3 + 2 * 2);
     assert_eq!(told, (0..9).map(|layer| (layer * 8, all)).collect::<Vec<_>>());
 
     let refused = |ids: &[u32]| {
-        let found = unwatched(|control| lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], control));
+        let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &Control::none());
         format!("{:#}", found.unwrap_err())
     };
     assert!(refused(&[]).contains("empty"));

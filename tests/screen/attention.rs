@@ -2,7 +2,8 @@
 
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Core, HeadCache, Session, head_rows, pattern};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Core, HeadCache, Session, head_rows, pattern};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
@@ -11,7 +12,6 @@ use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
 use proptest::prelude::*;
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -27,8 +27,7 @@ fn ids(n: usize, salt: u32) -> Vec<u32> {
 }
 
 fn read(session: &mut Session, ids: &[u32]) {
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(ids, Source::Prompt, &mut control).unwrap();
+    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
 fn session(ids: &[u32]) -> Session {
@@ -55,7 +54,7 @@ proptest! {
     ) {
         let mut growing = session(&ids(3, 1));
         let mut cache = HeadCache::default();
-        let no = || false;
+        let no = Control::none();
         for (i, (more, back)) in parts.into_iter().enumerate() {
             cache.maps(&growing, &MAPS, &no).unwrap();
             cache.stats(&growing, &HEADS, &no).unwrap();
@@ -84,17 +83,17 @@ fn maps_and_columns_hold_the_forward_passs_own_weights() {
         let whole = pattern(&session, layer, head).unwrap();
         for max_side in [20, 200] {
             let pooled = HeadMap::pool(layer, Pick::One(head), &whole, max_side);
-            let map = cache.maps(&session, &[(layer, Pick::One(head), max_side)], &|| false).unwrap();
+            let map = cache.maps(&session, &[(layer, Pick::One(head), max_side)], &Control::none()).unwrap();
             assert_eq!(bits(&map), bits(&[Arc::new(pooled)]));
         }
-        let stats = cache.stats(&session, &[(layer, head)], &|| false).unwrap();
+        let stats = cache.stats(&session, &[(layer, head)], &Control::none()).unwrap();
         assert_eq!(stats, [(layer, head, HeadStats::of(&whole, &run))]);
         for key in [0, 77, 149] {
-            let column = cache.column(&session, layer, Pick::One(head), key, &|| false).unwrap().unwrap();
+            let column = cache.column(&session, layer, Pick::One(head), key, &Control::none()).unwrap().unwrap();
             let want: Vec<f32> = (key..150).map(|query| whole.row(query)[key]).collect();
             assert_eq!(column.weights, want, "L{layer}H{head} key {key}");
         }
-        assert_eq!(cache.column(&session, layer, Pick::One(head), 150, &|| false).unwrap(), None);
+        assert_eq!(cache.column(&session, layer, Pick::One(head), 150, &Control::none()).unwrap(), None);
     }
 }
 
@@ -104,7 +103,8 @@ fn heads_together_are_the_mean_and_the_maximum_of_the_heads() {
     let heads: Vec<Pattern> = (0..8).map(|head| pattern(&session, 4, head).unwrap()).collect();
     let mean = |query: usize, key: usize| heads.iter().map(|head| head.row(query)[key]).sum::<f32>() / 8.0;
     let max = |query: usize, key: usize| heads.iter().map(|head| head.row(query)[key]).fold(0.0, f32::max);
-    let maps = HeadCache::default().maps(&session, &[(4, Pick::Mean, 40), (4, Pick::Max, 40)], &|| false).unwrap();
+    let maps =
+        HeadCache::default().maps(&session, &[(4, Pick::Mean, 40), (4, Pick::Max, 40)], &Control::none()).unwrap();
     for query in 0..40 {
         let rows = head_rows(&session, 4, query).unwrap();
         assert_eq!(rows.len(), 10, "eight heads, their mean and their maximum");
@@ -115,14 +115,12 @@ fn heads_together_are_the_mean_and_the_maximum_of_the_heads() {
             assert_eq!((rows[9].pick, rows[9].weights[key]), (Pick::Max, max(query, key)));
         }
     }
-    let column = HeadCache::default().column(&session, 4, Pick::Max, 7, &|| false).unwrap().unwrap();
+    let column = HeadCache::default().column(&session, 4, Pick::Max, 7, &Control::none()).unwrap().unwrap();
     assert_eq!(column.weights, (7..40).map(|query| max(query, 7)).collect::<Vec<_>>());
 }
 
 fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Told> {
-    let told = RefCell::new(Vec::new());
-    core.answer(RequestId(id), ask, &|event| told.borrow_mut().push(event));
-    told.into_inner()
+    core.answer(RequestId(id), ask)
 }
 
 fn scores(told: &[Told]) -> Arc<HeadScores> {

@@ -3,7 +3,8 @@
 use mixscope::analysis::view::ViewSpec;
 use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::app::Still;
-use mixscope::engine::{Capture, Control, Session, pattern_of};
+use mixscope::control::Control;
+use mixscope::engine::{Capture, Session, pattern_of};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::text::show_piece;
 use mixscope::state::{Effect, Event, LensLayout, Save, update};
@@ -24,8 +25,7 @@ fn still() -> Still {
 fn read(still: &Still) -> Session {
     let mut session = Session::new(loaded(), Capture::of(HookKind::all(), 0..6, 6), 1);
     let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
-    let mut control = Control { cancelled: &|| false, progress: &mut |_, _| {}, arrived: &mut |_, _| {} };
-    session.extend(&ids, Source::Prompt, &mut control).unwrap();
+    session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
     session
 }
 
@@ -138,7 +138,7 @@ fn heads_together_are_copied_and_written_as_such() {
     for (pick, name) in [(Pick::Mean, "mean"), (Pick::Max, "max")] {
         still.press("x").unwrap();
         still.screen(160, 45, Depth::Mono);
-        let whole = pattern_of(&run, at.layer, pick, &|| false).unwrap();
+        let whole = pattern_of(&run, at.layer, pick, &Control::none()).unwrap();
         let line = |key: usize| format!("{},{name},{},{key},", at.layer, at.token);
         let row = copied(&mut still, "y r").unwrap();
         for (key, (row, weight)) in row.lines().skip(1).zip(whole.row(at.token)).enumerate() {
@@ -194,7 +194,7 @@ fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
         still.press(keys).unwrap();
         let view = copied(&mut still, "y v").unwrap();
         let spec = written(&mut still);
-        let data = mixscope::engine::collect(&session, &spec, &|| false).unwrap();
+        let data = mixscope::engine::collect(&session, &spec, &Control::none()).unwrap();
         let table = mixscope::export::table(&data, &spec, Default::default()).unwrap();
         assert!(view.starts_with(header), "{view}");
         assert_eq!(view.as_bytes(), table, "as `e` writes it");

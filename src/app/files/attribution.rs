@@ -1,6 +1,6 @@
 //! `attribution.csv` of a run.
 
-use super::Tell;
+use super::Watch;
 use crate::engine::{Session, attribution};
 use crate::export::Text;
 use crate::export::csv::AttributionTable;
@@ -9,21 +9,21 @@ use std::io::Write;
 use std::ops::Range;
 
 /// Attributes at every position the logit of the token that came next; at the last, of the most probable one.
-pub fn write(
+pub(super) fn write(
     session: &Session,
     layers: &Range<usize>,
     text: Text,
     out: &mut dyn Write,
-    tell: &mut dyn Tell,
+    watch: Watch,
 ) -> Result<()> {
     let mut rows = AttributionTable::new(text, out)?;
     let tokens = session.tokens();
     for (pos, token) in tokens.iter().enumerate() {
-        tell.progress("attributed positions", pos, tokens.len());
+        watch.at("attributed positions", pos, tokens.len())?;
         let came = tokens.get(pos + 1).map(|next| next.id);
         let target = came.or_else(|| token.next.top.first().map(|best| best.id));
         let target = target.context("no candidate was kept at the last position")?;
-        rows.position(&attribution(session, pos, target, layers.clone(), &|| false)?)?;
+        rows.position(&attribution(session, pos, target, layers.clone(), watch.control)?)?;
     }
     rows.finish()
 }

@@ -9,12 +9,13 @@ pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
 
 use crate::analysis::Pick;
 use crate::analysis::routing::TokenRouting;
-use crate::engine::{Run, Stopped, need_model, pattern};
+use crate::control::{Control, Stopped};
+use crate::engine::{Run, need_model, pattern};
 use crate::export::Text;
 use crate::export::csv::{self, AttentionTable};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, replace_file, size};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -33,17 +34,27 @@ const LARGE_TABLE: u64 = 64 << 20;
 /// Bytes of a row of attention.csv, about.
 const ATTENTION_ROW: u64 = 26;
 
-/// Whoever is told how far the writing is.
-pub trait Tell {
+/// Where messages about the files go while they are written.
+pub trait Reporter {
     /// A sentence that stays.
-    fn say(&mut self, text: &str);
+    fn say(&self, text: &str);
 
-    /// How much of something is done.
-    fn progress(&mut self, what: &str, done: usize, total: usize);
+    /// How many of the things called `what` are done.
+    fn progress(&self, what: &str, done: usize, total: usize);
+}
 
-    /// Whether it is to be stopped.
-    fn is_cancelled(&self) -> bool {
-        false
+/// The control of the writing and where its progress goes.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    control: &'a Control<'a>,
+    reporter: &'a dyn Reporter,
+}
+
+impl Watch<'_> {
+    /// Reports that `done` of `total` are done and that the next one begins.
+    fn at(&self, what: &str, done: usize, total: usize) -> Result<(), Stopped> {
+        self.reporter.progress(what, done, total);
+        self.control.check()
     }
 }
 
@@ -98,14 +109,23 @@ impl RunFiles {
     /// Writes the files into `folder`.
     ///
     /// # Errors
-    /// [`Stopped`] if it was cancelled; if a file can't be written, or the run does not hold what it is made of.
-    pub fn write(&self, run: &dyn Run, provenance: &Value, folder: &Path, tell: &mut dyn Tell) -> Result<Written> {
+    /// [`Stopped`](crate::control::Stopped) if `control` says so; if a file can't be written, or the run does not hold what
+    /// it is made of.
+    pub fn write(
+        &self,
+        run: &dyn Run,
+        provenance: &Value,
+        folder: &Path,
+        control: &Control,
+        reporter: &dyn Reporter,
+    ) -> Result<Written> {
+        let watch = Watch { control, reporter };
         let mut written = Written::default();
         let keeps_lens = self.trace.as_ref().is_some_and(|fields| fields.lens);
-        let cells = if self.csv || self.png || keeps_lens { self.lens(run, tell)? } else { Vec::new() };
+        let cells = if self.csv || self.png || keeps_lens { self.lens(run, watch)? } else { Vec::new() };
         let heads = self.heads.clone().unwrap_or_else(|| self.all_heads(run.meta()));
         if self.csv {
-            self.tables(run, &cells, &heads, folder, &mut written, tell)?;
+            self.tables(run, &cells, &heads, folder, &mut written, watch)?;
         }
         if let Some(fields) = &self.trace {
             let keep = |kind: HookKind, layer: usize| {
@@ -115,14 +135,14 @@ impl RunFiles {
             let trace = run.records();
             let candidates = fields.candidates && !trace.tokens.iter().any(|token| token.next.is_absent());
             let plan = TracePlan::new(&trace, provenance, candidates, lens, keep)?;
-            tell.say(&format!("{TRACE}: {} ({})", size(plan.size()), fields.describe()));
+            reporter.say(&format!("{TRACE}: {} ({})", size(plan.size()), fields.describe()));
             plan.write(&folder.join(TRACE))?;
         }
         if self.png {
-            ensure!(!tell.is_cancelled(), Stopped);
+            control.check()?;
             let heads = match &self.heads {
                 Some(heads) => heads.clone(),
-                None => pictures::telling(run, &heads, tell)?,
+                None => pictures::telling(run, &heads, watch)?,
             };
             let has = pictures::Has {
                 routing: !self.lenient || self.has_routing(run),
@@ -151,7 +171,7 @@ impl RunFiles {
         heads: &[(usize, usize)],
         folder: &Path,
         written: &mut Written,
-        tell: &mut dyn Tell,
+        watch: Watch,
     ) -> Result<()> {
         let (trace, text) = (run.records(), self.text);
         let mut has = |name: &str, is_there: bool| {
@@ -173,11 +193,11 @@ impl RunFiles {
             table(folder, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
         }
         if has("attention.csv", !heads.is_empty()) {
-            self.attention(run, heads, folder, written, tell)?;
+            self.attention(run, heads, folder, written, watch)?;
         }
         if self.attribution {
             let session = need_model(run)?;
-            table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, text, out, tell))?;
+            table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, text, out, watch))?;
         }
         Ok(())
     }
@@ -188,7 +208,7 @@ impl RunFiles {
         heads: &[(usize, usize)],
         folder: &Path,
         written: &mut Written,
-        tell: &mut dyn Tell,
+        watch: Watch,
     ) -> Result<()> {
         let n = run.tokens().len() as u64;
         let bytes = |heads: usize| (n * (n + 1) / 2).saturating_mul(heads as u64 * ATTENTION_ROW);
@@ -196,12 +216,12 @@ impl RunFiles {
         let chosen = if bytes(all) <= LARGE_TABLE {
             heads.to_vec()
         } else if self.lenient {
-            let chosen = pictures::telling(run, heads, tell)?;
+            let chosen = pictures::telling(run, heads, watch)?;
             let (count, whole) = (chosen.len(), size(bytes(all)));
             written.notes.push(format!("attention.csv holds {count} of {all} heads; all would be about {whole}"));
             chosen
         } else {
-            tell.say(&format!(
+            watch.reporter.say(&format!(
                 "attention.csv: about {} for {all} heads; --heads and --layers choose",
                 size(bytes(all))
             ));
@@ -210,24 +230,22 @@ impl RunFiles {
         table(folder, "attention.csv", |out| {
             let mut attention = AttentionTable::new(out)?;
             for (i, (layer, head)) in chosen.iter().enumerate() {
-                tell.progress("heads", i, chosen.len());
-                ensure!(!tell.is_cancelled(), Stopped);
+                watch.at("heads", i, chosen.len())?;
                 attention.head(*layer, Pick::One(*head), &pattern(run, *layer, *head)?)?;
             }
             attention.finish()
         })
     }
 
-    fn lens(&self, run: &dyn Run, tell: &mut dyn Tell) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+    fn lens(&self, run: &dyn Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let mut cells = Vec::new();
         for pos in 0..n {
-            tell.progress("lens positions", pos, n);
-            ensure!(!tell.is_cancelled(), Stopped);
+            watch.at("lens positions", pos, n)?;
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(run.lens_cells(&keys, self.lens_k, &|| false)?);
+            cells.extend(run.lens_cells(&keys, self.lens_k, watch.control)?);
         }
         Ok(cells)
     }

@@ -1,12 +1,12 @@
 //! The pictures of a run.
 
-use super::Tell;
+use super::Watch;
 use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
 use crate::analysis::{HeadStats, Pick};
-use crate::engine::{Run, Stopped, pattern};
+use crate::engine::{Run, pattern};
 use crate::export::{Look, picture};
 use crate::trace::{HookKind, HookValues, LensCell, LensKey, Records, replace_file};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -35,12 +35,11 @@ pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
 
 /// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
 /// induction head, and the one with the lowest entropy.
-pub fn telling(run: &dyn Run, heads: &[(usize, usize)], tell: &mut dyn Tell) -> Result<Vec<(usize, usize)>> {
+pub(super) fn telling(run: &dyn Run, heads: &[(usize, usize)], watch: Watch) -> Result<Vec<(usize, usize)>> {
     let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
-        tell.progress("heads looked through", i, heads.len());
-        ensure!(!tell.is_cancelled(), Stopped);
+        watch.at("heads looked through", i, heads.len())?;
         let pattern = pattern(run, *layer, *head)?;
         let stats = HeadStats::of(&pattern, &ids);
         let scores = [stats.previous, stats.first, stats.induction, Some(-stats.entropy)];

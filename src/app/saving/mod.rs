@@ -4,10 +4,11 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use super::files::{self, RunFiles, Tell};
+use super::files::{self, Reporter, RunFiles};
 use crate::analysis::Lab;
 use crate::analysis::view::ViewSpec;
-use crate::engine::{Branch, Run, Stopped, panic_failure};
+use crate::control::{Control, Stopped};
+use crate::engine::{Branch, Run, panic_failure};
 use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
@@ -18,15 +19,15 @@ use names::{keep_folder, stem, write_files};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Tokens of each lens cell and position, as `mixscope run` has them by default.
 const LENS_K: usize = 10;
-/// It is said at most this often how far the writing is.
+/// Progress is reported at most this often.
 const SAY_EVERY: Duration = Duration::from_millis(100);
 
 /// The run under another policy, and what the last precision lab found, if there are such.
@@ -51,12 +52,14 @@ impl Saver {
     }
 
     /// Does `work` on a thread of its own; what it says comes from [`Saver::next`].
-    fn start(&self, work: impl FnOnce(&mut Told) -> Result<String> + Send + 'static) {
+    fn start(&self, work: impl FnOnce(&Control, &ToScreen) -> Result<String> + Send + 'static) {
         self.cancelled.store(false, Ordering::Relaxed);
-        let sender = self.sender.clone();
-        let mut told = Told { sender: sender.clone(), cancelled: self.cancelled.clone(), said: Instant::now() };
+        let (sender, cancelled) = (self.sender.clone(), self.cancelled.clone());
+        let reporter = ToScreen::new(sender.clone());
         tokio::task::spawn_blocking(move || {
-            let result = match catch_unwind(AssertUnwindSafe(|| work(&mut told))) {
+            let is_cancelled = || cancelled.load(Ordering::Relaxed);
+            let control = Control::cancelled_by(&is_cancelled);
+            let result = match catch_unwind(AssertUnwindSafe(|| work(&control, &reporter))) {
                 Ok(Ok(said)) => Ok(said),
                 Ok(Err(error)) if error.is::<Stopped>() => {
                     Ok("the writing was stopped; nothing of it is left".to_owned())
@@ -77,19 +80,19 @@ impl Saver {
     /// Writes a view as picture and table; `beside` is what it is compared with.
     pub fn view(&self, spec: ViewSpec, beside: Beside, coming: Coming) {
         let folder = self.folder.clone();
-        self.start(move |told| save_view(&spec, beside, &*take(&coming)?.run, &folder, told));
+        self.start(move |control, _| save_view(&spec, beside, &*take(&coming)?.run, &folder, control));
     }
 
     /// Writes the whole run into a new folder.
     pub fn run(&self, coming: Coming) {
         let folder = self.folder.clone();
-        self.start(move |told| save_run(&take(&coming)?, &folder, told));
+        self.start(move |control, reporter| save_run(&take(&coming)?, &folder, control, reporter));
     }
 
     /// Writes the screen as pictures.
     pub fn screen(&self, screen: Screen, dark: bool) {
         let folder = self.folder.clone();
-        self.start(move |_| {
+        self.start(move |_, _| {
             let look = Look { dark, ..Look::default() };
             let files = [
                 ("png", export::screen_png(&screen, &look)?),
@@ -110,25 +113,27 @@ impl Saver {
     }
 }
 
-/// Tells the screen how far the writing is, and whether it is still wanted.
-struct Told {
+/// Reports the progress of the writing on the screen.
+struct ToScreen {
     sender: UnboundedSender<Event>,
-    cancelled: Arc<AtomicBool>,
-    said: Instant,
+    last: Mutex<Instant>,
 }
 
-impl Tell for Told {
-    fn say(&mut self, _: &str) {}
+impl ToScreen {
+    fn new(sender: UnboundedSender<Event>) -> Self {
+        Self { sender, last: Mutex::new(Instant::now()) }
+    }
+}
 
-    fn progress(&mut self, what: &str, done: usize, total: usize) {
-        if self.said.elapsed() >= SAY_EVERY {
-            self.said = Instant::now();
+impl Reporter for ToScreen {
+    fn say(&self, _: &str) {}
+
+    fn progress(&self, what: &str, done: usize, total: usize) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= SAY_EVERY {
+            *last = Instant::now();
             let _ = self.sender.send(Event::Saving(format!("{what} {done}/{total}")));
         }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
     }
 }
 
@@ -136,8 +141,14 @@ fn take(coming: &Coming) -> Result<Branch> {
     coming.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(spec: &ViewSpec, (beside, lab): Beside, run: &dyn Run, folder: &Path, told: &Told) -> Result<String> {
-    let mut data = crate::engine::collect(run, spec, &|| told.is_cancelled())?;
+fn save_view(
+    spec: &ViewSpec,
+    (beside, lab): Beside,
+    run: &dyn Run,
+    folder: &Path,
+    control: &Control,
+) -> Result<String> {
+    let mut data = crate::engine::collect(run, spec, control)?;
     data.lab = lab;
     if let Some(beside) = beside.filter(|_| spec.kind.is_of_two()) {
         data.compare_with(beside);
@@ -146,7 +157,7 @@ fn save_view(spec: &ViewSpec, (beside, lab): Beside, run: &dyn Run, folder: &Pat
     write_files(folder, &stem(spec), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }
 
-fn save_run(branch: &Branch, parent: &Path, told: &mut Told) -> Result<String> {
+fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScreen) -> Result<String> {
     let run = &*branch.run;
     let (meta, tokens) = (run.meta(), run.tokens());
     // Under its name only when it is whole.
@@ -158,7 +169,7 @@ fn save_run(branch: &Branch, parent: &Path, told: &mut Told) -> Result<String> {
     let sampling = recording.and_then(|saved| saved.sampling).or(branch.sampling).unwrap_or_default();
     let prompt = recording.map_or(&branch.prompt, |saved| &saved.prompt);
     let provenance = files::provenance(meta, prompt.as_ref(), &sampling);
-    let written = RunFiles::all(meta, LENS_K).write(run, &provenance, temp.path(), told)?;
+    let written = RunFiles::all(meta, LENS_K).write(run, &provenance, temp.path(), control, reporter)?;
     let prompt_len = tokens.iter().take_while(|token| token.source == Source::Prompt).count();
     let rest: Vec<u32> = tokens[prompt_len..].iter().map(|token| token.id).collect();
     let tokenizer = run.live().and_then(|session| session.loaded().tokenizer.as_ref());

@@ -6,17 +6,16 @@ use crate::trace::{Device, Policy, Sampling};
 
 fn branch() -> Branch {
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
-    let opened = open_target("demo", options, &|| false, &mut |_| {}).unwrap();
+    let opened = open_target("demo", options, &Control::none(), &mut |_| {}).unwrap();
     let mut core = Core::of(opened);
-    core.answer(RequestId(1), Ask::Prompt(Prompt::Text("One two three".to_owned())), &|_| {});
+    core.answer(RequestId(1), Ask::Prompt(Prompt::Text("One two three".to_owned())));
     let sampling = Sampling { temperature: 0.5, seed: 7, ..Sampling::default() };
-    core.answer(RequestId(2), Ask::Step { count: Some(2), sampling }, &|_| {});
+    core.answer(RequestId(2), Ask::Step { count: Some(2), sampling });
     core.branch()
 }
 
-fn told(cancelled: bool) -> Told {
-    let (sender, _) = unbounded_channel();
-    Told { sender, cancelled: Arc::new(AtomicBool::new(cancelled)), said: Instant::now() }
+fn reporter() -> ToScreen {
+    ToScreen::new(unbounded_channel().0)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -27,11 +26,11 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() {
     let folder = tempfile::tempdir().unwrap();
     let branch = branch();
-    let error = save_run(&branch, folder.path(), &mut told(true)).unwrap_err();
+    let error = save_run(&branch, folder.path(), &Control::cancelled_by(&|| true), &reporter()).unwrap_err();
     assert!(error.is::<Stopped>(), "{error:#}");
     assert_eq!(names(folder.path()), [""; 0]);
 
-    save_run(&branch, folder.path(), &mut told(false)).unwrap();
+    save_run(&branch, folder.path(), &Control::none(), &reporter()).unwrap();
     assert_eq!(names(folder.path()), ["mixscope-run-1"]);
     let json = std::fs::read(folder.path().join("mixscope-run-1/run.json")).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -44,7 +43,11 @@ fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() 
 fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spec = ViewSpec::new(ViewKind::AttentionGrid);
-    assert!(save_view(&spec, (None, None), &*branch().run, folder.path(), &told(true)).unwrap_err().is::<Stopped>());
+    assert!(
+        save_view(&spec, (None, None), &*branch().run, folder.path(), &Control::cancelled_by(&|| true))
+            .unwrap_err()
+            .is::<Stopped>()
+    );
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
@@ -63,9 +66,9 @@ fn the_first_of_two_files_goes_when_the_second_cannot_be_written() {
 #[tokio::test]
 async fn a_panic_of_the_writing_is_told_and_the_next_file_is_written() {
     let mut saver = Saver::new(PathBuf::from("."));
-    saver.start(|_| panic!("at the disco"));
+    saver.start(|_, _| panic!("at the disco"));
     let Event::Saved(Err(failure)) = saver.next().await else { panic!("it is told") };
     assert!(failure.causes.iter().any(|cause| cause.contains("at the disco")), "{failure:?}");
-    saver.start(|_| Ok("done".to_owned()));
+    saver.start(|_, _| Ok("done".to_owned()));
     assert!(matches!(saver.next().await, Event::Saved(Ok(said)) if said == "done"));
 }

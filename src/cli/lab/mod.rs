@@ -2,11 +2,12 @@
 
 mod text;
 
-use super::teller::Teller;
+use super::stderr::Stderr;
 use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
 use crate::analysis::Lab as Found;
-use crate::app::files::Tell;
-use crate::engine::{Capture, Control, Session, lab, lab_policies};
+use crate::app::files::Reporter;
+use crate::control::Control;
+use crate::engine::{Capture, Session, lab, lab_policies};
 use crate::export::{LabInfo, LabTable, Look, lab_drawing, lab_json, lab_picture};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
@@ -116,17 +117,17 @@ impl Lab {
         let files = self.files();
         folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
         apply_threads(self.model.threads)?;
-        let mut tell = Teller::new(self.quiet);
+        let stderr = Stderr::new(self.quiet);
         let started = Instant::now();
-        let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &mut tell)?);
-        tell.report(&loaded.meta.report, false);
+        let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &stderr)?);
+        stderr.report(&loaded.meta.report, false);
         let mut timings = vec![("load", ms(started))];
         let ids =
             Session::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
         let room = loaded.meta.dims.context - ids.len();
         if self.steps > room {
             let context = loaded.meta.dims.context;
-            tell.say(&format!(
+            stderr.say(&format!(
                 "warning: the model's context is {context} tokens (max_position_embeddings): at most {room} are generated"
             ));
         }
@@ -136,9 +137,8 @@ impl Lab {
         };
 
         let started = Instant::now();
-        let mut progress = |done: usize, all: usize| tell.progress("token-layers", done, all);
-        let mut control = Control { cancelled: &|| false, progress: &mut progress, arrived: &mut |_, _| {} };
-        let found = lab(&loaded, &ids, self.steps, base, &policies, &mut control)?;
+        let progress = |done: usize, all: usize| stderr.progress("token-layers", done, all);
+        let found = lab(&loaded, &ids, self.steps, base, &policies, &Control::watched_by(&progress))?;
         timings.push(("lab", ms(started)));
 
         let text = |tokens: Vec<u32>| {
@@ -164,15 +164,15 @@ impl Lab {
         };
         let json = lab_json(&found, &info)?;
         self.write(&found, &json)?;
-        tell.clear();
-        tell.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
+        stderr.clear();
+        stderr.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
         if self.json {
             return print(&String::from_utf8(json)?);
         }
         print(&harmless(&lab_text(&found, &left_out)))
     }
 
-    /// Names of the files to write, by the options.
+    /// Names of the files, as the options stderr.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => LabTable::ALL.map(LabTable::file).to_vec(),

@@ -2,10 +2,10 @@
 
 use super::reader;
 use crate::analysis::{HeadRow, Pattern, Pick};
-use crate::engine::control::Stopped;
+use crate::control::Control;
 use crate::engine::derive::not_captured;
 use crate::engine::run::Run;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::sync::Arc;
 
 /// The rows of all heads of `layer` at `query`, and their mean and maximum.
@@ -29,8 +29,8 @@ pub fn head_rows(run: &dyn Run, layer: usize, query: usize) -> Result<Vec<Arc<He
 /// The attention probabilities of a head, or of all heads of `layer` together, over the whole run.
 ///
 /// # Errors
-/// [`Stopped`] if `cancelled`; if neither patterns nor queries and keys were captured.
-pub fn pattern_of(run: &dyn Run, layer: usize, pick: Pick, cancelled: &dyn Fn() -> bool) -> Result<Pattern> {
+/// [`Stopped`](crate::control::Stopped) if `control` says so; if neither patterns nor queries and keys were captured.
+pub fn pattern_of(run: &dyn Run, layer: usize, pick: Pick, control: &Control) -> Result<Pattern> {
     let heads = match pick {
         Pick::One(head) => head..head + 1,
         Pick::Mean | Pick::Max => 0..run.meta().dims.heads,
@@ -40,7 +40,7 @@ pub fn pattern_of(run: &dyn Run, layer: usize, pick: Pick, cancelled: &dyn Fn() 
     let mut pattern = Pattern { n, weights: Vec::with_capacity(n * (n + 1) / 2) };
     let mut row = Vec::new();
     for query in 0..n {
-        ensure!(!cancelled(), Stopped);
+        control.check()?;
         let mut together = Together::new(pick, readers.len());
         for reader in &readers {
             reader.row(query, &mut row).with_context(not_captured)?;

@@ -3,7 +3,6 @@
 use super::Work;
 use super::watch::{Seen, Watch};
 use crate::analysis::compare::{Comparer, Comparison, Mode};
-use crate::engine::control::Stopped;
 use crate::model::{Distribution, KvCache, Loaded, NoTaps, Pass, Precision, Taps, sampling};
 use crate::trace::{Hook, HookKind, Meta, Policy, Sampling};
 use anyhow::{Result, ensure};
@@ -54,7 +53,7 @@ impl<'m> Lane<'m> {
         let vocab = loaded.meta.dims.vocab;
         let (mut nll, mut last) = (Vec::with_capacity(ids.len()), Vec::new());
         for start in (0..ids.len()).step_by(CHUNK) {
-            ensure!(!(work.control.cancelled)(), Stopped);
+            work.control.check()?;
             let rows = CHUNK.min(ids.len() - start);
             let rows = resid.narrow(0, start, rows)?.flatten_all()?.to_vec1::<f32>()?;
             let logits = loaded.model.lens(&rows, precision)?;
@@ -125,11 +124,11 @@ impl<'m> Variant<'m> {
 }
 
 /// Watches a generated token being read.
-struct Step<'a, 'b, 'c> {
-    work: &'a mut Work<'b, 'c>,
+struct Step<'a, 'b> {
+    work: &'a mut Work<'b>,
 }
 
-impl Taps for Step<'_, '_, '_> {
+impl Taps for Step<'_, '_> {
     fn wants(&self, _: Hook) -> bool {
         false
     }

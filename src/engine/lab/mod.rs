@@ -10,8 +10,8 @@ mod watch;
 
 pub use policies::lab_policies;
 
-use super::control::{Control, Stopped};
 use crate::analysis::{Lab, LabRow, LabToken};
+use crate::control::Control;
 use crate::model::{Loaded, bare_piece};
 use crate::trace::Policy;
 use anyhow::{Context, Result, ensure};
@@ -22,7 +22,7 @@ use lane::{Lane, Variant};
 /// which the model was opened does not matter. Progress is told in token-layers.
 ///
 /// # Errors
-/// [`Stopped`] on cancellation; if there is no token, one is outside the vocabulary, there are more than the model's
+/// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are more than the model's
 /// context, a policy can't be computed, or an activation is not finite (policy and hook are named).
 pub fn lab(
     loaded: &Loaded,
@@ -30,7 +30,7 @@ pub fn lab(
     steps: usize,
     base: Policy,
     policies: &[Policy],
-    control: &mut Control,
+    control: &Control,
 ) -> Result<Lab> {
     let (dims, n) = (loaded.meta.dims, ids.len());
     ensure!(n > 0, "the prompt is empty: give at least one token");
@@ -92,17 +92,17 @@ pub fn lab(
 }
 
 /// How far the work is.
-struct Work<'a, 'b> {
-    control: &'a mut Control<'b>,
+struct Work<'a> {
+    control: &'a Control<'a>,
     done: usize,
     all: usize,
 }
 
-impl Work<'_, '_> {
+impl Work<'_> {
     /// Says that a layer begins to read this many tokens.
     fn enter(&mut self, tokens: usize) -> Result<()> {
-        ensure!(!(self.control.cancelled)(), Stopped);
-        (self.control.progress)(self.done, self.all);
+        self.control.check()?;
+        self.control.progress(self.done, self.all);
         self.done += tokens;
         Ok(())
     }

@@ -13,18 +13,18 @@ use candle_core::Tensor;
 pub type Seen = Vec<(Hook, TraceTensor)>;
 
 /// Keeps the values of a layer, or compares them with what the base had there.
-pub struct Watch<'a, 'b, 'c> {
+pub struct Watch<'a, 'b> {
     meta: &'a Meta,
     tokens: usize,
-    work: &'a mut Work<'b, 'c>,
+    work: &'a mut Work<'b>,
     base: Option<(&'a Seen, &'a mut Comparer)>,
     /// What was kept.
     pub seen: Seen,
 }
 
-impl<'a, 'b, 'c> Watch<'a, 'b, 'c> {
+impl<'a, 'b> Watch<'a, 'b> {
     /// Of the base reading this many tokens; `meta` is the model under its policy.
-    pub fn new(meta: &'a Meta, tokens: usize, work: &'a mut Work<'b, 'c>) -> Self {
+    pub fn new(meta: &'a Meta, tokens: usize, work: &'a mut Work<'b>) -> Self {
         Self { meta, tokens, work, base: None, seen: Vec::new() }
     }
 
@@ -34,7 +34,7 @@ impl<'a, 'b, 'c> Watch<'a, 'b, 'c> {
     }
 }
 
-impl Taps for Watch<'_, '_, '_> {
+impl Taps for Watch<'_, '_> {
     fn wants(&self, hook: Hook) -> bool {
         hook.kind == HookKind::ExpertIndices || Lab::COMPONENTS.contains(&hook.kind)
     }

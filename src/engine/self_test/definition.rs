@@ -40,7 +40,7 @@ fn positions(tokens: usize, active: u64) -> Vec<usize> {
     (1..=most).map(|i| tokens * i / most - 1).collect()
 }
 
-struct Definition<'a, 'b, 'c> {
+struct Definition<'a, 'b> {
     loaded: &'a Loaded,
     ids: &'a [u32],
     precision: Precision,
@@ -48,10 +48,10 @@ struct Definition<'a, 'b, 'c> {
     /// Values of the layer at hand, and of the ends, one row a position.
     seen: BTreeMap<K, Vec<f32>>,
     found: Vec<Operation>,
-    steps: &'a mut Steps<'b, 'c>,
+    steps: &'a mut Steps<'b>,
 }
 
-impl Taps for Definition<'_, '_, '_> {
+impl Taps for Definition<'_, '_> {
     fn wants(&self, hook: Hook) -> bool {
         !matches!(hook.kind, K::Pattern | K::Logits)
     }
@@ -71,7 +71,7 @@ impl Taps for Definition<'_, '_, '_> {
     }
 }
 
-impl Definition<'_, '_, '_> {
+impl Definition<'_, '_> {
     fn row(&self, kind: K, pos: usize) -> Result<&[f32]> {
         let all = self.seen.get(&kind).with_context(|| format!("`{}` was not seen", kind.suffix()))?;
         let width = all.len() / self.ids.len();

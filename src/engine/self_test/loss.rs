@@ -78,17 +78,17 @@ pub fn standard_error(values: &[f64]) -> f64 {
     (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n.max(1.0)).sqrt()
 }
 
-struct Watch<'a, 'b, 'c> {
+struct Watch<'a, 'b> {
     routers: &'a mut Vec<RouterLoad>,
     /// Of the layer at hand `[pos × experts]`.
     logits: Vec<f32>,
     experts: usize,
     k: usize,
     dtype: Dtype,
-    steps: &'a mut Steps<'b, 'c>,
+    steps: &'a mut Steps<'b>,
 }
 
-impl Taps for Watch<'_, '_, '_> {
+impl Taps for Watch<'_, '_> {
     fn wants(&self, hook: Hook) -> bool {
         matches!(hook.kind, K::RouterLogits | K::ExpertWeights)
     }
@@ -110,9 +110,9 @@ impl Taps for Watch<'_, '_, '_> {
 }
 
 /// Watches nothing but how far the work is.
-pub struct Quiet<'a, 'b, 'c>(pub &'a mut Steps<'b, 'c>);
+pub struct Quiet<'a, 'b>(pub &'a mut Steps<'b>);
 
-impl Taps for Quiet<'_, '_, '_> {
+impl Taps for Quiet<'_, '_> {
     fn wants(&self, _: Hook) -> bool {
         false
     }

@@ -18,10 +18,10 @@ pub use operation::Operation;
 pub use text::{Text, Unreadable, texts};
 pub use trained::TRAINED;
 
-use super::control::{Control, Stopped};
+use crate::control::Control;
 use crate::model::weights::Part;
 use crate::model::{Loaded, Mixtral, Precision, Variation};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 /// What the self-test found.
@@ -80,8 +80,8 @@ pub struct Otherwise {
 /// Runs the self-test on `texts` under the policy with which the model was opened. Progress is told in layers of a pass.
 ///
 /// # Errors
-/// [`Stopped`] on cancellation, or if a pass fails.
-pub fn self_test(loaded: &Loaded, texts: &[Text], control: &mut Control) -> Result<SelfTest> {
+/// [`Stopped`](crate::control::Stopped) on cancellation, or if a pass fails.
+pub fn self_test(loaded: &Loaded, texts: &[Text], control: &Control) -> Result<SelfTest> {
     let (model, meta) = (&loaded.model, &loaded.meta);
     let precision = Precision::new(meta.policy, meta.compute_dtype);
     let first = texts.first().context("the self-test has no text")?;
@@ -175,17 +175,17 @@ fn variations(model: &Mixtral, tokens: usize) -> Vec<Variation> {
 }
 
 /// How far the work is.
-pub struct Steps<'a, 'b> {
-    control: &'a mut Control<'b>,
+pub struct Steps<'a> {
+    control: &'a Control<'a>,
     done: usize,
     all: usize,
 }
 
-impl Steps<'_, '_> {
+impl Steps<'_> {
     /// Says that a pass enters a layer.
     fn enter(&mut self) -> Result<()> {
-        ensure!(!(self.control.cancelled)(), Stopped);
-        (self.control.progress)(self.done, self.all);
+        self.control.check()?;
+        self.control.progress(self.done, self.all);
         self.done += 1;
         Ok(())
     }
