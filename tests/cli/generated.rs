@@ -11,6 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// A block begins on a line of its own.
+const START: &str = "\n<!-- generated: ";
 const END: &str = "<!-- end -->";
 
 /// Views whose tables have columns of their own.
@@ -81,12 +83,12 @@ fn pages() -> Vec<PathBuf> {
 
 /// The text with every generated block replaced; `block` gets its name and its lines so far.
 fn filled(text: &str, mut block: impl FnMut(&str, &str) -> String) -> String {
-    let mut parts = text.split("<!-- generated: ");
+    let mut parts = text.split(START);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (name, rest) = part.split_once(" -->\n").expect("a name and -->");
         let (old, after) = rest.split_once(END).expect("<!-- end -->");
-        write!(out, "<!-- generated: {name} -->\n{}{END}{after}", block(name, old)).unwrap();
+        write!(out, "{START}{name} -->\n{}{END}{after}", block(name, old)).unwrap();
     }
     out
 }
