@@ -1,8 +1,9 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
+use crate::analysis::diff::shared;
 use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
-use crate::analysis::{LensMeasure, Measure, Pick, shared};
+use crate::analysis::{LensMeasure, Measure, Pick};
 use crate::control::Control;
 use crate::engine::{Run, Saved, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};

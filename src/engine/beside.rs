@@ -1,7 +1,7 @@
 //! The run's tokens read under another policy, to be compared with the run.
 
 use super::session::Session;
-use crate::analysis::shared;
+use crate::analysis::diff::shared;
 use crate::control::Control;
 use crate::protocol::{Derive, Derived};
 use crate::trace::{LensKey, Policy};
@@ -55,8 +55,8 @@ impl Beside {
         }
         let have = session.tokens().len();
         let tokens = session.tokens()[keep..].to_vec();
-        let left = (have < len).then_some(Derive::Beside { policy, have, len });
-        Ok((Derived::Beside { meta: session.meta().clone(), keep, tokens }, left))
+        let left = (have < len).then_some(Derive::Variant { policy, have, len });
+        Ok((Derived::Variant { meta: session.meta().clone(), keep, tokens }, left))
     }
 
     /// Lens cells of it.
@@ -67,6 +67,6 @@ impl Beside {
         let session = self.session.as_ref().filter(|session| session.meta().policy == policy);
         // An empty answer would be asked for again.
         let session = session.with_context(|| format!("the tokens have not been read under {policy}"))?;
-        Ok(Derived::BesideLens(policy, super::derive::compute_lens(session, cells, TOP, control)?))
+        Ok(Derived::VariantLens(policy, super::derive::compute_lens(session, cells, TOP, control)?))
     }
 }

@@ -1,4 +1,4 @@
-use crate::protocol::{Ask, Derive, Lane, RequestId};
+use crate::protocol::{Ask, Derive, DeriveKind, RequestId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 pub(super) struct Board {
     cancelled: AtomicU64,
     cancelled_opening: AtomicU64,
-    newest: Mutex<HashMap<Lane, RequestId>>,
+    newest: Mutex<HashMap<DeriveKind, RequestId>>,
     /// The newest request of the open model that background work has to give way to.
     pressing: AtomicU64,
 }
@@ -17,7 +17,7 @@ impl Board {
     pub fn note(&self, id: RequestId, ask: &Ask) {
         if let Ask::Derive(derive) = ask {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = newest.entry(derive.lane()).or_default();
+            let newest = newest.entry(derive.kind()).or_default();
             *newest = id.max(*newest);
         }
         let gives_way = matches!(ask, Ask::Open(_)) || matches!(ask, Ask::Derive(what) if what.is_background());
@@ -49,6 +49,6 @@ impl Board {
 
     pub fn is_outdated(&self, id: RequestId, derive: &Derive) -> bool {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&derive.lane()).is_some_and(|newest| id < *newest)
+        newest.get(&derive.kind()).is_some_and(|newest| id < *newest)
     }
 }

@@ -59,7 +59,7 @@ pub fn derive(run: &dyn Run, heads: &mut HeadCache, what: &Derive, control: &Con
             Derived::HeadColumns(column.into_iter().map(Arc::new).collect())
         }
         Derive::HeadStats { heads: wanted } => Derived::HeadStats(heads.stats(run, wanted, control)?),
-        Derive::HeadScores | Derive::Beside { .. } | Derive::BesideLens { .. } => {
+        Derive::HeadScores | Derive::Variant { .. } | Derive::VariantLens { .. } => {
             anyhow::bail!("this is read bit by bit beside the run, not derived at once from it")
         }
     })

@@ -51,7 +51,7 @@ impl Deriver {
 
     /// Queues a request in the place of an earlier one of its lane.
     pub fn take(&mut self, id: RequestId, what: Derive, emit: Emit) {
-        let old = self.queue.iter().position(|old| old.what.lane() == what.lane());
+        let old = self.queue.iter().position(|old| old.what.kind() == what.kind());
         if let Some(old) = old.and_then(|at| self.queue.remove(at)) {
             emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
         }
@@ -87,7 +87,7 @@ impl Deriver {
         let control = Control::cancelled_by(&is_outdated);
         let result = match deriving.parts.front() {
             Some(Derive::HeadScores) => self.probe(need_model(run)?, id, &control, emit)?.map(Derived::HeadScores),
-            Some(Derive::BesideLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &control)?),
+            Some(Derive::VariantLens { policy, cells }) => Some(self.beside.lens(*policy, cells, &control)?),
             Some(part) => self.part(run, part, &control)?,
             None => None,
         };
@@ -112,7 +112,7 @@ impl Deriver {
             let gives_way = || board.is_pressing_after(newest);
             let control = over.until(&gives_way);
             let found = match part {
-                Derive::Beside { policy, have, len } => {
+                Derive::Variant { policy, have, len } => {
                     self.beside.advance(need_model(run)?, (policy, have, len), &control)
                 }
                 _ => derive(run, &mut self.heads, &part, &control).map(|result| (result, None)),

@@ -1,6 +1,6 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
-use crate::analysis::compare::{
+use crate::analysis::diff::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
 use crate::control::Control;

@@ -5,8 +5,7 @@ use super::board::Board;
 use super::body::Body;
 use super::session::Session;
 use super::worker::Core;
-use crate::protocol::{Ask, Event, RequestId, Revision};
-use crate::protocol::{Branches, Edit, Left};
+use crate::protocol::{Ask, Branches, Event, FormerRun, RequestId, Revision, RunAction};
 use crate::trace::Prompt;
 use crate::trace::Source;
 use anyhow::{Context, Result};
@@ -19,7 +18,7 @@ const BUDGET: usize = 256 << 20;
 
 /// A run before or after an edit.
 struct Snapshot {
-    edit: Edit,
+    edit: RunAction,
     /// The prompt of the run.
     prompt: Option<Prompt>,
     run: Run,
@@ -32,7 +31,7 @@ enum Run {
     /// Records and pages are shared with other runs as far as they are the same.
     Whole(Box<Session>),
     /// It is one of an earlier session: read when it is wanted.
-    Told(Left),
+    Told(FormerRun),
 }
 
 /// The edits so far.
@@ -43,20 +42,20 @@ pub(super) struct Edits {
     /// Runs after each edit that was undone, the last undone last.
     future: Vec<Snapshot>,
     /// The run before the edit under way.
-    open: Option<(Edit, Option<Prompt>, Session)>,
+    open: Option<(RunAction, Option<Prompt>, Session)>,
 }
 
 /// What a request does to the run; `None` for those that don't change it.
-fn edit(ask: &Ask) -> Option<Edit> {
+fn action(ask: &Ask) -> Option<RunAction> {
     Some(match ask {
-        Ask::Prompt(_) => Edit::Prompt,
-        Ask::Step { count: Some(1), .. } => Edit::Step,
-        Ask::Step { .. } => Edit::Generation,
-        Ask::ForceToken(_) | Ask::Branch { .. } => Edit::ForcedToken,
-        Ask::ForceText(_) => Edit::ForcedText,
-        Ask::Back => Edit::StepBack,
-        Ask::Truncate { .. } => Edit::Rewinding,
-        Ask::Policy(_) => Edit::Policy,
+        Ask::Prompt(_) => RunAction::Prompt,
+        Ask::Step { count: Some(1), .. } => RunAction::Step,
+        Ask::Step { .. } => RunAction::Generation,
+        Ask::ForceToken(_) | Ask::Branch { .. } => RunAction::ForcedToken,
+        Ask::ForceText(_) => RunAction::ForcedText,
+        Ask::Back => RunAction::StepBack,
+        Ask::Truncate { .. } => RunAction::Rewinding,
+        Ask::Policy(_) => RunAction::Policy,
         // A session that comes back is where editing begins.
         Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) => return None,
     })
@@ -72,21 +71,21 @@ impl Run {
 impl Edits {
     /// Notes the run before the edit that `ask` makes.
     pub fn open(&mut self, ask: &Ask, prompt: &Option<Prompt>, session: &Session) {
-        if let Some(edit) = edit(ask) {
+        if let Some(edit) = action(ask) {
             self.open = Some((edit, prompt.clone(), session.clone()));
         }
     }
 
     /// What can be undone and done again in a session that has come back.
     pub fn of(branches: Branches) -> Self {
-        let told = |left: Left| Snapshot { edit: left.edit, prompt: left.prompt.clone(), run: Run::Told(left) };
+        let told = |left: FormerRun| Snapshot { edit: left.action, prompt: left.prompt.clone(), run: Run::Told(left) };
         let Branches { past, future } = branches;
         Self { past: past.into_iter().map(told).collect(), future: future.into_iter().map(told).collect(), open: None }
     }
 
     /// Ends the edit under way; if it changed the run it counts, and the run before it and how many edits can be undone
     /// is returned.
-    pub fn close(&mut self, session: &Session) -> Option<(Left, usize)> {
+    pub fn close(&mut self, session: &Session) -> Option<(FormerRun, usize)> {
         let (edit, prompt, before) = self.open.take()?;
         if before.is_same_as(session) {
             return None;
@@ -116,10 +115,10 @@ impl Edits {
 }
 
 /// `before` as a run that `next` has taken the place of.
-fn left(edit: Edit, prompt: Option<Prompt>, before: &Session, next: &Session) -> Left {
+fn left(edit: RunAction, prompt: Option<Prompt>, before: &Session, next: &Session) -> FormerRun {
     let keep = before.shared_with(next);
     let rest = before.tokens()[keep..].iter().map(|token| (token.id, token.source)).collect();
-    Left { edit, prompt, policy: before.meta().policy, keep, rest }
+    FormerRun { action: edit, prompt, policy: before.meta().policy, keep, rest }
 }
 
 impl Core {
@@ -131,7 +130,7 @@ impl Core {
         self.body.live_mut()?;
         let popped = if back { self.edits.past.pop_back() } else { self.edits.future.pop() };
         let Some(Snapshot { edit, prompt, run }) = popped else {
-            let (verb, done) = if back { ("undo", "") } else { ("redo", ": a new edit forgets what was undone") };
+            let (verb, done) = if back { ("undo", "") } else { ("redo", ": a new action forgets what was undone") };
             emit(Event::Warning(format!("there is nothing to {verb}{done}")));
             return Ok(());
         };
@@ -174,15 +173,15 @@ impl Core {
             self.edits.past.push_back(Snapshot { edit, prompt: old_prompt, run });
         }
         let (undos, redos) = (self.edits.past.len(), self.edits.future.len());
-        emit(Event::Revised(Revision { left, back, prompt, undos, redos }));
+        emit(Event::Revised(Revision { former: left, back, prompt, undos, redos }));
         Ok(())
     }
 
     /// Reads a run of an earlier session; the one on screen stays as it is.
-    fn read_left(&mut self, id: RequestId, left: &Left, board: &Board, emit: Emit) -> Result<Session> {
+    fn read_left(&mut self, id: RequestId, left: &FormerRun, board: &Board, emit: Emit) -> Result<Session> {
         let session = self.body.live()?;
         let here = session.tokens();
-        let damaged = || format!("the session does not say how to go back to before {}", left.edit.name());
+        let damaged = || format!("the session does not say how to go back to before {}", left.action.name());
         let kept = here.get(..left.keep).with_context(damaged)?;
         let mut tokens: Vec<(u32, Source)> = kept.iter().map(|token| (token.id, token.source)).collect();
         tokens.extend(&left.rest);

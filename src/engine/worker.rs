@@ -167,7 +167,7 @@ impl Core {
         if let Body::Live(session) = &self.body
             && let Some((left, undos)) = self.edits.close(session)
         {
-            emit(Event::Edited { left, undos });
+            emit(Event::Acted { former: left, undos });
         }
     }
 

@@ -105,9 +105,9 @@ impl State {
 
     /// The run is one of before or after an edit again, and so is its prompt.
     pub(super) fn on_revised(&mut self, revision: Revision) {
-        let Revision { left, back, prompt, undos, redos } = revision;
-        let edit = left.edit.name();
-        self.branches.revised(left, back);
+        let Revision { former, back, prompt, undos, redos } = revision;
+        let action = former.action.name();
+        self.branches.revised(former, back);
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,
@@ -119,7 +119,7 @@ impl State {
         };
         self.start = prompt;
         let done = if back { "undid" } else { "did again" };
-        let summary = format!("{done} {edit} · {undos} more to undo, {redos} to redo");
+        let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
         self.say(summary);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Recorder, fixture, forward, load, model_dir};
 use mixscope::analysis::Lab;
-use mixscope::analysis::compare::Mode;
+use mixscope::analysis::diff::Mode;
 use mixscope::control::{Control, Stopped};
 use mixscope::engine::{Capture, Session, lab, lab_policies};
 use mixscope::model::{Location, open};
@@ -196,7 +196,11 @@ fn every_flip_is_told_with_its_experts_and_margins() {
             let steps = |margin: f32| margin / Dtype::Bf16.ulp(1.0);
             // Logits are of the order of 1 to 4, so that a near-tie is within four steps of at most four times that.
             let narrow = here.filter(|flip| steps(flip.margin_base.min(flip.margin)) <= 16.0).count();
-            assert!(layer.near_ties <= layer.flips && layer.near_ties <= narrow, "{}: layer {l}", row.policy);
+            assert!(
+                layer.within_rounding <= layer.flips && layer.within_rounding <= narrow,
+                "{}: layer {l}",
+                row.policy
+            );
         }
         for flip in &row.flips {
             assert!(!flip.left.is_empty() && flip.left.len() == flip.came.len(), "{flip:?}");
@@ -208,7 +212,7 @@ fn every_flip_is_told_with_its_experts_and_margins() {
     let ties = |row: usize| {
         let layers = &found.rows[row].isolated;
         let sum = |of: fn(&mixscope::analysis::LabLayer) -> usize| layers.iter().map(of).sum::<usize>();
-        (sum(|layer| layer.flips), sum(|layer| layer.near_ties))
+        (sum(|layer| layer.flips), sum(|layer| layer.within_rounding))
     };
     let (f32_router, q4) = (ties(1), ties(2));
     assert_eq!(f32_router.0, f32_router.1);
