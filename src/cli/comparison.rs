@@ -16,7 +16,7 @@ pub fn comparison_text(found: &Comparison) -> String {
     table(found, &mut text);
     text.push('\n');
     totals(found, &mut text);
-    partings(found, &mut text);
+    first_differences(found, &mut text);
     if found.ok {
         text += "agree within the tolerance\n";
     }
@@ -34,7 +34,7 @@ fn table(found: &Comparison, text: &mut String) {
     let mut lines = vec![String::from("       "), String::from("  layer")];
     for (_, name) in &columns {
         lines[0] += &format!("  {name:<width$}", width = WIDTH - 2);
-        lines[1] += &format!("  {:>9}{:>9}{:>7}", "equal", "max |Δ|", "steps");
+        lines[1] += &format!("  {:>9}{:>9}{:>7}", "equal", "max |Δ|", "ulp");
     }
     lines[1] += "  flips";
     for layer in layers {
@@ -64,12 +64,12 @@ fn table(found: &Comparison, text: &mut String) {
 }
 
 fn cell(diff: &HookDiff) -> String {
-    let steps = match diff.max_ulps {
+    let ulps = match diff.max_ulps {
         0.0 => "0".to_owned(),
-        steps if steps < 99_999.5 => format!("{steps:.0}"),
-        steps => format!("{steps:.0e}"),
+        ulps if ulps < 99_999.5 => format!("{ulps:.0}"),
+        ulps => format!("{ulps:.0e}"),
     };
-    format!("  {:>7} %{:>9}{steps:>7}", percent(diff.share()), number(diff.max_abs))
+    format!("  {:>7} %{:>9}{ulps:>7}", percent(diff.share()), number(diff.max_abs))
 }
 
 /// A share of 0 to 1 in percent with two digits. A share below 1 is never shown as 100.00.
@@ -133,7 +133,7 @@ fn routing(found: &Comparison) -> String {
     let sum = |of: fn(&LayerRouting) -> usize| layers.iter().map(of).sum::<usize>();
     let jaccard = layers.iter().map(|layer| layer.jaccard).sum::<f64>() / layers.len() as f64;
     let mut text = format!(
-        "{flips} of {all} choices flipped ({} at near-ties), first expert changed {}, mean Jaccard {jaccard:.4}",
+        "{flips} of {all} choices flipped ({} within rounding), first expert changed {}, mean Jaccard {jaccard:.4}",
         sum(|layer| layer.within_rounding),
         sum(|layer| layer.first_flips)
     );
@@ -147,7 +147,7 @@ fn routing(found: &Comparison) -> String {
 }
 
 /// The first difference and the first flip, in sentences.
-fn partings(found: &Comparison, text: &mut String) {
+fn first_differences(found: &Comparison, text: &mut String) {
     let place = |hook: Hook| match hook.kind.is_global() {
         true => format!("`{hook}`"),
         false => format!("layer {}, `{hook}`", hook.layer),
@@ -166,9 +166,9 @@ fn flip_text(flip: &Flip, found: &Comparison) -> String {
     let mut text = format!("layer {}, position {}: A chose {a:?}, B {b:?}", flip.layer, flip.position);
     let dtype = found.dtypes[0].coarser(found.dtypes[1]);
     let gap = |side: usize| {
-        let steps = flip.ulps[side].filter(|_| dtype != Dtype::F32);
-        let steps = steps.map_or_else(String::new, |steps| format!(" = {steps:.1} steps"));
-        flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{steps}"))
+        let ulps = flip.ulps[side].filter(|_| dtype != Dtype::F32);
+        let ulps = ulps.map_or_else(String::new, |ulps| format!(" = {ulps:.1} ulp"));
+        flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{ulps}"))
     };
     text += &format!("; margin A {}, B {}", gap(0), gap(1));
     match (flip.input, found.mode) {

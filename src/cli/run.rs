@@ -242,7 +242,7 @@ impl Run {
         (ended, None)
     }
 
-    /// Names of the files this run writes, as far as the options stderr.
+    /// Names of the files that this run writes, as far as they follow from the options.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => &TABLES[..],

@@ -47,7 +47,7 @@ fn routers(found: &SelfTest, text: &mut String) -> std::fmt::Result {
 }
 
 fn rest(found: &SelfTest, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "\n  against its definition     values    equal  max steps")?;
+    writeln!(text, "\n  against its definition     values    equal    max ulp")?;
     for operation in &found.definition {
         let share = 100.0 * operation.equal as f64 / operation.values.max(1) as f64;
         let (mark, name) = (mark(operation.ok()), operation.name);

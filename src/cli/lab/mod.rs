@@ -172,7 +172,7 @@ impl Lab {
         print(&harmless(&lab_text(&found, &left_out)))
     }
 
-    /// Names of the files, as the options stderr.
+    /// Names of the files to write, by the options.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => LabTable::ALL.map(LabTable::file).to_vec(),

@@ -55,7 +55,7 @@ fn table(lab: &Lab, mode: Mode) -> String {
         push(&mut lines, &name, &cells, true);
     }
     if mode == Mode::EndToEnd && lab.steps > 0 {
-        push(&mut lines, &format!("first other of {} tokens", lab.steps), &rows(&|row| parting(lab, row)), false);
+        push(&mut lines, &format!("first difference in {} tokens", lab.steps), &rows(&|row| first_difference(lab, row)), false);
     }
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
@@ -91,7 +91,7 @@ fn by_layer(lab: &Lab, mode: Mode) -> (String, Vec<String>) {
 }
 
 /// `4: ‘▁a’ instead of ‘▁the’`
-fn parting(lab: &Lab, row: &LabRow) -> String {
+fn first_difference(lab: &Lab, row: &LabRow) -> String {
     let Some(at) = row.differs_at else {
         return if row.policy == lab.base { "-" } else { "none" }.to_owned();
     };
