@@ -20,9 +20,9 @@ mod self_test;
 mod stderr;
 mod values;
 
+use crate::analysis::tables::TokenText;
 use crate::control::Control;
 use crate::engine::{OpenOptions, Target, open_model};
-use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::Prompt;
 use crate::trace::{Device, Dtype, Level, Policy, Report, Sampling, is_obeyed};
@@ -167,8 +167,8 @@ struct TextArgs {
 }
 
 impl TextArgs {
-    fn of(&self) -> Text {
-        if self.spreadsheet_safe { Text::SpreadsheetSafe } else { Text::Exact }
+    fn of(&self) -> TokenText {
+        if self.spreadsheet_safe { TokenText::SpreadsheetSafe } else { TokenText::Exact }
     }
 }
 

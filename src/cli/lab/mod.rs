@@ -8,7 +8,7 @@ use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Capture, Session, lab, lab_policies};
-use crate::export::{LabInfo, LabTable, Look, lab_drawing, lab_json, lab_picture};
+use crate::export::{LAB_TABLES, LabInfo, Look, lab_drawing, lab_json, lab_picture, lab_tables};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
 use anyhow::{Context, Result};
@@ -175,7 +175,7 @@ impl Lab {
     /// Names of the files to write, by the options.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
-            Format::Csv => LabTable::ALL.map(LabTable::file).to_vec(),
+            Format::Csv => LAB_TABLES.to_vec(),
             Format::Json => vec!["lab.json"],
             Format::Png => vec!["lab.png"],
             Format::Svg => vec!["lab.svg"],
@@ -191,10 +191,8 @@ impl Lab {
         for format in &self.format {
             match format {
                 Format::Csv => {
-                    for table in LabTable::ALL {
-                        let mut bytes = Vec::new();
-                        table.write(found, self.text.of(), &mut bytes)?;
-                        put(table.file(), &bytes)?;
+                    for (name, bytes) in lab_tables(found, self.text.of())? {
+                        put(name, &bytes)?;
                     }
                 }
                 Format::Json => put("lab.json", json)?,
