@@ -55,7 +55,12 @@ fn table(lab: &Lab, mode: Mode) -> String {
         push(&mut lines, &name, &cells, true);
     }
     if mode == Mode::EndToEnd && lab.steps > 0 {
-        push(&mut lines, &format!("first difference in {} tokens", lab.steps), &rows(&|row| first_difference(lab, row)), false);
+        push(
+            &mut lines,
+            &format!("first difference in {} tokens", lab.steps),
+            &rows(&|row| first_difference(lab, row)),
+            false,
+        );
     }
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
