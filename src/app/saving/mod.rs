@@ -6,10 +6,11 @@ mod tests;
 
 use super::files::{self, Reporter, RunFiles};
 use crate::analysis::Lab;
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::ViewSpec;
 use crate::control::{Control, Stopped};
 use crate::engine::{Branch, Run, panic_failure};
-use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
+use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
 use crate::trace::Prompt;
@@ -153,7 +154,7 @@ fn save_view(
     if let Some(beside) = beside.filter(|_| spec.view.is_comparison()) {
         data.compare_with(beside);
     }
-    let table = export::table(&data, spec, Text::default())?;
+    let table = export::table(&data, spec, TokenText::default())?;
     write_files(folder, &spec.stem(), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }
 

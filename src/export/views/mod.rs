@@ -9,8 +9,8 @@ mod routing;
 
 pub use fidelity::lab::{lab_drawing, lab_picture};
 
-use super::csv::Text;
 use super::figure::{Figure, Look};
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use anyhow::{Result, ensure};
 
@@ -19,7 +19,7 @@ struct Files {
     /// The picture.
     figure: fn(&ViewData, &ViewSpec) -> Result<Figure>,
     /// Writes the table as CSV.
-    table: fn(&ViewData, &ViewSpec, Text, &mut Vec<u8>) -> Result<()>,
+    table: fn(&ViewData, &ViewSpec, TokenText, &mut Vec<u8>) -> Result<()>,
 }
 
 /// The files of every view.
@@ -58,11 +58,11 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
     figure(data, spec)?.svg(look)
 }
 
-/// A view as a CSV file, with the columns of the file of `mixscope run` where there is one.
+/// A view as a CSV file; [`tables`](crate::analysis::tables) describes the columns.
 ///
 /// # Errors
 /// As [`picture`].
-pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
+pub fn table(data: &ViewData, spec: &ViewSpec, text: TokenText) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     (files(spec.view).table)(data, spec, text, &mut out)?;
     Ok(out)

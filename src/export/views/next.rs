@@ -1,7 +1,7 @@
 //! The candidates for the next token.
 
+use crate::analysis::tables::{TokenText, candidates, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{CandidatesTable, Text};
 use crate::export::figure::font::{fit, label};
 use crate::export::figure::{Bars, Figure, Panel};
 use crate::export::views::Files;
@@ -42,9 +42,6 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `candidates.csv`, of one position.
-fn table(data: &ViewData, spec: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
-    let token = record(data, spec.pos)?;
-    let mut table = CandidatesTable::new(text, out)?;
-    table.token(token, spec.pos, usize::MAX)?;
-    table.finish()
+fn table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_csv(candidates(record(data, spec.pos)?, spec.pos, text), out)
 }

@@ -1,9 +1,9 @@
 //! All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
 
 use super::{pooled, queries};
+use crate::analysis::tables::{TokenText, head_scores, write_csv};
 use crate::analysis::view::{THUMB, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, Measure};
-use crate::export::csv::{self, Text};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel, short};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -60,16 +60,8 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// `layer,head,entropy,previous,first,induction,duplicate`; previous and first are empty for one token,
-/// the last two if no token occurs twice. By layer and head, or the best first.
-fn table(data: &ViewData, spec: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let mut columns = vec!["layer", "head"];
-    columns.extend(Measure::ALL.map(Measure::name));
-    let mut writer = csv::table(out, &columns)?;
+/// One row for each head, by layer and head, or the best first.
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
     let heads = if spec.sorted { in_order(data, spec) } else { data.heads.iter().collect() };
-    for (map, stats) in heads {
-        let HeadStats { entropy, previous, first, induction, duplicate, .. } = stats;
-        writer.serialize((map.layer, map.pick.name(), entropy, previous, first, induction, duplicate))?;
-    }
-    Ok(writer.flush()?)
+    write_csv(heads.into_iter().map(|(map, stats)| head_scores(map.layer, map.pick, stats)), out)
 }

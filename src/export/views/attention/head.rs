@@ -1,9 +1,9 @@
 //! One head, or all heads of a layer together: query × key.
 
 use super::{pooled, queries};
+use crate::analysis::tables::{TokenText, attention, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, Pattern, Pick};
-use crate::export::csv::{AttentionTable, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::export::views::Files;
 use crate::export::views::labels::{subtitle, token_label};
@@ -76,8 +76,6 @@ fn ids(trace: &Records) -> Vec<u32> {
 }
 
 /// Rows as in `attention.csv`; the head of several together is `mean` or `max`.
-fn table(data: &ViewData, spec: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let mut table = AttentionTable::new(out)?;
-    table.head(spec.layer, spec.head, pattern(data, spec)?)?;
-    table.finish()
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_csv(attention(spec.layer, spec.head, pattern(data, spec)?), out)
 }

@@ -2,9 +2,8 @@
 
 use super::{losses, names, two};
 use crate::analysis::diff::same_experts;
-use crate::analysis::tables::FlipRow;
+use crate::analysis::tables::{FlipRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
@@ -52,19 +51,13 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// Rows of [`FlipRow`]: one row a token and layer; experts best first; margins in logits; `near_tie` empty where
-/// nothing flipped.
-fn table(data: &ViewData, _: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
+/// One row for each token and layer.
+fn table(data: &ViewData, _: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
     let (a, b, found) = two(data)?;
-    let mut writer = csv::table(out, &FlipRow::COLUMNS)?;
-    let policies = [a.meta.policy, b.meta.policy];
-    for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-        for layer in 0..b.meta.dims.layers {
-            let token = text.cell(&of_b.piece);
-            if let Some(row) = FlipRow::of(policies, pos, [of_a, of_b], token, (layer, found.dtype())) {
-                writer.serialize(row)?;
-            }
-        }
-    }
-    Ok(writer.flush()?)
+    let places = (0..b.tokens.len()).flat_map(|pos| (0..b.meta.dims.layers).map(move |layer| (pos, layer)));
+    let row = |(pos, layer): (usize, usize)| {
+        let policies = [a.meta.policy, b.meta.policy];
+        FlipRow::of(policies, (pos, layer), [&a.tokens[pos], &b.tokens[pos]], found.dtype(), text)
+    };
+    write_csv(places.filter_map(row), out)
 }

@@ -1,12 +1,11 @@
 //! The precision lab as a picture: policies × layers.
 
 use crate::analysis::diff::Mode;
+use crate::analysis::tables::{TokenText, lab_policies, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{Lab, LabLayer, LabRow};
-use crate::export::csv::Text;
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel};
-use crate::export::lab::LabTable;
 use crate::export::views::Files;
 use crate::export::views::labels::beginning;
 use crate::trace::HookKind;
@@ -19,8 +18,8 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `lab.csv` of `mixscope lab`.
-fn table(data: &ViewData, _: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
-    LabTable::Policies.write(lab_of(data)?, text, out)
+fn table(data: &ViewData, _: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_csv(lab_policies(lab_of(data)?, text), out)
 }
 
 fn lab_of(data: &ViewData) -> Result<&Lab> {

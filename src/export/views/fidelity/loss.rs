@@ -1,9 +1,8 @@
 //! The loss of each token in both runs, and the difference.
 
 use super::{losses, names, two};
-use crate::analysis::tables::LossRow;
+use crate::analysis::tables::{LossRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
 use crate::export::views::Files;
 use crate::export::views::labels::{subtitle, token_label};
@@ -64,15 +63,12 @@ fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// Rows of [`LossRow`]: losses in nats; layers whose experts differ; the best next token of each run.
-fn table(data: &ViewData, _: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
+/// One row for each token.
+fn table(data: &ViewData, _: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
     let (a, b, _) = two(data)?;
-    let mut writer = csv::table(out, &LossRow::COLUMNS)?;
     let (policies, layers) = ([a.meta.policy, b.meta.policy], b.meta.dims.layers);
-    for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-        writer.serialize(LossRow::of(policies, pos, [of_a, of_b], layers, |piece| text.cell(piece)))?;
-    }
-    Ok(writer.flush()?)
+    let row = |pos: usize| LossRow::of(policies, pos, [&a.tokens[pos], &b.tokens[pos]], layers, text);
+    write_csv((0..b.tokens.len()).map(row), out)
 }
 
 #[cfg(test)]

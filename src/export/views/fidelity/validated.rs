@@ -1,7 +1,7 @@
 //! What was validated, as text.
 
+use crate::analysis::tables::{TokenText, findings, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::Figure;
 use crate::export::figure::font::drawable;
 use crate::export::views::Files;
@@ -25,11 +25,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// `level,subject,expected,found,advice`
-fn table(data: &ViewData, _: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let mut writer = csv::table(out, &["level", "subject", "expected", "found", "advice"])?;
-    for finding in &data.trace.meta.report.findings {
-        writer.serialize(finding)?;
-    }
-    Ok(writer.flush()?)
+/// One row for each finding.
+fn table(data: &ViewData, _: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_csv(findings(&data.trace.meta.report), out)
 }

@@ -2,8 +2,8 @@
 
 use super::places;
 use crate::analysis::LensMeasure;
+use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::font::{ADVANCE, label};
 use crate::export::figure::{Axis, Cells, Figure, Grid, LABEL, Legend, Panel, Turn};
 use crate::export::views::Files;
@@ -95,9 +95,10 @@ fn short(site: LensSite) -> &'static str {
 }
 
 /// Rows as in `lens.csv`, or as in `lens_summary.csv` where a number is shown.
-fn table(data: &ViewData, spec: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
+fn table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    let cells = cells(data, spec);
     match spec.lens {
-        LensMeasure::Top => csv::lens(cells(data, spec), text, out),
-        _ => csv::lens_summary(cells(data, spec), out),
+        LensMeasure::Top => write_csv(cells.flat_map(|(key, cell)| tables::lens(*key, cell, text)), out),
+        _ => write_csv(cells.map(|(key, cell)| lens_summary(*key, cell)), out),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Place, places};
 use crate::analysis::LensMeasure;
+use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
 use crate::analysis::view::{Trajectory, ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::font::label;
 use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
 use crate::export::views::Files;
@@ -98,16 +98,10 @@ fn nats(data: &ViewData, spec: &ViewSpec) -> Result<Curves> {
     Ok((spec.lens.quantity().to_owned(), "nats".to_owned(), Scale::Linear(high), series))
 }
 
-/// `token_id,token,layer,site,rank,prob`, or rows of the position as in `lens_summary.csv` for KL and entropy.
-fn table(data: &ViewData, spec: &ViewSpec, text: Text, out: &mut Vec<u8>) -> Result<()> {
+/// Rows of the targets; for KL and entropy rows of the position as in `lens_summary.csv`.
+fn table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
     if matches!(spec.lens, LensMeasure::Kl | LensMeasure::Entropy) {
-        return csv::lens_summary(of_position(data, spec), out);
+        return write_csv(of_position(data, spec).map(|(key, cell)| lens_summary(*key, cell)), out);
     }
-    let mut writer = csv::table(out, &["token_id", "token", "layer", "site", "rank", "prob"])?;
-    for way in &data.trajectories {
-        for (layer, site, rank, prob) in &way.points {
-            writer.serialize((way.id, text.cell(&way.piece), layer, site.to_string(), rank, prob))?;
-        }
-    }
-    Ok(writer.flush()?)
+    write_csv(data.trajectories.iter().flat_map(|target| tables::targets(target, text)), out)
 }

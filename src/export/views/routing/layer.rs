@@ -1,8 +1,8 @@
 //! Experts × tokens of one layer.
 
-use super::{is_near_tie, layers, of, probability_legends};
+use super::{is_near_tie, layers, of, probability_legends, write_routing};
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{RoutingTable, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Panel, short};
 use crate::export::views::Files;
 use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
@@ -47,11 +47,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `routing.csv`, of one layer.
-fn table(data: &ViewData, spec: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
     layers(&data.trace)?;
-    let mut table = RoutingTable::new(out)?;
-    for (pos, token) in data.trace.tokens.iter().enumerate() {
-        table.token(token, pos, spec.layer)?;
-    }
-    table.finish()
+    write_routing(data, 0..data.trace.tokens.len(), &[spec.layer], out)
 }

@@ -1,8 +1,8 @@
 //! Layers × tokens: the chosen experts.
 
-use super::{NEAR_TIE, is_near_tie, layer_axis, layers, of, upward};
+use super::{NEAR_TIE, is_near_tie, layer_axis, layers, of, upward, write_routing};
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{RoutingTable, Text};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
@@ -46,11 +46,6 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `routing.csv`, of the whole run.
-fn table(data: &ViewData, _: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let layers = layers(&data.trace)?;
-    let mut table = RoutingTable::new(out)?;
-    for (pos, token) in data.trace.tokens.iter().enumerate() {
-        layers.iter().try_for_each(|layer| table.token(token, pos, *layer))?;
-    }
-    table.finish()
+fn table(data: &ViewData, _: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_routing(data, 0..data.trace.tokens.len(), &layers(&data.trace)?, out)
 }

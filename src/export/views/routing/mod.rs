@@ -8,9 +8,13 @@ pub mod usage;
 
 use crate::analysis::RunUsage;
 use crate::analysis::routing::TokenRouting;
+use crate::analysis::tables::{self, CsvWriter, RoutingRow, Row};
+use crate::analysis::view::ViewData;
 use crate::export::figure::{Axis, Legend, Turn};
+use crate::export::views::labels::record;
 use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
+use std::ops::Range;
 
 const NEAR_TIE: &str = "near-tie: one rounding step could have chosen another expert";
 
@@ -58,6 +62,17 @@ fn is_near_tie(trace: &Records, routing: &TokenRouting) -> bool {
 }
 
 /// What routing did over the run.
-fn stats(trace: &Records) -> RunUsage {
+fn usage(trace: &Records) -> RunUsage {
     RunUsage::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
+}
+
+/// Writes the routing of these positions in these layers.
+fn write_routing(data: &ViewData, positions: Range<usize>, layers: &[usize], out: &mut Vec<u8>) -> Result<()> {
+    let mut rows = CsvWriter::new(RoutingRow::TABLE, out)?;
+    for pos in positions {
+        let token = record(data, pos)?;
+        layers.iter().try_for_each(|layer| rows.extend(tables::routing(token, pos, *layer)?))?;
+    }
+    rows.finish()?;
+    Ok(())
 }

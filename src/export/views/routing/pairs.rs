@@ -1,9 +1,9 @@
 //! Which experts of a layer are chosen together.
 
-use super::stats;
+use super::usage;
+use crate::analysis::tables::{self, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{LayerUsage, MOST_PAIRED, RunUsage};
-use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -13,18 +13,18 @@ use anyhow::{Context, Result, ensure};
 pub const FILES: Files = Files { figure, table };
 
 /// What the router of the layer did, if it says who was chosen with whom.
-fn paired<'a>(trace: &Records, stats: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
+fn paired<'a>(trace: &Records, usage: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");
-    let found = stats.layer(layer).filter(|layer| layer.tokens > 0);
+    let found = usage.layer(layer).filter(|layer| layer.tokens > 0);
     found.with_context(|| format!("the routing of layer {layer} is not in this run"))
 }
 
 /// Experts × experts of one layer.
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, experts) = (&data.trace, data.trace.meta.dims.experts);
-    let stats = stats(trace);
-    let layer = paired(trace, &stats, spec.layer)?;
+    let usage = usage(trace);
+    let layer = paired(trace, &usage, spec.layer)?;
     let value = |i: usize| match (i / experts, i % experts) {
         (a, b) if a == b => f32::NAN,
         (a, b) => layer.also(a, b).map_or(f32::NAN, |share| share as f32),
@@ -45,14 +45,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// `layer,expert,with,together,share`; `share` is empty where no token chose `expert`.
-fn table(data: &ViewData, spec: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let experts = data.trace.meta.dims.experts;
-    let stats = stats(&data.trace);
-    let layer = paired(&data.trace, &stats, spec.layer)?;
-    let mut writer = csv::table(out, &["layer", "expert", "with", "together", "share"])?;
-    for (a, b) in (0..experts).flat_map(|a| (0..experts).map(move |b| (a, b))).filter(|(a, b)| a != b) {
-        writer.serialize((spec.layer, a, b, layer.together(a, b), layer.also(a, b)))?;
-    }
-    Ok(writer.flush()?)
+/// One row for each expert of the layer and another expert.
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    let usage = usage(&data.trace);
+    let layer = paired(&data.trace, &usage, spec.layer)?;
+    let experts = 0..data.trace.meta.dims.experts;
+    write_csv(experts.flat_map(|expert| tables::pairs(spec.layer, layer, expert)), out)
 }

@@ -1,8 +1,8 @@
 //! Layers × experts of one token.
 
-use super::{is_near_tie, layer_axis, layers, of, probability_legends, upward};
+use super::{is_near_tie, layer_axis, layers, of, probability_legends, upward, write_routing};
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{RoutingTable, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::{record, subtitle, token_name};
@@ -44,9 +44,6 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `routing.csv`, of one position.
-fn table(data: &ViewData, spec: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let (layers, token) = (layers(&data.trace)?, record(data, spec.pos)?);
-    let mut table = RoutingTable::new(out)?;
-    layers.iter().try_for_each(|layer| table.token(token, spec.pos, *layer))?;
-    table.finish()
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    write_routing(data, spec.pos..spec.pos + 1, &layers(&data.trace)?, out)
 }

@@ -1,9 +1,9 @@
 //! How experts share the work over a run.
 
-use super::{layer_axis, layers, stats, upward};
+use super::{layer_axis, layers, upward, usage};
 use crate::analysis::LayerUsage;
+use crate::analysis::tables::{self, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{self, Text};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -17,7 +17,7 @@ type Part = (&'static str, f64, fn(&LayerUsage, usize) -> Option<f64>);
 /// Layers × experts over the run, the last layer on top.
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
-    let (layers, stats) = (upward(trace)?, stats(trace));
+    let (layers, usage) = (upward(trace)?, usage(trace));
     let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
     let parts: [Part; 3] = [
         ("share of first choices", even, LayerUsage::first_share),
@@ -27,7 +27,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (mut legends, mut panels) = (Vec::new(), Vec::new());
     for (name, uniform, value) in parts {
         let of_layer = |layer: &usize| {
-            stats.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| value(layer, e)))
+            usage.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| value(layer, e)))
         };
         let values: Vec<f32> =
             layers.iter().flat_map(of_layer).map(|value| value.map_or(f32::NAN, |value| value as f32)).collect();
@@ -51,19 +51,9 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// `layer,expert,first_share,share,mean_weight`; the last is empty where no token chose the expert.
-fn table(data: &ViewData, _: &ViewSpec, _: Text, out: &mut Vec<u8>) -> Result<()> {
-    let experts = data.trace.meta.dims.experts;
-    let mut writer = csv::table(out, &["layer", "expert", "first_share", "share", "mean_weight"])?;
-    let layers = layers(&data.trace)?;
-    let stats = stats(&data.trace);
-    for layer in layers {
-        let Some(load) = stats.layer(layer) else { continue };
-        for expert in 0..experts {
-            let (first, share, weight) =
-                (load.first_share(expert), load.chosen_share(expert), load.mean_weight(expert));
-            writer.serialize((layer, expert, first, share, weight))?;
-        }
-    }
-    Ok(writer.flush()?)
+/// One row for each layer and expert.
+fn table(data: &ViewData, _: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    let (layers, usage) = (layers(&data.trace)?, usage(&data.trace));
+    let layers = layers.into_iter().filter_map(|layer| Some((layer, usage.layer(layer)?)));
+    write_csv(layers.flat_map(|(layer, usage)| tables::usage(layer, usage)), out)
 }
