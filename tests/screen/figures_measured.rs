@@ -244,7 +244,7 @@ fn the_command_line_measures_sorts_and_puts_together() {
     for (args, said) in [
         (["--view", "lens", "--measure", "induction"], "token, kl, entropy, rank"),
         (["--view", "attention.grid", "--measure", "kl"], "entropy, previous, first, induction, duplicate"),
-        (["--view", "next", "--measure", "kl"], "next shows the same"),
+        (["--view", "next", "--measure", "kl"], "--view next has no measures"),
         (["--view", "attention.head", "--head", "median"], "mean or max"),
         (["--view", "lens", "--site", "resid_pre"], "resid_mid, resid_post, both"),
     ] {
