@@ -25,7 +25,7 @@ mod remote;
 mod run;
 mod saved;
 mod self_test;
-mod session;
+mod live;
 mod target;
 mod trace_meta;
 mod undo;
@@ -47,7 +47,7 @@ pub use saved::Saved;
 pub use self_test::{
     Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
 };
-pub use session::{OnTokens, Session};
+pub use session::{OnTokens, Live};
 pub use target::{OpenOptions, Opened, Target, fetch, is_trace, open_model, open_target, trace_path};
 pub use worker::{Core, panic_failure};
 

@@ -1,7 +1,7 @@
 //! A run read from a trace file: what the file holds, and what follows from it without a model.
 
 use super::run::Run;
-use super::session::Session;
+use super::session::Live;
 use super::trace_meta;
 use crate::control::Control;
 use crate::model::{Config, Distribution, Precision, bare_piece, router};
@@ -114,7 +114,7 @@ impl Run for Saved {
         self.precision
     }
 
-    fn live(&self) -> Option<&Session> {
+    fn live(&self) -> Option<&Live> {
         None
     }
 

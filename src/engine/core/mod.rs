@@ -6,7 +6,7 @@ use super::deriving::Deriver;
 use super::lab::{lab, lab_policies};
 use super::openings::Openings;
 use super::run::Run;
-use super::session::{OnTokens, Session};
+use super::session::{OnTokens, Live};
 use super::target::Opened;
 use super::undo::Edits;
 use super::{Branch, Emit, Message, OpenOptions};
@@ -52,8 +52,8 @@ pub(super) fn serve(openings: &Openings, inbox: &Receiver<Message>, emit: Emit) 
                 let mut next = Core::of(opened);
                 // The policy may have been changed while it was opened.
                 policy = core.as_ref().and_then(|core| core.body.live().ok()).map(|live| live.meta().policy).or(policy);
-                if let (Some(policy), Body::Live(session)) = (policy, &mut next.body) {
-                    session.switch(policy);
+                if let (Some(policy), Body::Live(live)) = (policy, &mut next.body) {
+                    live.switch(policy);
                 }
                 next.introduce(id).into_iter().for_each(emit);
                 emit(Event::Finished { id, outcome: Outcome::Done });
@@ -153,7 +153,7 @@ impl Core {
     }
 
     /// The run so far.
-    pub fn session(&self) -> &dyn Run {
+    pub fn live(&self) -> &Run {
         self.body.run()
     }
 
@@ -164,8 +164,8 @@ impl Core {
 
     /// Ends the edit under way.
     fn close_edit(&mut self, emit: Emit) {
-        if let Body::Live(session) = &self.body
-            && let Some((left, undos)) = self.edits.close(session)
+        if let Body::Live(live) = &self.body
+            && let Some((left, undos)) = self.edits.close(live)
         {
             emit(Event::Edited { left, undos });
         }
@@ -173,7 +173,7 @@ impl Core {
 
     /// Says what was opened, and which tokens a saved run has.
     pub fn introduce(&self, id: RequestId) -> Vec<Event> {
-        let mut events = vec![Event::Ready { id, meta: self.session().meta().clone() }];
+        let mut events = vec![Event::Ready { id, meta: self.live().meta().clone() }];
         if let Body::Saved(saved) = &self.body {
             events.push(Event::Tokens { id, keep: 0, tokens: saved.tokens().to_vec(), ms: 0.0 });
         }
@@ -242,11 +242,11 @@ impl Core {
             Ok(Err(error)) if error.is::<Stopped>() => emit(Event::Finished { id, outcome: Outcome::Cancelled }),
             Ok(Err(error)) => emit(Event::Failed { id, failure: Failure::of(&error) }),
             Err(panic) => {
-                if let Body::Live(session) = &mut self.body {
-                    session.repair();
+                if let Body::Live(live) = &mut self.body {
+                    live.repair();
                 }
                 // The screen may not know what was read before the panic.
-                emit(Event::Tokens { id, keep: 0, tokens: self.session().tokens().to_vec(), ms: 0.0 });
+                emit(Event::Tokens { id, keep: 0, tokens: self.live().tokens().to_vec(), ms: 0.0 });
                 emit(Event::Failed { id, failure: panic_failure(&*panic) });
             }
         }
@@ -268,7 +268,7 @@ impl Core {
     /// Experts found in memory and not, since the model was opened.
     fn paging(&self) -> (u64, u64) {
         match &self.body {
-            Body::Live(session) => session.loaded().model.paging().counts(),
+            Body::Live(live) => live.loaded().model.paging().counts(),
             Body::Saved(_) => (0, 0),
         }
     }
@@ -277,14 +277,14 @@ impl Core {
         if board.is_cancelled(id) {
             return Err(Stopped.into());
         }
-        if let Body::Live(session) = &self.body {
-            self.edits.open(&ask, &self.prompt, session);
+        if let Body::Live(live) = &self.body {
+            self.edits.open(&ask, &self.prompt, live);
         }
         match ask {
             Ask::Prompt(prompt) => {
                 let ids = self.body.live()?.prompt_ids(&prompt)?;
                 self.prompt = Some(prompt);
-                self.read(id, board, emit, |session, control, arrived| session.set_prompt(&ids, control, arrived))?;
+                self.read(id, board, emit, |live, control, arrived| live.set_prompt(&ids, control, arrived))?;
             }
             Ask::Step { count, sampling } => {
                 self.body.live()?;
@@ -302,7 +302,7 @@ impl Core {
                 let ids = self.body.live()?.tokenize_on(&text)?;
                 self.force(id, &ids, board, emit)?;
             }
-            Ask::Back => self.truncate(id, self.session().tokens().len().saturating_sub(1), emit)?,
+            Ask::Back => self.truncate(id, self.live().tokens().len().saturating_sub(1), emit)?,
             Ask::Truncate { len } => self.truncate(id, len, emit)?,
             Ask::Policy(policy) => self.switch(id, policy, board, emit)?,
             Ask::Restore { prompt, tokens, branches } => {
@@ -326,9 +326,9 @@ impl Core {
 
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, id: RequestId, policy: Policy, board: &Board, emit: Emit) -> Result<()> {
-        let session = self.body.live_mut()?;
-        let before = Box::new(session.clone());
-        let tokens = session.switch(policy);
+        let live = self.body.live_mut()?;
+        let before = Box::new(live.clone());
+        let tokens = live.switch(policy);
         let quiet = |event: Event| {
             if matches!(event, Event::Progress { .. }) {
                 emit(event);
@@ -340,20 +340,20 @@ impl Core {
             return Err(error);
         }
         self.deriver.beside.keep(*before);
-        emit(Event::Switched(self.session().meta().clone()));
-        let (tokens, ms) = (self.session().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
+        emit(Event::Switched(self.live().meta().clone()));
+        let (tokens, ms) = (self.live().tokens().to_vec(), started.elapsed().as_secs_f64() * 1e3);
         emit(Event::Tokens { id, keep: 0, tokens, ms });
         Ok(())
     }
 
     /// Reads the run's tokens under every policy that differs from `hf`.
     fn lab(&self, id: RequestId, steps: usize, board: &Board, emit: Emit) -> Result<()> {
-        let session = self.body.live()?;
-        let ids: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
-        let (policies, _) = lab_policies(session.meta(), Policy::Hf);
+        let live = self.body.live()?;
+        let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
+        let (policies, _) = lab_policies(live.meta(), Policy::Hf);
         let (is_cancelled, progress) = (|| board.is_cancelled(id), progress_of(id, emit));
         let control = Control::new(&is_cancelled, &progress);
-        let found = lab(session.loaded(), &ids, steps, Policy::Hf, &policies, &control)?;
+        let found = lab(live.loaded(), &ids, steps, Policy::Hf, &policies, &control)?;
         emit(Event::Lab(Arc::new(found)));
         Ok(())
     }
@@ -361,9 +361,9 @@ impl Core {
     /// Makes `tokens` the run. What was read before an error or a stop stays.
     fn restore(&mut self, id: RequestId, tokens: &[(u32, Source)], board: &Board, emit: Emit) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
-        let session = self.body.live_mut()?;
-        session.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
-        session.truncate(0);
+        let live = self.body.live_mut()?;
+        live.prompt_ids(&Prompt::Ids(ids)).context("the live does not fit this model")?;
+        live.truncate(0);
         emit(Event::Tokens { id, keep: 0, tokens: Vec::new(), ms: 0.0 });
         self.read_again(id, tokens, board, emit)
     }
@@ -384,23 +384,23 @@ impl Core {
 
     /// Forgets tokens from `len` on; the first one stays.
     fn truncate(&mut self, id: RequestId, len: usize, emit: Emit) -> Result<()> {
-        let session = self.body.live_mut()?;
-        let all = session.tokens().len();
+        let live = self.body.live_mut()?;
+        let all = live.tokens().len();
         let len = len.clamp(all.min(1), all);
-        session.truncate(len);
+        live.truncate(len);
         emit(Event::Tokens { id, keep: len, tokens: Vec::new(), ms: 0.0 });
         Ok(())
     }
 
     fn force(&mut self, id: RequestId, ids: &[u32], board: &Board, emit: Emit) -> Result<()> {
-        let session = self.body.live()?;
-        anyhow::ensure!(!session.tokens().is_empty(), "there is no prompt yet: type one first");
-        session.check_context(session.tokens().len() + ids.len(), "with this the run has")?;
+        let live = self.body.live()?;
+        anyhow::ensure!(!live.tokens().is_empty(), "there is no prompt yet: type one first");
+        live.check_context(live.tokens().len() + ids.len(), "with this the run has")?;
         self.extend(id, ids, Source::Forced, board, emit)
     }
 
     fn extend(&mut self, id: RequestId, ids: &[u32], source: Source, board: &Board, emit: Emit) -> Result<()> {
-        self.read(id, board, emit, |session, control, arrived| session.extend_reporting(ids, source, control, arrived))
+        self.read(id, board, emit, |live, control, arrived| live.extend_reporting(ids, source, control, arrived))
     }
 
     /// Lets `work` change the run and reports its tokens as they come.
@@ -409,7 +409,7 @@ impl Core {
         id: RequestId,
         board: &Board,
         emit: Emit,
-        work: impl FnOnce(&mut Session, &Control, OnTokens) -> Result<()>,
+        work: impl FnOnce(&mut Live, &Control, OnTokens) -> Result<()>,
     ) -> Result<()> {
         let mut since = Instant::now();
         let mut arrived = |keep, tokens: &[Arc<TokenRecord>]| {
@@ -425,15 +425,15 @@ impl Core {
 
     /// Says where the weights are, if they are in mapped files.
     fn tell_of_memory(&mut self, emit: Emit) {
-        let Body::Live(session) = &self.body else { return };
-        let (hits, misses) = session.loaded().model.paging().counts();
+        let Body::Live(live) = &self.body else { return };
+        let (hits, misses) = live.loaded().model.paging().counts();
         if hits + misses == 0 {
             return;
         }
         let outdated = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
         if outdated {
             self.looked = Some(Instant::now());
-            let found = session.loaded().store.residency();
+            let found = live.loaded().store.residency();
             self.memory.resident = found.resident as f32 / found.sampled.max(1) as f32;
         }
         let pass = (hits - self.counted.0, misses - self.counted.1);
@@ -458,11 +458,11 @@ impl Core {
         }
         let started = Instant::now();
         let mut token = Err(anyhow!("nothing was sampled"));
-        self.read(id, board, emit, |session, control, arrived| {
-            let before = session.tokens().len();
-            token = session.step(&running.sampling, control);
+        self.read(id, board, emit, |live, control, arrived| {
+            let before = live.tokens().len();
+            token = live.step(&running.sampling, control);
             if token.is_ok() {
-                arrived(before, &session.tokens()[before..]);
+                arrived(before, &live.tokens()[before..]);
             }
             Ok(())
         })?;

@@ -44,7 +44,7 @@ fn what_was_used_last_stays_and_nothing_goes_while_there_is_room() {
 fn a_column_of_all_heads_asks_for_each() {
     let mut cache = HeadCache::default();
     cache.expect([Derive::HeadColumns { layer: 3, pick: Pick::Mean, key: 0 }, maps(0..2)].iter(), 4);
-    assert_eq!(cache.asked.len(), 6);
+    assert_eq!(cache.requested.len(), 6);
     cache.expect([Derive::HeadColumns { layer: 3, pick: Pick::One(1), key: 0 }].iter(), 4);
-    assert_eq!(cache.asked, HashSet::from([(3, Pick::One(1))]));
+    assert_eq!(cache.requested, HashSet::from([(3, Pick::One(1))]));
 }

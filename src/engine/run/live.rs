@@ -25,7 +25,7 @@ pub type OnTokens<'a> = &'a mut dyn FnMut(usize, &[Arc<TokenRecord>]);
 
 /// A run. Cloning it is a branch: records and KV pages are shared.
 #[derive(Clone)]
-pub struct Session {
+pub struct Live {
     loaded: Arc<Loaded>,
     meta: Arc<Meta>,
     precision: Precision,
@@ -39,7 +39,7 @@ pub struct Session {
     last: Option<Arc<[f32]>>,
 }
 
-impl Session {
+impl Live {
     /// An empty run; `candidates` next tokens are kept for every position.
     pub fn new(loaded: Arc<Loaded>, capture: Capture, candidates: usize) -> Self {
         let meta = loaded.meta.clone();
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Whether both are runs of one opened model.
-    pub(super) fn is_of_the_model_of(&self, other: &Session) -> bool {
+    pub(super) fn is_of_the_model_of(&self, other: &Live) -> bool {
         Arc::ptr_eq(&self.loaded, &other.loaded)
     }
 
@@ -176,22 +176,22 @@ impl Session {
     }
 
     /// Tokens at the start that both runs share, not only in what they say.
-    pub(super) fn shared_with(&self, other: &Session) -> usize {
+    pub(super) fn shared_with(&self, other: &Live) -> usize {
         self.tokens.iter().zip(&other.tokens).take_while(|(a, b)| Arc::ptr_eq(a, b)).count()
     }
 
     /// Whether `other` begins with this run.
-    pub(super) fn is_start_of(&self, other: &Session) -> bool {
+    pub(super) fn is_start_of(&self, other: &Live) -> bool {
         self.meta.policy == other.meta.policy && self.shared_with(other) == self.tokens.len()
     }
 
     /// Whether both are one run.
-    pub(super) fn is_same_as(&self, other: &Session) -> bool {
+    pub(super) fn is_same_as(&self, other: &Live) -> bool {
         self.is_start_of(other) && self.tokens.len() == other.tokens.len()
     }
 
     /// Bytes that this run takes as long as `other` is kept as well.
-    pub(super) fn bytes_beside(&self, other: &Session) -> usize {
+    pub(super) fn bytes_beside(&self, other: &Live) -> usize {
         let is_shared = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(&a.values, &b.values);
         let own = self.tokens.len() - self.tokens.iter().zip(&other.tokens).filter(is_shared).count();
         let pointers = self.tokens.len() * size_of::<Arc<TokenRecord>>();
@@ -211,7 +211,7 @@ impl Session {
     /// stop stays.
     ///
     /// # Errors
-    /// As [`Session::extend`].
+    /// As [`Live::extend`].
     pub fn set_prompt(&mut self, ids: &[u32], control: &Control, arrived: OnTokens) -> Result<()> {
         let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
         self.truncate(shared);
@@ -232,10 +232,10 @@ impl Session {
         self.extend_reporting(ids, source, control, &mut |_, _| {})
     }
 
-    /// As [`Session::extend`]; `arrived` gets the tokens of each part as soon as they are read.
+    /// As [`Live::extend`]; `arrived` gets the tokens of each part as soon as they are read.
     ///
     /// # Errors
-    /// As [`Session::extend`].
+    /// As [`Live::extend`].
     pub fn extend_reporting(
         &mut self,
         ids: &[u32],
@@ -371,7 +371,7 @@ impl Session {
     /// Samples the next token and reads it; returns its id.
     ///
     /// # Errors
-    /// As [`Session::extend`]; if there is no token yet or the sampling is out of range.
+    /// As [`Live::extend`]; if there is no token yet or the sampling is out of range.
     pub fn step(&mut self, sampling: &Sampling, control: &Control) -> Result<u32> {
         let logits = self.last_logits_if_any()?.context("there is no prompt yet: type one first")?;
         let id = sampling::sample(&logits, sampling, self.tokens.len() - 1)?;
