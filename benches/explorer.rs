@@ -7,7 +7,7 @@ use mixscope::analysis::Pick;
 use mixscope::analysis::view::{ViewKind, ViewSpec};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, collect};
+use mixscope::engine::{Capture, Live, collect};
 use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
@@ -48,7 +48,7 @@ enum Kept {
     EveryHook,
 }
 
-fn session(policy: Policy, kept: Kept) -> Session {
+fn session(policy: Policy, kept: Kept) -> Live {
     let loaded = loaded(policy);
     let layers = loaded.meta.dims.layers;
     let capture = match kept {
@@ -56,7 +56,7 @@ fn session(policy: Policy, kept: Kept) -> Session {
         Kept::ForViews => Capture::for_views(layers),
         Kept::EveryHook => Capture::of(HookKind::all(), 0..layers, layers),
     };
-    let mut session = Session::new(loaded, capture, 64);
+    let mut session = Live::new(loaded, capture, 64);
     session.extend(&prompt(), Source::Prompt, &Control::none()).expect("the prompt can be read");
     session
 }
@@ -88,7 +88,7 @@ fn prefill(bencher: Bencher, tokens: usize) {
     let layers = loaded.meta.dims.layers;
     bencher
         .counter(divan::counter::ItemsCount::new(tokens))
-        .with_inputs(|| Session::new(loaded.clone(), Capture::for_views(layers), 64))
+        .with_inputs(|| Live::new(loaded.clone(), Capture::for_views(layers), 64))
         .bench_local_values(|mut session| {
             session.extend(&ids, Source::Prompt, &Control::none()).expect("the prompt can be read");
             session

@@ -1,6 +1,6 @@
 //! The precision lab: one prompt under several precision policies, each compared with one of them, the base.
 
-use super::compare::Mode;
+use super::diff::Mode;
 use crate::trace::{Dtype, HookKind, Policy};
 use serde::{Serialize, Serializer};
 
@@ -59,8 +59,9 @@ pub struct LabLayer {
     pub flips: usize,
     /// Tokens compared.
     pub choices: usize,
-    /// Flips at a margin that rounding alone could turn, see [`Flip::is_near_tie`](super::compare::Flip::is_near_tie).
-    pub near_ties: usize,
+    /// Flips that rounding can explain, see [`Flip::is_within_rounding`](super::diff::Flip::is_within_rounding).
+    #[serde(rename = "near_ties")]
+    pub within_rounding: usize,
     /// Equal values of each of [`Lab::COMPONENTS`], in that order.
     pub equal: Vec<LabEqual>,
 }
@@ -167,7 +168,7 @@ mod tests {
         let layer = |flips, equal| LabLayer {
             flips,
             choices: 4,
-            near_ties: 1,
+            within_rounding: 1,
             equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
         };
         let row = LabRow {

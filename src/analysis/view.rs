@@ -1,6 +1,9 @@
 //! Views of a run as they can be written to files: which one, and the numbers it is made of.
 
-use super::{HeadMap, HeadStats, Lab, LensMeasure, Measure, Pattern, Pick, shared};
+use super::diff::shared;
+use super::heads::{HeadMap, HeadStats, Measure, Pattern, Pick};
+use super::lab::Lab;
+use super::lens::LensMeasure;
 use crate::trace::{LensCell, LensKey, LensSite, Records};
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! The explorer without terminal, thread and clock: for pictures, tests and benches.
 
-use crate::engine::{Core, Opened, Saved};
+use crate::engine::{Core, Opened, Replay};
 use crate::model::Loaded;
 use crate::protocol::{self, RequestId};
 use crate::state::keys::{Code, Key};
@@ -41,9 +41,9 @@ impl Still {
     }
 
     /// An explorer of a saved run.
-    pub fn of_saved(saved: Saved) -> Self {
-        let core = Core::of(Opened::Run(Box::new(saved)));
-        let state = State::new(None, Sampling::default(), core.session().meta().policy, Vec::new());
+    pub fn of_saved(saved: Replay) -> Self {
+        let core = Core::of(Opened::Replay(saved));
+        let state = State::new(None, Sampling::default(), core.run().meta().policy, Vec::new());
         let events = core.introduce(RequestId::default());
         let mut still = Self { state, core };
         events.into_iter().for_each(|event| still.take(Event::Engine(event)));

@@ -1,6 +1,6 @@
 //! A comparison of two recordings as text.
 
-use crate::analysis::compare::{Comparison, Flip, HookDiff, LayerRouting, Mode};
+use crate::analysis::diff::{Comparison, Flip, HookDiff, LayerRouting, Mode};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -64,7 +64,7 @@ fn table(found: &Comparison, text: &mut String) {
 }
 
 fn cell(diff: &HookDiff) -> String {
-    let steps = match diff.max_steps {
+    let steps = match diff.max_ulps {
         0.0 => "0".to_owned(),
         steps if steps < 99_999.5 => format!("{steps:.0}"),
         steps => format!("{steps:.0e}"),
@@ -134,7 +134,7 @@ fn routing(found: &Comparison) -> String {
     let jaccard = layers.iter().map(|layer| layer.jaccard).sum::<f64>() / layers.len() as f64;
     let mut text = format!(
         "{flips} of {all} choices flipped ({} at near-ties), first expert changed {}, mean Jaccard {jaccard:.4}",
-        sum(|layer| layer.near_ties),
+        sum(|layer| layer.within_rounding),
         sum(|layer| layer.first_flips)
     );
     let kl: Vec<(f64, f64)> = layers.iter().filter_map(|layer| Some((layer.kl_mean?, layer.kl_max?))).collect();
@@ -166,7 +166,7 @@ fn flip_text(flip: &Flip, found: &Comparison) -> String {
     let mut text = format!("layer {}, position {}: A chose {a:?}, B {b:?}", flip.layer, flip.position);
     let dtype = found.dtypes[0].coarser(found.dtypes[1]);
     let gap = |side: usize| {
-        let steps = flip.steps[side].filter(|_| dtype != Dtype::F32);
+        let steps = flip.ulps[side].filter(|_| dtype != Dtype::F32);
         let steps = steps.map_or_else(String::new, |steps| format!(" = {steps:.1} steps"));
         flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{steps}"))
     };

@@ -2,7 +2,7 @@
 
 use super::comparison::comparison_text;
 use super::{error, harmless, print};
-use crate::analysis::compare::{compare_traces, config_differences};
+use crate::analysis::diff::{compare_traces, config_differences};
 use crate::engine::trace_path;
 use crate::trace::TraceReader;
 use anyhow::{Result, bail};

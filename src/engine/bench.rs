@@ -1,6 +1,6 @@
 //! What a token costs on this machine, and the least that it could cost: its weights have to be read once.
 
-use super::{Capture, Live};
+use super::run::{Capture, Live};
 use crate::control::Control;
 use crate::model::Loaded;
 use crate::model::kernels::stream;

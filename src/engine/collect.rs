@@ -1,7 +1,6 @@
 //! The numbers that a view's file is made of.
 
-use super::derive_lens::trajectories;
-use super::heads::{HeadCache, pattern_of};
+use super::derive::{HeadCache, lens_cells, pattern_of, trajectories};
 use super::run::Run;
 use crate::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
@@ -44,7 +43,7 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
         ViewKind::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
-                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, control)?);
+                data.lens.extend(lens_cells(run, &keys(pos, dims.layers, &sites), top, control)?);
             }
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
@@ -53,7 +52,7 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {
-                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), top, control)?;
+                data.lens = lens_cells(run, &keys(spec.pos, dims.layers, &LensSite::ALL), top, control)?;
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {

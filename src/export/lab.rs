@@ -1,7 +1,7 @@
 //! The files of the precision lab.
 
 use super::csv::{Text, table};
-use crate::analysis::compare::Mode;
+use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabEqual, LabLayer, LabRow, LabToken};
 use crate::trace::{Device, Dims, HookKind, Policy, Report};
 use anyhow::Result;
@@ -68,7 +68,7 @@ fn policies(lab: &Lab, text: Text, out: impl Write) -> Result<()> {
     let mut writer = table(out, &header.iter().map(String::as_str).collect::<Vec<_>>())?;
     for row in &lab.rows {
         let of = |mode: Mode| {
-            let near_ties: usize = row.layers(mode).iter().map(|layer| layer.near_ties).sum();
+            let near_ties: usize = row.layers(mode).iter().map(|layer| layer.within_rounding).sum();
             let shares = Lab::COMPONENTS.map(|hook| row.equal(mode, hook).share());
             (row.flips(mode), near_ties, shares)
         };
@@ -94,7 +94,7 @@ fn layers(lab: &Lab, out: impl Write) -> Result<()> {
     let mut writer = table(out, &header.iter().map(String::as_str).collect::<Vec<_>>())?;
     for (row, (mode, name)) in lab.rows.iter().flat_map(|row| MODES.map(|mode| (row, mode))) {
         for (l, layer) in row.layers(mode).iter().enumerate() {
-            let LabLayer { flips, choices, near_ties, .. } = layer;
+            let LabLayer { flips, choices, within_rounding: near_ties, .. } = layer;
             let counts =
                 Lab::COMPONENTS.map(|hook| layer.equal(hook).map(|LabEqual { equal, values, .. }| (equal, values)));
             let counts = counts.map(|counts| (counts.map(|(equal, _)| equal), counts.map(|(_, values)| values)));

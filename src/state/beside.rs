@@ -3,7 +3,7 @@
 use super::bounded::Bounded;
 use super::keys::Edit;
 use super::{Effect, Overlay, State, View};
-use crate::analysis::{Differences, parting, same_experts, shared};
+use crate::analysis::diff::{Flip, RunDiff, same_experts, shared};
 use crate::protocol::Ask;
 use crate::trace::{Candidate, Dims, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ struct Known {
     meta: Arc<Meta>,
     /// As far as it has been read; the same ids as the run's.
     tokens: Vec<Arc<TokenRecord>>,
-    differences: Differences,
+    differences: RunDiff,
 }
 
 /// A run that was recorded, by mixscope or another program.
@@ -190,7 +190,7 @@ impl Beside {
     }
 
     /// What A and B differ in, as far as both have come.
-    pub fn differences(&self) -> Option<&Differences> {
+    pub fn differences(&self) -> Option<&RunDiff> {
         self.known.as_ref().map(|known| &known.differences)
     }
 
@@ -228,8 +228,7 @@ impl Beside {
         if let Origin::Recording(recorded) = &self.origin {
             let meta = recorded.trace.meta.clone();
             let dtype = meta.router_dtype().coarser(run.router_dtype());
-            self.known =
-                Some(Known { differences: Differences::new(meta.dims.layers, dtype), meta, tokens: Vec::new() });
+            self.known = Some(Known { differences: RunDiff::new(meta.dims.layers, dtype), meta, tokens: Vec::new() });
         }
     }
 
@@ -245,7 +244,7 @@ impl Beside {
         }
         let dtype = meta.router_dtype().coarser(run.router_dtype());
         let new =
-            || Known { differences: Differences::new(meta.dims.layers, dtype), meta: meta.clone(), tokens: Vec::new() };
+            || Known { differences: RunDiff::new(meta.dims.layers, dtype), meta: meta.clone(), tokens: Vec::new() };
         let known = self.known.get_or_insert_with(new);
         if keep > known.tokens.len() {
             // An answer to what was asked before the run was edited.
@@ -349,10 +348,9 @@ impl State {
         Some(b.nll - a.nll)
     }
 
-    /// By how much.
-    pub fn parting(&self, pos: usize, layer: usize) -> Option<crate::analysis::Parting> {
-        let dtype = self.beside.differences()?.dtype();
-        parting(self.beside.tokens().get(pos)?, self.tokens.get(pos)?, layer, dtype)
+    /// The flip of a token in a layer, if there is one.
+    pub fn flip(&self, pos: usize, layer: usize) -> Option<&Flip> {
+        self.beside.differences()?.flip(pos, layer)
     }
 
     /// Lens cells of B and A at the cursor, from the last layer down.

@@ -5,7 +5,7 @@ use crate::analysis::view::Trajectory;
 use crate::analysis::{
     Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
 };
-use crate::protocol::{Derive, Derived, Failure, Lane, RequestId};
+use crate::protocol::{Derive, DeriveKind, Derived, Failure, RequestId};
 use crate::trace::{Candidate, LensCell, LensKey, Policy, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,9 +79,9 @@ pub struct Derivations {
     /// What came, or why it can't be had, which is not asked again.
     attributions: HashMap<AttributionKey, Result<Arc<Attribution>, String>>,
     /// Requests under way, one for each kind of view.
-    pending: HashMap<Lane, (RequestId, Derive)>,
+    pending: HashMap<DeriveKind, (RequestId, Derive)>,
     /// The last request of each kind that failed: asking again would fail again.
-    failed: HashMap<Lane, Derive>,
+    failed: HashMap<DeriveKind, Derive>,
     /// Units done and in all of one of them, where the engine says so.
     progress: Option<(RequestId, usize, usize)>,
 }
@@ -173,7 +173,7 @@ impl Derivations {
     /// Units done and in all of the scores under way.
     pub fn scores_progress(&self) -> Option<(usize, usize)> {
         let (id, done, total) = self.progress?;
-        let (pending, _) = self.pending.get(&Derive::HeadScores.lane())?;
+        let (pending, _) = self.pending.get(&Derive::HeadScores.kind())?;
         (*pending == id).then_some((done, total))
     }
 
@@ -208,7 +208,7 @@ impl Derivations {
                 keep(&mut self.what_if, found, MOST_OF_TOKENS);
             }
             // Concern the targets and the other run.
-            Derived::Spelled(_) | Derived::Beside { .. } | Derived::BesideLens(..) => {}
+            Derived::Spelled(_) | Derived::Variant { .. } | Derived::VariantLens(..) => {}
             Derived::HeadMaps(maps) => {
                 for map in maps {
                     let bytes = size_of::<HeadMap>() + size_of_val(&map.cells[..]);
@@ -276,7 +276,7 @@ impl Derivations {
     pub(super) fn fail(&mut self, id: RequestId) {
         let failed = self.pending.values().find(|(pending, _)| *pending == id);
         if let Some((_, ask)) = failed {
-            self.failed.insert(ask.lane(), ask.clone());
+            self.failed.insert(ask.kind(), ask.clone());
             self.scores_failed |= *ask == Derive::HeadScores;
         }
         self.finish(id);
@@ -327,10 +327,10 @@ impl Derivations {
             asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
-        asks.extend(wanted.beside.run.map(|(policy, have, len)| Derive::Beside { policy, have, len }));
-        asks.extend(wanted.beside.lens.map(|(policy, cells)| Derive::BesideLens { policy, cells }));
-        asks.retain(|ask| self.failed.get(&ask.lane()) != Some(ask));
-        asks.retain(|ask| match self.pending.get(&ask.lane()) {
+        asks.extend(wanted.beside.run.map(|(policy, have, len)| Derive::Variant { policy, have, len }));
+        asks.extend(wanted.beside.lens.map(|(policy, cells)| Derive::VariantLens { policy, cells }));
+        asks.retain(|ask| self.failed.get(&ask.kind()) != Some(ask));
+        asks.retain(|ask| match self.pending.get(&ask.kind()) {
             None => true,
             // They arrive in parts: only ask anew if something else is wanted now. What grows with the run is renewed
             // when the request under way has arrived.
@@ -350,7 +350,7 @@ impl Derivations {
 
     /// Notes a request that was made.
     pub(super) fn note(&mut self, id: RequestId, ask: Derive) {
-        self.pending.insert(ask.lane(), (id, ask));
+        self.pending.insert(ask.kind(), (id, ask));
     }
 }
 
@@ -374,10 +374,10 @@ fn covers(pending: &Derive, ask: &Derive) -> bool {
             pos == at && ids.iter().all(|id| pending.contains(id))
         }
         // What has arrived of it meanwhile is no reason to ask anew.
-        (Derive::Beside { policy: under, len: until, .. }, Derive::Beside { policy, len, .. }) => {
+        (Derive::Variant { policy: under, len: until, .. }, Derive::Variant { policy, len, .. }) => {
             under == policy && until >= len
         }
-        (Derive::BesideLens { policy: under, cells: pending }, Derive::BesideLens { policy, cells }) => {
+        (Derive::VariantLens { policy: under, cells: pending }, Derive::VariantLens { policy, cells }) => {
             under == policy && cells.iter().all(|cell| pending.contains(cell))
         }
         (pending, ask) => pending == ask,

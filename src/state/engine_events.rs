@@ -3,7 +3,7 @@
 use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, MeasuredOn, Overlay, Pace, Phase, State};
-use crate::analysis::RunStats;
+use crate::analysis::RunUsage;
 use crate::protocol::{Ask, Derived, Event, Failure, Outcome, RequestId};
 use crate::trace::Prompt;
 use crate::trace::TokenRecord;
@@ -45,22 +45,22 @@ impl State {
                 self.switched(self.policy_in_force(), meta.policy);
                 self.policy = meta.policy;
                 if self.stats.dtype() != meta.router_dtype() {
-                    self.stats = RunStats::of(&self.tokens, &meta.dims, meta.router_dtype());
+                    self.stats = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
                 self.beside.begin(&meta);
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
             Event::Lab(found) => self.lab = Some(found),
-            Event::Edited { left, undos } => self.branches.edited(left, undos),
+            Event::Acted { former, undos } => self.branches.acted(former, undos),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
-            Event::Derived { id, result: Derived::Beside { meta, keep, tokens } } if self.derived.waits_for(id) => {
+            Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
                 if let Phase::Ready(run) = &self.phase {
                     self.beside.take((meta, keep, tokens), run, &self.tokens);
                 }
             }
-            Event::Derived { id, result: Derived::BesideLens(policy, cells) } if self.derived.waits_for(id) => {
+            Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
                 self.beside.take_lens(policy, cells);
             }
             // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
@@ -96,7 +96,7 @@ impl State {
         self.tokens.clear();
         self.shown.clear();
         self.lines.truncate(&[], 0);
-        self.stats = RunStats::new(&meta.dims, meta.router_dtype());
+        self.stats = RunUsage::new(&meta.dims, meta.router_dtype());
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();

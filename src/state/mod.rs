@@ -54,7 +54,7 @@ pub use strip::FULL_NATS;
 pub use update::update;
 pub use work::{Job, Message, Opening, Pace};
 
-use crate::analysis::{Lab, RunStats};
+use crate::analysis::{Lab, RunUsage};
 use crate::protocol::Branches;
 use crate::protocol::{Ask, Failure, Memory, RequestId};
 use crate::trace::Prompt;
@@ -167,7 +167,7 @@ pub struct State {
     /// Where its lines begin at the width the text was last drawn at.
     pub lines: Lines,
     /// What routing did over the run.
-    pub stats: RunStats,
+    pub stats: RunUsage,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
@@ -330,7 +330,7 @@ impl State {
             tokens: Vec::new(),
             shown: Vec::new(),
             lines: Lines::default(),
-            stats: RunStats::default(),
+            stats: RunUsage::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),

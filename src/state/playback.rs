@@ -1,7 +1,7 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
 use super::{Effect, FidelityLens, Overlay, State, View};
-use crate::protocol::{Ask, Revision};
+use crate::protocol::{Ask, Direction, Revision};
 use crate::trace::Policy;
 use crate::trace::Prompt;
 
@@ -105,9 +105,9 @@ impl State {
 
     /// The run is one of before or after an edit again, and so is its prompt.
     pub(super) fn on_revised(&mut self, revision: Revision) {
-        let Revision { left, back, prompt, undos, redos } = revision;
-        let edit = left.edit.name();
-        self.branches.revised(left, back);
+        let Revision { former, direction, prompt, undos, redos } = revision;
+        let action = former.action.name();
+        self.branches.revised(former, direction);
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,
@@ -118,8 +118,11 @@ impl State {
             Some(Prompt::Ids(_)) | None => String::new(),
         };
         self.start = prompt;
-        let done = if back { "undid" } else { "did again" };
-        let summary = format!("{done} {edit} · {undos} more to undo, {redos} to redo");
+        let done = match direction {
+            Direction::Back => "undid",
+            Direction::Forward => "did again",
+        };
+        let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
         self.say(summary);
     }
 

@@ -2,7 +2,7 @@
 
 use super::keys::Edit;
 use super::{FidelityLens, Overlay, State, View};
-use crate::analysis::{CloseCall, close_calls, keep_narrowest};
+use crate::analysis::routing::{CloseCall, close_calls, keep_narrowest};
 use crate::trace::TokenRecord;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -44,10 +44,16 @@ impl Dtype {
         }
     }
 
-    /// The distance between neighbouring values of this type around `x`: one unit in the last place.
+    /// The distance between neighbouring values of this type around `x`: one unit in the last place, never 0.
     pub fn ulp(self, x: f32) -> f32 {
         let exponent = ((x.to_bits() >> 23) as i32 & 0xff).max(1) - 127;
-        2f32.powi(exponent - self.mantissa_bits())
+        // The gap between subnormal numbers, where the exponent has its smallest value.
+        let smallest = match self {
+            Self::F32 => f32::from_bits(1),
+            Self::F16 => 2f32.powi(-24),
+            Self::Bf16 => f32::from_bits(1 << 16),
+        };
+        2f32.powi(exponent - self.mantissa_bits()).max(smallest)
     }
 }
 
@@ -84,5 +90,7 @@ mod tests {
         assert_eq!(Dtype::Bf16.ulp(-3.5), 2.0 / 128.0);
         assert_eq!(Dtype::F32.ulp(1.0), f32::EPSILON);
         assert_eq!(Dtype::F16.ulp(0.75), 0.5 / 1024.0);
+        let smallest = [Dtype::F32, Dtype::F16, Dtype::Bf16].map(|dtype| dtype.ulp(0.0));
+        assert_eq!(smallest, [f32::from_bits(1), 2f32.powi(-24), f32::from_bits(1 << 16)]);
     }
 }

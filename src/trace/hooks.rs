@@ -1,4 +1,5 @@
 use super::Dims;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -176,6 +177,11 @@ impl Hook {
         (place, self.kind)
     }
 
+    /// The decoder layer; `None` for hooks that occur once a pass.
+    pub fn decoder_layer(self) -> Option<u32> {
+        (!self.kind.is_global()).then_some(self.layer)
+    }
+
     /// How many hook points a model with `layers` layers has.
     pub fn count(layers: usize) -> usize {
         GLOBAL.len() + layers * LAYERED.len()
@@ -189,6 +195,13 @@ impl fmt::Display for Hook {
         } else {
             write!(f, "blocks.{}.{}", self.layer, self.kind.suffix())
         }
+    }
+}
+
+/// By its name in a trace.
+impl Serialize for Hook {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{self, Reference, assert_close};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
+use mixscope::engine::{Capture, Engine, Live, OpenOptions, Run, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, Location, open, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
@@ -25,18 +25,18 @@ fn demo() -> Arc<Loaded> {
     Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
 }
 
-fn session(loaded: Arc<Loaded>, ids: &[u32]) -> Session {
+fn session(loaded: Arc<Loaded>, ids: &[u32]) -> Live {
     let layers = loaded.meta.dims.layers;
-    let mut session = Session::new(loaded, Capture::for_views(layers), 64);
+    let mut session = Live::new(loaded, Capture::for_views(layers), 64);
     extend(&mut session, ids);
     session
 }
 
-fn extend(session: &mut Session, ids: &[u32]) {
+fn extend(session: &mut Live, ids: &[u32]) {
     session.extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
-fn capital() -> Session {
+fn capital() -> Live {
     let loaded = demo();
     let ids = session(loaded.clone(), &[1]).tokenize(CAPITAL, true).unwrap();
     session(loaded, &ids)

@@ -3,7 +3,7 @@
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
-use mixscope::protocol::{Branches, Edit, Left};
+use mixscope::protocol::{Branches, FormerRun, RunAction};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
 use std::sync::{Arc, OnceLock};
@@ -47,14 +47,14 @@ impl Seen {
                     told += tokens.len();
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
-                Event::Edited { left, undos } => self.branches.edited(left.clone(), *undos),
-                Event::Revised(revision) => self.branches.revised(revision.left.clone(), revision.back),
+                Event::Acted { former, undos } => self.branches.acted(former.clone(), *undos),
+                Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.back),
                 _ => {}
             }
         }
-        let run = self.core.session().tokens();
+        let run = self.core.run().tokens();
         assert!(run.len() == self.screen.len() && run.iter().zip(&self.screen).all(|(a, b)| Arc::ptr_eq(a, b)));
-        assert_eq!(self.policy, self.core.session().meta().policy);
+        assert_eq!(self.policy, self.core.run().meta().policy);
         (events, told)
     }
 
@@ -106,7 +106,7 @@ fn every_kind_of_edit_is_undone_and_done_again() {
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
-                (revision.left.edit.name(), revision.back, revision.undos, revision.redos),
+                (revision.former.action.name(), revision.back, revision.undos, revision.redos),
                 (*name, true, i, edits.len() - i)
             );
             assert_same(&seen.screen, &runs[i].0, &what);
@@ -120,7 +120,7 @@ fn every_kind_of_edit_is_undone_and_done_again() {
         assert!(seen.screen.is_empty());
         for (i, (_, name)) in edits.iter().enumerate() {
             let (revision, _) = seen.revise(Ask::Redo);
-            assert_eq!(revision.map(|r| (r.left.edit.name(), r.back)), Some((*name, false)));
+            assert_eq!(revision.map(|r| (r.former.action.name(), r.back)), Some((*name, false)));
             assert_same(&seen.screen, &runs[i + 1].0, &format!("round {round}, {name} done again"));
         }
         assert_eq!(seen.revise(Ask::Redo).0, None, "nothing to redo");
@@ -179,8 +179,13 @@ fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
 fn what_a_damaged_session_says_of_edits_changes_nothing() {
     let mut seen = Seen::new();
     seen.ask(text("One two"));
-    let left =
-        |keep, id| Left { edit: Edit::Step, prompt: None, policy: Policy::Hf, keep, rest: vec![(id, Source::Prompt)] };
+    let left = |keep, id| FormerRun {
+        action: RunAction::Step,
+        prompt: None,
+        policy: Policy::Hf,
+        keep,
+        rest: vec![(id, Source::Prompt)],
+    };
     for damaged in [left(99, 1), left(1, 1_000_000)] {
         seen.branches = Branches { past: vec![damaged], future: Vec::new() };
         let mut again = come_back(&seen);
@@ -239,7 +244,7 @@ fn what_changes_nothing_is_no_edit() {
     seen.ask(Ask::ForceToken(1_000_000));
     seen.ask(Ask::Step { count: Some(1), sampling: Sampling { temperature: -1.0, ..Default::default() } });
     let revision = seen.revise(Ask::Undo).0.unwrap();
-    assert_eq!((revision.left.edit, revision.undos), (Edit::Prompt, 0));
+    assert_eq!((revision.former.action, revision.undos), (RunAction::Prompt, 0));
 }
 
 #[test]

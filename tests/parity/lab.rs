@@ -2,9 +2,9 @@
 
 use crate::support::{Recorder, fixture, forward, load, model_dir};
 use mixscope::analysis::Lab;
-use mixscope::analysis::compare::Mode;
+use mixscope::analysis::diff::Mode;
 use mixscope::control::{Control, Stopped};
-use mixscope::engine::{Capture, Session, lab, lab_policies};
+use mixscope::engine::{Capture, Live, lab, lab_policies};
 use mixscope::model::{Location, open};
 use mixscope::trace::{Dtype, HookKind, Meta, Policy, Sampling, Source};
 use serde_json::Value;
@@ -158,7 +158,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
     assert_eq!((found.base, found.dtype, found.tokens.len(), found.steps), (Policy::Hf, Dtype::Bf16, 70, 6));
     let loaded = Arc::new(loaded);
     for row in &found.rows {
-        let mut session = Session::new(loaded.clone(), Capture::of([], 0..0, 6), 1);
+        let mut session = Live::new(loaded.clone(), Capture::of([], 0..0, 6), 1);
         session.switch(row.policy);
         session.extend(ids, Source::Prompt, &Control::none()).unwrap();
         let nll: Vec<f32> = session.tokens().iter().filter_map(|token| Some(token.score?.nll)).collect();
@@ -196,7 +196,11 @@ fn every_flip_is_told_with_its_experts_and_margins() {
             let steps = |margin: f32| margin / Dtype::Bf16.ulp(1.0);
             // Logits are of the order of 1 to 4, so that a near-tie is within four steps of at most four times that.
             let narrow = here.filter(|flip| steps(flip.margin_base.min(flip.margin)) <= 16.0).count();
-            assert!(layer.near_ties <= layer.flips && layer.near_ties <= narrow, "{}: layer {l}", row.policy);
+            assert!(
+                layer.within_rounding <= layer.flips && layer.within_rounding <= narrow,
+                "{}: layer {l}",
+                row.policy
+            );
         }
         for flip in &row.flips {
             assert!(!flip.left.is_empty() && flip.left.len() == flip.came.len(), "{flip:?}");
@@ -208,7 +212,7 @@ fn every_flip_is_told_with_its_experts_and_margins() {
     let ties = |row: usize| {
         let layers = &found.rows[row].isolated;
         let sum = |of: fn(&mixscope::analysis::LabLayer) -> usize| layers.iter().map(of).sum::<usize>();
-        (sum(|layer| layer.flips), sum(|layer| layer.near_ties))
+        (sum(|layer| layer.flips), sum(|layer| layer.within_rounding))
     };
     let (f32_router, q4) = (ties(1), ties(2));
     assert_eq!(f32_router.0, f32_router.1);

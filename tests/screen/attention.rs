@@ -3,7 +3,7 @@
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Core, HeadCache, Session, head_rows, pattern};
+use mixscope::engine::{Capture, Core, HeadCache, Live, head_rows, pattern};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
@@ -26,12 +26,12 @@ fn ids(n: usize, salt: u32) -> Vec<u32> {
     std::iter::once(1).chain((0..n as u32 - 1).map(|i| 300 + (i * 37 + i / 9 * salt) % 97)).collect()
 }
 
-fn read(session: &mut Session, ids: &[u32]) {
+fn read(session: &mut Live, ids: &[u32]) {
     session.extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
-fn session(ids: &[u32]) -> Session {
-    let mut session = Session::new(demo(), Capture::for_views(6), 1);
+fn session(ids: &[u32]) -> Live {
+    let mut session = Live::new(demo(), Capture::for_views(6), 1);
     read(&mut session, ids);
     session
 }
@@ -135,12 +135,12 @@ fn scores(told: &[Told]) -> Arc<HeadScores> {
 fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.into())));
-    let before = core.session().tokens().to_vec();
+    let before = core.run().tokens().to_vec();
     let told = answer(&mut core, 2, Ask::Derive(Derive::HeadScores));
     assert!(told.iter().any(|event| matches!(event, Told::Progress { total: 65, .. })), "32 twice, and BOS");
     let first = scores(&told);
     assert_eq!((first.repeated, first.stats.len()), (32, 48));
-    assert!(core.session().tokens().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)));
+    assert!(core.run().tokens().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)));
 
     let mut best: Vec<(usize, usize, f32)> = (0..6)
         .flat_map(|layer| (0..8).map(move |head| (layer, head)))

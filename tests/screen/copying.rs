@@ -4,7 +4,7 @@ use mixscope::analysis::view::ViewSpec;
 use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, pattern_of};
+use mixscope::engine::{Capture, Live, pattern_of};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::text::show_piece;
 use mixscope::state::{Effect, Event, LensLayout, Save, update};
@@ -22,8 +22,8 @@ fn still() -> Still {
 }
 
 /// The run on the screen, read again.
-fn read(still: &Still) -> Session {
-    let mut session = Session::new(loaded(), Capture::of(HookKind::all(), 0..6, 6), 1);
+fn read(still: &Still) -> Live {
+    let mut session = Live::new(loaded(), Capture::of(HookKind::all(), 0..6, 6), 1);
     let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
     session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
     session

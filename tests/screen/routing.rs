@@ -1,7 +1,7 @@
 //! Routing on screen: what every lens shows of hand-made and of real runs, and that its cost is that of what is seen.
 
 use crate::support;
-use mixscope::analysis::RunStats;
+use mixscope::analysis::RunUsage;
 use mixscope::analysis::routing::ranked;
 use mixscope::app::Still;
 use mixscope::model::{Location, open};
@@ -267,7 +267,7 @@ fn the_list_of_closest_calls_is_ordered_followed_and_jumped_from() {
     };
     let list = calls(&state);
     assert_eq!(list.calls.len(), 8);
-    assert!(list.calls.is_sorted_by(|a, b| a.steps <= b.steps));
+    assert!(list.calls.is_sorted_by(|a, b| a.ulps <= b.ulps));
     assert_eq!((list.calls[0].pos, list.calls[0].layer, list.calls[0].kept, list.calls[0].lost), (1, 1, 1, 2));
     for (size, what) in [((160, 45), "logit gap"), ((80, 24), "logit gap"), ((40, 10), "kept")] {
         let buf = screen(&state, size, Depth::Mono);
@@ -374,7 +374,7 @@ proptest! {
             };
             give(&mut state, keep, tokens);
             let dims = state.meta().unwrap().dims;
-            prop_assert_eq!(&state.stats, &RunStats::of(&state.tokens, &dims, state.stats.dtype()));
+            prop_assert_eq!(&state.stats, &RunUsage::of(&state.tokens, &dims, state.stats.dtype()));
             prop_assert_eq!(&state.lines, &Lines::of(&state.shown, 20));
         }
     }

@@ -119,7 +119,7 @@ pub fn lab(pieces: &[&str]) -> Lab {
     let layer = |flips: usize, equal: usize| LabLayer {
         flips,
         choices: n,
-        near_ties: 0,
+        within_rounding: 0,
         equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
     };
     let row = |policy: Policy, flips: usize| LabRow {

@@ -1,6 +1,7 @@
 use super::*;
-use crate::analysis::close_calls;
-use crate::trace::{HookValues, Prediction, Row, Score, Source};
+use crate::analysis::entropy;
+use crate::analysis::routing::{TokenRouting, close_calls};
+use crate::trace::{HookKind, HookValues, Prediction, Row, Score, Source};
 use proptest::prelude::*;
 
 fn dims(layers: usize, experts: usize, top_k: usize) -> Dims {
@@ -49,7 +50,7 @@ fn hand_made_tokens_give_hand_counted_shares() {
     // Chosen: 0+1, 0+1 (a near-tie in bf16), 2+0; expert 3 never.
     let logits: [&[f32]; 3] = [&[3.0, 2.0, 1.0, 0.0], &[3.0, 2.0, 1.9921875, 0.0], &[1.0, 0.0, 2.0, -1.0]];
     let tokens: Vec<_> = logits.iter().map(|row| token(&[Some(*row)], 2, 0.5)).collect();
-    let stats = RunStats::of(&tokens, &dims(1, 4, 2), Dtype::Bf16);
+    let stats = RunUsage::of(&tokens, &dims(1, 4, 2), Dtype::Bf16);
     let layer = stats.layer(0).unwrap();
     assert_eq!((stats.tokens(), layer.tokens, layer.margins), (3, 3, 3));
     assert_eq!((&layer.first[..], &layer.chosen[..]), (&[2, 0, 1, 0][..], &[3, 2, 1, 0][..]));
@@ -72,12 +73,12 @@ fn hand_made_tokens_give_hand_counted_shares() {
 
 #[test]
 fn one_choice_has_no_pairs_and_all_chosen_has_no_margin() {
-    let one = RunStats::of(&[token(&[Some(&[0.0, 1.0, 0.5])], 1, 1.0)], &dims(1, 3, 1), Dtype::F32);
+    let one = RunUsage::of(&[token(&[Some(&[0.0, 1.0, 0.5])], 1, 1.0)], &dims(1, 3, 1), Dtype::F32);
     let layer = one.layer(0).unwrap();
     assert_eq!((layer.also(1, 0), layer.also(1, 1), layer.margins), (Some(0.0), Some(1.0), 1));
-    let all = RunStats::of(&[token(&[Some(&[0.0, 1.0])], 2, 1.0)], &dims(1, 2, 2), Dtype::F32);
+    let all = RunUsage::of(&[token(&[Some(&[0.0, 1.0])], 2, 1.0)], &dims(1, 2, 2), Dtype::F32);
     assert_eq!((all.layer(0).unwrap().margins, all.layer(0).unwrap().also(0, 1)), (0, Some(1.0)));
-    assert_eq!(RunStats::new(&dims(1, 2, 2), Dtype::F32).layer(0).unwrap().first_share(0), None);
+    assert_eq!(RunUsage::new(&dims(1, 2, 2), Dtype::F32).layer(0).unwrap().first_share(0), None);
 }
 
 #[test]
@@ -86,19 +87,19 @@ fn without_weights_and_logits_there_is_neither_a_mean_weight_nor_a_margin() {
     bare.insert(HookKind::ExpertIndices.at(0), Row::U32([1, 0].into()));
     let whole = token(&[Some(&[0.0, 1.0, -1.0])], 2, 1.0);
     let bare = Arc::new(TokenRecord { values: Arc::new(bare), ..(*whole).clone() });
-    let stats = RunStats::of(std::slice::from_ref(&bare), &dims(1, 3, 2), Dtype::F32);
+    let stats = RunUsage::of(std::slice::from_ref(&bare), &dims(1, 3, 2), Dtype::F32);
     let layer = stats.layer(0).unwrap();
     assert_eq!((layer.mean_weight(1), layer.chosen_share(1), layer.margins), (None, Some(0.5), 0));
     // The mean is over the weights that are there.
-    let mixed = RunStats::of(&[bare, whole.clone()], &dims(1, 3, 2), Dtype::F32);
-    let alone = RunStats::of(&[whole], &dims(1, 3, 2), Dtype::F32);
+    let mixed = RunUsage::of(&[bare, whole.clone()], &dims(1, 3, 2), Dtype::F32);
+    let alone = RunUsage::of(&[whole], &dims(1, 3, 2), Dtype::F32);
     assert_eq!(mixed.layer(0).unwrap().mean_weight(1), alone.layer(0).unwrap().mean_weight(1));
 }
 
 #[test]
 fn experts_outside_the_model_are_counted_nowhere() {
     let wide = token(&[Some(&[0.0, 1.0, 2.0, 3.0])], 2, f32::NAN);
-    let stats = RunStats::of(&[wide.clone(), wide], &dims(1, 2, 2), Dtype::F32);
+    let stats = RunUsage::of(&[wide.clone(), wide], &dims(1, 2, 2), Dtype::F32);
     let layer = stats.layer(0).unwrap();
     assert_eq!((&layer.first[..], &layer.chosen[..], layer.tokens), (&[0, 0][..], &[0, 0][..], 2));
 }
@@ -116,10 +117,10 @@ fn the_closest_calls_come_first() {
     let order: Vec<_> = calls.iter().map(|call| (call.pos, call.layer)).collect();
     assert_eq!(order[..2], [(12, 0), (11, 1)]);
     assert_eq!(order.len(), 6);
-    assert_eq!((calls[0].kept, calls[0].lost, calls[0].gap, calls[0].steps), (1, 2, 0.0, 0.0));
-    assert_eq!((calls[1].gap, calls[1].steps), (0.25, 0.25 / Dtype::Bf16.ulp(8.5)));
+    assert_eq!((calls[0].kept, calls[0].lost, calls[0].gap, calls[0].ulps), (1, 2, 0.0, 0.0));
+    assert_eq!((calls[1].gap, calls[1].ulps), (0.25, 0.25 / Dtype::Bf16.ulp(8.5)));
     assert!(calls[0].is_near_tie() && !calls[1].is_near_tie());
-    assert!(calls.is_sorted_by(|a, b| a.steps <= b.steps));
+    assert!(calls.is_sorted_by(|a, b| a.ulps <= b.ulps));
     assert_eq!(close_calls(&tokens, 10, 2, Dtype::Bf16, 2), calls[..2]);
 }
 
@@ -139,14 +140,14 @@ proptest! {
         steps in prop::collection::vec((prop::collection::vec(any_token(), 0..6), 0usize..30), 1..12),
     ) {
         let d = dims(3, 4, 2);
-        let mut stats = RunStats::new(&d, Dtype::Bf16);
+        let mut stats = RunUsage::new(&d, Dtype::Bf16);
         let mut run: Vec<Arc<TokenRecord>> = Vec::new();
         for (new, len) in steps {
             stats.extend(&new);
             run.extend(new);
             stats.truncate(&run, len);
             run.truncate(len);
-            prop_assert_eq!(&stats, &RunStats::of(&run, &d, Dtype::Bf16));
+            prop_assert_eq!(&stats, &RunUsage::of(&run, &d, Dtype::Bf16));
         }
         let exact = crate::analysis::mean_loss(&run);
         prop_assert!((stats.mean_loss().unwrap_or(0.0) - exact.unwrap_or(0.0)).abs() < 1e-9);

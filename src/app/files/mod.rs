@@ -10,7 +10,7 @@ pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
 use crate::analysis::Pick;
 use crate::analysis::routing::TokenRouting;
 use crate::control::{Control, Stopped};
-use crate::engine::{Run, need_model, pattern};
+use crate::engine::{Run, lens_cells, pattern};
 use crate::export::Text;
 use crate::export::csv::{self, AttentionTable};
 use crate::trace::Prompt;
@@ -113,7 +113,7 @@ impl RunFiles {
     /// it is made of.
     pub fn write(
         &self,
-        run: &dyn Run,
+        run: &Run,
         provenance: &Value,
         folder: &Path,
         control: &Control,
@@ -153,7 +153,7 @@ impl RunFiles {
         Ok(written)
     }
 
-    fn has_routing(&self, run: &dyn Run) -> bool {
+    fn has_routing(&self, run: &Run) -> bool {
         let first = run.tokens().first();
         first.is_some_and(|token| self.layers.clone().all(|layer| TokenRouting::of(token, layer).is_some()))
     }
@@ -166,7 +166,7 @@ impl RunFiles {
 
     fn tables(
         &self,
-        run: &dyn Run,
+        run: &Run,
         cells: &[(LensKey, Arc<LensCell>)],
         heads: &[(usize, usize)],
         folder: &Path,
@@ -196,15 +196,15 @@ impl RunFiles {
             self.attention(run, heads, folder, written, watch)?;
         }
         if self.attribution {
-            let session = need_model(run)?;
-            table(folder, "attribution.csv", |out| attribution::write(session, &self.layers, text, out, watch))?;
+            let live = run.need_live()?;
+            table(folder, "attribution.csv", |out| attribution::write(live, &self.layers, text, out, watch))?;
         }
         Ok(())
     }
 
     fn attention(
         &self,
-        run: &dyn Run,
+        run: &Run,
         heads: &[(usize, usize)],
         folder: &Path,
         written: &mut Written,
@@ -237,7 +237,7 @@ impl RunFiles {
         })
     }
 
-    fn lens(&self, run: &dyn Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+    fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let mut cells = Vec::new();
         for pos in 0..n {
@@ -245,7 +245,7 @@ impl RunFiles {
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(run.lens_cells(&keys, self.lens_k, watch.control)?);
+            cells.extend(lens_cells(run, &keys, self.lens_k, watch.control)?);
         }
         Ok(cells)
     }

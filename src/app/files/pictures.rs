@@ -35,7 +35,7 @@ pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
 
 /// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
 /// induction head, and the one with the lowest entropy.
-pub(super) fn telling(run: &dyn Run, heads: &[(usize, usize)], watch: Watch) -> Result<Vec<(usize, usize)>> {
+pub(super) fn telling(run: &Run, heads: &[(usize, usize)], watch: Watch) -> Result<Vec<(usize, usize)>> {
     let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
@@ -68,7 +68,7 @@ pub struct Has {
 
 /// Draws routing.png, lens.png and one picture a head; returns their names.
 pub fn write(
-    run: &dyn Run,
+    run: &Run,
     layers: &Range<usize>,
     heads: &[(usize, usize)],
     cells: Vec<(LensKey, Arc<LensCell>)>,

@@ -8,7 +8,7 @@ use super::files::{self, Reporter, RunFiles};
 use crate::analysis::Lab;
 use crate::analysis::view::ViewSpec;
 use crate::control::{Control, Stopped};
-use crate::engine::{Branch, Run, panic_failure};
+use crate::engine::{Branch, Run, failure_of};
 use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
@@ -65,7 +65,7 @@ impl Saver {
                     Ok("the writing was stopped; nothing of it is left".to_owned())
                 }
                 Ok(Err(error)) => Err(Failure::of(&error)),
-                Err(panic) => Err(panic_failure(&*panic)),
+                Err(panic) => Err(failure_of(&*panic)),
             };
             // Nobody waits for it any more when the program ends.
             let _ = sender.send(Event::Saved(result));
@@ -80,7 +80,7 @@ impl Saver {
     /// Writes a view as picture and table; `beside` is what it is compared with.
     pub fn view(&self, spec: ViewSpec, beside: Beside, coming: Coming) {
         let folder = self.folder.clone();
-        self.start(move |control, _| save_view(&spec, beside, &*take(&coming)?.run, &folder, control));
+        self.start(move |control, _| save_view(&spec, beside, &take(&coming)?.run, &folder, control));
     }
 
     /// Writes the whole run into a new folder.
@@ -141,13 +141,7 @@ fn take(coming: &Coming) -> Result<Branch> {
     coming.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(
-    spec: &ViewSpec,
-    (beside, lab): Beside,
-    run: &dyn Run,
-    folder: &Path,
-    control: &Control,
-) -> Result<String> {
+fn save_view(spec: &ViewSpec, (beside, lab): Beside, run: &Run, folder: &Path, control: &Control) -> Result<String> {
     let mut data = crate::engine::collect(run, spec, control)?;
     data.lab = lab;
     if let Some(beside) = beside.filter(|_| spec.kind.is_of_two()) {
@@ -158,7 +152,7 @@ fn save_view(
 }
 
 fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScreen) -> Result<String> {
-    let run = &*branch.run;
+    let run = &branch.run;
     let (meta, tokens) = (run.meta(), run.tokens());
     // Under its name only when it is whole.
     let temp = tempfile::Builder::new()
@@ -172,7 +166,7 @@ fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScre
     let written = RunFiles::all(meta, LENS_K).write(run, &provenance, temp.path(), control, reporter)?;
     let prompt_len = tokens.iter().take_while(|token| token.source == Source::Prompt).count();
     let rest: Vec<u32> = tokens[prompt_len..].iter().map(|token| token.id).collect();
-    let tokenizer = run.live().and_then(|session| session.loaded().tokenizer.as_ref());
+    let tokenizer = run.live().and_then(|live| live.loaded().tokenizer.as_ref());
     let generated = tokenizer.map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&rest))?;
     let info = RunInfo {
         prompt: prompt.as_ref().and_then(|prompt| match prompt {

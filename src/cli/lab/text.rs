@@ -1,6 +1,6 @@
 //! The precision lab as text.
 
-use crate::analysis::compare::Mode;
+use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow, LabToken};
 use crate::cli::comparison::percent;
 use crate::trace::{HookKind, Policy, is_obeyed};
@@ -46,7 +46,7 @@ fn table(lab: &Lab, mode: Mode) -> String {
         columns.push((hook.short_name().to_owned(), rows(&equal)));
     }
     let flips = |row: &LabRow| {
-        let near_ties: usize = row.layers(mode).iter().map(|layer| layer.near_ties).sum();
+        let near_ties: usize = row.layers(mode).iter().map(|layer| layer.within_rounding).sum();
         unless_base(row, format!("{} ({near_ties})", row.flips(mode)))
     };
     columns.push(("flips".to_owned(), rows(&flips)));

@@ -1,13 +1,14 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
-use crate::analysis::compare::{
+use super::values::{exact_in, own};
+use crate::analysis::diff::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
 use crate::control::Control;
 use crate::model::{Loaded, Precision, Taps};
-use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
+use crate::trace::{Hook, HookKind as K, Meta, TraceReader};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::Serialize;
 
 /// What a model's run over a recording's tokens showed. A is the recording, B the model.
@@ -158,20 +159,4 @@ impl Taps for Against<'_> {
         self.control.progress(before + layer, 2 * layers);
         Ok(())
     }
-}
-
-/// The dtype in which the model's values of a hook are exact under its policy.
-pub(super) fn exact_in(meta: &Meta, kind: K) -> Dtype {
-    let f32_router = kind == K::RouterLogits && meta.policy.keeps_router_f32();
-    if kind.always_f32() || f32_router { Dtype::F32 } else { meta.activation_dtype() }
-}
-
-/// A value of the model as a trace would hold it.
-pub(super) fn own(value: &Tensor, dtype: Dtype) -> Result<TraceTensor> {
-    let flat = value.flatten_all()?;
-    let values = match value.dtype() {
-        DType::U32 => Values::U32(flat.to_vec1()?),
-        _ => Values::F32(flat.to_vec1()?),
-    };
-    Ok(TraceTensor { shape: value.dims().to_vec(), dtype, values })
 }

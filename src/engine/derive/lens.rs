@@ -40,12 +40,7 @@ pub fn lens_cells(
 }
 
 /// As [`lens_cells`].
-pub fn compute(
-    live: &Live,
-    cells: &[LensKey],
-    top: usize,
-    control: &Control,
-) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+pub fn compute(live: &Live, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
     let dims = live.meta().dims;
     let model = &live.loaded().model;
     let mut by_pos: BTreeMap<usize, Vec<LensKey>> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The run's tokens read under another policy, to be compared with the run.
 
 use super::Part;
-use crate::analysis::shared;
+use crate::analysis::diff::shared;
 use crate::control::Control;
 use crate::engine::run::{Live, Run};
 use crate::protocol::{Derive, Derived};

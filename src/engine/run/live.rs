@@ -57,21 +57,21 @@ impl Live {
         Self { chunk: chunk.max(1), ..self }
     }
 
-    /// An empty run of the same model under the same policy, of which only `capture` is kept.
-    pub fn beside(&self, capture: Capture) -> Self {
+    /// An empty run of the same model under the same policy that keeps only `capture`.
+    pub fn fresh(&self, capture: Capture) -> Self {
         let cache = self.loaded.model.new_cache();
         Self { capture, candidates: 1, cache, tokens: Vec::new(), last: None, ..self.clone() }
     }
 
-    /// An empty run of the same model under another policy, of which as much is kept.
-    pub(super) fn under(&self, policy: Policy) -> Self {
+    /// An empty run of the same model under another policy that keeps as much.
+    pub fn under(&self, policy: Policy) -> Self {
         let mut other = self.clone();
         other.switch(policy);
         other
     }
 
     /// Whether both are runs of one opened model.
-    pub(super) fn is_of_the_model_of(&self, other: &Live) -> bool {
+    pub(in crate::engine) fn is_of_the_model_of(&self, other: &Live) -> bool {
         Arc::ptr_eq(&self.loaded, &other.loaded)
     }
 
@@ -176,22 +176,22 @@ impl Live {
     }
 
     /// Tokens at the start that both runs share, not only in what they say.
-    pub(super) fn shared_with(&self, other: &Live) -> usize {
+    pub(in crate::engine) fn shared_with(&self, other: &Live) -> usize {
         self.tokens.iter().zip(&other.tokens).take_while(|(a, b)| Arc::ptr_eq(a, b)).count()
     }
 
     /// Whether `other` begins with this run.
-    pub(super) fn is_start_of(&self, other: &Live) -> bool {
+    pub(in crate::engine) fn is_start_of(&self, other: &Live) -> bool {
         self.meta.policy == other.meta.policy && self.shared_with(other) == self.tokens.len()
     }
 
     /// Whether both are one run.
-    pub(super) fn is_same_as(&self, other: &Live) -> bool {
+    pub(in crate::engine) fn is_same_as(&self, other: &Live) -> bool {
         self.is_start_of(other) && self.tokens.len() == other.tokens.len()
     }
 
-    /// Bytes that this run takes as long as `other` is kept as well.
-    pub(super) fn bytes_beside(&self, other: &Live) -> usize {
+    /// Bytes that this run takes beyond what it shares with `other`.
+    pub(in crate::engine) fn bytes_beyond(&self, other: &Live) -> usize {
         let is_shared = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(&a.values, &b.values);
         let own = self.tokens.len() - self.tokens.iter().zip(&other.tokens).filter(is_shared).count();
         let pointers = self.tokens.len() * size_of::<Arc<TokenRecord>>();
@@ -271,6 +271,18 @@ impl Live {
         Ok(())
     }
 
+    /// As [`Live::extend_reporting`], of tokens with sources of their own.
+    ///
+    /// # Errors
+    /// As [`Live::extend`].
+    pub fn extend_from(&mut self, tokens: &[(u32, Source)], control: &Control, arrived: OnTokens) -> Result<()> {
+        for same in tokens.chunk_by(|a, b| a.1 == b.1) {
+            let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
+            self.extend_reporting(&ids, same[0].1, control, arrived)?;
+        }
+        Ok(())
+    }
+
     /// Records a chunk that was read, up to the first position whose logits are not finite: those before it see nothing of
     /// it.
     fn keep(
@@ -339,7 +351,7 @@ impl Live {
     }
 
     /// One entry of a distribution with its spelling.
-    pub(super) fn candidate(&self, distribution: &Distribution, id: usize) -> Candidate {
+    pub(in crate::engine) fn candidate(&self, distribution: &Distribution, id: usize) -> Candidate {
         let piece = self.piece(id as u32);
         Candidate { id: id as u32, piece, logit: distribution.logit(id), prob: distribution.prob(id) }
     }
@@ -361,7 +373,7 @@ impl Live {
     ///
     /// # Errors
     /// If `id` is outside the vocabulary or `taps` stop the pass.
-    pub(super) fn peek(&self, len: usize, id: u32, taps: &mut dyn Taps) -> Result<Vec<f32>> {
+    pub(in crate::engine) fn peek(&self, len: usize, id: u32, taps: &mut dyn Taps) -> Result<Vec<f32>> {
         let mut branch = self.cache.clone();
         branch.truncate(len);
         let logits = self.loaded.model.forward(&[id], &mut branch, self.precision, taps)?;
@@ -384,13 +396,16 @@ impl Live {
         self.meta.eos.contains(&id)
     }
 
-    /// Goes on under another policy, from an empty run. Returns the ids and sources to read again.
-    pub fn switch(&mut self, policy: Policy) -> Vec<(u32, Source)> {
-        let tokens = self.tokens.iter().map(|token| (token.id, token.source)).collect();
+    /// The ids and sources of the tokens: what it takes to read them again.
+    pub fn ids_and_sources(&self) -> Vec<(u32, Source)> {
+        self.tokens.iter().map(|token| (token.id, token.source)).collect()
+    }
+
+    /// Forgets all tokens and goes on under another policy.
+    pub fn switch(&mut self, policy: Policy) {
         self.meta = Arc::new(Meta { policy, ..(*self.meta).clone() });
         self.precision = Precision::new(policy, self.meta.compute_dtype);
         self.truncate(0);
-        tokens
     }
 
     /// After a panic: forgets what was half done.

@@ -1,7 +1,8 @@
 //! What one pass over a text shows: the loss of its tokens, and how the router chose.
 
 use super::Steps;
-use crate::analysis::routing::{Margin, entropy, ranked};
+use crate::analysis::entropy;
+use crate::analysis::routing::{Margin, ranked};
 use crate::model::{Distribution, Mixtral, Precision, Taps};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use anyhow::Result;

@@ -2,8 +2,9 @@
 
 use super::routing::{layer_axis, upward};
 use super::{MANY, band_width, subtitle, token_label, tokens_across};
+use crate::analysis::diff::{RunDiff, same_experts};
+use crate::analysis::tables::{FlipRow, LossRow};
 use crate::analysis::view::ViewData;
-use crate::analysis::{Differences, FlipRow, LossRow, parting, same_experts};
 use crate::export::csv::{Text, table};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
@@ -15,13 +16,13 @@ use std::io::Write;
 const STEP: f64 = 16.0;
 
 /// A and B, as far as both have come, and what they differ in.
-fn two(data: &ViewData) -> Result<(Records, &Records, Differences)> {
+fn two(data: &ViewData) -> Result<(Records, &Records, RunDiff)> {
     let (a, b) = (data.beside.as_ref().context("there is no second run to compare with")?, &data.trace);
     let n = b.tokens.len();
     ensure!(a.tokens.len() >= n && a.meta.dims.layers == b.meta.dims.layers, "the two runs are not of the same tokens");
     let a = Records { meta: a.meta.clone(), tokens: a.tokens[..n].to_vec() };
     let dtype = a.meta.router_dtype().coarser(b.meta.router_dtype());
-    let mut found = Differences::new(b.meta.dims.layers, dtype);
+    let mut found = RunDiff::new(b.meta.dims.layers, dtype);
     found.extend(&a.tokens, &b.tokens);
     Ok((a, b, found))
 }
@@ -33,7 +34,7 @@ fn names(a: &Records, b: &Records) -> String {
     format!("A {}{other}, B {}", of(a), of(b))
 }
 
-fn losses(found: &Differences) -> String {
+fn losses(found: &RunDiff) -> String {
     let means = found.mean_losses().map(|[a, b]| format!("mean loss A {a:.4}, B {b:.4} nats (B − A {:+.4})", b - a));
     means.unwrap_or_else(|| "the losses are not in both runs".to_owned())
 }
@@ -45,11 +46,11 @@ pub fn flips(data: &ViewData) -> Result<Figure> {
     let (mut values, mut texts, mut marked) = (Vec::new(), Vec::new(), Vec::new());
     for (row, layer) in layers.iter().enumerate() {
         for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-            let flip = parting(of_a, of_b, *layer, found.dtype());
+            let flip = found.flip(pos, *layer);
             let known = same_experts(of_a, of_b, *layer).is_some();
-            values.push(flip.map_or(if known { 0.0 } else { f32::NAN }, |flip| flip.exchanged as f32));
-            texts.push(flip.map_or(String::new(), |flip| flip.exchanged.to_string()));
-            if flip.is_some_and(|flip| flip.is_near_tie()) {
+            values.push(flip.map_or(if known { 0.0 } else { f32::NAN }, |flip| flip.exchanged() as f32));
+            texts.push(flip.map_or(String::new(), |flip| flip.exchanged().to_string()));
+            if flip.is_some_and(|flip| flip.is_within_rounding()) {
                 marked.push((row, pos));
             }
         }

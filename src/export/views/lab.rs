@@ -1,7 +1,7 @@
 //! The precision lab as a picture: policies × layers.
 
 use super::beginning;
-use crate::analysis::compare::Mode;
+use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabLayer, LabRow};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel};
@@ -91,7 +91,8 @@ fn panel(
 /// Rows and columns of layers with a flip that is no near-tie, each layer alone; end to end differences accumulate, so
 /// that it means little there.
 fn wide(lab: &Lab) -> Vec<(usize, usize)> {
-    let layers = |row: &LabRow| row.isolated.iter().map(|layer| layer.flips > layer.near_ties).collect::<Vec<_>>();
+    let layers =
+        |row: &LabRow| row.isolated.iter().map(|layer| layer.flips > layer.within_rounding).collect::<Vec<_>>();
     let rows = lab.rows.iter().map(layers).enumerate();
     rows.flat_map(|(row, wide)| wide.into_iter().enumerate().filter(|(_, wide)| *wide).map(move |(l, _)| (row, l)))
         .collect()

@@ -3,19 +3,19 @@
 use super::routing::{layer_axis, layers, upward};
 use super::subtitle;
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::analysis::{LayerStats, MOST_PAIRED, RunStats};
+use crate::analysis::{LayerUsage, MOST_PAIRED, RunUsage};
 use crate::export::csv::table;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
 use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 
-fn stats(trace: &Records) -> RunStats {
-    RunStats::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
+fn stats(trace: &Records) -> RunUsage {
+    RunUsage::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
 }
 
 /// Name, uniform value and the value of one panel.
-type Part = (&'static str, f64, fn(&LayerStats, usize) -> Option<f64>);
+type Part = (&'static str, f64, fn(&LayerUsage, usize) -> Option<f64>);
 
 /// Layers × experts over the run, the last layer on top.
 pub fn load(data: &ViewData) -> Result<Figure> {
@@ -23,9 +23,9 @@ pub fn load(data: &ViewData) -> Result<Figure> {
     let (layers, stats) = (upward(trace)?, stats(trace));
     let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
     let parts: [Part; 3] = [
-        ("share of first choices", even, LayerStats::first_share),
-        ("share of all choices", even, LayerStats::chosen_share),
-        ("mean weight when chosen", alike, LayerStats::mean_weight),
+        ("share of first choices", even, LayerUsage::first_share),
+        ("share of all choices", even, LayerUsage::chosen_share),
+        ("mean weight when chosen", alike, LayerUsage::mean_weight),
     ];
     let (mut legends, mut panels) = (Vec::new(), Vec::new());
     for (name, uniform, value) in parts {
@@ -55,7 +55,7 @@ pub fn load(data: &ViewData) -> Result<Figure> {
 }
 
 /// What the router of the layer did, if it says who was chosen with whom.
-fn paired<'a>(trace: &Records, stats: &'a RunStats, layer: usize) -> Result<&'a LayerStats> {
+fn paired<'a>(trace: &Records, stats: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");
     let found = stats.layer(layer).filter(|layer| layer.tokens > 0);

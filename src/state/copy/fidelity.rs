@@ -1,8 +1,9 @@
 //! Copying from Fidelity.
 
 use super::{Copied, Extent, Table};
-use crate::analysis::compare::Mode;
-use crate::analysis::{FlipRow, Lab, LossRow};
+use crate::analysis::Lab;
+use crate::analysis::diff::Mode;
+use crate::analysis::tables::{FlipRow, LossRow};
 use crate::state::{FidelityLens, State, View};
 use std::borrow::Cow;
 

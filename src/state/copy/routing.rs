@@ -1,7 +1,7 @@
 //! Copying routing.
 
 use super::{Copied, Extent, Table};
-use crate::analysis::LayerStats;
+use crate::analysis::LayerUsage;
 use crate::analysis::routing::TokenRouting;
 use crate::state::{LoadMeasure, RoutingLens, State};
 
@@ -52,7 +52,7 @@ impl State {
         table.finish(what)
     }
 
-    fn layer_stats(&self, layer: usize) -> Result<&LayerStats, String> {
+    fn layer_stats(&self, layer: usize) -> Result<&LayerUsage, String> {
         self.stats.layer(layer).filter(|layer| layer.tokens > 0).ok_or_else(|| NOT_CAPTURED.to_owned())
     }
 

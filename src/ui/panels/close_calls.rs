@@ -48,7 +48,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
         let (kept, lost) = (format!("E{}", call.kept), format!("E{}", call.lost));
         let (layer, mark) = (format!("L{}", call.layer), if call.is_near_tie() { "≈" } else { " " });
         let at = if row == list.at { "▸" } else { " " };
-        let steps = if call.steps < 1000.0 { format!("{:.1}", call.steps) } else { format!("{:.0}", call.steps) };
+        let steps = if call.ulps < 1000.0 { format!("{:.1}", call.ulps) } else { format!("{:.0}", call.ulps) };
         let text = if wide {
             format!("{at}{:>5} {name}{layer:>6} {kept:>6} {lost:>6} {:>11.4} {steps:>12} {mark}", call.pos, call.gap)
         } else {

@@ -55,7 +55,7 @@ impl Two {
             _ => String::new(),
         };
         let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
-        let dtype = differences.map_or(Dtype::F32, crate::analysis::Differences::dtype);
+        let dtype = differences.map_or(Dtype::F32, crate::analysis::diff::RunDiff::dtype);
         Some((Self { known, dtype }, inside))
     }
 }

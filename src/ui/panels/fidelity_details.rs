@@ -57,8 +57,9 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
             0 => (format!("routing of A {ABSENT}"), theme.dim()),
             choices => (format!("flips {flips} of {choices} choices, {near} ≈"), theme.dim()),
         });
-        let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| layer.flips() > 0);
-        let by_layer: Vec<String> = by_layer.map(|(layer, found)| format!("L{layer} {}", found.flips())).collect();
+        let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| !layer.flips().is_empty());
+        let by_layer: Vec<String> =
+            by_layer.map(|(layer, found)| format!("L{layer} {}", found.flips().len())).collect();
         if !by_layer.is_empty() {
             lines.push((by_layer.join("  "), theme.dim()));
         }

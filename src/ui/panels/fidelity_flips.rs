@@ -68,8 +68,8 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
         let (text, style) = match state.experts_differ(pos, layer) {
             None => (" ".to_owned(), c.theme.dim()),
             Some(false) => ("·".to_owned(), c.theme.dim()),
-            Some(true) => match state.parting(pos, layer) {
-                Some(parting) if !parting.is_near_tie() => (digit(parting.exchanged), c.theme.error()),
+            Some(true) => match state.flip(pos, layer) {
+                Some(flip) if !flip.is_within_rounding() => (digit(flip.exchanged()), c.theme.error()),
                 _ => ("≈".to_owned(), c.theme.warn()),
             },
         };

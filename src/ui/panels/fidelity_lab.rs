@@ -7,7 +7,7 @@
 //! ```
 
 use super::signed::signed;
-use crate::analysis::compare::Mode;
+use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow};
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::HookKind;

@@ -1,7 +1,7 @@
 //! What was validated when the model was opened, the precision policy, and how narrow routing is on this run.
 
 use super::message::wrap;
-use crate::analysis::LayerStats;
+use crate::analysis::LayerUsage;
 use crate::state::text::harmless;
 use crate::trace::{Dtype, Level, Meta, Policy, Recording};
 use crate::ui::canvas::{ABSENT, Canvas};
@@ -80,7 +80,7 @@ fn explain(meta: &Meta) -> String {
 fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
     let layers = c.state.stats.layers().iter().enumerate();
-    let share = |(layer, stats): (usize, &LayerStats)| match stats.margins {
+    let share = |(layer, stats): (usize, &LayerUsage)| match stats.margins {
         0 => format!("L{layer} –"),
         all => format!("L{layer} {}/{all}", stats.near_ties.len()),
     };

@@ -11,7 +11,8 @@
 //! ```
 
 use super::{heatmap, routing_load, routing_map, routing_pairs};
-use crate::analysis::routing::{TokenRouting, entropy};
+use crate::analysis::entropy;
+use crate::analysis::routing::TokenRouting;
 use crate::state::text::fit;
 use crate::state::{RoutingLens, Spot};
 use crate::ui::canvas::{ABSENT, Canvas, prob, quoted, window};

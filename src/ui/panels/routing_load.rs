@@ -7,7 +7,7 @@
 //! ```
 
 use super::heatmap;
-use crate::analysis::LayerStats;
+use crate::analysis::LayerUsage;
 use crate::analysis::routing::repeats_at_random;
 use crate::state::{LoadMeasure, Spot};
 use crate::trace::Dims;
@@ -39,7 +39,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let uniform = uniform(state.load, &d);
-    let values = |stats: &LayerStats| -> Vec<Option<f64>> {
+    let values = |stats: &LayerUsage| -> Vec<Option<f64>> {
         (0..d.experts).map(|expert| value(stats, state.load, expert)).collect()
     };
     let all: Vec<Vec<Option<f64>>> = state.stats.layers().iter().map(values).collect();
@@ -98,7 +98,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-fn value(stats: &LayerStats, measure: LoadMeasure, expert: usize) -> Option<f64> {
+fn value(stats: &LayerUsage, measure: LoadMeasure, expert: usize) -> Option<f64> {
     // An expert that was never used has no share of first choices worth a 0 either.
     match measure {
         _ if stats.chosen.get(expert).is_none_or(|count| *count == 0) => None,
@@ -117,7 +117,7 @@ fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
-fn of_layer(stats: &LayerStats) -> Beside {
+fn of_layer(stats: &LayerUsage) -> Beside {
     let repeats = stats.repeats();
     let share = |share: f32| if repeats.pairs > 0 { percent(f64::from(share)) } else { "–".to_owned() };
     let entropy = stats.entropy().map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
@@ -210,7 +210,7 @@ fn put_legend(c: &mut Canvas, inside: Rect, uniform: f64, max: f64) {
     };
     let (max, uniform) = (named(max), named(uniform));
     let lacks =
-        |stats: &LayerStats| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
+        |stats: &LayerUsage| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
     let is_weight = c.state.load == LoadMeasure::Weight;
     let none = if is_weight && c.state.stats.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
     let y = inside.bottom() - 1;

@@ -9,7 +9,7 @@
 
 use super::heatmap;
 use crate::analysis::routing::together_at_random;
-use crate::analysis::{LayerStats, MOST_PAIRED};
+use crate::analysis::{LayerUsage, MOST_PAIRED};
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::{Canvas, prob, window};
@@ -89,7 +89,7 @@ fn put_names(c: &mut Canvas, inside: Rect, columns: &std::ops::Range<usize>, exp
 }
 
 /// What the row of the cursor says in counts, the layer's near-ties, and the scale.
-fn put_sentences(c: &mut Canvas, inside: Rect, y: u16, stats: &LayerStats, (random, max): (f64, f64)) {
+fn put_sentences(c: &mut Canvas, inside: Rect, y: u16, stats: &LayerUsage, (random, max): (f64, f64)) {
     let expert = c.state.cursor.expert;
     let room = usize::from(inside.width.saturating_sub(1));
     let mut partners: Vec<(u32, usize)> = (0..stats.chosen.len())

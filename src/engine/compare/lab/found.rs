@@ -1,6 +1,6 @@
 //! What a comparison with the base says of each layer.
 
-use crate::analysis::compare::{Comparison, Flip};
+use crate::analysis::diff::{Comparison, Flip};
 use crate::analysis::{Lab, LabEqual, LabFlip, LabLayer, LabToken};
 use crate::trace::Dims;
 
@@ -10,7 +10,7 @@ pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {
         let values = hook.shape(dims, n).iter().product();
         LabEqual { hook, equal: values, values }
     });
-    vec![LabLayer { flips: 0, choices: n, near_ties: 0, equal: equal.to_vec() }; dims.layers]
+    vec![LabLayer { flips: 0, choices: n, within_rounding: 0, equal: equal.to_vec() }; dims.layers]
 }
 
 /// A policy beside the base `[layers]`.
@@ -22,7 +22,7 @@ pub fn layers(found: &Comparison, layers: usize) -> Vec<LabLayer> {
         });
         let mut one = LabLayer { equal: equal.collect(), ..LabLayer::default() };
         if let Some(routing) = found.routing.iter().find(|routing| routing.layer as usize == layer) {
-            (one.flips, one.choices, one.near_ties) = (routing.flips, routing.tokens, routing.near_ties);
+            (one.flips, one.choices, one.within_rounding) = (routing.flips, routing.tokens, routing.within_rounding);
         }
         one
     };

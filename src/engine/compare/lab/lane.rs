@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::watch::{Seen, Watch};
-use crate::analysis::compare::{Comparer, Comparison, Mode};
+use crate::analysis::diff::{Comparer, Comparison, Mode};
 use crate::model::{Distribution, KvCache, Loaded, NoTaps, Pass, Precision, Taps, sampling};
 use crate::trace::{Hook, HookKind, Meta, Policy, Sampling};
 use anyhow::{Result, ensure};

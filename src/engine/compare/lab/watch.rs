@@ -2,8 +2,8 @@
 
 use super::Work;
 use crate::analysis::Lab;
-use crate::analysis::compare::Comparer;
-use crate::engine::fidelity::{exact_in, own};
+use crate::analysis::diff::Comparer;
+use crate::engine::compare::values::{exact_in, own};
 use crate::model::Taps;
 use crate::trace::{Hook, HookKind, Meta, TraceTensor, Values};
 use anyhow::{Result, ensure};

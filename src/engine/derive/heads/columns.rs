@@ -45,8 +45,7 @@ impl HeadCache {
             let reader = reader(run, layer, head)?;
             let norms = self.grown.get(&(layer, Pick::One(head))).map_or(&[][..], |grown| &grown.norms);
             let weight = |query: usize| reader.weight(query, key, *norms.get(query)?);
-            let weights =
-                (key..n).map(weight).collect::<Option<Vec<f32>>>().with_context(not_captured)?;
+            let weights = (key..n).map(weight).collect::<Option<Vec<f32>>>().with_context(not_captured)?;
             together.add(&weights);
         }
         Ok(Some(HeadColumn::new(layer, pick, key, together.done())))

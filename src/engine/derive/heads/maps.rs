@@ -9,12 +9,7 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub fn derive(
-    run: &Run,
-    cache: &mut HeadCache,
-    wanted: &[(usize, Pick, usize)],
-    control: &Control,
-) -> Result<Derived> {
+pub fn derive(run: &Run, cache: &mut HeadCache, wanted: &[(usize, Pick, usize)], control: &Control) -> Result<Derived> {
     Ok(Derived::HeadMaps(cache.maps(run, wanted, control)?))
 }
 
@@ -23,12 +18,7 @@ impl HeadCache {
     ///
     /// # Errors
     /// [`Stopped`](crate::control::Stopped) if `control` says so; if queries or keys were not captured.
-    pub fn maps(
-        &mut self,
-        run: &Run,
-        wanted: &[(usize, Pick, usize)],
-        control: &Control,
-    ) -> Result<Vec<Arc<HeadMap>>> {
+    pub fn maps(&mut self, run: &Run, wanted: &[(usize, Pick, usize)], control: &Control) -> Result<Vec<Arc<HeadMap>>> {
         let heads: BTreeSet<(usize, Pick)> = wanted.iter().map(|(layer, pick, _)| (*layer, *pick)).collect();
         self.grow(run, &Vec::from_iter(heads), control)?;
         let map = |(layer, pick, max_side): &(usize, Pick, usize)| {

@@ -16,13 +16,13 @@ pub use scores::Scores;
 use super::captured::not_captured;
 use crate::analysis::{HeadScorer, Pick, Pooled};
 use crate::control::Control;
-use crate::model::{HeadReader, SoftmaxNorm};
 use crate::engine::run::Run;
+use crate::model::{HeadReader, SoftmaxNorm};
 use crate::protocol::Derive;
 use crate::trace::{HookValues, TokenRecord};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use together::Together;
 

@@ -67,7 +67,7 @@ impl Probe {
         let repeated = REPEATED.min(room / 2).min(words.len());
         let random = draw(&words, repeated);
         let ids = first.into_iter().chain(random.iter().copied()).chain(random.iter().copied()).collect();
-        Self { policy: live.meta().policy, live: live.alone(kept), repeated, ids }
+        Self { policy: live.meta().policy, live: live.fresh(kept), repeated, ids }
     }
 
     /// Whether it is of the run's policy.

@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeSet;
 
 /// Heads of 144 bytes each, read in the order of their numbers.
 fn cache(heads: usize) -> HeadCache {

@@ -1,13 +1,12 @@
 //! A run read from a trace file: what the file holds, and what follows from it without a model.
 
-use super::run::Run;
-use super::session::Live;
-use super::trace_meta;
+mod meta;
+
 use crate::control::Control;
 use crate::model::{Config, Distribution, Precision, bare_piece, router};
 use crate::trace::{
-    Candidate, Dims, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta, Prediction, Report,
-    Row, Score, Source, Spelling, Tables, TokenRecord, TraceFile, hook_values, token_ids,
+    Candidate, Dims, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta, Prediction, Records,
+    Report, Row, Score, Source, Spelling, Tables, TokenRecord, TraceFile, hook_values, token_ids,
 };
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -20,21 +19,21 @@ const MOST: usize = 4096;
 /// More heads or experts of all layers together than any model has: the screen draws and sorts them.
 const MOST_IN_ALL: usize = 65_536;
 
-/// A saved run.
+/// A saved run. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub struct Replay {
     meta: Arc<Meta>,
     precision: Precision,
     tokens: Vec<Arc<TokenRecord>>,
-    lens: [Option<LensTable>; 2],
-    spelling: Spelling,
+    lens: Arc<[Option<LensTable>; 2]>,
+    spelling: Arc<Spelling>,
 }
 
-impl Saved {
+impl Replay {
     /// Opens the trace at `path`, which becomes the run's name.
     ///
     /// # Errors
-    /// As [`Saved::of`], or if the file can't be read.
+    /// As [`Replay::of`], or if the file can't be read.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         Self::of(TraceFile::read(path)?, &name).with_context(|| format!("cannot open {name}"))
@@ -66,18 +65,54 @@ impl Saved {
                 "config: num_hidden_layers × {key}: expected at most {MOST_IN_ALL} in a trace, found {all}"
             );
         }
-        let mut meta = trace_meta::meta(&file, name, json, &config, report)?;
+        let mut meta = meta::meta(&file, name, json, &config, report)?;
         let ids = token_ids(&mut file, dims.vocab)?;
-        let spelling = trace_meta::spelling(&file, &ids)?;
+        let spelling = meta::spelling(&file, &ids)?;
         let tables = Tables::take(&mut file, dims, ids.len(), &spelling)?;
         let mut values = hook_values(&mut file, dims, ids.len())?;
-        trace_meta::note_unknown(&file, &mut meta.report);
+        meta::note_unknown(&file, &mut meta.report);
         drop(file);
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         values.iter_mut().for_each(|values| derive_routing(values, dims, precision));
         let tokens = records(&ids, values, &tables, &spelling);
         note_what_is_there(&mut meta, &tokens, &tables);
-        Ok(Self { meta: Arc::new(meta), precision, tokens, lens: tables.lens, spelling })
+        Ok(Self { meta: Arc::new(meta), precision, tokens, lens: Arc::new(tables.lens), spelling: Arc::new(spelling) })
+    }
+
+    /// The model and how it was run.
+    pub fn meta(&self) -> &Arc<Meta> {
+        &self.meta
+    }
+
+    /// The records.
+    pub fn tokens(&self) -> &[Arc<TokenRecord>] {
+        &self.tokens
+    }
+
+    /// The rounding under which the run was computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The run as a trace that shares its records.
+    pub fn records(&self) -> Records {
+        Records { meta: self.meta.clone(), tokens: self.tokens.clone() }
+    }
+
+    /// The lens cells among these that the trace holds, position by position.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::control::Stopped) if `control` says so.
+    pub fn lens_cells(
+        &self,
+        cells: &[LensKey],
+        top: usize,
+        control: &Control,
+    ) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+        control.check()?;
+        let mut cells: Vec<LensKey> = cells.iter().filter(|key| key.pos < self.tokens.len()).copied().collect();
+        cells.sort_by_key(|key| key.pos);
+        Ok(cells.into_iter().filter_map(|key| Some((key, Arc::new(self.cell(key, top)?)))).collect())
     }
 
     /// A lens cell that the trace holds, or that follows from its logits.
@@ -98,31 +133,6 @@ impl Saved {
             entropy: answer.entropy(),
             kl: answer.kl(&answer),
         })
-    }
-}
-
-impl Run for Saved {
-    fn meta(&self) -> &Arc<Meta> {
-        &self.meta
-    }
-
-    fn tokens(&self) -> &[Arc<TokenRecord>] {
-        &self.tokens
-    }
-
-    fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    fn live(&self) -> Option<&Live> {
-        None
-    }
-
-    fn lens_cells(&self, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
-        control.check()?;
-        let mut cells: Vec<LensKey> = cells.iter().filter(|key| key.pos < self.tokens.len()).copied().collect();
-        cells.sort_by_key(|key| key.pos);
-        Ok(cells.into_iter().filter_map(|key| Some((key, Arc::new(self.cell(key, top)?)))).collect())
     }
 }
 

@@ -1,0 +1,16 @@
+/// The attention probabilities of one head over `n` tokens, lower triangle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern {
+    /// Tokens covered.
+    pub n: usize,
+    /// Row `query` holds `query + 1` weights, rows one after another.
+    pub weights: Vec<f32>,
+}
+
+impl Pattern {
+    /// The weights of one query over keys `0..=query`.
+    pub fn row(&self, query: usize) -> &[f32] {
+        let start = query * (query + 1) / 2;
+        &self.weights[start..=start + query]
+    }
+}

@@ -1,0 +1,125 @@
+use super::layer::LayerUsage;
+use super::sum::Sum;
+use crate::trace::{Dims, Dtype, TokenRecord};
+use std::sync::Arc;
+
+/// The counts of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunUsage {
+    /// Tokens counted.
+    tokens: usize,
+    /// One entry a layer.
+    layers: Vec<LayerUsage>,
+    experts: usize,
+    dtype: Dtype,
+    nll: Sum,
+    scored: usize,
+}
+
+impl Default for RunUsage {
+    fn default() -> Self {
+        Self { tokens: 0, layers: Vec::new(), experts: 0, dtype: Dtype::F32, nll: Sum::default(), scored: 0 }
+    }
+}
+
+impl RunUsage {
+    /// Of no token yet. `dtype` is the one whose rounding step makes near-ties, see
+    /// [`Meta::router_dtype`](crate::trace::Meta::router_dtype).
+    pub fn new(dims: &Dims, dtype: Dtype) -> Self {
+        let layers = vec![LayerUsage::new(dims.experts); dims.layers];
+        Self { layers, experts: dims.experts, dtype, ..Self::default() }
+    }
+
+    /// Of these tokens.
+    pub fn of(tokens: &[Arc<TokenRecord>], dims: &Dims, dtype: Dtype) -> Self {
+        let mut stats = Self::new(dims, dtype);
+        stats.extend(tokens);
+        stats
+    }
+
+    /// Counts one more token.
+    pub fn push(&mut self, token: &TokenRecord) {
+        let pos = self.tokens;
+        for (layer, stats) in self.layers.iter_mut().enumerate() {
+            let before = std::mem::take(&mut stats.last);
+            if stats.count(token, layer, &before, true, self.dtype) {
+                stats.near_ties.push(pos);
+            }
+            stats.last = token.experts(layer).filter(|now| !now.is_empty()).map_or(before, <[u32]>::to_vec);
+        }
+        self.count_loss(token, true);
+        self.tokens += 1;
+    }
+
+    /// Counts more tokens.
+    pub fn extend(&mut self, tokens: &[Arc<TokenRecord>]) {
+        tokens.iter().for_each(|token| self.push(token));
+    }
+
+    /// Forgets the tokens from position `len` on. `tokens` are those that were counted, in their order.
+    pub fn truncate(&mut self, tokens: &[Arc<TokenRecord>], len: usize) {
+        let tokens = &tokens[..self.tokens.min(tokens.len())];
+        if len >= tokens.len() {
+            return;
+        }
+        // Whichever is less work: counting what stays, or taking back what goes.
+        if len < tokens.len() / 2 {
+            let layers = vec![LayerUsage::new(self.experts); self.layers.len()];
+            *self = Self { layers, experts: self.experts, dtype: self.dtype, ..Self::default() };
+            self.extend(&tokens[..len]);
+            return;
+        }
+        for pos in (len..tokens.len()).rev() {
+            for (layer, stats) in self.layers.iter_mut().enumerate() {
+                let captured = |token: &Arc<TokenRecord>| token.experts(layer).is_some_and(|now| !now.is_empty());
+                if !captured(&tokens[pos]) {
+                    continue;
+                }
+                let before =
+                    if stats.tokens > 1 { tokens[..pos].iter().rev().find(|token| captured(token)) } else { None };
+                let before = before.and_then(|token| token.experts(layer)).unwrap_or_default();
+                stats.count(&tokens[pos], layer, before, false, self.dtype);
+                stats.near_ties.pop_if(|last| *last == pos);
+                stats.last = before.to_vec();
+            }
+            self.count_loss(&tokens[pos], false);
+            self.tokens -= 1;
+        }
+    }
+
+    fn count_loss(&mut self, token: &TokenRecord, adds: bool) {
+        if let Some(score) = token.score {
+            self.nll.count(score.nll, adds);
+            self.scored = if adds { self.scored + 1 } else { self.scored - 1 };
+        }
+    }
+
+    /// Tokens counted.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The dtype whose rounding step makes near-ties.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// One entry a layer, the first layer first.
+    pub fn layers(&self) -> &[LayerUsage] {
+        &self.layers
+    }
+
+    /// The counts of a layer.
+    pub fn layer(&self, layer: usize) -> Option<&LayerUsage> {
+        self.layers.get(layer)
+    }
+
+    /// Mean loss in nats over the tokens that were predicted, to within 2⁻⁴⁰; `None` while there is none.
+    pub fn mean_loss(&self) -> Option<f64> {
+        self.nll.mean(self.scored)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,152 @@
+use crate::analysis::view::Trajectory;
+use crate::analysis::{
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
+};
+use crate::trace::{LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
+
+/// A request for values that are derived from stored activations.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Derive {
+    /// Logit lens cells.
+    Lens {
+        /// The requested cells.
+        cells: Vec<LensKey>,
+    },
+    /// Rank and probability of tokens after every layer, at one position.
+    Trajectories {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        targets: Vec<u32>,
+    },
+    /// The distribution after one position, as it is sampled from.
+    Tempered {
+        /// Position in the run.
+        pos: usize,
+        /// Temperature, top-k, top-p.
+        sampling: Sampling,
+    },
+    /// The distributions that would follow each of these tokens if the model read it after one position. Done only while
+    /// the engine has nothing else to do.
+    WhatIf {
+        /// Position in the run.
+        pos: usize,
+        /// Token ids.
+        ids: Vec<u32>,
+    },
+    /// The tokens of texts that would continue the run.
+    Spell {
+        /// The texts.
+        texts: Vec<String>,
+    },
+    /// Pooled maps of several heads.
+    HeadMaps {
+        /// Layer, head or heads, and the largest number of cells a side; most urgent first.
+        maps: Vec<(usize, Pick, usize)>,
+    },
+    /// Attention weights of one query, for each head of a layer, their mean and their maximum.
+    HeadRows {
+        /// Decoder layer.
+        layer: usize,
+        /// Position of the query.
+        query: usize,
+    },
+    /// The contributions to a logit, in detail for one layer.
+    Attribution(AttributionKey),
+    /// Attention weights on one key.
+    HeadColumns {
+        /// Decoder layer.
+        layer: usize,
+        /// Of which head.
+        pick: Pick,
+        /// Position of the key.
+        key: usize,
+    },
+    /// Scores of heads on this text.
+    HeadStats {
+        /// (layer, head) pairs, most urgent first.
+        heads: Vec<(usize, usize)>,
+    },
+    /// Scores of every head on random tokens that occur twice.
+    HeadScores,
+    /// The run's tokens read under another policy. Done only while the engine has nothing else to do.
+    Variant {
+        /// The policy.
+        policy: Policy,
+        /// Records that the screen has already.
+        have: usize,
+        /// Tokens of the run.
+        len: usize,
+    },
+    /// Lens cells of the run under another policy.
+    VariantLens {
+        /// The policy.
+        policy: Policy,
+        /// The requested cells.
+        cells: Vec<LensKey>,
+    },
+}
+
+/// The kind of a [`Derive`] request. A newer request replaces an older one of the same kind.
+pub type DeriveKind = Discriminant<Derive>;
+
+impl Derive {
+    /// The kind of this request.
+    pub fn kind(&self) -> DeriveKind {
+        discriminant(self)
+    }
+
+    /// Whether all other requests are served first.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::WhatIf { .. } | Self::Variant { .. })
+    }
+}
+
+/// A text and its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelled {
+    /// The text.
+    pub text: String,
+    /// Id and the tokenizer's spelling of each token.
+    pub tokens: Vec<(u32, Arc<str>)>,
+}
+
+/// The answer to a [`Derive`] request.
+#[derive(Clone, Debug)]
+pub enum Derived {
+    /// Lens cells.
+    Lens(Vec<(LensKey, Arc<LensCell>)>),
+    /// The position, and one trajectory a target.
+    Trajectories(usize, Vec<Arc<Trajectory>>),
+    /// A distribution as it is sampled from; `None` if its position no longer exists.
+    Tempered(Option<Arc<Tempered>>),
+    /// Distributions after candidates.
+    WhatIf(Vec<Arc<WhatIf>>),
+    /// The texts and their tokens.
+    Spelled(Vec<Spelled>),
+    /// Head maps.
+    HeadMaps(Vec<Arc<HeadMap>>),
+    /// Head rows.
+    HeadRows(Vec<Arc<HeadRow>>),
+    /// Contributions to a logit.
+    Attribution(Arc<Attribution>),
+    /// Head columns.
+    HeadColumns(Vec<Arc<HeadColumn>>),
+    /// (layer, head, scores).
+    HeadStats(Vec<(usize, usize, HeadStats)>),
+    /// Scores of every head.
+    HeadScores(Arc<HeadScores>),
+    /// Records of the run under another policy.
+    Variant {
+        /// The model under that policy.
+        meta: Arc<Meta>,
+        /// Records sent earlier that are still valid.
+        keep: usize,
+        /// The records after those.
+        tokens: Vec<Arc<TokenRecord>>,
+    },
+    /// Lens cells of the run under another policy.
+    VariantLens(Policy, Vec<(LensKey, Arc<LensCell>)>),
+}

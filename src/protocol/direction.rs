@@ -1,0 +1,8 @@
+/// The way through something that has an order: tokens, matches, layers, undone actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To what comes earlier.
+    Back,
+    /// To what comes later.
+    Forward,
+}
