@@ -3,7 +3,7 @@
 use crate::support;
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Live, Replay, Run};
+use mixscope::engine::{Capture, Live, Replay};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
 use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};

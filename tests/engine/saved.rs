@@ -1,4 +1,4 @@
-//! Replay runs: what is written is read again, what follows is derived to the last bit, what is wrong is named.
+//! Saved runs: what is written is read again, what follows is derived to the last bit, what is wrong is named.
 
 use crate::support::cli::{Run as Command, join};
 use crate::support::{self, CASES, Reference, fixture, model_dir};
@@ -6,7 +6,9 @@ use mixscope::analysis::view::{THUMB, ViewKind, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Core, HeadCache, Live, Opened, Replay, Run, Target, collect, derive, pattern};
+use mixscope::engine::{
+    Capture, Core, Kept, Live, Opened, Part, Replay, Run, Target, collect, derive, lens_cells, pattern,
+};
 use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, RequestId};
 use mixscope::trace::Prompt;
@@ -25,19 +27,23 @@ fn recorded(case: &str, stem: &str) -> Reference {
 }
 
 /// A live run of `location` under `policy`, with everything captured, and `k` candidates a position.
-fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Live {
+fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Run {
     let loaded = Arc::new(open(location, policy, None, false).unwrap());
     let layers = loaded.meta.dims.layers;
-    let mut session = Live::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
-    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
+    let mut live = Live::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
+    live.extend(ids, Source::Prompt, &Control::none()).unwrap();
     for _ in 0..steps {
-        session.step(&Sampling::default(), &Control::none()).unwrap();
+        live.step(&Sampling::default(), &Control::none()).unwrap();
     }
-    session
+    live.into()
 }
 
-fn saved(bytes: &[u8]) -> Replay {
+fn replay(bytes: &[u8]) -> Replay {
     Replay::of(TraceFile::parse(bytes).unwrap(), "here.safetensors").unwrap()
+}
+
+fn saved(bytes: &[u8]) -> Run {
+    replay(bytes).into()
 }
 
 fn keys(run: &Run) -> Vec<LensKey> {
@@ -63,7 +69,7 @@ fn same_runs(a: &Run, b: &Run) {
     for (layer, head) in (0..dims.layers).flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))) {
         assert_eq!(pattern(a, layer, head).unwrap(), pattern(b, layer, head).unwrap(), "{layer}.{head}");
     }
-    let cells = |run: &Run| run.lens_cells(&keys(run), 10, &Control::none()).unwrap();
+    let cells = |run: &Run| lens_cells(run, &keys(run), 10, &Control::none()).unwrap();
     assert_eq!(cells(a), cells(b));
 }
 
@@ -127,9 +133,9 @@ fn patterns_follow_from_queries_and_keys_and_routing_from_its_logits_alone() {
     assert_eq!(&*candidate.piece, format!("<id {}>", candidate.id));
     // The lens after the last layer is what the model says.
     let (last, before) = (key(3, 5, LensSite::ResidPost), key(3, 5, LensSite::ResidMid));
-    let cells = saved.lens_cells(&[last, before], 10, &Control::none()).unwrap();
+    let cells = lens_cells(&saved, &[last, before], 10, &Control::none()).unwrap();
     assert_eq!(cells.len(), 1, "the lens of the rest is not in the trace");
-    let of_live = live.lens_cells(&[last], 10, &Control::none()).unwrap();
+    let of_live = lens_cells(&live, &[last], 10, &Control::none()).unwrap();
     assert_eq!((cells[0].1.final_rank, cells[0].1.final_prob), (of_live[0].1.final_rank, of_live[0].1.final_prob));
     assert_eq!((cells[0].1.entropy, cells[0].1.kl), (of_live[0].1.entropy, of_live[0].1.kl));
     assert!(saved.meta().has_lens(5, LensSite::ResidPost) && !saved.meta().has_lens(5, LensSite::ResidMid));
@@ -146,7 +152,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
     for (case, stem, _) in all.chain([("tiny-bf16", "reference", "hf"), ("tiny-bf16", "reference_eager_experts", "hf")])
     {
         let reference = Reference::read(case, stem);
-        let saved = Replay::open(&fixture(case).join(format!("{stem}.safetensors"))).unwrap();
+        let saved = Run::from(Replay::open(&fixture(case).join(format!("{stem}.safetensors"))).unwrap());
         let meta = saved.meta();
         let policy = &reference.trace.metadata["precision"];
         assert_eq!((saved.tokens().len(), &meta.policy.to_string()), (reference.ids().len(), policy), "{case}");
@@ -164,7 +170,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
         let derived = pattern(&saved, 0, 1).unwrap();
         (0..n).for_each(|query| assert_eq!(derived.row(query), &values[(n + query) * n..][..=query], "{case}"));
         let last = meta.dims.layers - 1;
-        let cells = saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap();
+        let cells = lens_cells(&saved, &keys(&saved), 10, &Control::none()).unwrap();
         assert_eq!(cells.len(), n, "{case}: only the last layer's");
         assert!(meta.has_lens(last, LensSite::ResidPost) && !meta.has_lens(0, LensSite::ResidMid));
         assert!(meta.has_attention(last), "{case}");
@@ -176,6 +182,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
     assert!(few.len() >= 9);
     for path in few {
         let saved = Replay::open(&path).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+        let saved = Run::from(saved);
         let (meta, first) = (saved.meta(), &saved.tokens()[0]);
         assert_eq!(&*first.piece, "<id 1>");
         assert!(!meta.has_attention(0) && !meta.has_lens(0, LensSite::ResidPost));
@@ -328,11 +335,6 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
     assert!(!is_trace && error.unwrap().contains("no mixscope trace"));
 }
 
-/// Does one request and returns what was emitted.
-fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
-    core.answer(RequestId(id), ask)
-}
-
 #[test]
 fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
     let mut core = Core::of(Opened::Replay(Replay::of(small(), "small").unwrap()));
@@ -341,15 +343,15 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         matches!(&introduced[..], [Event::Ready { .. }, Event::Tokens { keep: 0, tokens, .. }] if tokens.len() == 3)
     );
     let cells = keys(core.run());
-    let events = answer(&mut core, 2, Ask::Derive(Derive::Lens { cells: cells.clone() }));
+    let events = core.answer(RequestId(2), Ask::Derive(Derive::Lens { cells: cells.clone() }));
     let found: usize = events
         .iter()
         .map(|e| if let Event::Derived { result: Derived::Lens(cells), .. } = e { cells.len() } else { 0 })
         .sum();
     assert_eq!(found, cells.len());
     let ask = Derive::HeadRows { layer: 5, query: 2 };
-    let rows = derive(core.run(), &mut HeadCache::default(), &ask, &Control::none()).unwrap();
-    let Derived::HeadRows(rows) = rows else { unreachable!() };
+    let rows = derive(core.run(), &mut Kept::default(), &ask, &Control::none()).unwrap();
+    let Part::Whole(Derived::HeadRows(rows)) = rows else { unreachable!() };
     let heads: Vec<usize> = (0..8).filter(|head| rows.iter().any(|row| row.pick == Pick::One(*head))).collect();
     assert_eq!(heads, Vec::from_iter(0..8));
     for row in rows {
@@ -368,7 +370,7 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         Ask::Policy(Policy::F32),
     ];
     for ask in asks {
-        let events = answer(&mut core, 3, ask.clone());
+        let events = core.answer(RequestId(3), ask.clone());
         let [Event::Failed { failure, .. }] = &events[..] else { panic!("{ask:?}: {events:?}") };
         assert_eq!(failure.summary, "this is a saved run without a model: o opens a model", "{ask:?}");
     }
@@ -378,7 +380,7 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
 #[test]
 fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let live = live(&Location::Demo, Policy::Hf, &[1, 357, 702], 0, 10);
-    let saved = Replay::of(small(), "small").unwrap();
+    let saved = saved_run();
     let spec =
         |kind| ViewSpec { pos: 2, layer: 5, head: Pick::One(2), site: Some(LensSite::ResidMid), ..ViewSpec::new(kind) };
     for kind in ViewKind::all() {
@@ -423,7 +425,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!(shown(map), shown(&HeadMap::pool(map.layer, map.pick, &whole, THUMB)));
     }
     for (pick, fold) in [(Pick::Mean, (|a, b| a + b / 8.0) as fn(f32, f32) -> f32), (Pick::Max, f32::max)] {
-        let both = [&live as &Run, &saved].map(|run| {
+        let both = [&live, &saved].map(|run| {
             let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
             collect(run, &spec, &Control::none()).unwrap().pattern.unwrap()
         });
@@ -437,7 +439,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(ViewKind::LensGrid) };
     assert_eq!(
         collect(&saved, &both, &Control::none()).unwrap().lens,
-        saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap()
+        lens_cells(&saved, &keys(&saved), 10, &Control::none()).unwrap()
     );
     let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(ViewKind::LensTargets) };
     let curve = collect(&live, &curve, &Control::none()).unwrap();
@@ -456,8 +458,8 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     assert!(collect(&live, &ViewSpec { targets: vec![5000], ..targets }, &Control::none()).is_err());
 }
 
-fn saved_run() -> Replay {
-    Replay::of(small(), "small").unwrap()
+fn saved_run() -> Run {
+    Replay::of(small(), "small").unwrap().into()
 }
 
 #[test]
@@ -526,7 +528,7 @@ fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
     }
     // A run of some layers has their lens and no other.
     let run = Command::ok(&["--prompt-ids", "1,357", "--layers", "2..4", "--format", "trace"]);
-    let mut still = Still::of_saved(saved(&run.files["trace.safetensors"]));
+    let mut still = Still::of_saved(replay(&run.files["trace.safetensors"]));
     for view in ["1", "2", "3"] {
         still.press(view).unwrap();
         let text = screen(&mut still, (160, 45));

@@ -3,7 +3,7 @@
 use crate::support::cli::{assert_fails, command, mixscope, stderr, stdout};
 use crate::support::{self, Recorder, Reference, equal_share, fixture, forward, load, record};
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Live, Replay, Run, attribution};
+use mixscope::engine::{Capture, Live, Replay, attribution};
 use mixscope::model::{Loaded, NoTaps, Variation};
 use mixscope::trace::{Device, HookKind, Policy, Source, Values};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use mixscope::analysis::Pick;
 use mixscope::model::{Location, open};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
-use mixscope::protocol::{FormerRun, RunAction};
+use mixscope::protocol::{Direction, FormerRun, RunAction};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{
     Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, View, Wanted, update,
@@ -428,6 +428,7 @@ impl Simulated {
                     engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens: new, ms: 0.0 });
                     let prompt = (tokens > 0).then(|| Prompt::Text("again".into()));
                     let (undos, redos) = (self.past.len(), self.future.len());
+                    let direction = if back { Direction::Back } else { Direction::Forward };
                     let left = FormerRun {
                         action: RunAction::Step,
                         prompt: None,
@@ -435,7 +436,7 @@ impl Simulated {
                         keep: 0,
                         rest: Vec::new(),
                     };
-                    let revision = protocol::Revision { former: left, back, prompt, undos, redos };
+                    let revision = protocol::Revision { former: left, direction, prompt, undos, redos };
                     engine(state, protocol::Event::Revised(revision));
                 }
                 None => drop(engine(state, protocol::Event::Warning("nothing".into()))),
