@@ -1,5 +1,7 @@
 //! A Hub on 127.0.0.1 that can misbehave.
 
+use super::fixture;
+use mixscope::hub::Settings;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -108,6 +110,12 @@ impl Hub {
             }
         });
         hub
+    }
+
+    /// Settings that use it, with a cache in this folder.
+    pub fn settings(&self, cache: &std::path::Path) -> Settings {
+        let stall = Duration::from_secs(30);
+        Settings { endpoint: self.url.clone(), token: None, cache: cache.to_owned(), offline: false, stall, retries: 5 }
     }
 
     /// The requests so far.
@@ -292,6 +300,22 @@ pub fn sharded() -> Files {
         ("other.safetensors", bytes(5, 5000)),
     ];
     files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+/// The largest files of [`small_model`].
+pub const SMALL_SHARD: &str = "model-00001-of-00003.safetensors";
+
+/// The files of a model with three shards that can be opened.
+pub fn small_model() -> Files {
+    let entries = std::fs::read_dir(fixture("gqa-headdim/model")).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+/// A Hub with [`small_model`] that sends the shards so slowly that no test sees their end, when they are first
+/// requested.
+pub fn slow() -> Hub {
+    let is_slow = |asked: &Asked| asked.gets(".safetensors") && asked.nth == 0;
+    Hub::with(small_model(), move |asked| if is_slow(asked) { Act::Drip(1000) } else { Act::Serve })
 }
 
 /// A repo of these files.

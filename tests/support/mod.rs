@@ -3,12 +3,14 @@
 
 pub mod cells;
 pub mod cli;
+pub mod explorer;
 pub mod figures;
 pub mod gguf_writer;
 pub mod hub;
 #[cfg(unix)]
 pub mod pty;
 pub mod recordings;
+pub mod shot;
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};

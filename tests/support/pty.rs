@@ -1,10 +1,12 @@
 //! A pseudo-terminal with the program (or a shell) in it: bytes in, a parsed screen and a log of all output.
 
+use super::shot::Shot;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use portable_pty::{CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -235,17 +237,17 @@ impl Pty {
     }
 
     /// What is on the screen, whole frame or not.
-    pub fn screen(&self) -> Shot {
-        Shot::of(&self.tape())
+    pub fn screen(&self) -> Frame {
+        Frame::of(&self.tape())
     }
 
     /// Waits until a whole frame is as wanted.
     #[track_caller]
-    pub fn wait_until(&self, wanted: &str, is_so: impl Fn(&Shot) -> bool) -> Shot {
+    pub fn wait_until(&self, wanted: &str, is_so: impl Fn(&Frame) -> bool) -> Frame {
         let give_up = Instant::now() + GIVE_UP;
         let mut tape = self.tape();
         loop {
-            let shot = Shot::of(&tape);
+            let shot = Frame::of(&tape);
             let whole = find_last(&tape.raw, FRAME.0) <= find_last(&tape.raw, FRAME.1);
             if whole && is_so(&shot) {
                 return shot;
@@ -263,25 +265,25 @@ impl Pty {
 
     /// Waits for a text.
     #[track_caller]
-    pub fn wait_for(&self, text: &str) -> Shot {
+    pub fn wait_for(&self, text: &str) -> Frame {
         self.wait_until(&format!("`{text}`"), |shot| shot.has(text))
     }
 
     /// Waits until a text is gone.
     #[track_caller]
-    pub fn wait_gone(&self, text: &str) -> Shot {
+    pub fn wait_gone(&self, text: &str) -> Frame {
         self.wait_until(&format!("a screen without `{text}`"), |shot| !shot.has(text))
     }
 
     /// Waits until the engine has nothing to do and the run has so many tokens.
     #[track_caller]
-    pub fn wait_tokens(&self, count: usize) -> Shot {
+    pub fn wait_tokens(&self, count: usize) -> Frame {
         self.wait_until(&format!("idle with {count} tokens"), |shot| shot.is_idle() && shot.tokens() == Some(count))
     }
 
     /// Types and waits for a text.
     #[track_caller]
-    pub fn press(&self, keys: &str, text: &str) -> Shot {
+    pub fn press(&self, keys: &str, text: &str) -> Frame {
         self.send(keys);
         self.wait_for(text)
     }
@@ -345,18 +347,33 @@ impl Pty {
     }
 }
 
-/// The screen at one moment.
-pub struct Shot {
+/// The screen at one moment, as the terminal has it.
+pub struct Frame {
     screen: vt100::Screen,
-    /// Its rows, without trailing space.
-    pub lines: Vec<String>,
+    shot: Shot,
 }
 
-impl Shot {
+impl Deref for Frame {
+    type Target = Shot;
+
+    fn deref(&self) -> &Shot {
+        &self.shot
+    }
+}
+
+impl Frame {
     fn of(tape: &Tape) -> Self {
         let screen = tape.parser.screen().clone();
-        let lines = screen.rows(0, screen.size().1).map(|line| line.trim_end().to_owned()).collect();
-        Self { screen, lines }
+        let (rows, columns) = screen.size();
+        let cells = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let cells = cells.filter_map(|(row, column)| screen.cell(row, column));
+        let (row, column) = screen.cursor_position();
+        let shot = Shot {
+            lines: screen.rows(0, columns).map(|line| line.trim_end().to_owned()).collect(),
+            italics: cells.filter(|cell| cell.italic()).map(vt100::Cell::contents).collect(),
+            before_cursor: (!screen.hide_cursor()).then(|| screen.contents_between(row, 0, row, column)),
+        };
+        Self { screen, shot }
     }
 
     pub fn is_alternate(&self) -> bool {
@@ -367,64 +384,7 @@ impl Shot {
         self.screen.bracketed_paste()
     }
 
-    pub fn has_cursor(&self) -> bool {
-        !self.screen.hide_cursor()
-    }
-
     pub fn cursor_row(&self) -> usize {
         self.screen.cursor_position().0.into()
-    }
-
-    /// The text left of the cursor.
-    pub fn before_cursor(&self) -> String {
-        let (row, column) = self.screen.cursor_position();
-        self.screen.contents_between(row, 0, row, column)
-    }
-
-    /// All that is in italics.
-    pub fn italics(&self) -> String {
-        let (rows, columns) = self.screen.size();
-        let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
-        let cells = places.filter_map(|(row, column)| self.screen.cell(row, column));
-        cells.filter(|cell| cell.italic()).map(vt100::Cell::contents).collect()
-    }
-
-    /// All of it.
-    pub fn text(&self) -> String {
-        self.lines.join("\n")
-    }
-
-    /// Whether a line has `text` in it.
-    pub fn has(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(text))
-    }
-
-    /// The first line that has `text` in it.
-    #[track_caller]
-    pub fn line(&self, text: &str) -> &str {
-        let found = self.lines.iter().find(|line| line.contains(text));
-        found.unwrap_or_else(|| panic!("no line with `{text}`; the screen:\n{}", self.text()))
-    }
-
-    /// The line that says model and state.
-    pub fn header(&self) -> &str {
-        &self.lines[0]
-    }
-
-    /// Whether the engine has nothing to do.
-    pub fn is_idle(&self) -> bool {
-        self.header().contains("idle")
-    }
-
-    /// Tokens of the run, as the header says.
-    pub fn tokens(&self) -> Option<usize> {
-        self.header().split(" · ").find_map(|part| part.trim().strip_suffix(" tok")?.parse().ok())
-    }
-
-    /// The strip: the text of the run.
-    pub fn strip(&self) -> String {
-        let tabs = self.lines.iter().position(|line| line.starts_with(" 1 ")).unwrap_or(self.lines.len());
-        let inside = self.lines[..tabs].iter().skip(1).filter(|line| !line.starts_with(['┌', '└']));
-        inside.map(|line| line.trim_matches(['│', ' '])).collect()
     }
 }

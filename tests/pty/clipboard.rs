@@ -1,21 +1,12 @@
-//! Palette, search and clipboard of the program itself, in a pseudo-terminal.
+//! The clipboard of the terminal.
 
-use crate::support;
-use crate::support::pty::{Pty, Setup, find, poll_until};
-
-const FRANCE: &str = "The capital of France is";
-const FRANCE_LEN: usize = 8;
-
-fn france() -> Pty {
-    let pty = Setup::program(["--prompt", FRANCE]).start();
-    pty.wait_tokens(FRANCE_LEN);
-    pty
-}
+use crate::france;
+use crate::support::pty::{find, find_last, poll_until};
 
 /// The text of the OSC 52 that was sent last.
 fn clipboard(raw: &[u8]) -> Option<String> {
     const START: &[u8] = b"\x1b]52;c;";
-    let at = support::pty::find_last(raw, START)? + START.len();
+    let at = find_last(raw, START)? + START.len();
     let coded = &raw[at..at + find(&raw[at..], b"\x07")?];
     let digit = |c: &u8| match c {
         b'A'..=b'Z' => c - b'A',
@@ -53,33 +44,4 @@ fn what_is_copied_reaches_the_clipboard_of_the_terminal() {
     assert!(!shot.text().contains("]52"));
     pty.send("q");
     assert_eq!(pty.end_restored().0, 0);
-}
-
-#[test]
-fn the_palette_runs_what_it_finds() {
-    let pty = france();
-    pty.press(":", "command palette");
-    pty.press("attention where", "▸ Attention: where each head looks");
-    pty.press("\r", "attention · all heads");
-    pty.press("\x10", "▸ Attention: where each head looks");
-    pty.press("3", "go to token 3");
-    pty.press("\r", "token 3 ‘");
-    pty.send("\x1b");
-    pty.wait_gone("command palette");
-}
-
-#[test]
-fn search_undo_and_bookmarks_by_keys() {
-    let pty = france();
-    pty.press("/", "search in the text");
-    pty.press("CAPITAL\r", "‘CAPITAL’ is not in the text");
-    pty.press("/capital\r", "match 1 of 1 for ‘capital’");
-    pty.press("m", "bookmark on token");
-    pty.wait_for("◆·capital");
-    pty.send(" ");
-    pty.wait_tokens(FRANCE_LEN + 1);
-    pty.press("z", "undid the step");
-    pty.wait_tokens(FRANCE_LEN);
-    pty.press("Z", "did again the step");
-    pty.wait_tokens(FRANCE_LEN + 1);
 }

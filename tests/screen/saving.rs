@@ -1,17 +1,15 @@
-//! Files that the explorer writes, in a pseudo-terminal: what they hold, and that nothing is written over.
+//! Files that the explorer writes: what they hold, and that nothing is written over.
 
 use crate::support::cli::{Run, mixscope, stderr};
-use crate::support::pty::{Pty, Setup};
+use crate::support::explorer::{Explorer, Setup};
 use std::fs;
 use std::path::Path;
 
 const PROMPT: &str = "The capital of France is";
 const LEN: usize = 8;
 
-fn explorer(folder: &Path) -> Pty {
-    let pty = Setup::program(["--prompt", PROMPT]).dir(folder).start();
-    pty.wait_tokens(LEN);
-    pty
+fn explorer(folder: &Path) -> Explorer {
+    Setup::of("demo").prompt(PROMPT).output(folder).start_with(LEN)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -21,15 +19,22 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// What `mixscope` with these arguments writes to stdout.
+fn written_by(args: &[&str]) -> Vec<u8> {
+    let output = mixscope(args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    output.stdout
+}
+
 #[test]
 fn a_view_is_written_as_the_command_line_writes_it_and_over_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
-    pty.press("vv", "routing · map");
-    pty.press("e", "wrote routing-map.png and routing-map.csv to ");
-    pty.send("\x1b");
-    pty.wait_gone("wrote ");
-    pty.press("e", "wrote routing-map-2.png and routing-map-2.csv to ");
+    let mut explorer = explorer(folder.path());
+    explorer.press("v v", "routing · map");
+    explorer.press("e", "wrote routing-map.png and routing-map.csv to ");
+    explorer.send("esc");
+    explorer.wait_gone("wrote ");
+    explorer.press("e", "wrote routing-map-2.png and routing-map-2.csv to ");
     assert_eq!(names(folder.path()), ["routing-map-2.csv", "routing-map-2.png", "routing-map.csv", "routing-map.png"]);
     let run = Run::ok(&["--prompt", PROMPT]);
     let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
@@ -38,15 +43,14 @@ fn a_view_is_written_as_the_command_line_writes_it_and_over_nothing() {
     assert_eq!(read("routing-map-2.png"), read("routing-map.png"));
     // The free number is that of all its files.
     fs::remove_file(folder.path().join("routing-map.png")).unwrap();
-    pty.press("e", "wrote routing-map-3.png and routing-map-3.csv to ");
+    explorer.press("e", "wrote routing-map-3.png and routing-map-3.csv to ");
     assert!(!folder.path().join("routing-map.png").exists());
 }
 
 #[test]
 fn a_run_is_written_as_the_command_line_writes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
-    pty.press("E", "wrote the run to ");
+    explorer(folder.path()).press("E", "wrote the run to ");
     assert_eq!(names(folder.path()), ["mixscope-run-1"]);
     let run = Run::ok(&["--prompt", PROMPT]);
     let written = folder.path().join("mixscope-run-1");
@@ -57,16 +61,15 @@ fn a_run_is_written_as_the_command_line_writes_it() {
     }
     // What it holds is a run again.
     let trace = written.join("trace.safetensors");
-    let pty = Setup::program(["open".as_ref(), trace.as_os_str()]).start();
-    let shot = pty.wait_tokens(LEN);
+    let shot = Setup::of(trace.to_str().unwrap()).start().wait_tokens(LEN);
     assert!(shot.strip().starts_with("<s>·The·capital"), "{}", shot.strip());
 }
 
 #[test]
 fn the_screen_is_written_as_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
-    pty.press("S", "wrote mixscope-screen.png, mixscope-screen.svg and mixscope-screen.ans to ");
+    let mut explorer = explorer(folder.path());
+    explorer.press("S", "wrote mixscope-screen.png, mixscope-screen.svg and mixscope-screen.ans to ");
     let png = fs::read(folder.path().join("mixscope-screen.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG"));
     let svg = fs::read_to_string(folder.path().join("mixscope-screen.svg")).unwrap();
@@ -76,33 +79,33 @@ fn the_screen_is_written_as_pictures() {
 }
 
 #[test]
-fn what_can_not_be_written_is_said_and_the_run_stays() {
+fn a_failure_to_write_is_reported_and_the_run_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
+    let mut explorer = explorer(folder.path());
     fs::remove_dir(folder.path()).unwrap();
     for key in ["e", "E", "S"] {
-        let shot = pty.press(key, "✗ cannot");
+        let shot = explorer.press(key, "✗ cannot");
         assert_eq!(shot.tokens(), Some(LEN), "{key}");
-        pty.send("\x1b");
-        pty.wait_gone("✗ cannot");
+        explorer.send("esc");
+        explorer.wait_gone("✗ cannot");
     }
     // What would be empty says what fills it.
-    pty.press("5v", "p or P reads it under another policy");
-    pty.press("e", "there is no second run to compare with yet");
-    pty.press("vv", "precision lab");
-    pty.press("e", "the precision lab has not been run yet");
+    explorer.press("5 v", "p or P reads it under another policy");
+    explorer.press("e", "there is no second run to compare with yet");
+    explorer.press("v v", "precision lab");
+    explorer.press("e", "the precision lab has not been run yet");
     assert!(!folder.path().exists());
 }
 
 #[test]
 fn two_runs_are_written_as_the_command_line_writes_them() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
-    pty.press("5vp", "A hf, B f32");
-    pty.wait_gone("A has read");
-    pty.press("e", "wrote fidelity-flips.png and fidelity-flips.csv to ");
-    pty.press("v", "loss by token");
-    pty.press("e", "wrote fidelity-loss.png and fidelity-loss.csv to ");
+    let mut explorer = explorer(folder.path());
+    explorer.press("5 v p", "A hf, B f32");
+    explorer.wait_gone("A has read");
+    explorer.press("e", "wrote fidelity-flips.png and fidelity-flips.csv to ");
+    explorer.press("v", "loss by token");
+    explorer.press("e", "wrote fidelity-loss.png and fidelity-loss.csv to ");
     let traces = ["hf", "f32"].map(|policy| {
         let run = Run::ok(&["--prompt", PROMPT, "--format", "trace", "--precision", policy]);
         let trace = folder.path().join(format!("{policy}.safetensors"));
@@ -110,22 +113,10 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
         trace
     });
     let [a, b] = traces.each_ref().map(|trace| trace.to_str().unwrap());
-    // A recording beside another, and beside a model.
-    for args in [&["open", b, "--against", a][..], &["demo", "--precision", "f32", "--against", a]] {
-        let pty = Setup::program(args).start();
-        let shot = pty.wait_until("both runs", |shot| shot.has("A hf.safetensors (hf), B f32") && shot.has("flips"));
-        assert!(!shot.has("A holds"), "{}", shot.text());
-        pty.send("q");
-        pty.end();
-    }
     for (stem, view) in [("fidelity-flips", "fidelity.flips"), ("fidelity-loss", "fidelity.loss")] {
         for format in ["png", "csv"] {
-            let output = mixscope(["export", b, "--against", a, "--view", view, "--format", format, "-o", "-"]);
-            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-            assert!(
-                output.stdout == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(),
-                "{stem}.{format}"
-            );
+            let wanted = written_by(&["export", b, "--against", a, "--view", view, "--format", format, "-o", "-"]);
+            assert!(wanted == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(), "{stem}.{format}");
         }
     }
 }
@@ -133,55 +124,48 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
 #[test]
 fn the_lab_is_written_as_the_command_line_writes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
-    pty.press("5vvv", "enter reads the 8 tokens");
-    pty.press("\r", "router-q4");
-    pty.press("e", "wrote fidelity-lab.png and fidelity-lab.csv to ");
+    let mut explorer = explorer(folder.path());
+    explorer.press("5 v v v", "enter reads the 8 tokens");
+    explorer.press("enter", "router-q4");
+    explorer.press("e", "wrote fidelity-lab.png and fidelity-lab.csv to ");
     let out = folder.path().join("lab");
-    let output = mixscope(["lab", "--prompt", PROMPT, "--out", out.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    written_by(&["lab", "--prompt", PROMPT, "--out", out.to_str().unwrap()]);
     for format in ["png", "csv"] {
-        let bytes = |path: std::path::PathBuf| fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let same =
-            bytes(out.join(format!("lab.{format}"))) == bytes(folder.path().join(format!("fidelity-lab.{format}")));
-        assert!(same, "{format}");
+        let wanted = fs::read(out.join(format!("lab.{format}"))).unwrap();
+        assert!(wanted == fs::read(folder.path().join(format!("fidelity-lab.{format}"))).unwrap(), "{format}");
     }
 }
 
 #[test]
 fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let pty = explorer(folder.path());
+    let mut explorer = explorer(folder.path());
     let run = Run::ok(&["--prompt", PROMPT, "--format", "trace"]);
     let trace = folder.path().join("trace.safetensors");
     fs::write(&trace, &run.files["trace.safetensors"]).unwrap();
     let same = |stem: &str, args: &[&str]| {
         for format in ["png", "csv"] {
-            let whole = [&["export", trace.to_str().unwrap(), "-o", "-", "--format", format], args].concat();
-            let output = mixscope(whole);
-            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-            assert!(
-                output.stdout == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(),
-                "{stem}.{format}"
-            );
+            let wanted =
+                written_by(&[&["export", trace.to_str().unwrap(), "-o", "-", "--format", format], args].concat());
+            assert!(wanted == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(), "{stem}.{format}");
         }
     };
-    pty.press("3a", "KL(final");
-    pty.press("e", "wrote lens-resid_post-kl.png and lens-resid_post-kl.csv to ");
+    explorer.press("3 a", "KL(final");
+    explorer.press("e", "wrote lens-resid_post-kl.png and lens-resid_post-kl.csv to ");
     same("lens-resid_post-kl", &["--view", "lens", "--measure", "kl"]);
-    pty.press("vv", "resid_mid and resid_post");
-    pty.press("e", "wrote lens-resid_mid-resid_post-kl.png and ");
+    explorer.press("v v", "resid_mid and resid_post");
+    explorer.press("e", "wrote lens-resid_mid-resid_post-kl.png and ");
     same("lens-resid_mid-resid_post-kl", &["--view", "lens", "--measure", "kl", "--site", "both"]);
-    pty.press("2x", "mean of heads");
-    pty.press("v", "mean of heads");
-    pty.press("e", "wrote attention-L05-mean.png and ");
+    explorer.press("2 x", "mean of heads");
+    explorer.press("v", "mean of heads");
+    explorer.press("e", "wrote attention-L05-mean.png and ");
     same("attention-L05-mean", &["--view", "attention.head", "--layer", "5", "--head", "mean"]);
-    pty.press("xv", "all heads");
-    pty.press("aA", "previous token · best first");
-    pty.press("e", "wrote attention-grid.png and ");
+    explorer.press("x v", "all heads");
+    explorer.press("a A", "previous token · best first");
+    explorer.press("e", "wrote attention-grid.png and ");
     same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
-    pty.press("R", "random tokens");
-    pty.press("e", "of this text, not of random tokens: wrote attention-grid-2.png and ");
+    explorer.press("R", "random tokens");
+    explorer.press("e", "of this text, not of random tokens: wrote attention-grid-2.png and ");
     assert_eq!(
         fs::read(folder.path().join("attention-grid-2.png")).unwrap(),
         fs::read(folder.path().join("attention-grid.png")).unwrap(),

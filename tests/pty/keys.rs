@@ -1,0 +1,167 @@
+//! Keys and text as a terminal sends them.
+
+use crate::support::pty::{Setup, find};
+use crate::{EDITOR, ESC, FRANCE, FRANCE_LEN, FRANCE_SHOWN, NONE, endless, france};
+
+const UP: &str = "\x1b[A";
+const DOWN: &str = "\x1b[B";
+const RIGHT: &str = "\x1b[C";
+const LEFT: &str = "\x1b[D";
+const CTRL_C: &str = "\x03";
+const CTRL_U: &str = "\x15";
+
+#[test]
+fn a_typed_prompt_runs_and_space_steps() {
+    let pty = Setup::program(NONE).start();
+    let shot = pty.wait_for(EDITOR);
+    assert!(shot.is_alternate() && shot.marks_pastes() && shot.has_cursor());
+    assert!(shot.header().starts_with(" mixscope  demo"), "{}", shot.header());
+    assert_eq!(shot.tokens(), Some(0));
+    assert!(shot.has("no text yet") || shot.has("tab fills in an example"));
+    pty.send(FRANCE);
+    pty.wait_until("the cursor behind the text", |shot| shot.is_typed(FRANCE));
+    pty.send("\r");
+    let shot = pty.wait_tokens(FRANCE_LEN);
+    assert_eq!(shot.strip(), FRANCE_SHOWN);
+    assert!(!shot.has_cursor() && !shot.has(EDITOR));
+    for (count, more) in [(1, "·P"), (2, "·Par"), (3, "·Paris")] {
+        pty.send(" ");
+        let shot = pty.wait_tokens(FRANCE_LEN + count);
+        assert_eq!(shot.strip(), format!("{FRANCE_SHOWN}{more}"));
+    }
+    pty.wait_for("token 10 ‘is’  layer 5");
+    // The cursor's token looks different.
+    let shot = pty.press("0", "token 0 ‘<s>’");
+    assert_eq!(shot.italics, "·Paris", "what the model said is in italics");
+}
+
+#[test]
+fn arrows_and_letters_move_token_and_layer() {
+    let pty = france();
+    pty.wait_for("token 7 ‘·is’  layer 5  head 0  expert 0");
+    for (key, text) in [
+        (LEFT, "token 6 ‘ce’  layer 5"),
+        ("h", "token 5 ‘ran’  layer 5"),
+        (RIGHT, "token 6 ‘ce’  layer 5"),
+        ("l", "token 7 ‘·is’  layer 5"),
+        (DOWN, "token 7 ‘·is’  layer 4"),
+        ("j", "token 7 ‘·is’  layer 3"),
+        (UP, "token 7 ‘·is’  layer 4"),
+        ("k", "token 7 ‘·is’  layer 5"),
+        ("0", "token 0 ‘<s>’  layer 5"),
+        ("$", "token 7 ‘·is’  layer 5"),
+        ("\x1b[H", "token 0 ‘<s>’  layer 5"),
+        ("\x1b[F", "token 7 ‘·is’  layer 5"),
+        ("\x1b[1;2D", "token 0 ‘<s>’  layer 5"),
+        ("\x1b[1;2C", "token 7 ‘·is’  layer 5"),
+    ] {
+        pty.press(key, text);
+    }
+    // At the edges it stays; the keys in between are taken in order.
+    pty.press("lllkkkh", "token 6 ‘ce’  layer 5");
+}
+
+#[test]
+fn keys_are_answered_while_it_generates() {
+    let pty = endless();
+    // As good as without end: longer than the context, which is said and not cut.
+    pty.press("r", "tokens to generate");
+    pty.send(&format!("{CTRL_U}1000000\r"));
+    for (key, text) in [
+        ("2", "attention · all heads"),
+        ("3", "lens · resid_post"),
+        ("4", "next · after token"),
+        ("5", "fidelity ·"),
+        ("?", "keys ·"),
+        ("?", "fidelity ·"),
+        ("1", "routing · token"),
+        ("v", "routing · layer"),
+        ("0", "token 0 ‘<s>’"),
+        ("l", "token 1 ‘·Once’"),
+        ("s", "temperature"),
+    ] {
+        let before = pty.screen().tokens();
+        pty.send(key);
+        pty.wait_until(text, |shot| shot.has(text) && shot.header().contains("generating"));
+        pty.wait_until("more tokens", |shot| shot.tokens() > before);
+    }
+    pty.send(ESC);
+    pty.wait_gone("temperature");
+    pty.send(ESC);
+    let shot = pty.wait_until("a pause", |shot| shot.is_idle());
+    assert!(shot.has("token 1 ‘·Once’"), "the cursor stays where it was put");
+    pty.send("q");
+    assert_eq!(pty.end_restored().0, 0);
+}
+
+#[test]
+fn a_burst_of_keys_is_read_whole() {
+    // As a terminal sends a paste that it does not mark.
+    let pty = Setup::program(NONE).size(120, 100).start();
+    pty.wait_for(EDITOR);
+    let words: String = (0..1500).map(|i| format!("w{i}")).collect();
+    pty.send(&words);
+    let shot = pty.wait_for("w1499");
+    let is_part = |part: &&str| part.contains('w') && part.chars().all(|c| c == 'w' || c.is_ascii_digit());
+    let text: String = shot.lines.iter().flat_map(|line| line.split(['│', ' ']).filter(is_part)).collect();
+    assert_eq!(text, words);
+}
+
+/// A paste that a terminal would obey: colour, a title, a bell, a C1 control, an answer to be typed.
+const HOSTILE: &str = "red \x1b[31mX\rtitle \x1b]0;owned\x07 line\r\n\u{9b}32mY\x1b[6n\x1bP$q\x1b\\ q\tend";
+
+/// Nothing of [`HOSTILE`] may come back as the terminal would obey it.
+#[track_caller]
+fn assert_harmless(raw: &[u8]) {
+    for bad in ["\x1b[31mX", "\x1b]", "\x07", "\u{9b}", "\x1bP", "\x1b\\", "owned\x07"] {
+        assert!(find(raw, bad.as_bytes()).is_none(), "{bad:?} came back raw");
+    }
+}
+
+#[test]
+fn pasted_text_is_text_and_never_obeyed() {
+    let state = tempfile::tempdir().unwrap();
+    let pty = Setup::program(["--prompt", FRANCE]).state(state.path()).start();
+    pty.wait_tokens(FRANCE_LEN);
+    // In the views it opens the prompt; its line ends are line ends, its letters no keys.
+    pty.paste(HOSTILE);
+    let shot = pty.wait_for(EDITOR);
+    assert!(shot.has("red ␛[31mX") && shot.has("title ␛]0;owned␇ line") && shot.has("⇥end"), "{}", shot.text());
+    assert!(!shot.line("red ␛").contains("title"), "line ends stand: {}", shot.text());
+    assert_eq!(shot.tokens(), Some(FRANCE_LEN));
+    pty.send("\r");
+    let shot = pty.wait_until("the pasted prompt", |shot| shot.is_idle() && shot.strip().contains("↵"));
+    assert!(shot.strip().contains("‹1B›") || shot.strip().contains("␛"), "{}", shot.strip());
+    // Shown again by all views, the editor, and in the list of candidates.
+    for (key, text) in [("2", "attention ·"), ("3", "lens ·"), ("4", "next ·"), ("1", "routing ·"), ("i", EDITOR)] {
+        pty.press(key, text);
+        pty.wait_until("an idle engine", |shot| shot.is_idle());
+    }
+    // Into an open input it is inserted.
+    pty.send(ESC);
+    pty.wait_gone(EDITOR);
+    pty.press("f", "read next, as text");
+    pty.paste(HOSTILE);
+    pty.wait_for("owned␇");
+    pty.send(ESC);
+    pty.wait_gone("read next, as text");
+    // A page of text takes no paste.
+    pty.press("?", "keys ·");
+    pty.paste("qqqqq");
+    pty.press(ESC, "routing ·");
+    // A form takes what is a number.
+    pty.press("s", "▸temperature");
+    pty.send(CTRL_U);
+    pty.paste("\x1b[31m0.5\r\n");
+    pty.wait_until("the number", |shot| shot.line("▸temperature").contains("0.5"));
+    pty.send(CTRL_C);
+    let (code, raw) = pty.end_restored();
+    assert_eq!(code, 0);
+    assert_harmless(&raw);
+    // The next start offers it as an earlier prompt.
+    let pty = Setup::program(NONE).state(state.path()).start();
+    pty.wait_for(EDITOR);
+    pty.press(UP, "owned␇");
+    pty.send(CTRL_C);
+    assert_harmless(&pty.end().1);
+}

@@ -1,0 +1,137 @@
+//! Every way out gives the terminal back as it was.
+
+use crate::support::hub::{Hub, NAME, SMALL_SHARD, slow};
+use crate::support::pty::{Pty, Setup, find, find_last};
+use crate::{EDITOR, ESC, FRANCE, FRANCE_LEN, FRANCE_SHOWN, NONE, endless, france};
+use nix::sys::signal::Signal;
+use std::path::Path;
+
+const CTRL_C: &str = "\x03";
+
+#[test]
+fn q_leaves_with_status_0_and_the_terminal_as_it_was() {
+    let pty = france();
+    pty.send("q");
+    assert_eq!(pty.end_restored().0, 0);
+    assert_eq!(pty.screen().text().trim(), "");
+    let pty = endless();
+    pty.press("g", "generating");
+    pty.send("q");
+    assert_eq!(pty.end_restored().0, 0);
+}
+
+#[test]
+fn q_leaves_while_a_model_is_downloaded() {
+    let leave = |pty: &Pty| {
+        pty.send("q");
+        let (code, raw) = pty.end_restored();
+        assert_eq!(code, 0);
+        assert!(find(&raw, b"panicked").is_none());
+    };
+    let start = |hub: &Hub, folder: &Path, args: &[&str]| {
+        Setup::program(args).env("HF_ENDPOINT", &hub.url).env("HF_HUB_CACHE", folder.join("hub")).start()
+    };
+    let (hub, folder) = (slow(), tempfile::tempdir().unwrap());
+    let pty = start(&hub, folder.path(), &[NAME]);
+    pty.wait_for(SMALL_SHARD);
+    leave(&pty);
+    let (hub, folder) = (slow(), tempfile::tempdir().unwrap());
+    let pty = start(&hub, folder.path(), &["--prompt", FRANCE]);
+    pty.wait_tokens(FRANCE_LEN);
+    pty.press("o", "open a model");
+    pty.send(&format!("{NAME}\r"));
+    pty.wait_until("progress", |shot| shot.header().contains("opening ") && shot.header().contains(" %"));
+    leave(&pty);
+}
+
+#[test]
+fn ctrl_c_leaves_from_everywhere() {
+    let leave = |pty: &Pty| {
+        pty.send(CTRL_C);
+        assert_eq!(pty.end_restored().0, 0);
+        assert_eq!(pty.screen().text().trim(), "");
+    };
+    leave(&france());
+    let pty = Setup::program(NONE).start();
+    pty.wait_for(EDITOR);
+    pty.press("some text", "some text");
+    leave(&pty);
+    let pty = france();
+    pty.press("?", "keys ·");
+    leave(&pty);
+}
+
+#[test]
+fn closing_the_window_ends_it() {
+    for _ in 0..5 {
+        assert_eq!(france().hang_up().signal(), None);
+    }
+    let pty = endless();
+    pty.press("g", "generating");
+    assert_eq!(pty.hang_up().signal(), None);
+}
+
+#[test]
+fn signals_leave_with_status_1_and_the_terminal_as_it_was() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let pty = france();
+        pty.signal(signal);
+        assert_eq!(pty.end_restored().0, 1, "{signal}");
+        pty.screen().line(&format!("mixscope: ended by {signal}"));
+    }
+    // Busy or not.
+    let pty = endless();
+    pty.press("g", "generating");
+    pty.signal(Signal::SIGTERM);
+    assert_eq!(pty.end_restored().0, 1);
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
+    let pty = Setup::program(NONE).env("MIXSCOPE_FAULT", "ui").start();
+    let (code, raw) = pty.end_restored();
+    assert_eq!(code, 1);
+    let said = find(&raw, b"fault asked for by MIXSCOPE_FAULT").unwrap();
+    assert!(find_last(&raw[..said], b"\x1b[?1049l") > find_last(&raw[..said], b"\x1b[?1049h"), "said too early");
+    // All of it can be read: nothing was written over.
+    let shot = pty.screen();
+    let place = |text: &str| shot.lines.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}"));
+    let order =
+        ["panicked at", "fault asked for by MIXSCOPE_FAULT", "mixscope: a defect in mixscope ended it"].map(place);
+    assert!(order.is_sorted(), "not in the order it was said:\n{}", shot.text());
+    assert!(
+        shot.before_cursor.as_deref() == Some("") && shot.lines[shot.cursor_row()..].concat().is_empty(),
+        "{}",
+        shot.text()
+    );
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+fn a_defect_of_the_engine_is_an_error_on_the_screen() {
+    let pty = Setup::program(["--prompt", FRANCE]).env("MIXSCOPE_FAULT", "engine").start();
+    pty.wait_tokens(FRANCE_LEN);
+    pty.press(" ", "✗ a defect in mixscope stopped this work");
+    let shot = pty.wait_tokens(FRANCE_LEN);
+    assert_eq!(shot.strip(), FRANCE_SHOWN);
+    for (key, text) in [("2", "attention · all"), ("3", "lens · resid"), ("4", "▸   1  ·P"), ("1", "routing · token")]
+    {
+        pty.press(key, text);
+        pty.wait_until("an idle engine", |shot| shot.is_idle() && !shot.has("deriving"));
+    }
+    let shot = pty.press("!", "message · esc closes");
+    assert!(shot.has("fault asked for by MIXSCOPE_FAULT") && shot.has("please report it"));
+    pty.send(ESC);
+    pty.wait_gone("message · esc closes");
+    pty.send(ESC);
+    pty.wait_gone("✗");
+    // The engine goes on with other work.
+    pty.press("f", "read next, as text");
+    pty.send(" Paris\r");
+    pty.wait_until("the forced text", |shot| shot.is_idle() && shot.strip().ends_with("·Paris"));
+    pty.send("q");
+    let (code, raw) = pty.end_restored();
+    assert_eq!(code, 0);
+    assert!(find(&raw, b"panicked at").is_none(), "the screen was written over");
+}
