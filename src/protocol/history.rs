@@ -1,7 +1,6 @@
 //! Former runs, each kept as what it takes to compute it again.
 
-use super::direction::Direction;
-use crate::trace::{Policy, Prompt, Source};
+use crate::trace::{Direction, Policy, Prompt, Source};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that [`Branches::bounded`] keeps at most.

@@ -2,14 +2,14 @@
 
 mod ask;
 mod derive;
-mod direction;
 mod event;
 mod history;
+mod job;
 mod progress;
 
 pub use ask::{Ask, RequestId};
 pub use derive::{Derive, DeriveKind, Derived, Spelled};
-pub use direction::Direction;
 pub use event::{Event, Failure, Outcome};
 pub use history::{Branches, FormerRun, Revision, RunAction};
+pub use job::JobKind;
 pub use progress::{Download, FileShare, Memory};

@@ -8,7 +8,7 @@ use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
 use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Policy, Source, TokenRecord};
+use mixscope::trace::{Direction, Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ fn the_run_that_was_left_is_what_the_new_one_is_compared_with() {
     for (layer, counted) in found.layers().iter().enumerate() {
         let flips: Vec<usize> = (0..a.len()).filter(|pos| sets(&a[*pos], layer) != sets(&b[*pos], layer)).collect();
         assert_eq!(counted.flips().len(), flips.len(), "layer {layer}");
-        assert_eq!(counted.next(0, true), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
+        assert_eq!(counted.next(0, Direction::Forward), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
     }
     assert!(found.flips().0 > 0, "rounding flips an expert of this text");
     let mean = |tokens: &[Arc<TokenRecord>]| {
@@ -129,11 +129,15 @@ fn braces_go_from_flip_to_flip() {
     let found = still.state.beside.differences().unwrap().clone();
     still.press("home }").unwrap();
     let layer = still.state.cursor.layer;
-    let next = found.layers()[layer].next(0, true);
+    let next = found.layers()[layer].next(0, Direction::Forward);
     assert_eq!(still.state.cursor.token, next.unwrap_or(0));
     still.press("v home }").unwrap();
     assert_eq!((still.state.view, still.state.fidelity), (View::Fidelity, FidelityLens::Loss));
-    assert_eq!(Some(still.state.cursor.token), found.next(0, true), "of any layer, where tokens are lines");
+    assert_eq!(
+        Some(still.state.cursor.token),
+        found.next(0, Direction::Forward),
+        "of any layer, where tokens are lines"
+    );
     still.press("end }").unwrap();
     let said = still.state.message.as_ref().unwrap().failure.summary.clone();
     assert!(said.starts_with("no expert differs after token"), "{said}");

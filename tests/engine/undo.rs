@@ -2,9 +2,9 @@
 
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
 use mixscope::model::{Loaded, Location, open};
-use mixscope::protocol::{Ask, Branches, Direction, Event, FormerRun, Outcome, RequestId, Revision, RunAction};
+use mixscope::protocol::{Ask, Branches, Event, FormerRun, Outcome, RequestId, Revision, RunAction};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
+use mixscope::trace::{Device, Direction, HookKind, Policy, Sampling, Source, TokenRecord};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::channel;
 

@@ -3,14 +3,15 @@
 use mixscope::analysis::Pick;
 use mixscope::model::{Location, open};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
-use mixscope::protocol::{Direction, FormerRun, RunAction};
+use mixscope::protocol::{FormerRun, RunAction};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{
     Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, View, Wanted, update,
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+    Candidate, Direction, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source,
+    TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, OnceLock};

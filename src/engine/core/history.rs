@@ -1,8 +1,8 @@
 //! Former runs, so that each action can be undone and redone.
 
 use crate::engine::run::Live;
-use crate::protocol::{Ask, Branches, Direction, FormerRun, RunAction};
-use crate::trace::Prompt;
+use crate::protocol::{Ask, Branches, FormerRun, RunAction};
+use crate::trace::{Direction, Prompt};
 
 /// Actions that can be undone at most.
 const MOST_ACTIONS: usize = 100;

@@ -4,8 +4,8 @@ use super::Core;
 use super::history::{SavedRun, Snapshot, former};
 use super::request::Request;
 use crate::engine::run::Live;
-use crate::protocol::{Direction, Event, FormerRun, Revision};
-use crate::trace::{Prompt, Source};
+use crate::protocol::{Event, FormerRun, Revision};
+use crate::trace::{Direction, Prompt, Source};
 use anyhow::{Context, Result};
 
 impl Core {

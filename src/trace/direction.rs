@@ -1,4 +1,6 @@
-/// The way through something that has an order: tokens, matches, layers, undone actions.
+//! A way through something that has an order.
+
+/// The way through tokens, matches, layers, undone actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To what comes earlier.
