@@ -1,4 +1,4 @@
-//! `mixscope bench`: what a token costs here, beside the streaming read that bounds it.
+//! `mixscope bench`: what a token costs here, next to the streaming read that bounds it.
 
 use super::memory::{Resident, resident};
 use super::stderr::Stderr;
@@ -14,25 +14,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const ABOUT: &str = "\
-A decoding step has to read the weights of its token once. That is timed beside every step, as a
-streaming read of 512 MB on all threads: the floor. Steps with no hook kept and with those of a
-default run take turns. Medians; compare shares of the floor, not times: other programs disturb.";
+A decoding step has to read the weights of its token once. So a streaming read of 512 MB on all
+threads is timed next to every step: it is the floor. Steps that keep no hook and steps that keep
+those of a default run take turns. Figures are medians. Compare shares of the floor, not times,
+because other programs disturb.";
 
 #[derive(Args)]
 #[command(after_help = ABOUT)]
 pub struct Bench {
     #[command(flatten)]
     model: ModelArgs,
-    /// Tokens of the made-up prompt.
+    /// Tokens of the prompt, which is made up.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     prompt_tokens: u32,
     /// Decoding steps of each kind.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// One JSON object instead of a table.
+    /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-    /// Nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long)]
     quiet: bool,
 }
@@ -88,13 +89,13 @@ fn text(about: &str, load_ms: f64, found: &Found, memory: Option<Resident>) -> S
     };
     text += &line("none", &found.bare);
     text += &line("those of a default run", &found.captured);
-    // Adding zero makes one of −0.
+    // Adding zero turns −0 into 0.
     let more = (found.capture_overhead * 1e3).round() / 10.0 + 0.0;
     text += &format!("\n{} tokens, then {} steps of each; ", found.prompt, found.steps);
-    text += &format!("with hooks a step takes {more:+.1} % more (less, if negative)\n");
+    text += &format!("with hooks a step takes {more:+.1} % more time (less, if negative)\n");
     text + match found.bandwidth {
         Some(_) => {
-            "medians; shares are of each step beside its own streaming read, so they are not those of the medians\n"
+            "medians; each share compares a step with its own streaming read, so it is not the ratio of the medians\n"
         }
         None => "medians; the floor is only known where the CPU reads the weights in place\n",
     }

@@ -1,5 +1,4 @@
-//! `mixscope check`: whether a model is what its config says, whether all its weights are numbers, whether it computes
-//! what a Mixtral is, and what another program recorded.
+//! `mixscope check`: validates the files and weights of a model, tests its computation, and compares it with a recording.
 
 use super::comparison::comparison_text;
 use super::contract::contract_text;
@@ -23,19 +22,19 @@ use serde_json::json;
 pub struct Check {
     #[command(flatten)]
     model: ModelArgs,
-    /// Run the model on this recording's tokens and compare every hook that it holds: end to end, and each layer alone,
-    /// fed the recording's own input of that layer. Without --precision and --dtype they are those of the recording.
+    /// Run the model on the tokens of this recording and compare every hook in it: end to end, and each layer alone, fed the
+    /// recording's own input of that layer. --precision and --dtype default to those of the recording.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]
     within: ToleranceArg,
-    /// Only look at config and weights: no self-test.
+    /// Check config and weights only, without the self-test.
     #[arg(long, conflicts_with = "against")]
     no_run: bool,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
-    /// Nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long)]
     quiet: bool,
 }
@@ -44,7 +43,7 @@ impl Check {
     pub fn main(mut self, matches: &ArgMatches) -> Result<()> {
         let tolerance = self.within.read()?;
         if self.against.is_none() && self.within.is_given() {
-            return Err(error(ErrorKind::MissingRequiredArgument, "--tolerance: it is for --against TRACE"));
+            return Err(error(ErrorKind::MissingRequiredArgument, "--tolerance: it needs --against TRACE"));
         }
         let reference = self.against.as_deref().map(|text| TraceReader::open(&trace_path(text)?)).transpose()?;
         if let Some(reference) = &reference {
@@ -52,7 +51,7 @@ impl Check {
         }
         apply_threads(self.model.threads)?;
         let stderr = Stderr::new(self.quiet);
-        // The recording's tokens are ids, so a tokenizer is not missed.
+        // A recording's tokens are ids, so no tokenizer is needed.
         let loaded = match self.model.open(reference.is_some(), &stderr) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -126,7 +125,7 @@ impl Check {
         Ok(())
     }
 
-    /// Computes under the recording's precision where none was asked for.
+    /// Takes precision and dtype from the recording where the command line gives none.
     fn compute_as(&mut self, reference: &TraceReader, matches: &ArgMatches) {
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         if !is_given("precision")
@@ -141,7 +140,7 @@ impl Check {
     }
 }
 
-/// What was validated on opening, and what a look at every weight adds.
+/// The report of opening the model, with a scan of every weight.
 fn scanned(loaded: &Loaded, stderr: &Stderr) -> Result<Report> {
     let mut report = loaded.meta.report.clone();
     if scanned_on_opening(&loaded.store) {
@@ -155,7 +154,7 @@ fn scanned(loaded: &Loaded, stderr: &Stderr) -> Result<Report> {
     Ok(report)
 }
 
-/// The self-test, or why it can't be run.
+/// The self-test, or the reason why it can't be run.
 fn tested(loaded: &Loaded, stderr: &Stderr) -> Result<Result<SelfTest, Unreadable>> {
     let texts = match texts(loaded) {
         Ok(texts) => texts,
@@ -170,7 +169,7 @@ fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, std
     check_against(loaded, reference, tolerance, &Control::watched_by(&progress))
 }
 
-/// The device behind a name, if it is not the usual one.
+/// The device as a suffix of a name; empty for the CPU.
 fn on_device(loaded: &Loaded) -> String {
     match loaded.meta.device {
         Device::Cpu => String::new(),
@@ -190,7 +189,7 @@ fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) 
     text
 }
 
-/// The outcome in one sentence.
+/// The outcome, in one sentence.
 fn summary(fidelity: &Fidelity) -> String {
     match (&fidelity.guilty, fidelity.ok) {
         (_, true) => "the model computes what was recorded, end to end and layer by layer".to_owned(),

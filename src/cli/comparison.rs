@@ -1,22 +1,22 @@
-//! A comparison of two recordings as text.
+//! A comparison of two runs as text.
 
 use crate::analysis::diff::{Comparison, Flip, HookDiff, LayerRouting, Mode};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Columns of the table; hooks of which no layer holds any are left out.
+/// Columns of the table; a hook that no layer has is left out.
 const COLUMNS: [(K, &str); 3] = [(K::AttnOut, "attn_out"), (K::MlpOut, "mlp_out"), (K::ResidPost, "resid_post")];
-/// Width of a column: share, largest difference, steps.
+/// Width of a column: share, largest difference, ulp.
 const WIDTH: usize = 27;
 
-/// The comparison as a table by layer, totals, where the two part, and the verdict.
+/// The comparison: a table by layer, totals, first differences, and the verdict.
 pub fn comparison_text(found: &Comparison) -> String {
     let mut text = format!("{}, tolerance: {}\n\n", found.mode, found.tolerance.words(found.mode));
     table(found, &mut text);
     text.push('\n');
     totals(found, &mut text);
-    partings(found, &mut text);
+    first_differences(found, &mut text);
     if found.ok {
         text += "agree within the tolerance\n";
     }
@@ -34,7 +34,7 @@ fn table(found: &Comparison, text: &mut String) {
     let mut lines = vec![String::from("       "), String::from("  layer")];
     for (_, name) in &columns {
         lines[0] += &format!("  {name:<width$}", width = WIDTH - 2);
-        lines[1] += &format!("  {:>9}{:>9}{:>7}", "equal", "max |Δ|", "steps");
+        lines[1] += &format!("  {:>9}{:>9}{:>7}", "equal", "max |Δ|", "ulp");
     }
     lines[1] += "  flips";
     for layer in layers {
@@ -64,15 +64,15 @@ fn table(found: &Comparison, text: &mut String) {
 }
 
 fn cell(diff: &HookDiff) -> String {
-    let steps = match diff.max_ulps {
+    let ulps = match diff.max_ulps {
         0.0 => "0".to_owned(),
-        steps if steps < 99_999.5 => format!("{steps:.0}"),
-        steps => format!("{steps:.0e}"),
+        ulps if ulps < 99_999.5 => format!("{ulps:.0}"),
+        ulps => format!("{ulps:.0e}"),
     };
-    format!("  {:>7} %{:>9}{steps:>7}", percent(diff.share()), number(diff.max_abs))
+    format!("  {:>7} %{:>9}{ulps:>7}", percent(diff.share()), number(diff.max_abs))
 }
 
-/// A share of 0 to 1 in percent with two digits; not all is never 100.00.
+/// A share of 0 to 1 in percent with two digits. A share below 1 is never shown as 100.00.
 pub fn percent(share: f64) -> String {
     let share = share * 100.0;
     format!("{:.2}", if share < 100.0 { (share * 100.0).floor() / 100.0 } else { share })
@@ -123,7 +123,7 @@ fn totals(found: &Comparison, text: &mut String) {
         let layers: Vec<String> = found.not_isolated.iter().map(usize::to_string).collect();
         line(
             "not alone",
-            format!("layers {}: A holds neither resid_pre nor the layer before's resid_post", layers.join(", ")),
+            format!("layers {}: A has neither their resid_pre nor resid_post of the layer before", layers.join(", ")),
         );
     }
 }
@@ -133,7 +133,7 @@ fn routing(found: &Comparison) -> String {
     let sum = |of: fn(&LayerRouting) -> usize| layers.iter().map(of).sum::<usize>();
     let jaccard = layers.iter().map(|layer| layer.jaccard).sum::<f64>() / layers.len() as f64;
     let mut text = format!(
-        "{flips} of {all} choices flipped ({} at near-ties), first expert changed {}, mean Jaccard {jaccard:.4}",
+        "{flips} of {all} choices flipped ({} within rounding), first expert changed {}, mean Jaccard {jaccard:.4}",
         sum(|layer| layer.within_rounding),
         sum(|layer| layer.first_flips)
     );
@@ -146,8 +146,8 @@ fn routing(found: &Comparison) -> String {
     text
 }
 
-/// Where the two part, in sentences.
-fn partings(found: &Comparison, text: &mut String) {
+/// The first difference and the first flip, in sentences.
+fn first_differences(found: &Comparison, text: &mut String) {
     let place = |hook: Hook| match hook.kind.is_global() {
         true => format!("`{hook}`"),
         false => format!("layer {}, `{hook}`", hook.layer),
@@ -166,22 +166,22 @@ fn flip_text(flip: &Flip, found: &Comparison) -> String {
     let mut text = format!("layer {}, position {}: A chose {a:?}, B {b:?}", flip.layer, flip.position);
     let dtype = found.dtypes[0].coarser(found.dtypes[1]);
     let gap = |side: usize| {
-        let steps = flip.ulps[side].filter(|_| dtype != Dtype::F32);
-        let steps = steps.map_or_else(String::new, |steps| format!(" = {steps:.1} steps"));
-        flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{steps}"))
+        let ulps = flip.ulps[side].filter(|_| dtype != Dtype::F32);
+        let ulps = ulps.map_or_else(String::new, |ulps| format!(" = {ulps:.1} ulp"));
+        flip.gaps[side].map_or_else(|| "unknown".to_owned(), |gap| format!("{gap:.2e}{ulps}"))
     };
     text += &format!("; margin A {}, B {}", gap(0), gap(1));
     match (flip.input, found.mode) {
         (Some(input), _) if input.equal && input.immediate => {
-            text += &format!("; `{}` was equal there: the router parts first", input.hook);
+            text += &format!("; `{}` was equal there, so the router is the first to differ", input.hook);
         }
         (Some(input), _) if input.equal => {
-            text += &format!("; `{}` was equal there, and what lies between is not in both", input.hook);
+            text += &format!("; `{}` was equal there, and the hooks in between are not in both", input.hook);
         }
         (Some(input), Mode::EndToEnd) => {
-            text += &format!("; `{}` was unequal there already: the hidden state parts first", input.hook);
+            text += &format!("; `{}` differed there already, so the hidden state is the first to differ", input.hook);
         }
-        (Some(input), Mode::Isolated) => text += &format!("; `{}` was unequal there already", input.hook),
+        (Some(input), Mode::Isolated) => text += &format!("; `{}` differed there already", input.hook),
         (None, _) => text += "; no hidden state before it is in both",
     }
     text

@@ -1,4 +1,4 @@
-//! `mixscope completions`: what a shell needs to complete the command line.
+//! `mixscope completions`: completion scripts for shells.
 
 use super::{command, print};
 use anyhow::Result;
@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 #[derive(Args)]
 pub struct Completions {
-    /// The shell; where its completions go is in its own manual.
+    /// The shell. Its manual says where completions go.
     shell: Shell,
 }
 

@@ -1,15 +1,15 @@
-//! What was validated, as a table.
+//! A validation report as a table.
 
 use crate::trace::{Finding, Report};
 use unicode_width::UnicodeWidthStr;
 
-/// Columns that a cell may take before it moves the rest of its line.
+/// Widest cell that the columns are aligned to; a wider one moves the rest of its line.
 const WIDEST: usize = 38;
 const HEADS: [&str; 3] = ["what", "expected", "found"];
 
-/// A line a finding: verdict, what, expected, found; advice on a line of its own.
+/// One line per finding: verdict, subject, expected, found. Advice has a line of its own.
 pub fn contract_text(report: &Report) -> String {
-    // Names and texts of files must not look like lines of the report.
+    // Names and texts from files must not look like lines of the report.
     let cell = |text: &str| text.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
     let of = |finding: &Finding| [cell(&finding.subject), cell(&finding.expected), cell(&finding.found)];
     let rows: Vec<[String; 3]> = report.findings.iter().map(of).collect();

@@ -10,53 +10,55 @@ use clap::Args;
 use clap::error::ErrorKind;
 use serde_json::json;
 
-/// What is asked by default, for `--help`.
+/// The default tolerances, for `--help`.
 pub const TOLERANCES: &str = "\
 Tolerance, if --tolerance is not given, by the dtypes in which activations of A and B are exact:
   both f32: |a - b| <= 1e-4 + 2e-5*|a|; probabilities (pattern, expert_weights, mixing_weights)
     within 2e-5; the same experts in the same order; mean loss within 1e-4 nats.
   both bf16 or both f16, each layer alone (`check`) and layer 0 end to end: at least 95 % of a
-    tensor's values equal (or all but two), none further apart than 8 steps of the dtype at the
-    tensor's scale; an expert may flip only where the margin is at most 4 steps (a near-tie),
-    and what follows from that is left out.
-    Later layers end to end: a difference in the last bit spreads, so only statistics are asked:
+    tensor's values equal (or all but two), none further apart than 8 ulp of the dtype at the
+    tensor's scale; an expert may flip only where the margin is at most 4 ulp (within rounding),
+    and the values that follow from such a flip are left out.
+    Later layers end to end: a difference in the last bit spreads, so only statistics count:
     at most 5 % of all choices of experts flip, mean loss within 0.05 nats.
   different dtypes: end to end the same statistics; alone each tensor within 8 units of the
     coarser dtype (relative L2), flips as above.
-A step is one unit in the last place. NaN and infinity equal nothing, and fail. Where one of the
-two is known to round the sum of experts elsewhere (experts `eager`, transformers 4), mlp_out and
-resid_post need not be equal, only within the steps.
---tolerance T asks instead that every value be within T, and the same experts in the same order;
---tolerance 0 asks that everything be equal.
+One ulp is one unit in the last place. NaN and infinity equal nothing, and fail. If A or B is known
+to round the sum of experts at another place (experts `eager`, transformers 4), mlp_out and
+resid_post need not be equal, only within the 8 ulp.
+With --tolerance T, every value must be within T, and the experts and their order the same.
+With --tolerance 0, everything must be equal.
 
 Exit status: 0 agree within the tolerance, 1 differ or can't be compared, 2 wrong usage.";
 
 #[derive(Args)]
 #[command(after_help = TOLERANCES)]
 pub struct Diff {
-    /// What is compared with, such as a recording of transformers: trace.safetensors of `mixscope run`, or a trace that
-    /// another program recorded.
+    /// The baseline: trace.safetensors of `mixscope run`, or a recording of another program, such as transformers.
     #[arg(value_name = "A")]
     a: String,
-    /// What is compared; any subset of the hooks, in any dtype, of the same tokens.
+    /// The variant: any subset of the hooks, in any dtype, of the same tokens.
     #[arg(value_name = "B")]
     b: String,
     #[command(flatten)]
     within: ToleranceArg,
-    /// One JSON object with everything by hook instead of text.
+    /// Print one JSON object, with everything by hook, instead of text.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
 pub struct ToleranceArg {
-    /// Largest difference of any value [default: by dtype, see below].
+    /// Largest allowed difference of any value [default: by dtype, see below].
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     tolerance: Option<f32>,
 }
 
 impl ToleranceArg {
-    /// The number, which must be one.
+    /// The tolerance, if one was given.
+    ///
+    /// # Errors
+    /// If it is negative or not finite.
     pub fn read(&self) -> Result<Option<f32>> {
         match self.tolerance {
             Some(within) if !(within.is_finite() && within >= 0.0) => {
@@ -108,7 +110,7 @@ pub fn line(trace: &TraceReader) -> String {
     format!("{} · precision {}{on}{model}", trace.name(), said("precision"))
 }
 
-/// What a trace says of itself.
+/// A trace's metadata, for JSON.
 pub fn about(trace: &TraceReader) -> serde_json::Value {
     let said = |key: &str| trace.metadata.get(key);
     json!({

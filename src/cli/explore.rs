@@ -1,4 +1,4 @@
-//! The explorer's command line: what it says comes before the configuration file, and that before the defaults.
+//! The explorer's command line. Options come before the configuration file, and the file before the defaults.
 
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
@@ -18,16 +18,16 @@ use std::sync::Arc;
 /// How the explorer looks and behaves.
 #[derive(Args)]
 pub struct ScreenArgs {
-    /// Colours: auto looks at NO_COLOR, COLORTERM and TERM.
+    /// How many colours to use; auto follows NO_COLOR, COLORTERM and TERM.
     #[arg(long, value_enum, default_value_t = app::ColorChoice::Auto, value_name = "WHEN")]
     color: app::ColorChoice,
-    /// Colours for dark or light backgrounds, for every colour vision, or none.
+    /// Theme: for dark or light backgrounds, for every colour vision, or without colours.
     #[arg(long, value_name = "NAME", default_value = "dark", value_parser = themes())]
     theme: ThemeName,
-    /// Don't listen to the mouse: the terminal selects text as it always does.
+    /// Leave the mouse to the terminal, which then selects text as usual.
     #[arg(long)]
     no_mouse: bool,
-    /// While a run goes on, draw at most 4 frames a second that no key asked for, and keep the cursor where it is.
+    /// While tokens are generated, draw at most 4 frames a second apart from replies to keys, and keep the cursor in place.
     #[arg(long)]
     reduced_motion: bool,
     /// The configuration file [default: mixscope/config.toml in $XDG_CONFIG_HOME or ~/.config].
@@ -46,20 +46,19 @@ pub struct Explore {
     chat: ChatArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Go on with the last session: its model, tokens, cursor and view; every session is kept when it ends and every ten
-    /// seconds.
+    /// Continue the last session: its model, tokens, cursor and view. A session is saved when it ends and every ten seconds.
     #[arg(long, conflicts_with_all = ["model", "prompt", "prompt_file", "prompt_ids", "chat"])]
     resume: bool,
-    /// Read this recording's tokens and show the model's run beside it, in Fidelity: which experts differ, and what each
-    /// token costs. Without --precision and --dtype they are those of the recording.
+    /// Read this recording's tokens and compare the model's run with it, in Fidelity: which experts differ, and what each
+    /// token costs. --precision and --dtype default to those of the recording.
     #[arg(long, value_name = "TRACE", conflicts_with_all = ["resume", "prompt", "prompt_file", "prompt_ids", "chat"])]
     against: Option<String>,
     #[command(flatten)]
     screen: ScreenArgs,
-    /// Write the configuration in force, as a file that can be used as one.
+    /// Print the current configuration, in the form of a configuration file.
     #[arg(long, conflicts_with = "print_keys")]
     print_config: bool,
-    /// Write all keys, the actions they are bound to and what those do.
+    /// Print all keys, their actions, and what these do.
     #[arg(long)]
     print_keys: bool,
 }
@@ -82,7 +81,7 @@ impl Explore {
         match Target::parse(&config.model) {
             Err(error) if resume.is_some() => return Err(error.context("the model of the session can't be opened")),
             Ok(Target::Trace(_)) if prompt.is_some() => {
-                let message = format!("{} is a saved run: no prompt can be read without a model", config.model);
+                let message = format!("{}: a saved run has no model to read a prompt with", config.model);
                 return Err(error(ErrorKind::ArgumentConflict, message));
             }
             parsed => parsed?,
@@ -92,7 +91,7 @@ impl Explore {
         if let Some(recorded) = against.as_ref().filter(|_| !given(matches, "precision")) {
             config.precision = recorded.trace.meta.policy;
         }
-        // One file may serve several machines: what this build lacks matters once it is used.
+        // One file may serve several machines, so a device that this build lacks is refused only when it is used.
         if computes {
             config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
         }
@@ -110,7 +109,7 @@ impl Explore {
         app::run(app::Options { against, ..options(config, open, prompt, resume) })
     }
 
-    /// The file's configuration with what the command line says instead.
+    /// The file's configuration, overridden by the command line.
     fn config(&self, matches: &ArgMatches) -> Result<Config> {
         let mut config = self.screen.config(matches)?;
         let given = |name| given(matches, name);
@@ -136,7 +135,7 @@ impl Explore {
         Ok(config)
     }
 
-    /// The last session, whose model, precision and sampling count where the command line says nothing.
+    /// The last session. Its model, precision and sampling apply unless the command line gives others.
     fn session(&self, config: &mut Config, matches: &ArgMatches) -> Result<Saved> {
         let saved = SessionFile::load()?;
         let given = |name| given(matches, name);
@@ -160,10 +159,10 @@ impl Explore {
 }
 
 impl ScreenArgs {
-    /// The file's configuration with what these options say instead.
+    /// The file's configuration, overridden by these options.
     ///
     /// # Errors
-    /// If the file can't be read, or says something that is not understood.
+    /// If the file can't be read or has an error.
     pub fn config(&self, matches: &ArgMatches) -> Result<Config> {
         let mut config = Config::load(self.config.as_deref())?;
         if given(matches, "color") {
@@ -178,7 +177,7 @@ impl ScreenArgs {
     }
 }
 
-/// What the explorer starts with under a configuration.
+/// The explorer's options under a configuration.
 pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume: Option<Saved>) -> app::Options {
     app::Options {
         look: config.look(),
@@ -215,7 +214,7 @@ pub fn recorded(text: &str) -> Result<Recorded> {
     Ok(Recorded { name, trace, lens })
 }
 
-/// Whether an option stands on the command line.
+/// Whether an option was given on the command line.
 fn given(matches: &ArgMatches, name: &str) -> bool {
     matches.value_source(name) == Some(ValueSource::CommandLine)
 }

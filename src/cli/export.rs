@@ -46,54 +46,54 @@ pub struct Export {
     /// lens.targets, next, fidelity, fidelity.flips, or fidelity.loss.
     #[arg(long, value_name = "VIEW", value_parser = view)]
     view: ViewKind,
-    /// A saved run of the same tokens to compare with, A beside B = TRACE: for fidelity.flips, fidelity.loss.
+    /// For fidelity.flips and fidelity.loss: a saved run A of the same tokens, compared with B = TRACE.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
-    /// png, svg, csv, or several of them [default: as FILE ends].
+    /// png, svg, csv, or several of them [default: the ending of FILE].
     #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
     format: Vec<Format>,
-    /// File to write; - is stdout. Of several formats each goes to FILE with its own ending.
+    /// File to write; - is stdout. With several formats, each goes to FILE with its own ending.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Position of the token: for routing.token, lens.targets, next [default: the last].
+    /// For routing.token, lens.targets and next: position of the token [default: the last].
     #[arg(long, value_name = "POS")]
     token: Option<usize>,
-    /// For routing.layer, routing.pairs, attention.head.
+    /// For routing.layer, routing.pairs and attention.head: the layer.
     #[arg(long, value_name = "L", default_value_t = 0)]
     layer: usize,
-    /// Query head, or mean or max over the heads of the layer: for attention.head.
+    /// For attention.head: the query head, or the mean or maximum over the heads of the layer.
     #[arg(long, value_name = "H|mean|max", default_value = "0", value_parser = Pick::from_str)]
     head: Pick,
-    /// What is shown. For lens: token, kl, entropy, rank [default: token]; for lens.targets: token or rank (both in one
-    /// picture), kl, entropy; for attention.grid: entropy, previous, first, induction, duplicate [default: entropy].
+    /// The measure. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
+    /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy].
     #[arg(long, value_name = "NAME")]
     measure: Option<String>,
-    /// The best heads first, instead of by layer and head: for attention.grid.
+    /// For attention.grid: the best heads first, instead of by layer and head.
     #[arg(long)]
     sort: bool,
-    /// Residual that the lens reads: for lens.
+    /// For lens: the residual that it reads.
     #[arg(long, value_name = "resid_mid|resid_post|both", default_value = "resid_post", value_parser = site)]
     site: Site,
-    /// Ids of tokens to follow through the layers: for lens.targets [default: the model's answer].
+    /// For lens.targets: ids of tokens to follow through the layers [default: the model's answer].
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     targets: Vec<u32>,
-    /// Pixels a point of pictures; 2 or more for print.
+    /// Size of pictures, in pixels per point; 2 or more for print.
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     scale: f64,
-    /// Light text on a dark ground.
+    /// Draw light text on a dark background.
     #[arg(long)]
     dark: bool,
     #[command(flatten)]
     text: TextArgs,
-    /// Overwrite FILE.
+    /// Overwrite existing files.
     #[arg(long)]
     force: bool,
 }
 
-/// A view that a saved run has.
+/// Parses a view that a saved run has.
 fn view(text: &str) -> Result<ViewKind> {
     let kind = text.parse()?;
-    ensure!(kind != ViewKind::FidelityLab, "`{text}` is made with a model: `mixscope lab` writes it");
+    ensure!(kind != ViewKind::FidelityLab, "`{text}` needs a model: `mixscope lab` writes it");
     Ok(kind)
 }
 
@@ -107,7 +107,7 @@ fn site(text: &str) -> Result<Site> {
     Ok(Site(found))
 }
 
-/// The one of `all` that is called `name`.
+/// The element of `all` with this name.
 fn named<T: Copy>(name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
     let found = all.iter().copied().find(|one| name_of(*one) == name);
     let names = || all.iter().map(|one| name_of(*one)).collect::<Vec<_>>().join(", ");
@@ -122,8 +122,10 @@ impl Export {
         }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
         match (&self.against, self.view.is_of_two()) {
-            (None, true) => return Err(wrong(format!("--view {}: needs --against TRACE to compare with", self.view))),
-            (Some(_), false) => return Err(wrong(format!("--against: {} shows one run", self.view))),
+            (None, true) => {
+                return Err(wrong(format!("--view {}: it compares two runs and needs --against TRACE", self.view)));
+            }
+            (Some(_), false) => return Err(wrong(format!("--against: --view {} shows one run", self.view))),
             _ => {}
         }
         let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
@@ -152,7 +154,7 @@ impl Export {
         Ok(())
     }
 
-    /// What goes where.
+    /// The files to write, by format.
     fn files(&self) -> Result<Vec<(Format, PathBuf)>> {
         let mut formats: Vec<Format> = Vec::new();
         for format in &self.format {
@@ -164,7 +166,7 @@ impl Export {
         let own = Format::of(&self.output);
         match formats[..] {
             [] => {
-                let hint = "--format: give png, svg or csv, or a FILE that ends in one of them";
+                let hint = "--format: expected png, svg or csv, or a FILE that ends in one of them";
                 Ok(vec![(own.context(hint)?, self.output.clone())])
             }
             [format] => {
@@ -192,7 +194,7 @@ impl Export {
         }
     }
 
-    /// What was asked for, at the first token where none was named.
+    /// The view and its parameters; the token is the first one if none was given.
     fn spec(&self) -> Result<ViewSpec> {
         let mut spec = ViewSpec {
             pos: self.token.unwrap_or(0),
@@ -209,7 +211,7 @@ impl Export {
                 spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name)?;
             }
             (Some(name), ViewKind::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
-            (Some(_), view) => bail!("{view} shows the same whatever is measured"),
+            (Some(_), view) => bail!("--view {view} has no measures"),
         }
         Ok(spec)
     }

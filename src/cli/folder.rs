@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// Makes the folder of `--out` if it does not exist, and refuses before the work what could not be written after it:
-/// unless `force`, one of `files` that is there already; `more` looks for further ones. Returns those that are there.
+/// Creates the folder of `--out` if it does not exist, and checks before the work that its files can be written after it.
+/// Returns those of `files` that exist; `more` looks for further ones.
 ///
 /// # Errors
-/// If the folder can't be made or written to, or holds such files.
+/// If the folder can't be created or written to, or if such files exist and `force` is false.
 pub fn prepare(
     out: &Path,
     files: &[String],
@@ -15,13 +15,13 @@ pub fn prepare(
     force: bool,
 ) -> Result<Vec<String>> {
     let folder = out.display();
-    std::fs::create_dir_all(out).with_context(|| format!("--out: cannot make the folder {folder}"))?;
+    std::fs::create_dir_all(out).with_context(|| format!("--out: cannot create the folder {folder}"))?;
     let mut there: Vec<String> = files.iter().filter(|file| out.join(file).exists()).cloned().collect();
     there.extend(more(out)?);
     if !force && !there.is_empty() {
         bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
     }
-    // Found out now and not after the work.
+    // Fails now and not after the work.
     tempfile::tempfile_in(out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
     Ok(there)
 }

@@ -1,4 +1,4 @@
-//! `mixscope info`: what a model is and what it needs.
+//! `mixscope info`: what a model is, and what it needs.
 
 use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct Info {
     #[command(flatten)]
     model: ModelArgs,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
 }
@@ -27,9 +27,9 @@ struct About {
     tokenizer: Option<usize>,
     /// Commit and files to download, if it is not here yet.
     remote: Option<(String, Vec<(String, u64)>)>,
-    /// Memory that the weights can take, bytes.
+    /// Memory available for the weights, bytes.
     memory: Option<u64>,
-    /// Room on the disk of the cache, bytes; only looked at if something has to be downloaded.
+    /// Free space on the disk of the cache, bytes; `None` if nothing has to be downloaded.
     disk: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Info {
                 let tokenizer = remote.tokenizer;
                 return Ok(About { meta, tokenizer, remote: Some((remote.commit, remote.files)), memory, disk });
             };
-            // As it is there: looking for a newer revision could download one.
+            // Opens the cached revision: looking for a newer one could start a download.
             let loaded = open(&Location::at(&path)?, self.model.precision, self.model.dtype, false)?;
             let mut loaded = loaded.on(self.model.device)?;
             let meta = Arc::make_mut(&mut loaded.meta);
@@ -76,7 +76,7 @@ impl About {
         self.remote.as_ref().map(|(_, files)| files.iter().map(|(_, size)| size).sum())
     }
 
-    /// One sentence: fits, runs from disk, or why not.
+    /// Whether the model fits, in one sentence.
     fn verdict(&self) -> String {
         if let (Some(need), Some(free)) = (self.download_bytes(), self.disk)
             && need > free
@@ -85,29 +85,29 @@ impl About {
         }
         match (self.memory, self.copied_bytes()) {
             (_, Some(copied)) if self.meta.device != Device::Candle => format!(
-                "not known: weights are copied to {} when they are first used, at most {}, and its memory is not known here",
+                "not known: weights are copied to {} when they are first used (at most {}), and the memory of this device is not known",
                 self.meta.device,
                 size(copied)
             ),
             (Some(memory), Some(copied)) if copied <= memory => {
-                format!("fits: candle multiplies by copies in f32, at most {}", size(copied))
+                format!("fits: candle uses f32 copies of the weights, at most {}", size(copied))
             }
             (Some(_), Some(copied)) => format!(
-                "does not fit: candle multiplies by copies in f32, {} when all are used; compute on the device cpu",
+                "does not fit: candle uses f32 copies of the weights, {} when all are used; use --device cpu",
                 size(copied)
             ),
             (memory, None) => self.verdict_in_place(memory),
-            (None, Some(_)) => "how much memory is free is not known here".to_owned(),
+            (None, Some(_)) => "not known: this system does not report its free memory".to_owned(),
         }
     }
 
-    /// Bytes of the copies that a device holds once all weights were used; `None` where they are used in place.
+    /// Bytes of the copies on the device once all weights were used; `None` if weights are used in place.
     fn copied_bytes(&self) -> Option<u64> {
         let meta = &self.meta;
         let table = (meta.dims.vocab * meta.dims.d_model) as u64;
         match meta.device {
             Device::Cpu => None,
-            // All but the embedding table, which is only looked up.
+            // Everything but the embedding table, from which rows are only looked up.
             Device::Candle => Some(4 * meta.params.0.saturating_sub(table)),
             Device::Cuda(_) | Device::Metal(_) => Some(meta.weight_bytes),
         }
@@ -125,7 +125,7 @@ impl About {
             Some(_) => {
                 format!("runs from disk, slowly: even the {} that one token reads exceed the memory", size(touched))
             }
-            None => "how much memory is free is not known here".to_owned(),
+            None => "not known: this system does not report its free memory".to_owned(),
         }
     }
 
@@ -178,7 +178,7 @@ impl About {
         line("context", format!("{} tokens, {window}", d.context))?;
         let tokenizer = match self.tokenizer {
             Some(entries) => format!("{entries} entries"),
-            None => "not looked at before the download".to_owned(),
+            None => "not known before the download".to_owned(),
         };
         let chat = if meta.has_chat { ", with a chat template (--chat)" } else { "" };
         line("tokenizer", format!("{tokenizer}{chat}"))?;

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct Man {
-    /// Write mixscope.1 and a page for every command into this folder instead; it is made if it does not exist.
+    /// Write mixscope.1 and a page for every command into this folder instead. It is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite pages that are there already.
+    /// Overwrite existing pages.
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -25,7 +25,7 @@ impl Man {
             return print(pages.first().map_or("", |(_, page)| page));
         };
         let shown = folder.display();
-        std::fs::create_dir_all(&folder).with_context(|| format!("--out: cannot make the folder {shown}"))?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("--out: cannot create the folder {shown}"))?;
         let there: Vec<&str> =
             pages.iter().map(|(name, _)| name.as_str()).filter(|name| folder.join(name).exists()).collect();
         if !self.force && !there.is_empty() {

@@ -1,11 +1,11 @@
-//! What this machine has.
+//! Memory and disk of this machine.
 
 pub use crate::model::available_memory as available;
 use nix::sys::statvfs::statvfs;
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Bytes free on the disk of `path`, or of the nearest folder above it that exists.
+/// Free bytes on the disk of `path`, or of the nearest folder above it that exists.
 pub fn free_disk(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|path| path.exists())?;
     let about = statvfs(there).ok()?;
@@ -15,13 +15,13 @@ pub fn free_disk(path: &Path) -> Option<u64> {
 /// Memory of this process, bytes.
 #[derive(Clone, Copy)]
 pub struct Resident {
-    /// The most that was resident, mapped files included.
+    /// Largest resident size, mapped files included.
     pub peak: u64,
-    /// What is resident now without mapped files.
+    /// Current resident size, mapped files excluded.
     pub anonymous: u64,
 }
 
-/// What the system says of this process; `None` where it does not.
+/// The memory of this process; `None` if the system does not report it.
 pub fn resident() -> Option<Resident> {
     let text = read_to_string("/proc/self/status").ok()?;
     let field = |key: &str| {

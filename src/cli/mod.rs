@@ -1,4 +1,4 @@
-//! The command line: arguments, and the commands that need no terminal.
+//! The command line: arguments, and the commands that run without a terminal.
 
 mod bench;
 mod check;
@@ -20,9 +20,9 @@ mod self_test;
 mod stderr;
 mod values;
 
+use crate::analysis::tables::TokenText;
 use crate::control::Control;
 use crate::engine::{OpenOptions, Target, open_model};
-use crate::export::Text;
 use crate::model::{Loaded, sampling};
 use crate::trace::Prompt;
 use crate::trace::{Device, Dtype, Level, Policy, Report, Sampling, is_obeyed};
@@ -41,22 +41,22 @@ Examples:
   mixscope --prompt 'The capital of France is'  the same, starting with this prompt
   mixscope path/to/Mixtral                      explore a model directory (config.json + safetensors)
   mixscope mixtral-8x7b.Q4_K_M.gguf             explore a GGUF file
-  mixscope mistralai/Mixtral-8x7B-v0.1          explore a model of the Hub; what is not in the cache is downloaded
+  mixscope mistralai/Mixtral-8x7B-v0.1          explore a model of the Hub, downloaded if it is not in the cache
   mixscope run --prompt 'Once upon a time' --steps 32 --out run1
                                                 routing, attention, lens and candidates as files
   mixscope open run1/trace.safetensors          explore that run again, without the model
   mixscope export run1/trace.safetensors --view routing.map -o map.png
                                                 one view of that run as png, svg or csv
   mixscope check path/to/Mixtral --against reference.safetensors
-                                                layer by layer against what transformers recorded
+                                                compare a model with a recording of transformers, layer by layer
   mixscope diff reference.safetensors run1/trace.safetensors
-                                                two recordings, hook by hook
+                                                compare two recordings hook by hook
   mixscope lab path/to/Mixtral --prompt-file text.txt --out lab1
-                                                what rounding elsewhere does to loss and routing
-  mixscope bench path/to/Mixtral                what a token costs here, and the least it could
-  mixscope info mistralai/Mixtral-8x7B-v0.1     what it is and what it needs, before it is downloaded
-  mixscope pull mistralai/Mixtral-8x7B-v0.1     only the download
-  mixscope --resume                             go on with the last session
+                                                compare precision policies by loss and routing
+  mixscope bench path/to/Mixtral                time a token here, next to the least it could take
+  mixscope info mistralai/Mixtral-8x7B-v0.1     show what it is and what it needs, before the download
+  mixscope pull mistralai/Mixtral-8x7B-v0.1     download only
+  mixscope --resume                             continue the last session
 
 Exit status: 0 done, 1 the work failed, 2 wrong usage.";
 
@@ -79,19 +79,19 @@ enum Command {
     Open(open::Open),
     /// Write one view of a saved run as picture or table.
     Export(export::Export),
-    /// Say what a model is, what was validated, and what it needs; a model on the Hub is not downloaded for it.
+    /// Show what a model is, what was validated, and what it needs. A model on the Hub is not downloaded.
     Info(info::Info),
-    /// Validate a model: config against tensors and tokenizer, every weight for NaN and infinity, and a self-test on built-in
-    /// text; compare it with a recording of another program.
+    /// Validate a model: config, tensors, tokenizer, every weight, and a self-test on built-in text; or compare it with a
+    /// recording.
     Check(check::Check),
-    /// Compare two saved runs hook by hook: equal values, differences, flipped experts, loss, and where they part.
+    /// Compare two saved runs hook by hook: equal values, differences, flipped experts, loss, and where they first differ.
     Diff(diff::Diff),
     /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
     /// generated token that differs.
     Lab(Box<lab::Lab>),
-    /// Time a model here: decoding and prefill, beside the streaming read of memory that bounds them.
+    /// Time a model here: decoding and prefill, next to the streaming read of memory that bounds them.
     Bench(bench::Bench),
-    /// Download a model from the Hub into the shared cache; an interrupted download goes on where it stopped.
+    /// Download a model from the Hub into the shared cache. An interrupted download continues where it stopped.
     Pull(pull::Pull),
     /// Write completions for a shell.
     Completions(completions::Completions),
@@ -102,21 +102,21 @@ enum Command {
 #[derive(Args, Clone)]
 struct ModelArgs {
     /// `demo` (a small model that is part of the program), a directory with config.json and safetensors files, a .gguf
-    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf. The explorer opens saved runs
-    /// (trace.safetensors) as well.
+    /// file, or a name on the Hub: owner/name, owner/name@revision, owner/name:file.gguf. The explorer also opens saved
+    /// runs (trace.safetensors).
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
-    /// Precision policy: round as transformers does, nowhere, or as transformers but for the router.
+    /// Where values are rounded: as in transformers (hf), nowhere (f32), or as in transformers except for the router.
     #[arg(long, default_value = "hf", value_name = "hf|f32|f32-router")]
     precision: Policy,
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]
     dtype: Option<Dtype>,
-    /// What multiplies by the weights: mixscope's own kernels (cpu), candle's on the CPU (with MKL or Accelerate if built with
-    /// that feature), or candle's on a GPU (if built with that feature).
+    /// What multiplies by the weights: mixscope's own kernels (cpu), candle on the CPU (with MKL or Accelerate, if built with
+    /// that feature), or candle on a GPU (if built with that feature).
     #[arg(long, default_value = "cpu", value_name = "cpu|candle|cuda[:N]|metal[:N]", value_parser = device)]
     device: Device,
-    /// Threads for matrix products [default: one a core].
+    /// Threads for matrix products [default: one per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
@@ -127,7 +127,7 @@ struct PromptArgs {
     /// The prompt.
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// Read the prompt from a file (UTF-8, taken as it is).
+    /// Read the prompt from a file (UTF-8, used unchanged).
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
     /// The prompt as token ids, used without the tokenizer: 1,422,3.
@@ -137,14 +137,14 @@ struct PromptArgs {
 
 #[derive(Args)]
 struct ChatArgs {
-    /// Put the prompt into the model's chat template, as a message of the user (instruct models).
+    /// Put the prompt into the model's chat template, as the user's message (instruct models).
     #[arg(long, conflicts_with = "prompt_ids")]
     chat: bool,
 }
 
 #[derive(Args)]
 struct SamplingArgs {
-    /// 0 takes the most probable token (greedy).
+    /// Sampling temperature; 0 takes the most probable token (greedy).
     #[arg(long, default_value_t = 0.0, value_name = "T", allow_negative_numbers = true)]
     temperature: f64,
     /// Sample only among the K most probable tokens.
@@ -160,15 +160,15 @@ struct SamplingArgs {
 
 #[derive(Args)]
 struct TextArgs {
-    /// Put ' before token texts in CSV files that a spreadsheet would run as formulas (those that begin with = + - @, a tab
-    /// or a line end). Without it texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @, a tab
+    /// or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them as text.
     #[arg(long)]
     spreadsheet_safe: bool,
 }
 
 impl TextArgs {
-    fn of(&self) -> Text {
-        if self.spreadsheet_safe { Text::SpreadsheetSafe } else { Text::Exact }
+    fn of(&self) -> TokenText {
+        if self.spreadsheet_safe { TokenText::SpreadsheetSafe } else { TokenText::Exact }
     }
 }
 
@@ -177,15 +177,18 @@ impl ModelArgs {
         OpenOptions { policy: self.precision, dtype: self.dtype, ids_only, device: self.device }
     }
 
-    /// Refuses what can't be a model, before any work.
+    /// Checks that MODEL is not a saved run.
+    ///
+    /// # Errors
+    /// If it is one, or its name can't be read.
     fn check(&self) -> Result<()> {
         match Target::parse(&self.model)? {
-            Target::Trace(_) => bail!("{}: this is a saved run, and a model is needed", self.model),
+            Target::Trace(_) => bail!("{}: expected a model, found a saved run; `mixscope open` shows it", self.model),
             _ => Ok(()),
         }
     }
 
-    /// Opens the model, after downloading it if it is on the Hub.
+    /// Opens the model; a model on the Hub is downloaded first.
     fn open(&self, ids_only: bool, stderr: &Stderr) -> Result<Loaded> {
         let opened =
             open_model(&self.model, self.options(ids_only), &Control::none(), &mut |state| stderr.download(state));
@@ -194,12 +197,12 @@ impl ModelArgs {
     }
 }
 
-/// A device that this build can use.
+/// Parses a device, which this build must be able to use.
 fn device(name: &str) -> Result<Device> {
     name.parse::<Device>()?.in_this_build()
 }
 
-/// Sizes the thread pool; only the first call of a process can.
+/// Sets the size of the thread pool. Only the first call in a process has an effect.
 fn apply_threads(threads: Option<u16>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
@@ -266,14 +269,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The whole command line, as help, completions and manual pages need it.
+/// The whole command line, for help, completions and manual pages.
 fn command() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     command
 }
 
-/// Wrong usage that clap could not see.
+/// Wrong usage that the argument parser can't detect.
 #[derive(Debug)]
 struct WrongUsage {
     kind: ErrorKind,
@@ -289,7 +292,7 @@ impl fmt::Display for WrongUsage {
 impl std::error::Error for WrongUsage {}
 
 impl WrongUsage {
-    /// As an error of the command that was used, whose usage it then shows.
+    /// The parser's error for the command in use; it shows the usage of that command.
     fn of(&self, matches: &ArgMatches) -> clap::Error {
         let mut root = command();
         let used = matches.subcommand_name().and_then(|name| root.find_subcommand_mut(name).cloned());
@@ -303,7 +306,7 @@ fn error(kind: ErrorKind, message: impl fmt::Display) -> anyhow::Error {
 
 /// Help and version go to stdout with status 0, wrong usage to stderr with status 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody reads what can't be written.
+    // If this fails, there is nowhere to report it.
     let _ = error.print();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
@@ -314,7 +317,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-/// Refuses to start the explorer where there is no terminal.
+/// Checks that there is a terminal for the explorer.
+///
+/// # Errors
+/// If stdin or stdout is not a terminal.
 fn need_terminal() -> Result<()> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
@@ -323,7 +329,7 @@ fn need_terminal() -> Result<()> {
     Ok(())
 }
 
-/// A report, one finding a line.
+/// A validation report, one finding per line.
 fn report_text(report: &Report) -> String {
     let mark = |level| match level {
         Level::Ok => "ok",
@@ -334,14 +340,14 @@ fn report_text(report: &Report) -> String {
     report.findings.iter().map(|finding| format!("  {:<6} {finding}\n", mark(finding.level))).collect()
 }
 
-/// Writes results; nothing else goes to stdout.
+/// Writes results to stdout, which carries nothing else.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-/// Text from a model or file as it may be written to a terminal; newline and tab stay.
+/// Escapes control characters in text from a model or file. Newline and tab stay.
 fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

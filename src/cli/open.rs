@@ -9,10 +9,10 @@ use clap::{ArgMatches, Args};
 
 #[derive(Args)]
 pub struct Open {
-    /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
+    /// A saved run: trace.safetensors of `mixscope run`, or a recording of another program.
     #[arg(value_name = "TRACE")]
     trace: String,
-    /// Another saved run of the same tokens: Fidelity compares both, A beside B = TRACE.
+    /// Another saved run A of the same tokens; Fidelity compares it with B = TRACE.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]
@@ -25,9 +25,9 @@ impl Open {
         trace_path(&self.trace)?;
         let against = self.against.as_deref().map(recorded).transpose()?;
         need_terminal()?;
-        // For what is derived from the saved values, and for the next model.
+        // Needed for derived values, and for the next model.
         apply_threads(config.threads)?;
-        // How the next model is opened, if one is chosen.
+        // Used if a model is opened later.
         let open = OpenOptions { policy: config.precision, dtype: None, ids_only: false, device: config.device };
         config.model = self.trace;
         app::run(app::Options { against, ..options(config, open, None, None) })

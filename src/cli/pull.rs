@@ -1,4 +1,4 @@
-//! `mixscope pull`: a model from the Hub into the cache that Hugging Face's tools share.
+//! `mixscope pull`: downloads a model from the Hub into the cache that Hugging Face's tools share.
 
 use super::stderr::Stderr;
 use super::{error, print};
@@ -14,7 +14,7 @@ pub struct Pull {
     /// owner/name, owner/name@revision, or owner/name:file.gguf.
     #[arg(value_name = "REPO[@REVISION]")]
     repo: String,
-    /// Nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long)]
     quiet: bool,
 }

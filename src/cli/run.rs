@@ -25,25 +25,25 @@ enum Format {
     Trace,
 }
 
-/// Describes the other files, so it is written last and taken away first.
+/// The file that describes the others: written last, removed first.
 const RUN: &str = "run.json";
 const FILES: &str = "\
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
   tokens.csv         position,token_id,token,source,nll,entropy,rank
-                     source is prompt, generated or forced; nll of this token given those before it, in nats; entropy (nats)
-                     and rank (from 1) are of the distribution that predicted it
+                     source: prompt, generated or forced; nll: loss of this token given those before it (nats);
+                     entropy (nats) and rank (from 1): of the distribution that predicted it
   routing.csv        position,layer,expert,logit,prob,rank,weight
-                     a row an expert; prob over all experts; weight renormalised over the chosen, else 0
+                     one row per expert; prob: over all experts; weight: renormalised over the chosen, else 0
   attention.csv      layer,head,query,key,weight
-                     key is at most query
+                     key: at most query
   lens.csv           position,layer,site,k,token_id,token,logit,prob
-                     site is resid_mid or resid_post; k from 1 to --lens-k
+                     site: resid_mid or resid_post; k: from 1 to --lens-k
   lens_summary.csv   position,layer,site,final_rank,final_prob,entropy,kl
-                     final is the model's own first choice there; kl is KL(final || lens), nats
+                     final: the model's own first choice there; kl: KL(final || lens), nats
   candidates.csv     position,k,token_id,token,logit,prob
                      the distribution that follows the token, before temperature
   run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
-  trace.safetensors  the activations by their TransformerLens names, without batch axis
+  trace.safetensors  the activations by their TransformerLens names, without a batch axis
 
 The generated text goes to stdout, progress to stderr.";
 
@@ -59,32 +59,32 @@ pub struct Run {
     /// Tokens to generate after the prompt.
     #[arg(long, default_value_t = 0, value_name = "N")]
     steps: usize,
-    /// Folder for the files; made if it does not exist.
+    /// Folder for the files; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Files to write. png: routing.png, lens.png and attention-LxxHyy.png of --heads; without --heads, of the heads that
-    /// look most at the token before, at the first token, and after earlier occurrences of the query's token, and of the
+    /// Files to write. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without --heads, these are the heads
+    /// that look most at the token before, at the first token, and after earlier occurrences of the query's token, and the
     /// one with the lowest entropy.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
-    /// What the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens,
-    /// or hook names [default: all, without attention patterns if they would exceed 256 MB].
+    /// Fields that the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates,
+    /// lens, or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| files::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
-    /// Also write attribution.csv: what embedding, layers, heads and experts add to the logit of each next token (the
-    /// one that came; at the last position the most probable). Reads the chosen experts once more for every token.
+    /// Also write attribution.csv: how much embedding, layers, heads and experts add to the logit of each next token (at the
+    /// last position: of the most probable one). Reads the chosen experts once more for every token.
     #[arg(long)]
     attribution: bool,
-    /// Only these layers in all tables and the trace: A..B is from A up to but not including B. attribution.csv keeps
-    /// attn and mlp of all layers, which add up, and heads and experts of these.
+    /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp of all
+    /// layers, so that they add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
-    /// Only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
+    /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
-    /// Tokens of each lens cell in lens.csv and of each position in candidates.csv.
+    /// Number of tokens per lens cell in lens.csv and per position in candidates.csv.
     #[arg(long, default_value = "10", value_name = "K", value_parser = values::positive)]
     lens_k: usize,
     #[command(flatten)]
@@ -92,10 +92,10 @@ pub struct Run {
     /// Overwrite files of an earlier run.
     #[arg(long)]
     force: bool,
-    /// Nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Everything that was validated, on stderr.
+    /// Print everything that was validated to stderr.
     #[arg(short, long)]
     verbose: bool,
 }
@@ -115,7 +115,7 @@ impl Run {
         let is_new = !self.out.exists();
         let done = self.write_into_folder(&prompt, &sampling);
         if done.is_err() && is_new {
-            // Goes only if it is empty: what was computed stays.
+            // Removes the folder only if it is empty: computed files stay.
             std::fs::remove_dir(&self.out).ok();
         }
         done
@@ -159,7 +159,7 @@ impl Run {
         let run = engine::Run::from(live);
         let generated: Vec<u32> = run.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
-        // Not where it stays that of the run before: pictures can be added to a run.
+        // run.json of an earlier run stays if this run does not write one: pictures can be added to a run.
         let is_whole = self.format.contains(&Format::Json);
         self.take_away(is_whole.then_some(RUN), &stderr);
         let provenance = files::provenance(run.meta(), Some(prompt), sampling);
@@ -205,7 +205,7 @@ impl Run {
         Ok(())
     }
 
-    /// Reads the prompt and generates; returns how it ended and what went wrong.
+    /// Reads the prompt and generates. Returns why generation ended, and the error if there was one.
     fn generate(
         &self,
         live: &mut Live,
@@ -243,7 +243,7 @@ impl Run {
         (ended, None)
     }
 
-    /// Names of the files this run writes, as far as the options stderr.
+    /// Names of the files that this run writes, as far as they follow from the options.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
             Format::Csv => &TABLES[..],
@@ -261,19 +261,22 @@ impl Run {
         files
     }
 
-    /// Files in the folder that this run replaces.
+    /// Prepares the folder; returns the files in it that this run replaces.
     fn prepare_folder(&self, files: &[String]) -> Result<Vec<String>> {
-        // Which heads are drawn is known only after the run.
+        // Without --heads, the drawn heads are known only after the run.
         let is_open = self.format.contains(&Format::Png) && self.heads.is_none();
         let pictures = |out: &Path| if is_open { files::pictures_of_heads(out) } else { Ok(Vec::new()) };
         folder::prepare(&self.out, files, pictures, self.force)
     }
 
-    /// Removes files of an earlier run, which would pass for some of this one.
+    /// Removes files of an earlier run, which would look like files of this one.
     fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>, stderr: &Stderr) {
         for path in names.into_iter().map(|name| self.out.join(name)).filter(|path| path.exists()) {
             if let Err(error) = std::fs::remove_file(&path) {
-                stderr.say(&format!("warning: {} is of an earlier run and can't be removed: {error}", path.display()));
+                stderr.say(&format!(
+                    "warning: cannot remove {}, which belongs to an earlier run: {error}",
+                    path.display()
+                ));
             }
         }
     }
@@ -288,7 +291,7 @@ impl Run {
         Ok(asked.clone())
     }
 
-    /// What the trace keeps.
+    /// The fields that the trace keeps.
     fn capture(&self, tokens: usize, heads: usize, stderr: &Stderr) -> Result<Fields> {
         if !self.format.contains(&Format::Trace) {
             return Ok(Fields::default());

@@ -3,7 +3,7 @@
 use crate::engine::{SelfTest, TRAINED};
 use std::fmt::Write;
 
-/// Tables of what was found; the verdict is left to the caller.
+/// The tables of a self-test, without the verdict.
 pub fn self_test_text(found: &SelfTest) -> String {
     let mut text = String::from("\nself-test\n");
     // Writing to a String can't fail.
@@ -17,7 +17,7 @@ fn losses(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         let per_byte = part.per_byte.map_or_else(|| "cut off".to_owned(), |loss| format!("{loss:.3}"));
         writeln!(text, "  {:<8}  {:>6}  {:>10.3}  {per_byte:>9}", part.name, part.tokens, part.loss)?;
     }
-    let words = if found.trained { "trained" } else { "random: the loss says nothing of them" };
+    let words = if found.trained { "trained" } else { "random, so the loss says nothing about them" };
     let [embed, unembed] = found.spread;
     writeln!(
         text,
@@ -47,7 +47,7 @@ fn routers(found: &SelfTest, text: &mut String) -> std::fmt::Result {
 }
 
 fn rest(found: &SelfTest, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "\n  against its definition     values    equal  max steps")?;
+    writeln!(text, "\n  against its definition     values    equal    max ulp")?;
     for operation in &found.definition {
         let share = 100.0 * operation.equal as f64 / operation.values.max(1) as f64;
         let (mark, name) = (mark(operation.ok()), operation.name);

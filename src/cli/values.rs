@@ -1,4 +1,4 @@
-//! Values of options.
+//! Parsers of option values.
 
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
@@ -16,7 +16,7 @@ pub fn layers(text: &str) -> Result<(usize, Option<usize>)> {
         None if to.trim().is_empty() => None,
         None => Some(number(to)?),
     };
-    ensure!(to.is_none_or(|to| from < to), "`{text}` holds no layer; A..B means from A up to but not including B");
+    ensure!(to.is_none_or(|to| from < to), "`{text}` is an empty range; A..B does not include B");
     Ok((from, to))
 }
 
@@ -26,7 +26,10 @@ pub fn positive(text: &str) -> Result<usize> {
     number.with_context(|| format!("`{text}` is not a whole number of at least 1"))
 }
 
-/// The layers asked for, checked against a model of `all` layers.
+/// The requested layers of a model with `all` layers.
+///
+/// # Errors
+/// If the model lacks one of them.
 pub fn within(asked: Option<(usize, Option<usize>)>, all: usize) -> Result<Range<usize>> {
     let (from, to) = asked.unwrap_or((0, None));
     let to = to.unwrap_or(all);

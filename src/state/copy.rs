@@ -8,10 +8,9 @@ mod selection;
 
 use super::text::show_piece;
 use super::{Effect, State, View};
+use crate::analysis::tables::{CsvWriter, Row, Table, TokenText, candidates};
 use crate::protocol::Failure;
 use crate::trace::{Candidate, is_obeyed};
-use csv::{Terminator, Writer, WriterBuilder};
-use serde::Serialize;
 
 /// Bytes that go to the clipboard at most: terminals drop more than 100,000 in base64.
 const MOST_BYTES: usize = 74_994;
@@ -32,31 +31,37 @@ pub enum Extent {
 /// A text for the clipboard and what it is, or why there is none.
 type Copied = Result<(String, String), String>;
 
-/// A table that stops growing where it would be too large.
-struct Table {
-    writer: Writer<Vec<u8>>,
-    rows: usize,
-}
+/// A table for the clipboard, which stops growing where it would be too large.
+struct Clip(CsvWriter<Vec<u8>>);
 
-impl Table {
-    fn new(header: &[&str]) -> Result<Self, String> {
-        let mut writer = WriterBuilder::new().has_headers(false).terminator(Terminator::CRLF).from_writer(Vec::new());
-        writer.write_record(header).map_err(|error| error.to_string())?;
-        Ok(Self { writer, rows: 0 })
+impl Clip {
+    fn new(table: &'static Table) -> Result<Self, String> {
+        CsvWriter::new(table, Vec::new()).map(Self).map_err(|error| error.to_string())
     }
 
-    fn add(&mut self, row: impl Serialize) -> Result<(), String> {
-        self.rows += 1;
-        self.writer.serialize(row).map_err(|error| error.to_string())?;
-        if self.writer.get_ref().len() > MOST_BYTES { Err(TOO_LARGE.to_owned()) } else { Ok(()) }
+    fn extend<R: Row>(&mut self, rows: impl IntoIterator<Item = R>) -> Result<(), String> {
+        for row in rows {
+            self.0.add(row).map_err(|error| error.to_string())?;
+            if self.0.output().len() > MOST_BYTES {
+                return Err(TOO_LARGE.to_owned());
+            }
+        }
+        Ok(())
     }
 
     fn finish(self, what: &str) -> Copied {
-        let bytes = self.writer.into_inner().map_err(|error| error.to_string())?;
+        let what = format!("{what} as CSV, {} rows", self.0.rows());
+        let bytes = self.0.finish().map_err(|error| error.to_string())?;
         let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-        let what = format!("{what} as CSV, {} rows", self.rows);
         if text.len() > MOST_BYTES { Err(TOO_LARGE.to_owned()) } else { Ok((text, what)) }
     }
+}
+
+/// A whole table for the clipboard, and its description.
+fn csv<R: Row>(rows: impl IntoIterator<Item = R>, what: &str) -> Copied {
+    let mut clip = Clip::new(R::TABLE)?;
+    clip.extend(rows)?;
+    clip.finish(what)
 }
 
 fn candidate(candidate: &Candidate) -> String {
@@ -119,11 +124,7 @@ impl State {
             Extent::Row => c.candidate..(c.candidate + 1).min(top.len()),
             Extent::View => 0..top.len(),
         };
-        let mut table = Table::new(&["position", "k", "token_id", "token", "logit", "prob"])?;
-        for k in rows {
-            let one = &top[k];
-            table.add((c.token, k + 1, one.id, &*one.piece, one.logit, one.prob))?;
-        }
-        table.finish("candidates")
+        let all = self.token().into_iter().flat_map(|token| candidates(token, c.token, TokenText::Exact));
+        csv(all.skip(rows.start).take(rows.len()), "candidates")
     }
 }

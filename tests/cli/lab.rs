@@ -188,7 +188,7 @@ fn policies_base_and_formats_can_be_chosen() {
     assert!(policies.iter().all(|row| row.5.1.is_none()), "nothing was generated");
     let text = stdout(&lab.output);
     assert!(text.contains("tokens · base f32 · dtype bf16\n"), "{text}");
-    assert!(!text.contains("left out") && !text.contains("first other"), "{text}");
+    assert!(!text.contains("left out") && !text.contains("first difference"), "{text}");
     let args = ["--precision", "f32", "--policies", "router-q8,hf", "--format", "csv", "--steps", "0"];
     let named = Lab::ok(&[&PROMPT[..], &args].concat());
     assert!(named.files["lab.csv"] == lab.files["lab.csv"], "--precision is the base by the other commands' name");

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod config;
 mod diff;
+mod generated;
 mod lab;
 mod models;
 mod options;

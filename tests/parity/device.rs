@@ -146,7 +146,7 @@ fn the_device_is_named_in_what_is_written() {
     let info: Value =
         serde_json::from_slice(&mixscope(["info", "demo", "--json", "--device", "candle"]).stdout).unwrap();
     assert!(info["copied_bytes"].as_u64() > info["weight_bytes"].as_u64(), "{info}");
-    assert!(info["verdict"].as_str().unwrap().starts_with("fits: candle multiplies by copies in f32"), "{info}");
+    assert!(info["verdict"].as_str().unwrap().starts_with("fits: candle uses f32 copies of the weights"), "{info}");
 }
 
 #[test]

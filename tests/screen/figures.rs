@@ -4,8 +4,9 @@ use crate::support;
 use crate::support::cli::{Run, assert_fails, mixscope, stderr};
 use crate::support::figures::{DIMS, Picture, colour, csv, data, spec, well_formed};
 use mixscope::analysis::colour_map::EXPERTS;
+use mixscope::analysis::tables::{TokenText, routing, write_csv};
 use mixscope::analysis::view::{ViewData, ViewKind};
-use mixscope::export::{Cell, Look, Screen, Text, drawing, picture, screen_ansi, screen_png, screen_svg};
+use mixscope::export::{Cell, Look, Screen, drawing, picture, screen_ansi, screen_png, screen_svg};
 use mixscope::trace::HookValues;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,17 +57,19 @@ fn tables_are_these_bytes() {
         ),
     ];
     for (kind, want) in golden {
-        assert_eq!(csv(&data, kind, Text::Exact), want, "{kind}");
+        assert_eq!(csv(&data, kind, TokenText::Exact), want, "{kind}");
     }
     // One layer and all of the run: what the run's own file holds of them.
     let mut whole = Vec::new();
-    mixscope::export::csv::routing(&data.trace, 0..2, &mut whole).unwrap();
-    assert_eq!(csv(&data, ViewKind::RoutingMap, Text::Exact), String::from_utf8(whole.clone()).unwrap());
+    let places = (0..data.trace.tokens.len()).flat_map(|pos| [(pos, 0), (pos, 1)]);
+    let rows = places.flat_map(|(pos, layer)| routing(&data.trace.tokens[pos], pos, layer).unwrap());
+    write_csv(rows, &mut whole).unwrap();
+    assert_eq!(csv(&data, ViewKind::RoutingMap, TokenText::Exact), String::from_utf8(whole.clone()).unwrap());
     let whole = String::from_utf8(whole).unwrap();
     let of_layer: String =
         whole.split_inclusive("\r\n").filter(|row| row.starts_with('p') || &row[2..3] == "1").collect();
-    assert_eq!(csv(&data, ViewKind::RoutingLayer, Text::Exact), of_layer);
-    let grid = csv(&data, ViewKind::AttentionGrid, Text::Exact);
+    assert_eq!(csv(&data, ViewKind::RoutingLayer, TokenText::Exact), of_layer);
+    let grid = csv(&data, ViewKind::AttentionGrid, TokenText::Exact);
     let rows: Vec<&str> = grid.lines().collect();
     assert_eq!(rows[0], "layer,head,entropy,previous,first,induction,duplicate");
     assert!(rows[1].starts_with("0,0,1.5,0.") && rows[2].starts_with("1,0,0.5,0.") && rows.len() == 3, "{grid}");
@@ -76,11 +79,11 @@ fn tables_are_these_bytes() {
 #[test]
 fn formulas_are_disarmed_on_request_and_numbers_are_not_touched() {
     let data = data(&["a", "=b", "c"]);
-    let safe = |kind| csv(&data, kind, Text::SpreadsheetSafe);
+    let safe = |kind| csv(&data, kind, TokenText::SpreadsheetSafe);
     assert!(safe(ViewKind::Next).contains("1,1,3,'=1+1,1.25,0.625\r\n"));
     assert!(safe(ViewKind::LensGrid).contains("resid_post,1,5,'+x,"));
     assert!(safe(ViewKind::LensTargets).contains("5,'@sum,0"));
-    assert_eq!(safe(ViewKind::RoutingMap), csv(&data, ViewKind::RoutingMap, Text::Exact), "-0.5 is a number");
+    assert_eq!(safe(ViewKind::RoutingMap), csv(&data, ViewKind::RoutingMap, TokenText::Exact), "-0.5 is a number");
 }
 
 #[test]
@@ -340,7 +343,7 @@ fn two_runs_are_compared_cell_by_cell() {
     let of = |pos, token, rest| row(pos, token, 0, rest) + &row(pos, token, 1, rest);
     let flips =
         [of(0, "a", "0,0 1,0 1,1.5,1.5,"), of(1, "=b", "0,2 0,0 2,1.5,1.5,"), of(2, "c", "1,3 1,3 0,1.5,1.5,0")];
-    assert_eq!(csv(&data, ViewKind::FidelityFlips, Text::Exact), head.to_owned() + &flips.concat());
+    assert_eq!(csv(&data, ViewKind::FidelityFlips, TokenText::Exact), head.to_owned() + &flips.concat());
 
     let head =
         "policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b\r\n";
@@ -348,7 +351,7 @@ fn two_runs_are_compared_cell_by_cell() {
         format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1\r\n")
     };
     let losses = head.to_owned() + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
-    assert_eq!(csv(&data, ViewKind::FidelityLoss, Text::SpreadsheetSafe), losses);
+    assert_eq!(csv(&data, ViewKind::FidelityLoss, TokenText::SpreadsheetSafe), losses);
 
     // One of two experts exchanged is the middle of the colours, none the beginning.
     let picture = Picture::of(&data, ViewKind::FidelityFlips, &Look::default());
@@ -358,8 +361,8 @@ fn two_runs_are_compared_cell_by_cell() {
         let seen = picture.at(x + 15 * pos + 2, y + 16 * layer + 2);
         assert_eq!(seen, if pos == 2 { one } else { none }, "layer {layer}, token {pos}");
     }
-    let validated = csv(&data, ViewKind::FidelityValidated, Text::Exact);
+    let validated = csv(&data, ViewKind::FidelityValidated, TokenText::Exact);
     assert!(validated.starts_with("level,subject,expected,found,advice\r\nok,"), "{validated}");
-    let lab = csv(&data, ViewKind::FidelityLab, Text::Exact);
+    let lab = csv(&data, ViewKind::FidelityLab, TokenText::Exact);
     assert!(lab.starts_with("policy,mean_loss,loss_change,flips,") && lab.lines().count() == 3, "{lab}");
 }

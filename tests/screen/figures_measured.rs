@@ -3,9 +3,10 @@
 use crate::support;
 use crate::support::cli::{Run, assert_fails, mixscope, stderr};
 use crate::support::figures::{Picture, colour, data, spec};
+use mixscope::analysis::tables::TokenText;
 use mixscope::analysis::view::{ViewData, ViewKind, ViewSpec};
 use mixscope::analysis::{LensMeasure, Measure, Pick};
-use mixscope::export::{Look, Text, drawing, picture, table};
+use mixscope::export::{Look, drawing, picture, table};
 use mixscope::trace::{HookKind, HookValues, LensCell, LensKey, LensSite, Row};
 use std::sync::Arc;
 
@@ -90,7 +91,7 @@ fn both_residuals_are_rows_of_one_picture() {
     assert!(texts[0].starts_with("Logit lens of resid_mid and resid_post: rank"), "{texts:?}");
     let labels: Vec<&&str> = texts.iter().filter(|text| text.ends_with(" mid") || text.ends_with(" post")).collect();
     assert_eq!(labels, [&"1 post", &"1 mid", &"0 post", &"0 mid"]);
-    let rows = |spec: &ViewSpec| String::from_utf8(table(&data, spec, Text::Exact).unwrap()).unwrap();
+    let rows = |spec: &ViewSpec| String::from_utf8(table(&data, spec, TokenText::Exact).unwrap()).unwrap();
     assert_eq!(
         rows(&both),
         "position,layer,site,final_rank,final_prob,entropy,kl\r\n0,0,resid_mid,1,0.25,0.5,0.25\r\n\
@@ -126,7 +127,7 @@ fn thumbnails_have_their_figures_and_the_order_of_the_screen() {
         texts(&svg(&turned, &spec)).into_iter().filter(|t| t.contains(".0 .")).map(str::to_owned).collect();
     assert_eq!(order, ["0.0 .50", "1.0 .12"]);
     let rows = String::from_utf8(
-        table(&turned, &ViewSpec { measure: Measure::Entropy, ..spec.clone() }, Text::Exact).unwrap(),
+        table(&turned, &ViewSpec { measure: Measure::Entropy, ..spec.clone() }, TokenText::Exact).unwrap(),
     )
     .unwrap();
     assert!(rows.lines().nth(1).unwrap().starts_with("1,0,0.5,"), "the table is in the order of the picture: {rows}");
@@ -137,7 +138,7 @@ fn heads_together_are_named() {
     let data = data(&["a", "b", "c"]);
     for (pick, name) in [(Pick::Mean, "mean"), (Pick::Max, "max")] {
         let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
-        let rows = String::from_utf8(table(&data, &spec, Text::Exact).unwrap()).unwrap();
+        let rows = String::from_utf8(table(&data, &spec, TokenText::Exact).unwrap()).unwrap();
         assert!(
             rows.lines().skip(1).all(|row| row.starts_with(&format!("1,{name},"))) && rows.lines().count() == 7,
             "{rows}"
@@ -243,7 +244,7 @@ fn the_command_line_measures_sorts_and_puts_together() {
     for (args, said) in [
         (["--view", "lens", "--measure", "induction"], "token, kl, entropy, rank"),
         (["--view", "attention.grid", "--measure", "kl"], "entropy, previous, first, induction, duplicate"),
-        (["--view", "next", "--measure", "kl"], "next shows the same"),
+        (["--view", "next", "--measure", "kl"], "--view next has no measures"),
         (["--view", "attention.head", "--head", "median"], "mean or max"),
         (["--view", "lens", "--site", "resid_pre"], "resid_mid, resid_post, both"),
     ] {

@@ -9,14 +9,16 @@ mod figures;
 mod figures_measured;
 mod mouse;
 mod opening;
+mod opening_screens;
 mod replies;
 mod routing;
 mod running;
 mod saving;
 mod screens;
-mod screens_models;
+
 mod session;
 mod small;
+mod snapshot;
 mod state;
 mod terminal;
 mod views;

@@ -1,18 +1,15 @@
-//! What the screen looks like: styled snapshots of every view at three sizes and three colour depths.
+//! What the screen looks like: a snapshot of every situation.
 
-use crate::support::cells::styled;
-use insta::assert_snapshot;
+use crate::snapshot::{SIZES, compare, lines_of, overlay, page, panel, part, strip, tabs};
+use crate::support::cells::{rows, styles};
 use mixscope::app::Still;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::Failure;
 use mixscope::state::{Event, View};
 use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use ratatui::style::Color;
 use std::sync::{Arc, OnceLock};
 
-const SIZES: [(u16, u16); 3] = [(40, 10), (80, 24), (160, 45)];
-const DEPTHS: [(&str, Depth); 3] = [("true", Depth::True), ("256", Depth::Indexed), ("mono", Depth::Mono)];
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 
 fn demo() -> Arc<Loaded> {
@@ -26,178 +23,223 @@ fn still(keys: &str) -> Still {
     still
 }
 
-/// Every size and depth of one situation, as snapshots of their own.
-fn snapshot(name: &str, keys: &str) {
-    let mut still = still(keys);
-    for (w, h) in SIZES {
-        for (depth_name, depth) in DEPTHS {
-            let screen = still.screen(w, h, depth);
-            if depth == Depth::Mono {
-                let coloured = screen.content().iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset);
-                assert!(!coloured, "{name} {w}×{h}: a colour where there are none");
-            }
-            assert_snapshot!(format!("{name}-{w}x{h}-{depth_name}"), styled(&screen));
-        }
-    }
-}
-
 #[test]
 fn routing_token() {
-    snapshot("routing-token", "space left left down .");
+    panel("routing-token", &mut still("space left left down ."));
 }
 
 #[test]
 fn routing_layer() {
-    snapshot("routing-layer", "v");
+    panel("routing-layer", &mut still("v"));
 }
 
 #[test]
 fn routing_map() {
-    snapshot("routing-map", "v v left");
+    panel("routing-map", &mut still("v v left"));
 }
 
 #[test]
 fn routing_load() {
-    snapshot("routing-load", "v v v a a");
+    panel("routing-load", &mut still("v v v a a"));
 }
 
 #[test]
 fn routing_pairs() {
-    snapshot("routing-pairs", "v v v v .");
-}
-
-#[test]
-fn closest_calls() {
-    snapshot("closest-calls", "t down");
+    panel("routing-pairs", &mut still("v v v v ."));
 }
 
 #[test]
 fn contributions() {
-    snapshot("contributions", "D j");
+    panel("contributions", &mut still("D j"));
 }
 
 #[test]
 fn attention_sorted_on_random_tokens() {
-    snapshot("attention-sorted", "2 a a a R A b");
+    panel("attention-sorted", &mut still("2 a a a R A b"));
 }
 
 #[test]
 fn attention_column_on_a_logarithmic_scale() {
-    snapshot("attention-column", "2 v x % X left left");
+    panel("attention-column", &mut still("2 v x % X left left"));
 }
 
 #[test]
 fn lens_of_both_residuals() {
-    snapshot("lens-both", "3 v v a");
+    panel("lens-both", &mut still("3 v v a"));
 }
 
 #[test]
 fn lens_plot() {
-    snapshot("lens-plot", "4 down + 3 v v v %");
+    panel("lens-plot", &mut still("4 down + 3 v v v %"));
 }
 
 #[test]
 fn two_panes() {
-    snapshot("two-panes", "v v w s w w");
-}
-
-#[test]
-fn search_and_bookmarks() {
-    snapshot("search", "home right m / a p p l e enter");
-}
-
-#[test]
-fn palette_and_hints() {
-    let mut palette = still(": g e n");
-    let mut hints = still("y");
-    for (w, h) in SIZES {
-        assert_snapshot!(format!("palette-{w}x{h}"), styled(&palette.screen(w, h, Depth::True)));
-        assert_snapshot!(format!("which-key-{w}x{h}"), styled(&hints.screen(w, h, Depth::True)));
-    }
+    panel("two-panes", &mut still("v v w s w w"));
 }
 
 #[test]
 fn attention_grid() {
-    snapshot("attention-grid", "2 ]");
+    panel("attention-grid", &mut still("2 ]"));
 }
 
 #[test]
 fn attention_head() {
-    snapshot("attention-head", "2 v");
+    panel("attention-head", &mut still("2 v"));
 }
 
 #[test]
 fn lens() {
-    snapshot("lens", "3 down");
+    panel("lens", &mut still("3 down"));
 }
 
 #[test]
 fn next() {
-    snapshot("next", "space 4 left down");
+    panel("next", &mut still("space 4 left down"));
 }
 
 #[test]
 fn fidelity_flips() {
-    snapshot("fidelity-flips", "5 v p left left left");
+    panel("fidelity-flips", &mut still("5 v p left left left"));
 }
 
 #[test]
 fn fidelity_loss() {
-    snapshot("fidelity-loss", "5 v v p");
+    panel("fidelity-loss", &mut still("5 v v p"));
 }
 
 #[test]
 fn fidelity_lab() {
-    snapshot("fidelity-lab", "5 v v v enter");
-}
-
-#[test]
-fn policies() {
-    snapshot("policies", "5 p P down");
+    panel("fidelity-lab", &mut still("5 v v v enter"));
 }
 
 #[test]
 fn fidelity() {
-    snapshot("fidelity", "5");
+    panel("fidelity", &mut still("5"));
+}
+
+#[test]
+fn closest_calls() {
+    overlay("closest-calls", &mut still(""), &mut still("t down"));
+}
+
+#[test]
+fn policies() {
+    overlay("policies", &mut still("5 p"), &mut still("5 p P down"));
+}
+
+#[test]
+fn palette() {
+    overlay("palette", &mut still(""), &mut still(": g e n"));
+}
+
+#[test]
+fn keys_after_a_prefix() {
+    overlay("which-key", &mut still(""), &mut still("y"));
+}
+
+#[test]
+fn help() {
+    overlay("help", &mut still(""), &mut still("?"));
+}
+
+#[test]
+fn sampling() {
+    overlay("sampling", &mut still(""), &mut still("s down"));
+}
+
+#[test]
+fn search_and_bookmarks() {
+    strip("search", &mut still("home right m / a p p l e enter"));
 }
 
 #[test]
 fn prompt_editor() {
     let mut still = Still::new(demo(), None);
     still.type_text("Once upon\ta 時間");
-    for (w, h) in SIZES {
-        assert_snapshot!(format!("prompt-{w}x{h}"), styled(&still.screen(w, h, Depth::True)));
+    page("prompt", &mut still);
+}
+
+/// The lines around the panels, which their snapshots leave out.
+#[test]
+fn header_text_and_tabs() {
+    let mut text = String::new();
+    for keys in ["", "space left", "2", "2 c", "3 c c", "4 c c c", "5 p", "w s"] {
+        let mut still = still(keys);
+        for (w, h) in SIZES {
+            let buffer = still.screen(w, h, Depth::True);
+            let lines = rows(&buffer, lines_of(&buffer, 0, tabs(&buffer) + 1));
+            text += &format!("{w}×{h}, keys: {keys}\n{}\n\n", lines.join("\n"));
+        }
     }
+    compare("header", &text);
 }
 
 #[test]
-fn help_and_sampling() {
-    let mut with_help = still("?");
-    let mut with_form = still("s down");
-    for (w, h) in SIZES {
-        assert_snapshot!(format!("help-{w}x{h}"), styled(&with_help.screen(w, h, Depth::Ansi)));
-        assert_snapshot!(format!("sampling-{w}x{h}"), styled(&with_form.screen(w, h, Depth::Ansi)));
+fn candidates_below_the_panels() {
+    part("candidates", &mut still("space left"), |buffer| {
+        let lines = rows(buffer, buffer.area);
+        let end = lines.len() - 1;
+        let top = lines.iter().rposition(|line| line.starts_with("┌─ next after")).unwrap_or(end - 1);
+        lines_of(buffer, top, end)
+    });
+}
+
+/// Every footer once, with the keys that lead to it.
+#[test]
+fn hints_in_the_footer() {
+    let of_views = ["", "v", "2", "2 v", "3", "4", "5", "5 v", "5 v v v", "space", "w s", "home V l l", "left home m"];
+    let of_inputs = ["i", "f", "s", "r", "/", ":", "?", "t", "y", "o", "5 P", "! a", "x y z"];
+    let mut footers: Vec<(String, Vec<&str>)> = Vec::new();
+    for keys in of_views.into_iter().chain(of_inputs) {
+        let mut still = still(keys);
+        let mut footer = String::new();
+        for (w, h) in SIZES {
+            let buffer = still.screen(w, h, Depth::True);
+            let last = usize::from(h) - 1;
+            footer += &format!("{w:3} {}\n", rows(&buffer, lines_of(&buffer, last, last + 1)).concat());
+        }
+        match footers.iter_mut().find(|(known, _)| *known == footer) {
+            Some((_, all)) => all.push(keys),
+            None => footers.push((footer, vec![keys])),
+        }
     }
+    let text: String = footers.iter().map(|(footer, keys)| format!("keys: {}\n{footer}\n", keys.join(" | "))).collect();
+    compare("footer", &text);
+}
+
+#[test]
+fn colours_at_every_depth() {
+    let mut text = String::new();
+    for keys in ["v v v a a", "2 ]"] {
+        let mut still = still(keys);
+        for depth in [Depth::True, Depth::Indexed, Depth::Ansi, Depth::Mono] {
+            let buffer = still.screen(80, 24, depth);
+            text += &format!("{depth:?}, keys: {keys}\n{}\n\n", styles(&buffer, buffer.area));
+        }
+    }
+    compare("colour-depths", &text);
 }
 
 #[test]
 fn failures_are_readable_and_leave_the_views() {
+    let mut below = still("");
     let mut still = still("");
     let failure = Failure {
         summary: "the disk\u{1b}[2J is on fire".into(),
         causes: vec!["first cause".into(), "second cause".into()],
     };
     still.take(Event::Trouble(failure.clone()));
-    let screen = still.screen(80, 24, Depth::True);
-    let text = styled(&screen);
+    let buffer = still.screen(80, 24, Depth::True);
+    let text = rows(&buffer, buffer.area).join("\n");
     assert!(text.contains("the disk␛[2J is on fire") && text.contains("E4"), "{text}");
     still.press("!").unwrap();
-    assert_snapshot!("message-80x24", styled(&still.screen(80, 24, Depth::True)));
+    overlay("message", &mut below, &mut still);
 
     let mut failed = Still::new(demo(), None);
     failed.state.phase = mixscope::state::Phase::Failed(failure);
     failed.state.overlays.clear();
-    assert_snapshot!("load-failed-80x24", styled(&failed.screen(80, 24, Depth::True)));
+    page("load-failed", &mut failed);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What people expect of a terminal program: palette, pairs of keys, search, bookmarks, undo, copying. With the real
 //! engine and the model in the program, without a terminal.
 
+use mixscope::analysis::tables::{Row, TokenText, candidates, routing, write_csv};
 use mixscope::analysis::{HeadMap, Pick};
 use mixscope::app::Still;
-use mixscope::export::csv;
 use mixscope::model::{Loaded, Location, open};
 use mixscope::state::keys::{Action, Extent, Scope};
 use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, View, update};
@@ -208,16 +208,17 @@ fn a_forced_candidate_in_the_middle_is_one_edit() {
     assert_eq!(ids(&still), before);
 }
 
+fn whole<R: Row>(rows: impl Iterator<Item = R>) -> String {
+    let mut out = Vec::new();
+    write_csv(rows, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
 #[test]
 fn copies_of_tables_are_lines_of_the_files() {
     let mut still = still();
     let trace = Records { meta: loaded().meta.clone(), tokens: still.state.tokens.clone() };
     let layers = trace.meta.dims.layers;
-    let whole = |write: &dyn Fn(&mut Vec<u8>)| {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    };
     let chosen = |file: &str, keep: &dyn Fn(&[&str]) -> bool| {
         let lines = file.split_inclusive("\r\n").enumerate();
         lines
@@ -225,7 +226,8 @@ fn copies_of_tables_are_lines_of_the_files() {
             .map(|(_, line)| line)
             .collect::<String>()
     };
-    let routing = whole(&|out| csv::routing(&trace, 0..layers, out).unwrap());
+    let places = (0..trace.tokens.len()).flat_map(|pos| (0..layers).map(move |layer| (pos, layer)));
+    let routing = whole(places.flat_map(|(pos, layer)| routing(&trace.tokens[pos], pos, layer).unwrap()));
     still.press("home right right right down .").unwrap();
     let row = copied(&mut still, "y r").unwrap();
     assert_eq!(row, chosen(&routing, &|cells| cells[..2] == ["3", "4"]));
@@ -237,7 +239,8 @@ fn copies_of_tables_are_lines_of_the_files() {
     assert_eq!(copied(&mut still, "v y v").unwrap(), chosen(&routing, &|cells| cells[1] == "4"));
     assert_eq!(copied(&mut still, "v y v").unwrap(), routing);
 
-    let candidates = whole(&|out| csv::candidates(&trace, 64, mixscope::export::Text::Exact, out).unwrap());
+    let tokens = trace.tokens.iter().enumerate();
+    let candidates = whole(tokens.flat_map(|(pos, token)| candidates(token, pos, TokenText::Exact)));
     let table = copied(&mut still, "4 y v").unwrap();
     assert_eq!(table, chosen(&candidates, &|cells| cells[0] == "3"));
     assert_eq!(copied(&mut still, "down y r").unwrap().lines().nth(1), table.lines().nth(2));

@@ -1,37 +1,51 @@
-//! Screens as text.
+//! Cells as text: what they show, and in which style.
 
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
-/// The text of the screen, then a line of letters for each line of it: one letter a style, named below.
-pub fn styled(buf: &Buffer) -> String {
-    let mut names: BTreeMap<String, char> = BTreeMap::new();
-    let (mut text, mut marks) = (String::new(), String::new());
-    for y in 0..buf.area.height {
-        let mut line = String::new();
-        let mut mark = String::new();
-        let mut skip = 0;
-        for x in 0..buf.area.width {
-            let cell = &buf[(x, y)];
-            let next = char::from_u32('a' as u32 + names.len() as u32).unwrap();
-            let style = describe(cell.style());
-            mark.push(if style.is_empty() { '.' } else { *names.entry(style).or_insert(next) });
-            if skip == 0 {
-                line.push_str(cell.symbol());
-                skip = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
-            } else {
-                skip -= 1;
-            }
+/// The text of the rows of `area`, without trailing space.
+pub fn rows(buffer: &Buffer, area: Rect) -> Vec<String> {
+    let row = |y: u16| {
+        let (mut line, mut x) = (String::new(), area.left());
+        while x < area.right() {
+            let symbol = buffer[(x, y)].symbol();
+            line += symbol;
+            x += symbol.width().max(1) as u16;
         }
-        writeln!(text, "{}", line.trim_end()).unwrap();
-        writeln!(marks, "{}", mark.trim_end_matches('.')).unwrap();
+        line.trim_end().to_owned()
+    };
+    (area.top()..area.bottom()).map(row).collect()
+}
+
+/// A letter for the style of each cell of `area`, a line for a row, and what each letter means.
+pub fn styles(buffer: &Buffer, area: Rect) -> String {
+    let mut alphabet = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain('À'..='ÿ').chain('Ā'..);
+    let mut letters: BTreeMap<String, char> = BTreeMap::new();
+    let mut legend = String::new();
+    let mut marks = String::new();
+    for y in area.top()..area.bottom() {
+        let mut line = String::new();
+        for x in area.left()..area.right() {
+            let style = describe(buffer[(x, y)].style());
+            let letter = match letters.get(&style) {
+                _ if style.is_empty() => '.',
+                Some(letter) => *letter,
+                None => {
+                    let letter = alphabet.next().unwrap();
+                    writeln!(legend, "{letter} {style}").unwrap();
+                    letters.insert(style, letter);
+                    letter
+                }
+            };
+            line.push(letter);
+        }
+        writeln!(marks, "{}", line.trim_end_matches('.')).unwrap();
     }
-    let mut legend: Vec<(char, String)> = names.into_iter().map(|(style, letter)| (letter, style)).collect();
-    legend.sort();
-    let legend: Vec<String> = legend.into_iter().map(|(letter, style)| format!("{letter} {style}")).collect();
-    format!("{text}---\n{marks}---\n{}", legend.join("\n"))
+    format!("{marks}---\n{legend}")
 }
 
 fn describe(style: Style) -> String {

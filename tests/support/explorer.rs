@@ -1,6 +1,7 @@
 //! The explorer without a terminal: its state, the engine's thread, files and downloads are the program's own; keys are
 //! given by name, and the screen is cells.
 
+use super::cells::rows;
 use super::hub::Hub;
 use super::shot::Shot;
 use mixscope::app::{self, ColorChoice, Places, Request, cells};
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
-use unicode_width::UnicodeWidthStr;
 
 /// Waiting for one event is given up after this long; no limit on the program.
 const GIVE_UP: Duration = Duration::from_secs(120);
@@ -124,12 +124,12 @@ impl Setup {
 
 /// Opens models as the program does, names on the Hub with these settings instead of the environment's.
 fn opener(settings: Option<hub::Settings>) -> Arc<Opener> {
-    Arc::new(move |name, options, is_cancelled, progress| -> anyhow::Result<Opened> {
+    Arc::new(move |name, options, control, progress| -> anyhow::Result<Opened> {
         let (Target::Hub(repo), Some(settings)) = (Target::parse(name)?, &settings) else {
-            return open_target(name, options, is_cancelled, progress);
+            return open_target(name, options, control, progress);
         };
-        let path = fetch(&repo, settings, is_cancelled, progress)?;
-        let mut loaded = open_model(path.to_str().unwrap(), options, is_cancelled, progress)?;
+        let path = fetch(&repo, settings, control, progress)?;
+        let mut loaded = open_model(path.to_str().unwrap(), options, control, progress)?;
         let meta = Arc::make_mut(&mut loaded.meta);
         (meta.name, meta.title) = (name.to_owned(), name.to_owned());
         Ok(Opened::Model(Arc::new(loaded)))
@@ -255,21 +255,10 @@ impl Explorer {
 
 /// The text of the cells.
 fn shot(buffer: &Buffer, caret: Option<(u16, u16)>) -> Shot {
-    let area = buffer.area;
-    let row = |y: u16, width: u16| {
-        let mut line = String::new();
-        let mut x = 0;
-        while x < width {
-            let symbol = buffer[(x, y)].symbol();
-            line += symbol;
-            x += symbol.width().max(1) as u16;
-        }
-        line
-    };
     let italic = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::ITALIC));
     Shot {
-        lines: (0..area.height).map(|y| row(y, area.width).trim_end().to_owned()).collect(),
+        lines: rows(buffer, buffer.area),
         italics: italic.map(ratatui::buffer::Cell::symbol).collect(),
-        before_cursor: caret.map(|(x, y)| row(y, x)),
+        before_cursor: caret.map(|(x, y)| rows(buffer, Rect::new(0, y, x, 1)).concat()),
     }
 }

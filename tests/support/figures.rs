@@ -1,9 +1,10 @@
 //! A run made by hand, and pictures as pixels.
 
 use mixscope::analysis::colour_map::viridis;
+use mixscope::analysis::tables::TokenText;
 use mixscope::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, LabToken, Pattern, Pick};
-use mixscope::export::{Look, Text, picture, table};
+use mixscope::export::{Look, picture, table};
 use mixscope::model::{Location, open};
 use mixscope::trace::{
     Candidate, Dims, Dtype, HookKind, HookValues, LensCell, LensKey, LensSite, Meta, Policy, Prediction, Records, Row,
@@ -152,7 +153,7 @@ pub fn spec(kind: ViewKind) -> ViewSpec {
     ViewSpec { pos: 1, layer: 1, ..ViewSpec::new(kind) }
 }
 
-pub fn csv(data: &ViewData, kind: ViewKind, text: Text) -> String {
+pub fn csv(data: &ViewData, kind: ViewKind, text: TokenText) -> String {
     String::from_utf8(table(data, &spec(kind), text).unwrap()).unwrap()
 }
 

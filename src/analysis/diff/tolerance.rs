@@ -105,6 +105,19 @@ impl Tolerance {
     }
 }
 
+impl Mode {
+    /// Both, end to end first.
+    pub const ALL: [Self; 2] = [Self::EndToEnd, Self::Isolated];
+
+    /// Its name in the tables and the JSON file of the precision lab.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::EndToEnd => "end_to_end",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -43,6 +44,16 @@ impl FromStr for Pick {
                 let head = number.parse().ok();
                 head.map(Self::One).ok_or_else(|| anyhow::anyhow!("`{number}` is not a head's number, mean or max"))
             }
+        }
+    }
+}
+
+/// As in tables: see [`Pick::name`].
+impl Serialize for Pick {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(head) => serializer.serialize_u64(*head as u64),
+            Self::Mean | Self::Max => serializer.serialize_str(&self.name()),
         }
     }
 }

@@ -1,143 +1,130 @@
-//! Two runs of the same tokens as rows of tables: the columns of files and of what is copied.
-
+use super::row::table;
+use super::spaced;
+use super::text::TokenText;
 use crate::analysis::diff::{Flip, same_experts};
 use crate::analysis::routing::TokenRouting;
 use crate::trace::{Dtype, Policy, TokenRecord};
-use serde::Serialize;
 use std::borrow::Cow;
 
-/// One token in one layer; the fields are the columns.
-#[derive(Clone, Debug, Serialize)]
-pub struct FlipRow<'a> {
-    policy_a: &'static str,
-    policy_b: &'static str,
-    position: usize,
-    token_id: u32,
-    token: Cow<'a, str>,
-    layer: usize,
-    /// 1 if the sets of experts differ.
-    flipped: u8,
-    /// Best first, separated by spaces.
-    experts_a: String,
-    experts_b: String,
-    /// Logit of the last chosen expert minus that of the best not chosen.
-    margin_a: Option<f32>,
-    margin_b: Option<f32>,
-    /// 1 if rounding alone could have turned it; empty where nothing flipped.
-    near_tie: Option<u8>,
+table! {
+    "fidelity.flips";
+    /// One row for each token and layer of two runs of the same tokens: A, the baseline, and B.
+    pub struct FlipRow<'a> {
+        /// Precision policy of A.
+        policy_a: Policy,
+        /// Precision policy of B.
+        policy_b: Policy,
+        /// Position of the token, from 0.
+        position: usize,
+        /// Id of the token.
+        token_id: u32,
+        /// The tokenizer's spelling of it.
+        token: Cow<'a, str>,
+        /// Decoder layer, from 0.
+        layer: usize,
+        /// 1 if A and B chose different sets of experts, else 0.
+        flipped: u8,
+        /// The experts that A chose, best first, with spaces between them.
+        experts_a: String,
+        /// The experts that B chose, best first, with spaces between them.
+        experts_b: String,
+        /// Margin of A: logit of the last chosen expert minus that of the best rejected one; empty if not captured.
+        margin_a: Option<f32>,
+        /// Margin of B.
+        margin_b: Option<f32>,
+        /// 1 if rounding can explain the flip (a margin of at most 4 ulps), else 0; empty if nothing flipped.
+        near_tie: Option<u8>,
+    }
 }
 
 impl<'a> FlipRow<'a> {
-    /// The columns' names.
-    pub const COLUMNS: [&'static str; 12] = [
-        "policy_a",
-        "policy_b",
-        "position",
-        "token_id",
-        "token",
-        "layer",
-        "flipped",
-        "experts_a",
-        "experts_b",
-        "margin_a",
-        "margin_b",
-        "near_tie",
-    ];
-
-    /// Of a token and layer; `None` if a record does not hold the experts.
+    /// The row of one token and layer; `None` if a record lacks the experts. Ulps are those of `dtype`.
     pub fn of(
-        policies: [Policy; 2],
-        position: usize,
-        [a, b]: [&TokenRecord; 2],
-        token: Cow<'a, str>,
-        (layer, dtype): (usize, Dtype),
+        [policy_a, policy_b]: [Policy; 2],
+        (position, layer): (usize, usize),
+        [a, b]: [&'a TokenRecord; 2],
+        dtype: Dtype,
+        text: TokenText,
     ) -> Option<Self> {
-        let [of_a, of_b] = [TokenRouting::choice(a, layer)?, TokenRouting::choice(b, layer)?];
-        let flip = Flip::of(layer, position, [of_a, of_b], dtype);
+        let choices = [TokenRouting::choice(a, layer)?, TokenRouting::choice(b, layer)?];
+        let flip = Flip::of(layer, position, choices, dtype);
+        let [experts_a, experts_b] = choices.map(|choice| spaced(choice.chosen));
+        let [margin_a, margin_b] = choices.map(|choice| choice.margin().map(|margin| margin.gap));
         Some(Self {
-            policy_a: policies[0].name(),
-            policy_b: policies[1].name(),
+            policy_a,
+            policy_b,
             position,
             token_id: b.id,
-            token,
+            token: text.cell(&b.piece),
             layer,
             flipped: u8::from(flip.is_some()),
-            experts_a: spaced(of_a.chosen),
-            experts_b: spaced(of_b.chosen),
-            margin_a: of_a.margin().map(|margin| margin.gap),
-            margin_b: of_b.margin().map(|margin| margin.gap),
+            experts_a,
+            experts_b,
+            margin_a,
+            margin_b,
             near_tie: flip.map(|flip| u8::from(flip.is_within_rounding())),
         })
     }
 }
 
-/// One token; the fields are the columns.
-#[derive(Clone, Debug, Serialize)]
-pub struct LossRow<'a> {
-    policy_a: &'static str,
-    policy_b: &'static str,
-    position: usize,
-    token_id: u32,
-    token: Cow<'a, str>,
-    nll_a: Option<f32>,
-    nll_b: Option<f32>,
-    /// B minus A, nats.
-    difference: Option<f32>,
-    /// Layers whose experts differ.
-    flips: usize,
-    /// The best next token of each.
-    next_id_a: Option<u32>,
-    next_a: Option<Cow<'a, str>>,
-    next_id_b: Option<u32>,
-    next_b: Option<Cow<'a, str>>,
+table! {
+    "fidelity.loss";
+    /// One row for each token of two runs of the same tokens: A, the baseline, and B.
+    pub struct LossRow<'a> {
+        /// Precision policy of A.
+        policy_a: Policy,
+        /// Precision policy of B.
+        policy_b: Policy,
+        /// Position of the token, from 0.
+        position: usize,
+        /// Id of the token.
+        token_id: u32,
+        /// The tokenizer's spelling of it.
+        token: Cow<'a, str>,
+        /// Loss of the token in A, in nats; empty if not captured.
+        nll_a: Option<f32>,
+        /// Loss of the token in B, in nats; empty if not captured.
+        nll_b: Option<f32>,
+        /// Loss in B minus loss in A, in nats.
+        difference: Option<f32>,
+        /// How many layers chose different sets of experts.
+        flips: usize,
+        /// Id of the most probable next token in A; empty if not captured.
+        next_id_a: Option<u32>,
+        /// The tokenizer's spelling of it.
+        next_a: Option<Cow<'a, str>>,
+        /// Id of the most probable next token in B; empty if not captured.
+        next_id_b: Option<u32>,
+        /// The tokenizer's spelling of it.
+        next_b: Option<Cow<'a, str>>,
+    }
 }
 
 impl<'a> LossRow<'a> {
-    /// The columns' names.
-    pub const COLUMNS: [&'static str; 13] = [
-        "policy_a",
-        "policy_b",
-        "position",
-        "token_id",
-        "token",
-        "nll_a",
-        "nll_b",
-        "difference",
-        "flips",
-        "next_id_a",
-        "next_a",
-        "next_id_b",
-        "next_b",
-    ];
-
-    /// Of a token; `text` says how spellings are written.
+    /// The row of one token of a model with `layers` layers.
     pub fn of(
-        policies: [Policy; 2],
+        [policy_a, policy_b]: [Policy; 2],
         position: usize,
         [a, b]: [&'a TokenRecord; 2],
         layers: usize,
-        text: impl Fn(&'a str) -> Cow<'a, str>,
+        text: TokenText,
     ) -> Self {
         let [nll_a, nll_b] = [a, b].map(|token| token.score.map(|score| score.nll));
         let [next_a, next_b] = [a, b].map(|token| token.next.top.first());
         Self {
-            policy_a: policies[0].name(),
-            policy_b: policies[1].name(),
+            policy_a,
+            policy_b,
             position,
             token_id: b.id,
-            token: text(&b.piece),
+            token: text.cell(&b.piece),
             nll_a,
             nll_b,
             difference: nll_a.zip(nll_b).map(|(a, b)| b - a),
             flips: (0..layers).filter(|layer| same_experts(a, b, *layer) == Some(false)).count(),
             next_id_a: next_a.map(|next| next.id),
-            next_a: next_a.map(|next| text(&next.piece)),
+            next_a: next_a.map(|next| text.cell(&next.piece)),
             next_id_b: next_b.map(|next| next.id),
-            next_b: next_b.map(|next| text(&next.piece)),
+            next_b: next_b.map(|next| text.cell(&next.piece)),
         }
     }
-}
-
-fn spaced(experts: &[u32]) -> String {
-    experts.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! Reading the file: every error says file, line, column, what is wrong and what was expected.
+//! Reads the file. Every error says file, line, column, what is wrong and what was expected.
 
 use super::settings::{SECTIONS, SETTINGS};
 use super::{Config, keys};
@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// What is wrong with a place in the file.
+/// An error at a place in the file.
 #[derive(Debug)]
 pub struct Wrong {
-    /// Bytes of the place.
+    /// The place, in bytes.
     pub at: Range<usize>,
     /// What is wrong.
     pub what: String,
@@ -28,7 +28,7 @@ impl Config {
     /// The configuration in `path`, or in the user's own file; the defaults if the user has none.
     ///
     /// # Errors
-    /// If the file can't be read, is no TOML, or holds a key or value that means nothing.
+    /// If the file can't be read, is not TOML, or has an unknown key or a wrong value.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let (path, is_asked_for) = match (path, config_file()) {
             (Some(path), _) => (path.to_owned(), true),
@@ -49,14 +49,14 @@ impl Config {
         })
     }
 
-    /// Understands a configuration file.
+    /// Parses a configuration file.
     ///
     /// # Errors
-    /// The first place in it that is wrong.
+    /// For the first place that is wrong.
     pub fn parse(text: &str) -> Result<Self, Wrong> {
         let document = DeTable::parse(text).map_err(|error| {
-            // The first line says what, the others draw the place.
-            let what = error.message().lines().next().unwrap_or("this is no TOML").to_owned();
+            // The first line is the message; the others draw the place.
+            let what = error.message().lines().next().unwrap_or("not valid TOML").to_owned();
             Wrong::new(error.span().unwrap_or(0..0), what)
         })?;
         let mut config = Self::default();
@@ -123,15 +123,15 @@ fn unknown_key(key: &str, section: &str) -> String {
 /// A key before the first table.
 fn outside(key: &str) -> String {
     match SETTINGS.iter().find(|setting| setting.key == key) {
-        Some(setting) => format!("`{key}` belongs below [{}]", setting.section),
+        Some(setting) => format!("`{key}` belongs in [{}]", setting.section),
         None => {
             let near = did_you_mean(key, SETTINGS.iter().map(|setting| setting.key), |name| format!("`{name}`"));
-            format!("unknown key `{key}`{near}; keys stand in the tables [ui], [defaults], [palettes] and [keys]")
+            format!("unknown key `{key}`{near}; keys belong in the tables [ui], [defaults], [palettes] and [keys]")
         }
     }
 }
 
-/// `; did you mean …?`, if something is near.
+/// `; did you mean …?` if a known word is near, else empty.
 pub fn did_you_mean<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -140,15 +140,15 @@ pub fn did_you_mean<'a>(
     nearest(given, known).map(|name| format!("; did you mean {}?", write(name))).unwrap_or_default()
 }
 
-/// The word that `given` is most likely a slip of, if one is near.
+/// The known word that `given` is most likely a misspelling of, if one is near.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (given.chars().count() / 3).max(1);
     let near = known.into_iter().map(|word| (distance(given, word), word));
     near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two words, `-` and `_` being the same (optimal
-/// string alignment).
+/// Edit distance of two words: insertions, deletions, replacements and swaps of neighbours (optimal string alignment). `-`
+/// and `_` are the same.
 fn distance(a: &str, b: &str) -> usize {
     let letters = |text: &str| text.to_lowercase().replace('-', "_").chars().collect::<Vec<char>>();
     let (a, b) = (letters(a), letters(b));

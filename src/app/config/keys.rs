@@ -1,11 +1,11 @@
-//! `[keys]`: which key means what. `[keys]` itself is for the views, `[keys.input]` and so on for what lies over them.
+//! `[keys]`: key bindings. `[keys]` itself is for the views; `[keys.input]` and others are for editors, forms and lists.
 
 use super::file::{Wrong, did_you_mean, place};
 use crate::state::keys::{Action, Chord, Keymap, Scope};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
-/// What unbinds a key.
+/// The action name that unbinds a key.
 const NONE: &str = "none";
 
 /// One line of the file.
@@ -17,15 +17,15 @@ struct Line {
     action: Option<Action>,
 }
 
-/// The name of a scope's table below `keys`; nothing for the views.
+/// The name of a scope's table below `keys`; empty for the views.
 pub fn scope_name(scope: Scope) -> String {
     if scope == Scope::Explore { String::new() } else { format!("{scope:?}").to_lowercase() }
 }
 
-/// Takes `[keys]` of the file `text` into the keymap. Keys that are set free are so before others are bound.
+/// Reads `[keys]` of the file `text` into the keymap. Keys are unbound before others are bound.
 ///
 /// # Errors
-/// The first line that means nothing or conflicts with another.
+/// For the first line that is not understood or conflicts with another.
 pub fn read(keymap: &mut Keymap, table: &DeTable, text: &str) -> Result<(), Wrong> {
     let mut lines = Vec::new();
     collect(keymap, Scope::Explore, table, &mut lines)?;
@@ -33,12 +33,12 @@ pub fn read(keymap: &mut Keymap, table: &DeTable, text: &str) -> Result<(), Wron
     for (i, line) in lines.iter().enumerate() {
         if let Some(first) = lines[..i].iter().find(|other| other.scope == line.scope && other.chord == line.chord) {
             let (first, _) = place(text, first.at.start);
-            return Err(Wrong::new(line.at.clone(), format!("`{}` stands on line {first} already", line.chord)));
+            return Err(Wrong::new(line.at.clone(), format!("`{}` is bound on line {first} already", line.chord)));
         }
     }
     for line in lines.iter().filter(|line| line.action.is_none()) {
         if !free(keymap, line.scope, line.chord) {
-            let what = format!("`{}` means nothing {}, so it can't be unbound", line.chord, line.scope.title());
+            let what = format!("`{}` has no action {}, so it can't be unbound", line.chord, line.scope.title());
             return Err(Wrong::new(line.at.clone(), what));
         }
     }
@@ -46,11 +46,11 @@ pub fn read(keymap: &mut Keymap, table: &DeTable, text: &str) -> Result<(), Wron
         let Some(action) = line.action else { continue };
         free(keymap, line.scope, line.chord);
         if let Some(entry) = keymap.entries.iter_mut().find(|e| e.scope == line.scope && e.action == action) {
-            // The user's own key is the one that is shown.
+            // The user's own key is shown.
             entry.keys.insert(0, line.chord);
         }
         keymap.check().map_err(|conflict| {
-            let help = format!("{conflict}; set the other free with \"none\"");
+            let help = format!("{conflict}; unbind the other one with \"none\"");
             Wrong::new(line.at.clone(), help)
         })?;
     }
@@ -66,7 +66,7 @@ pub fn read(keymap: &mut Keymap, table: &DeTable, text: &str) -> Result<(), Wron
     Ok(())
 }
 
-/// Takes a key from whatever it means in a scope; whether it meant something.
+/// Unbinds a key in a scope. Returns whether it was bound.
 fn free(keymap: &mut Keymap, scope: Scope, chord: Chord) -> bool {
     let mut found = false;
     for entry in keymap.entries.iter_mut().filter(|entry| entry.scope == scope) {

@@ -1,6 +1,6 @@
 //! The configuration: a TOML file in the XDG config folder, read strictly.
 //!
-//! One table (`settings`) names every setting, says what it means, reads and shows it; `[keys]` is read by `keys`.
+//! One table (`settings`) names, explains, reads and prints every setting. `keys` reads `[keys]`.
 
 mod file;
 mod keys;
@@ -19,20 +19,20 @@ use crate::state::keys::Keymap;
 use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Look, ThemeName};
 
-/// What the explorer starts with, whoever said so: the command line, else the file, else the defaults.
+/// The explorer's configuration: from the command line, else the file, else the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The theme.
     pub theme: ThemeName,
-    /// How many colours.
+    /// How many colours are used.
     pub color: ColorChoice,
-    /// Whether the mouse is listened to.
+    /// Whether the explorer uses the mouse.
     pub mouse: bool,
-    /// Whether little moves.
+    /// Whether motion is reduced.
     pub reduced_motion: bool,
-    /// What colours the text.
+    /// What the text is coloured by.
     pub strip: StripColour,
-    /// Whether details are folded where they would be shown, and the other way round.
+    /// Whether details are folded where they would be shown, and shown where they would be folded.
     pub details_flipped: bool,
     /// The model, as the MODEL argument names it.
     pub model: String,
@@ -42,9 +42,9 @@ pub struct Config {
     pub device: Device,
     /// Threads for matrix products; `None`: one a core.
     pub threads: Option<u16>,
-    /// How tokens are chosen.
+    /// How tokens are sampled.
     pub sampling: Sampling,
-    /// Colours of values; `None`: the theme's.
+    /// Colour map of values; `None`: the theme's.
     pub values: Option<Ramp>,
     /// Colours of experts; `None`: the theme's.
     pub experts: Option<Vec<Rgb>>,
@@ -74,7 +74,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The theme with the palettes that were chosen.
+    /// The theme with the chosen colour maps.
     pub fn look(&self) -> Look {
         let look = Look::of(self.theme);
         Look {

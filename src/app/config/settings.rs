@@ -1,4 +1,4 @@
-//! Every setting: where it stands, what it means, how it is read and shown.
+//! Every setting: its section and key, its meaning, how it is read and printed.
 
 use super::Config;
 use crate::analysis::colour_map::{Ramp, Rgb};
@@ -13,19 +13,19 @@ use toml::de::DeValue;
 
 /// One setting.
 pub struct Setting {
-    /// The table it stands in.
+    /// The table of the file it belongs to.
     pub section: &'static str,
     /// Its key.
     pub key: &'static str,
     /// What it means.
     pub help: &'static str,
-    /// Takes a value in; the error says what was expected instead.
+    /// Reads a value into the configuration; the error says what was expected.
     pub read: fn(&mut Config, &DeValue) -> Result<(), String>,
-    /// Its value as TOML; `Err` holds an example if it is not set.
+    /// Its value as TOML; if it is not set, `Err` with an example.
     pub show: fn(&Config) -> Result<String, &'static str>,
 }
 
-/// The tables of the file, `[keys]` left out.
+/// The tables of the file, without `[keys]`.
 pub const SECTIONS: [&str; 3] = ["ui", "defaults", "palettes"];
 
 const STRIPS: [(StripColour, &str); 5] = [
@@ -45,56 +45,56 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "ui",
         key: "theme",
-        help: "dark, light, colour-vision-safe or mono",
+        help: "theme: dark, light, colour-vision-safe or mono",
         read: |c, v| word(v, &ThemeName::ALL).map(|theme| c.theme = theme),
         show: |c| text(c.theme),
     },
     Setting {
         section: "ui",
         key: "color",
-        help: "colours: auto (by NO_COLOR, COLORTERM and TERM), never, 16, 256 or true",
+        help: "number of colours: auto (from NO_COLOR, COLORTERM and TERM), never, 16, 256 or true (24-bit)",
         read: |c, v| word(v, &colours()).map(|color| c.color = color),
         show: |c| text(name_of(&colours(), &c.color)),
     },
     Setting {
         section: "ui",
         key: "mouse",
-        help: "whether the mouse is listened to",
+        help: "whether the explorer uses the mouse",
         read: |c, v| flag(v).map(|mouse| c.mouse = mouse),
         show: |c| Ok(c.mouse.to_string()),
     },
     Setting {
         section: "ui",
         key: "reduced_motion",
-        help: "while a run goes on: at most 4 frames a second that no key asked for, and the cursor stays where it is",
+        help: "while tokens are generated: at most 4 frames a second apart from replies to keys, and the cursor stays in place",
         read: |c, v| flag(v).map(|reduced| c.reduced_motion = reduced),
         show: |c| Ok(c.reduced_motion.to_string()),
     },
     Setting {
         section: "ui",
         key: "strip",
-        help: "what colours the text: expert, loss, entropy, attention or plain",
+        help: "what the text is coloured by: expert, loss, entropy, attention or plain",
         read: |c, v| word(v, &STRIPS).map(|strip| c.strip = strip),
         show: |c| text(name_of(&STRIPS, &c.strip)),
     },
     Setting {
         section: "ui",
         key: "details",
-        help: "details beside the view: auto (shown on wide screens, folded on narrow ones) or reversed",
+        help: "details next to the view: auto (shown on wide screens, folded on narrow ones) or reversed",
         read: |c, v| word(v, &DETAILS).map(|flipped| c.details_flipped = flipped),
         show: |c| text(name_of(&DETAILS, &c.details_flipped)),
     },
     Setting {
         section: "defaults",
         key: "model",
-        help: "the model: demo, a directory, a .gguf file or a name on the Hub",
+        help: "model: demo, a directory, a .gguf file or a name on the Hub",
         read: |c, v| string(v).map(|model| c.model = model.to_owned()),
         show: |c| text(&c.model),
     },
     Setting {
         section: "defaults",
         key: "precision",
-        help: "where values are rounded: hf, f32 or f32-router",
+        help: "precision policy, which says where values are rounded: hf, f32 or f32-router",
         read: |c, v| word(v, &POLICIES).map(|policy| c.precision = policy),
         show: |c| text(c.precision),
     },
@@ -111,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "threads",
-        help: "threads for matrix products, 1 to 1024; left out: one a core",
+        help: "threads for matrix products, 1 to 1024; not set: one per core",
         read: |c, v| {
             let threads = whole::<u16>(v).filter(|n| (1..=1024).contains(n));
             threads.map(|n| c.threads = Some(n)).ok_or("a whole number of 1 to 1024".to_owned())
@@ -121,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "temperature",
-        help: "0 takes the most probable token",
+        help: "sampling temperature; 0 takes the most probable token",
         read: |c, v| {
             let temperature = number(v).filter(|t| t.is_finite() && *t >= 0.0);
             temperature.map(|t| c.sampling.temperature = t).ok_or("a number of at least 0".to_owned())
@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "top_k",
-        help: "sample only among the K most probable tokens; left out: among all",
+        help: "sample only among the K most probable tokens; not set: among all",
         read: |c, v| {
             let top_k = whole::<usize>(v).filter(|k| *k > 0);
             top_k.map(|k| c.sampling.top_k = Some(k)).ok_or("a whole number of at least 1".to_owned())
@@ -141,7 +141,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "top_p",
-        help: "sample only among the most probable tokens that together reach P; left out: among all",
+        help: "sample only among the most probable tokens that together reach P; not set: among all",
         read: |c, v| {
             let top_p = number(v).filter(|p| *p > 0.0 && *p <= 1.0);
             top_p.map(|p| c.sampling.top_p = Some(p)).ok_or("a number above 0 and at most 1".to_owned())
@@ -158,14 +158,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "palettes",
         key: "values",
-        help: "colours of values: viridis, cividis, magma or grey; left out: the theme's",
+        help: "colour map of values: viridis, cividis, magma or grey; not set: the theme's",
         read: |c, v| word(v, &Ramp::ALL).map(|ramp| c.values = Some(ramp)),
         show: |c| c.values.map_or(Err("\"cividis\""), text),
     },
     Setting {
         section: "palettes",
         key: "experts",
-        help: "colours of experts, used in turn, where there are 256 colours or more; left out: the theme's",
+        help: "colours of experts, used in turn if the terminal has 256 colours or more; not set: the theme's",
         read: |c, v| experts(v).map(|colours| c.experts = Some(colours)),
         show: |c| {
             let hex = |(r, g, b): &Rgb| format!("\"#{r:02x}{g:02x}{b:02x}\"");

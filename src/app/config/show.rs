@@ -8,12 +8,12 @@ use crate::state::text::width;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Config {
-    /// The file that gives this configuration; what is not set stands in comments.
+    /// The file that gives this configuration; settings that are not set are comments.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "# mixscope's configuration: $XDG_CONFIG_HOME/mixscope/config.toml or ~/.config/mixscope/config.toml.\n\
-             # Options on the command line come first. Only the explorer reads it: `mixscope run` and the other\n\
-             # commands do what their command line says, so that scripts give the same everywhere.\n",
+             # Options on the command line override it. Only the explorer reads it: `mixscope run` and the other\n\
+             # commands follow their command line alone, so that scripts do the same everywhere.\n",
         )?;
         for section in SECTIONS {
             writeln!(f, "\n[{section}]")?;
@@ -26,9 +26,9 @@ impl fmt::Display for Config {
             }
         }
         f.write_str(
-            "\n# \"key\" = \"action\" binds a key, \"key\" = \"none\" sets it free; `mixscope --print-keys` lists keys and actions.\n\
+            "\n# \"key\" = \"action\" binds a key, \"key\" = \"none\" unbinds it; `mixscope --print-keys` lists keys and actions.\n\
              # Keys are written x, X, space, enter, up, ctrl-x, alt-x, shift-left, or two of them: \"w s\".\n\
-             # [keys] is for the views; what lies over them has [keys.input], [keys.form], and so on.\n[keys]\n",
+             # [keys] is for the views; editors, forms and lists have [keys.input], [keys.form], and so on.\n[keys]\n",
         )?;
         let default = Keymap::default();
         for scope in [Scope::Explore].into_iter().chain(Scope::ALL.into_iter().filter(|s| *s != Scope::Explore)) {
@@ -42,7 +42,7 @@ impl fmt::Display for Config {
     }
 }
 
-/// The lines that make `keymap` of the default in one scope.
+/// The lines that turn the default keys of a scope into those of `keymap`.
 fn changes(default: &Keymap, keymap: &Keymap, scope: Scope) -> String {
     let means = |keymap: &Keymap, chord: &Chord| {
         keymap.of(scope).find(|entry| entry.keys.contains(chord)).map(|entry| entry.action)
@@ -54,7 +54,7 @@ fn changes(default: &Keymap, keymap: &Keymap, scope: Scope) -> String {
         }
     }
     for (entry, before) in keymap.of(scope).zip(default.of(scope)) {
-        // What the user bound stands first, last bound first of all.
+        // The user's keys come first, the last one bound at the front.
         let own = entry.keys.len() - common_tail(&entry.keys, &before.keys);
         for chord in entry.keys[..own].iter().rev() {
             lines += &format!("{} = \"{}\"\n", quoted(chord), entry.action);
@@ -63,13 +63,13 @@ fn changes(default: &Keymap, keymap: &Keymap, scope: Scope) -> String {
     lines
 }
 
-/// How many keys at the end of `keys` are left of the default's, in its order.
+/// How many keys at the end of `keys` are default ones, in the default order.
 fn common_tail(keys: &[Chord], default: &[Chord]) -> usize {
     let mut left = default.iter().rev();
     keys.iter().rev().take_while(|key| left.any(|other| other == *key)).count()
 }
 
-/// Every action with its keys: the table of `[keys]` it stands in, keys, action, what it does.
+/// Every action: its table in the file, its name, its keys, and what it does.
 pub fn key_table(keymap: &Keymap) -> String {
     let mut rows = vec![["TABLE", "ACTION", "KEYS", "MEANING"].map(str::to_owned)];
     for entry in Scope::ALL.into_iter().flat_map(|scope| keymap.of(scope)) {

@@ -3,36 +3,28 @@
 mod attribution;
 mod fields;
 mod pictures;
+mod tables;
 
 pub use fields::{Fields, capture};
 pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
+pub use tables::TABLES;
 
-use crate::analysis::Pick;
 use crate::analysis::routing::TokenRouting;
+use crate::analysis::tables::TokenText;
 use crate::control::{Control, Stopped};
-use crate::engine::{Run, lens_cells, pattern};
-use crate::export::Text;
-use crate::export::csv::{self, AttentionTable};
+use crate::engine::{Run, lens_cells};
 use crate::trace::Prompt;
-use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, replace_file, size};
+use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, size};
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Name of the trace in the folder.
 pub const TRACE: &str = "trace.safetensors";
-/// Names of the tables that are written by default.
-pub const TABLES: [&str; 6] =
-    ["tokens.csv", "routing.csv", "attention.csv", "lens.csv", "lens_summary.csv", "candidates.csv"];
 /// Patterns larger than this are left out of a trace unless they are asked for, bytes.
 pub const PATTERN_LIMIT: usize = 256 << 20;
-/// A table of attention larger than this is worth a word before it is written, bytes.
-const LARGE_TABLE: u64 = 64 << 20;
-/// Bytes of a row of attention.csv, about.
-const ATTENTION_ROW: u64 = 26;
 
 /// Where messages about the files go while they are written.
 pub trait Reporter {
@@ -75,7 +67,7 @@ pub struct RunFiles {
     /// Whether attribution.csv is written.
     pub attribution: bool,
     /// How token texts are written in tables.
-    pub text: Text,
+    pub text: TokenText,
     /// Whether files that the run lacks the numbers for are left out, and a large attention.csv holds the telling heads
     /// only; else the first is an error and the second a word before it is written.
     pub lenient: bool,
@@ -101,7 +93,7 @@ impl RunFiles {
             heads: None,
             lens_k,
             attribution: false,
-            text: Text::default(),
+            text: TokenText::default(),
             lenient: true,
         }
     }
@@ -164,79 +156,6 @@ impl RunFiles {
         layers.flat_map(|layer| (0..meta.dims.heads).map(move |head| (layer, head))).collect()
     }
 
-    fn tables(
-        &self,
-        run: &Run,
-        cells: &[(LensKey, Arc<LensCell>)],
-        heads: &[(usize, usize)],
-        folder: &Path,
-        written: &mut Written,
-        watch: Watch,
-    ) -> Result<()> {
-        let (trace, text) = (run.records(), self.text);
-        let mut has = |name: &str, is_there: bool| {
-            if !is_there && self.lenient {
-                written.notes.push(format!("{name} is left out: the run does not hold it"));
-            }
-            is_there || !self.lenient
-        };
-        table(folder, "tokens.csv", |out| csv::tokens(&trace, text, out))?;
-        if has("routing.csv", self.has_routing(run)) {
-            table(folder, "routing.csv", |out| csv::routing(&trace, self.layers.clone(), out))?;
-        }
-        if has("candidates.csv", !trace.tokens.iter().any(|token| token.next.is_absent())) {
-            table(folder, "candidates.csv", |out| csv::candidates(&trace, self.lens_k, text, out))?;
-        }
-        if has("lens.csv", !cells.is_empty()) {
-            let pairs = || cells.iter().map(|(key, cell)| (key, &**cell));
-            table(folder, "lens.csv", |out| csv::lens(pairs(), text, out))?;
-            table(folder, "lens_summary.csv", |out| csv::lens_summary(pairs(), out))?;
-        }
-        if has("attention.csv", !heads.is_empty()) {
-            self.attention(run, heads, folder, written, watch)?;
-        }
-        if self.attribution {
-            let live = run.need_live()?;
-            table(folder, "attribution.csv", |out| attribution::write(live, &self.layers, text, out, watch))?;
-        }
-        Ok(())
-    }
-
-    fn attention(
-        &self,
-        run: &Run,
-        heads: &[(usize, usize)],
-        folder: &Path,
-        written: &mut Written,
-        watch: Watch,
-    ) -> Result<()> {
-        let n = run.tokens().len() as u64;
-        let bytes = |heads: usize| (n * (n + 1) / 2).saturating_mul(heads as u64 * ATTENTION_ROW);
-        let all = heads.len();
-        let chosen = if bytes(all) <= LARGE_TABLE {
-            heads.to_vec()
-        } else if self.lenient {
-            let chosen = pictures::telling(run, heads, watch)?;
-            let (count, whole) = (chosen.len(), size(bytes(all)));
-            written.notes.push(format!("attention.csv holds {count} of {all} heads; all would be about {whole}"));
-            chosen
-        } else {
-            watch.reporter.say(&format!(
-                "attention.csv: about {} for {all} heads; --heads and --layers choose",
-                size(bytes(all))
-            ));
-            heads.to_vec()
-        };
-        table(folder, "attention.csv", |out| {
-            let mut attention = AttentionTable::new(out)?;
-            for (i, (layer, head)) in chosen.iter().enumerate() {
-                watch.at("heads", i, chosen.len())?;
-                attention.head(*layer, Pick::One(*head), &pattern(run, *layer, *head)?)?;
-            }
-            attention.finish()
-        })
-    }
-
     fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let mut cells = Vec::new();
@@ -271,13 +190,5 @@ pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> 
         "engine": "mixscope", "version": version, "device": meta.device, "title": meta.title,
         "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
         "prompt": text, "chat": chat, "sampling": sampling,
-    })
-}
-
-fn table(folder: &Path, name: &str, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    replace_file(&folder.join(name), |file| {
-        let mut out = BufWriter::with_capacity(1 << 16, file);
-        fill(&mut out)?;
-        Ok(out.flush()?)
     })
 }

@@ -6,10 +6,11 @@ mod tests;
 
 use super::files::{self, Reporter, RunFiles};
 use crate::analysis::Lab;
+use crate::analysis::tables::TokenText;
 use crate::analysis::view::ViewSpec;
 use crate::control::{Control, Stopped};
 use crate::engine::{Branch, Run, failure_of};
-use crate::export::{self, Look, RunInfo, Screen, Text, run_json};
+use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
 use crate::trace::Prompt;
@@ -147,7 +148,7 @@ fn save_view(spec: &ViewSpec, (beside, lab): Beside, run: &Run, folder: &Path, c
     if let Some(beside) = beside.filter(|_| spec.kind.is_of_two()) {
         data.compare_with(beside);
     }
-    let table = export::table(&data, spec, Text::default())?;
+    let table = export::table(&data, spec, TokenText::default())?;
     write_files(folder, &stem(spec), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }
 

@@ -8,7 +8,7 @@ use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Capture, Live, lab, lab_policies};
-use crate::export::{LabInfo, LabTable, Look, lab_drawing, lab_json, lab_picture};
+use crate::export::{LAB_TABLES, LabInfo, Look, lab_drawing, lab_json, lab_picture, lab_tables};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
 use anyhow::{Context, Result};
@@ -31,26 +31,27 @@ enum Format {
 const FILES: &str = "\
 Policies:
 {policies}
-Each is compared with the base: end to end, and each layer alone, reading what it reads under
-the base, so that differences don't accumulate. A flip is a token whose set of experts is another;
-it is a near-tie if the margin between the last chosen expert and the best other one is at most 4
-steps of the coarser dtype. Equal values are equal bit for bit.
+Each is compared with the base: end to end, and each layer alone, fed the base's input of that
+layer, so that differences don't accumulate. A flip is a token whose set of experts differs. It is
+within rounding if the margin between the last chosen and the first rejected expert is at most 4
+ulp (units in the last place) of the coarser dtype; near_ties counts these. Equal values are equal
+bit for bit.
 
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
   lab.csv         policy,mean_loss,loss_change,
                   flips,near_ties,attn_out,router_logits,mlp_out,resid_post (end to end),
                   isolated_flips,isolated_near_ties,isolated_attn_out,… (each layer alone),
                   choices,differs_at,token_id,token,base_token_id,base_token
-                  shares of equal values; differs_at: the first generated token that is not the
-                  base's, from 0
+                  attn_out to resid_post: shares of equal values; differs_at: the first generated
+                  token that differs from the base's, from 0
   lab_layers.csv  policy,mode,layer,flips,choices,near_ties,
                   attn_out_equal,attn_out_values,router_logits_equal,router_logits_values,…
-                  mode is end_to_end or isolated
+                  mode: end_to_end or isolated
   lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came
-                  end to end; left and came: experts that only the base, only the policy chose
+                  end to end; left, came: experts that only the base, that only the policy chose
   lab_tokens.csv  policy,position,token_id,token,nll
-  lab.json        all of it, with version, model, config, prompt, generated texts, timings and
-                  what was validated
+  lab.json        everything, with version, model, config, prompt, generated texts, timings and
+                  validation
   lab.png, .svg   flips and equal values by policy and layer, and the losses
 
 The table goes to stdout, progress to stderr.";
@@ -65,13 +66,13 @@ pub struct Lab {
     prompt: PromptArgs,
     #[command(flatten)]
     chat: ChatArgs,
-    /// Tokens that each policy generates after the prompt, greedily.
+    /// Tokens to generate under each policy after the prompt, greedily.
     #[arg(long, default_value_t = 16, value_name = "N")]
     steps: usize,
-    /// Policies to compare with the base [default: all that differ from it, and from each other, on this model].
+    /// Policies to compare with the base [default: all that differ from it and from each other on this model].
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     policies: Option<Vec<Policy>>,
-    /// Folder for the files; made if it does not exist.
+    /// Folder for the files; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Files to write.
@@ -79,24 +80,20 @@ pub struct Lab {
     format: Vec<Format>,
     #[command(flatten)]
     text: TextArgs,
-    /// On stdout what lab.json holds instead of text.
+    /// Print the content of lab.json instead of text.
     #[arg(long)]
     json: bool,
     /// Overwrite files of an earlier lab.
     #[arg(long)]
     force: bool,
-    /// Nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long)]
     quiet: bool,
 }
 
-/// The policy under which a model is opened is the one to compare with.
+/// `--precision` as `--base`: the policy under which the model is opened is the base.
 fn as_base(precision: clap::Arg) -> clap::Arg {
-    precision
-        .long("base")
-        .alias("precision")
-        .value_name("POLICY")
-        .help("Precision policy that the others are compared with")
+    precision.long("base").alias("precision").value_name("POLICY").help("Precision policy to compare the others with")
 }
 
 fn files_and_policies() -> String {
@@ -113,7 +110,7 @@ impl Lab {
             return Err(error(ErrorKind::MissingRequiredArgument, message));
         };
         if self.policies.as_ref().is_some_and(|asked| asked.iter().all(|policy| *policy == base)) {
-            let message = format!("--policies: give at least one to compare with the base {base}");
+            let message = format!("--policies: expected at least one other than the base {base}");
             return Err(error(ErrorKind::InvalidValue, message));
         }
         self.model.check()?;
@@ -174,10 +171,10 @@ impl Lab {
         print(&harmless(&lab_text(&found, &left_out)))
     }
 
-    /// Names of the files, as the options stderr.
+    /// Names of the files to write, by the options.
     fn files(&self) -> Vec<String> {
         let of = |format: &Format| match format {
-            Format::Csv => LabTable::ALL.map(LabTable::file).to_vec(),
+            Format::Csv => LAB_TABLES.to_vec(),
             Format::Json => vec!["lab.json"],
             Format::Png => vec!["lab.png"],
             Format::Svg => vec!["lab.svg"],
@@ -193,10 +190,8 @@ impl Lab {
         for format in &self.format {
             match format {
                 Format::Csv => {
-                    for table in LabTable::ALL {
-                        let mut bytes = Vec::new();
-                        table.write(found, self.text.of(), &mut bytes)?;
-                        put(table.file(), &bytes)?;
+                    for (name, bytes) in lab_tables(found, self.text.of())? {
+                        put(name, &bytes)?;
                     }
                 }
                 Format::Json => put("lab.json", json)?,

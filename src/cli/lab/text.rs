@@ -10,19 +10,19 @@ const COLUMNS: [HookKind; 3] = [HookKind::AttnOut, HookKind::MlpOut, HookKind::R
 /// Characters of a token.
 const TOKEN: usize = 16;
 
-/// What was run, and two tables: end to end with losses and generated tokens, and each layer alone.
+/// The run, and two tables: end to end with losses and generated tokens, and each layer alone.
 pub fn lab_text(lab: &Lab, left_out: &[(Policy, String)]) -> String {
     let (n, base) = (lab.tokens.len(), lab.base);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     let mut text = format!("{}\n{tokens} · base {base} · dtype {}\n", lab.model, lab.dtype);
     if !left_out.is_empty() {
         let left_out: Vec<String> = left_out.iter().map(|(policy, why)| format!("{policy} ({why})")).collect();
-        text += &format!("left out, since they would show nothing new: {}\n", left_out.join(", "));
+        text += &format!("left out, because they would show nothing new: {}\n", left_out.join(", "));
     }
     text += &table(lab, Mode::EndToEnd);
     text += &table(lab, Mode::Isolated);
-    text += "equal: bit for bit as under the base; flips: tokens whose set of experts is another, those at near-ties in \
-             brackets\n";
+    text += "shares of values equal to the base's, bit for bit; flips: tokens whose set of experts differs (in brackets: within \
+             rounding)\n";
     text
 }
 
@@ -55,12 +55,17 @@ fn table(lab: &Lab, mode: Mode) -> String {
         push(&mut lines, &name, &cells, true);
     }
     if mode == Mode::EndToEnd && lab.steps > 0 {
-        push(&mut lines, &format!("first other of {} tokens", lab.steps), &rows(&|row| parting(lab, row)), false);
+        push(
+            &mut lines,
+            &format!("first difference in {} tokens", lab.steps),
+            &rows(&|row| first_difference(lab, row)),
+            false,
+        );
     }
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// Puts a column behind the lines that the table has, the header being the third.
+/// Appends a column to the lines of the table, of which the third is the header.
 fn push(lines: &mut [String], name: &str, cells: &[String], right: bool) {
     let before = lines[2..].iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(name.chars().count());
@@ -73,7 +78,7 @@ fn push(lines: &mut [String], name: &str, cells: &[String], right: bool) {
     }
 }
 
-/// Flips of each layer, one below the other.
+/// The column of flips by layer.
 fn by_layer(lab: &Lab, mode: Mode) -> (String, Vec<String>) {
     let layers = || lab.rows.iter().map(|row| row.layers(mode));
     let digits = |number: usize| number.to_string().len();
@@ -91,7 +96,7 @@ fn by_layer(lab: &Lab, mode: Mode) -> (String, Vec<String>) {
 }
 
 /// `4: ‘▁a’ instead of ‘▁the’`
-fn parting(lab: &Lab, row: &LabRow) -> String {
+fn first_difference(lab: &Lab, row: &LabRow) -> String {
     let Some(at) = row.differs_at else {
         return if row.policy == lab.base { "-" } else { "none" }.to_owned();
     };
@@ -99,7 +104,7 @@ fn parting(lab: &Lab, row: &LabRow) -> String {
     format!("{}: {} instead of {}", at + 1, token(row.generated.get(at)), token(of_base.get(at)))
 }
 
-/// A token's spelling on one line.
+/// A token's spelling on one line, shortened.
 fn token(token: Option<&LabToken>) -> String {
     let Some(token) = token else { return "the end".to_owned() };
     let mut shown = String::new();

@@ -1,9 +1,9 @@
 //! Where heads look.
 
 use super::{subtitle, token_label};
+use crate::analysis::tables::{attention, head_scores, write_csv};
 use crate::analysis::view::{THUMB, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, Measure, Pattern, Pick};
-use crate::export::csv::{AttentionTable, table};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
@@ -130,25 +130,15 @@ pub fn grid(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 
 /// Rows as in `attention.csv`; the head of several together is `mean` or `max`.
 pub fn head_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
-    let mut table = AttentionTable::new(out)?;
-    table.head(spec.layer, spec.head, pattern(data, spec)?)?;
-    table.finish()
+    write_csv(attention(spec.layer, spec.head, pattern(data, spec)?), out)
 }
 
 fn ids(trace: &Records) -> Vec<u32> {
     trace.tokens.iter().map(|token| token.id).collect()
 }
 
-/// `layer,head,entropy,previous,first,induction,duplicate`; previous and first are empty for one token,
-/// the last two if no token occurs twice. By layer and head, or the best first.
+/// By layer and head, or the best first.
 pub fn grid_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
-    let mut columns = vec!["layer", "head"];
-    columns.extend(Measure::ALL.map(Measure::name));
-    let mut writer = table(out, &columns)?;
     let heads = if spec.sorted { in_order(data, spec) } else { data.heads.iter().collect() };
-    for (map, stats) in heads {
-        let HeadStats { entropy, previous, first, induction, duplicate, .. } = stats;
-        writer.serialize((map.layer, map.pick.name(), entropy, previous, first, induction, duplicate))?;
-    }
-    Ok(writer.flush()?)
+    write_csv(heads.into_iter().map(|(map, stats)| head_scores(map.layer, map.pick, stats)), out)
 }

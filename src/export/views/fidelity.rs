@@ -3,9 +3,8 @@
 use super::routing::{layer_axis, upward};
 use super::{MANY, band_width, subtitle, token_label, tokens_across};
 use crate::analysis::diff::{RunDiff, same_experts};
-use crate::analysis::tables::{FlipRow, LossRow};
+use crate::analysis::tables::{FlipRow, LossRow, TokenText, findings, write_csv};
 use crate::analysis::view::ViewData;
-use crate::export::csv::{Text, table};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
 use crate::trace::Records;
@@ -127,31 +126,23 @@ fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// Rows of [`FlipRow`].
-pub fn flips_table(data: &ViewData, text: Text, out: impl Write) -> Result<()> {
+/// One row for each token and layer.
+pub fn flips_table(data: &ViewData, text: TokenText, out: impl Write) -> Result<()> {
     let (a, b, found) = two(data)?;
-    let mut writer = table(out, &FlipRow::COLUMNS)?;
-    let policies = [a.meta.policy, b.meta.policy];
-    for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-        for layer in 0..b.meta.dims.layers {
-            let token = text.cell(&of_b.piece);
-            if let Some(row) = FlipRow::of(policies, pos, [of_a, of_b], token, (layer, found.dtype())) {
-                writer.serialize(row)?;
-            }
-        }
-    }
-    Ok(writer.flush()?)
+    let places = (0..b.tokens.len()).flat_map(|pos| (0..b.meta.dims.layers).map(move |layer| (pos, layer)));
+    let row = |(pos, layer): (usize, usize)| {
+        let policies = [a.meta.policy, b.meta.policy];
+        FlipRow::of(policies, (pos, layer), [&a.tokens[pos], &b.tokens[pos]], found.dtype(), text)
+    };
+    write_csv(places.filter_map(row), out)
 }
 
-/// Rows of [`LossRow`].
-pub fn loss_table(data: &ViewData, text: Text, out: impl Write) -> Result<()> {
+/// One row for each token.
+pub fn loss_table(data: &ViewData, text: TokenText, out: impl Write) -> Result<()> {
     let (a, b, _) = two(data)?;
-    let mut writer = table(out, &LossRow::COLUMNS)?;
     let (policies, layers) = ([a.meta.policy, b.meta.policy], b.meta.dims.layers);
-    for (pos, (of_a, of_b)) in a.tokens.iter().zip(&b.tokens).enumerate() {
-        writer.serialize(LossRow::of(policies, pos, [of_a, of_b], layers, |piece| text.cell(piece)))?;
-    }
-    Ok(writer.flush()?)
+    let row = |pos: usize| LossRow::of(policies, pos, [&a.tokens[pos], &b.tokens[pos]], layers, text);
+    write_csv((0..b.tokens.len()).map(row), out)
 }
 
 /// What was validated, as text.
@@ -169,13 +160,9 @@ pub fn validated(data: &ViewData) -> Result<Figure> {
     })
 }
 
-/// `level,subject,expected,found,advice`
+/// One row for each finding.
 pub fn validated_table(data: &ViewData, out: impl Write) -> Result<()> {
-    let mut writer = table(out, &["level", "subject", "expected", "found", "advice"])?;
-    for finding in &data.trace.meta.report.findings {
-        writer.serialize(finding)?;
-    }
-    Ok(writer.flush()?)
+    write_csv(findings(&data.trace.meta.report), out)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
 use crate::analysis::LensMeasure;
+use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
 use crate::analysis::view::{Trajectory, ViewData, ViewSpec};
-use crate::export::csv::{Text, lens, lens_summary, table};
 use crate::export::figure::font::{ADVANCE, label};
 use crate::export::figure::{Axis, Cells, Figure, Grid, LABEL, Legend, Lines, Panel, Scale, Series, Turn};
 use crate::trace::{LensCell, LensKey, LensSite};
@@ -185,23 +185,18 @@ fn nats(data: &ViewData, spec: &ViewSpec) -> Result<Curves> {
 }
 
 /// Rows as in `lens.csv`, or as in `lens_summary.csv` where a number is shown.
-pub fn grid_table(data: &ViewData, spec: &ViewSpec, text: Text, out: impl Write) -> Result<()> {
+pub fn grid_table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: impl Write) -> Result<()> {
+    let cells = cells(data, spec);
     match spec.lens {
-        LensMeasure::Top => lens(cells(data, spec), text, out),
-        _ => lens_summary(cells(data, spec), out),
+        LensMeasure::Top => write_csv(cells.flat_map(|(key, cell)| tables::lens(*key, cell, text)), out),
+        _ => write_csv(cells.map(|(key, cell)| lens_summary(*key, cell)), out),
     }
 }
 
-/// `token_id,token,layer,site,rank,prob`, or rows of the position as in `lens_summary.csv` for KL and entropy.
-pub fn targets_table(data: &ViewData, spec: &ViewSpec, text: Text, out: impl Write) -> Result<()> {
+/// Rows of the targets; for KL and entropy rows of the position as in `lens_summary.csv`.
+pub fn targets_table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: impl Write) -> Result<()> {
     if matches!(spec.lens, LensMeasure::Kl | LensMeasure::Entropy) {
-        return lens_summary(of_position(data, spec), out);
+        return write_csv(of_position(data, spec).map(|(key, cell)| lens_summary(*key, cell)), out);
     }
-    let mut writer = table(out, &["token_id", "token", "layer", "site", "rank", "prob"])?;
-    for way in &data.trajectories {
-        for (layer, site, rank, prob) in &way.points {
-            writer.serialize((way.id, text.cell(&way.piece), layer, site.to_string(), rank, prob))?;
-        }
-    }
-    Ok(writer.flush()?)
+    write_csv(data.trajectories.iter().flat_map(|target| tables::targets(target, text)), out)
 }

@@ -2,9 +2,9 @@
 
 use super::routing::{layer_axis, layers, upward};
 use super::subtitle;
+use crate::analysis::tables::{self, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{LayerUsage, MOST_PAIRED, RunUsage};
-use crate::export::csv::table;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
 use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
@@ -87,31 +87,17 @@ pub fn pairs(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// `layer,expert,first_share,share,mean_weight`; the last is empty where no token chose the expert.
+/// One row for each layer and expert.
 pub fn load_table(data: &ViewData, out: impl Write) -> Result<()> {
-    let experts = data.trace.meta.dims.experts;
-    let mut writer = table(out, &["layer", "expert", "first_share", "share", "mean_weight"])?;
-    let layers = layers(&data.trace)?;
-    let stats = stats(&data.trace);
-    for layer in layers {
-        let Some(load) = stats.layer(layer) else { continue };
-        for expert in 0..experts {
-            let (first, share, weight) =
-                (load.first_share(expert), load.chosen_share(expert), load.mean_weight(expert));
-            writer.serialize((layer, expert, first, share, weight))?;
-        }
-    }
-    Ok(writer.flush()?)
+    let (layers, stats) = (layers(&data.trace)?, stats(&data.trace));
+    let layers = layers.into_iter().filter_map(|layer| Some((layer, stats.layer(layer)?)));
+    write_csv(layers.flat_map(|(layer, usage)| tables::usage(layer, usage)), out)
 }
 
-/// `layer,expert,with,together,share`; `share` is empty where no token chose `expert`.
+/// One row for each expert of the layer and another expert.
 pub fn pairs_table(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
-    let experts = data.trace.meta.dims.experts;
     let stats = stats(&data.trace);
     let layer = paired(&data.trace, &stats, spec.layer)?;
-    let mut writer = table(out, &["layer", "expert", "with", "together", "share"])?;
-    for (a, b) in (0..experts).flat_map(|a| (0..experts).map(move |b| (a, b))).filter(|(a, b)| a != b) {
-        writer.serialize((spec.layer, a, b, layer.together(a, b), layer.also(a, b)))?;
-    }
-    Ok(writer.flush()?)
+    let experts = 0..data.trace.meta.dims.experts;
+    write_csv(experts.flat_map(|expert| tables::pairs(spec.layer, layer, expert)), out)
 }

@@ -10,11 +10,10 @@ mod routing;
 
 pub use lab::{lab_drawing, lab_picture};
 
-use super::csv::Text;
 use super::figure::font::{drawable, fit, label};
 use super::figure::{Axis, Figure, Look, Turn};
-use super::lab::LabTable;
 use crate::analysis::Lab;
+use crate::analysis::tables::{TokenText, lab_policies, write_csv};
 use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
 use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
@@ -44,26 +43,14 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
     figure(data, spec)?.svg(look)
 }
 
-/// A view as a CSV file, with the columns of the file of `mixscope run` where there is one:
-///
-/// | view | columns |
-/// |---|---|
-/// | routing.token, routing.layer, routing.map | as `routing.csv`, of one position, one layer, all |
-/// | routing.load | `layer,expert,first_share,share,mean_weight` (shares of a layer's first choices, of all its choices; weight over the tokens that chose it) |
-/// | routing.pairs | `layer,expert,with,together,share` (tokens that chose both; their share of those that chose `expert`) |
-/// | attention.head | as `attention.csv`; of heads together `mean` or `max` as head |
-/// | attention.grid | `layer,head,entropy,previous,first,induction,duplicate` (means over queries: nats, weight on the token before, on the first, after earlier occurrences of the query's token, on these; the last two empty if no token occurs twice) |
-/// | lens | as `lens.csv`, of one site or both; as `lens_summary.csv` where KL, entropy or ranks are shown |
-/// | lens.targets | `token_id,token,layer,site,rank,prob`; of KL and entropy as `lens_summary.csv`, of one position |
-/// | next | as `candidates.csv`, of one position |
-/// | fidelity | `level,subject,expected,found,advice` |
-/// | fidelity.flips | `policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie` (one row a token and layer; experts best first; margins in logits; the last empty where nothing flipped) |
-/// | fidelity.lab | as `lab.csv` of `mixscope lab` |
-/// | fidelity.loss | `policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b` (nats; layers whose experts differ; the best next token of each) |
+/// A view as a CSV file; [`tables`](crate::analysis::tables) describes the columns. routing.token, routing.layer and
+/// routing.map have those of `routing.csv`, attention.head those of `attention.csv`, next those of `candidates.csv`,
+/// fidelity.lab those of `lab.csv`. lens has those of `lens.csv`. Where the lens shows KL, entropy or ranks, lens and
+/// lens.targets have those of `lens_summary.csv`.
 ///
 /// # Errors
 /// As [`picture`].
-pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
+pub fn table(data: &ViewData, spec: &ViewSpec, text: TokenText) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     match spec.kind {
         ViewKind::RoutingToken | ViewKind::RoutingLayer | ViewKind::RoutingMap => {
@@ -79,7 +66,7 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: Text) -> Result<Vec<u8>> {
         ViewKind::FidelityValidated => fidelity::validated_table(data, &mut out)?,
         ViewKind::FidelityFlips => fidelity::flips_table(data, text, &mut out)?,
         ViewKind::FidelityLoss => fidelity::loss_table(data, text, &mut out)?,
-        ViewKind::FidelityLab => LabTable::Policies.write(lab_of(data)?, text, &mut out)?,
+        ViewKind::FidelityLab => write_csv(lab_policies(lab_of(data)?, text), &mut out)?,
     }
     Ok(out)
 }

@@ -1,8 +1,8 @@
 //! The candidates for the next token.
 
 use super::{PIECE, record, subtitle, token_name};
+use crate::analysis::tables::{TokenText, candidates, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::csv::{CandidatesTable, Text};
 use crate::export::figure::font::{fit, label};
 use crate::export::figure::{Bars, Figure, Panel};
 use anyhow::{Result, ensure};
@@ -40,9 +40,6 @@ pub fn bars(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 }
 
 /// Rows as in `candidates.csv`.
-pub fn rows(data: &ViewData, spec: &ViewSpec, text: Text, out: impl Write) -> Result<()> {
-    let token = record(data, spec.pos)?;
-    let mut table = CandidatesTable::new(text, out)?;
-    table.token(token, spec.pos, usize::MAX)?;
-    table.finish()
+pub fn rows(data: &ViewData, spec: &ViewSpec, text: TokenText, out: impl Write) -> Result<()> {
+    write_csv(candidates(record(data, spec.pos)?, spec.pos, text), out)
 }

@@ -2,8 +2,8 @@
 
 use super::{MANY, band_width, record, subtitle, token_name, tokens_across};
 use crate::analysis::routing::TokenRouting;
+use crate::analysis::tables::{self, CsvWriter, RoutingRow, Row};
 use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
-use crate::export::csv::RoutingTable;
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, Turn, short};
 use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
@@ -155,23 +155,19 @@ pub fn map(data: &ViewData) -> Result<Figure> {
 
 /// Rows as in `routing.csv`.
 pub fn rows(data: &ViewData, spec: &ViewSpec, out: impl Write) -> Result<()> {
-    let (trace, layers) = (&data.trace, layers(&data.trace)?);
-    let mut table = RoutingTable::new(out)?;
-    match spec.kind {
-        ViewKind::RoutingToken => {
-            let token = record(data, spec.pos)?;
-            layers.iter().try_for_each(|layer| table.token(token, spec.pos, *layer))?;
-        }
-        ViewKind::RoutingLayer => {
-            for (pos, token) in trace.tokens.iter().enumerate() {
-                table.token(token, pos, spec.layer)?;
-            }
-        }
-        _ => {
-            for (pos, token) in trace.tokens.iter().enumerate() {
-                layers.iter().try_for_each(|layer| table.token(token, pos, *layer))?;
-            }
-        }
+    let (trace, mut layers) = (&data.trace, layers(&data.trace)?);
+    let positions = match spec.kind {
+        ViewKind::RoutingToken => spec.pos..spec.pos + 1,
+        _ => 0..trace.tokens.len(),
+    };
+    if spec.kind == ViewKind::RoutingLayer {
+        layers = vec![spec.layer];
     }
-    table.finish()
+    let mut rows = CsvWriter::new(RoutingRow::TABLE, out)?;
+    for pos in positions {
+        let token = record(data, pos)?;
+        layers.iter().try_for_each(|layer| rows.extend(tables::routing(token, pos, *layer)?))?;
+    }
+    rows.finish()?;
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! What can be copied of attention: of the head at the cursor or of the heads together, from the cursor or to it.
 
-use super::{Copied, Extent, Table, UNDERWAY};
+use super::{Clip, Copied, Extent, UNDERWAY, csv};
 use crate::analysis::Pick;
+use crate::analysis::tables::{AttentionRow, Row};
 use crate::state::{AttentionLens, Side, State};
 
 /// Query, key and weight.
@@ -12,11 +13,7 @@ impl State {
     pub(super) fn copy_attention(&self, extent: Extent) -> Copied {
         let (layer, pick) = (self.cursor.layer, self.pick());
         let heads = self.meta().map_or(0, |meta| meta.dims.heads);
-        let header = ["layer", "head", "query", "key", "weight"];
-        let add = |table: &mut Table, pick: Pick, looks: Vec<Look>| {
-            let mut looks = looks.into_iter();
-            looks.try_for_each(|(query, key, weight)| table.add((layer, pick.name(), query, key, weight)))
-        };
+        let row_of = |head: Pick| move |(query, key, weight): Look| AttentionRow { layer, head, query, key, weight };
         match extent {
             Extent::Cell => {
                 let looks = self.looks(pick, self.heads.side)?;
@@ -34,28 +31,27 @@ impl State {
                 Ok((text.clone(), format!("{what}: {text}")))
             }
             Extent::Row => {
-                let mut table = Table::new(&header)?;
-                add(&mut table, pick, self.looks(pick, self.heads.side)?)?;
-                table.finish(match self.heads.side {
+                let what = match self.heads.side {
                     Side::Row => "where the head looks from the cursor",
                     Side::Column => "who looks at the cursor",
-                })
+                };
+                csv(self.looks(pick, self.heads.side)?.into_iter().map(row_of(pick)), what)
             }
             Extent::View if self.attention == AttentionLens::Head => {
                 let map = self.derived.exact_map(layer, pick, self.tokens.len());
                 let map =
                     map.ok_or("the screen has this head pooled or not yet: e writes the exact values to a file")?;
-                let mut table = Table::new(&header)?;
-                for query in 0..map.side {
-                    let row = (0..=query).map(|key| (query, key, map.cells[query * map.side + key]));
-                    add(&mut table, pick, row.collect())?;
-                }
-                table.finish(if matches!(pick, Pick::One(_)) { "the head" } else { "the heads together" })
+                let looks = (0..map.side).flat_map(|query| (0..=query).map(move |key| (query, key)));
+                let weight = |(query, key)| (query, key, map.cells[query * map.side + key]);
+                let what = if matches!(pick, Pick::One(_)) { "the head" } else { "the heads together" };
+                csv(looks.map(weight).map(row_of(pick)), what)
             }
             Extent::View => {
-                let mut table = Table::new(&header)?;
-                (0..heads).map(Pick::One).try_for_each(|head| add(&mut table, head, self.looks(head, Side::Row)?))?;
-                table.finish("where the layer's heads look from the cursor")
+                let mut clip = Clip::new(AttentionRow::TABLE)?;
+                for head in (0..heads).map(Pick::One) {
+                    clip.extend(self.looks(head, Side::Row)?.into_iter().map(row_of(head)))?;
+                }
+                clip.finish("where the layer's heads look from the cursor")
             }
         }
     }

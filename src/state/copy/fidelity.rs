@@ -1,11 +1,8 @@
 //! Copying from Fidelity.
 
-use super::{Copied, Extent, Table};
-use crate::analysis::Lab;
-use crate::analysis::diff::Mode;
-use crate::analysis::tables::{FlipRow, LossRow};
+use super::{Copied, Extent, csv};
+use crate::analysis::tables::{self, FlipRow, LossRow, TokenText};
 use crate::state::{FidelityLens, State, View};
-use std::borrow::Cow;
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
 
@@ -33,15 +30,11 @@ impl State {
         let (at, c) = (self.cursor.token, self.cursor);
         let positions = if extent == Extent::View { 0..a.len().min(b.len()) } else { at..(at + 1).min(a.len()) };
         let layers = if extent == Extent::Cell { c.layer..c.layer + 1 } else { 0..meta.dims.layers };
-        let mut table = Table::new(&FlipRow::COLUMNS)?;
-        for pos in positions {
-            for layer in layers.clone() {
-                let token = Cow::Borrowed(&*b[pos].piece);
-                let row = FlipRow::of([policy, meta.policy], pos, [&a[pos], &b[pos]], token, (layer, dtype));
-                row.map_or(Ok(()), |row| table.add(row))?;
-            }
-        }
-        table.finish("flips")
+        let places = positions.flat_map(|pos| layers.clone().map(move |layer| (pos, layer)));
+        let row = |(pos, layer): (usize, usize)| {
+            FlipRow::of([policy, meta.policy], (pos, layer), [&a[pos], &b[pos]], dtype, TokenText::Exact)
+        };
+        csv(places.filter_map(row), "flips")
     }
 
     /// One row a token.
@@ -57,12 +50,10 @@ impl State {
             Extent::Row => at..(at + 1).min(a.len()),
             Extent::View => 0..a.len().min(b.len()),
         };
-        let mut table = Table::new(&LossRow::COLUMNS)?;
-        for pos in positions {
-            let tokens = [&*a[pos], &*b[pos]];
-            table.add(LossRow::of([policy, meta.policy], pos, tokens, meta.dims.layers, Cow::Borrowed))?;
-        }
-        table.finish("losses")
+        let row = |pos: usize| {
+            LossRow::of([policy, meta.policy], pos, [&a[pos], &b[pos]], meta.dims.layers, TokenText::Exact)
+        };
+        csv(positions.map(row), "losses")
     }
 
     /// One row a policy, end to end.
@@ -71,24 +62,7 @@ impl State {
         if extent != Extent::View {
             return Err("nothing is under a cursor here: y v copies the whole table".to_owned());
         }
-        let columns = [
-            "policy",
-            "mean_loss",
-            "loss_change",
-            "flips",
-            "attn_out",
-            "router_logits",
-            "mlp_out",
-            "resid_post",
-            "differs_at",
-        ];
-        let mut table = Table::new(&columns)?;
-        for row in &lab.rows {
-            let shares = Lab::COMPONENTS.map(|hook| row.equal(Mode::EndToEnd, hook).share());
-            let loss = (row.policy, row.mean_loss, lab.loss_change(row));
-            table.add((loss, row.flips(Mode::EndToEnd), shares, row.differs_at))?;
-        }
-        table.finish("the lab")
+        csv(tables::lab_end_to_end(lab), "the lab")
     }
 
     /// What was validated, one finding a row.
@@ -97,10 +71,6 @@ impl State {
         if extent != Extent::View {
             return Err("nothing is under a cursor here: y v copies the whole report".to_owned());
         }
-        let mut table = Table::new(&["level", "subject", "expected", "found", "advice"])?;
-        for finding in &meta.report.findings {
-            table.add(finding)?;
-        }
-        table.finish("what was validated")
+        csv(tables::findings(&meta.report), "what was validated")
     }
 }

@@ -1,12 +1,11 @@
 //! What can be copied of the lens: cells as the screen shows them, never a part that looks like the whole.
 
-use super::{Copied, Extent, Table, UNDERWAY, candidate};
+use super::{Clip, Copied, Extent, UNDERWAY, candidate, csv};
 use crate::analysis::LensMeasure;
+use crate::analysis::tables::{self, Row, TargetRow, TokenText};
 use crate::state::text::show_piece;
 use crate::state::{LensLayout, State};
 use crate::trace::{LensCell, LensKey, LensSite};
-
-const SUMMARY: [&str; 7] = ["position", "layer", "site", "final_rank", "final_prob", "entropy", "kl"];
 
 impl State {
     /// The value of a cell with its name; rows and views as in the file that `e` writes.
@@ -51,19 +50,11 @@ impl State {
         layers: std::ops::Range<usize>,
         sites: &[LensSite],
     ) -> Copied {
-        let is_top = self.lens_measure == LensMeasure::Top;
-        let cells = self.all_cells(positions, layers, sites)?;
-        let top = ["position", "layer", "site", "k", "token_id", "token", "logit", "prob"];
-        let mut table = Table::new(if is_top { &top[..] } else { &SUMMARY })?;
-        for (key, cell) in cells {
-            if !is_top {
-                add_summary(&mut table, key, cell)?;
-            } else if let Some(best) = cell.top.first() {
-                let site = key.site.to_string();
-                table.add((key.pos, key.layer, site, 1, best.id, &*best.piece, best.logit, best.prob))?;
-            }
+        let cells = self.all_cells(positions, layers, sites)?.into_iter();
+        if self.lens_measure != LensMeasure::Top {
+            return csv(cells.map(|(key, cell)| tables::lens_summary(key, cell)), "the cells");
         }
-        table.finish("the cells")
+        csv(cells.flat_map(|(key, cell)| tables::lens(key, cell, TokenText::Exact).take(1)), "the cells")
     }
 
     /// Every cell of these that the run has; an error unless all of them are there.
@@ -96,27 +87,23 @@ impl State {
         let cells = self.all_cells(c.token..c.token + 1, 0..self.lens_layers(), &LensSite::ALL)?;
         let cells: Vec<_> = cells.into_iter().filter(|(key, _)| is_in(key.layer, key.site)).collect();
         if matches!(self.lens_measure, LensMeasure::Kl | LensMeasure::Entropy) {
-            let mut table = Table::new(&SUMMARY)?;
-            cells.into_iter().try_for_each(|(key, cell)| add_summary(&mut table, key, cell))?;
-            return table.finish("the curve");
+            return csv(cells.into_iter().map(|(key, cell)| tables::lens_summary(key, cell)), "the curve");
         }
-        let mut table = Table::new(&["token_id", "token", "layer", "site", "rank", "prob"])?;
+        let mut clip = Clip::new(TargetRow::TABLE)?;
         let answer = self.token().and_then(|token| token.next.top.first()).ok_or(UNDERWAY)?;
-        for (key, cell) in cells {
-            let site = key.site.to_string();
-            table.add((answer.id, &*answer.piece, key.layer, site, cell.final_rank, cell.final_prob))?;
-        }
+        clip.extend(cells.into_iter().map(|(key, cell)| TargetRow {
+            token_id: answer.id,
+            token: TokenText::Exact.cell(&answer.piece),
+            layer: key.layer,
+            site: key.site,
+            rank: cell.final_rank,
+            prob: cell.final_prob,
+        }))?;
         for target in self.targets.iter().filter(|target| target.id != answer.id) {
-            let way = self.derived.trajectory(c.token, target.id).ok_or(UNDERWAY)?;
-            for (layer, site, rank, prob) in way.points.iter().filter(|point| is_in(point.0, point.1)) {
-                table.add((target.id, &*target.piece, layer, site.to_string(), rank, prob))?;
-            }
+            let trajectory = self.derived.trajectory(c.token, target.id).ok_or(UNDERWAY)?;
+            let rows = tables::targets(trajectory, TokenText::Exact);
+            clip.extend(rows.filter(|row| is_in(row.layer, row.site)))?;
         }
-        table.finish("the curves")
+        clip.finish("the curves")
     }
-}
-
-fn add_summary(table: &mut Table, key: LensKey, cell: &LensCell) -> Result<(), String> {
-    let site = key.site.to_string();
-    table.add((key.pos, key.layer, site, cell.final_rank, cell.final_prob, cell.entropy, cell.kl))
 }

@@ -1,8 +1,9 @@
 //! Copying routing.
 
-use super::{Copied, Extent, Table};
+use super::{Clip, Copied, Extent, csv};
 use crate::analysis::LayerUsage;
 use crate::analysis::routing::TokenRouting;
+use crate::analysis::tables::{self, RoutingRow, Row, UsageRow};
 use crate::state::{LoadMeasure, RoutingLens, State};
 
 const NOT_CAPTURED: &str = "the routing was not captured";
@@ -37,19 +38,13 @@ impl State {
             }
             Extent::View => (0..self.tokens.len(), 0..layers, "the run's routing"),
         };
-        let mut table = Table::new(&["position", "layer", "expert", "logit", "prob", "rank", "weight"])?;
+        let mut clip = Clip::new(RoutingRow::TABLE)?;
         for pos in positions {
             for layer in layers.clone() {
-                let routing = TokenRouting::of(&self.tokens[pos], layer).ok_or_else(not_captured)?;
-                let ranking = routing.ranking();
-                for (expert, (logit, prob)) in routing.logits.iter().zip(routing.probs).enumerate() {
-                    let rank = ranking.iter().position(|ranked| *ranked == expert).map_or(0, |at| at + 1);
-                    let weight = routing.weight_of(expert).unwrap_or(0.0);
-                    table.add((pos, layer, expert, logit, prob, rank, weight))?;
-                }
+                clip.extend(tables::routing(&self.tokens[pos], pos, layer).map_err(|_| not_captured())?)?;
             }
         }
-        table.finish(what)
+        clip.finish(what)
     }
 
     fn layer_stats(&self, layer: usize) -> Result<&LayerUsage, String> {
@@ -74,14 +69,11 @@ impl State {
             Extent::Row => c.layer..c.layer + 1,
             Extent::View => 0..dims.layers,
         };
-        let mut table = Table::new(&["layer", "expert", "first_share", "share", "mean_weight"])?;
+        let mut clip = Clip::new(UsageRow::TABLE)?;
         for layer in layers {
-            let stats = self.layer_stats(layer)?;
-            for e in 0..dims.experts {
-                table.add((layer, e, stats.first_share(e), stats.chosen_share(e), stats.mean_weight(e)))?;
-            }
+            clip.extend(tables::usage(layer, self.layer_stats(layer)?))?;
         }
-        table.finish("the load")
+        clip.finish("the load")
     }
 
     /// Columns of the exported `routing.pairs`.
@@ -100,12 +92,6 @@ impl State {
             Extent::Row => c.expert..c.expert + 1,
             Extent::View => 0..dims.experts,
         };
-        let mut table = Table::new(&["layer", "expert", "with", "together", "share"])?;
-        for expert in experts {
-            for other in others(expert) {
-                table.add((c.layer, expert, other, stats.together(expert, other), stats.also(expert, other)))?;
-            }
-        }
-        table.finish("the pairs")
+        csv(experts.flat_map(|expert| tables::pairs(c.layer, stats, expert)), "the pairs")
     }
 }

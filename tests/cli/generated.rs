@@ -1,0 +1,259 @@
+//! The generated tables of the documentation, and its links. A block stands between `<!-- generated: NAME -->` and
+//! `<!-- end -->`; with `MIXSCOPE_WRITE_DOCS=1` this test rewrites the blocks instead of comparing them.
+
+use crate::support::cli::{mixscope, stdout};
+use mixscope::app::config::scope_name;
+use mixscope::state::keys::{Keymap, Scope};
+use mixscope::trace::{Dims, HookKind, Policy};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A block begins on a line of its own.
+const START: &str = "\n<!-- generated: ";
+const END: &str = "<!-- end -->";
+
+/// Views whose tables have columns of their own.
+const VIEWS: [&str; 7] =
+    ["routing.load", "routing.pairs", "attention.grid", "lens.targets", "fidelity", "fidelity.flips", "fidelity.loss"];
+
+#[test]
+fn generated_blocks_say_what_the_program_says() {
+    let source = Source::new();
+    let (mut wrong, mut found) = (Vec::new(), BTreeSet::new());
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let expected = filled(&text, |name, old| {
+            found.insert(name.to_owned());
+            source.block(name, old)
+        });
+        if text != expected {
+            match std::env::var_os("MIXSCOPE_WRITE_DOCS") {
+                Some(_) => fs::write(&page, expected).unwrap(),
+                None => wrong.push(page.display().to_string()),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "run this test with MIXSCOPE_WRITE_DOCS=1 to rewrite the blocks of {}", wrong.join(", "));
+    for name in ["keys", "settings", "policies", "hooks"] {
+        assert!(found.contains(name), "no page has the block `{name}`");
+    }
+    let tables = source.tables().chain(VIEWS.map(str::to_owned));
+    for name in tables.map(|table| format!("columns of {table}")) {
+        assert!(found.contains(&name), "no page has the block `{name}`");
+    }
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = prose(&fs::read_to_string(&page).unwrap());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let leads = if heading.is_empty() {
+                target.exists()
+            } else {
+                fs::read_to_string(&target).is_ok_and(|text| headings(&text).contains(heading))
+            };
+            if !leads {
+                wrong.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+}
+
+/// The pages for readers.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_folder = |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let all = in_folder("").chain(in_folder("docs")).chain(in_folder("assets/demo"));
+    let mut pages: Vec<PathBuf> = all.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    pages.sort();
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+/// The text with every generated block replaced; `block` gets its name and its lines so far.
+fn filled(text: &str, mut block: impl FnMut(&str, &str) -> String) -> String {
+    let mut parts = text.split(START);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(" -->\n").expect("a name and -->");
+        let (old, after) = rest.split_once(END).expect("<!-- end -->");
+        write!(out, "{START}{name} -->\n{}{END}{after}", block(name, old)).unwrap();
+    }
+    out
+}
+
+/// What the program says: it ran once, and its tables lie in a folder.
+struct Source {
+    folder: TempDir,
+}
+
+impl Source {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let ids = ["--prompt-ids", "1,357,702,357", "--quiet", "--out"];
+        let run = |more: &[&str], out: &str| {
+            let output = mixscope(more.iter().chain(&ids).copied().chain([at(out).as_str()]));
+            assert!(output.status.success(), "{output:?}");
+        };
+        run(&["run", "--attribution", "--format", "csv,trace"], "run");
+        run(&["run", "--precision", "f32", "--format", "trace"], "other");
+        run(&["lab", "--steps", "1", "--policies", "f32", "--format", "csv"], "lab");
+        Self { folder }
+    }
+
+    /// The tables that `run` and `lab` wrote.
+    fn tables(&self) -> impl Iterator<Item = String> {
+        let in_folder = |folder: &str| fs::read_dir(self.folder.path().join(folder)).unwrap();
+        let names = in_folder("run").chain(in_folder("lab")).map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".csv"))
+    }
+
+    fn block(&self, name: &str, old: &str) -> String {
+        match name {
+            "keys" => keys(),
+            "settings" => settings(),
+            "policies" => policies(),
+            "hooks" => hooks(old),
+            _ => {
+                let table = name.strip_prefix("columns of ").unwrap_or_else(|| panic!("unknown block `{name}`"));
+                format!("`{}`\n", self.columns(table))
+            }
+        }
+    }
+
+    /// The header row of a table of `run` or `lab`, or of a view's table.
+    fn columns(&self, table: &str) -> String {
+        let at = |path: &str| self.folder.path().join(path);
+        let file = ["run", "lab"].map(|folder| at(folder).join(table)).into_iter().find(|path| path.exists());
+        let text = match file {
+            Some(path) => fs::read_to_string(path).unwrap(),
+            None => {
+                let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
+                let (trace, other) = (trace.display().to_string(), other.display().to_string());
+                let mut args = vec!["export", &trace, "--view", table, "--format", "csv", "-o", "-"];
+                if ["fidelity.flips", "fidelity.loss"].contains(&table) {
+                    args.extend(["--against", &other]);
+                }
+                stdout(&mixscope(args)).to_owned()
+            }
+        };
+        text.lines().next().unwrap_or_else(|| panic!("no table `{table}`")).to_owned()
+    }
+}
+
+/// A cell of a table in Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn code(text: impl ToString) -> String {
+    format!("`{}`", cell(&text.to_string()))
+}
+
+fn keys() -> String {
+    let keymap = Keymap::default();
+    let mut sections = Vec::new();
+    for scope in Scope::ALL {
+        let title = scope.title();
+        let title = title[..1].to_uppercase() + &title[1..];
+        let table = ["keys", &scope_name(scope)].join(".");
+        let mut text = format!("## {title}: `[{}]`\n\n", table.trim_end_matches('.'));
+        text += "| keys | action | meaning |\n|---|---|---|\n";
+        for entry in keymap.of(scope) {
+            let keys = entry.keys.iter().map(code).collect::<Vec<_>>().join(" ");
+            writeln!(text, "| {keys} | {} | {} |", code(entry.action), cell(entry.help)).unwrap();
+        }
+        sections.push(text);
+    }
+    sections.join("\n")
+}
+
+/// Reads `--print-config`: a comment says what the setting below it means, and one that is not set is a comment too.
+fn settings() -> String {
+    let output = mixscope(["--print-config"]);
+    let (mut sections, mut help) = (Vec::<String>::new(), "");
+    for line in stdout(&output).lines().take_while(|line| !line.contains("[keys]")) {
+        if line.starts_with('[') {
+            sections.push(format!("### `{line}`\n\n| key | default | meaning |\n|---|---|---|\n"));
+        } else if let Some(section) = sections.last_mut() {
+            let comment = line.strip_prefix("# ");
+            match (comment.unwrap_or(line).split_once(" = "), comment) {
+                (Some((key, value)), None) => {
+                    writeln!(section, "| {} | {} | {} |", code(key), code(value), cell(help)).unwrap();
+                }
+                (Some((key, value)), Some(_)) if !key.contains(' ') => {
+                    writeln!(section, "| {} | not set, e.g. {} | {} |", code(key), code(value), cell(help)).unwrap();
+                }
+                (_, comment) => help = comment.unwrap_or_default(),
+            }
+        }
+    }
+    assert!(sections.len() > 2, "{sections:?}");
+    sections.join("\n")
+}
+
+fn policies() -> String {
+    let row = |policy: Policy| format!("| {} | {} |\n", code(policy), cell(policy.about()));
+    format!("| policy | values are |\n|---|---|\n{}", Policy::all().map(row).collect::<String>())
+}
+
+/// Names and shapes are the program's; the meanings are the page's own.
+fn hooks(old: &str) -> String {
+    // Every size is another number, so that it tells its name.
+    let names: [&str; 8] = ["d_model", "vocab", "heads", "kv_heads", "d_head", "experts", "k", "pos"];
+    let d = Dims {
+        d_model: 0,
+        vocab: 1,
+        heads: 2,
+        kv_heads: 3,
+        d_head: 4,
+        experts: 5,
+        top_k: 6,
+        layers: 1,
+        d_ff: 8,
+        context: 8,
+        window: None,
+    };
+    let mut kinds: Vec<HookKind> = HookKind::all().collect();
+    kinds.sort_by_key(|kind| kind.at(0).order());
+    let mut text = String::from("| name | shape | meaning |\n|---|---|---|\n");
+    for kind in kinds {
+        let name = if kind.is_global() { kind.suffix().to_owned() } else { format!("blocks.{{l}}.{}", kind.suffix()) };
+        let shape = kind.shape(d, 7).into_iter().map(|size| names[size]).collect::<Vec<_>>().join(", ");
+        let shape = shape.replace("pos, pos", "query, key");
+        let line = old.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let meaning = line.and_then(|line| line.trim_end_matches(" |").rsplit_once(" | ")).map(|(_, meaning)| meaning);
+        writeln!(text, "| `{name}` | [{shape}] | {} |", meaning.unwrap_or("MEANING")).unwrap();
+    }
+    assert!(!text.contains("MEANING"), "the page does not say what a hook means:\n{text}");
+    text
+}
+
+/// The text without fenced code.
+fn prose(text: &str) -> String {
+    let parts = text.split("\n```").enumerate();
+    parts.filter(|(i, _)| i % 2 == 0).map(|(_, part)| part).collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn headings(text: &str) -> BTreeSet<String> {
+    let text = prose(text);
+    let titles = text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    let anchor = |title: &str| {
+        let kept = title.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    };
+    titles.map(anchor).collect()
+}
