@@ -276,6 +276,20 @@ fn command() -> clap::Command {
     command
 }
 
+/// Parses a command line, the program's name first, and does nothing else.
+///
+/// # Errors
+/// The message that a user would read.
+#[doc(hidden)]
+pub fn parse(words: &[String]) -> Result<(), String> {
+    let parsed = command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        // Help and version are reported as errors, too.
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Wrong usage that the argument parser can't detect.
 #[derive(Debug)]
 struct WrongUsage {

@@ -1,6 +1,6 @@
 //! How the heads are looked at: by which measure, in which order, one of them or all together.
 
-use super::{Effect, State, View};
+use super::{Effect, State, Tab};
 use crate::analysis::{HeadStats, Measure, Pick};
 use crate::trace::Direction;
 use serde::{Deserialize, Serialize};
@@ -125,11 +125,11 @@ impl State {
 
     /// Whether heads are on the screen; if not, says where they are.
     pub(super) fn in_attention(&mut self) -> bool {
-        if self.view != View::Attention {
+        if self.view != Tab::Attention {
             let summary = "heads are measured and sorted in Attention: 2 shows it".to_owned();
             self.say(summary);
         }
-        self.view == View::Attention
+        self.view == Tab::Attention
     }
 
     pub(super) fn next_head_measure(&mut self) {
@@ -161,7 +161,7 @@ impl State {
 
     /// Goes to the next head or the one before: by place, or in the order of the sorted grid.
     pub(super) fn move_head(&mut self, direction: Direction) {
-        if self.view == View::Attention && self.heads.sorted {
+        if self.view == Tab::Attention && self.heads.sorted {
             return self.move_sorted(direction, 1);
         }
         let head = self.cursor.head;

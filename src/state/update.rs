@@ -4,7 +4,7 @@ use super::examples::EXAMPLES;
 use super::keys::{Action, Edit, Found, Key, Scope, Step};
 use super::overlay::{Form, Input, InputKind, Overlay, Page};
 use super::picker::{Origin, Picker};
-use super::{AttentionLens, Effect, Event, FidelityLens, Lines, Save, State, StripColour, View, Wanted};
+use super::{AttentionLens, Effect, Event, FidelityLens, Lines, Save, State, StripColour, Tab, Wanted};
 use crate::protocol::Ask;
 use crate::trace::Direction;
 
@@ -182,7 +182,7 @@ impl State {
             Action::Zoom => self.zoomed = !self.zoomed,
             Action::ToggleDetails => self.toggle_details(),
             Action::ToggleContributions => self.toggle_contributions(),
-            Action::ToggleLog if self.view == View::Attention => self.heads.log = !self.heads.log,
+            Action::ToggleLog if self.view == Tab::Attention => self.heads.log = !self.heads.log,
             Action::ToggleLog => self.log_scale = !self.log_scale,
             Action::AddTarget => self.add_target(),
             Action::ToggleTarget(id) => self.toggle_target(id),
@@ -299,26 +299,26 @@ impl State {
 
     /// Shows the next view or the one before, around the ends.
     pub(super) fn turn_view(&mut self, direction: Direction) {
-        let at = View::ALL.iter().position(|view| *view == self.view).unwrap_or(0);
+        let at = Tab::ALL.iter().position(|view| *view == self.view).unwrap_or(0);
         let by = match direction {
             Direction::Forward => 1,
-            Direction::Back => View::ALL.len() - 1,
+            Direction::Back => Tab::ALL.len() - 1,
         };
-        self.view = View::ALL[(at + by) % View::ALL.len()];
+        self.view = Tab::ALL[(at + by) % Tab::ALL.len()];
     }
 
     fn cycle_lens(&mut self) {
         match self.view {
-            View::Routing => self.routing = self.routing.next(),
-            View::Attention => {
+            Tab::Routing => self.routing = self.routing.next(),
+            Tab::Attention => {
                 self.attention = match self.attention {
                     AttentionLens::Grid => AttentionLens::Head,
                     AttentionLens::Head => AttentionLens::Grid,
                 }
             }
-            View::Lens => self.cycle_lens_layout(),
-            View::Fidelity => self.fidelity = self.fidelity.next(),
-            View::Next => {}
+            Tab::Lens => self.cycle_lens_layout(),
+            Tab::Fidelity => self.fidelity = self.fidelity.next(),
+            Tab::Next => {}
         }
     }
 
@@ -361,13 +361,13 @@ impl State {
             Direction::Forward => (Direction::Back, Step::Right),
         };
         let row = match self.view {
-            View::Next => &mut self.cursor.candidate,
-            View::Fidelity => match self.fidelity {
+            Tab::Next => &mut self.cursor.candidate,
+            Tab::Fidelity => match self.fidelity {
                 FidelityLens::Flips => return self.move_layer(layers),
                 FidelityLens::Loss => return self.move_token(token),
                 FidelityLens::Validated | FidelityLens::Lab => &mut self.scroll,
             },
-            View::Attention if self.attention == AttentionLens::Grid && self.heads.sorted => {
+            Tab::Attention if self.attention == AttentionLens::Grid && self.heads.sorted => {
                 return self.move_sorted(direction, usize::from(self.heads_across));
             }
             _ => return self.move_layer(layers),

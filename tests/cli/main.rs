@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod config;
 mod diff;
+mod docs;
 mod generated;
 mod lab;
 mod models;
