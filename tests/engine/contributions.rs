@@ -1,11 +1,11 @@
 //! Contributions: the engine that derives them, the panel that shows them, the table that keeps them.
 
 use crate::support::cli::{Run, assert_fails};
+use crate::support::still::demo;
 use mixscope::analysis::{Attribution, AttributionKey};
 use mixscope::app::Still;
 use mixscope::control::{Control, Stopped};
 use mixscope::engine::{Capture, Core, Engine, OpenOptions, Session, attribution, open_target};
-use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
 use mixscope::trace::Prompt;
@@ -25,7 +25,7 @@ const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 const KEY: AttributionKey = AttributionKey { pos: 3, target: 300, layer: 2 };
 
 fn demo_core() -> Core {
-    let mut core = Core::new(Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap()));
+    let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.to_owned())));
     core
 }
@@ -58,7 +58,7 @@ fn what_is_gone_is_cancelled_and_what_does_not_exist_is_refused() {
         let [Event::Failed { failure, .. }] = &events[..] else { panic!("{events:?}") };
         assert!(failure.summary.contains("outside"), "{failure:?}");
     }
-    let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+    let loaded = demo();
     let mut bare = Session::new(loaded, Capture::of([HookKind::ResidPost], 0..6, 6), 5);
     bare.extend(&[1, 300], Source::Prompt, &Control::none()).unwrap();
     let error = attribution(&bare, 1, 300, 0..1, &Control::none()).unwrap_err();
@@ -204,9 +204,7 @@ fn attribution_without_csv_is_wrong_usage() {
 }
 
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap()), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
 /// What a frame of this size lacks.

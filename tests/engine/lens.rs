@@ -1,11 +1,12 @@
 //! Tokens followed through the lens, distributions as they are sampled from, and what would follow candidates.
 
+use crate::support::still::demo;
 use crate::support::{self, Reference, assert_close};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
-use mixscope::model::{Distribution, Loaded, Location, open, sampling};
+use mixscope::model::{Distribution, Loaded, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
 use mixscope::state::keys::{Action, Code, Key};
 use mixscope::state::{
@@ -20,10 +21,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 
 const CAPITAL: &str = "The capital of France is";
-
-fn demo() -> Arc<Loaded> {
-    Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
-}
 
 fn session(loaded: Arc<Loaded>, ids: &[u32]) -> Session {
     let layers = loaded.meta.dims.layers;

@@ -1,18 +1,13 @@
 //! Undo and redo in the engine: the same records, the same bits afterwards, one edit a request.
 
+use crate::support::still::demo;
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
 use mixscope::protocol::{Branches, FormerRun, RunAction};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::sync::mpsc::channel;
-
-fn demo() -> Arc<Loaded> {
-    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
 
 fn text(prompt: &str) -> Ask {
     Ask::Prompt(Prompt::Text(prompt.to_owned()))

@@ -1,10 +1,10 @@
 //! Attention as the screen sees it: maps that grow with the run, heads together, columns, scores, and the keys for them.
 
+use crate::support::still::demo;
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Session, head_rows, pattern};
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, MeasuredOn, Over, View, update};
@@ -12,14 +12,9 @@ use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
-
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
 
 /// Ids that repeat now and then.
 fn ids(n: usize, salt: u32) -> Vec<u32> {

@@ -2,20 +2,15 @@
 
 use crate::snapshot::{SIZES, lines_of, overlay, page, part};
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{self, Download, FileShare, Memory, RequestId};
 use mixscope::state::{Choice, Event, Opening, Origin, Overlay, Phase};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
 use ratatui::buffer::Cell;
-use std::sync::{Arc, OnceLock};
 
 const NAME: &str = "mistralai/Mixtral-8x7B-Instruct-v0.1";
 
 fn demo(prompt: &str) -> Still {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    let loaded = DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap()));
-    Still::new(loaded.clone(), Some(prompt))
+    Still::new(crate::support::still::demo(), Some(prompt))
 }
 
 fn text(still: &mut Still, w: u16, h: u16) -> String {

@@ -1,24 +1,14 @@
 //! What the explorer says to a key, how long that stays, and what keys mean in each view.
 
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::Failure;
 use mixscope::state::{AttentionLens, Effect, Event, Gesture, View, update};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(demo(), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
 fn said(still: &Still) -> Option<&str> {

@@ -1,10 +1,10 @@
 //! Routing on screen: what every lens shows of hand-made and of real runs, and that its cost is that of what is seen.
 
 use crate::support;
+use crate::support::still::demo;
 use mixscope::analysis::RunUsage;
 use mixscope::analysis::routing::ranked;
 use mixscope::app::Still;
-use mixscope::model::{Location, open};
 use mixscope::protocol::{self, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, View, update};
@@ -14,16 +14,14 @@ use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const LENSES: [RoutingLens; 5] =
     [RoutingLens::Token, RoutingLens::Layer, RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs];
 
 /// The demo's description with other sizes.
 fn meta(layers: usize, experts: usize, top_k: usize) -> Arc<Meta> {
-    static DEMO: OnceLock<Arc<Meta>> = OnceLock::new();
-    let demo = DEMO.get_or_init(|| open(&Location::Demo, Policy::Hf, None, false).unwrap().meta);
-    let mut meta = (**demo).clone();
+    let mut meta = (*demo().meta).clone();
     (meta.dims.layers, meta.dims.experts, meta.dims.top_k) = (layers, experts, top_k);
     Arc::new(meta)
 }

@@ -1,23 +1,13 @@
 //! Small screens: the cursor's row stays in sight, what has no room is counted, nothing is cut in the middle.
 
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "The capital of France is";
 const SIZES: [(u16, u16); 5] = [(160, 45), (120, 35), (100, 30), (80, 24), (40, 10)];
 
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(demo(), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
 fn lines(still: &mut Still, (width, height): (u16, u16)) -> Vec<String> {

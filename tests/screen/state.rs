@@ -1,7 +1,7 @@
 //! What keys do: tables of keys and effects, and thousands of random actions against a simulated engine.
 
+use crate::support::still::demo;
 use mixscope::analysis::Pick;
-use mixscope::model::{Location, open};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::protocol::{FormerRun, RunAction};
 use mixscope::state::keys::{Code, Key};
@@ -13,11 +13,10 @@ use mixscope::trace::{
     Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
 };
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 fn meta() -> Arc<Meta> {
-    static META: OnceLock<Arc<Meta>> = OnceLock::new();
-    META.get_or_init(|| open(&Location::Demo, Policy::Hf, None, false).unwrap().meta).clone()
+    demo().meta.clone()
 }
 
 fn record(id: u32) -> Arc<TokenRecord> {

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod pty;
 pub mod recordings;
 pub mod shot;
+pub mod still;
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
