@@ -35,7 +35,7 @@ fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
 }
 
 #[test]
-fn the_engine_looks_into_the_layer_asked_for_only() {
+fn the_engine_looks_into_the_requested_layer_only() {
     let mut core = demo_core();
     let events = answer(&mut core, 2, Ask::Derive(Derive::Attribution(KEY)));
     let [Event::Derived { result: Derived::Attribution(found), .. }, Event::Finished { .. }] = &events[..] else {
@@ -159,7 +159,7 @@ fn table(run: &Run) -> Vec<AttributionRow> {
 }
 
 #[test]
-fn a_run_writes_every_share_of_every_position_when_asked_to() {
+fn a_run_writes_every_share_of_every_position_on_request() {
     const ARGS: [&str; 6] = ["--prompt", PROMPT, "--steps", "2", "--format", "csv"];
     let run = Run::ok(&[&ARGS[..], &["--attribution"]].concat());
     let plain = Run::ok(&ARGS);
@@ -220,7 +220,7 @@ fn lines(still: &mut Still, width: u16, height: u16, depth: Depth) -> Vec<String
 }
 
 #[test]
-fn contributions_are_asked_for_only_while_they_are_seen() {
+fn contributions_are_requested_only_while_they_are_seen() {
     let mut still = still("");
     assert_eq!(wanted(&still.state, 160, 45).attribution, None);
     still.press("D").unwrap();
@@ -298,7 +298,7 @@ fn what_tokens_that_are_gone_had_a_part_in_is_forgotten() {
 }
 
 #[test]
-fn what_cannot_be_derived_is_said_and_not_asked_again() {
+fn what_cannot_be_derived_is_reported_and_not_requested_again() {
     let mut state = still("D").state;
     let lacking = wanted(&state, 160, 45);
     let asked = update(&mut state, UiEvent::Drawn(lacking.clone()));

@@ -361,7 +361,7 @@ fn the_lens_has_four_layouts_and_four_measures() {
 }
 
 #[test]
-fn the_plot_tells_its_curves_apart_without_colour() {
+fn the_curves_of_the_plot_differ_without_colour() {
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("4 down + 3 v v v").unwrap();
     assert_eq!(still.state.lens, LensLayout::Plot);

@@ -22,7 +22,7 @@ fn engine(state: &mut State, event: protocol::Event) -> Vec<Effect> {
     update(state, Event::Engine(event))
 }
 
-/// A state that was told to go on with `saved` and whose model is open; what it asks.
+/// A state that goes on with `saved` and whose model is open; its request.
 fn resuming(saved: &Saved) -> (State, RequestId, Ask) {
     let mut state = State::new(None, saved.sampling, saved.precision, Vec::new());
     let effects = state.resume(saved.clone());

@@ -302,7 +302,7 @@ fn maps_follow_a_generation_and_are_derived_once_a_token() {
         let settled = still.screen(160, 45, Depth::Mono);
         assert_eq!(settled, still.screen(160, 45, Depth::Mono));
     }
-    // What is under way is not asked for again as the run grows.
+    // A request under way is not repeated as the run grows.
     let (mut state, wanted) = (
         still.state.clone(),
         mixscope::state::Wanted {

@@ -11,7 +11,7 @@ fn still(keys: &str) -> Still {
     crate::support::still::still(PROMPT, keys)
 }
 
-/// Where `text` stands on the screen, the `nth` time (from 0) in reading order.
+/// The cell of `text` on the screen, the `nth` time (from 0) in reading order.
 fn find(still: &mut Still, (w, h): (u16, u16), text: &str, nth: usize) -> (u16, u16) {
     let screen = still.screen(w, h, Depth::True);
     let mut found = Vec::new();

@@ -121,7 +121,7 @@ fn without_colours_the_text_has_its_experts_as_numbers() {
         assert_eq!(digits, first, "{size:?}: {}", rows[text_at + 1]);
         assert!(!rows[1].contains("colour"), "{}", rows[1]);
     }
-    // Each stands below its token.
+    // Each is below its token.
     let rows = lines(&mut still, (80, 24));
     let at = rows[1].chars().position(|c| c == 'F').unwrap() - 1;
     assert_eq!(rows[2].chars().nth(at).unwrap().to_digit(10), Some(first[4]));

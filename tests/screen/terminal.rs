@@ -124,7 +124,7 @@ fn search_jumps_around_the_ends_and_marks_what_it_found() {
     find(&mut still, "PARIS");
     assert!(message(&still).contains("not in the text"), "capitals count if some are typed: {}", message(&still));
 
-    // Tokens that come later are searched when the next match is asked for.
+    // Later tokens are searched with the request for the next match.
     find(&mut still, "the");
     let before = still.state.search.as_ref().unwrap().matches().len();
     still.press("f").unwrap();
@@ -190,7 +190,7 @@ fn undo_brings_back_run_and_prompt() {
 }
 
 #[test]
-fn a_forced_candidate_in_the_middle_is_one_edit() {
+fn a_forced_candidate_in_the_middle_is_one_action() {
     let mut still = still();
     let ids = |still: &Still| still.state.tokens.iter().map(|token| token.id).collect::<Vec<_>>();
     let before = ids(&still);
