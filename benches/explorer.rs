@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
 use divan::{Bencher, black_box};
 use mixscope::analysis::Pick;
-use mixscope::analysis::view::{ViewKind, ViewSpec};
+use mixscope::analysis::view::{View, ViewSpec};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Session, collect};
@@ -12,7 +12,7 @@ use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
 use mixscope::model::{Loaded, Location, NoTaps, Precision, Rounding, demo, open};
-use mixscope::state::{AttentionLens, RoutingLens, View};
+use mixscope::state::{AttentionLens, RoutingLens, Tab};
 use mixscope::trace::{HookKind, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::buffer::Buffer;
@@ -174,16 +174,16 @@ fn draw_160x45(bencher: Bencher, view: &str) {
     let prompt = "Once upon a time, there was a curious girl named Lily. ".repeat(16);
     let mut still = Still::new(loaded(Policy::Hf), Some(&prompt));
     (still.state.view, still.state.routing, still.state.attention) = match view {
-        "routing.token" => (View::Routing, RoutingLens::Token, AttentionLens::Grid),
-        "routing.layer" => (View::Routing, RoutingLens::Layer, AttentionLens::Grid),
-        "routing.map" => (View::Routing, RoutingLens::Map, AttentionLens::Grid),
-        "routing.load" => (View::Routing, RoutingLens::Load, AttentionLens::Grid),
-        "routing.pairs" => (View::Routing, RoutingLens::Pairs, AttentionLens::Grid),
-        "attention.grid" => (View::Attention, RoutingLens::Token, AttentionLens::Grid),
-        "attention.head" => (View::Attention, RoutingLens::Token, AttentionLens::Head),
-        "lens" => (View::Lens, RoutingLens::Token, AttentionLens::Grid),
-        "next" => (View::Next, RoutingLens::Token, AttentionLens::Grid),
-        _ => (View::Fidelity, RoutingLens::Token, AttentionLens::Grid),
+        "routing.token" => (Tab::Routing, RoutingLens::Token, AttentionLens::Grid),
+        "routing.layer" => (Tab::Routing, RoutingLens::Layer, AttentionLens::Grid),
+        "routing.map" => (Tab::Routing, RoutingLens::Map, AttentionLens::Grid),
+        "routing.load" => (Tab::Routing, RoutingLens::Load, AttentionLens::Grid),
+        "routing.pairs" => (Tab::Routing, RoutingLens::Pairs, AttentionLens::Grid),
+        "attention.grid" => (Tab::Attention, RoutingLens::Token, AttentionLens::Grid),
+        "attention.head" => (Tab::Attention, RoutingLens::Token, AttentionLens::Head),
+        "lens" => (Tab::Lens, RoutingLens::Token, AttentionLens::Grid),
+        "next" => (Tab::Next, RoutingLens::Token, AttentionLens::Grid),
+        _ => (Tab::Fidelity, RoutingLens::Token, AttentionLens::Grid),
     };
     still.screen(160, 45, Depth::True);
     let (theme, area) = (Theme::new(Depth::True), Rect::new(0, 0, 160, 45));
@@ -202,7 +202,7 @@ fn attention_512(bencher: Bencher, format: &str) {
         session.extend(&more, Source::Prompt, &Control::none()).expect("the prompt can be read");
         session
     };
-    let kind = ViewKind::AttentionHead;
+    let kind = View::AttentionHead;
     let spec = ViewSpec { layer: 5, head: Pick::One(2), ..ViewSpec::new(kind) };
     let data = collect(&session, &spec, &Control::none()).expect("the pattern is there");
     assert_eq!(data.trace.tokens.len(), 512);

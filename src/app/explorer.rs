@@ -11,7 +11,7 @@ use crate::engine::{Engine, Opener};
 use crate::export::Screen;
 use crate::hub;
 use crate::protocol::{self, Failure};
-use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, View, update};
+use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, Tab, update};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,11 +80,11 @@ impl Explorer {
         let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
         state.colour = options.strip;
         if options.details_flipped {
-            state.details_flipped = View::ALL.into();
+            state.details_flipped = Tab::ALL.into();
         }
         if let Some(recorded) = options.against {
             state.beside = Beside::recorded(recorded);
-            (state.view, state.fidelity) = (View::Fidelity, FidelityLens::Flips);
+            (state.view, state.fidelity) = (Tab::Fidelity, FidelityLens::Flips);
         }
         state.keymap = options.keymap;
         state.reduced_motion = options.reduced_motion;

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::state::{
         AttentionLens, Cursor, Details, FidelityLens, HeadsView, LensLayout, LensMeasure, LoadMeasure, OtherPane, Pane,
-        RoutingLens, StripColour, View,
+        RoutingLens, StripColour, Tab,
     };
     use crate::trace::{LensSite, Policy, Sampling, Source};
 
@@ -126,12 +126,12 @@ mod tests {
             tokens: vec![(1, Source::Prompt), (357, Source::Generated), (3071, Source::Forced)],
             sampling: Sampling { temperature: 0.7, top_k: Some(40), top_p: Some(0.9), seed: u64::MAX },
             cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
-            pane: pane(View::Lens),
+            pane: pane(Tab::Lens),
             colour: StripColour::Loss,
-            details_flipped: [View::Lens, View::Next].into(),
+            details_flipped: [Tab::Lens, Tab::Next].into(),
             scroll: 4,
             details: Details::Contributions,
-            other: Some(OtherPane { pane: pane(View::Next), is_left: true }),
+            other: Some(OtherPane { pane: pane(Tab::Next), is_left: true }),
             zoomed: true,
             load: LoadMeasure::Weight,
             heads: HeadsView { sorted: true, ..HeadsView::default() },

@@ -2,7 +2,7 @@
 
 use super::TextArgs;
 use crate::analysis::diff::shared;
-use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
 use crate::control::Control;
 use crate::engine::{Run, Saved, collect, trace_path};
@@ -45,7 +45,7 @@ pub struct Export {
     /// routing.token, routing.layer, routing.map, routing.load, routing.pairs, attention.grid, attention.head, lens,
     /// lens.targets, next, fidelity, fidelity.flips, or fidelity.loss.
     #[arg(long, value_name = "VIEW", value_parser = view)]
-    view: ViewKind,
+    view: View,
     /// For fidelity.flips and fidelity.loss: a saved run A of the same tokens, compared with B = TRACE.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
@@ -91,9 +91,9 @@ pub struct Export {
 }
 
 /// Parses a view that a saved run has.
-fn view(text: &str) -> Result<ViewKind> {
+fn view(text: &str) -> Result<View> {
     let kind = text.parse()?;
-    ensure!(kind != ViewKind::FidelityLab, "`{text}` needs a model: `mixscope lab` writes it");
+    ensure!(kind != View::FidelityLab, "`{text}` needs a model: `mixscope lab` writes it");
     Ok(kind)
 }
 
@@ -121,7 +121,7 @@ impl Export {
             return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
         }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
-        match (&self.against, self.view.is_of_two()) {
+        match (&self.against, self.view.is_comparison()) {
             (None, true) => {
                 return Err(wrong(format!("--view {}: it compares two runs and needs --against TRACE", self.view)));
             }
@@ -207,10 +207,10 @@ impl Export {
         };
         match (&self.measure, self.view) {
             (None, _) => {}
-            (Some(name), ViewKind::LensGrid | ViewKind::LensTargets) => {
+            (Some(name), View::LensGrid | View::LensTargets) => {
                 spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name)?;
             }
-            (Some(name), ViewKind::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
+            (Some(name), View::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
             (Some(_), view) => bail!("--view {view} has no measures"),
         }
         Ok(spec)

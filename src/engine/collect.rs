@@ -3,7 +3,7 @@
 use super::derive_lens::trajectories;
 use super::heads::{HeadCache, pattern_of};
 use super::run::Run;
-use crate::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use crate::analysis::view::{THUMB, Trajectory, View, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use crate::control::Control;
 use crate::trace::{LensCell, LensKey, LensSite};
@@ -24,24 +24,24 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<View
     ensure!(n > 0, "the run has no token yet");
     let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
     let mut data = ViewData::of(run.records());
-    match spec.kind {
-        ViewKind::RoutingToken | ViewKind::Next => check("position", spec.pos, n)?,
-        ViewKind::RoutingLayer | ViewKind::RoutingPairs => check("layer", spec.layer, dims.layers)?,
-        ViewKind::RoutingMap
-        | ViewKind::RoutingLoad
-        | ViewKind::FidelityValidated
-        | ViewKind::FidelityFlips
-        | ViewKind::FidelityLoss
-        | ViewKind::FidelityLab => {}
-        ViewKind::AttentionHead => {
+    match spec.view {
+        View::RoutingToken | View::Next => check("position", spec.pos, n)?,
+        View::RoutingLayer | View::RoutingPairs => check("layer", spec.layer, dims.layers)?,
+        View::RoutingMap
+        | View::RoutingUsage
+        | View::FidelityValidated
+        | View::FidelityFlips
+        | View::FidelityLoss
+        | View::FidelityLab => {}
+        View::AttentionHead => {
             check("layer", spec.layer, dims.layers)?;
             if let Pick::One(head) = spec.head {
                 check("head", head, dims.heads)?;
             }
             data.pattern = Some(pattern_of(run, spec.layer, spec.head, control)?);
         }
-        ViewKind::AttentionGrid => data.heads = all_heads(run, control)?,
-        ViewKind::LensGrid => {
+        View::AttentionGrid => data.heads = all_heads(run, control)?,
+        View::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
                 data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, control)?);
@@ -49,7 +49,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<View
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
         }
-        ViewKind::LensTargets => {
+        View::LensTargets => {
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {

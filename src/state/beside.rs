@@ -2,7 +2,7 @@
 
 use super::bounded::Bounded;
 use super::keys::Edit;
-use super::{Effect, Overlay, State, View};
+use super::{Effect, Overlay, State, Tab};
 use crate::analysis::diff::{Flip, RunDiff, same_experts, shared};
 use crate::protocol::Ask;
 use crate::trace::{Candidate, Dims, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
@@ -312,12 +312,12 @@ impl State {
 
     /// Whether the view with the focus shows the precision lab.
     pub(super) fn shows_lab(&self) -> bool {
-        self.view == View::Fidelity && self.fidelity == FidelityLens::Lab
+        self.view == Tab::Fidelity && self.fidelity == FidelityLens::Lab
     }
 
     /// Whether the view with the focus shows two runs.
     pub fn compares(&self) -> bool {
-        self.view == View::Fidelity && self.fidelity.shows_two()
+        self.view == Tab::Fidelity && self.fidelity.shows_two()
     }
 
     /// Goes to the token before or after the cursor whose experts differ: in its layer, or in any where tokens are lines.

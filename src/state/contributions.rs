@@ -1,6 +1,6 @@
 //! The page of contributions: what the logit of a candidate is made of.
 
-use super::{State, View};
+use super::{State, Tab};
 use crate::analysis::AttributionKey;
 use crate::trace::Candidate;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub enum Details {
 impl State {
     /// Whether the contributions are on screen; they are derived only then.
     pub fn shows_contributions(&self) -> bool {
-        self.details == Details::Contributions && self.view != View::Fidelity
+        self.details == Details::Contributions && self.view != Tab::Fidelity
     }
 
     /// The token whose logit is taken apart: the candidate under the cursor, which is the model's own answer until
@@ -35,7 +35,7 @@ impl State {
     }
 
     pub(super) fn toggle_contributions(&mut self) {
-        if self.view == View::Fidelity {
+        if self.view == Tab::Fidelity {
             let summary = "contributions are shown beside Routing, Attention, Lens and Next".to_owned();
             return self.say(summary);
         }

@@ -7,7 +7,7 @@ mod routing;
 mod selection;
 
 use super::text::show_piece;
-use super::{Effect, State, View};
+use super::{Effect, State, Tab};
 use crate::analysis::tables::{CsvWriter, Row, Table, TokenText, candidates};
 use crate::protocol::Failure;
 use crate::trace::{Candidate, is_obeyed};
@@ -93,11 +93,11 @@ impl State {
         let copied = match self.view {
             _ if extent == Extent::Cell && self.selection.is_some() => self.copy_selection(),
             _ if self.tokens.is_empty() && !self.shows_findings() => Err("there is no text yet".to_owned()),
-            View::Routing => self.copy_routing(extent),
-            View::Attention => self.copy_attention(extent),
-            View::Lens => self.copy_lens(extent),
-            View::Next => self.copy_next(extent),
-            View::Fidelity => self.copy_fidelity(extent),
+            Tab::Routing => self.copy_routing(extent),
+            Tab::Attention => self.copy_attention(extent),
+            Tab::Lens => self.copy_lens(extent),
+            Tab::Next => self.copy_next(extent),
+            Tab::Fidelity => self.copy_fidelity(extent),
         };
         match copied {
             Ok((text, what)) => {

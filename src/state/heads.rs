@@ -1,6 +1,6 @@
 //! How the heads are looked at: by which measure, in which order, one of them or all together.
 
-use super::{Effect, State, View};
+use super::{Effect, State, Tab};
 use crate::analysis::{HeadStats, Measure, Pick};
 use serde::{Deserialize, Serialize};
 
@@ -124,11 +124,11 @@ impl State {
 
     /// Whether heads are on the screen; if not, says where they are.
     pub(super) fn in_attention(&mut self) -> bool {
-        if self.view != View::Attention {
+        if self.view != Tab::Attention {
             let summary = "heads are measured and sorted in Attention: 2 shows it".to_owned();
             self.say(summary);
         }
-        self.view == View::Attention
+        self.view == Tab::Attention
     }
 
     pub(super) fn next_head_measure(&mut self) {
@@ -160,7 +160,7 @@ impl State {
 
     /// One head on or back: by place, or in the order of the sorted grid.
     pub(super) fn move_head(&mut self, forward: bool) {
-        if self.view == View::Attention && self.heads.sorted {
+        if self.view == Tab::Attention && self.heads.sorted {
             return self.move_sorted(!forward, 1);
         }
         self.cursor.head = if forward { self.cursor.head + 1 } else { self.cursor.head.saturating_sub(1) };

@@ -1,6 +1,6 @@
 //! Actions, and the one table that connects them with keys.
 
-use super::View;
+use super::Tab;
 pub use super::copy::Extent;
 pub use super::key::{Chord, Code, Key};
 pub use super::keymap::{Entry, Found, Keymap};
@@ -67,7 +67,7 @@ pub enum Action {
     /// Show the keys.
     Help,
     /// Show this view.
-    Show(View),
+    Show(Tab),
     /// Show the next view.
     NextView,
     /// Show the view before.

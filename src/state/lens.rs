@@ -2,7 +2,7 @@
 
 use super::overlay::InputKind;
 use super::text::{fit, show_piece};
-use super::{Effect, State, View};
+use super::{Effect, State, Tab};
 pub use crate::analysis::LensMeasure;
 use crate::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::trace::{LensKey, LensSite};
@@ -58,8 +58,8 @@ impl State {
     /// Follows the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
     pub(super) fn add_target(&mut self) {
         let found = match self.view {
-            View::Next => self.token().and_then(|token| token.next.top.get(self.cursor.candidate)),
-            View::Lens => {
+            Tab::Next => self.token().and_then(|token| token.next.top.get(self.cursor.candidate)),
+            Tab::Lens => {
                 let key = LensKey { pos: self.cursor.token, layer: self.cursor.layer, site: self.lens_site };
                 self.derived.lens(key).and_then(|cell| cell.top.first())
             }
@@ -129,7 +129,7 @@ impl State {
             let already = if is_new { "is followed" } else { "is followed already" };
             if tokens.len() > 1 {
                 self.say(format!("{text} is {} tokens; the first, {first}, {already}", tokens.len()));
-            } else if !is_new || self.view != View::Lens {
+            } else if !is_new || self.view != Tab::Lens {
                 self.say(format!("{} {already} in the Lens view", quoted(piece)));
             }
         }

@@ -54,6 +54,7 @@ pub use strip::FULL_NATS;
 pub use update::update;
 pub use work::{Job, Message, Opening, Pace};
 
+pub use crate::analysis::view::Tab;
 use crate::analysis::{Lab, RunUsage};
 use crate::protocol::Branches;
 use crate::protocol::{Ask, Failure, Memory, RequestId};
@@ -64,38 +65,6 @@ use saved::Resume;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// The views, in the order of their number keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum View {
-    /// Which experts read a token, and how narrowly.
-    Routing,
-    /// Where each head looks.
-    Attention,
-    /// What the model would say at each layer.
-    Lens,
-    /// Candidates for the next token.
-    Next,
-    /// What was validated, and the precision policy.
-    Fidelity,
-}
-
-impl View {
-    /// All of them.
-    pub const ALL: [View; 5] = [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity];
-
-    /// Its name on the tab.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Routing => "Routing",
-            Self::Attention => "Attention",
-            Self::Lens => "Lens",
-            Self::Next => "Next",
-            Self::Fidelity => "Fidelity",
-        }
-    }
-}
 
 /// Ways to look at attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +152,7 @@ pub struct State {
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The view on screen.
-    pub view: View,
+    pub view: Tab,
     /// The other pane, if the screen is split.
     pub other: Option<OtherPane>,
     /// Whether the view has all the room.
@@ -215,7 +184,7 @@ pub struct State {
     /// What colours the text.
     pub colour: StripColour,
     /// Views whose details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
-    pub details_flipped: BTreeSet<View>,
+    pub details_flipped: BTreeSet<Tab>,
     /// What the details show.
     pub details: Details,
     /// First line of the Fidelity view.
@@ -338,7 +307,7 @@ impl State {
             warned_of_saving: false,
             saving_note: "",
             selection: None,
-            view: View::Routing,
+            view: Tab::Routing,
             other: None,
             zoomed: false,
             routing: RoutingLens::Token,
@@ -423,7 +392,7 @@ impl State {
     /// What colours the text now: in the Attention view, where the head at the cursor looks.
     pub fn strip_colour(&self) -> StripColour {
         match (self.view, self.colour) {
-            (View::Attention, StripColour::Expert) => StripColour::Attention,
+            (Tab::Attention, StripColour::Expert) => StripColour::Attention,
             (_, colour) => colour,
         }
     }

@@ -1,6 +1,6 @@
 //! Two views side by side, and one that takes all the room.
 
-use super::{AttentionLens, FidelityLens, LensLayout, RoutingLens, State, View};
+use super::{AttentionLens, FidelityLens, LensLayout, RoutingLens, State, Tab};
 use crate::trace::LensSite;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pane {
     /// The view.
-    pub view: View,
+    pub view: Tab,
     /// How routing is looked at.
     pub routing: RoutingLens,
     /// How attention is looked at.

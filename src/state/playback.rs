@@ -1,6 +1,6 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
-use super::{Effect, FidelityLens, Overlay, State, View};
+use super::{Effect, FidelityLens, Overlay, State, Tab};
 use crate::protocol::{Ask, Revision};
 use crate::trace::Policy;
 use crate::trace::Prompt;
@@ -67,11 +67,11 @@ impl State {
     }
 
     pub(super) fn force_candidate(&mut self) -> Vec<Effect> {
-        if self.view == View::Fidelity && self.fidelity == FidelityLens::Lab {
+        if self.view == Tab::Fidelity && self.fidelity == FidelityLens::Lab {
             return self.run_lab();
         }
-        if self.view != View::Next {
-            self.view = View::Next;
+        if self.view != Tab::Next {
+            self.view = Tab::Next;
             return Vec::new();
         }
         let Some(candidate) = self.token().and_then(|token| token.next.top.get(self.cursor.candidate)) else {

@@ -1,7 +1,7 @@
 //! Why a key means nothing now: a sentence instead of silence.
 
 use super::keys::Action;
-use super::{LensLayout, RoutingLens, State, StripColour, View};
+use super::{LensLayout, RoutingLens, State, StripColour, Tab};
 
 /// What only a model can do.
 const SAVED: &str = "this is a saved run without a model: o opens a model";
@@ -29,7 +29,7 @@ impl State {
             | Action::CyclePolicy
             | Action::Policies
             | Action::TypeTarget => true,
-            Action::ForceCandidate => self.view == View::Next || self.shows_lab(),
+            Action::ForceCandidate => self.view == Tab::Next || self.shows_lab(),
             // Without a model there is nothing yet that could be sampled; the values wait for it.
             Action::Sampling => self.meta().is_some(),
             _ => false,
@@ -51,7 +51,7 @@ impl State {
             Action::ForceCandidate if self.shows_lab() && len == 0 => "there is no token to read yet",
             Action::ToggleBookmark if len == 0 => "there is no token to mark yet",
             Action::ForceCandidate
-                if self.view == View::Next && self.token().is_none_or(|token| token.next.top.is_empty()) =>
+                if self.view == Tab::Next && self.token().is_none_or(|token| token.next.top.is_empty()) =>
             {
                 "there is no candidate here"
             }
@@ -64,19 +64,19 @@ impl State {
     fn in_this_view(&self, action: Action) -> Option<String> {
         let name = self.view.name();
         let other = self.other.map(|other| other.pane.view);
-        let shows = |view: View| self.view == view || other == Some(view);
-        let has_scale = self.view == View::Attention || self.view == View::Lens && self.lens == LensLayout::Plot;
+        let shows = |view: Tab| self.view == view || other == Some(view);
+        let has_scale = self.view == Tab::Attention || self.view == Tab::Lens && self.lens == LensLayout::Plot;
         let sentence = match action {
-            Action::CycleLens if self.view == View::Next => {
+            Action::CycleLens if self.view == Tab::Next => {
                 format!("{name} has one layout only")
             }
-            Action::NextMeasure if self.view == View::Routing && self.routing != RoutingLens::Load => {
+            Action::NextMeasure if self.view == Tab::Routing && self.routing != RoutingLens::Load => {
                 "this layout has one measure only: v leads to the load, which has three".to_owned()
             }
-            Action::NextMeasure if matches!(self.view, View::Next | View::Fidelity) => {
+            Action::NextMeasure if matches!(self.view, Tab::Next | Tab::Fidelity) => {
                 format!("{name} has one measure only; Routing's load, Attention and Lens have several")
             }
-            Action::ToggleDetails if self.view == View::Fidelity && !self.fidelity.shows_two() => {
+            Action::ToggleDetails if self.view == Tab::Fidelity && !self.fidelity.shows_two() => {
                 "this layout has no details: v leads to those that have".to_owned()
             }
             Action::ToggleDetails | Action::ToggleContributions if self.zoomed => {
@@ -87,7 +87,7 @@ impl State {
             }
             Action::ToggleLog if !has_scale => "the scale changes in Attention and in the plot of Lens only".to_owned(),
             Action::HeadsTogether | Action::FlipSide
-                if !shows(View::Attention) && self.strip_colour() != StripColour::Attention =>
+                if !shows(Tab::Attention) && self.strip_colour() != StripColour::Attention =>
             {
                 "heads are shown in Attention: 2 shows it".to_owned()
             }

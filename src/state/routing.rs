@@ -1,7 +1,7 @@
 //! Moving through routing: its lenses, what Load shows, near-ties, and the list of the closest calls.
 
 use super::keys::Edit;
-use super::{FidelityLens, Overlay, State, View};
+use super::{FidelityLens, Overlay, State, Tab};
 use crate::analysis::routing::{CloseCall, close_calls, keep_narrowest};
 use crate::trace::TokenRecord;
 use serde::{Deserialize, Serialize};
@@ -128,8 +128,8 @@ impl State {
         let call = list.calls.get(list.at).copied();
         self.overlays.pop();
         let Some(call) = call else { return };
-        if self.view == View::Next || self.view == View::Fidelity && self.fidelity != FidelityLens::Flips {
-            self.view = View::Routing;
+        if self.view == Tab::Next || self.view == Tab::Fidelity && self.fidelity != FidelityLens::Flips {
+            self.view = Tab::Routing;
         }
         self.go_to(call.pos);
         self.cursor.layer = call.layer;
@@ -159,9 +159,9 @@ impl State {
     /// What the cells of the view show.
     pub(super) fn next_measure(&mut self) {
         match self.view {
-            View::Routing if self.routing == RoutingLens::Load => self.load = self.load.next(),
-            View::Attention => self.next_head_measure(),
-            View::Lens => self.cycle_lens_measure(),
+            Tab::Routing if self.routing == RoutingLens::Load => self.load = self.load.next(),
+            Tab::Attention => self.next_head_measure(),
+            Tab::Lens => self.cycle_lens_measure(),
             _ => {}
         }
     }

@@ -2,8 +2,8 @@
 
 use super::playback::RESUMING;
 use super::{
-    Beside, Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Target,
-    View,
+    Beside, Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Tab,
+    Target,
 };
 use crate::protocol::Ask;
 use crate::protocol::Branches;
@@ -40,7 +40,7 @@ pub struct Saved {
     pub colour: StripColour,
     /// Views whose details are the other way than the size of the screen suggests.
     #[serde(deserialize_with = "flipped")]
-    pub details_flipped: BTreeSet<View>,
+    pub details_flipped: BTreeSet<Tab>,
     /// First line of the Fidelity view.
     pub scroll: usize,
     /// What the details show.
@@ -84,15 +84,15 @@ impl Saved {
 }
 
 /// Views by name; earlier versions wrote for all of them whether they were.
-fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<View>, D::Error> {
+fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Tab>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
         All(bool),
-        Views(BTreeSet<View>),
+        Views(BTreeSet<Tab>),
     }
     Ok(match Written::deserialize(from)? {
-        Written::All(true) => View::ALL.into(),
+        Written::All(true) => Tab::ALL.into(),
         Written::All(false) => BTreeSet::new(),
         Written::Views(views) => views,
     })

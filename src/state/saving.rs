@@ -1,7 +1,7 @@
 //! What is on screen as a file.
 
-use super::{AttentionLens, Effect, FidelityLens, LensLayout, MeasuredOn, RoutingLens, State, View};
-use crate::analysis::view::{ViewKind, ViewSpec};
+use super::{AttentionLens, Effect, FidelityLens, LensLayout, MeasuredOn, RoutingLens, State, Tab};
+use crate::analysis::view::{View, ViewSpec};
 use crate::protocol::Failure;
 
 /// What is to be written.
@@ -19,30 +19,30 @@ impl State {
     /// The view of the pane with the focus, as a file would hold it.
     pub fn view_spec(&self) -> ViewSpec {
         let kind = match self.view {
-            View::Routing => match self.routing {
-                RoutingLens::Token => ViewKind::RoutingToken,
-                RoutingLens::Layer => ViewKind::RoutingLayer,
-                RoutingLens::Map => ViewKind::RoutingMap,
-                RoutingLens::Load => ViewKind::RoutingLoad,
-                RoutingLens::Pairs => ViewKind::RoutingPairs,
+            Tab::Routing => match self.routing {
+                RoutingLens::Token => View::RoutingToken,
+                RoutingLens::Layer => View::RoutingLayer,
+                RoutingLens::Map => View::RoutingMap,
+                RoutingLens::Load => View::RoutingUsage,
+                RoutingLens::Pairs => View::RoutingPairs,
             },
-            View::Attention => match self.attention {
-                AttentionLens::Grid => ViewKind::AttentionGrid,
-                AttentionLens::Head => ViewKind::AttentionHead,
+            Tab::Attention => match self.attention {
+                AttentionLens::Grid => View::AttentionGrid,
+                AttentionLens::Head => View::AttentionHead,
             },
-            View::Lens if self.lens == LensLayout::Plot => ViewKind::LensTargets,
-            View::Lens => ViewKind::LensGrid,
-            View::Next => ViewKind::Next,
-            View::Fidelity => match self.fidelity {
-                FidelityLens::Validated => ViewKind::FidelityValidated,
-                FidelityLens::Flips => ViewKind::FidelityFlips,
-                FidelityLens::Loss => ViewKind::FidelityLoss,
-                FidelityLens::Lab => ViewKind::FidelityLab,
+            Tab::Lens if self.lens == LensLayout::Plot => View::LensTargets,
+            Tab::Lens => View::LensGrid,
+            Tab::Next => View::Next,
+            Tab::Fidelity => match self.fidelity {
+                FidelityLens::Validated => View::FidelityValidated,
+                FidelityLens::Flips => View::FidelityFlips,
+                FidelityLens::Loss => View::FidelityLoss,
+                FidelityLens::Lab => View::FidelityLab,
             },
         };
         let cursor = self.cursor;
         ViewSpec {
-            kind,
+            view: kind,
             pos: cursor.token,
             layer: cursor.layer,
             head: self.pick(),
@@ -71,7 +71,7 @@ impl State {
             return Vec::new();
         }
         let effects = self.save(Save::View(self.view_spec()));
-        if !effects.is_empty() && self.view == View::Attention && self.heads.on == MeasuredOn::Repeated {
+        if !effects.is_empty() && self.view == Tab::Attention && self.heads.on == MeasuredOn::Repeated {
             // First, as a long message is cut at its end.
             self.saving_note = "of this text, not of random tokens: ";
         }

@@ -1,6 +1,6 @@
 //! The table of all keys: dispatch, help and hints are made from it.
 
-use super::View;
+use super::Tab;
 use super::keys::{Action, Binding, Chord, Code, Edit, Extent, Key, Scope, Step};
 
 const fn bind(scope: Scope, keys: &'static [Chord], action: Action, help: &'static str, hint: &'static str) -> Binding {
@@ -54,11 +54,11 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('o')], A::OpenModel, "open another model; the prompt stays", "model"),
         bind(Explore, &[ch('f')], A::ForceText, "type what the model reads next", ""),
         bind(Explore, &[ch('s')], A::Sampling, "temperature, top-k, top-p, seed", "sampling"),
-        bind(Explore, &[ch('1')], A::Show(View::Routing), "Routing: which experts read a token, how narrowly", ""),
-        bind(Explore, &[ch('2')], A::Show(View::Attention), "Attention: where each head looks", ""),
-        bind(Explore, &[ch('3')], A::Show(View::Lens), "Lens: what the model would say at each layer", ""),
-        bind(Explore, &[ch('4')], A::Show(View::Next), "Next: candidates for the next token", ""),
-        bind(Explore, &[ch('5')], A::Show(View::Fidelity), "Fidelity: what was validated, the precision policy", ""),
+        bind(Explore, &[ch('1')], A::Show(Tab::Routing), "Routing: which experts read a token, how narrowly", ""),
+        bind(Explore, &[ch('2')], A::Show(Tab::Attention), "Attention: where each head looks", ""),
+        bind(Explore, &[ch('3')], A::Show(Tab::Lens), "Lens: what the model would say at each layer", ""),
+        bind(Explore, &[ch('4')], A::Show(Tab::Next), "Next: candidates for the next token", ""),
+        bind(Explore, &[ch('5')], A::Show(Tab::Fidelity), "Fidelity: what was validated, the precision policy", ""),
         bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
         bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
         bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),

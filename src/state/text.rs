@@ -47,6 +47,11 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
+/// `‘·ball’`
+pub fn quoted(text: &str) -> String {
+    format!("‘{text}’")
+}
+
 /// `text` cut to `max` cells by grapheme, with `…` where something was cut.
 pub fn fit(text: &str, max: usize) -> String {
     if width(text) <= max {

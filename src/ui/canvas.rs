@@ -1,7 +1,7 @@
 //! What every panel draws with.
 
 use super::Drawn;
-use super::palette::Theme;
+use super::theme::Theme;
 use crate::state::text::{fit, width};
 use crate::state::{Pane, Spot, State};
 use crate::trace::{Dims, LensSite};
@@ -180,59 +180,3 @@ impl Canvas<'_> {
 
 /// What a view says that a saved run has no numbers for.
 pub const ABSENT: &str = "not in this trace";
-
-/// The `room` items around `at` of `len`, with `at` in the middle where there are enough on both sides.
-pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
-    let start = at.saturating_sub(room / 2).min(len.saturating_sub(room));
-    start..(start + room).min(len)
-}
-
-/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only what is exactly 0 or 1 is shown as that.
-pub fn prob(p: f32) -> String {
-    let rounded = format!("{p:.2}");
-    match rounded.as_str() {
-        _ if !p.is_finite() => "nan".to_owned(),
-        "0.00" if p > 0.0 => "<.01".to_owned(),
-        "0.00" => "0".to_owned(),
-        "1.00" if p < 1.0 => ">.99".to_owned(),
-        "1.00" => "1".to_owned(),
-        _ => rounded.trim_start_matches('0').to_owned(),
-    }
-}
-
-/// A bar of `cells` cells in eighths.
-pub fn bar(share: f32, cells: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (share.clamp(0.0, 1.0) * (cells * 8) as f32).round() as usize;
-    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
-}
-
-/// `‘·ball’`
-pub fn quoted(text: &str) -> String {
-    format!("‘{text}’")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_keep_the_cursor_in_sight() {
-        assert_eq!(window(0, 10, 4), 0..4);
-        assert_eq!(window(9, 10, 4), 6..10);
-        assert_eq!(window(5, 10, 4), 3..7);
-        assert_eq!(window(2, 3, 9), 0..3);
-        for at in 0..50 {
-            assert!(window(at, 50, 7).contains(&at));
-        }
-    }
-
-    #[test]
-    fn short_numbers() {
-        assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), ["0", "<.01", ".55", ">.99", "1"]);
-        // What rounds to two places is never shown as a value that two places can't hold.
-        assert_eq!([0.005, 0.00501, 0.995, 0.9949, f32::NAN].map(prob), ["<.01", ".01", ">.99", ".99", "nan"]);
-        assert_eq!(bar(0.5, 4), "██");
-        assert_eq!(bar(0.55, 4), "██▎");
-    }
-}

@@ -1,7 +1,7 @@
 //! Which part of the screen is whose.
 
 use super::needs;
-use crate::state::{State, View};
+use crate::state::{State, Tab};
 use ratatui::layout::Rect;
 
 /// The smallest screen that shows anything.
@@ -57,7 +57,7 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut rest = Rect { y: top, height: area.bottom() - 1 - top, ..area };
     let below_header = Rect { y: area.y + 1, height: h - 2, ..area };
-    let has_next = state.view == View::Next || state.other.is_some_and(|other| other.pane.view == View::Next);
+    let has_next = state.view == Tab::Next || state.other.is_some_and(|other| other.pane.view == Tab::Next);
     let next = (framed && !has_next && !state.zoomed).then(|| {
         rest.height -= 3;
         Rect { y: rest.bottom(), height: 3, ..rest }
@@ -93,8 +93,8 @@ fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
 /// Details stand beside the view on a wide screen; on a narrow one they are folded, or lie below it when asked for.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let contributions = state.shows_contributions();
-    let is_next = state.view == View::Next && !contributions;
-    let has_details = state.view != View::Fidelity || state.compares();
+    let is_next = state.view == Tab::Next && !contributions;
+    let has_details = state.view != Tab::Fidelity || state.compares();
     let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
     if !contributions && (!has_details || beside == state.flips_details()) {
         return (rest, None);

@@ -10,22 +10,25 @@
 //! ```
 
 mod canvas;
+mod chrome;
 mod hits;
 pub mod input;
 mod layout;
-mod look;
 mod needs;
-mod palette;
-mod panels;
+mod overlays;
 pub mod terminal;
+mod theme;
+mod views;
+mod widgets;
 
 pub use hits::HitMap;
-pub use look::{Look, ThemeName};
-pub use palette::{Depth, Theme};
+pub use theme::{Depth, Look, Theme, ThemeName};
 
 use crate::state::keys::Action;
 use crate::state::text::width;
-use crate::state::{Overlay, Page, Phase, Spot, State, View, Wanted};
+use crate::state::{
+    AttentionLens, FidelityLens, LensLayout, Overlay, Page, Phase, RoutingLens, Spot, State, Tab, Wanted,
+};
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -56,20 +59,20 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
         return c.drawn;
     };
     c.framed = rooms.framed;
-    panels::header::draw(&mut c, rooms.header);
+    chrome::header::draw(&mut c, rooms.header);
     match &state.phase {
         Phase::Loading => match &state.opening {
             Some(opening) => {
                 let below = rooms.below_header;
                 let inside = Rect { x: below.x + 1, y: below.y + 1, width: below.width - 2, height: below.height - 2 };
-                panels::opening::draw(&mut c, inside, opening);
+                chrome::opening::draw(&mut c, inside, opening);
             }
             None => c.nothing(rooms.below_header, "no model is open"),
         },
-        Phase::Failed(failure) => panels::message::draw_failure(&mut c, rooms.below_header, failure),
+        Phase::Failed(failure) => overlays::message::draw_failure(&mut c, rooms.below_header, failure),
         Phase::Ready(_) => {
-            panels::strip::draw(&mut c, rooms.strip);
-            panels::tabs::draw(&mut c, rooms.tabs);
+            chrome::strip::draw(&mut c, rooms.strip);
+            chrome::tabs::draw(&mut c, rooms.tabs);
             if let (Some(room), Some(other)) = (rooms.other, state.other) {
                 c.pane = other.pane;
                 c.hit(room, Spot { action: Some(Action::OtherPane), ..Spot::default() });
@@ -82,35 +85,35 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
             if let Some(details) = rooms.details {
                 match state.view {
                     _ if state.shows_contributions() => {
-                        panels::contributions::draw(&mut c, details, rooms.view.is_empty())
+                        views::contributions::draw(&mut c, details, rooms.view.is_empty())
                     }
-                    View::Routing => panels::routing_details::draw(&mut c, details),
-                    View::Attention => panels::attention_details::draw(&mut c, details),
-                    View::Lens => panels::lens_details::draw(&mut c, details),
-                    View::Next => panels::what_if::draw(&mut c, details),
-                    View::Fidelity => panels::fidelity_details::draw(&mut c, details),
+                    Tab::Routing => views::routing::details::draw(&mut c, details),
+                    Tab::Attention => views::attention::details::draw(&mut c, details),
+                    Tab::Lens => views::lens::details::draw(&mut c, details),
+                    Tab::Next => views::next::details::draw(&mut c, details),
+                    Tab::Fidelity => views::fidelity::details::draw(&mut c, details),
                 }
             }
             if let Some(next) = rooms.next {
-                panels::next::draw_line(&mut c, next);
+                chrome::next_line::draw(&mut c, next);
             }
         }
     }
-    panels::footer::draw(&mut c, rooms.footer);
+    chrome::footer::draw(&mut c, rooms.footer);
     for overlay in &state.overlays {
         match overlay {
-            Overlay::Input(input) => panels::input::draw(&mut c, area, input),
-            Overlay::Picker(picker) => panels::picker::draw(&mut c, area, picker),
-            Overlay::Palette(palette) => panels::palette::draw(&mut c, area, palette),
-            Overlay::Form(form) => panels::sampling::draw(&mut c, area, form),
-            Overlay::Policies(list) => panels::policies::draw(&mut c, area, list),
-            Overlay::CloseCalls(list) => panels::close_calls::draw(&mut c, area, list),
-            Overlay::Page(Page::Help(line)) => panels::help::draw(&mut c, area, *line),
-            Overlay::Page(Page::Message(line)) => panels::message::draw(&mut c, area, *line),
+            Overlay::Input(input) => overlays::text_input::draw(&mut c, area, input),
+            Overlay::Picker(picker) => overlays::picker::draw(&mut c, area, picker),
+            Overlay::Palette(palette) => overlays::palette::draw(&mut c, area, palette),
+            Overlay::Form(form) => overlays::sampling::draw(&mut c, area, form),
+            Overlay::Policies(list) => overlays::policies::draw(&mut c, area, list),
+            Overlay::CloseCalls(list) => overlays::close_calls::draw(&mut c, area, list),
+            Overlay::Page(Page::Help(line)) => overlays::help::draw(&mut c, area, *line),
+            Overlay::Page(Page::Message(line)) => overlays::message::draw(&mut c, area, *line),
         }
     }
     if let Some(prefix) = state.pending {
-        panels::which_key::draw(&mut c, area, prefix);
+        chrome::which_key::draw(&mut c, area, prefix);
     }
     c.drawn
 }
@@ -119,10 +122,27 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) -> Drawn
 fn draw_view(c: &mut Canvas, room: Rect) {
     match c.pane.view {
         _ if room.is_empty() => {}
-        View::Routing => panels::routing::draw(c, room),
-        View::Attention => panels::attention::draw(c, room),
-        View::Lens => panels::lens::draw(c, room),
-        View::Next => panels::next::draw(c, room),
-        View::Fidelity => panels::fidelity::draw(c, room),
+        Tab::Routing => match c.pane.routing {
+            RoutingLens::Token => views::routing::token::draw(c, room),
+            RoutingLens::Layer => views::routing::layer::draw(c, room),
+            RoutingLens::Map => views::routing::map::draw(c, room),
+            RoutingLens::Load => views::routing::usage::draw(c, room),
+            RoutingLens::Pairs => views::routing::pairs::draw(c, room),
+        },
+        Tab::Attention => match c.pane.attention {
+            AttentionLens::Grid => views::attention::grid::draw(c, room),
+            AttentionLens::Head => views::attention::head::draw(c, room),
+        },
+        Tab::Lens => match c.pane.lens {
+            LensLayout::Plot => views::lens::targets::draw(c, room),
+            LensLayout::Grid | LensLayout::Both => views::lens::grid::draw(c, room),
+        },
+        Tab::Next => views::next::draw(c, room),
+        Tab::Fidelity => match c.pane.fidelity {
+            FidelityLens::Validated => views::fidelity::validated::draw(c, room),
+            FidelityLens::Flips => views::fidelity::flips::draw(c, room),
+            FidelityLens::Loss => views::fidelity::loss::draw(c, room),
+            FidelityLens::Lab => views::fidelity::lab::draw(c, room),
+        },
     }
 }

@@ -1,14 +1,14 @@
 //! How many lines a view has use for.
 
-use super::panels::contributions::Lines;
-use crate::state::{LensLayout, RoutingLens, State, View};
+use super::views::contributions::Lines;
+use crate::state::{LensLayout, RoutingLens, State, Tab};
 
 /// Lines with which the view is whole, frame and title included; `None` if it fills whatever it gets.
 pub fn view(state: &State, framed: bool, across: u16) -> Option<u16> {
     let d = state.meta()?.dims;
     let (layers, experts) = (d.layers, d.experts);
     let lines = match state.view {
-        View::Routing => match state.routing {
+        Tab::Routing => match state.routing {
             RoutingLens::Token => 2 + layers,
             RoutingLens::Layer => 3 + experts,
             RoutingLens::Load => 3 + layers,
@@ -17,13 +17,13 @@ pub fn view(state: &State, framed: bool, across: u16) -> Option<u16> {
             RoutingLens::Map if state.tokens.len() * 2 + 8 <= usize::from(across) => 2 + 2 * layers,
             RoutingLens::Map => return None,
         },
-        View::Lens => match state.lens {
+        Tab::Lens => match state.lens {
             LensLayout::Grid => 3 + layers,
             LensLayout::Both => 3 + 2 * layers,
             LensLayout::Plot => return None,
         },
-        View::Next => 3 + state.token()?.next.top.len(),
-        View::Attention | View::Fidelity => return None,
+        Tab::Next => 3 + state.token()?.next.top.len(),
+        Tab::Attention | Tab::Fidelity => return None,
     };
     Some(u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(edge(framed)))
 }

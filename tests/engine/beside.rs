@@ -6,7 +6,7 @@ use mixscope::control::Control;
 use mixscope::engine::{Capture, Run, Saved, Session};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
-use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, View};
+use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, Tab};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
@@ -132,7 +132,7 @@ fn braces_go_from_flip_to_flip() {
     let next = found.layers()[layer].next(0, true);
     assert_eq!(still.state.cursor.token, next.unwrap_or(0));
     still.press("v home }").unwrap();
-    assert_eq!((still.state.view, still.state.fidelity), (View::Fidelity, FidelityLens::Loss));
+    assert_eq!((still.state.view, still.state.fidelity), (Tab::Fidelity, FidelityLens::Loss));
     assert_eq!(Some(still.state.cursor.token), found.next(0, true), "of any layer, where tokens are lines");
     still.press("end }").unwrap();
     let said = still.state.message.as_ref().unwrap().failure.summary.clone();

@@ -10,7 +10,7 @@ use mixscope::model::{Distribution, Loaded, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
 use mixscope::state::keys::{Action, Code, Key};
 use mixscope::state::{
-    Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Target, View, Wanted, update,
+    Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Tab, Target, Wanted, update,
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, LensCell, LensKey, LensSite, Policy, Sampling, Source};
@@ -398,7 +398,7 @@ fn the_what_if_panel_is_derived_only_when_it_is_seen() {
     assert_eq!(known(&still), 0, "not for the other views");
     still.press("4 d").unwrap();
     text(&mut still, 160, 45);
-    assert_eq!((known(&still), still.state.view), (0, View::Next), "not while it is hidden");
+    assert_eq!((known(&still), still.state.view), (0, Tab::Next), "not while it is hidden");
     still.press("d").unwrap();
     let shown = text(&mut still, 160, 45);
     assert_eq!(known(&still), 5);

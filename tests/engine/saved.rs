@@ -2,7 +2,7 @@
 
 use crate::support::cli::{Run as Command, join};
 use crate::support::{self, CASES, Reference, fixture, model_dir};
-use mixscope::analysis::view::{THUMB, ViewKind, ViewSpec};
+use mixscope::analysis::view::{THUMB, View, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
@@ -381,38 +381,38 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let saved = Saved::of(small(), "small").unwrap();
     let spec =
         |kind| ViewSpec { pos: 2, layer: 5, head: Pick::One(2), site: Some(LensSite::ResidMid), ..ViewSpec::new(kind) };
-    for kind in ViewKind::all() {
+    for kind in View::ALL {
         let collected = |run: &dyn Run| collect(run, &spec(kind), &Control::none()).unwrap();
         let (live, saved) = (collected(&live), collected(&saved));
         assert_eq!((&live.pattern, &live.lens), (&saved.pattern, &saved.lens), "{kind}");
         assert_eq!(live.trajectories, saved.trajectories, "{kind}");
         assert_eq!(format!("{:?}", live.heads), format!("{:?}", saved.heads), "{kind}");
         let (heads, cells, ways) = match kind {
-            ViewKind::AttentionGrid => (48, 0, 0),
-            ViewKind::AttentionHead => (0, 0, 0),
-            ViewKind::LensGrid => (0, 18, 0),
-            ViewKind::LensTargets => (0, 0, 1),
+            View::AttentionGrid => (48, 0, 0),
+            View::AttentionHead => (0, 0, 0),
+            View::LensGrid => (0, 18, 0),
+            View::LensTargets => (0, 0, 1),
             _ => (0, 0, 0),
         };
         assert_eq!((live.heads.len(), live.lens.len(), live.trajectories.len()), (heads, cells, ways), "{kind}");
-        assert_eq!(live.pattern.is_some(), kind == ViewKind::AttentionHead);
+        assert_eq!(live.pattern.is_some(), kind == View::AttentionHead);
         let outside =
             collect(&saved_run(), &ViewSpec { pos: 9, layer: 9, head: Pick::One(9), ..spec(kind) }, &Control::none());
         let is_whole_run = matches!(
             kind,
-            ViewKind::RoutingMap
-                | ViewKind::RoutingLoad
-                | ViewKind::AttentionGrid
-                | ViewKind::LensGrid
-                | ViewKind::FidelityValidated
-                | ViewKind::FidelityFlips
-                | ViewKind::FidelityLoss
-                | ViewKind::FidelityLab
+            View::RoutingMap
+                | View::RoutingUsage
+                | View::AttentionGrid
+                | View::LensGrid
+                | View::FidelityValidated
+                | View::FidelityFlips
+                | View::FidelityLoss
+                | View::FidelityLab
         );
         assert_eq!(outside.is_ok(), is_whole_run, "{kind}");
     }
     // Heads are pooled from their patterns and measured on them; heads together are put together weight by weight.
-    let grid = collect(&live, &spec(ViewKind::AttentionGrid), &Control::none()).unwrap();
+    let grid = collect(&live, &spec(View::AttentionGrid), &Control::none()).unwrap();
     let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
     for (map, stats) in &grid.heads {
         let Pick::One(head) = map.pick else { panic!("one head") };
@@ -424,7 +424,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     }
     for (pick, fold) in [(Pick::Mean, (|a, b| a + b / 8.0) as fn(f32, f32) -> f32), (Pick::Max, f32::max)] {
         let both = [&live as &dyn Run, &saved].map(|run| {
-            let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
+            let spec = ViewSpec { head: pick, ..spec(View::AttentionHead) };
             collect(run, &spec, &Control::none()).unwrap().pattern.unwrap()
         });
         assert_eq!(both[0], both[1]);
@@ -434,17 +434,17 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
             assert!((both[0].weights[at] - want).abs() < 1e-6, "{pick} {at}");
         }
     }
-    let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(ViewKind::LensGrid) };
+    let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(View::LensGrid) };
     assert_eq!(
         collect(&saved, &both, &Control::none()).unwrap().lens,
         saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap()
     );
-    let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(ViewKind::LensTargets) };
+    let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(View::LensTargets) };
     let curve = collect(&live, &curve, &Control::none()).unwrap();
     assert!(curve.trajectories.is_empty() && curve.lens.len() == 12 && curve.lens.iter().all(|(key, _)| key.pos == 2));
     // The way of any token on a live run; on a saved one that of the final answer alone.
     let answer = live.tokens()[2].next.top[0].id;
-    let targets = ViewSpec { targets: vec![300, answer], ..spec(ViewKind::LensTargets) };
+    let targets = ViewSpec { targets: vec![300, answer], ..spec(View::LensTargets) };
     let ways = collect(&live, &targets, &Control::none()).unwrap().trajectories;
     assert_eq!(ways.iter().map(|way| (way.id, way.points.len())).collect::<Vec<_>>(), [(300, 12), (answer, 12)]);
     let (_, _, rank, prob) = ways[0].points[11];

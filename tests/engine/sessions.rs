@@ -4,7 +4,7 @@ use crate::support::still::demo;
 use mixscope::app::Still;
 use mixscope::engine::Core;
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
-use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, View, update};
+use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, Tab, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ fn with_reduced_motion_the_cursor_joins_the_end_when_the_run_is_over() {
     update(&mut state, Event::Key("left".parse().unwrap()));
     done(&mut state, going);
     assert_eq!(state.cursor.token, 4);
-    assert_eq!(state.view, View::Routing);
+    assert_eq!(state.view, Tab::Routing);
     // Whatever moves it: a click, a drag, or a jump to one of the closest calls.
     let spot = |token| Some(Spot { token: Some(token), in_strip: true, ..Spot::default() });
     let jump = |state: &mut State| {

@@ -4,7 +4,7 @@ use crate::source::{Crate, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that are accepted: the room, its files, and what ties them. All are older than this test.
-const ACCEPTED: [(&str, &[&str], &str); 17] = [
+const ACCEPTED: [(&str, &[&str], &str); 13] = [
     ("app", &["config/file.rs", "config/keys.rs", "config/settings.rs"], "the table of settings has their parsers"),
     (
         "engine",
@@ -30,14 +30,6 @@ const ACCEPTED: [(&str, &[&str], &str); 17] = [
         "the enum of overlays is in the file that opens them",
     ),
     ("trace", &["dims.rs", "hooks.rs"], "shapes of hooks follow from dimensions, and the reverse"),
-    ("ui", &["look.rs", "palette.rs"], "a look is made of colours, colours depend on a look"),
-    ("ui", &["panels/attention.rs", "panels/attention_head.rs"], "a panel draws the other as a part"),
-    (
-        "ui",
-        &["panels/fidelity.rs", "panels/fidelity_flips.rs", "panels/fidelity_loss.rs"],
-        "a panel draws the others, which share its types",
-    ),
-    ("ui", &["panels/lens.rs", "panels/lens_plot.rs"], "a panel draws the other as a part"),
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;

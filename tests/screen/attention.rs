@@ -7,7 +7,7 @@ use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Session, head_rows, pattern};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Event, MeasuredOn, Over, View, update};
+use mixscope::state::{Event, MeasuredOn, Over, Tab, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
@@ -176,7 +176,7 @@ fn a_view_of_many_heads_arrives_in_parts_of_one_request() {
 
 fn still(prompt: &str) -> Still {
     let mut still = Still::new(demo(), Some(prompt));
-    still.state.view = View::Attention;
+    still.state.view = Tab::Attention;
     still.screen(160, 45, Depth::Mono);
     still
 }

@@ -5,7 +5,7 @@ use crate::support::cli::{Run, assert_fails, mixscope, stderr};
 use crate::support::figures::{DIMS, Picture, colour, csv, data, spec, well_formed};
 use mixscope::analysis::colour_map::EXPERTS;
 use mixscope::analysis::tables::{TokenText, routing, write_csv};
-use mixscope::analysis::view::{ViewData, ViewKind};
+use mixscope::analysis::view::{View, ViewData};
 use mixscope::export::{Cell, Look, Screen, drawing, picture, screen_ansi, screen_png, screen_svg};
 use mixscope::trace::HookValues;
 use std::collections::BTreeMap;
@@ -14,15 +14,15 @@ use std::sync::Arc;
 #[test]
 fn tables_are_these_bytes() {
     let data = data(&["a", "=b", "c\nd"]);
-    let golden: [(ViewKind, &str); 7] = [
+    let golden: [(View, &str); 7] = [
         (
-            ViewKind::RoutingToken,
+            View::RoutingToken,
             "position,layer,expert,logit,prob,rank,weight\r\n1,0,0,2.0,0.5,1,0.75\r\n1,0,1,-0.5,0.125,3,0.0\r\n\
              1,0,2,1.0,0.25,2,0.25\r\n1,0,3,-0.5,0.125,4,0.0\r\n1,1,0,2.0,0.5,1,0.75\r\n1,1,1,-0.5,0.125,3,0.0\r\n\
              1,1,2,1.0,0.25,2,0.25\r\n1,1,3,-0.5,0.125,4,0.0\r\n",
         ),
         (
-            ViewKind::RoutingLoad,
+            View::RoutingUsage,
             "layer,expert,first_share,share,mean_weight\r\n0,0,0.6666666666666666,0.5,0.5833333333333334\r\n\
              0,1,0.0,0.16666666666666666,0.25\r\n0,2,0.0,0.16666666666666666,0.25\r\n\
              0,3,0.3333333333333333,0.16666666666666666,0.75\r\n1,0,0.6666666666666666,0.5,0.5833333333333334\r\n\
@@ -30,29 +30,29 @@ fn tables_are_these_bytes() {
              1,3,0.3333333333333333,0.16666666666666666,0.75\r\n",
         ),
         (
-            ViewKind::RoutingPairs,
+            View::RoutingPairs,
             "layer,expert,with,together,share\r\n1,0,1,1,0.3333333333333333\r\n1,0,2,1,0.3333333333333333\r\n\
              1,0,3,1,0.3333333333333333\r\n1,1,0,1,1.0\r\n1,1,2,0,0.0\r\n1,1,3,0,0.0\r\n1,2,0,1,1.0\r\n1,2,1,0,0.0\r\n\
              1,2,3,0,0.0\r\n1,3,0,1,1.0\r\n1,3,1,0,0.0\r\n1,3,2,0,0.0\r\n",
         ),
         (
-            ViewKind::AttentionHead,
+            View::AttentionHead,
             "layer,head,query,key,weight\r\n1,0,0,0,0.04950495\r\n1,0,1,0,0.41584158\r\n1,0,1,1,0.5247525\r\n\
              1,0,2,0,0.7821782\r\n1,0,2,1,0.8910891\r\n1,0,2,2,0.0\r\n",
         ),
         (
-            ViewKind::LensGrid,
+            View::LensGrid,
             "position,layer,site,k,token_id,token,logit,prob\r\n0,0,resid_post,1,5,<b>&,1.0,0.5\r\n\
              0,1,resid_post,1,5,<b>&,0.75,0.375\r\n1,0,resid_post,1,5,+x,1.0,0.5\r\n1,1,resid_post,1,5,+x,0.75,0.375\r\n\
              2,0,resid_post,1,5,+x,1.0,0.5\r\n2,1,resid_post,1,5,+x,0.75,0.375\r\n",
         ),
         (
-            ViewKind::LensTargets,
+            View::LensTargets,
             "token_id,token,layer,site,rank,prob\r\n5,@sum,0,resid_mid,40,0.125\r\n5,@sum,0,resid_post,3,0.25\r\n\
              5,@sum,1,resid_mid,1,0.5\r\n6,▁b,0,resid_mid,40,0.125\r\n6,▁b,0,resid_post,3,0.25\r\n6,▁b,1,resid_mid,1,0.5\r\n",
         ),
         (
-            ViewKind::Next,
+            View::Next,
             "position,k,token_id,token,logit,prob\r\n1,1,3,=1+1,1.25,0.625\r\n1,2,4,\"say \"\"hi\"\", 你\",0.5,0.25\r\n",
         ),
     ];
@@ -64,12 +64,12 @@ fn tables_are_these_bytes() {
     let places = (0..data.trace.tokens.len()).flat_map(|pos| [(pos, 0), (pos, 1)]);
     let rows = places.flat_map(|(pos, layer)| routing(&data.trace.tokens[pos], pos, layer).unwrap());
     write_csv(rows, &mut whole).unwrap();
-    assert_eq!(csv(&data, ViewKind::RoutingMap, TokenText::Exact), String::from_utf8(whole.clone()).unwrap());
+    assert_eq!(csv(&data, View::RoutingMap, TokenText::Exact), String::from_utf8(whole.clone()).unwrap());
     let whole = String::from_utf8(whole).unwrap();
     let of_layer: String =
         whole.split_inclusive("\r\n").filter(|row| row.starts_with('p') || &row[2..3] == "1").collect();
-    assert_eq!(csv(&data, ViewKind::RoutingLayer, TokenText::Exact), of_layer);
-    let grid = csv(&data, ViewKind::AttentionGrid, TokenText::Exact);
+    assert_eq!(csv(&data, View::RoutingLayer, TokenText::Exact), of_layer);
+    let grid = csv(&data, View::AttentionGrid, TokenText::Exact);
     let rows: Vec<&str> = grid.lines().collect();
     assert_eq!(rows[0], "layer,head,entropy,previous,first,induction,duplicate");
     assert!(rows[1].starts_with("0,0,1.5,0.") && rows[2].starts_with("1,0,0.5,0.") && rows.len() == 3, "{grid}");
@@ -80,10 +80,10 @@ fn tables_are_these_bytes() {
 fn formulas_are_disarmed_on_request_and_numbers_are_not_touched() {
     let data = data(&["a", "=b", "c"]);
     let safe = |kind| csv(&data, kind, TokenText::SpreadsheetSafe);
-    assert!(safe(ViewKind::Next).contains("1,1,3,'=1+1,1.25,0.625\r\n"));
-    assert!(safe(ViewKind::LensGrid).contains("resid_post,1,5,'+x,"));
-    assert!(safe(ViewKind::LensTargets).contains("5,'@sum,0"));
-    assert_eq!(safe(ViewKind::RoutingMap), csv(&data, ViewKind::RoutingMap, TokenText::Exact), "-0.5 is a number");
+    assert!(safe(View::Next).contains("1,1,3,'=1+1,1.25,0.625\r\n"));
+    assert!(safe(View::LensGrid).contains("resid_post,1,5,'+x,"));
+    assert!(safe(View::LensTargets).contains("5,'@sum,0"));
+    assert_eq!(safe(View::RoutingMap), csv(&data, View::RoutingMap, TokenText::Exact), "-0.5 is a number");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn cells_of_a_head_have_the_palettes_colours_in_their_places() {
     let colours: Vec<_> = pairs.iter().map(|(query, key)| colour(weights.row(*query)[*key])).collect();
     // A cell is 26 points wide and holds its value in the middle: its corners are free.
     for (look, cell) in [(Look::default(), 26), (Look { scale: 2.0, dark: true }, 52)] {
-        let picture = Picture::of(&data, ViewKind::AttentionHead, &look);
+        let picture = Picture::of(&data, View::AttentionHead, &look);
         let mut corners = BTreeMap::new();
         for ((query, key), colour) in pairs.iter().zip(&colours) {
             let rows = (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| (x, y)));
@@ -118,7 +118,7 @@ fn cells_of_a_head_have_the_palettes_colours_in_their_places() {
 #[test]
 fn a_map_shows_first_choices_above_second_ones() {
     let data = data(&["a", "b", "c"]);
-    let picture = Picture::of(&data, ViewKind::RoutingMap, &Look::default());
+    let picture = Picture::of(&data, View::RoutingMap, &Look::default());
     let near = |side| picture.squares(&EXPERTS[..4], side);
     // Expert 0 is the first choice of the first tokens, and 1, 2, 0 are the second ones below it.
     let found: Vec<(usize, usize)> = near(3).into_iter().map(Option::unwrap).collect();
@@ -131,7 +131,7 @@ fn a_map_shows_first_choices_above_second_ones() {
 #[test]
 fn the_same_data_gives_the_same_bytes_and_the_look_changes_them() {
     let data = data(&["a", "b", "c", "d"]);
-    for kind in ViewKind::all() {
+    for kind in View::ALL {
         let draw = |look: &Look| picture(&data, &spec(kind), look).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
         let (light, dark) = (draw(&Look::default()), draw(&Look { scale: 1.0, dark: true }));
         assert!(light == draw(&Look::default()), "{kind}: the same picture twice");
@@ -176,14 +176,14 @@ fn hostile_and_foreign_tokens_are_drawn_escaped() {
     for (_, cell) in &mut data.lens {
         Arc::make_mut(cell).top[0].piece = "<&\">\u{8}你".into();
     }
-    for kind in ViewKind::all() {
+    for kind in View::ALL {
         let svg = drawing(&data, &spec(kind), &Look::default()).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
         let svg = String::from_utf8(svg).unwrap();
         well_formed(&svg);
         assert!(!svg.contains("<script") && !svg.contains('🙂') && !svg.contains('\u{202e}'), "{kind}");
         Picture::of(&data, kind, &Look::default());
     }
-    let map = String::from_utf8(drawing(&data, &spec(ViewKind::RoutingMap), &Look::default()).unwrap()).unwrap();
+    let map = String::from_utf8(drawing(&data, &spec(View::RoutingMap), &Look::default()).unwrap()).unwrap();
     for shown in ["\\u{1F642} 5", "\\u{4F60}…", "\\u{202E}abc 3", "e\\u{301} 7", "↵ 13", "‹FF› 14", "∅ 8"] {
         assert!(map.contains(shown), "{shown}");
     }
@@ -195,7 +195,7 @@ fn long_runs_are_legible_pooled_and_bounded() {
     let pieces: Vec<&str> = text.iter().map(String::as_str).collect();
     for (n, pooled) in [(512, false), (3000, true)] {
         let data = data(&pieces[..n]);
-        for kind in ViewKind::all() {
+        for kind in View::ALL {
             let picture = Picture::of(&data, kind, &Look::default());
             assert!(
                 picture.width.max(picture.height) <= 12_000,
@@ -204,17 +204,17 @@ fn long_runs_are_legible_pooled_and_bounded() {
                 picture.height
             );
         }
-        let head = Picture::of(&data, ViewKind::AttentionHead, &Look::default());
+        let head = Picture::of(&data, View::AttentionHead, &Look::default());
         assert!(head.width >= 1024 && head.height >= 1024, "cells of at least two pixels");
-        let svg = String::from_utf8(drawing(&data, &spec(ViewKind::AttentionHead), &Look::default()).unwrap()).unwrap();
+        let svg = String::from_utf8(drawing(&data, &spec(View::AttentionHead), &Look::default()).unwrap()).unwrap();
         assert_eq!(svg.contains("pooled: each cell is the largest weight of 3 × 3"), pooled, "{n}");
         assert!(svg.contains("·t0 0") && !svg.contains("·t1 1\n"), "labels are thinned");
     }
-    let huge = picture(&data(&["a", "b"]), &spec(ViewKind::RoutingToken), &Look { scale: 100.0, dark: false });
+    let huge = picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale: 100.0, dark: false });
     assert!(huge.unwrap_err().to_string().contains("the scale can be at most"));
     for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(
-            picture(&data(&["a", "b"]), &spec(ViewKind::RoutingToken), &Look { scale, dark: false }).is_err(),
+            picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale, dark: false }).is_err(),
             "{scale}"
         );
     }
@@ -227,24 +227,24 @@ fn what_a_run_lacks_is_named() {
     for token in &mut data.trace.tokens {
         Arc::make_mut(token).values = Arc::new(HookValues::new(DIMS.layers));
     }
-    let has_its_own = |kind: &ViewKind| matches!(kind, ViewKind::Next | ViewKind::FidelityValidated);
-    for kind in ViewKind::all().filter(|kind| !has_its_own(kind)) {
+    let has_its_own = |kind: &View| matches!(kind, View::Next | View::FidelityValidated);
+    for kind in View::ALL.into_iter().filter(|kind| !has_its_own(kind)) {
         let error = picture(&data, &spec(kind), &Look::default()).unwrap_err();
         let lacking = match kind {
-            ViewKind::FidelityFlips | ViewKind::FidelityLoss => "there is no second run to compare with",
-            ViewKind::FidelityLab => "no precision lab was run",
+            View::FidelityFlips | View::FidelityLoss => "there is no second run to compare with",
+            View::FidelityLab => "no precision lab was run",
             _ => "in this run",
         };
         assert!(format!("{error:#}").contains(lacking), "{kind}: {error:#}");
     }
     data.beside = Some(support::figures::beside(&["a", "b"]));
-    let error = picture(&data, &spec(ViewKind::FidelityFlips), &Look::default()).unwrap_err();
+    let error = picture(&data, &spec(View::FidelityFlips), &Look::default()).unwrap_err();
     assert_eq!(error.to_string(), "no layer's routing is in this run");
     data.beside = Some(support::figures::beside(&["a"]));
-    let error = picture(&data, &spec(ViewKind::FidelityLoss), &Look::default()).unwrap_err();
+    let error = picture(&data, &spec(View::FidelityLoss), &Look::default()).unwrap_err();
     assert_eq!(error.to_string(), "the two runs are not of the same tokens");
     data.trace.tokens.clear();
-    for kind in ViewKind::all() {
+    for kind in View::ALL {
         assert!(picture(&data, &spec(kind), &Look::default()).is_err(), "{kind}");
     }
 }
@@ -343,7 +343,7 @@ fn two_runs_are_compared_cell_by_cell() {
     let of = |pos, token, rest| row(pos, token, 0, rest) + &row(pos, token, 1, rest);
     let flips =
         [of(0, "a", "0,0 1,0 1,1.5,1.5,"), of(1, "=b", "0,2 0,0 2,1.5,1.5,"), of(2, "c", "1,3 1,3 0,1.5,1.5,0")];
-    assert_eq!(csv(&data, ViewKind::FidelityFlips, TokenText::Exact), head.to_owned() + &flips.concat());
+    assert_eq!(csv(&data, View::FidelityFlips, TokenText::Exact), head.to_owned() + &flips.concat());
 
     let head =
         "policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b\r\n";
@@ -351,18 +351,18 @@ fn two_runs_are_compared_cell_by_cell() {
         format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1\r\n")
     };
     let losses = head.to_owned() + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
-    assert_eq!(csv(&data, ViewKind::FidelityLoss, TokenText::SpreadsheetSafe), losses);
+    assert_eq!(csv(&data, View::FidelityLoss, TokenText::SpreadsheetSafe), losses);
 
     // One of two experts exchanged is the middle of the colours, none the beginning.
-    let picture = Picture::of(&data, ViewKind::FidelityFlips, &Look::default());
+    let picture = Picture::of(&data, View::FidelityFlips, &Look::default());
     let (none, one) = (colour(0.0), colour(0.5));
     let (x, y) = picture.squares(&[none], 8)[0].unwrap();
     for (layer, pos) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
         let seen = picture.at(x + 15 * pos + 2, y + 16 * layer + 2);
         assert_eq!(seen, if pos == 2 { one } else { none }, "layer {layer}, token {pos}");
     }
-    let validated = csv(&data, ViewKind::FidelityValidated, TokenText::Exact);
+    let validated = csv(&data, View::FidelityValidated, TokenText::Exact);
     assert!(validated.starts_with("level,subject,expected,found,advice\r\nok,"), "{validated}");
-    let lab = csv(&data, ViewKind::FidelityLab, TokenText::Exact);
+    let lab = csv(&data, View::FidelityLab, TokenText::Exact);
     assert!(lab.starts_with("policy,mean_loss,loss_change,flips,") && lab.lines().count() == 3, "{lab}");
 }

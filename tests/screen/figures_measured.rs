@@ -4,7 +4,7 @@ use crate::support;
 use crate::support::cli::{Run, assert_fails, mixscope, stderr};
 use crate::support::figures::{Picture, colour, data, spec};
 use mixscope::analysis::tables::TokenText;
-use mixscope::analysis::view::{ViewData, ViewKind, ViewSpec};
+use mixscope::analysis::view::{View, ViewData, ViewSpec};
 use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::export::{Look, drawing, picture, table};
 use mixscope::trace::{HookKind, HookValues, LensCell, LensKey, LensSite, Row};
@@ -32,7 +32,7 @@ fn measured() -> ViewData {
 }
 
 fn lens(lens: LensMeasure) -> ViewSpec {
-    ViewSpec { lens, ..spec(ViewKind::LensGrid) }
+    ViewSpec { lens, ..spec(View::LensGrid) }
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn both_residuals_are_rows_of_one_picture() {
          1,1,resid_post,8,0.25,3.0,1.5\r\n"
     );
     assert_eq!(rows(&lens(LensMeasure::Kl)).lines().count(), 5, "one site");
-    let plot = ViewSpec { lens: LensMeasure::Kl, ..spec(ViewKind::LensTargets) };
+    let plot = ViewSpec { lens: LensMeasure::Kl, ..spec(View::LensTargets) };
     assert_eq!(rows(&plot).lines().count(), 5, "both sites of one position");
     assert!(self::svg(&data, &plot).contains("Logit lens at token 1 ‘b’: KL(final ‖ lens), nats"));
 }
@@ -109,7 +109,7 @@ fn both_residuals_are_rows_of_one_picture() {
 fn thumbnails_have_their_figures_and_the_order_of_the_screen() {
     let data = data(&["a", "b", "c"]);
     let captions = |sorted: bool, measure: Measure| {
-        let svg = svg(&data, &ViewSpec { sorted, measure, ..spec(ViewKind::AttentionGrid) });
+        let svg = svg(&data, &ViewSpec { sorted, measure, ..spec(View::AttentionGrid) });
         let found = texts(&svg).into_iter().filter(|text| text.starts_with("0.0 ") || text.starts_with("1.0 "));
         let title = if sorted { format!("by {measure}, best first") } else { format!("by {measure}") };
         assert_eq!(texts(&svg)[0], format!("Attention of all heads {title}"));
@@ -122,7 +122,7 @@ fn thumbnails_have_their_figures_and_the_order_of_the_screen() {
     let mut turned = data.clone();
     turned.heads[1].1.previous = Some(0.125);
     turned.heads[0].1.previous = Some(0.5);
-    let spec = ViewSpec { sorted: true, measure: Measure::Previous, ..spec(ViewKind::AttentionGrid) };
+    let spec = ViewSpec { sorted: true, measure: Measure::Previous, ..spec(View::AttentionGrid) };
     let order: Vec<String> =
         texts(&svg(&turned, &spec)).into_iter().filter(|t| t.contains(".0 .")).map(str::to_owned).collect();
     assert_eq!(order, ["0.0 .50", "1.0 .12"]);
@@ -137,7 +137,7 @@ fn thumbnails_have_their_figures_and_the_order_of_the_screen() {
 fn heads_together_are_named() {
     let data = data(&["a", "b", "c"]);
     for (pick, name) in [(Pick::Mean, "mean"), (Pick::Max, "max")] {
-        let spec = ViewSpec { head: pick, ..spec(ViewKind::AttentionHead) };
+        let spec = ViewSpec { head: pick, ..spec(View::AttentionHead) };
         let rows = String::from_utf8(table(&data, &spec, TokenText::Exact).unwrap()).unwrap();
         assert!(
             rows.lines().skip(1).all(|row| row.starts_with(&format!("1,{name},"))) && rows.lines().count() == 7,
@@ -160,14 +160,14 @@ fn layers_go_upwards() {
         values.insert(HookKind::ExpertWeights.at(1), Row::F32([0.0, 0.25, 0.0, 0.75].into()));
         token.values = Arc::new(values);
     }
-    for kind in [ViewKind::RoutingToken, ViewKind::RoutingMap, ViewKind::RoutingLoad, ViewKind::LensGrid] {
+    for kind in [View::RoutingToken, View::RoutingMap, View::RoutingUsage, View::LensGrid] {
         let svg = svg(&data, &spec(kind));
         // Labels of rows come after the cells, before those of columns.
         let texts = texts(&svg);
         let upward = texts.windows(2).any(|pair| pair == ["1", "0"]);
         assert!(upward, "{kind}: {texts:?}");
     }
-    let svg = svg(&data, &spec(ViewKind::RoutingToken));
+    let svg = svg(&data, &spec(View::RoutingToken));
     let texts = texts(&svg);
     let cells: Vec<&&str> = texts.iter().filter(|text| text.len() == 5 && text.starts_with("0.")).collect();
     assert_eq!(cells, [&"0.000", &"0.250", &"0.000", &"0.750", &"0.500", &"0.125", &"0.250", &"0.125"]);
@@ -177,14 +177,14 @@ fn layers_go_upwards() {
 fn titles_quote_tokens_and_mark_a_cut_prompt() {
     let data = data(&["<s>", "▁n"]);
     let title = |kind| texts(&svg(&data, &spec(kind)))[0].to_owned();
-    assert_eq!(title(ViewKind::Next), "Next token after token 1 ‘·n’");
-    assert_eq!(title(ViewKind::RoutingToken), "Routing of token 1 ‘·n’: probability of each expert by layer");
-    assert_eq!(title(ViewKind::LensTargets), "Logit lens at token 1 ‘·n’: targets, by layer");
+    assert_eq!(title(View::Next), "Next token after token 1 ‘·n’");
+    assert_eq!(title(View::RoutingToken), "Routing of token 1 ‘·n’: probability of each expert by layer");
+    assert_eq!(title(View::LensTargets), "Logit lens at token 1 ‘·n’: targets, by layer");
     for (len, cut) in [(59, false), (60, false), (61, true), (200, true)] {
         // The first blank is not shown, so that it is not counted.
         let pieces: Vec<&str> =
             std::iter::once("<s>").chain(std::iter::once("▁x")).chain((1..len).map(|_| "x")).collect();
-        let svg = svg(&support::figures::data(&pieces), &spec(ViewKind::RoutingLoad));
+        let svg = svg(&support::figures::data(&pieces), &spec(View::RoutingUsage));
         let want = if cut { format!("“{}…”", "x".repeat(59)) } else { format!("“{}”", "x".repeat(len)) };
         assert!(texts(&svg)[1..3].join(" ").contains(&want), "{len}: {:?}", &texts(&svg)[..4]);
     }

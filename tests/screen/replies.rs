@@ -2,7 +2,7 @@
 
 use mixscope::app::Still;
 use mixscope::protocol::Failure;
-use mixscope::state::{AttentionLens, Effect, Event, Gesture, View, update};
+use mixscope::state::{AttentionLens, Effect, Event, Gesture, Tab, update};
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -106,7 +106,7 @@ fn without_a_model_keys_say_how_to_get_one() {
 #[test]
 fn details_are_shown_or_hidden_for_each_view_alone() {
     let mut still = still("4 d 1");
-    assert_eq!(still.state.details_flipped, [View::Next].into());
+    assert_eq!(still.state.details_flipped, [Tab::Next].into());
     let shown = |still: &mut Still| (0..30).any(|y| line(still, 100, 30, y).contains("─ layer 5, ‘"));
     assert!(!shown(&mut still), "Routing keeps its own way");
     still.press("d").unwrap();

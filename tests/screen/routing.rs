@@ -7,7 +7,7 @@ use mixscope::analysis::routing::ranked;
 use mixscope::app::Still;
 use mixscope::protocol::{self, RequestId};
 use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, View, update};
+use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, Tab, update};
 use mixscope::trace::{HookKind, HookValues, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord};
 use mixscope::ui::{Depth, Theme, draw};
 use proptest::prelude::*;
@@ -290,7 +290,7 @@ fn the_list_of_closest_calls_is_ordered_followed_and_jumped_from() {
     assert!(state.overlays.is_empty());
     assert_eq!((state.cursor.token, state.cursor.layer, state.cursor.expert), (1, 1, 1));
     press(&mut state, "5 t down x Z enter");
-    assert_eq!((state.view, state.overlays.len()), (View::Routing, 0), "typed letters do nothing");
+    assert_eq!((state.view, state.overlays.len()), (Tab::Routing, 0), "typed letters do nothing");
     press(&mut state, "t t");
     assert!(state.overlays.is_empty(), "the key that opens it closes it");
 

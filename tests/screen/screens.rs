@@ -5,7 +5,7 @@ use crate::support::cells::{rows, styles};
 use crate::support::still::demo;
 use mixscope::app::Still;
 use mixscope::protocol::Failure;
-use mixscope::state::{Event, View};
+use mixscope::state::{Event, Tab};
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -236,7 +236,7 @@ fn failures_are_readable_and_leave_the_views() {
 #[test]
 fn every_size_from_nothing_to_huge_draws_every_view() {
     let mut still = still("space");
-    for view in View::ALL {
+    for view in Tab::ALL {
         still.state.view = view;
         for (w, h) in [
             (1, 1),

@@ -6,7 +6,7 @@ use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::protocol::{FormerRun, RunAction};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{
-    Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, View, Wanted, update,
+    Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, Tab, Wanted, update,
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{
@@ -138,12 +138,12 @@ fn the_cursor_moves_in_every_view_by_arrows_and_letters() {
 fn views_and_layouts_turn() {
     let mut state = with_tokens(3);
     for (keys, view) in [
-        ("2", View::Attention),
-        ("3", View::Lens),
-        ("4", View::Next),
-        ("5", View::Fidelity),
-        ("1", View::Routing),
-        ("tab", View::Attention),
+        ("2", Tab::Attention),
+        ("3", Tab::Lens),
+        ("4", Tab::Next),
+        ("5", Tab::Fidelity),
+        ("1", Tab::Routing),
+        ("tab", Tab::Attention),
     ] {
         press(&mut state, keys);
         assert_eq!(state.view, view);
@@ -200,7 +200,7 @@ fn a_number_of_tokens_is_requested_and_checked() {
 fn forcing_a_candidate_rewinds_to_the_cursor_first() {
     let mut state = with_tokens(5);
     assert!(press(&mut state, "enter").is_empty());
-    assert_eq!(state.view, View::Next, "enter first shows the candidates");
+    assert_eq!(state.view, Tab::Next, "enter first shows the candidates");
     assert_eq!(asks(&press(&mut state, "down down enter")), [Ask::ForceToken(2)]);
 
     let mut state = with_tokens(5);
@@ -296,7 +296,7 @@ fn failures_of_the_engine_leave_what_was_computed() {
     assert!(matches!(state.overlays.last(), Some(Overlay::Page(_))));
     engine(&mut state, protocol::Event::Gone(failure));
     press(&mut state, "esc left 3");
-    assert_eq!((state.view, state.cursor.token), (View::Lens, 2));
+    assert_eq!((state.view, state.cursor.token), (Tab::Lens, 2));
 }
 
 #[test]

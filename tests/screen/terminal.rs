@@ -6,7 +6,7 @@ use mixscope::analysis::tables::{Row, TokenText, candidates, routing, write_csv}
 use mixscope::analysis::{HeadMap, Pick};
 use mixscope::app::Still;
 use mixscope::state::keys::{Action, Extent, Scope};
-use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, View, update};
+use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, Tab, update};
 use mixscope::trace::{LensSite, Records};
 use mixscope::ui::Depth;
 
@@ -66,7 +66,7 @@ fn the_palette_finds_actions_runs_them_and_remembers_them() {
     let shown = screen(&mut still, 80, 24);
     assert!(shown.contains("▸ Lens: what the model would say at each layer"), "{shown}");
     still.press("enter").unwrap();
-    assert_eq!((still.state.view, still.state.overlays.len()), (View::Lens, 0));
+    assert_eq!((still.state.view, still.state.overlays.len()), (Tab::Lens, 0));
 
     still.press(": down up").unwrap();
     assert!(screen(&mut still, 80, 24).contains("▸ Lens: what"), "used last stands on top");
@@ -75,7 +75,7 @@ fn the_palette_finds_actions_runs_them_and_remembers_them() {
     let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!() };
     let rows = still.state.commands(palette);
     assert_eq!(rows[0].action, Action::GoTo(4));
-    assert_eq!(rows[1].action, Action::Show(View::Next), "typed keys are found as well");
+    assert_eq!(rows[1].action, Action::Show(Tab::Next), "typed keys are found as well");
     still.press("enter").unwrap();
     assert_eq!(still.state.cursor.token, 4);
 
@@ -322,7 +322,7 @@ fn palette_and_hints_can_be_clicked() {
     assert_eq!(palette.marked, 1, "a click marks");
     click(&mut still, row(0));
     click(&mut still, row(0));
-    assert_eq!((still.state.view, still.state.overlays.len()), (View::Attention, 0), "a second one does it");
+    assert_eq!((still.state.view, still.state.overlays.len()), (Tab::Attention, 0), "a second one does it");
     still.press("1 y").unwrap();
     let effects = click(&mut still, Some(Spot { action: Some(Action::Copy(Extent::Row)), ..Spot::default() }));
     assert!(matches!(effects[..], [Effect::Copy(_)]) && still.state.pending.is_none(), "{effects:?}");

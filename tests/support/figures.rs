@@ -2,7 +2,7 @@
 
 use mixscope::analysis::colour_map::viridis;
 use mixscope::analysis::tables::TokenText;
-use mixscope::analysis::view::{THUMB, Trajectory, ViewData, ViewKind, ViewSpec};
+use mixscope::analysis::view::{THUMB, Trajectory, View, ViewData, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, LabToken, Pattern, Pick};
 use mixscope::export::{Look, picture, table};
 use mixscope::model::{Location, open};
@@ -149,11 +149,11 @@ pub fn pattern(n: usize) -> Pattern {
     Pattern { n, weights: (0..n).flat_map(|query| (0..=query).map(move |key| weight(query, key))).collect() }
 }
 
-pub fn spec(kind: ViewKind) -> ViewSpec {
+pub fn spec(kind: View) -> ViewSpec {
     ViewSpec { pos: 1, layer: 1, ..ViewSpec::new(kind) }
 }
 
-pub fn csv(data: &ViewData, kind: ViewKind, text: TokenText) -> String {
+pub fn csv(data: &ViewData, kind: View, text: TokenText) -> String {
     String::from_utf8(table(data, &spec(kind), text).unwrap()).unwrap()
 }
 
@@ -173,7 +173,7 @@ impl Picture {
         Self { width: info.width as usize, height: info.height as usize, pixels }
     }
 
-    pub fn of(data: &ViewData, kind: ViewKind, look: &Look) -> Self {
+    pub fn of(data: &ViewData, kind: View, look: &Look) -> Self {
         Self::decode(&picture(data, &spec(kind), look).unwrap())
     }
 

@@ -1,7 +1,7 @@
 //! The pictures of a run.
 
 use super::Watch;
-use crate::analysis::view::{ViewData, ViewKind, ViewSpec};
+use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{HeadStats, Pick};
 use crate::engine::{Run, pattern};
 use crate::export::{Look, picture};
@@ -82,7 +82,7 @@ pub fn write(
     };
     let mut names = Vec::new();
     for (is_there, kind, name) in
-        [(has.routing, ViewKind::RoutingMap, "routing.png"), (has.lens, ViewKind::LensGrid, "lens.png")]
+        [(has.routing, View::RoutingMap, "routing.png"), (has.lens, View::LensGrid, "lens.png")]
     {
         if is_there {
             draw(&data, &ViewSpec::new(kind), name)?;
@@ -92,7 +92,7 @@ pub fn write(
     for (layer, head) in heads {
         data.pattern = Some(pattern(run, *layer, *head)?);
         names.push(name(*layer, *head));
-        let spec = ViewSpec { layer: *layer, head: Pick::One(*head), ..ViewSpec::new(ViewKind::AttentionHead) };
+        let spec = ViewSpec { layer: *layer, head: Pick::One(*head), ..ViewSpec::new(View::AttentionHead) };
         draw(&data, &spec, &names[names.len() - 1])?;
     }
     Ok(names)

@@ -16,7 +16,7 @@ use crate::state::Event;
 use crate::trace::Prompt;
 use crate::trace::{Records, Source, replace_file};
 use anyhow::{Context, Result};
-use names::{keep_folder, stem, write_files};
+use names::{keep_folder, write_files};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -151,11 +151,11 @@ fn save_view(
 ) -> Result<String> {
     let mut data = crate::engine::collect(run, spec, control)?;
     data.lab = lab;
-    if let Some(beside) = beside.filter(|_| spec.kind.is_of_two()) {
+    if let Some(beside) = beside.filter(|_| spec.view.is_comparison()) {
         data.compare_with(beside);
     }
     let table = export::table(&data, spec, TokenText::default())?;
-    write_files(folder, &stem(spec), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
+    write_files(folder, &spec.stem(), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }
 
 fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScreen) -> Result<String> {

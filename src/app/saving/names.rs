@@ -1,8 +1,5 @@
 //! Names of files written from the explorer: always free ones.
 
-use crate::analysis::view::{ViewKind, ViewSpec};
-use crate::analysis::{LensMeasure, Pick};
-use crate::trace::LensSite;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -76,39 +73,6 @@ fn wrote(paths: &[PathBuf]) -> String {
     };
     let folder = paths.first().and_then(|path| path.parent()).and_then(|folder| folder.canonicalize().ok());
     format!("wrote {names} to {}", folder.unwrap_or_default().display())
-}
-
-/// `attention-L05H04`, `routing-map`, `next-t17`: what tells two exports of one run apart.
-pub fn stem(spec: &ViewSpec) -> String {
-    let (pos, layer) = (spec.pos, spec.layer);
-    match spec.kind {
-        ViewKind::RoutingToken => format!("routing-token-t{pos}"),
-        ViewKind::RoutingLayer => format!("routing-layer-L{layer:02}"),
-        ViewKind::RoutingMap => "routing-map".to_owned(),
-        ViewKind::RoutingLoad => "routing-load".to_owned(),
-        ViewKind::RoutingPairs => format!("routing-pairs-L{layer:02}"),
-        ViewKind::AttentionGrid => "attention-grid".to_owned(),
-        ViewKind::AttentionHead => match spec.head {
-            Pick::One(head) => format!("attention-L{layer:02}H{head:02}"),
-            Pick::Mean | Pick::Max => format!("attention-L{layer:02}-{}", spec.head.name()),
-        },
-        ViewKind::LensGrid => {
-            let sites: Vec<String> = spec.sites().iter().map(LensSite::to_string).collect();
-            format!("lens-{}{}", sites.join("-"), of_lens(spec.lens))
-        }
-        // Probabilities and ranks are in one picture.
-        ViewKind::LensTargets if spec.lens == LensMeasure::Rank => format!("lens-targets-t{pos}"),
-        ViewKind::LensTargets => format!("lens-targets{}-t{pos}", of_lens(spec.lens)),
-        ViewKind::Next => format!("next-t{pos}"),
-        ViewKind::FidelityValidated => "fidelity".to_owned(),
-        ViewKind::FidelityFlips => "fidelity-flips".to_owned(),
-        ViewKind::FidelityLoss => "fidelity-loss".to_owned(),
-        ViewKind::FidelityLab => "fidelity-lab".to_owned(),
-    }
-}
-
-fn of_lens(measure: LensMeasure) -> String {
-    if measure == LensMeasure::Top { String::new() } else { format!("-{}", measure.name()) }
 }
 
 /// Names that do not exist yet: `stem.png`, or else `stem-2.png`, …, one number for all suffixes.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::analysis::view::ViewKind;
+use crate::analysis::view::View;
 use crate::engine::{Core, OpenOptions, open_target};
 use crate::protocol::{Ask, RequestId};
 use crate::trace::{Device, Policy, Sampling};
@@ -42,7 +42,7 @@ fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() 
 #[test]
 fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = ViewSpec::new(ViewKind::AttentionGrid);
+    let spec = ViewSpec::new(View::AttentionGrid);
     assert!(
         save_view(&spec, (None, None), &*branch().run, folder.path(), &Control::cancelled_by(&|| true))
             .unwrap_err()

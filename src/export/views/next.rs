@@ -1,18 +1,20 @@
 //! The candidates for the next token.
 
-use super::{PIECE, record, subtitle, token_name};
 use crate::analysis::tables::{TokenText, candidates, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::figure::font::{fit, label};
 use crate::export::figure::{Bars, Figure, Panel};
+use crate::export::views::Files;
+use crate::export::views::labels::{PIECE, record, subtitle, token_name};
 use anyhow::{Result, ensure};
-use std::io::Write;
+
+pub const FILES: Files = Files { figure, table };
 
 /// Bars of a picture; the table holds all candidates.
 const MOST: usize = 40;
 
 /// Probabilities of the candidates.
-pub fn bars(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
+fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let token = record(data, spec.pos)?;
     let top = &token.next.top;
     ensure!(!top.is_empty(), "the candidates after position {} are not in this run", spec.pos);
@@ -39,7 +41,7 @@ pub fn bars(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// Rows as in `candidates.csv`.
-pub fn rows(data: &ViewData, spec: &ViewSpec, text: TokenText, out: impl Write) -> Result<()> {
+/// Rows as in `candidates.csv`, of one position.
+fn table(data: &ViewData, spec: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
     write_csv(candidates(record(data, spec.pos)?, spec.pos, text), out)
 }

@@ -2,14 +2,14 @@
 
 use super::{Copied, Extent, csv};
 use crate::analysis::tables::{self, FlipRow, LossRow, TokenText};
-use crate::state::{FidelityLens, State, View};
+use crate::state::{FidelityLens, State, Tab};
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
 
 impl State {
     /// Whether the view with the focus shows what was validated.
     pub(super) fn shows_findings(&self) -> bool {
-        self.view == View::Fidelity && self.fidelity == FidelityLens::Validated
+        self.view == Tab::Fidelity && self.fidelity == FidelityLens::Validated
     }
 
     /// The view, with the columns of its file.

@@ -1,0 +1,67 @@
+//! All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
+
+use super::{pooled, queries};
+use crate::analysis::tables::{TokenText, head_scores, write_csv};
+use crate::analysis::view::{THUMB, ViewData, ViewSpec};
+use crate::analysis::{HeadMap, HeadStats, Measure};
+use crate::export::figure::{Cells, Figure, Grid, Legend, Panel, short};
+use crate::export::views::Files;
+use crate::export::views::labels::subtitle;
+use anyhow::{Result, ensure};
+
+pub const FILES: Files = Files { figure, table };
+
+/// Heads as the screen has them: the last layer first, or the best first.
+fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadStats)> {
+    let mut heads: Vec<&(HeadMap, HeadStats)> = data.heads.iter().collect();
+    heads.sort_by(|(a, _), (b, _)| b.layer.cmp(&a.layer).then(a.pick.cmp(&b.pick)));
+    if spec.sorted {
+        spec.measure.sort(&mut heads, |(_, stats)| spec.measure.of(stats));
+    }
+    heads
+}
+
+/// All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
+fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
+    ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
+    let heads = in_order(data, spec);
+    let (mut block, mut stride, mut without) = (1, 1, 0);
+    let mut panels = Vec::with_capacity(heads.len());
+    for (map, stats) in heads {
+        (block, stride) = (map.block, stats.stride);
+        let cell = (THUMB as f64 / map.side as f64).floor().max(1.0);
+        let cells = Cells::Heat { values: map.cells.clone(), range: (0.0, 1.0), texts: Vec::new() };
+        let mut thumb = Grid::new((map.side, map.side), (cell, cell), cells);
+        let value = match (spec.measure.of(stats), spec.measure) {
+            (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
+            (Some(weight), _) => short(weight),
+            (None, _) => "-".to_owned(),
+        };
+        without += usize::from(value == "-");
+        thumb.caption = format!("{}.{} {value}", map.layer, map.pick.name());
+        panels.push(Panel::Grid(thumb));
+    }
+    let mut notes = pooled(block);
+    let (measure, explain) = (spec.measure, spec.measure.explain());
+    let sample = if stride == 1 { String::new() } else { format!(" (of {})", queries(stride)) };
+    notes.push(format!("above each: layer.head and its {measure}: {explain}{sample}"));
+    if without > 0 {
+        notes.push(format!("-: this text has no query that {measure} could be measured on"));
+    }
+    notes.push("queries go down, keys across, both from the first token".to_owned());
+    let order = if spec.sorted { ", best first" } else { "" };
+    Ok(Figure {
+        title: format!("Attention of all heads by {measure}{order}"),
+        subtitle: subtitle(&data.trace),
+        legends: vec![Legend::Ramp("attention weight".to_owned(), 0.0, 1.0)],
+        panels,
+        across: data.trace.meta.dims.heads,
+        notes,
+    })
+}
+
+/// One row for each head, by layer and head, or the best first.
+fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    let heads = if spec.sorted { in_order(data, spec) } else { data.heads.iter().collect() };
+    write_csv(heads.into_iter().map(|(map, stats)| head_scores(map.layer, map.pick, stats)), out)
+}

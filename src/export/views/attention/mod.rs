@@ -1,0 +1,17 @@
+//! Where heads look.
+
+pub mod grid;
+pub mod head;
+
+/// The note of a picture whose cells cover more than one pair of tokens.
+fn pooled(block: usize) -> Vec<String> {
+    if block == 1 {
+        return Vec::new();
+    }
+    vec![format!("pooled: each cell is the largest weight of {block} × {block} query-key pairs")]
+}
+
+/// The queries that a mean is over.
+fn queries(stride: usize) -> String {
+    if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") }
+}

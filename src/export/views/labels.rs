@@ -1,0 +1,74 @@
+//! Words and axes that the pictures of several views share.
+
+use crate::analysis::view::ViewData;
+use crate::export::figure::font::{drawable, fit, label};
+use crate::export::figure::{Axis, Turn};
+use crate::trace::{Records, TokenRecord};
+use anyhow::Result;
+
+/// Longest prompt in a title, characters.
+const PROMPT: usize = 60;
+/// Longest token in a label, characters; its position follows it.
+pub const PIECE: usize = 14;
+/// Width from which a row of tokens goes on below, points.
+const BAND: f64 = 1200.0;
+/// Tokens from which cells shrink to dots.
+pub const MANY: usize = 2048;
+
+/// `demo · hf bf16 · 48 tokens · “Once upon a time…”`
+pub fn subtitle(trace: &Records) -> String {
+    let meta = &trace.meta;
+    let n = trace.tokens.len();
+    let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
+    // Not by its name, which may be a path of somebody's machine.
+    let model = drawable(&meta.title);
+    let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
+    format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
+}
+
+/// How a text of these tokens begins.
+pub fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
+    let mut start = String::new();
+    for (pos, piece) in pieces.enumerate() {
+        // A marker at the start such as <s> is no part of the text.
+        let is_marker = pos == 0 && piece.starts_with('<') && piece.ends_with('>');
+        if start.trim().chars().count() > PROMPT {
+            break;
+        }
+        if !is_marker {
+            start += &label(piece).replace('·', " ");
+        }
+    }
+    fit(start.trim(), PROMPT)
+}
+
+/// `·drum 12`
+pub fn token_label(token: &TokenRecord, pos: usize) -> String {
+    format!("{} {pos}", fit(&label(&token.piece), PIECE))
+}
+
+/// `token 12 ‘·drum’`
+pub fn token_name(token: &TokenRecord, pos: usize) -> String {
+    format!("token {pos} ‘{}’", fit(&label(&token.piece), PIECE))
+}
+
+/// Tokens across, read upward.
+pub fn tokens_across(trace: &Records) -> Axis {
+    let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
+    Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
+}
+
+/// The token at a position.
+///
+/// # Errors
+/// If the run has none there.
+pub fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {
+    let n = data.trace.tokens.len();
+    let token = data.trace.tokens.get(pos);
+    token.map(|token| &**token).ok_or_else(|| anyhow::anyhow!("position {pos} is outside the run of {n} tokens"))
+}
+
+/// How wide bands of tokens are, so that a long run gives a page and no ribbon.
+pub fn band_width(cols: usize, cell: f64, height: f64) -> f64 {
+    (cols as f64 * cell * (height + 80.0) * 1.5).sqrt().max(BAND)
+}

@@ -1,0 +1,9 @@
+//! What is around the views.
+
+pub mod footer;
+pub mod header;
+pub mod next_line;
+pub mod opening;
+pub mod strip;
+pub mod tabs;
+pub mod which_key;

@@ -1,0 +1,139 @@
+//! The text with every token, coloured, and the cursor in it: the map of everything.
+
+use crate::state::text::fit;
+use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
+use crate::trace::{Source, TokenRecord};
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::attention;
+use crate::ui::widgets::heatmap;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+/// Stands before a token that has a bookmark.
+const BOOKMARK: &str = "◆";
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let state = c.state;
+    c.drawn.wanted.strip_is_untitled = !c.framed;
+    let inside = if c.framed { c.panel(area, &title(c)) } else { area };
+    if state.tokens.is_empty() {
+        let reading = state.is_busy();
+        let text = if reading { "reading the prompt … space pauses" } else { "no text yet: i opens the prompt" };
+        c.nothing(inside, text);
+        return;
+    }
+    let (w, h) = (usize::from(inside.width), usize::from(inside.height));
+    c.drawn.wanted.lines = Some(w);
+    // Only the first frame at a new width has to find the lines itself.
+    let found;
+    let lines = if state.lines.room() == w {
+        &state.lines
+    } else {
+        found = Lines::of(&state.shown, w);
+        &found
+    };
+    // Without colours each line of text has one of numbers below it.
+    let numbered = state.strip_colour() == StripColour::Expert && !c.theme.has_experts() && h >= 2;
+    let each = if numbered { 2 } else { 1 };
+    let h = h / each;
+    let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
+    if state.strip_colour() == StripColour::Attention {
+        attention::want_side(c);
+    }
+    for (y, line) in (inside.y..inside.bottom()).step_by(each).take(h).zip(first..lines.count()) {
+        let mut x = inside.x;
+        for pos in lines.tokens(line) {
+            if state.bookmarks.contains(&pos) {
+                x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
+            }
+            let style = style(c, pos, &state.tokens[pos]);
+            let text = fit(&state.shown[pos].0, w);
+            let spot = Spot { token: Some(pos), in_strip: true, ..Spot::default() };
+            let end = c.put_spot(inside, x, y, &text, style, spot);
+            if numbered {
+                put_number(c, Rect { width: end - inside.x, ..inside }, (x, y + 1), pos, spot);
+            }
+            x = end;
+        }
+    }
+}
+
+/// The first expert of a token below it, as far as it fits there, and whether that was a near-tie.
+fn put_number(c: &mut Canvas, room: Rect, (x, y): (u16, u16), pos: usize, spot: Spot) {
+    let layer = c.state.cursor.layer;
+    let Some(expert) = c.state.tokens[pos].experts(layer).and_then(|chosen| chosen.first()) else { return };
+    let near = if c.is_near_tie(pos, layer) { "≈" } else { "" };
+    let number = expert.to_string();
+    let forms = [format!("{number}{near}"), number];
+    let fitting = forms.iter().find(|text| usize::from(x) + text.chars().count() <= usize::from(room.right()));
+    c.put_spot(room, x, y, fitting.map_or("…", String::as_str), c.theme.dim(), spot);
+}
+
+/// What is shown of each token and by what; colours are named only where there are some.
+fn title(c: &Canvas) -> String {
+    let state = c.state;
+    if let Some(selection) = state.selection {
+        return selected(state, selection);
+    }
+    let absent = if is_absent(state) { format!(" · {ABSENT}") } else { String::new() };
+    let caption = state.strip_caption();
+    let (carrier, note) = match state.strip_colour() {
+        StripColour::Plain => return "text".to_owned(),
+        StripColour::Expert if !c.theme.has_experts() => ("number below", " · near-ties bold, with ≈"),
+        StripColour::Expert => ("colour", " · near-ties bold, without background"),
+        _ if !c.theme.has_ramp() => ("emphasis", ", dim to bold and underlined"),
+        _ => ("colour", ""),
+    };
+    format!("text · {carrier}: {caption}{note}{absent}")
+}
+
+/// Whether a saved run has no numbers for the colour of its text.
+fn is_absent(state: &State) -> bool {
+    let layer = state.cursor.layer;
+    match state.strip_colour() {
+        StripColour::Expert => state.tokens.first().is_some_and(|token| token.experts(layer).is_none()),
+        StripColour::Loss | StripColour::Entropy => state.tokens.get(1).is_some_and(|token| token.score.is_none()),
+        StripColour::Attention => state.meta().is_some_and(|meta| !meta.has_attention(layer)),
+        StripColour::Plain => false,
+    }
+}
+
+/// What is known of the selected tokens together.
+fn selected(state: &State, selection: Selection) -> String {
+    let range = selection.range();
+    let loss = crate::analysis::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
+    let loss = loss.map(|loss| format!(" · mean loss {loss:.3} nats")).unwrap_or_default();
+    format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
+}
+
+fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let value = |value: f32| c.theme.emphasis(value);
+    let mut style = match state.strip_colour() {
+        StripColour::Expert => {
+            token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
+                let expert = *expert as usize;
+                // Italics and underlines already say where a token came from.
+                if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
+            })
+        }
+        StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
+        StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
+        StripColour::Attention => attention::weight_at(state, pos)
+            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads.log))),
+        StripColour::Plain => Style::new(),
+    };
+    if token.source != Source::Prompt {
+        style = style.add_modifier(Modifier::ITALIC);
+    }
+    if token.source == Source::Forced {
+        style = style.add_modifier(Modifier::UNDERLINED);
+    }
+    if state.selection.is_some_and(|selection| selection.range().contains(&pos)) {
+        style = style.add_modifier(Modifier::REVERSED);
+    }
+    if state.search.as_ref().is_some_and(|search| search.has(pos)) {
+        style = c.theme.found();
+    }
+    if pos == cursor.token { c.theme.cursor() } else { style }
+}

@@ -1,0 +1,117 @@
+//! Below the prompt editor of the demo model: example prompts, and on the first run what this is and how to begin.
+//!
+//! ```text
+//! a small trained Mixtral: 6 layers of 8 experts, 2 of them per token
+//! it knows a toy world: stories in 3 languages, capitals, sums, code
+//! enter reads the text · space writes on · 1 to 5 look inside · ? keys
+//!
+//! tab fills in an example:
+//! alt-1  The capital of France is
+//!        3 Lens: the answer appears only in the last layers
+//! ```
+
+use crate::state::Tab;
+use crate::state::examples::EXAMPLES;
+use crate::state::keys::{Action, Scope};
+use crate::state::text::{fit, harmless};
+use crate::ui::canvas::Canvas;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Pieces of text with their styles.
+type Line = Vec<(String, Style)>;
+
+/// The lines for a box of `width` cells that can be `most` lines high; none for other models than the demo.
+pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
+    let Some(meta) = c.state.meta().filter(|meta| meta.name == "demo") else { return Vec::new() };
+    let d = meta.dims;
+    if !c.state.first_run {
+        let short = short(c, width);
+        return if short.len() <= most { short } else { Vec::new() };
+    }
+    let key = |scope, action| c.state.keymap.key_of(scope, action).map(|key| key.to_string()).unwrap_or_default();
+    let view = |view| key(Scope::Explore, Action::Show(view));
+    let hints = [
+        format!("a small trained Mixtral: {} layers of {} experts, {} of them per token", d.layers, d.experts, d.top_k),
+        "it knows a toy world: stories in 3 languages, capitals, sums, code".to_owned(),
+        format!(
+            "{} reads the text · {} writes on · {} to {} look inside · {} keys",
+            key(Scope::Input, Action::Accept),
+            key(Scope::Explore, Action::Generate),
+            view(Tab::Routing),
+            view(Tab::Fidelity),
+            key(Scope::Explore, Action::Help),
+        ),
+    ];
+    let narrow = [
+        "a small trained Mixtral".to_owned(),
+        format!(
+            "{} reads · {} writes · {} keys",
+            key(Scope::Input, Action::Accept),
+            key(Scope::Explore, Action::Generate),
+            key(Scope::Explore, Action::Help),
+        ),
+        format!("{}: an example", key(Scope::Input, Action::Example)),
+    ];
+    let hints = if width < 60 || most < hints.len() { narrow } else { hints };
+    let mut lines: Vec<Line> = hints.into_iter().map(|hint| vec![(fit(&hint, width), c.theme.strong())]).collect();
+    let long = long(c, width);
+    if lines.len() + 2 + long.len() <= most {
+        lines.insert(0, Vec::new());
+    }
+    if lines.len() + 1 + long.len() <= most {
+        lines.push(Vec::new());
+        lines.extend(long);
+    } else if lines.len() + 1 + EXAMPLES.len() <= most {
+        lines.extend(short(c, width));
+    }
+    lines.truncate(most);
+    lines
+}
+
+/// Draws them below one another.
+pub fn draw(c: &mut Canvas, area: Rect, lines: &[Line]) {
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        let parts: Vec<(&str, Style)> = line.iter().map(|(text, style)| (text.as_str(), *style)).collect();
+        c.line(area, area.x, y, &parts);
+    }
+}
+
+fn heading(c: &Canvas, width: usize) -> Line {
+    let next = c.state.keymap.key_of(Scope::Input, Action::Example);
+    let text = next.map_or("examples:".to_owned(), |key| format!("{key} fills in an example:"));
+    vec![(fit(&text, width), c.theme.accent())]
+}
+
+/// The key that fills in one of them, seven cells wide.
+fn key(c: &Canvas, at: usize) -> (String, Style) {
+    let key = c.state.keymap.key_of(Scope::Input, Action::PickExample(at as u8 + 1));
+    (format!("{:<7}", key.map(|key| key.to_string()).unwrap_or_default()), c.theme.accent())
+}
+
+/// A line each: the prompt, and what it shows if there is room.
+fn short(c: &Canvas, width: usize) -> Vec<Line> {
+    let mut lines = vec![heading(c, width)];
+    for (at, example) in EXAMPLES.iter().enumerate() {
+        let prompt = format!("{:<1$}", fit(&harmless(example.prompt), (width / 2).saturating_sub(9)), width / 2 - 9);
+        let rest = width.saturating_sub(width / 2);
+        lines.push(vec![
+            key(c, at),
+            (prompt, c.theme.strong()),
+            ("  ".to_owned(), Style::new()),
+            (fit(example.shows, rest), c.theme.dim()),
+        ]);
+    }
+    lines
+}
+
+/// Two lines each.
+fn long(c: &Canvas, width: usize) -> Vec<Line> {
+    let mut lines = vec![heading(c, width)];
+    let room = width.saturating_sub(7);
+    for (at, example) in EXAMPLES.iter().enumerate() {
+        lines.push(vec![key(c, at), (fit(&harmless(example.prompt), room), c.theme.strong())]);
+        lines.push(vec![("       ".to_owned(), Style::new()), (fit(example.shows, room), c.theme.dim())]);
+    }
+    lines
+}

@@ -1,0 +1,235 @@
+//! Colours: a ramp for values, categories for experts, for every colour depth a terminal may have.
+
+mod colours;
+
+use crate::analysis::colour_map::{Rgb, ink};
+pub use colours::{Look, ThemeName};
+use colours::{Shade, Shades};
+use ratatui::style::{Color, Modifier, Style};
+
+/// How many colours a terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// 24-bit.
+    True,
+    /// The 256-colour table.
+    Indexed,
+    /// The 16 colours of the terminal's own theme.
+    Ansi,
+    /// None: brackets, digits and glyph ramps carry everything.
+    Mono,
+}
+
+/// Steps of the value ramp.
+const STEPS: usize = 64;
+
+const EXPERTS_ANSI: [Color; 8] = [
+    Color::Yellow,
+    Color::Cyan,
+    Color::Green,
+    Color::LightYellow,
+    Color::LightBlue,
+    Color::LightRed,
+    Color::LightMagenta,
+    Color::LightGreen,
+];
+
+/// What a value looks like without colour.
+const RAMP: [&str; 5] = [" ", "░", "▒", "▓", "█"];
+
+/// The styles of one theme at one colour depth.
+pub struct Theme {
+    depth: Depth,
+    /// Paper and ink of every step.
+    ramp: Vec<(Color, Color)>,
+    /// Paper and ink of every expert.
+    experts: Vec<(Color, Color)>,
+    shades: &'static Shades,
+}
+
+impl Theme {
+    /// The default theme.
+    pub fn new(depth: Depth) -> Self {
+        Self::with(depth, &Look::default())
+    }
+
+    /// Builds the tables of a theme once.
+    pub fn with(depth: Depth, look: &Look) -> Self {
+        let depth = look.depth(depth);
+        let colour = |rgb| Self::colour(depth, rgb);
+        let readable = |rgb| {
+            // The table of 256 has only near colours: the ink has to fit what is seen.
+            let seen = if depth == Depth::Indexed { table_rgb(indexed(rgb)) } else { rgb };
+            (colour(rgb), colour(ink(seen)))
+        };
+        let step = |i: usize| readable(look.values.colour(i as f32 / (STEPS - 1) as f32));
+        let experts = match depth {
+            Depth::Ansi => EXPERTS_ANSI.map(|colour| (colour, Color::Black)).to_vec(),
+            Depth::Mono => Vec::new(),
+            _ => look.experts.iter().map(|rgb| readable(*rgb)).collect(),
+        };
+        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, shades: look.shades() }
+    }
+
+    fn colour(depth: Depth, rgb: Rgb) -> Color {
+        if depth == Depth::True { Color::Rgb(rgb.0, rgb.1, rgb.2) } else { Color::Indexed(indexed(rgb)) }
+    }
+
+    /// Whether values can be shown as background colours.
+    pub fn has_ramp(&self) -> bool {
+        matches!(self.depth, Depth::True | Depth::Indexed)
+    }
+
+    fn step(&self, value: f32) -> (Color, Color) {
+        let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
+        self.ramp[(value * (STEPS - 1) as f32).round() as usize]
+    }
+
+    /// Text on a background that shows a value of 0..1; plain text where there is no ramp.
+    pub fn heat(&self, value: f32) -> Style {
+        if !self.has_ramp() {
+            return Style::new();
+        }
+        let (paper, ink) = self.step(value);
+        Style::new().bg(paper).fg(ink)
+    }
+
+    /// Text that shows a value of 0..1: a background, or emphasis in four steps where there is no ramp.
+    pub fn emphasis(&self, value: f32) -> Style {
+        if self.has_ramp() {
+            return self.heat(value);
+        }
+        match value {
+            v if v >= 0.6 => Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+            v if v >= 0.3 => Style::new().add_modifier(Modifier::BOLD),
+            v if v >= 0.1 => Style::new(),
+            _ => Style::new().add_modifier(Modifier::DIM),
+        }
+    }
+
+    /// The colour of a value, for half-block pixels.
+    pub fn pixel(&self, value: f32) -> Color {
+        self.step(value).0
+    }
+
+    /// A value as a glyph.
+    pub fn glyph(&self, value: f32) -> &'static str {
+        let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
+        // Anything above zero is visible.
+        let step = (value * (RAMP.len() - 1) as f32).round() as usize;
+        RAMP[if value > 0.02 { step.max(1) } else { step }]
+    }
+
+    /// Paper and ink of an expert; `None` without colours.
+    fn expert_colours(&self, expert: usize) -> Option<(Color, Color)> {
+        self.experts.get(expert % self.experts.len().max(1)).copied()
+    }
+
+    /// Whether experts have colours.
+    pub fn has_experts(&self) -> bool {
+        !self.experts.is_empty()
+    }
+
+    /// The colour of an expert; `None` without colours.
+    pub fn expert_colour(&self, expert: usize) -> Option<Color> {
+        self.expert_colours(expert).map(|(paper, _)| paper)
+    }
+
+    /// Text in an expert's colours.
+    pub fn expert(&self, expert: usize) -> Style {
+        self.expert_colours(expert).map_or(Style::new(), |(paper, ink)| Style::new().bg(paper).fg(ink))
+    }
+
+    /// Text in an expert's colour, bold, on the terminal's own background.
+    pub fn expert_text(&self, expert: usize) -> Style {
+        let style = self.expert_colour(expert).map_or(Style::new(), |colour| Style::new().fg(colour));
+        style.add_modifier(Modifier::BOLD)
+    }
+
+    fn coloured(&self, shade: Shade) -> Style {
+        match self.depth {
+            Depth::Mono => Style::new(),
+            Depth::Ansi if shade.ansi == Color::Reset => Style::new(),
+            Depth::Ansi => Style::new().fg(shade.ansi),
+            depth => Style::new().fg(Self::colour(depth, shade.rgb)),
+        }
+    }
+
+    /// Frames and what matters less.
+    pub fn dim(&self) -> Style {
+        match self.depth {
+            Depth::Mono => Style::new().add_modifier(Modifier::DIM),
+            _ => self.coloured(self.shades.dim),
+        }
+    }
+
+    /// Titles and what is chosen.
+    pub fn strong(&self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// Names of things that can be reached by key.
+    pub fn accent(&self) -> Style {
+        self.coloured(self.shades.accent).add_modifier(Modifier::BOLD)
+    }
+
+    /// The cursor.
+    pub fn cursor(&self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
+    }
+
+    /// What a search has found.
+    pub fn found(&self) -> Style {
+        let marked = Modifier::UNDERLINED | Modifier::REVERSED;
+        if self.depth == Depth::Mono { Style::new().add_modifier(marked) } else { self.warn().add_modifier(marked) }
+    }
+
+    /// Near-ties and warnings.
+    pub fn warn(&self) -> Style {
+        self.coloured(self.shades.warn).add_modifier(Modifier::BOLD)
+    }
+
+    /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
+    pub fn signed(&self, value: f64) -> Style {
+        self.coloured(self.shades.signs[usize::from(value < 0.0)])
+    }
+
+    /// Failures.
+    pub fn error(&self) -> Style {
+        self.coloured(self.shades.error).add_modifier(Modifier::BOLD)
+    }
+
+    /// What was found to be right.
+    pub fn good(&self) -> Style {
+        self.coloured(self.shades.good)
+    }
+}
+
+/// Levels of the 6×6×6 cube of the 256-colour table.
+const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+
+/// The nearest colour of the cube or the grey ramp of the 256-colour table.
+fn indexed((r, g, b): Rgb) -> u8 {
+    let near = |v: u8| (0..6u8).min_by_key(|i| LEVELS[usize::from(*i)].abs_diff(v)).unwrap_or(0);
+    let distance = |(r2, g2, b2): Rgb| {
+        let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+        square(r, r2) + square(g, g2) + square(b, b2)
+    };
+    let cube = 16 + 36 * near(r) + 6 * near(g) + near(b);
+    let mean = (i32::from(r) + i32::from(g) + i32::from(b)) / 3;
+    let grey = 232 + ((mean - 8 + 5) / 10).clamp(0, 23) as u8;
+    if distance(table_rgb(grey)) < distance(table_rgb(cube)) { grey } else { cube }
+}
+
+/// What an index of the 256-colour table looks like; the first 16 are the terminal's own.
+fn table_rgb(index: u8) -> Rgb {
+    if index >= 232 {
+        let level = 8 + 10 * (index - 232);
+        return (level, level, level);
+    }
+    let cube = usize::from(index.saturating_sub(16));
+    (LEVELS[cube / 36], LEVELS[cube / 6 % 6], LEVELS[cube % 6])
+}
+
+#[cfg(test)]
+mod tests;

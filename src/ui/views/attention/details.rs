@@ -1,0 +1,52 @@
+//! Beside attention: the tokens that the cursor's query looks at, or those that look at it, with exact weights.
+
+use super::{strongest, weight_at};
+use crate::analysis::Pick;
+use crate::state::Side;
+use crate::state::text::{fit, quoted, width};
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::widgets::bar::bar;
+use ratatui::layout::Rect;
+
+/// Cells of a token's name.
+const NAME: usize = 14;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let token = quoted(c.shown(cursor.token));
+    let is_row = state.heads.side == Side::Row;
+    let looks = if is_row { "looks at" } else { "is looked at by" };
+    let inside = c.panel(area, &format!("{token} {looks} · layer {} {}", cursor.layer, state.pick()));
+    let Some(others) = strongest(state) else {
+        if !state.tokens.is_empty() {
+            c.nothing(inside, if c.has_attention(cursor.layer) { "deriving …" } else { ABSENT });
+        }
+        return;
+    };
+    let column = state.derived.column(cursor.layer, state.pick(), cursor.token).filter(|_| !is_row);
+    let row = state.derived.row(cursor.layer, state.pick(), cursor.token).filter(|_| is_row);
+    let sum = match (row, column) {
+        // Maxima are no distribution.
+        (Some(row), _) if row.pick == Pick::Max => "largest weights over the heads".to_owned(),
+        (Some(row), _) => format!("weights of this row · entropy {:.2} nats", row.entropy),
+        (_, Some(column)) => {
+            let queries = if column.weights.len() == 1 { "query" } else { "queries" };
+            format!("weights of this column · sum {:.4} over {} {queries}", column.total, column.weights.len())
+        }
+        _ => String::new(),
+    };
+    let mut y = inside.y;
+    // The second part is there whole, or not at all.
+    let first = sum.split(" · ").next().unwrap_or_default().to_owned();
+    let forms = [sum, first];
+    c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
+    for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
+        y += 1;
+        let Some(weight) = weight_at(state, *pos) else { continue };
+        let name = fit(c.shown(*pos), NAME);
+        let gap = " ".repeat(NAME.saturating_sub(width(&name)));
+        let text = format!("{weight:.4} {pos:>5} {name}{gap} {}", bar(weight, 10));
+        let style = if *pos == cursor.token { c.theme.strong() } else { c.theme.dim() };
+        c.put(inside, inside.x + 1, y, &text, style);
+    }
+}

@@ -1,0 +1,130 @@
+//! Beside two runs: what they differ in over the text, and at the token and layer of the cursor.
+
+use super::want_beside;
+use crate::analysis::routing::TokenRouting;
+use crate::state::State;
+use crate::state::text::{fit, quoted, show_piece, width};
+use crate::trace::{LensCell, LensKey, TokenRecord};
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::widgets::number::prob;
+use crate::ui::widgets::number::signed;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Candidates of each run.
+const CANDIDATES: usize = 5;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let cursor = c.state.cursor;
+    let inside = c.panel(area, &format!("{}, layer {}", quoted(c.shown(cursor.token)), cursor.layer));
+    let Some(_) = want_beside(c) else { return };
+    if !c.is_saved() || c.has_lens(0, c.state.lens_site) {
+        want_lens(c);
+    }
+    let lines = lines(c);
+    let room = usize::from(inside.width.saturating_sub(1));
+    c.left_out(area, &(0..usize::from(inside.height)), lines.len());
+    for (y, (text, style)) in (inside.y..inside.bottom()).zip(lines) {
+        c.put(inside, inside.x + 1, y, &fit(&text, room), style);
+    }
+}
+
+/// Asks for the lens cells of both runs at the cursor.
+fn want_lens(c: &mut Canvas) {
+    let (state, Some(d)) = (c.state, c.dims()) else { return };
+    if state.cursor.token >= state.beside.tokens().len() {
+        return;
+    }
+    let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.beside.lens(*key).is_none()).collect();
+    if let (false, Some(policy)) = (lacking.is_empty(), state.beside.policy()) {
+        c.drawn.wanted.beside.lens = Some((policy, lacking));
+    }
+    let own: Vec<LensKey> = state.compared_cells(d).filter(|key| state.derived.lens(*key).is_none()).collect();
+    c.drawn.wanted.lens.extend(own);
+}
+
+fn lines(c: &Canvas) -> Vec<(String, Style)> {
+    let (state, theme) = (c.state, c.theme);
+    let (Some(d), Some(b)) = (c.dims(), state.token()) else { return Vec::new() };
+    let mut lines = Vec::new();
+    if let Some(found) = state.beside.differences() {
+        let (flips, near) = found.flips();
+        lines.push((format!("over {} tokens:", found.tokens()), theme.strong()));
+        if let Some([a, b]) = found.mean_losses() {
+            lines.push((format!("mean loss A {a:.4}  B {b:.4}"), theme.dim()));
+            lines.push((format!("B − A {} nats", signed(b - a)), theme.dim()));
+        }
+        lines.push(match found.choices() {
+            0 => (format!("routing of A {ABSENT}"), theme.dim()),
+            choices => (format!("flips {flips} of {choices} choices, {near} ≈"), theme.dim()),
+        });
+        let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| !layer.flips().is_empty());
+        let by_layer: Vec<String> =
+            by_layer.map(|(layer, found)| format!("L{layer} {}", found.flips().len())).collect();
+        if !by_layer.is_empty() {
+            lines.push((by_layer.join("  "), theme.dim()));
+        }
+        lines.push((String::new(), theme.dim()));
+    }
+    let Some(a) = state.beside.tokens().get(state.cursor.token) else { return lines };
+    lines.push((format!("token {}:", state.cursor.token), theme.strong()));
+    if let (Some(of_a), Some(of_b)) = (a.score, b.score) {
+        let by = signed(f64::from(of_b.nll) - f64::from(of_a.nll));
+        lines.push((format!("loss A {:.3}  B {:.3}  {by}", of_a.nll, of_b.nll), theme.dim()));
+    }
+    for (name, token, other) in [("A", &**a, b), ("B", b, &**a)] {
+        lines.push((chosen(name, token, other, state), theme.dim()));
+    }
+    lines.push((String::new(), theme.dim()));
+    lines.extend(candidates(c, a, b));
+    lines.push((String::new(), theme.dim()));
+    lines.push((pair("by layer", "A", "B"), theme.strong()));
+    for key in state.compared_cells(d) {
+        let style = if key.layer == state.cursor.layer { theme.strong() } else { theme.dim() };
+        let lacking = if c.has_lens(key.layer, key.site) { "…" } else { ABSENT };
+        let top = |cell: Option<&LensCell>, lacking: &str| {
+            cell.and_then(|cell| cell.top.first()).map_or(lacking.to_owned(), named)
+        };
+        let of_a = if state.beside.is_recorded() { "not recorded" } else { lacking };
+        let (a, b) = (top(state.beside.lens(key), of_a), top(state.derived.lens(key), lacking));
+        lines.push((pair(&format!("L{}", key.layer), &a, &b), style));
+    }
+    lines
+}
+
+/// `A  E4 .98  E6 .02   margin 0.2207`: what a run chose in the layer of the cursor, `!` where the other did not.
+fn chosen(name: &str, token: &TokenRecord, other: &TokenRecord, state: &State) -> String {
+    let layer = state.cursor.layer;
+    let Some(routing) = TokenRouting::of(token, layer) else { return format!("{name}  {ABSENT}") };
+    let others = other.experts(layer).unwrap_or_default();
+    let experts = routing.chosen.iter().zip(routing.weights).map(|(expert, weight)| {
+        let mark = if others.contains(expert) { "" } else { "!" };
+        format!("E{expert}{mark} {}", prob(*weight))
+    });
+    let experts = experts.collect::<Vec<_>>().join("  ");
+    let margin = routing.margin().map(|margin| format!("   margin {:.4}", margin.gap)).unwrap_or_default();
+    format!("{name}  {experts}{margin}")
+}
+
+fn candidates(c: &Canvas, a: &TokenRecord, b: &TokenRecord) -> Vec<(String, Style)> {
+    let mut lines = vec![(pair("next", "A", "B"), c.theme.strong())];
+    for k in 0..CANDIDATES.min(a.next.top.len().max(b.next.top.len())) {
+        let of = |token: &TokenRecord| match token.next.top.get(k) {
+            None if token.next.is_absent() => "not recorded".to_owned(),
+            found => found.map_or(String::new(), named),
+        };
+        lines.push((pair(&format!("{}", k + 1), &of(a), &of(b)), c.theme.dim()));
+    }
+    lines
+}
+
+fn named(candidate: &crate::trace::Candidate) -> String {
+    format!("{} {}", fit(&show_piece(&candidate.piece), 10), prob(candidate.prob))
+}
+
+/// Two columns behind a name.
+fn pair(name: &str, a: &str, b: &str) -> String {
+    const ROOM: usize = 16;
+    let a = fit(a, ROOM);
+    format!("{name:<9}{a}{} {b}", " ".repeat(ROOM.saturating_sub(width(&a))))
+}

@@ -1,0 +1,68 @@
+//! Whether the model runs as its reference does: what was validated, and two runs of the same tokens side by side.
+
+pub mod details;
+pub mod flips;
+pub mod lab;
+pub mod loss;
+pub mod validated;
+
+use crate::state::text::harmless;
+use crate::trace::{Dtype, Policy};
+use crate::ui::canvas::Canvas;
+use ratatui::layout::Rect;
+
+/// Two runs that can be shown: A, and the run on screen.
+struct Two {
+    /// Tokens that A has read.
+    pub known: usize,
+    /// The dtype whose steps margins are counted in.
+    pub dtype: Dtype,
+}
+
+impl Two {
+    /// Frames the panel and names both runs; `None`, with a sentence in the panel, if there is nothing to compare.
+    pub fn of(c: &mut Canvas, area: Rect, what: &str) -> Option<(Self, Rect)> {
+        let Some((a, b)) = want_beside(c) else {
+            let inside = c.panel(area, &format!("fidelity · {what}"));
+            let forms = if c.state.tokens.is_empty() {
+                ["no token yet"; 2]
+            } else if c.is_saved() {
+                ["needs a model: o opens one; `mixscope diff` compares saved runs", "needs a model: o opens one"]
+            } else {
+                [
+                    "one run so far: p reads the same tokens under the next policy, P lists them; both are compared here",
+                    "p or P reads it under another policy",
+                ]
+            };
+            let fits = crate::state::text::width(forms[0]) <= usize::from(inside.width);
+            c.nothing(inside, forms[usize::from(!fits)]);
+            return None;
+        };
+        let (known, all) = (c.state.beside.tokens().len(), c.state.tokens.len());
+        let differences = c.state.beside.differences();
+        let holds = if c.state.beside.is_recorded() { "holds" } else { "has read" };
+        let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
+        let found = match differences {
+            Some(found) if found.choices() > 0 => match found.flips().0 {
+                1 => " · 1 flip".to_owned(),
+                flips => format!(" · {flips} flips"),
+            },
+            _ => String::new(),
+        };
+        let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
+        let dtype = differences.map_or(Dtype::F32, crate::analysis::diff::RunDiff::dtype);
+        Some((Self { known, dtype }, inside))
+    }
+}
+
+/// The name of A and the policy of B; asks for what A has not read yet.
+fn want_beside(c: &mut Canvas) -> Option<(String, Policy)> {
+    let state = c.state;
+    let (a, b) = (state.beside.name()?, state.meta()?.policy);
+    let (known, all) = (state.beside.tokens().len(), state.tokens.len());
+    // What it takes must not be taken from a run.
+    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.beside.policy()) {
+        c.drawn.wanted.beside.run = Some((policy, known, all));
+    }
+    (all > 0).then(|| (harmless(&a), b))
+}

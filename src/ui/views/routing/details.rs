@@ -1,0 +1,112 @@
+//! Beside routing: the chosen experts of one cell, and what the layer does over the run.
+
+use crate::analysis::routing::{TokenRouting, repeats_at_random};
+use crate::state::text::{fit, quoted};
+use crate::trace::TokenRecord;
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::widgets::bar::bar;
+use crate::ui::widgets::number::prob;
+use ratatui::layout::Rect;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let lines = draw_lines(c, area);
+    let inside = c.inside(area);
+    c.left_out(area, &(0..usize::from(inside.height)), lines);
+}
+
+/// Draws what fits; returns how many lines there are.
+fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let inside = c.panel(area, &format!("layer {}, {}", cursor.layer, quoted(c.shown(cursor.token))));
+    let (Some(meta), Some(token)) = (state.meta(), state.token()) else { return 0 };
+    let d = meta.dims;
+    let mut count: u16 = 0;
+    let room = usize::from(inside.width.saturating_sub(1));
+    let mut line = |c: &mut Canvas, text: &str, style| {
+        c.put(inside, inside.x + 1, inside.y + count, &fit(text, room), style);
+        count += 1;
+    };
+    for text in score(token, cursor.token) {
+        line(c, &text, c.theme.dim());
+    }
+    if let Some(routing) = TokenRouting::of(token, cursor.layer) {
+        for (rank, expert) in routing.ranking().into_iter().take(d.top_k + 2).enumerate() {
+            let p = routing.probs[expert];
+            let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
+            let logit = routing.logits[expert];
+            // A bar that would be cut says the wrong thing.
+            let text = if room >= 46 {
+                format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
+            } else {
+                format!("E{expert:<2} p {:>4} weight {weight:>4} logit {logit:>5.2}", prob(p))
+            };
+            line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
+        }
+        if let Some(margin) = routing.margin() {
+            let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
+            let verdict = if near { "could flip" } else { "safe" };
+            let (gap, steps) = (margin.gap, margin.gap / step);
+            let steps = if steps < 10.0 { format!("{steps:.1}") } else { format!("{steps:.0}") };
+            let of = if room >= 46 { format!("{} steps", meta.router_dtype()) } else { "steps".to_owned() };
+            let text = format!("{verdict}: margin {gap:.4}, {steps} {of}");
+            line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
+        }
+    }
+    line(c, "", c.theme.dim());
+    line(c, &format!("over the run, layer {}:", cursor.layer), c.theme.strong());
+    if token.experts(cursor.layer).is_none() {
+        line(c, ABSENT, c.theme.dim());
+        return usize::from(count);
+    }
+    let Some(stats) = state.stats.layer(cursor.layer) else { return usize::from(count) };
+    let found = stats.repeats();
+    let (first, either) = repeats_at_random(d.experts, d.top_k);
+    if found.pairs > 0 {
+        let text = format!("repeats  first {:.0} % (random {:.1})", found.first * 100.0, first * 100.0);
+        line(c, &text, c.theme.dim());
+        let text = format!("         either {:.0} % (random {:.1})", found.either * 100.0, either * 100.0);
+        line(c, &text, c.theme.dim());
+    }
+    if let Some(entropy) = stats.entropy() {
+        let text = format!("mean entropy {entropy:.2} nats (even {:.2})", (d.experts as f64).ln());
+        line(c, &text, c.theme.dim());
+    }
+    let near = stats.near_ties.len();
+    let text = format!("near-ties {near} of {} tokens (t lists)", stats.margins);
+    line(c, &text, if near > 0 { c.theme.warn() } else { c.theme.dim() });
+    let never: Vec<String> = stats.never_used().map(|expert| format!("E{expert}")).collect();
+    if !never.is_empty() {
+        line(c, &format!("never used: {}", never.join(" ")), c.theme.dim());
+    }
+    line(c, "share of choices (| uniform)", c.theme.dim());
+    for expert in 0..d.experts {
+        let share = stats.chosen_share(expert).unwrap_or(0.0) as f32;
+        // The bar is full at four times the uniform share; the mark is at one.
+        let cells = 16;
+        let mut drawn: Vec<char> = bar(share * d.experts as f32 / 4.0, cells).chars().collect();
+        drawn.resize(cells, ' ');
+        if drawn[cells / 4] == ' ' {
+            drawn[cells / 4] = '|';
+        }
+        let text = format!("E{expert:<3} {:>4.1} % {}", share * 100.0, drawn.into_iter().collect::<String>());
+        line(c, &text, if expert == cursor.expert { c.theme.strong() } else { c.theme.dim() });
+    }
+    usize::from(count)
+}
+
+/// What the model had thought of a token, in two lines.
+fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
+    let source = token.source.as_str();
+    let nothing =
+        if pos == 0 { "nothing predicted the first token" } else { "how it was predicted is not in this trace" };
+    token.score.map_or_else(
+        || [source.to_owned(), nothing.to_owned()],
+        |s| {
+            let p = prob((-s.nll).exp());
+            [
+                format!("{source} · rank {} · p {p}", s.rank),
+                format!("loss {:.2}, entropy before {:.2} nats", s.nll, s.entropy),
+            ]
+        },
+    )
+}

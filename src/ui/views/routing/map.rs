@@ -1,0 +1,229 @@
+//! Routing over the whole run: tokens across, layers down, each cell the first chosen expert above the second. What
+//! does not fit across goes on in the next band, as text does in lines.
+//!
+//! ```text
+//!       ·On ce ·up …
+//!   L5  3 1 3≈ 0
+//!       1 4 5≈ 2
+//! ▸L4   …
+//! ```
+
+use crate::state::Spot;
+use crate::state::text::width;
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::widgets::token_names::{NAMES, put_texts};
+use crate::ui::widgets::window::window;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+/// How cells are drawn, and how many tokens and bands that makes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Plan {
+    /// Cells across a token.
+    column: usize,
+    /// Lines a layer.
+    lines: usize,
+    /// Tokens a band.
+    tokens: usize,
+    /// Bands that fit.
+    bands: usize,
+    /// Layers of a band that fit.
+    layers: usize,
+}
+
+impl Plan {
+    /// The roomiest drawing in which `tokens` fit into `across` × `down` cells; if there is none, the densest.
+    fn new(tokens: usize, layers: usize, experts: usize, top_k: usize, across: usize, down: usize) -> Self {
+        let digits = digits(experts);
+        let plan = |column: usize, lines: usize| {
+            let fitting = (down.saturating_sub(1) / lines).clamp(1, layers.max(1));
+            let bands = if fitting < layers { 1 } else { (down / (layers * lines + 1)).max(1) };
+            Self { column, lines, tokens: (across / column).max(1), bands, layers: fitting }
+        };
+        let two = top_k > 1;
+        let side_by_side = if two { 2 * digits } else { digits + 1 };
+        let mut plans = Vec::new();
+        if two {
+            plans.push(plan(digits + 1, 2));
+        }
+        // Side by side, two digits stand for two experts and longer numbers need a blank between tokens.
+        plans.push(plan(side_by_side + usize::from(two && digits > 1) * 2, 1));
+        if digits == 1 {
+            plans.extend(two.then(|| plan(1, 2)));
+            plans.push(plan(1, 1));
+        }
+        let densest = plans[plans.len() - 1];
+        // Where not even the densest shows all layers at once, they are scrolled in any case.
+        let scrolled = densest.layers < layers;
+        let fits =
+            |plan: &&Self| plan.bands * plan.tokens >= tokens && (plan.layers == layers || scrolled && plan.lines == 1);
+        plans.iter().find(fits).copied().unwrap_or(densest)
+    }
+}
+
+/// Cells of an expert's number; up to 36 experts have one digit, 0 to z.
+fn digits(experts: usize) -> usize {
+    if experts <= 36 { 1 } else { (experts - 1).to_string().len() }
+}
+
+fn number(expert: usize, digits: usize) -> String {
+    match u32::try_from(expert).ok().and_then(|e| char::from_digit(e, 36)) {
+        Some(digit) if digits == 1 => digit.to_string(),
+        _ => format!("{expert:>digits$}"),
+    }
+}
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let all = state.tokens.len();
+    let Some(d) = c.dims().filter(|_| all > 0) else {
+        let inside = c.panel(area, "routing · map");
+        return c.nothing(inside, "no token yet");
+    };
+    // What a frame and a title take is the same whatever the title says.
+    let edge = u16::from(c.framed);
+    let across = usize::from(area.width.saturating_sub(2 * edge)).saturating_sub(NAMES);
+    let height = area.height.saturating_sub(1 + edge);
+    let has_legend = height >= 7;
+    let down = usize::from(height.saturating_sub(u16::from(has_legend)));
+    let plan = Plan::new(all, d.layers, d.experts, d.top_k, across, down);
+    let bands = window(cursor.token / plan.tokens, all.div_ceil(plan.tokens), plan.bands);
+    let seen = bands.start * plan.tokens..(bands.end * plan.tokens).min(all);
+    let what = match (d.top_k, plan.lines, plan.column) {
+        (1, ..) => "the chosen expert",
+        (_, 2, _) => "first expert above second",
+        (_, _, 1) if !half_blocks(c, d.experts) => "first expert",
+        (_, _, 1) => "first expert above second",
+        _ => "first and second expert",
+    };
+    let part = format!("tokens {}–{} of {all}", seen.start, seen.end - 1);
+    let title = match (seen.len() < all, area.width < 70) {
+        (false, _) => what.to_owned(),
+        (true, true) => part,
+        (true, false) => format!("{what} · {part}"),
+    };
+    let inside = c.panel(area, &format!("routing · map · {title}"));
+    let layers = window(d.layers - 1 - cursor.layer, d.layers, plan.layers);
+    c.left_out(area, &layers, d.layers);
+    let mut y = inside.y;
+    for band in bands {
+        let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
+        put_texts(c, inside, y, plan.column, tokens.clone());
+        let band = Rect { y, height: (1 + layers.len() * plan.lines) as u16, ..inside }.intersection(inside);
+        for (i, pos) in tokens.clone().enumerate() {
+            let x = inside.x + (NAMES + i * plan.column) as u16;
+            c.hit_columns(band, x, plan.column as u16, Spot { token: Some(pos), ..Spot::default() });
+        }
+        y += 1;
+        for row in layers.clone() {
+            let layer = d.layers - 1 - row;
+            c.hit_lines(inside, y, plan.lines as u16, Spot { layer: Some(layer), ..Spot::default() });
+            let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
+            c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
+            if state.tokens[0].experts(layer).is_none() {
+                c.put(inside, inside.x + NAMES as u16, y, ABSENT, c.theme.dim());
+            }
+            for (i, pos) in tokens.clone().enumerate() {
+                let x = inside.x + (NAMES + i * plan.column) as u16;
+                if let Some(experts) = state.tokens[pos].experts(layer) {
+                    let near = c.is_near_tie(pos, layer);
+                    let at = pos == cursor.token && layer == cursor.layer;
+                    put_cell(c, inside, x, y, &Cell { plan, experts, near, at, all: d.experts });
+                }
+            }
+            y += plan.lines as u16;
+        }
+    }
+    if has_legend {
+        put_legend(c, inside, d.experts);
+    }
+}
+
+/// Two values a cell need colours that tell the experts apart.
+fn half_blocks(c: &Canvas, experts: usize) -> bool {
+    c.theme.has_ramp() && experts <= 8
+}
+
+struct Cell<'a> {
+    plan: Plan,
+    experts: &'a [u32],
+    near: bool,
+    at: bool,
+    /// Experts of the model.
+    all: usize,
+}
+
+fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
+    let Some(first) = cell.experts.first().map(|e| *e as usize) else { return };
+    let second = cell.experts.get(1).map(|e| *e as usize);
+    let (digits, column) = (digits(cell.all), cell.plan.column);
+    let mark = if cell.near { Modifier::UNDERLINED | Modifier::BOLD } else { Modifier::empty() };
+    let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).add_modifier(mark) };
+    let sign = if cell.near { "≈" } else { " " };
+    if cell.plan.lines == 2 || second.is_none() {
+        let text = |expert: usize| {
+            let number = number(expert, digits);
+            if column > digits { format!("{number}{sign}") } else { number }
+        };
+        c.put(inside, x, y, &text(first), style(first));
+        if let Some(second) = second {
+            c.put(inside, x, y + 1, &text(second), style(second));
+        }
+        return;
+    }
+    let Some(second) = second else { return };
+    if column > 1 {
+        let x = c.put(inside, x, y, &number(first, digits), style(first));
+        let x = if digits > 1 { c.put(inside, x, y, sign, style(second)) } else { x };
+        c.put(inside, x, y, &number(second, digits), style(second));
+        return;
+    }
+    match (c.theme.expert_colour(first), c.theme.expert_colour(second)) {
+        (Some(upper), Some(lower)) if half_blocks(c, cell.all) && !cell.at => {
+            c.put(inside, x, y, "▀", Style::new().fg(upper).bg(lower).add_modifier(mark));
+        }
+        _ => {
+            c.put(inside, x, y, &number(first, digits), style(first));
+        }
+    }
+}
+
+fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
+    let y = inside.bottom().saturating_sub(1);
+    let experts = experts.min(36);
+    let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
+    let needed = |end: &str| 8 + 2 * experts + width(end);
+    let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
+    // The mark is explained even where the experts take all the room.
+    let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
+    let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
+    for expert in 0..experts {
+        x = c.put(room, x, y, &format!("{} ", number(expert, 1)), c.theme.expert(expert));
+    }
+    c.put(inside, x, y, end, c.theme.dim());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(tokens: usize, layers: usize, across: usize, down: usize) -> (usize, usize, usize, usize) {
+        let plan = Plan::new(tokens, layers, 8, 2, across, down);
+        (plan.column, plan.lines, plan.tokens, plan.bands)
+    }
+
+    #[test]
+    fn the_roomiest_drawing_that_holds_the_run_is_taken() {
+        assert_eq!(plan(40, 6, 100, 30), (2, 2, 50, 2), "digits over two lines");
+        assert_eq!(plan(100, 6, 100, 30), (2, 2, 50, 2), "in two bands");
+        assert_eq!(plan(101, 6, 100, 30), (2, 1, 50, 4), "digits side by side");
+        assert_eq!(plan(400, 6, 100, 30), (1, 1, 100, 4), "half blocks");
+        assert_eq!(plan(4000, 6, 100, 30), (1, 1, 100, 4), "as much as fits of a long run");
+        assert_eq!(plan(100, 32, 150, 35), (1, 1, 150, 1), "all layers in one band");
+        assert_eq!(plan(9, 32, 150, 35), (2, 1, 75, 1));
+        let few_lines = Plan::new(10, 32, 8, 2, 35, 4);
+        assert_eq!((few_lines.bands, few_lines.layers, few_lines.column), (1, 3, 2), "layers are scrolled if need be");
+        assert_eq!(Plan::new(8, 2, 128, 2, 35, 9).column, 4, "numbers of many experts need their cells");
+        assert_eq!(Plan::new(10, 2, 128, 2, 35, 9).column, 8, "two of them side by side");
+    }
+}

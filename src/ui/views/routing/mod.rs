@@ -1,0 +1,65 @@
+//! Routing: probabilities of all experts, the chosen ones in brackets, the margin to the first that was not.
+
+pub mod details;
+pub mod layer;
+pub mod map;
+pub mod pairs;
+pub mod token;
+pub mod usage;
+
+use crate::analysis::routing::TokenRouting;
+use crate::ui::canvas::Canvas;
+use crate::ui::widgets::heatmap;
+use crate::ui::widgets::number::prob;
+use ratatui::layout::Rect;
+
+/// Cells of one probability: ` [.55]`, `[<.01]`.
+const CELL: usize = 6;
+
+/// ` [.55]` of a chosen expert, `  .03 ` of another.
+fn put_prob(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting, expert: usize) -> u16 {
+    let p = routing.probs.get(expert).copied().unwrap_or(f32::NAN);
+    let chosen = routing.weight_of(expert).is_some();
+    let text = if chosen { format!("[{}]", prob(p)) } else { format!("{} ", prob(p)) };
+    let style = if chosen { c.theme.heat(p).patch(c.theme.strong()) } else { c.theme.heat(p) };
+    c.put(inside, x, y, &format!("{text:>CELL$}"), style);
+    x + CELL as u16
+}
+
+/// Cells of an expert's name and probability: `[E5 .61]`, `[E12<.01]`.
+fn named_cell(experts: usize) -> usize {
+    7 + (experts.saturating_sub(1)).to_string().len()
+}
+
+fn put_named(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting, expert: usize) -> u16 {
+    let p = routing.probs.get(expert).copied().unwrap_or(f32::NAN);
+    let chosen = routing.weight_of(expert).is_some();
+    let (open, close) = if chosen { ("[", "]") } else { (" ", " ") };
+    let digits = named_cell(routing.probs.len()) - 7;
+    let strong = if chosen { c.theme.strong() } else { ratatui::style::Style::new() };
+    let name = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
+    let (name_text, p_text) = (format!("E{expert:<digits$}"), format!("{:>4}", prob(p)));
+    let heat = c.theme.heat(p).patch(strong);
+    c.line(inside, x, y, &[(open, strong), (&name_text, name), (&p_text, heat), (close, strong)])
+}
+
+/// Lines that the legend takes: none where they are few.
+fn legend_lines(inside: Rect) -> u16 {
+    u16::from(inside.height >= 7)
+}
+
+fn put_legend(c: &mut Canvas, inside: Rect) {
+    let Some(meta) = c.state.meta() else { return };
+    if legend_lines(inside) == 0 {
+        return;
+    }
+    let y = inside.bottom() - 1;
+    let x = heatmap::legend(c, inside, inside.x + 1, y);
+    let dtype = meta.router_dtype();
+    let forms = [
+        format!("   [ ] chosen   margin: logit gap to the first not chosen, ≈ within one {dtype} step"),
+        format!("  [ ] chosen  margin: logit gap to the next, ≈ within a {dtype} step"),
+        "  [ ] chosen  margin in logits  ≈ near-tie".to_owned(),
+    ];
+    c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());
+}

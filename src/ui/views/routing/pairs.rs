@@ -1,0 +1,129 @@
+//! Which experts of a layer are chosen together: of the tokens that chose the row's, the share that chose the column's.
+//!
+//! ```text
+//!        E0    E1    E2    E3
+//!  E0     ·   .12   .88   .00
+//! ▸E2   .61   .21     · [ .18]
+//! E2 chosen 12 times, with E0 7 (.58), E3 3 (.25)
+//! ```
+
+use crate::analysis::routing::together_at_random;
+use crate::analysis::{LayerUsage, MOST_PAIRED};
+use crate::state::Spot;
+use crate::state::text::fit;
+use crate::ui::canvas::Canvas;
+use crate::ui::widgets::heatmap;
+use crate::ui::widgets::number::prob;
+use crate::ui::widgets::window::window;
+use ratatui::layout::Rect;
+
+/// Cells of a share: ` [.55`, closed by the next one's first.
+const CELL: usize = 5;
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let layer = cursor.layer;
+    let what = if area.width < 70 { "" } else { " · share of the row's tokens with both" };
+    let inside = c.panel(area, &format!("routing · pairs of layer {layer}{what}"));
+    let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
+    let Some(stats) = state.stats.layer(layer) else { return };
+    if d.top_k < 2 {
+        return c.nothing(inside, "this model chooses one expert a token: there are no pairs");
+    }
+    if d.top_k > MOST_PAIRED {
+        return c.nothing(inside, &format!("pairs are counted up to top-{MOST_PAIRED}, this is top-{}", d.top_k));
+    }
+    let below = if inside.height >= 9 { 3 } else { 1 };
+    let rows = usize::from(inside.height).saturating_sub(1 + below).max(1);
+    let columns = (usize::from(inside.width).saturating_sub(5) / CELL).max(1);
+    let (rows, columns) = (window(cursor.expert, d.experts, rows), window(cursor.expert, d.experts, columns));
+    c.left_out(area, &rows, d.experts);
+    put_names(c, inside, &columns, d.experts);
+    let share = |i: usize, j: usize| if i == j { None } else { stats.also(i, j) };
+    let random = f64::from(together_at_random(d.experts, d.top_k));
+    // The scale is that of the whole layer, whatever part of it is in sight.
+    let max = stats.most_also().max(random);
+    let chosen = state.token().and_then(|token| token.experts(layer)).unwrap_or_default();
+    let is_chosen = |expert: usize| chosen.contains(&(expert as u32));
+    for (y, i) in (inside.y + 1..).zip(rows.clone()) {
+        c.hit_lines(inside, y, 1, Spot { expert: Some(i), ..Spot::default() });
+        let label = format!("{}E{i}", if i == cursor.expert { "▸" } else { " " });
+        c.put(inside, inside.x, y, &label, if i == cursor.expert { c.theme.accent() } else { c.theme.dim() });
+        let mut x = inside.x + 4;
+        let mut close = false;
+        for j in columns.clone() {
+            let framed = i != j && is_chosen(i) && is_chosen(j);
+            let (text, style) = match share(i, j) {
+                _ if i == j => ("·".to_owned(), c.theme.dim()),
+                None => ("–".to_owned(), c.theme.dim()),
+                Some(share) if framed => {
+                    (format!("[{}", prob(share as f32)), c.theme.heat((share / max) as f32).patch(c.theme.strong()))
+                }
+                Some(share) => (prob(share as f32), c.theme.heat((share / max) as f32)),
+            };
+            c.put(inside, x, y, &format!("{text:>CELL$}"), style);
+            if close && text.chars().count() < CELL {
+                c.put(inside, x, y, "]", style);
+            }
+            close = framed;
+            x += CELL as u16;
+        }
+        if close {
+            c.put(inside, x, y, "]", c.theme.strong());
+        }
+    }
+    put_sentences(c, inside, inside.y + 1 + rows.len() as u16, stats, (random, max));
+}
+
+fn put_names(c: &mut Canvas, inside: Rect, columns: &std::ops::Range<usize>, experts: usize) {
+    for (i, expert) in columns.clone().enumerate() {
+        let name = format!("E{expert}");
+        let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
+        let pad = CELL.saturating_sub(name.len());
+        c.put(inside, inside.x + 4 + (i * CELL + pad) as u16, inside.y, &name, style);
+    }
+    if columns.start > 0 {
+        c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());
+    }
+    if columns.end < experts {
+        c.put(inside, inside.right().saturating_sub(1), inside.y, "›", c.theme.warn());
+    }
+}
+
+/// What the row of the cursor says in counts, the layer's near-ties, and the scale.
+fn put_sentences(c: &mut Canvas, inside: Rect, y: u16, stats: &LayerUsage, (random, max): (f64, f64)) {
+    let expert = c.state.cursor.expert;
+    let room = usize::from(inside.width.saturating_sub(1));
+    let mut partners: Vec<(u32, usize)> = (0..stats.chosen.len())
+        .filter(|other| *other != expert)
+        .map(|other| (stats.together(expert, other), other))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    partners.sort_by_key(|(count, other)| (std::cmp::Reverse(*count), *other));
+    let named: Vec<String> = partners
+        .iter()
+        .map(|(count, other)| format!("E{other} {count} ({})", prob(stats.also(expert, *other).unwrap_or(0.0) as f32)))
+        .collect();
+    let count = stats.together(expert, expert);
+    let text = match count {
+        0 => format!("E{expert} was never chosen in {} tokens", stats.tokens),
+        _ => format!("E{expert} chosen {count} of {} times: with {}", stats.tokens, named.join(", ")),
+    };
+    c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
+    if y + 2 >= inside.bottom() {
+        return;
+    }
+    let near = stats.near_ties.len();
+    let text = format!("≈ {near} near-ties of {} tokens in this layer", stats.margins);
+    c.put(inside, inside.x + 1, y + 1, &fit(&text, room), if near > 0 { c.theme.warn() } else { c.theme.dim() });
+    let x = heatmap::legend_to(c, inside, inside.x + 1, y + 2, &prob(max as f32));
+    let random = prob(random as f32);
+    let forms = [
+        format!(
+            "   at random {random} = (k − 1) / (experts − 1)   [ ] chosen by the token at the cursor   – never chosen"
+        ),
+        format!("   at random {random} = (k − 1) / (experts − 1)   [ ] the token at the cursor"),
+        format!("  at random {random}  [ ] this token"),
+    ];
+    c.put_first_that_fits(inside, x, y + 2, &forms, c.theme.dim());
+}

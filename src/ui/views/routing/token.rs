@@ -1,0 +1,107 @@
+//! Routing: probabilities of all experts, the chosen ones in brackets, the margin to the first that was not.
+//!
+//! ```text
+//!        E0    E1    E2    E3     margin entropy nats
+//!  L5   .02   .01  [.55]  .03       1.90         1.19
+//! ▸L3   .01   .02  [.25]  .01     ≈ 0.00         1.13
+//! ```
+//! Where the experts do not fit beside each other, the best ones by name:
+//! ```text
+//! ▸L3    1.27 [E5 .61][E2 .25] E7 .07
+//! ```
+
+use super::{CELL, legend_lines, named_cell, put_legend, put_named, put_prob};
+use crate::analysis::entropy;
+use crate::analysis::routing::TokenRouting;
+use crate::state::Spot;
+use crate::state::text::quoted;
+use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::widgets::window::window;
+use ratatui::layout::Rect;
+
+/// Cells of a margin: `  ≈ 0.012`.
+const MARGIN: usize = 9;
+/// Cells of an entropy and its heading.
+const ENTROPY: usize = 13;
+
+/// Layers × experts for the token at the cursor.
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let title = format!("routing · token {} {} · probability", cursor.token, quoted(c.shown(cursor.token)));
+    let inside = c.panel(area, &title);
+    let (Some(d), Some(token)) = (c.dims(), state.token()) else { return c.nothing(inside, "no token yet") };
+    let rows = usize::from(inside.height.saturating_sub(1 + legend_lines(inside)));
+    let layers = window(d.layers - 1 - cursor.layer, d.layers, rows);
+    c.left_out(area, &layers, d.layers);
+    let beside = usize::from(inside.width).saturating_sub(5 + MARGIN);
+    let (all_fit, has_entropy) = (d.experts * CELL <= beside, d.experts * CELL + ENTROPY <= beside);
+    let heading = if has_entropy { "   margin entropy nats" } else { "   margin" };
+    if all_fit {
+        for expert in 0..d.experts {
+            let spot = Spot { expert: Some(expert), ..Spot::default() };
+            c.hit_columns(inside, inside.x + 5 + (expert * CELL) as u16, CELL as u16, spot);
+        }
+        let x = put_names(c, inside, 0..d.experts);
+        c.put(inside, x, inside.y, heading, c.theme.dim());
+    } else {
+        c.put(inside, inside.x + 5, inside.y, "   margin   best experts, [chosen]", c.theme.dim());
+    }
+    for (y, row) in (inside.y + 1..).zip(layers) {
+        let layer = d.layers - 1 - row;
+        let chosen = layer == cursor.layer;
+        c.hit_lines(inside, y, 1, Spot { layer: Some(layer), ..Spot::default() });
+        let label = format!("{}L{layer:<3}", if chosen { "▸" } else { " " });
+        let x = c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
+        let Some(routing) = TokenRouting::of(token, layer) else {
+            c.put(inside, x, y, ABSENT, c.theme.dim());
+            continue;
+        };
+        if all_fit {
+            let x = (0..d.experts).fold(x, |x, expert| put_prob(c, inside, x, y, &routing, expert));
+            let x = put_margin(c, inside, x, y, &routing);
+            if has_entropy {
+                c.put(inside, x, y, &format!("{:>ENTROPY$.2}", entropy(routing.probs)), c.theme.dim());
+            }
+        } else {
+            let x = put_margin(c, inside, x, y, &routing);
+            put_best(c, inside, x, y, &routing);
+        }
+    }
+    put_legend(c, inside);
+}
+
+/// `E0    E1   …` above columns of [`CELL`]; returns the column behind them.
+fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>) -> u16 {
+    let mut x = inside.x + 5;
+    for expert in experts {
+        let name = format!("E{expert}");
+        let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
+        c.put(inside, x + (CELL - name.len()).min(2) as u16, inside.y, &name, style);
+        x += CELL as u16;
+    }
+    x
+}
+
+/// The best experts as far as there is room, the one at the cursor among them if more than the chosen fit.
+fn put_best(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) {
+    let cell = named_cell(routing.probs.len());
+    let room = usize::from(inside.right().saturating_sub(x));
+    let x = x + u16::from(room % cell > 0);
+    let mut best = routing.ranking();
+    best.truncate((room / cell).max(1));
+    if best.len() > routing.chosen.len() && !best.contains(&c.state.cursor.expert) {
+        best.pop();
+        best.push(c.state.cursor.expert);
+    }
+    best.into_iter().fold(x, |x, expert| put_named(c, inside, x, y, routing, expert));
+}
+
+fn put_margin(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) -> u16 {
+    let Some(meta) = c.state.meta() else { return x };
+    let (text, style) = match routing.margin() {
+        Some(margin) if margin.is_near_tie(meta.router_dtype()) => (format!("  ≈{:>6.3}", margin.gap), c.theme.warn()),
+        Some(margin) => (format!("{:>MARGIN$.2}", margin.gap), c.theme.strong()),
+        None => ("      all".to_owned(), c.theme.dim()),
+    };
+    c.put(inside, x, y, &text, style)
+}

@@ -1,0 +1,226 @@
+//! Routing over the run, layers × experts: how much each expert is used, and how often choices repeat.
+//!
+//! ```text
+//!        E0    E1    E2    E3   ≈ ties  repeats 1st %  either %  entropy nats
+//!  L5  12.5  31.0   4.2     –        3           31.0      62.0          1.19
+//! unif 25.0  25.0  25.0  25.0                    25.0      83.3          1.39
+//! ```
+
+use crate::analysis::LayerUsage;
+use crate::analysis::routing::repeats_at_random;
+use crate::state::{LoadMeasure, Spot};
+use crate::trace::Dims;
+use crate::ui::canvas::Canvas;
+use crate::ui::widgets::heatmap;
+use crate::ui::widgets::number::prob;
+use crate::ui::widgets::window::window;
+use ratatui::layout::Rect;
+
+/// Cells of the layers' names; values have a blank before them.
+const NAMES: usize = 4;
+
+/// Headings of the columns at the right: long, and short with the same meaning.
+const HEADINGS: [[&str; 4]; 2] =
+    [["  ≈ ties", "  repeats 1st %", "  either %", "  entropy nats"], ["   ≈", " 1st %", " either %", "  nats"]];
+
+/// What the columns at the right say of a layer: near-ties, repeats of the first and of any choice, entropy.
+type Beside = [String; 4];
+
+pub fn draw(c: &mut Canvas, area: Rect) {
+    let (state, cursor) = (c.state, c.state.cursor);
+    let (what, short) = match state.load {
+        LoadMeasure::First => ("share of first choices, %", "first choices, %"),
+        LoadMeasure::Chosen => ("share of all choices, %", "all choices, %"),
+        LoadMeasure::Weight => ("mean weight when chosen", "mean weight"),
+    };
+    let title = if area.width < 70 {
+        format!("routing · load · {short}")
+    } else {
+        format!("routing · load of {} tokens · {what} (a: next)", state.stats.tokens())
+    };
+    let inside = c.panel(area, &title);
+    let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
+    let uniform = uniform(state.load, &d);
+    let values = |stats: &LayerUsage| -> Vec<Option<f64>> {
+        (0..d.experts).map(|expert| value(stats, state.load, expert)).collect()
+    };
+    let all: Vec<Vec<Option<f64>>> = state.stats.layers().iter().map(values).collect();
+    let max = all.iter().flatten().flatten().fold(uniform, |max, value| value.max(max));
+
+    let room = usize::from(inside.width).saturating_sub(NAMES);
+    let beside = |headings: &[&str; 4]| headings.iter().map(|text| text.chars().count()).sum::<usize>();
+    let (cell, headings) = if d.experts * 6 + beside(&HEADINGS[0]) <= room {
+        (6, &HEADINGS[0])
+    } else if d.experts * 6 + beside(&HEADINGS[1]) <= room {
+        (6, &HEADINGS[1])
+    } else {
+        (4, &HEADINGS[1])
+    };
+    // The near-ties keep their column even where experts have to be scrolled.
+    let experts = window(cursor.expert, d.experts, (room.saturating_sub(4) / cell).max(1));
+    let x = inside.x + NAMES as u16;
+    let behind = x + (experts.len() * cell) as u16;
+    put_names(c, inside, experts.clone(), cell);
+    put_beside(c, inside, behind, inside.y, headings, &headings.map(str::to_owned), c.theme.dim());
+
+    let has_legend = inside.height >= 7;
+    let body = usize::from(inside.height).saturating_sub(1 + usize::from(has_legend));
+    let has_uniform = body > d.layers;
+    let layers = window(d.layers - 1 - cursor.layer, d.layers, body.max(1));
+    c.left_out(area, &layers, d.layers);
+    let mut y = inside.y + 1;
+    for row in layers {
+        let layer = d.layers - 1 - row;
+        c.hit_lines(inside, y, 1, Spot { layer: Some(layer), ..Spot::default() });
+        let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
+        c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
+        for (i, expert) in experts.clone().enumerate() {
+            let value = all.get(layer).and_then(|values| values[expert]);
+            let at = layer == cursor.layer && expert == cursor.expert;
+            put_value(c, inside, x + (i * cell) as u16, y, value, &Scale { max, cell, at });
+        }
+        if let Some(stats) = state.stats.layer(layer) {
+            let style = if stats.near_ties.is_empty() { c.theme.dim() } else { c.theme.warn() };
+            put_beside(c, inside, behind, y, headings, &of_layer(stats), style);
+        }
+        y += 1;
+    }
+    if has_uniform {
+        c.put(inside, inside.x, y, "unif", c.theme.dim());
+        for i in 0..experts.len() {
+            c.put(inside, x + (i * cell) as u16, y, &text(state.load, uniform, cell), c.theme.dim());
+        }
+        let (first, either) = repeats_at_random(d.experts, d.top_k);
+        let entropy = format!("{:.2}", (d.experts as f64).ln());
+        let even = [String::new(), percent(f64::from(first)), percent(f64::from(either)), entropy];
+        put_beside(c, inside, behind, y, headings, &even, c.theme.dim());
+    }
+    if has_legend {
+        put_legend(c, inside, uniform, max);
+    }
+}
+
+fn value(stats: &LayerUsage, measure: LoadMeasure, expert: usize) -> Option<f64> {
+    // An expert that was never used has no share of first choices worth a 0 either.
+    match measure {
+        _ if stats.chosen.get(expert).is_none_or(|count| *count == 0) => None,
+        LoadMeasure::First => stats.first_share(expert),
+        LoadMeasure::Chosen => stats.chosen_share(expert),
+        LoadMeasure::Weight => stats.mean_weight(expert),
+    }
+}
+
+/// What the measure would be if experts were drawn evenly.
+fn uniform(measure: LoadMeasure, d: &Dims) -> f64 {
+    1.0 / (if measure == LoadMeasure::Weight { d.top_k } else { d.experts }).max(1) as f64
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+fn of_layer(stats: &LayerUsage) -> Beside {
+    let repeats = stats.repeats();
+    let share = |share: f32| if repeats.pairs > 0 { percent(f64::from(share)) } else { "–".to_owned() };
+    let entropy = stats.entropy().map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
+    let near = if stats.margins > 0 { stats.near_ties.len().to_string() } else { "–".to_owned() };
+    [near, share(repeats.first), share(repeats.either), entropy]
+}
+
+fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>, cell: usize) {
+    for (i, expert) in experts.clone().enumerate() {
+        let name = format!("E{expert}");
+        let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
+        let pad = (cell - 1).saturating_sub(name.len());
+        c.put(inside, inside.x + (NAMES + i * cell + pad) as u16, inside.y, &name, style);
+        let spot = Spot { expert: Some(expert), ..Spot::default() };
+        c.hit_columns(inside, inside.x + (NAMES + i * cell) as u16, cell as u16, spot);
+    }
+    if experts.start > 0 {
+        c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());
+    }
+    if experts.end < c.dims().map_or(0, |d| d.experts) {
+        c.put(inside, inside.x + (NAMES + experts.len() * cell) as u16, inside.y, "›", c.theme.warn());
+    }
+}
+
+/// As many of the columns as have room.
+fn put_beside(
+    c: &mut Canvas,
+    inside: Rect,
+    x: u16,
+    y: u16,
+    headings: &[&str; 4],
+    texts: &Beside,
+    style: ratatui::style::Style,
+) {
+    let mut x = x;
+    for (i, (heading, text)) in headings.iter().zip(texts).enumerate() {
+        let cells = heading.chars().count();
+        if usize::from(inside.right().saturating_sub(x)) < cells {
+            return;
+        }
+        let style = if i == 0 { style } else { c.theme.dim() };
+        c.put(inside, x, y, &format!("{text:>cells$}"), style);
+        x += cells as u16;
+    }
+}
+
+struct Scale {
+    max: f64,
+    cell: usize,
+    at: bool,
+}
+
+fn put_value(c: &mut Canvas, inside: Rect, x: u16, y: u16, value: Option<f64>, scale: &Scale) {
+    let Some(value) = value else {
+        let style = if scale.at { c.theme.cursor() } else { c.theme.dim() };
+        c.put(inside, x, y, &format!("{:>1$} ", "–", scale.cell - 1), style);
+        return;
+    };
+    let part = (value / scale.max) as f32;
+    let text = text(c.state.load, value, scale.cell);
+    let style = if scale.at { c.theme.cursor() } else { c.theme.heat(part) };
+    let x = c.put(inside, x, y, &text, style);
+    if !c.theme.has_ramp() && text.ends_with(' ') {
+        c.put(inside, x - 1, y, column(part), style);
+    }
+}
+
+/// The value and, where there is room, a blank behind it.
+fn text(measure: LoadMeasure, value: f64, cell: usize) -> String {
+    let number = match (measure, cell) {
+        (LoadMeasure::Weight, _) => prob(value as f32),
+        (_, 6) => percent(value),
+        _ if value > 0.0 && value < 0.005 => "<1".to_owned(),
+        _ => format!("{:.0}", value * 100.0),
+    };
+    let room = cell - usize::from(number.len() < cell);
+    format!("{:<cell$}", format!("{number:>room$}"))
+}
+
+/// A column in eighths.
+fn column(part: f32) -> &'static str {
+    const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    EIGHTHS[(part.clamp(0.0, 1.0) * 8.0).round() as usize]
+}
+
+fn put_legend(c: &mut Canvas, inside: Rect, uniform: f64, max: f64) {
+    let named = |value: f64| match c.state.load {
+        LoadMeasure::Weight => prob(value as f32),
+        _ => format!("{} %", percent(value)),
+    };
+    let (max, uniform) = (named(max), named(uniform));
+    let lacks =
+        |stats: &LayerUsage| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
+    let is_weight = c.state.load == LoadMeasure::Weight;
+    let none = if is_weight && c.state.stats.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
+    let y = inside.bottom() - 1;
+    let x = heatmap::legend_to(c, inside, inside.x + 1, y, &max);
+    let forms = [
+        format!("   uniform {uniform}   – {none}   repeats: from one token to the next   ≈ near-ties"),
+        format!("  uniform {uniform}  – {none}  1st, either: repeats"),
+        format!("  uniform {uniform}  – {none}"),
+    ];
+    c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());
+}

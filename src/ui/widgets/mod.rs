@@ -1,0 +1,11 @@
+//! What panels are made of.
+
+pub mod bar;
+pub mod heatmap;
+pub mod number;
+pub mod plot;
+pub mod sampling;
+pub mod scale;
+pub mod token_names;
+pub mod window;
+pub mod wrap;
