@@ -1,11 +1,12 @@
 //! Tokens followed through the lens, distributions as they are sampled from, and what would follow candidates.
 
+use crate::support::still::demo;
 use crate::support::{self, Reference, assert_close};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Engine, Live, OpenOptions, Run, lens_cells, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
-use mixscope::model::{Distribution, Loaded, Location, open, sampling};
+use mixscope::model::{Distribution, Loaded, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
 use mixscope::state::keys::{Action, Code, Key};
 use mixscope::state::{
@@ -20,10 +21,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 
 const CAPITAL: &str = "The capital of France is";
-
-fn demo() -> Arc<Loaded> {
-    Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())
-}
 
 fn live(loaded: Arc<Loaded>, ids: &[u32]) -> Live {
     let layers = loaded.meta.dims.layers;
@@ -362,7 +359,7 @@ fn the_lens_has_four_layouts_and_four_measures() {
 }
 
 #[test]
-fn the_plot_tells_its_curves_apart_without_colour() {
+fn the_curves_of_the_plot_differ_without_colour() {
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("4 down + 3 v v v").unwrap();
     assert_eq!(still.state.lens, LensLayout::Plot);

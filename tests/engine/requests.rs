@@ -241,7 +241,7 @@ fn chunks_of_any_length_give_the_same_run() {
 }
 
 #[test]
-fn a_stop_while_a_chunk_is_told_keeps_what_was_told() {
+fn a_stop_while_a_chunk_is_reported_keeps_what_was_reported() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let mut live = Live::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
     let told = AtomicUsize::new(0);
@@ -262,7 +262,7 @@ fn a_stop_while_a_chunk_is_told_keeps_what_was_told() {
 }
 
 #[test]
-fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stands() {
+fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stays() {
     let dir = fixture("malformed/nan-weight");
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
     let d = loaded.meta.dims;
@@ -348,7 +348,7 @@ fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
 }
 
 #[test]
-fn a_model_is_opened_beside_the_one_in_use_and_can_be_cancelled() {
+fn a_model_is_opened_next_to_the_one_in_use_and_can_be_cancelled() {
     let (sender, mut events) = channel(64);
     let opener: Arc<Opener> = Arc::new(|name, options, control, progress| {
         while name == "slow" && !control.is_cancelled() {

@@ -475,7 +475,7 @@ fn the_prompt_and_the_sampling_of_a_run_come_back() {
 }
 
 #[test]
-fn models_are_asked_for_where_a_saved_run_was_given() {
+fn commands_that_need_a_model_refuse_a_saved_run() {
     let path = fixture("tiny-f32/reference.safetensors");
     for command in ["check", "info"] {
         let output = support::cli::mixscope([command.as_ref(), path.as_os_str()]);

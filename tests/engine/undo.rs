@@ -1,17 +1,12 @@
 //! Undo and redo in the engine: the same records, the same bits afterwards, one edit a request.
 
+use crate::support::still::demo;
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Branches, Event, FormerRun, Outcome, RequestId, Revision, RunAction};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, Direction, HookKind, Policy, Sampling, Source, TokenRecord};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::sync::mpsc::channel;
-
-fn demo() -> Arc<Loaded> {
-    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
 
 fn text(prompt: &str) -> Ask {
     Ask::Prompt(Prompt::Text(prompt.to_owned()))
@@ -34,7 +29,7 @@ impl Seen {
         Self { core: Core::new(demo()), screen: Vec::new(), policy: Policy::Hf, branches: Branches::default() }
     }
 
-    /// Does a request; the tokens that were told anew.
+    /// Does a request; returns the tokens that were reported again.
     fn ask(&mut self, ask: Ask) -> (Vec<Event>, usize) {
         let events = self.core.answer(RequestId(1), ask);
         let mut told = 0;
@@ -79,7 +74,7 @@ fn assert_same(a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>], what: &str) {
 }
 
 #[test]
-fn every_kind_of_edit_is_undone_and_done_again() {
+fn every_kind_of_action_is_undone_and_done_again() {
     let mut seen = Seen::new();
     let edits = [
         (text("The capital of France is"), "the prompt"),
@@ -140,7 +135,7 @@ fn come_back(seen: &Seen) -> Seen {
 }
 
 #[test]
-fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
+fn actions_outlive_the_session_and_are_undone_bit_for_bit() {
     let mut seen = Seen::new();
     let edits = [
         text("The capital of France is"),
@@ -175,7 +170,7 @@ fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
 }
 
 #[test]
-fn what_a_damaged_session_says_of_edits_changes_nothing() {
+fn damaged_actions_in_a_session_change_nothing() {
     let mut seen = Seen::new();
     seen.ask(text("One two"));
     let left = |keep, id| FormerRun {
@@ -199,7 +194,7 @@ fn what_a_damaged_session_says_of_edits_changes_nothing() {
 }
 
 #[test]
-fn the_prompt_of_the_run_is_told() {
+fn the_prompt_of_the_run_is_reported() {
     let mut seen = Seen::new();
     seen.ask(text("One"));
     seen.ask(steps(1));
@@ -234,7 +229,7 @@ fn after_an_undo_the_run_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_edit() {
+fn what_changes_nothing_is_no_action() {
     let mut seen = Seen::new();
     seen.ask(text("One two"));
     seen.ask(text("One two"));
@@ -247,7 +242,7 @@ fn what_changes_nothing_is_no_edit() {
 }
 
 #[test]
-fn a_paused_generation_is_one_edit() {
+fn a_paused_generation_is_one_action() {
     let (sender, mut events) = channel(64);
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let engine = Engine::start(Arc::new(open_target), options, sender).unwrap();

@@ -88,7 +88,7 @@ fn what_is_derived_later_is_what_the_pass_had() {
 }
 
 #[test]
-fn copies_of_weights_read_otherwise_are_told_apart() {
+fn copies_of_weights_that_are_read_differently_are_kept_apart() {
     let loaded = elsewhere("tiny-bf16", Policy::Hf);
     let here = load("tiny-bf16", Policy::Hf);
     let ids = Reference::read("tiny-bf16", "reference").ids();

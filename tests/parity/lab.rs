@@ -176,7 +176,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
 }
 
 #[test]
-fn every_flip_is_told_with_its_experts_and_margins() {
+fn every_flip_is_reported_with_its_experts_and_margins() {
     let found = run(Policy::Hf, None, &[Policy::F32Router, Policy::RouterQ4]);
     let base = &found.rows[0];
     for mode in [Mode::EndToEnd, Mode::Isolated] {

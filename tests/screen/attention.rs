@@ -1,10 +1,10 @@
 //! Attention as the screen sees it: maps that grow with the run, heads together, columns, scores, and the keys for them.
 
+use crate::support::still::demo;
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Live, Run, head_rows, pattern};
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, MeasuredOn, Over, Tab, update};
@@ -12,14 +12,9 @@ use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
-
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
 
 /// Ids that repeat now and then.
 fn ids(n: usize, salt: u32) -> Vec<u32> {
@@ -307,7 +302,7 @@ fn maps_follow_a_generation_and_are_derived_once_a_token() {
         let settled = still.screen(160, 45, Depth::Mono);
         assert_eq!(settled, still.screen(160, 45, Depth::Mono));
     }
-    // What is under way is not asked for again as the run grows.
+    // A request under way is not repeated as the run grows.
     let (mut state, wanted) = (
         still.state.clone(),
         mixscope::state::Wanted {
