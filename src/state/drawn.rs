@@ -16,7 +16,7 @@ pub struct Geometry {
     /// Lines of the page on top that do not fit the screen.
     pub page_overflow: Option<usize>,
     /// Sizes of the panes, place by place.
-    panes: Vec<PaneGeometry>,
+    pub panes: Vec<PaneGeometry>,
 }
 
 /// Sizes of a pane.

@@ -21,7 +21,7 @@ pub use messages::Message;
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
 pub use overlays::{CloseCalls, Policies};
 pub use panes::{Arrangement, Pane, Panes};
-pub use run::{Beside, Derivations, Job, LAB, Opening, Pace, Recorded, Save, Wanted, WantedBeside};
+pub use run::{Beside, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBeside};
 pub use saved::{Saved, SavedOne};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;

@@ -4,7 +4,7 @@ use crate::source::{Crate, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that are accepted: the room, its files, and what ties them. All are older than this test.
-const ACCEPTED: [(&str, &[&str], &str); 13] = [
+const ACCEPTED: [(&str, &[&str], &str); 12] = [
     ("app", &["config/file.rs", "config/keys.rs", "config/settings.rs"], "the table of settings has their parsers"),
     (
         "engine",
@@ -24,11 +24,6 @@ const ACCEPTED: [(&str, &[&str], &str); 13] = [
     ("model", &["kernels/blocks.rs", "kernels/k_blocks.rs"], "the table of formats names their decoders"),
     ("model", &["kernels/fixed/avx2.rs", "kernels/fixed/portable.rs"], "AVX2 shares the portable rest"),
     ("model", &["scan.rs", "validate.rs"], "the check of values shares a limit with the report"),
-    (
-        "state",
-        &["beside.rs", "overlay.rs", "palette.rs", "routing.rs"],
-        "the enum of overlays is in the file that opens them",
-    ),
     ("trace", &["dims.rs", "hooks.rs"], "shapes of hooks follow from dimensions, and the reverse"),
 ];
 

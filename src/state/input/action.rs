@@ -174,25 +174,6 @@ impl fmt::Display for Action {
     }
 }
 
-/// Along a row of things that have an order: tokens, heads, views, marks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// To the one before.
-    Back,
-    /// To the next one.
-    Forward,
-}
-
-impl Direction {
-    /// `before` or `after`, for messages.
-    pub fn preposition(self) -> &'static str {
-        match self {
-            Self::Back => "before",
-            Self::Forward => "after",
-        }
-    }
-}
-
 /// Up or down on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vertical {

@@ -12,7 +12,7 @@ mod refusals;
 mod scope;
 mod typing;
 
-pub use action::{Action, Direction, Extent, Move, TextEdit, Vertical};
+pub use action::{Action, Extent, Move, TextEdit, Vertical};
 pub use bindings::{Binding, TABLE};
 pub use key::{Chord, Code, Key};
 pub use keymap::{Entry, Found, Keymap};

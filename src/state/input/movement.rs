@@ -1,8 +1,9 @@
 //! Moving the cursor, and what the screen shows along with it.
 
-use super::action::{Direction, Move, Vertical};
+use super::action::{Move, Vertical};
 use crate::analysis::view::Tab;
 use crate::state::{State, StripColour};
+use crate::trace::Direction;
 
 impl State {
     /// Shows the next tab, or the one before.

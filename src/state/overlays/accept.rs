@@ -54,7 +54,7 @@ impl State {
         self.overlays.pop();
         match kind {
             InputKind::Prompt => self.submit(text),
-            InputKind::Force => self.start_job("forcing", Ask::ForceText(text)),
+            InputKind::Force => self.start_job(Ask::ForceText(text)),
             InputKind::Target => self.type_target(text),
             InputKind::Count => self.generate(count),
             InputKind::Search => {

@@ -5,6 +5,7 @@ use super::examples::EXAMPLES;
 use crate::state::State;
 use crate::state::input::TextEdit;
 use crate::state::input::editor::{Editor, Motion};
+use crate::trace::Direction;
 
 /// What a typed text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +65,15 @@ impl Input {
     }
 
     /// Moves through earlier prompts.
-    pub(in crate::state) fn recall(&mut self, history: &[String], back: bool) {
+    pub(in crate::state) fn recall(&mut self, history: &[String], direction: Direction) {
         if self.kind != InputKind::Prompt || history.is_empty() {
             return;
         }
         let (draft, at) = self.history.take().unwrap_or_else(|| (self.editor.text().to_owned(), history.len()));
-        let at = if back { at.saturating_sub(1) } else { (at + 1).min(history.len()) };
+        let at = match direction {
+            Direction::Back => at.saturating_sub(1),
+            Direction::Forward => (at + 1).min(history.len()),
+        };
         self.editor = Editor::new(history.get(at).unwrap_or(&draft).as_str());
         self.history = (at < history.len()).then_some((draft, at));
     }
@@ -93,16 +97,16 @@ impl Input {
             TextEdit::DeleteToEnd => editor.delete(Motion::LineEnd),
             TextEdit::Up => {
                 if !editor.up() {
-                    self.recall(history, true);
+                    self.recall(history, Direction::Back);
                 }
             }
             TextEdit::Down => {
                 if !editor.down() {
-                    self.recall(history, false);
+                    self.recall(history, Direction::Forward);
                 }
             }
-            TextEdit::HistoryBack | TextEdit::PageUp => self.recall(history, true),
-            TextEdit::HistoryForward | TextEdit::PageDown => self.recall(history, false),
+            TextEdit::HistoryBack | TextEdit::PageUp => self.recall(history, Direction::Back),
+            TextEdit::HistoryForward | TextEdit::PageDown => self.recall(history, Direction::Forward),
         }
     }
 }

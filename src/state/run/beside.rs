@@ -232,6 +232,6 @@ impl State {
             self.say("pause first: switching the policy reads the whole run again");
             return Vec::new();
         }
-        self.start_job("reading again", Ask::Policy(policy))
+        self.start_job(Ask::Policy(policy))
     }
 }

@@ -1,8 +1,8 @@
 //! What the engine's reports do to the state.
 
-use super::work::{Pace, READING, RESUMING};
+use super::work::Pace;
 use crate::analysis::RunUsage;
-use crate::protocol::{Derived, Event, Failure, Outcome, RequestId};
+use crate::protocol::{Derived, Event, Failure, JobKind, Outcome, RequestId};
 use crate::state::overlays::Overlay;
 use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, Phase, State};
@@ -167,28 +167,24 @@ impl State {
         if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
             self.opening = None;
         }
-        let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == READING);
-        let was_run = self.jobs.iter().any(|job| job.id == id);
-        let was_resuming = self.jobs.iter().any(|job| job.id == id && job.what == RESUMING);
+        let job = self.jobs.iter().find(|job| job.id == id).map(|job| job.kind);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
         self.catch_up();
-        if was_resuming && *outcome == Outcome::Done {
+        if job == Some(JobKind::Session) && *outcome == Outcome::Done {
             self.on_resumed();
         }
-        if was_resuming && *outcome == Outcome::Cancelled {
-            let summary =
-                "stopped: the session is not back whole; its file stays until something else is run".to_owned();
-            return self.say(summary);
+        if job == Some(JobKind::Session) && *outcome == Outcome::Cancelled {
+            return self.say("stopped: the session is not back whole; its file stays until something else is run");
         }
-        if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
+        let was_prompt = job == Some(JobKind::Prompt);
+        if was_prompt && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
             let count = self.tokens.len();
-            let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
-            return self.say(summary);
+            return self.say(format!("paused: {count} tokens of the prompt were read; i and enter read the rest"));
         }
         let text = match outcome {
-            Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
-            Outcome::ContextFull if was_run => "the model's context is full: u steps back, i edits the prompt",
+            Outcome::EndOfText if job.is_some() => "the model ended the text; space goes on beyond it",
+            Outcome::ContextFull if job.is_some() => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };
         self.say(text);

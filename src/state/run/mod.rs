@@ -9,11 +9,11 @@ mod playback;
 mod saving;
 mod tokens;
 mod wanted;
-pub(super) mod work;
+mod work;
 
 pub use beside::{Beside, Recorded};
 pub use derived::Derivations;
 pub use opening::Opening;
 pub use saving::Save;
 pub use wanted::{Wanted, WantedBeside};
-pub use work::{Job, LAB, Pace};
+pub use work::{Job, Pace};

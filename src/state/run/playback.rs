@@ -1,21 +1,27 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
-use super::work::{GENERATING, Job, Pace, READING, RESUMING, STEPPING};
-use crate::protocol::{Ask, Revision};
+use super::work::{Job, Pace};
+use crate::protocol::{Ask, JobKind, Revision};
 use crate::state::overlays::Overlay;
 use crate::state::{Effect, State};
-use crate::trace::{Policy, Prompt};
+use crate::trace::{Direction, Policy, Prompt};
 
 impl State {
-    /// Asks the engine for a run.
-    pub(in crate::state) fn start_job(&mut self, what: &'static str, ask: Ask) -> Vec<Effect> {
-        // Whoever goes on from a part of a session makes it theirs.
-        if what != RESUMING && !self.jobs.iter().any(|job| job.what == RESUMING) {
+    /// Whether work of this kind is under way or waits.
+    pub(in crate::state) fn is_doing(&self, kind: JobKind) -> bool {
+        self.jobs.iter().any(|job| job.kind == kind)
+    }
+
+    /// Requests work on the run.
+    pub(in crate::state) fn start_job(&mut self, ask: Ask) -> Vec<Effect> {
+        let kind = ask.job();
+        // Work on a part of a session takes the place of that session.
+        if kind != Some(JobKind::Session) && !self.is_doing(JobKind::Session) {
             self.resume.reading = None;
         }
         let id = self.new_id();
         self.message = None;
-        self.jobs.push(Job { id, what, progress: None });
+        self.jobs.extend(kind.map(|kind| Job { id, kind, progress: None }));
         if matches!(ask, Ask::Step { .. } | Ask::Prompt(_)) && self.jobs.len() == 1 {
             self.pace = Pace::default();
         }
@@ -47,7 +53,7 @@ impl State {
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
-        effects.extend(self.start_job(READING, Ask::Prompt(prompt)));
+        effects.extend(self.start_job(Ask::Prompt(prompt)));
         effects
     }
 
@@ -63,39 +69,37 @@ impl State {
             }
             return Vec::new();
         }
-        if self.jobs.iter().any(|job| job.what == GENERATING) {
+        if self.is_doing(JobKind::Generation) {
             return self.pause();
         }
-        let what = if count == Some(1) { STEPPING } else { GENERATING };
-        self.start_job(what, Ask::Step { count, sampling: self.sampling })
+        self.start_job(Ask::Step { count, sampling: self.sampling })
     }
 
     /// Forgets tokens. While a long run is under way it means: stop first.
     pub(in crate::state) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING || job.what == RESUMING) {
+        if [JobKind::Generation, JobKind::Prompt, JobKind::Session].into_iter().any(|kind| self.is_doing(kind)) {
             return self.pause();
         }
         let nothing = match &ask {
             Ask::Truncate { len } => *len >= self.tokens.len(),
             _ => self.tokens.len() <= 1,
         };
-        if nothing && !self.is_busy() { Vec::new() } else { self.start_job("stepping back", ask) }
+        if nothing && !self.is_busy() { Vec::new() } else { self.start_job(ask) }
     }
 
     /// Undoes an edit or does it again. While a long run is under way it means: stop first.
     pub(in crate::state) fn revise(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+        if self.is_doing(JobKind::Generation) || self.is_doing(JobKind::Prompt) {
             return self.pause();
         }
-        let what = if ask == Ask::Undo { "undoing" } else { "redoing" };
-        if self.meta().is_some() { self.start_job(what, ask) } else { Vec::new() }
+        if self.meta().is_some() { self.start_job(ask) } else { Vec::new() }
     }
 
     /// The run is one of before or after an edit again, and so is its prompt.
     pub(in crate::state) fn on_revised(&mut self, revision: Revision) {
-        let Revision { former, back, prompt, undos, redos } = revision;
+        let Revision { former, direction, prompt, undos, redos } = revision;
         let action = former.action.name();
-        self.branches.revised(former, back);
+        self.branches.revised(former, direction);
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,
@@ -106,7 +110,10 @@ impl State {
             Some(Prompt::Ids(_)) | None => String::new(),
         };
         self.start = prompt;
-        let done = if back { "undid" } else { "did again" };
+        let done = match direction {
+            Direction::Back => "undid",
+            Direction::Forward => "did again",
+        };
         let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
         self.say(summary);
     }

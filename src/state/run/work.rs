@@ -1,25 +1,14 @@
 //! Work under way.
 
-use crate::protocol::RequestId;
-
-/// What a precision lab is called.
-pub const LAB: &str = "precision lab";
-/// What a generation of more than one token is called.
-pub(in crate::state) const GENERATING: &str = "generating";
-/// What generating one token is called.
-pub(in crate::state) const STEPPING: &str = "stepping";
-/// What reading the tokens of an earlier session is called.
-pub(in crate::state) const RESUMING: &str = "reading the session";
-/// What reading a prompt is called.
-pub(in crate::state) const READING: &str = "reading the prompt";
+use crate::protocol::{JobKind, RequestId};
 
 /// Work the engine was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Its id.
     pub id: RequestId,
-    /// What it is, for the status line.
-    pub what: &'static str,
+    /// What is done.
+    pub kind: JobKind,
     /// Units done and in all, once the engine said so.
     pub progress: Option<(usize, usize)>,
 }
@@ -27,7 +16,7 @@ pub struct Job {
 impl Job {
     /// Whether it generates tokens.
     pub(in crate::state) fn is_generation(&self) -> bool {
-        self.what == GENERATING || self.what == STEPPING
+        matches!(self.kind, JobKind::Generation | JobKind::Step)
     }
 }
 

@@ -7,7 +7,6 @@ pub use one::SavedOne;
 use super::cursor::Cursor;
 use super::panes::Panes;
 use super::run::Beside;
-use super::run::work::RESUMING;
 use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
@@ -117,7 +116,7 @@ impl State {
         let ask =
             Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone(), branches: saved.branches.clone() };
         self.resume.reading = Some(saved);
-        self.start_job(RESUMING, ask)
+        self.start_job(ask)
     }
 
     /// All tokens of the session were read: puts the cursor back.

@@ -2,7 +2,7 @@
 
 use super::Lines;
 use crate::state::State;
-use crate::state::input::Direction;
+use crate::trace::Direction;
 use std::collections::BTreeSet;
 
 impl State {

@@ -9,7 +9,7 @@ pub use lines::Lines;
 pub use search::Search;
 pub use strip::{FULL_NATS, StripColour};
 
-use crate::trace::is_obeyed;
+use crate::trace::{Direction, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -54,6 +54,14 @@ pub fn harmless(text: &str) -> String {
 /// Cells that `text` takes.
 pub fn width(text: &str) -> usize {
     text.width()
+}
+
+/// `before` or `after`.
+pub fn before_or_after(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Back => "before",
+        Direction::Forward => "after",
+    }
 }
 
 /// `‘·ball’`

@@ -2,8 +2,8 @@
 
 use super::harmless;
 use crate::state::State;
-use crate::state::input::Direction;
 use crate::state::overlays::InputKind;
+use crate::trace::Direction;
 use std::ops::Range;
 
 /// A search, from when it is accepted until esc ends it.
@@ -99,10 +99,9 @@ impl State {
         let at = self.cursor.token;
         self.go_to_match(|matches| {
             let last = matches.len().checked_sub(1);
-            if direction == Direction::Back {
-                matches.iter().rposition(|found| found.start < at).or(last)
-            } else {
-                matches.iter().position(|found| found.start > at).or(Some(0))
+            match direction {
+                Direction::Back => matches.iter().rposition(|found| found.start < at).or(last),
+                Direction::Forward => matches.iter().position(|found| found.start > at).or(Some(0)),
             }
         });
     }

@@ -9,10 +9,10 @@ pub mod lens;
 mod next;
 pub mod routing;
 
-use super::input::{Action, Direction, Extent, Vertical};
+use super::input::{Action, Extent, Vertical};
 use super::{Effect, State};
 use crate::analysis::view::View;
-use crate::trace::Candidate;
+use crate::trace::{Candidate, Direction};
 use copy::Copied;
 
 /// What the state does for a view.

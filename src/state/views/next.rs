@@ -52,6 +52,6 @@ impl State {
             return self.pause();
         }
         let ask = if len < self.tokens.len() { Ask::Branch { len, token } } else { Ask::ForceToken(token) };
-        self.start_job("forcing", ask)
+        self.start_job(ask)
     }
 }

@@ -5,9 +5,10 @@ use crate::analysis::tables::{AttentionRow, Row};
 use crate::analysis::view::Tab;
 use crate::analysis::{Measure, Pick};
 use crate::state::State;
-use crate::state::input::{Direction, Extent, Vertical};
+use crate::state::input::{Extent, Vertical};
 use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied};
+use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
     Rules { vertical, next_measure: Some(next_measure), next_scale: Some(next_scale), ..Rules::new(copy) };

@@ -3,9 +3,10 @@
 use super::{NO_OTHER, no_other};
 use crate::analysis::tables::{FlipRow, TokenText};
 use crate::state::State;
-use crate::state::input::{Direction, Extent};
+use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::{Copied, csv};
+use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
     Rules { jump, has_contributions: false, missing: no_other, ..Rules::new(copy) };
@@ -13,8 +14,7 @@ pub(in crate::state::views) const RULES: Rules =
 /// Goes to a token whose experts differ in the layer of the cursor.
 fn jump(state: &mut State, direction: Direction) {
     let (at, layer) = (state.cursor.token, state.cursor.layer);
-    let is_forward = direction == Direction::Forward;
-    let found = state.beside.differences().and_then(|found| found.layers().get(layer)?.next(at, is_forward));
+    let found = state.beside.differences().and_then(|found| found.layers().get(layer)?.next(at, direction));
     super::jump(state, found, &format!(" in layer {layer}"), direction);
 }
 

@@ -4,7 +4,6 @@ use super::scroll;
 use crate::analysis::tables::lab_end_to_end;
 use crate::protocol::Ask;
 use crate::state::input::Extent;
-use crate::state::run::work::LAB;
 use crate::state::views::copy::{Copied, csv};
 use crate::state::views::{Enter, Rules};
 use crate::state::{Effect, State};
@@ -33,7 +32,7 @@ impl State {
         if self.is_busy() {
             return self.pause();
         }
-        self.start_job(LAB, Ask::Lab { steps: STEPS })
+        self.start_job(Ask::Lab { steps: STEPS })
     }
 }
 

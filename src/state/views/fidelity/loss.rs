@@ -3,9 +3,10 @@
 use super::{NO_OTHER, no_other};
 use crate::analysis::tables::{LossRow, TokenText};
 use crate::state::State;
-use crate::state::input::{Direction, Extent, Move, Vertical};
+use crate::state::input::{Extent, Move, Vertical};
 use crate::state::views::Rules;
 use crate::state::views::copy::{Copied, csv};
+use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
     Rules { vertical, shows_layers: false, jump, has_contributions: false, missing: no_other, ..Rules::new(copy) };
@@ -17,8 +18,8 @@ fn vertical(state: &mut State, to: Vertical) {
 
 /// Goes to a token whose experts differ in any layer.
 fn jump(state: &mut State, direction: Direction) {
-    let (at, is_forward) = (state.cursor.token, direction == Direction::Forward);
-    let found = state.beside.differences().and_then(|found| found.next(at, is_forward));
+    let at = state.cursor.token;
+    let found = state.beside.differences().and_then(|found| found.next(at, direction));
     super::jump(state, found, "", direction);
 }
 

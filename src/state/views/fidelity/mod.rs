@@ -7,8 +7,9 @@ pub mod validated;
 
 use crate::analysis::diff::{Flip, same_experts};
 use crate::state::State;
-use crate::state::input::{Direction, Vertical};
-use crate::trace::{Dims, LensKey};
+use crate::state::input::Vertical;
+use crate::state::text::before_or_after;
+use crate::trace::{Dims, Direction, LensKey};
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
 
@@ -53,6 +54,6 @@ fn jump(state: &mut State, found: Option<usize>, place: &str, direction: Directi
     let at = state.cursor.token;
     match found {
         Some(pos) => state.go_to(pos),
-        None => state.say(format!("no expert differs{place} {} token {at}", direction.preposition())),
+        None => state.say(format!("no expert differs{place} {} token {at}", before_or_after(direction))),
     }
 }

@@ -13,7 +13,9 @@ use crate::analysis::LayerUsage;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::{self, RoutingRow, Row};
 use crate::state::State;
-use crate::state::input::{Direction, Extent};
+use crate::state::input::Extent;
+use crate::state::text::before_or_after;
+use crate::trace::Direction;
 use std::ops::Range;
 
 const NOT_CAPTURED: &str = "the routing was not captured";
@@ -66,7 +68,7 @@ impl State {
             Some(pos) => self.go_to(pos),
             None => self.say(format!(
                 "no near-tie in layer {layer} {} token {at}; t lists the closest calls of all layers",
-                direction.preposition()
+                before_or_after(direction)
             )),
         }
     }
