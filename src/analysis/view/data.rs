@@ -35,7 +35,7 @@ pub struct ViewData {
     /// The tokens that the view follows.
     pub trajectories: Vec<Arc<Trajectory>>,
     /// The run that this one is compared with; of the same tokens, and at least as long.
-    pub beside: Option<Records>,
+    pub variant: Option<Records>,
     /// The result of a precision lab.
     pub lab: Option<Arc<Lab>>,
 }
@@ -49,14 +49,14 @@ impl ViewData {
             heads: Vec::new(),
             lens: Vec::new(),
             trajectories: Vec::new(),
-            beside: None,
+            variant: None,
             lab: None,
         }
     }
 
     /// Adds another run to compare with, and keeps the tokens that both runs share.
-    pub fn compare_with(&mut self, beside: Records) {
-        self.trace.tokens.truncate(shared(&beside.tokens, &self.trace.tokens));
-        self.beside = Some(beside);
+    pub fn compare_with(&mut self, variant: Records) {
+        self.trace.tokens.truncate(shared(&variant.tokens, &self.trace.tokens));
+        self.variant = Some(variant);
     }
 }

@@ -166,10 +166,10 @@ fn what_is_printed_gives_the_same_back() {
 
 #[test]
 fn palettes_of_ones_own_come_before_the_themes() {
-    let look = Config::parse("[ui]\ntheme = \"colour-vision-safe\"").unwrap().look();
-    assert_eq!((look.values, look.experts.len()), (Ramp::Cividis, 8));
-    let look = Config::parse(EVERYTHING).unwrap().look();
-    assert_eq!((look.values, look.experts), (Ramp::Magma, vec![(0, 0, 0), (0xab, 0xcd, 0xef)]));
+    let colours = Config::parse("[ui]\ntheme = \"colour-vision-safe\"").unwrap().colours();
+    assert_eq!((colours.values, colours.experts.len()), (Ramp::Cividis, 8));
+    let colours = Config::parse(EVERYTHING).unwrap().colours();
+    assert_eq!((colours.values, colours.experts), (Ramp::Magma, vec![(0, 0, 0), (0xab, 0xcd, 0xef)]));
 }
 
 #[test]

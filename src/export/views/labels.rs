@@ -1,4 +1,4 @@
-//! Words and axes that the pictures of several views share.
+//! Texts and axes that pictures of several views share.
 
 use crate::analysis::view::ViewData;
 use crate::export::figure::font::{drawable, fit, label};
@@ -10,7 +10,7 @@ use anyhow::Result;
 const PROMPT: usize = 60;
 /// Longest token in a label, characters; its position follows it.
 pub const PIECE: usize = 14;
-/// Width from which a row of tokens goes on below, points.
+/// Width from which a row of tokens is broken into bands, points.
 const BAND: f64 = 1200.0;
 /// Tokens from which cells shrink to dots.
 pub const MANY: usize = 2048;
@@ -20,17 +20,17 @@ pub fn subtitle(trace: &Records) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
     let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
-    // Not by its name, which may be a path of somebody's machine.
+    // The title, not the name, which may be a path of a user's machine.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
 }
 
-/// How a text of these tokens begins.
+/// The beginning of the text of these tokens.
 pub fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
     let mut start = String::new();
     for (pos, piece) in pieces.enumerate() {
-        // A marker at the start such as <s> is no part of the text.
+        // A marker at the start such as <s> is not part of the text.
         let is_marker = pos == 0 && piece.starts_with('<') && piece.ends_with('>');
         if start.trim().chars().count() > PROMPT {
             break;
@@ -52,7 +52,7 @@ pub fn token_name(token: &TokenRecord, pos: usize) -> String {
     format!("token {pos} ‘{}’", fit(&label(&token.piece), PIECE))
 }
 
-/// Tokens across, read upward.
+/// An axis of tokens, read upward.
 pub fn tokens_across(trace: &Records) -> Axis {
     let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
     Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
@@ -68,7 +68,7 @@ pub fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {
     token.map(|token| &**token).ok_or_else(|| anyhow::anyhow!("position {pos} is outside the run of {n} tokens"))
 }
 
-/// How wide bands of tokens are, so that a long run gives a page and no ribbon.
+/// The width of bands of tokens, chosen so that a long run fills a page.
 pub fn band_width(cols: usize, cell: f64, height: f64) -> f64 {
     (cols as f64 * cell * (height + 80.0) * 1.5).sqrt().max(BAND)
 }

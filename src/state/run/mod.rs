@@ -1,6 +1,5 @@
-//! The run: what the engine does and reports, and what was derived from it.
+//! The run: requests to the engine, its events, and derived values.
 
-mod beside;
 mod bounded;
 mod derived;
 mod events;
@@ -8,12 +7,13 @@ mod opening;
 mod playback;
 mod saving;
 mod tokens;
+mod variant;
 mod wanted;
 mod work;
 
-pub use beside::{Beside, Recorded};
 pub use derived::Derivations;
 pub use opening::Opening;
 pub use saving::Save;
-pub use wanted::{Wanted, WantedBeside};
+pub use variant::{Recorded, Variant};
+pub use wanted::{Wanted, WantedVariant};
 pub use work::{Job, Pace};

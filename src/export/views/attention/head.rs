@@ -39,7 +39,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
     grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
     let mut notes = pooled(map.block);
-    // Only the weights of one head have the measures of a head.
+    // Heads together have no scores.
     if let Pick::One(_) = spec.head {
         notes.push(means(&HeadStats::of(pattern, &ids(trace))));
     }

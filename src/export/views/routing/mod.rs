@@ -1,4 +1,4 @@
-//! Which experts read which tokens.
+//! Routing of tokens to experts.
 
 pub mod layer;
 pub mod map;
@@ -61,7 +61,7 @@ fn is_near_tie(trace: &Records, routing: &TokenRouting) -> bool {
     routing.margin().is_some_and(|margin| margin.is_near_tie(trace.meta.router_dtype()))
 }
 
-/// What routing did over the run.
+/// The usage of experts over the run.
 fn usage(trace: &Records) -> RunUsage {
     RunUsage::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
 }
