@@ -2,7 +2,7 @@
 
 use super::derive::{BATCH, not_captured, residual};
 use super::session::Session;
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::control::Control;
 use crate::model::Distribution;
 use crate::trace::LensSite;

@@ -22,7 +22,7 @@ pub use device::Device;
 pub use dims::Dims;
 pub use dtype::Dtype;
 pub use file::{
-    FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
+    ExtraTables, FORMAT, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
     replace_file, token_ids,
 };
 pub use hooks::{Hook, HookKind};

@@ -29,7 +29,6 @@ const ACCEPTED: [(&str, &[&str], &str); 13] = [
         &["beside.rs", "overlay.rs", "palette.rs", "routing.rs"],
         "the enum of overlays is in the file that opens them",
     ),
-    ("trace", &["dims.rs", "hooks.rs"], "shapes of hooks follow from dimensions, and the reverse"),
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
