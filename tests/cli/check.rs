@@ -37,7 +37,7 @@ fn every_gguf_passes_against_transformers_on_its_dequantised_weights() {
 }
 
 #[test]
-fn quantisation_shows() {
+fn quantisation_shows_in_the_check() {
     let output = check(&fixture("gguf/tiny-Q4_0.gguf"), &fixture("gguf/tiny-F32.reference.safetensors"), &["--json"]);
     assert_eq!(output.status.code(), Some(1));
     let found = parsed(&output);
@@ -155,7 +155,7 @@ fn wrong_weights_are_named_by_the_pattern_of_differences() {
 }
 
 #[test]
-fn a_recording_without_renormalisation_is_told() {
+fn a_recording_without_renormalisation_is_named() {
     let (_folder, trace) = edited(&reference("tiny-f32", "reference"), "t.safetensors", |trace| {
         for layer in 0..3 {
             floats(trace, &format!("blocks.{layer}.mlp.hook_mixing_weights")).iter_mut().for_each(|x| *x *= 0.7);
@@ -167,7 +167,7 @@ fn a_recording_without_renormalisation_is_told() {
 }
 
 #[test]
-fn other_precision_is_told_from_a_wrong_layer() {
+fn other_precision_is_distinguished_from_a_wrong_layer() {
     let (model, trace) = (fixture("tiny-bf16/model"), reference("tiny-bf16", "reference"));
     let output = check(&model, &trace, &["--precision", "f32", "--json"]);
     let found = parsed(&output);

@@ -162,7 +162,7 @@ fn resume(session: Option<&str>, args: &[&str]) -> (Output, Option<String>) {
 }
 
 #[test]
-fn sessions_that_can_not_come_back_are_refused_and_stay() {
+fn sessions_that_cannot_come_back_are_refused_and_stay() {
     assert_fails(&resume(None, &[]).0, 1, "there is no session to go back to");
     for (session, why) in [
         ("", "is damaged"),

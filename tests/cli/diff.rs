@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 #[test]
-fn diff_says_where_two_recordings_part() {
+fn diff_names_the_first_difference_of_two_recordings() {
     let a = reference("tiny-bf16", "reference");
     let b = reference("tiny-bf16", "reference_eager_experts");
     let output = diff(&a, &b, &[]);

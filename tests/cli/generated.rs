@@ -184,7 +184,7 @@ fn policies() -> String {
 
 /// Names and shapes are the program's; the meanings are the page's own.
 fn hooks(old: &str) -> String {
-    // Every size is another number, so that it tells its name.
+    // Every size is another number, so that it identifies its name.
     let names: [&str; 8] = ["d_model", "vocab", "heads", "kv_heads", "d_head", "experts", "k", "pos"];
     let d = Dims {
         d_model: 0,

@@ -93,7 +93,7 @@ fn help_names_every_option_file_and_policy() {
 }
 
 #[test]
-fn the_files_tell_the_same_story() {
+fn the_files_agree() {
     let lab = Lab::ok(&[&PROMPT[..], &["--steps", "5", "--format", "csv,json,png,svg"]].concat());
     let names: Vec<&str> = lab.files.keys().map(String::as_str).collect();
     let all = ["lab.csv", "lab.json", "lab.png", "lab.svg", "lab_flips.csv", "lab_layers.csv", "lab_tokens.csv"];
@@ -212,7 +212,7 @@ fn policies_base_and_formats_can_be_chosen() {
 }
 
 #[test]
-fn wrong_usage_is_status_2_and_what_can_not_be_done_status_1() {
+fn wrong_usage_is_status_2_and_what_cannot_be_done_status_1() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("out");
     let lab = |args: &[&str]| mixscope([&["lab", "--out", out.to_str().unwrap()], args].concat());

@@ -3,7 +3,7 @@
 use crate::support::cli::*;
 use crate::support::fixture;
 use crate::support::gguf_writer::{TensorInfo, Value as Meta, file};
-use crate::support::hub::{Act, Asked, COMMIT, Files, Hub, NAME};
+use crate::support::hub::{Act, COMMIT, Files, Hub, NAME, Received};
 use mixscope::model::{Location, open};
 use mixscope::trace::Policy;
 use serde_json::{Value, json};
@@ -284,7 +284,7 @@ fn a_prompt_is_put_into_the_chat_template() {
 }
 
 #[test]
-fn templates_that_are_missing_or_fail_are_said_to() {
+fn templates_that_are_missing_or_fail_are_reported() {
     let chat = |path: &Path, what: &str| {
         let run = Run::of(&[path.to_str().unwrap(), "--chat", "--prompt", "hi"]);
         assert_fails(&run.output, 1, what);
@@ -384,12 +384,12 @@ fn quantised(name: &str) -> Files {
     Files::from([(format!("{name}.gguf"), fs::read(gguf(name)).unwrap())])
 }
 
-fn gets(hub: &Hub) -> Vec<Asked> {
+fn gets(hub: &Hub) -> Vec<Received> {
     hub.log().into_iter().filter(|asked| asked.gets("")).collect()
 }
 
 #[test]
-fn pull_prints_where_the_model_is_and_tells_of_every_file() {
+fn pull_prints_where_the_model_is_and_reports_every_file() {
     let hub = Hub::start(sharded());
     let place = Place::of(&hub);
     let output = place.mixscope(["pull", NAME]);
@@ -681,7 +681,7 @@ fn a_hub_that_refuses_is_a_failure_with_advice() {
 }
 
 #[test]
-fn nothing_in_the_cache_is_said_offline() {
+fn an_empty_cache_is_reported_offline() {
     let hub = Hub::start(sharded());
     assert_all_fail(&Place::of(&hub).with("HF_HUB_OFFLINE", "1"), &["HF_HUB_OFFLINE"]);
     assert_eq!(hub.log(), []);
@@ -735,7 +735,7 @@ fn names_that_no_repo_has_are_wrong_usage() {
 }
 
 #[test]
-fn a_model_that_is_nothing_is_told_what_it_could_be() {
+fn a_name_that_is_no_model_is_answered_with_what_it_could_be() {
     let place = Place::new(&closed_port());
     let out = place.temp.path().join("out");
     for model in ["mixtral", "models/absent/deeper", "./models/absent", "models/absent.gguf", "absent.gguf", "~/absent"]

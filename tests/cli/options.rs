@@ -353,7 +353,7 @@ fn precision_changes_numbers() {
 }
 
 #[test]
-fn info_tells_a_model_as_text_and_as_json() {
+fn info_describes_a_model_as_text_and_as_json() {
     let text = mixscope(["info", "demo"]);
     assert_eq!(text.status.code(), Some(0));
     assert!(text.stderr.is_empty(), "{}", stderr(&text));
@@ -427,7 +427,7 @@ fn an_awkward_prompt_survives_in_every_file_and_never_reaches_the_terminal_raw()
 }
 
 #[test]
-fn generated_text_can_not_send_escape_sequences_to_the_terminal() {
+fn generated_text_cannot_send_escape_sequences_to_the_terminal() {
     let temp = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(fixture("gqa-headdim/model")).unwrap() {
         let entry = entry.unwrap();
@@ -480,7 +480,7 @@ fn a_reader_that_leaves_early_is_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn results_that_can_not_be_written_are_failed_work() {
+fn results_that_cannot_be_written_are_failed_work() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let state = tempfile::tempdir().unwrap();
     let output = command(state.path()).args(["info", "demo"]).stdout(full).output().unwrap();

@@ -204,8 +204,8 @@ fn attention_csv_has_the_references_patterns_of_all_layers_and_heads() {
     });
 }
 
-/// Whether `id` may stand at place `k` of a list of the best ids: only what is as probable as the id there.
-fn stands(id: u32, k: usize, ids: &[u32], probs: &[f32]) -> bool {
+/// Whether `id` may be at place `k` of a list of the best ids: only if it is as probable as the id there.
+fn may_be_at(id: u32, k: usize, ids: &[u32], probs: &[f32]) -> bool {
     let place = ids.iter().position(|other| *other == id);
     place.is_some_and(|place| place == k || (probs[place] - probs[k]).abs() < 1e-6)
 }
@@ -235,7 +235,7 @@ fn lens_csv_has_the_references_best_tokens_of_every_layer_and_site() {
                 assert_close(&what, &logits, &case.extra(&name("top_logits"))[pos * 10..][..10], ABS, REL);
                 assert_close(&what, &got, probs, PROB, 0.0);
                 for (k, row) in rows.iter().enumerate() {
-                    assert!(stands(row.4, k, ids, probs), "{what} {k}: {} instead of {}", row.4, ids[k]);
+                    assert!(may_be_at(row.4, k, ids, probs), "{what} {k}: {} instead of {}", row.4, ids[k]);
                 }
             }
         }
@@ -244,7 +244,7 @@ fn lens_csv_has_the_references_best_tokens_of_every_layer_and_site() {
 }
 
 #[test]
-fn lens_summary_csv_says_where_the_final_token_stands() {
+fn lens_summary_csv_has_the_rank_of_the_final_token() {
     for_each_case(|case| {
         let rows: Vec<SummaryRow> = case.run.table("lens_summary.csv");
         let (n, layers) = (case.prompt(), case.layers());
@@ -290,7 +290,7 @@ fn candidates_csv_lists_the_best_of_the_references_logits() {
                 let at = |values: &[f32], ids: &[u32]| ids.iter().map(|id| values[*id as usize]).collect::<Vec<_>>();
                 let best_probs = at(&probs, &best);
                 for (k, id) in ids.iter().enumerate() {
-                    assert!(stands(*id, k, &best, &best_probs), "{what} {k}: {id} instead of {}", best[k]);
+                    assert!(may_be_at(*id, k, &best, &best_probs), "{what} {k}: {id} instead of {}", best[k]);
                 }
                 assert_close(&what, &logits, &at(all, &ids), ABS, REL);
                 let got: Vec<f32> = rows.iter().map(|row| row.5).collect();
@@ -302,7 +302,7 @@ fn candidates_csv_lists_the_best_of_the_references_logits() {
                 assert_close(&what, &logits, want, ABS, REL);
                 let best = &case.extra_u32("decode.top10_ids")[at..][..10];
                 for (k, id) in ids.iter().enumerate() {
-                    assert!(stands(*id, k, best, &softmax(want)), "{what} {k}: {id} instead of {}", best[k]);
+                    assert!(may_be_at(*id, k, best, &softmax(want)), "{what} {k}: {id} instead of {}", best[k]);
                 }
             }
         }

@@ -49,7 +49,7 @@ fn is_broken(output: &Output, sentence: &str) {
 }
 
 #[test]
-fn a_working_language_model_is_told_with_its_losses() {
+fn a_working_language_model_is_reported_with_its_losses() {
     let found = parsed(&mixscope(["check", "demo", "--json"]));
     let test = &found["self_test"];
     assert_eq!((&test["ok"], &test["trained"]), (&json!(true), &json!(true)));
@@ -98,7 +98,7 @@ fn random_weights_are_sound_and_their_loss_is_not_judged() {
 }
 
 #[test]
-fn only_files_are_looked_at_if_asked() {
+fn only_files_are_read_on_request() {
     let output = mixscope(["check", "demo", "--no-run"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(!stdout(&output).contains("self-test") && stdout(&output).contains("top-2 of 8"));

@@ -1,18 +1,13 @@
 //! Sessions that come back, and a cursor that stands still: state and engine together, without terminal and file.
 
+use crate::support::still::demo;
 use mixscope::app::Still;
 use mixscope::engine::Core;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, Tab, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
-use std::sync::{Arc, OnceLock};
-
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
+use std::sync::Arc;
 
 /// A session with tokens of all three sources.
 fn explored() -> Still {
@@ -27,7 +22,7 @@ fn engine(state: &mut State, event: protocol::Event) -> Vec<Effect> {
     update(state, Event::Engine(event))
 }
 
-/// A state that was told to go on with `saved` and whose model is open; what it asks.
+/// A state that goes on with `saved` and whose model is open; its request.
 fn resuming(saved: &Saved) -> (State, RequestId, Ask) {
     let mut state = State::new(None, saved.sampling, saved.precision, Vec::new());
     let effects = state.resume(saved.clone());

@@ -1,18 +1,12 @@
 //! Undo and redo in the engine: the same records, the same bits afterwards, one edit a request.
 
+use crate::support::still::demo;
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
-use mixscope::model::{Loaded, Location, open};
-use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
-use mixscope::protocol::{Branches, FormerRun, RunAction};
+use mixscope::protocol::{Ask, Branches, Event, FormerRun, Outcome, RequestId, Revision, RunAction};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
-use std::sync::{Arc, OnceLock};
+use mixscope::trace::{Device, Direction, HookKind, Policy, Sampling, Source, TokenRecord};
+use std::sync::Arc;
 use tokio::sync::mpsc::channel;
-
-fn demo() -> Arc<Loaded> {
-    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
 
 fn text(prompt: &str) -> Ask {
     Ask::Prompt(Prompt::Text(prompt.to_owned()))
@@ -35,7 +29,7 @@ impl Seen {
         Self { core: Core::new(demo()), screen: Vec::new(), policy: Policy::Hf, branches: Branches::default() }
     }
 
-    /// Does a request; the tokens that were told anew.
+    /// Does a request; returns the tokens that were reported again.
     fn ask(&mut self, ask: Ask) -> (Vec<Event>, usize) {
         let events = self.core.answer(RequestId(1), ask);
         let mut told = 0;
@@ -48,13 +42,13 @@ impl Seen {
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
                 Event::Acted { former, undos } => self.branches.acted(former.clone(), *undos),
-                Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.back),
+                Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.direction),
                 _ => {}
             }
         }
-        let run = self.core.session().tokens();
+        let run = self.core.run().tokens();
         assert!(run.len() == self.screen.len() && run.iter().zip(&self.screen).all(|(a, b)| Arc::ptr_eq(a, b)));
-        assert_eq!(self.policy, self.core.session().meta().policy);
+        assert_eq!(self.policy, self.core.run().meta().policy);
         (events, told)
     }
 
@@ -80,7 +74,7 @@ fn assert_same(a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>], what: &str) {
 }
 
 #[test]
-fn every_kind_of_edit_is_undone_and_done_again() {
+fn every_kind_of_action_is_undone_and_done_again() {
     let mut seen = Seen::new();
     let edits = [
         (text("The capital of France is"), "the prompt"),
@@ -106,8 +100,8 @@ fn every_kind_of_edit_is_undone_and_done_again() {
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
-                (revision.former.action.name(), revision.back, revision.undos, revision.redos),
-                (*name, true, i, edits.len() - i)
+                (revision.former.action.name(), revision.direction, revision.undos, revision.redos),
+                (*name, Direction::Back, i, edits.len() - i)
             );
             assert_same(&seen.screen, &runs[i].0, &what);
             assert_eq!(seen.policy, runs[i].1, "{what}");
@@ -120,7 +114,7 @@ fn every_kind_of_edit_is_undone_and_done_again() {
         assert!(seen.screen.is_empty());
         for (i, (_, name)) in edits.iter().enumerate() {
             let (revision, _) = seen.revise(Ask::Redo);
-            assert_eq!(revision.map(|r| (r.former.action.name(), r.back)), Some((*name, false)));
+            assert_eq!(revision.map(|r| (r.former.action.name(), r.direction)), Some((*name, Direction::Forward)));
             assert_same(&seen.screen, &runs[i + 1].0, &format!("round {round}, {name} done again"));
         }
         assert_eq!(seen.revise(Ask::Redo).0, None, "nothing to redo");
@@ -141,7 +135,7 @@ fn come_back(seen: &Seen) -> Seen {
 }
 
 #[test]
-fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
+fn actions_outlive_the_session_and_are_undone_bit_for_bit() {
     let mut seen = Seen::new();
     let edits = [
         text("The capital of France is"),
@@ -176,7 +170,7 @@ fn edits_outlive_the_session_and_are_undone_bit_for_bit() {
 }
 
 #[test]
-fn what_a_damaged_session_says_of_edits_changes_nothing() {
+fn damaged_actions_in_a_session_change_nothing() {
     let mut seen = Seen::new();
     seen.ask(text("One two"));
     let left = |keep, id| FormerRun {
@@ -200,7 +194,7 @@ fn what_a_damaged_session_says_of_edits_changes_nothing() {
 }
 
 #[test]
-fn the_prompt_of_the_run_is_told() {
+fn the_prompt_of_the_run_is_reported() {
     let mut seen = Seen::new();
     seen.ask(text("One"));
     seen.ask(steps(1));
@@ -235,7 +229,7 @@ fn after_an_undo_the_run_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
-fn what_changes_nothing_is_no_edit() {
+fn what_changes_nothing_is_no_action() {
     let mut seen = Seen::new();
     seen.ask(text("One two"));
     seen.ask(text("One two"));
@@ -248,7 +242,7 @@ fn what_changes_nothing_is_no_edit() {
 }
 
 #[test]
-fn a_paused_generation_is_one_edit() {
+fn a_paused_generation_is_one_action() {
     let (sender, mut events) = channel(64);
     let options = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
     let engine = Engine::start(Arc::new(open_target), options, sender).unwrap();

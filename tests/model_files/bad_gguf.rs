@@ -181,7 +181,7 @@ fn sound() -> Parts {
 
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| sound().with("general.alignment", Value::U64(32)).bytes());
 
-/// The sound file with other bytes `skip` behind the first place that holds `name`.
+/// The sound file with other bytes `skip` after the first place that holds `name`.
 fn patched(name: &str, skip: usize, with: &[u8]) -> Vec<u8> {
     let mut bytes = BYTES.clone();
     let at = bytes.windows(name.len()).position(|found| found == name.as_bytes()).unwrap() + name.len() + skip;
@@ -411,7 +411,7 @@ fn what_is_no_mixtral_or_not_implemented_is_refused_by_key() {
 fn odd_but_possible_files_open() {
     let expected = logits(&read(&fixture("gguf/tiny-Q8_0.gguf")));
     let mut with_extra = sound();
-    // F64, which nothing here reads, and nothing asks for.
+    // F64: no reader takes it, and no weight needs it.
     with_extra.add("extra\u{1b}[2J", &[4, 1, 1, 1], 28, vec![0; 32]);
     let mut backwards = sound();
     backwards.tensors.reverse();
@@ -447,7 +447,7 @@ fn a_missing_rope_base_is_never_silent() {
 }
 
 #[test]
-fn a_tokenizer_that_can_not_be_used_leaves_prompts_as_ids() {
+fn a_tokenizer_that_cannot_be_used_leaves_prompts_as_ids() {
     let key = |name: &str| format!("tokenizer.ggml.{name}");
     let shorter = |name: &str| sound().edited(&key(name), |elements| drop(elements.pop()));
     let replaced =
@@ -495,7 +495,7 @@ fn tokens_that_can_be_split_everywhere_are_refused_before_they_fill_the_memory()
 }
 
 #[test]
-fn a_token_can_not_send_escape_sequences_to_the_terminal() {
+fn a_token_cannot_send_escape_sequences_to_the_terminal() {
     let hostile = |elements: &mut Vec<Value>| {
         for (id, element) in elements.iter_mut().enumerate().skip(259) {
             *element = format!("{ESCAPES}{id}").as_str().into();

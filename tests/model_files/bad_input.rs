@@ -304,7 +304,7 @@ fn a_lab_names_the_policy_under_which_values_are_not_finite() {
 }
 
 #[test]
-fn a_config_that_can_not_be_read_is_named() {
+fn a_config_that_cannot_be_read_is_named() {
     let sound = std::fs::read(fixture("malformed/ok-control/config.json")).unwrap();
     let cases: [&[u8]; 8] = [
         &sound[..sound.len() / 2],
@@ -394,7 +394,7 @@ fn a_missing_rope_base_is_never_silent() {
 }
 
 #[test]
-fn a_text_from_a_config_can_not_send_escape_sequences_to_the_terminal() {
+fn a_text_from_a_config_cannot_send_escape_sequences_to_the_terminal() {
     let hostile = "llama\u{1b}]0;owned\u{7}\u{9b}2J";
     assert_model_refused(with_config(json!({"model_type": hostile})).path(), &["llama"]);
     assert_model_refused(with_config(json!({"hidden_act": hostile})).path(), &["hidden_act"]);
@@ -409,7 +409,7 @@ fn a_text_from_a_config_can_not_send_escape_sequences_to_the_terminal() {
 }
 
 #[test]
-fn an_index_that_can_not_be_trusted_is_refused() {
+fn an_index_that_cannot_be_trusted_is_refused() {
     let cases: [(&str, &str); 7] = [
         ("garbage", "model.safetensors.index.json"),
         ("", "model.safetensors.index.json"),
@@ -433,7 +433,7 @@ fn an_index_that_can_not_be_trusted_is_refused() {
 }
 
 #[test]
-fn weights_that_can_not_be_read_are_refused() {
+fn weights_that_cannot_be_read_are_refused() {
     let sound = weights();
     let short = header_len(&sound) - 1;
     for len in [0, 1, 7, 8, 9, short, short + 1, sound.len() - 1] {
@@ -536,7 +536,7 @@ fn an_empty_prompt_is_the_start_token_or_refused() {
 }
 
 #[test]
-fn prompts_that_can_not_be_read_are_refused() {
+fn prompts_that_cannot_be_read_are_refused() {
     let model = fixture("malformed/ok-control");
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("prompt.txt");
@@ -565,7 +565,7 @@ fn a_prompt_longer_than_every_chunk_is_read_whole() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_can_not_be_written_to_is_refused_before_the_work() {
+fn a_folder_that_cannot_be_written_to_is_refused_before_the_work() {
     use std::os::unix::fs::PermissionsExt;
     let temp = tempfile::tempdir().unwrap();
     let locked = temp.path().join("locked");

@@ -1,6 +1,6 @@
 //! Downloads from a Hub that is slow, breaks off, refuses or lies.
 
-use crate::support::hub::{Act, Asked, COMMIT, Files, Hub, NAME, SHARDS, bytes, etag, listing, repo_of, sharded};
+use crate::support::hub::{Act, COMMIT, Files, Hub, NAME, Received, SHARDS, bytes, etag, listing, repo_of, sharded};
 use mixscope::control::{Control, Stopped};
 use mixscope::hub::{Progress, RepoId, Settings, Stage, cached, fetch, list_cached, survey};
 use serde_json::json;
@@ -132,7 +132,7 @@ fn whole_download_has_the_layout_that_others_share() {
 }
 
 #[test]
-fn what_is_there_is_not_asked_for_again() {
+fn what_is_there_is_not_requested_again() {
     let hub = Hub::start(sharded());
     let setup = Setup::of(&hub);
     let dir = setup.fetch(NAME).unwrap();
@@ -147,7 +147,7 @@ fn what_is_there_is_not_asked_for_again() {
     fs::remove_file(setup.blob(&hub, SHARDS[1], "")).unwrap();
     setup.fetch(NAME).unwrap();
     assert_same(&hub, &dir, &NEEDED);
-    let gets: Vec<Asked> = hub.log().into_iter().filter(|asked| asked.gets("")).collect();
+    let gets: Vec<Received> = hub.log().into_iter().filter(|asked| asked.gets("")).collect();
     assert!(gets.len() == 1 && gets[0].gets(SHARDS[1]), "{gets:?}");
 }
 
@@ -202,7 +202,7 @@ fn a_server_that_ignores_ranges_starts_over() {
 
 #[test]
 fn a_server_that_starts_over_and_fails_is_given_up() {
-    let rule = |asked: &Asked| if asked.gets(SHARDS[0]) { Act::Whole(1000) } else { Act::Serve };
+    let rule = |asked: &Received| if asked.gets(SHARDS[0]) { Act::Whole(1000) } else { Act::Serve };
     let hub = Hub::with(sharded(), rule);
     assert_holds(&Setup::hasty(&hub).error(NAME), &[SHARDS[0], "connection cut; gave up after 2 more tries"]);
     assert_eq!(hub.ranges(SHARDS[0]).len(), 3);
@@ -230,7 +230,7 @@ fn a_stall_is_cut_and_tried_again() {
 
 #[test]
 fn stalls_without_end_are_given_up() {
-    let rule = |asked: &Asked| match asked.gets(SHARDS[0]) {
+    let rule = |asked: &Received| match asked.gets(SHARDS[0]) {
         true if asked.nth == 0 => Act::Stall(5000),
         true => Act::Stall(0),
         false => Act::Serve,
@@ -250,7 +250,7 @@ fn stalls_without_end_are_given_up() {
 }
 
 #[test]
-fn busy_servers_are_asked_again() {
+fn requests_to_busy_servers_are_repeated() {
     let hub = Hub::with(sharded(), |asked| match asked.nth {
         0 if asked.is_listing() => Act::Status(503, vec![], "busy".to_owned()),
         0 if asked.method == "HEAD" => Act::Status(429, vec![("Retry-After", "0".to_owned())], String::new()),
@@ -304,12 +304,12 @@ fn refusals_say_what_to_do() {
 
 #[test]
 fn refused_files_are_named() {
-    let gated = |asked: &Asked| match asked.is_listing() {
+    let gated = |asked: &Received| match asked.is_listing() {
         true => Act::Serve,
         false => Act::Status(401, vec![("X-Error-Code", "GatedRepo".to_owned())], String::new()),
     };
     assert_holds(&Setup::of(&Hub::with(sharded(), gated)).error(NAME), &["is gated: accept its conditions"]);
-    let gone = |asked: &Asked| match asked.path.ends_with(SHARDS[1]) {
+    let gone = |asked: &Received| match asked.path.ends_with(SHARDS[1]) {
         true => Act::Status(404, vec![("X-Error-Code", "EntryNotFound".to_owned())], String::new()),
         false => Act::Serve,
     };
@@ -405,7 +405,7 @@ fn offline_means_the_cache_alone() {
 #[test]
 fn a_stop_ends_a_stall_at_once() {
     for (name, sent) in [(SHARDS[0], 5000), ("/revision/main?blobs=true", 10)] {
-        let rule = move |asked: &Asked| if asked.path.ends_with(name) { Act::Stall(sent) } else { Act::Serve };
+        let rule = move |asked: &Received| if asked.path.ends_with(name) { Act::Stall(sent) } else { Act::Serve };
         let hub = Hub::with(sharded(), rule);
         let mut setup = Setup::of(&hub);
         setup.settings.stall = Duration::from_secs(60);
@@ -444,7 +444,7 @@ fn hostile_names_are_refused() {
 #[test]
 fn hostile_etags_stay_in_the_folder() {
     let files = repo_of(&[("q.gguf", b"GGUF")]);
-    let head = |asked: &Asked| match (asked.method.as_str(), asked.is_listing()) {
+    let head = |asked: &Received| match (asked.method.as_str(), asked.is_listing()) {
         ("HEAD", _) => Act::Status(200, vec![("ETag", "\"../../../evil\"".to_owned())], "GGUF".to_owned()),
         _ => Act::Serve,
     };
@@ -487,7 +487,7 @@ fn relative_redirects_are_followed_with_the_token() {
 fn a_storage_host_that_is_away_is_named() {
     let host = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let cdn = host.clone();
-    let rule = move |asked: &Asked| match asked.path.ends_with(SHARDS[1]) {
+    let rule = move |asked: &Received| match asked.path.ends_with(SHARDS[1]) {
         true => Act::Redirect(cdn.clone()),
         false => Act::Serve,
     };
@@ -497,7 +497,7 @@ fn a_storage_host_that_is_away_is_named() {
 
 #[test]
 fn simple_mirrors_are_enough() {
-    let rule = |asked: &Asked| match asked.method.as_str() {
+    let rule = |asked: &Received| match asked.method.as_str() {
         "HEAD" => Act::Status(405, vec![], String::new()),
         _ => Act::Serve,
     };
@@ -565,7 +565,7 @@ fn folders_that_cannot_be_written_are_named() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let hub = Hub::start(sharded());
     let setup = Setup::of(&hub);
     setup.keep_partial(&hub, SHARDS[1], b"");

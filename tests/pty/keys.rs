@@ -64,7 +64,7 @@ fn arrows_and_letters_move_token_and_layer() {
 #[test]
 fn keys_are_answered_while_it_generates() {
     let pty = endless();
-    // As good as without end: longer than the context, which is said and not cut.
+    // As good as without end: longer than the context, which is reported and not cut.
     pty.press("r", "tokens to generate");
     pty.send(&format!("{CTRL_U}1000000\r"));
     for (key, text) in [

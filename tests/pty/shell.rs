@@ -116,7 +116,7 @@ fn closing_the_window_of_the_shell_ends_it() {
     let (pty, _) = shell();
     pty.send("q");
     wait_for_shell(&pty);
-    // Something that outlives the terminal to tell of the end.
+    // Something that outlives the terminal and writes the status.
     pty.send(&format!("clear; (trap '' HUP; \"$BIN\" --prompt one; echo $? >'{}')\n", path.display()));
     pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.is_idle() && shot.tokens() > Some(0));
     pty.hang_up();
@@ -125,7 +125,7 @@ fn closing_the_window_of_the_shell_ends_it() {
 
 #[test]
 fn ctrl_z_outside_of_a_shell_goes_on() {
-    // The program leads its session: nobody could bring it back, so the system does not stop it.
+    // The program leads its session: no shell could bring it back, so the system does not stop it.
     let pty = france();
     let before = pty.screen();
     let drawn = pty.raw().len();
@@ -157,7 +157,7 @@ fn a_continue_signal_draws_the_screen_anew() {
     assert!(find(&raw[drawn..], b"\x1b[?1049h").is_some(), "the screen was taken again");
 }
 
-/// Spoils the screen behind the program's back, as another program's output does.
+/// Spoils the screen as another program's output does, unknown to the program.
 fn spoil(pty: &Pty) {
     pty.spoil("garbage");
     pty.wait_for("garbage");

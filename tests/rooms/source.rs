@@ -102,7 +102,7 @@ impl Crate {
                 let target = self.absolute(at, &glob.path)?;
                 self.find(&[&target[..], &path[i..]].concat(), depth + 1)
             });
-            // What nobody defines is a macro's or an inner module's.
+            // A name without a definition comes from a macro or an inner module.
             return found.into_iter().find(|module| module.defines.contains(segment)).or(Some(at));
         }
         Some(at)

@@ -1,37 +1,27 @@
 //! What is copied and written is what the screen shows: its measure, its heads, all of it or nothing.
 
+use crate::support::still::{demo, message};
 use mixscope::analysis::view::ViewSpec;
 use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, pattern_of};
-use mixscope::model::{Loaded, Location, open};
+use mixscope::engine::{Capture, Live, Run, pattern_of};
 use mixscope::state::text::show_piece;
 use mixscope::state::{Effect, Event, LensLayout, Save, update};
-use mixscope::trace::{HookKind, LensCell, LensKey, LensSite, Policy, Source};
+use mixscope::trace::{HookKind, LensCell, LensKey, LensSite, Source};
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
-
-fn loaded() -> Arc<Loaded> {
-    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
+use std::sync::Arc;
 
 fn still() -> Still {
-    Still::new(loaded(), Some("The capital of France is Paris. The capital of"))
+    Still::new(demo(), Some("The capital of France is Paris. The capital of"))
 }
 
 /// The run on the screen, read again.
-fn read(still: &Still) -> Session {
-    let mut session = Session::new(loaded(), Capture::of(HookKind::all(), 0..6, 6), 1);
+fn read(still: &Still) -> Run {
+    let mut live = Live::new(demo(), Capture::of(HookKind::all(), 0..6, 6), 1);
     let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
-    session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
-    session
-}
-
-#[track_caller]
-fn said(still: &Still) -> &str {
-    still.state.message.as_ref().map_or("", |message| &message.failure.summary)
+    live.extend(&ids, Source::Prompt, &Control::none()).unwrap();
+    live.into()
 }
 
 /// Presses keys; the effects of the last one.
@@ -78,7 +68,7 @@ fn a_lens_cell_is_copied_as_the_measure_it_shows() {
     for (measure, text) in LensMeasure::ALL.into_iter().zip(texts) {
         assert_eq!(still.state.lens_measure, measure);
         assert_eq!(copied(&mut still, "y c").unwrap(), text);
-        assert_eq!(said(&still), format!("copied {text}"));
+        assert_eq!(message(&still), format!("copied {text}"));
         assert_eq!(written(&mut still).lens, measure);
         let header = match measure {
             LensMeasure::Top => "position,layer,site,k,token_id,token,logit,prob\r\n",
@@ -123,9 +113,9 @@ fn a_part_of_the_lens_is_not_copied_as_if_it_were_all() {
     let (row, all): (usize, usize) = (has(still.state.cursor.layer), (0..6).map(has).sum());
     assert!(0 < row && row < n, "{row} of {n}");
     assert_eq!(copied(&mut still, "y r"), None);
-    assert_eq!(said(&still), format!("{row} of {n} cells are derived, those on the screen: e writes all"));
+    assert_eq!(message(&still), format!("{row} of {n} cells are derived, those on the screen: e writes all"));
     assert_eq!(copied(&mut still, "y v"), None);
-    assert_eq!(said(&still), format!("{all} of {} cells are derived, those on the screen: e writes all", 6 * n));
+    assert_eq!(message(&still), format!("{all} of {} cells are derived, those on the screen: e writes all", 6 * n));
     still.screen(400, 60, Depth::Mono);
     assert!(copied(&mut still, "y v").is_some());
 }
@@ -174,27 +164,27 @@ fn the_grid_is_written_with_its_measure_and_order_and_on_this_text() {
     let mut still = still();
     still.press("2").unwrap();
     let spec = written(&mut still);
-    assert_eq!((spec.measure, spec.sorted, said(&still)), (Measure::Entropy, false, "wrote it"));
+    assert_eq!((spec.measure, spec.sorted, message(&still)), (Measure::Entropy, false, "wrote it"));
     still.press("a A R").unwrap();
     let spec = written(&mut still);
     assert_eq!((spec.measure, spec.sorted), (Measure::Previous, true));
-    assert_eq!(said(&still), "of this text, not of random tokens: wrote it");
+    assert_eq!(message(&still), "of this text, not of random tokens: wrote it");
     still.press("1").unwrap();
     written(&mut still);
-    assert_eq!(said(&still), "wrote it", "routing is the same on any text");
+    assert_eq!(message(&still), "wrote it", "routing is the same on any text");
 }
 
 #[test]
 fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
     let mut still = still();
-    let session = read(&still);
+    let run = read(&still);
     for (keys, header) in
         [("v v v", "layer,expert,first_share,share,mean_weight"), ("v", "layer,expert,with,together,share")]
     {
         still.press(keys).unwrap();
         let view = copied(&mut still, "y v").unwrap();
         let spec = written(&mut still);
-        let data = mixscope::engine::collect(&session, &spec, &Control::none()).unwrap();
+        let data = mixscope::engine::collect(&run, &spec, &Control::none()).unwrap();
         let table = mixscope::export::table(&data, &spec, Default::default()).unwrap();
         assert!(view.starts_with(header), "{view}");
         assert_eq!(view.as_bytes(), table, "as `e` writes it");

@@ -1,24 +1,17 @@
 //! What the mouse does: on the screen as it is drawn, at three sizes.
 
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::state::{Gesture, Overlay, Tab};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 const WIDE: (u16, u16) = (160, 45);
 
 fn still(keys: &str) -> Still {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    let demo = DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone();
-    let mut still = Still::new(demo, Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
-/// Where `text` stands on the screen, the `nth` time (from 0) in reading order.
+/// The cell of `text` on the screen, the `nth` time (from 0) in reading order.
 fn find(still: &mut Still, (w, h): (u16, u16), text: &str, nth: usize) -> (u16, u16) {
     let screen = still.screen(w, h, Depth::True);
     let mut found = Vec::new();

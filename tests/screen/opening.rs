@@ -3,7 +3,7 @@
 use crate::support::cli::{Run, command};
 use crate::support::explorer::{Explorer, Setup};
 use crate::support::fixture;
-use crate::support::hub::{Act, Asked, Files, Hub, NAME, SMALL_SHARD, slow, small_model};
+use crate::support::hub::{Act, Files, Hub, NAME, Received, SMALL_SHARD, slow, small_model};
 use crate::support::shot::Shot;
 use serde_json::{Value, json};
 use std::fs;
@@ -234,7 +234,7 @@ fn another_choice_replaces_a_download_under_way() {
 
 #[test]
 fn a_repo_that_does_not_exist_leaves_the_model_in_use() {
-    let refuse = |_: &Asked| Act::Status(404, vec![("X-Error-Code", "RepoNotFound".to_owned())], String::new());
+    let refuse = |_: &Received| Act::Status(404, vec![("X-Error-Code", "RepoNotFound".to_owned())], String::new());
     let (hub, folder) = (Hub::with(Files::new(), refuse), tempfile::tempdir().unwrap());
     let mut explorer = france().hub(&hub, folder.path()).start_with(FRANCE_LEN);
     open(&mut explorer, "owner/absent");

@@ -2,20 +2,15 @@
 
 use crate::snapshot::{SIZES, lines_of, overlay, page, part};
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::{self, Download, FileShare, Memory, RequestId};
 use mixscope::state::{Choice, Event, Opening, Origin, Overlay, Phase};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
 use ratatui::buffer::Cell;
-use std::sync::{Arc, OnceLock};
 
 const NAME: &str = "mistralai/Mixtral-8x7B-Instruct-v0.1";
 
 fn demo(prompt: &str) -> Still {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    let loaded = DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap()));
-    Still::new(loaded.clone(), Some(prompt))
+    Still::new(crate::support::still::demo(), Some(prompt))
 }
 
 fn text(still: &mut Still, w: u16, h: u16) -> String {
@@ -23,7 +18,7 @@ fn text(still: &mut Still, w: u16, h: u16) -> String {
     screen.content().chunks(w.into()).map(|row| row.iter().map(Cell::symbol).collect::<String>() + "\n").collect()
 }
 
-/// Nineteen shards, of which four are under way.
+/// Nineteen shards; four are under way.
 fn download() -> Download {
     const GB: u64 = 1_000_000_000;
     let small = [("config.json", 720), ("tokenizer.json", 1_795_303), ("model.safetensors.index.json", 92_658)];
@@ -151,7 +146,7 @@ fn a_picker_with_more_choices_than_rows_keeps_the_mark_in_sight() {
 }
 
 #[test]
-fn choices_and_files_are_told_apart_on_the_smallest_screen() {
+fn choices_and_files_differ_on_the_smallest_screen() {
     let mut still = demo("drum");
     still.press("o").unwrap();
     let names = ["Q4_K_M", "Q8_0"].map(|kind| format!("/home/somebody/models/mixtral/mixtral-8x7b-v0.1.{kind}.gguf"));

@@ -1,27 +1,17 @@
 //! What the explorer says to a key, how long that stays, and what keys mean in each view.
 
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::Failure;
 use mixscope::state::{AttentionLens, Effect, Event, Gesture, Tab, update};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(demo(), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
-fn said(still: &Still) -> Option<&str> {
+fn message(still: &Still) -> Option<&str> {
     still.state.message.as_ref().map(|message| message.failure.summary.as_str())
 }
 
@@ -35,23 +25,23 @@ fn line(still: &mut Still, width: u16, height: u16, y: u16) -> String {
 }
 
 #[test]
-fn what_succeeded_is_said_until_the_next_key() {
+fn a_success_is_reported_until_the_next_key() {
     let mut still = still("m");
     assert_eq!(footer(&mut still, 100, 30), "· bookmark on token 10 ‘·seven’ · 1 in all", "no alarm, and all of it");
     still.press("y").unwrap();
-    assert!(said(&still).is_some(), "the first of two keys does nothing yet");
+    assert!(message(&still).is_some(), "the first of two keys does nothing yet");
     still.press("esc left").unwrap();
-    assert_eq!(said(&still), None);
+    assert_eq!(message(&still), None);
     assert!(footer(&mut still, 100, 30).contains("help"), "the keys are back");
     still.press("m").unwrap();
     assert!(footer(&mut still, 40, 10).ends_with("!: more"), "cut");
     still.press("!").unwrap();
-    assert!(said(&still).is_some(), "it is being read");
+    assert!(message(&still).is_some(), "it is being read");
     still.press("esc").unwrap();
-    assert_eq!(said(&still), None, "and was");
+    assert_eq!(message(&still), None, "and was");
     still.press("m").unwrap();
     still.mouse(Gesture::Press, (1, 1), 80, 24);
-    assert_eq!((said(&still), still.state.cursor.token), (None, 0), "a click does something, too");
+    assert_eq!((message(&still), still.state.cursor.token), (None, 0), "a click does something, too");
 }
 
 #[test]
@@ -61,7 +51,7 @@ fn what_failed_stays_until_it_is_put_away() {
     still.press("left v 3").unwrap();
     assert_eq!(footer(&mut still, 80, 24), "✗ boom  esc: dismiss", "there is no more of it");
     still.press("esc").unwrap();
-    assert_eq!(said(&still), None);
+    assert_eq!(message(&still), None);
 }
 
 #[test]
@@ -89,10 +79,10 @@ fn keys_that_mean_nothing_say_so() {
         ("w z D", "w z brings back"),
     ] {
         let still = still(keys);
-        assert!(said(&still).is_some_and(|said| said.contains(sentence)), "{keys}: {:?}", said(&still));
+        assert!(message(&still).is_some_and(|said| said.contains(sentence)), "{keys}: {:?}", message(&still));
     }
     for keys in ["v v v a", "2 a", "3 a", "2 %", "3 v v v %", "2 x", "c c c 1 X", "d", "D", "5 v d", "5 v v v"] {
-        assert_eq!(said(&still(keys)), None, "{keys} does something");
+        assert_eq!(message(&still(keys)), None, "{keys} does something");
     }
 }
 
@@ -108,7 +98,7 @@ fn without_a_model_keys_say_how_to_get_one() {
         });
         still.state.message = None;
         assert_eq!(update(&mut still.state, Event::Key(key)), []);
-        assert_eq!(said(&still), Some("no model is open: o opens one"), "{key}");
+        assert_eq!(message(&still), Some("no model is open: o opens one"), "{key}");
         assert!(still.state.overlays.is_empty(), "{key}");
     }
 }
@@ -189,10 +179,10 @@ fn the_colour_is_named_where_the_text_has_no_title() {
     let mut still = still("");
     still.screen(100, 30, Depth::True);
     still.press("c").unwrap();
-    assert_eq!(said(&still), None, "the title says it");
+    assert_eq!(message(&still), None, "the title says it");
     still.screen(80, 24, Depth::True);
     still.press("c").unwrap();
-    assert_eq!(said(&still), Some("text: entropy before the token, 0 to 8 nats"));
+    assert_eq!(message(&still), Some("text: entropy before the token, 0 to 8 nats"));
 }
 
 #[test]
@@ -205,15 +195,15 @@ fn a_saved_run_refuses_at_once_what_needs_a_model() {
         let effects = update(&mut still.state, Event::Key(key));
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(..))), "{key}");
         assert!(still.state.overlays.is_empty(), "{key} opens what can only fail");
-        assert_eq!(said(&still), Some("this is a saved run without a model: o opens a model"), "{key}");
+        assert_eq!(message(&still), Some("this is a saved run without a model: o opens a model"), "{key}");
     }
     still.press("4 enter").unwrap();
-    assert!(said(&still).is_some_and(|said| said.contains("o opens a model")));
+    assert!(message(&still).is_some_and(|said| said.contains("o opens a model")));
     still.take(Event::Paste("text".into()));
     assert!(still.state.overlays.is_empty(), "pasted text has no model to read it");
 }
 
-fn common_run() -> mixscope::engine::Saved {
+fn common_run() -> mixscope::engine::Replay {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-f32/reference.safetensors");
-    mixscope::engine::Saved::open(&path).unwrap()
+    mixscope::engine::Replay::open(&path).unwrap()
 }

@@ -1,10 +1,10 @@
 //! Routing on screen: what every lens shows of hand-made and of real runs, and that its cost is that of what is seen.
 
 use crate::support;
+use crate::support::still::demo;
 use mixscope::analysis::RunUsage;
 use mixscope::analysis::routing::ranked;
 use mixscope::app::Still;
-use mixscope::model::{Location, open};
 use mixscope::protocol::{self, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, Tab, update};
@@ -14,16 +14,14 @@ use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const LENSES: [RoutingLens; 5] =
     [RoutingLens::Token, RoutingLens::Layer, RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs];
 
 /// The demo's description with other sizes.
 fn meta(layers: usize, experts: usize, top_k: usize) -> Arc<Meta> {
-    static DEMO: OnceLock<Arc<Meta>> = OnceLock::new();
-    let demo = DEMO.get_or_init(|| open(&Location::Demo, Policy::Hf, None, false).unwrap().meta);
-    let mut meta = (**demo).clone();
+    let mut meta = (*demo().meta).clone();
     (meta.dims.layers, meta.dims.experts, meta.dims.top_k) = (layers, experts, top_k);
     Arc::new(meta)
 }
@@ -219,7 +217,7 @@ fn near_ties_are_marked_in_every_lens_and_in_the_text() {
             assert!(text(&buf).contains('≈'), "{lens:?}:\n{}", text(&buf));
         }
     }
-    // In the text: the near-tie at 1 stands without background, its neighbours with one.
+    // In the text: the near-tie at 1 has no background, its neighbours have one.
     let buf = screen(&state, (160, 45), Depth::True);
     state.cursor.token = 3;
     let moved = screen(&state, (160, 45), Depth::True);
@@ -316,7 +314,7 @@ fn the_map_shows_the_whole_run_in_bands_and_else_the_cursors() {
         state.routing = RoutingLens::Map;
         state.cursor.token = pos;
         let shown = text(&screen(&state, (160, 45), Depth::True));
-        // At the right edge the name stands before its tick.
+        // At the right edge the name is before its tick.
         let named = [format!("▾·t{pos}"), format!("·t{pos}▾")];
         assert!(shown.contains(needed) && named.iter().any(|name| shown.contains(name)), "{pos}:\n{shown}");
     }
@@ -354,7 +352,7 @@ fn real_models_of_one_and_three_choices_draw_every_lens() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn what_is_kept_beside_a_run_is_that_of_the_run(
+    fn what_is_kept_next_to_a_run_is_that_of_the_run(
         steps in prop::collection::vec((0usize..40, 0usize..12, any::<bool>()), 1..15),
     ) {
         let mut state = ready(&meta(2, 4, 2));
@@ -363,7 +361,7 @@ proptest! {
         let wanted = mixscope::state::Wanted { lines: Some(20), ..Default::default() };
         update(&mut state, Event::Drawn(wanted));
         for (keep, new, again) in steps {
-            // Either new tokens, or the ones that stand sent once more as another source.
+            // Either new tokens, or the present ones sent once more as another source.
             let keep = keep.min(state.tokens.len());
             let tokens: Vec<Arc<TokenRecord>> = if again {
                 state.tokens[keep..].iter().map(|token| {

@@ -2,25 +2,16 @@
 
 use crate::snapshot::{SIZES, compare, lines_of, overlay, page, panel, part, strip, tabs};
 use crate::support::cells::{rows, styles};
+use crate::support::still::demo;
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol::Failure;
 use mixscope::state::{Event, Tab};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(demo(), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
 #[test]

@@ -1,23 +1,13 @@
 //! Small screens: the cursor's row stays in sight, what has no room is counted, nothing is cut in the middle.
 
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
-use mixscope::trace::Policy;
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "The capital of France is";
 const SIZES: [(u16, u16); 5] = [(160, 45), (120, 35), (100, 30), (80, 24), (40, 10)];
 
-fn demo() -> Arc<Loaded> {
-    static DEMO: OnceLock<Arc<Loaded>> = OnceLock::new();
-    DEMO.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still(keys: &str) -> Still {
-    let mut still = Still::new(demo(), Some(PROMPT));
-    still.press(keys).unwrap();
-    still
+    crate::support::still::still(PROMPT, keys)
 }
 
 fn lines(still: &mut Still, (width, height): (u16, u16)) -> Vec<String> {
@@ -131,7 +121,7 @@ fn without_colours_the_text_has_its_experts_as_numbers() {
         assert_eq!(digits, first, "{size:?}: {}", rows[text_at + 1]);
         assert!(!rows[1].contains("colour"), "{}", rows[1]);
     }
-    // Each stands below its token.
+    // Each is below its token.
     let rows = lines(&mut still, (80, 24));
     let at = rows[1].chars().position(|c| c == 'F').unwrap() - 1;
     assert_eq!(rows[2].chars().nth(at).unwrap().to_digit(10), Some(first[4]));

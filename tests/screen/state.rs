@@ -1,7 +1,7 @@
 //! What keys do: tables of keys and effects, and thousands of random actions against a simulated engine.
 
+use crate::support::still::demo;
 use mixscope::analysis::Pick;
-use mixscope::model::{Location, open};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::protocol::{FormerRun, RunAction};
 use mixscope::state::keys::{Code, Key};
@@ -10,14 +10,14 @@ use mixscope::state::{
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+    Candidate, Direction, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source,
+    TokenRecord,
 };
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 fn meta() -> Arc<Meta> {
-    static META: OnceLock<Arc<Meta>> = OnceLock::new();
-    META.get_or_init(|| open(&Location::Demo, Policy::Hf, None, false).unwrap().meta).clone()
+    demo().meta.clone()
 }
 
 fn record(id: u32) -> Arc<TokenRecord> {
@@ -136,7 +136,7 @@ fn the_cursor_moves_in_every_view_by_arrows_and_letters() {
 }
 
 #[test]
-fn views_and_lenses_turn() {
+fn views_and_layouts_turn() {
     let mut state = with_tokens(3);
     for (keys, view) in [
         ("2", Tab::Attention),
@@ -188,7 +188,7 @@ fn running_stepping_pausing_and_going_back() {
 }
 
 #[test]
-fn a_number_of_tokens_is_asked_for_and_checked() {
+fn a_number_of_tokens_is_requested_and_checked() {
     let mut state = with_tokens(2);
     press(&mut state, "r ctrl-u x enter");
     assert!(matches!(state.overlays.last(), Some(Overlay::Input(input)) if input.error.is_some()));
@@ -428,6 +428,7 @@ impl Simulated {
                     engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens: new, ms: 0.0 });
                     let prompt = (tokens > 0).then(|| Prompt::Text("again".into()));
                     let (undos, redos) = (self.past.len(), self.future.len());
+                    let direction = if back { Direction::Back } else { Direction::Forward };
                     let left = FormerRun {
                         action: RunAction::Step,
                         prompt: None,
@@ -435,7 +436,7 @@ impl Simulated {
                         keep: 0,
                         rest: Vec::new(),
                     };
-                    let revision = protocol::Revision { former: left, back, prompt, undos, redos };
+                    let revision = protocol::Revision { former: left, direction, prompt, undos, redos };
                     engine(state, protocol::Event::Revised(revision));
                 }
                 None => drop(engine(state, protocol::Event::Warning("nothing".into()))),
@@ -474,7 +475,7 @@ fn picked(state: &State) -> Option<&str> {
 }
 
 #[test]
-fn another_model_is_chosen_opened_beside_this_one_and_given_the_prompt() {
+fn another_model_is_chosen_opened_next_to_this_one_and_given_the_prompt() {
     let mut state = with_tokens(3);
     press(&mut state, "i ctrl-u h i enter");
     let found = press(&mut state, "o");

@@ -1,30 +1,19 @@
 //! What people expect of a terminal program: palette, pairs of keys, search, bookmarks, undo, copying. With the real
 //! engine and the model in the program, without a terminal.
 
+use crate::support::still::{demo, message};
 use mixscope::analysis::tables::{Row, TokenText, candidates, routing, write_csv};
 use mixscope::analysis::{HeadMap, Pick};
 use mixscope::app::Still;
-use mixscope::model::{Loaded, Location, open};
 use mixscope::state::keys::{Action, Extent, Scope};
 use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, Tab, update};
-use mixscope::trace::{LensSite, Policy, Records};
+use mixscope::trace::{LensSite, Records};
 use mixscope::ui::Depth;
-use std::sync::{Arc, OnceLock};
 
 const PROMPT: &str = "The capital of France is Paris. The capital of Spain is";
 
-fn loaded() -> Arc<Loaded> {
-    static LOADED: OnceLock<Arc<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(|| Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap())).clone()
-}
-
 fn still() -> Still {
-    Still::new(loaded(), Some(PROMPT))
-}
-
-#[track_caller]
-fn said(still: &Still) -> &str {
-    still.state.message.as_ref().map_or("", |message| &message.failure.summary)
+    Still::new(demo(), Some(PROMPT))
 }
 
 fn screen(still: &mut Still, width: u16, height: u16) -> String {
@@ -57,7 +46,7 @@ fn a_prefix_shows_what_can_follow_and_ends_with_the_second_key() {
     still.press("esc").unwrap();
     assert!(!screen(&mut still, 80, 24).contains("copy the row"));
     still.press("y x").unwrap();
-    assert!(said(&still).contains("y x means nothing") && said(&still).contains("c r v"), "{}", said(&still));
+    assert!(message(&still).contains("y x means nothing") && message(&still).contains("c r v"), "{}", message(&still));
     assert_eq!(still.state.pending, None);
     still.press("y").unwrap();
     assert_eq!(update(&mut still.state, Event::Key("ctrl-c".parse().unwrap())), [Effect::Quit], "works anywhere");
@@ -118,21 +107,24 @@ fn search_jumps_around_the_ends_and_marks_what_it_found() {
     still.press("home").unwrap();
     find(&mut still, "capital of");
     let (first, state) = (still.state.cursor.token, &still.state);
-    assert_eq!((state.search.as_ref().unwrap().matches().len(), said(&still).starts_with("match 1 of 2")), (2, true));
+    assert_eq!(
+        (state.search.as_ref().unwrap().matches().len(), message(&still).starts_with("match 1 of 2")),
+        (2, true)
+    );
     assert!(still.state.shown[first].0.starts_with('·'));
     still.press("n").unwrap();
     let second = still.state.cursor.token;
-    assert!(second > first && said(&still).starts_with("match 2 of 2"));
+    assert!(second > first && message(&still).starts_with("match 2 of 2"));
     still.press("n").unwrap();
     assert_eq!(still.state.cursor.token, first, "around the end");
     still.press("N").unwrap();
     assert_eq!(still.state.cursor.token, second, "and around the start");
     find(&mut still, "paris");
-    assert!(said(&still).starts_with("match 1 of 1"), "from the cursor around the end: {}", said(&still));
+    assert!(message(&still).starts_with("match 1 of 1"), "from the cursor around the end: {}", message(&still));
     find(&mut still, "PARIS");
-    assert!(said(&still).contains("not in the text"), "capitals count if some are typed: {}", said(&still));
+    assert!(message(&still).contains("not in the text"), "capitals count if some are typed: {}", message(&still));
 
-    // Tokens that come later are searched when the next match is asked for.
+    // Later tokens are searched with the request for the next match.
     find(&mut still, "the");
     let before = still.state.search.as_ref().unwrap().matches().len();
     still.press("f").unwrap();
@@ -145,7 +137,7 @@ fn search_jumps_around_the_ends_and_marks_what_it_found() {
     still.press("esc").unwrap();
     assert!(still.state.search.is_none(), "esc ends it");
     still.press("n").unwrap();
-    assert!(said(&still).contains("/ starts one"));
+    assert!(message(&still).contains("/ starts one"));
     assert!(!at(&still).is_empty());
 }
 
@@ -165,7 +157,7 @@ fn bookmarks_are_visited_in_turn_and_go_with_their_tokens() {
     still.press("home right right right U").unwrap();
     assert_eq!(still.state.bookmarks.iter().copied().collect::<Vec<_>>(), [2], "forgotten with their tokens");
     still.press("left m '").unwrap();
-    assert!(said(&still).starts_with("no bookmarks yet"), "{}", said(&still));
+    assert!(message(&still).starts_with("no bookmarks yet"), "{}", message(&still));
 }
 
 #[test]
@@ -181,24 +173,24 @@ fn undo_brings_back_run_and_prompt() {
     let other = ids(&still);
     still.press("z").unwrap();
     assert_eq!((ids(&still), still.state.prompt.as_str()), (longer.clone(), PROMPT));
-    assert!(said(&still).starts_with("undid the prompt"), "{}", said(&still));
+    assert!(message(&still).starts_with("undid the prompt"), "{}", message(&still));
     still.press("z z").unwrap();
     assert_eq!(ids(&still), first);
     still.press("Z Z Z").unwrap();
     assert_eq!((ids(&still), still.state.prompt.as_str()), (other, "Once upon"));
     still.press("Z").unwrap();
-    assert!(said(&still).contains("nothing to redo"), "{}", said(&still));
+    assert!(message(&still).contains("nothing to redo"), "{}", message(&still));
     still.press("z z z z").unwrap();
     assert!(still.state.tokens.is_empty() && still.state.prompt.is_empty(), "before the first prompt");
     still.press("z").unwrap();
-    assert!(said(&still).contains("nothing to undo"), "{}", said(&still));
+    assert!(message(&still).contains("nothing to undo"), "{}", message(&still));
     still.press("space").unwrap();
     let shown = screen(&mut still, 80, 24);
     assert!(shown.contains("there is no text to go on from yet"), "the editor says why it opens:\n{shown}");
 }
 
 #[test]
-fn a_forced_candidate_in_the_middle_is_one_edit() {
+fn a_forced_candidate_in_the_middle_is_one_action() {
     let mut still = still();
     let ids = |still: &Still| still.state.tokens.iter().map(|token| token.id).collect::<Vec<_>>();
     let before = ids(&still);
@@ -217,7 +209,7 @@ fn whole<R: Row>(rows: impl Iterator<Item = R>) -> String {
 #[test]
 fn copies_of_tables_are_lines_of_the_files() {
     let mut still = still();
-    let trace = Records { meta: loaded().meta.clone(), tokens: still.state.tokens.clone() };
+    let trace = Records { meta: demo().meta.clone(), tokens: still.state.tokens.clone() };
     let layers = trace.meta.dims.layers;
     let chosen = |file: &str, keep: &dyn Fn(&[&str]) -> bool| {
         let lines = file.split_inclusive("\r\n").enumerate();
@@ -234,7 +226,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     let text = copied(&mut still, "y c").unwrap();
     let cell = row.lines().find(|line| line.starts_with("3,4,1,")).unwrap();
     assert_eq!(text, format!("E1 {}", cell.split(',').nth(4).unwrap()));
-    assert_eq!(said(&still), format!("copied {text}"));
+    assert_eq!(message(&still), format!("copied {text}"));
     assert_eq!(copied(&mut still, "y v").unwrap(), chosen(&routing, &|cells| cells[0] == "3"));
     assert_eq!(copied(&mut still, "v y v").unwrap(), chosen(&routing, &|cells| cells[1] == "4"));
     assert_eq!(copied(&mut still, "v y v").unwrap(), routing);
@@ -251,7 +243,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     // The lens: what has been derived for the screen.
     still.press("3").unwrap();
     assert_eq!(copied(&mut still, "y c"), None);
-    assert!(said(&still).contains("not derived yet"), "{}", said(&still));
+    assert!(message(&still).contains("not derived yet"), "{}", message(&still));
     still.screen(400, 60, Depth::Mono);
     let table = copied(&mut still, "y v").unwrap();
     assert_eq!(table.lines().count(), 1 + still.state.tokens.len() * layers);
@@ -289,14 +281,14 @@ fn attention_is_copied_exactly_or_not_at_all() {
 #[test]
 fn what_is_too_large_is_not_copied() {
     let long = "one two three four five six seven eight nine ten ".repeat(30);
-    let mut still = Still::new(loaded(), Some(&long));
+    let mut still = Still::new(demo(), Some(&long));
     assert_eq!(copied(&mut still, "v v y v"), None);
-    assert_eq!(said(&still), "too large for the clipboard (over 75 kB): e writes it to a file");
+    assert_eq!(message(&still), "too large for the clipboard (over 75 kB): e writes it to a file");
     still.screen(40, 10, Depth::Mono);
     still.press("2 v").unwrap();
     still.screen(40, 10, Depth::Mono);
     assert_eq!(copied(&mut still, "y v"), None, "a pooled head has no exact values on the screen");
-    assert!(said(&still).contains("pooled"), "{}", said(&still));
+    assert!(message(&still).contains("pooled"), "{}", message(&still));
 }
 
 #[test]
@@ -310,12 +302,12 @@ fn the_report_is_copied_whole() {
 
 #[test]
 fn selected_text_is_copied_as_it_reads() {
-    let mut still = Still::new(loaded(), Some("def f(x):\n    return x"));
+    let mut still = Still::new(demo(), Some("def f(x):\n    return x"));
     let to = still.state.tokens.len() - 1;
     still.state.selection = Some(Selection { from: to, to: 1 });
     let text = copied(&mut still, "y c").unwrap();
     assert_eq!(text.trim_start(), "def f(x):\n    return x");
-    assert_eq!(said(&still), format!("copied {to} tokens of text"));
+    assert_eq!(message(&still), format!("copied {to} tokens of text"));
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub fn beside(pieces: &[&str]) -> Records {
     Records { meta, tokens: pieces.iter().enumerate().map(cheaper).collect() }
 }
 
-/// Two policies, of which the second flips an expert in the second layer.
+/// Two policies; the second flips an expert in the second layer.
 pub fn lab(pieces: &[&str]) -> Lab {
     let n = pieces.len();
     let token = |(id, piece): (usize, &&str)| LabToken { id: id as u32, piece: (*piece).to_owned() };

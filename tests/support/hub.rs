@@ -18,7 +18,7 @@ pub const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-
 
 /// One request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct Received {
     pub method: String,
     pub path: String,
     pub range: Option<String>,
@@ -27,7 +27,7 @@ pub struct Asked {
     pub nth: usize,
 }
 
-impl Asked {
+impl Received {
     /// If it is for the content of a file whose path ends so.
     pub fn gets(&self, file: &str) -> bool {
         self.method == "GET" && self.path.contains("/resolve/") && self.path.ends_with(file)
@@ -50,7 +50,7 @@ pub enum Act {
     Slow,
     /// Sends the body so many bytes at a time, twenty times a second.
     Drip(usize),
-    /// Sends everything although a part was asked for, closing after so many bytes.
+    /// Sends everything although a part was requested, and closes after so many bytes.
     Whole(usize),
     /// Sends wrong bytes.
     Corrupt,
@@ -60,7 +60,7 @@ pub enum Act {
     Redirect(String),
 }
 
-type Rule = dyn Fn(&Asked) -> Act + Send + Sync;
+type Rule = dyn Fn(&Received) -> Act + Send + Sync;
 
 /// What the repo holds, by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -68,7 +68,7 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 pub struct Hub {
     pub url: String,
     pub files: Arc<Files>,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<Received>>>,
     closed: Arc<AtomicBool>,
 }
 
@@ -77,7 +77,7 @@ impl Hub {
         Self::with(files, |_| Act::Serve)
     }
 
-    pub fn with(files: Files, rule: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+    pub fn with(files: Files, rule: impl Fn(&Received) -> Act + Send + Sync + 'static) -> Self {
         let listing = listing(&files, true);
         Self::with_listing(files, listing, rule)
     }
@@ -86,7 +86,7 @@ impl Hub {
     pub fn with_listing(
         files: Files,
         listing: serde_json::Value,
-        rule: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+        rule: impl Fn(&Received) -> Act + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -119,7 +119,7 @@ impl Hub {
     }
 
     /// The requests so far.
-    pub fn log(&self) -> Vec<Asked> {
+    pub fn log(&self) -> Vec<Received> {
         self.log.lock().unwrap().clone()
     }
 
@@ -142,7 +142,7 @@ impl Drop for Hub {
 
 struct Connection {
     files: Arc<Files>,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<Received>>>,
     closed: Arc<AtomicBool>,
     rule: Arc<Rule>,
     listing: Arc<Vec<u8>>,
@@ -182,12 +182,12 @@ impl Connection {
         self.answer(stream, &asked, 206, &headers, &bytes[start..end], &act)
     }
 
-    fn read(&self, stream: &TcpStream) -> std::io::Result<Option<Asked>> {
+    fn read(&self, stream: &TcpStream) -> std::io::Result<Option<Received>> {
         let mut lines = BufReader::new(stream).lines();
         let Some(first) = lines.next().transpose()? else { return Ok(None) };
         let mut words = first.split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut asked = Asked { method, path, range: None, token: None, nth: 0 };
+        let mut asked = Received { method, path, range: None, token: None, nth: 0 };
         for line in lines {
             let line = line?;
             match line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())) {
@@ -206,7 +206,7 @@ impl Connection {
     fn answer(
         &self,
         mut stream: TcpStream,
-        asked: &Asked,
+        asked: &Received,
         status: u16,
         headers: &[(&str, String)],
         body: &[u8],
@@ -314,7 +314,7 @@ pub fn small_model() -> Files {
 /// A Hub with [`small_model`] that sends the shards so slowly that no test sees their end, when they are first
 /// requested.
 pub fn slow() -> Hub {
-    let is_slow = |asked: &Asked| asked.gets(".safetensors") && asked.nth == 0;
+    let is_slow = |asked: &Received| asked.gets(".safetensors") && asked.nth == 0;
     Hub::with(small_model(), move |asked| if is_slow(asked) { Act::Drip(1000) } else { Act::Serve })
 }
 

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod pty;
 pub mod recordings;
 pub mod shot;
+pub mod still;
 
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -35,7 +36,7 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// One recording by transformers: tensors by hook, derived values, and the JSON beside them.
+/// One recording by transformers: tensors by hook, derived values, and the JSON next to them.
 pub struct Reference {
     pub trace: TraceFile,
     pub extras: TraceFile,

@@ -201,7 +201,7 @@ impl Pty {
         writer.flush().unwrap();
     }
 
-    /// Pastes as a terminal does that was asked to mark pastes.
+    /// Pastes as a terminal does that marks pastes.
     pub fn paste(&self, text: &str) {
         assert!(self.screen().marks_pastes());
         self.send(&format!("\x1b[200~{text}\x1b[201~"));
@@ -218,7 +218,7 @@ impl Pty {
         kill(self.pid, signal).unwrap();
     }
 
-    /// Puts a text on the screen behind the program's back.
+    /// Puts a text on the screen, unknown to the program.
     pub fn spoil(&self, text: &str) {
         self.tape().parser.process(format!("\x1b7\x1b[10;20H{text}\x1b8").as_bytes());
     }
@@ -305,7 +305,7 @@ impl Pty {
         (status.exit_code(), tape.raw.clone())
     }
 
-    /// Closes the window: nobody holds the other end of the terminal any more. Waits for the end of the program.
+    /// Closes the window: the other end of the terminal is gone. Waits for the end of the program.
     #[track_caller]
     pub fn hang_up(mut self) -> ExitStatus {
         self.tape().cut = true;
@@ -339,7 +339,7 @@ impl Pty {
         let shown = find_last(&raw, b"\x1b[?25h");
         assert!(shown.is_some() && shown > find_last(&raw, b"\x1b[?25l"), "the cursor stays hidden");
         assert!(!shot.is_alternate() && !shot.marks_pastes() && shot.has_cursor());
-        // Not every system tells the modes of a terminal that nobody holds.
+        // Not every system has the modes of a terminal after its program ended.
         if let (Some(now), Some(before)) = (self.master().get_termios(), &self.modes) {
             assert_eq!(&format!("{now:?}"), before, "terminal modes");
         }
