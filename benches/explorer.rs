@@ -7,7 +7,7 @@ use mixscope::analysis::Pick;
 use mixscope::analysis::view::{View, ViewSpec};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, collect};
+use mixscope::engine::{Capture, Live, Run, collect};
 use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
@@ -48,7 +48,7 @@ enum Kept {
     EveryHook,
 }
 
-fn session(policy: Policy, kept: Kept) -> Session {
+fn live(policy: Policy, kept: Kept) -> Live {
     let loaded = loaded(policy);
     let layers = loaded.meta.dims.layers;
     let capture = match kept {
@@ -56,9 +56,9 @@ fn session(policy: Policy, kept: Kept) -> Session {
         Kept::ForViews => Capture::for_views(layers),
         Kept::EveryHook => Capture::of(HookKind::all(), 0..layers, layers),
     };
-    let mut session = Session::new(loaded, capture, 64);
-    session.extend(&prompt(), Source::Prompt, &Control::none()).expect("the prompt can be read");
-    session
+    let mut live = Live::new(loaded, capture, 64);
+    live.extend(&prompt(), Source::Prompt, &Control::none()).expect("the prompt can be read");
+    live
 }
 
 /// The forward pass alone: greedy decoding with no taps.
@@ -88,10 +88,10 @@ fn prefill(bencher: Bencher, tokens: usize) {
     let layers = loaded.meta.dims.layers;
     bencher
         .counter(divan::counter::ItemsCount::new(tokens))
-        .with_inputs(|| Session::new(loaded.clone(), Capture::for_views(layers), 64))
-        .bench_local_values(|mut session| {
-            session.extend(&ids, Source::Prompt, &Control::none()).expect("the prompt can be read");
-            session
+        .with_inputs(|| Live::new(loaded.clone(), Capture::for_views(layers), 64))
+        .bench_local_values(|mut live| {
+            live.extend(&ids, Source::Prompt, &Control::none()).expect("the prompt can be read");
+            live
         });
 }
 
@@ -133,13 +133,13 @@ fn product<const ROWS: usize>(bencher: Bencher, format: &str) {
 /// Sampling, records and captures included.
 #[divan::bench(args = [Kept::Nothing, Kept::ForViews, Kept::EveryHook])]
 fn decode_session_hf(bencher: Bencher, kept: Kept) {
-    let session = session(Policy::Hf, kept);
-    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| session.clone()).bench_local_values(
-        |mut session| {
+    let live = live(Policy::Hf, kept);
+    bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| live.clone()).bench_local_values(
+        |mut live| {
             for _ in 0..DECODED {
-                session.step(&Sampling::default(), &Control::none()).expect("step");
+                live.step(&Sampling::default(), &Control::none()).expect("step");
             }
-            session
+            live
         },
     );
 }
@@ -196,15 +196,15 @@ fn draw_160x45(bencher: Bencher, view: &str) {
 /// One head over 512 tokens, drawn in scale 1 and packed.
 #[divan::bench(args = ["png", "svg"])]
 fn attention_512(bencher: Bencher, format: &str) {
-    let session = {
-        let mut session = session(Policy::Hf, Kept::ForViews);
+    let run = {
+        let mut live = live(Policy::Hf, Kept::ForViews);
         let more: Vec<u32> = (0..448).map(|i| 300 + i * 11 % 2500).collect();
-        session.extend(&more, Source::Prompt, &Control::none()).expect("the prompt can be read");
-        session
+        live.extend(&more, Source::Prompt, &Control::none()).expect("the prompt can be read");
+        Run::from(live)
     };
     let kind = View::AttentionHead;
     let spec = ViewSpec { layer: 5, head: Pick::One(2), ..ViewSpec::new(kind) };
-    let data = collect(&session, &spec, &Control::none()).expect("the pattern is there");
+    let data = collect(&run, &spec, &Control::none()).expect("the pattern is there");
     assert_eq!(data.trace.tokens.len(), 512);
     let draw = if format == "png" { picture } else { drawing };
     bencher.bench_local(|| draw(&data, &spec, &Look::default()).expect("it can be drawn"));

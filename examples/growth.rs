@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use mixscope::app::cells;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, OpenOptions, Session, open_model};
+use mixscope::engine::{Capture, Live, OpenOptions, open_model};
 use mixscope::export::{Look, screen_png};
 use mixscope::trace::{Device, Policy, Sampling, Source};
 use ratatui::buffer::Buffer;
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let loaded = Arc::new(open_model(&model, options, &Control::none(), &mut |_| {})?);
     let dims = loaded.meta.dims;
     ensure!(tokens <= dims.context, "the context of {model} ends at {}", dims.context);
-    let mut session = Session::new(loaded, Capture::for_views(dims.layers), 64);
+    let mut session = Live::new(loaded, Capture::for_views(dims.layers), 64);
     let sampling = Sampling { temperature: 1.0, seed: 1, ..Sampling::default() };
     session.extend(&[1], Source::Prompt, &Control::none())?;
 

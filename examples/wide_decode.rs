@@ -11,7 +11,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::mixtral;
 use clap::Parser;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, OpenOptions, Session, open_model};
+use mixscope::engine::{Capture, Live, OpenOptions, open_model};
 use mixscope::trace::{Device as Place, Policy, Sampling, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn ms(since: Instant) -> f64 {
 fn main() -> Result<()> {
     let args = Args::parse();
     let prompt: Vec<u32> = (0..args.prompt).map(|i| 100 + i * 37).collect();
-    let mut runs: Vec<(String, Session, Vec<f64>)> = Vec::new();
+    let mut runs: Vec<(String, Live, Vec<f64>)> = Vec::new();
     memory("at start");
     for name in &args.models {
         let started = Instant::now();
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         let loaded = Arc::new(open_model(name, options, &Control::none(), &mut |_| {})?);
         let opened = ms(started);
         let capture = Capture::for_views(loaded.meta.dims.layers);
-        let mut session = Session::new(loaded, capture, 64);
+        let mut session = Live::new(loaded, capture, 64);
         let first = Instant::now();
         session.extend(&prompt[..1], Source::Prompt, &Control::none())?;
         let first = ms(first);

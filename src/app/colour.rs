@@ -4,7 +4,7 @@ use clap::ValueEnum;
 /// How many colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// What the environment says: NO_COLOR, COLORTERM, TERM.
+    /// As NO_COLOR, COLORTERM and TERM say.
     Auto,
     /// None: brackets, digits and glyphs.
     Never,
@@ -19,7 +19,7 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// The depth that is meant.
+    /// The colour depth of this choice.
     pub fn depth(self) -> Depth {
         let read = |name| std::env::var(name).unwrap_or_default();
         match self {

@@ -1,4 +1,4 @@
-//! The explorer without its terminal: events in, and what follows from them in the engine and in files.
+//! The explorer without its terminal: takes events, and sends their effects to the engine and to files.
 
 use super::Options;
 use super::first_run;
@@ -20,34 +20,34 @@ use tokio::sync::mpsc::{Receiver, channel};
 /// Engine events that may wait for the screen; then the engine waits.
 const EVENTS: usize = 256;
 
-/// Where the explorer keeps what it remembers, and what it reads and writes besides models.
+/// The folders that the explorer reads and writes, apart from models.
 #[derive(Clone, Default)]
 pub struct Places {
-    /// The folder of history, session and recent models; `None` to remember nothing.
+    /// The folder of history, session and recent models; `None` if nothing is kept.
     pub state: Option<PathBuf>,
-    /// The folder that files are written into.
+    /// The folder for exported files.
     pub output: PathBuf,
-    /// The Hub whose cache is offered, if it can be used.
+    /// The Hub whose cached models are listed, if its settings are valid.
     pub hub: Option<hub::Settings>,
 }
 
 impl Places {
-    /// As the environment says: the user's folders, and the working directory.
+    /// The user's folders, and the working directory.
     pub fn of_user() -> Self {
         Self { state: state_folder(), output: PathBuf::from("."), hub: hub::Settings::from_env().ok() }
     }
 }
 
-/// What only the holder of the terminal can do.
+/// An effect that needs the terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Put this text into the clipboard.
+    /// Copy this text to the clipboard.
     Copy(String),
     /// Pass the cells of the screen to [`Explorer::save_screen`].
     SaveScreen,
-    /// Clear the screen and draw it anew.
+    /// Clear the screen and draw it again.
     Redraw,
-    /// Stop the program until it is brought back.
+    /// Stop the program until the shell continues it.
     Suspend,
     /// Leave.
     Quit,
@@ -58,7 +58,7 @@ pub struct Explorer {
     /// What the user sees.
     pub state: State,
     engine: Engine,
-    /// What the engine reports; `None` once its thread has ended.
+    /// The engine's events; `None` once its thread has ended.
     events: Option<Receiver<protocol::Event>>,
     history: History,
     models: History,
@@ -68,7 +68,7 @@ pub struct Explorer {
 }
 
 impl Explorer {
-    /// Starts the engine, whose models `opener` opens, and begins with what `options` name.
+    /// Starts the engine, which opens models by `opener`, and begins as `options` say.
     ///
     /// # Errors
     /// If the system can't start a thread.
@@ -107,7 +107,7 @@ impl Explorer {
             saver: Saver::new(places.output),
             keeper: Keeper::new(folder, options.open.dtype),
         };
-        // Opening a model asks nothing of the terminal.
+        // Opening a model needs no terminal.
         explorer.carry_out(first);
         Ok(explorer)
     }
@@ -119,7 +119,7 @@ impl Explorer {
                 biased;
                 reported = reported(&mut self.events) => match reported {
                     Some(event) => return Event::Engine(event),
-                    // The thread has said that it ends.
+                    // The thread has reported its end.
                     None => self.events = None,
                 },
                 said = self.saver.next() => return said,
@@ -128,7 +128,7 @@ impl Explorer {
         }
     }
 
-    /// Takes an event into the state and does what follows; returns what only the terminal can do.
+    /// Updates the state by an event and carries out its effects; returns those that need the terminal.
     pub fn take(&mut self, event: Event) -> Vec<Request> {
         self.keeper.is_unsaved |= !matches!(event, Event::Drawn(_));
         let effects = update(&mut self.state, event);
@@ -175,19 +175,19 @@ impl Explorer {
         requests
     }
 
-    /// Writes these cells as pictures; `dark` if they are on a dark background.
+    /// Writes these cells as pictures; `dark` if the background is dark.
     pub fn save_screen(&self, screen: Screen, dark: bool) {
         self.saver.screen(screen, dark);
     }
 
-    /// Whether something happened since the session was last written.
+    /// Whether something may have changed since the session was last written.
     pub fn is_unsaved(&self) -> bool {
         self.keeper.is_unsaved
     }
 
     /// Starts writing the session if it has changed; returns whether there is trouble to show.
     pub fn save_session(&mut self) -> bool {
-        let failure = self.keeper.now_and_then(self.state.saved());
+        let failure = self.keeper.save_if_changed(self.state.saved());
         let is_trouble = failure.is_some();
         if let Some(failure) = failure {
             update(&mut self.state, Event::Trouble(failure));
@@ -200,7 +200,7 @@ impl Explorer {
     /// # Errors
     /// If it can't be written.
     pub async fn end(&mut self) -> Result<()> {
-        self.keeper.at_the_end(self.state.saved()).await
+        self.keeper.save_last(self.state.saved()).await
     }
 }
 

@@ -1,12 +1,12 @@
-//! Whether the program says how to begin: once, on a machine where it was not used before.
+//! Whether this is the first run on this machine: then the program says how to begin.
 
 use std::fs;
 use std::path::Path;
 
-/// The mark that it was said.
+/// The file that marks later runs.
 const MARK: &str = "welcomed";
 
-/// Whether nothing of an earlier run is in the state folder; marks that the next one is not the first.
+/// Whether the state folder has no file of an earlier run; marks the next run as a later one.
 pub fn is_first(folder: &Path) -> bool {
     let mark = folder.join(MARK);
     let is_first = !mark.exists() && !folder.join("history.jsonl").exists();

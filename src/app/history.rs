@@ -1,4 +1,4 @@
-//! Prompts and models of earlier runs, one JSON string a line, in the XDG state folder.
+//! Earlier prompts and models: files in the XDG state folder, one JSON string a line.
 
 use crate::protocol::Failure;
 use anyhow::{Context, Result};
@@ -6,10 +6,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Prompts kept; the file is shortened to them when it has twice as many.
+/// The most entries kept; a file with twice as many is shortened.
 const MOST: usize = 500;
 
-/// A file of strings that were used before.
+/// A file of earlier entries.
 pub struct History {
     path: Option<PathBuf>,
     what: &'static str,
@@ -26,7 +26,7 @@ impl History {
         Self::open(folder, "models.jsonl", "list of recent models")
     }
 
-    /// The file, what it holds (oldest first), and what went wrong while reading it.
+    /// The file, its entries (oldest first), and the failure of reading it, if any.
     fn open(folder: Option<&Path>, name: &str, what: &'static str) -> (Self, Vec<String>, Option<Failure>) {
         let path = folder.map(|folder| folder.join(name));
         let read = path.as_deref().map_or(Ok(Vec::new()), |path| read(path, what));
@@ -37,7 +37,7 @@ impl History {
         (Self { path, what }, past, failure)
     }
 
-    /// Adds one.
+    /// Adds an entry.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -50,7 +50,7 @@ impl History {
         let line = serde_json::to_string(text)? + "\n";
         let mut options = OpenOptions::new();
         options.create(true).append(true);
-        // What somebody asks of a model is nobody else's business.
+        // Prompts are private.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).with_context(failed)?;
@@ -66,7 +66,7 @@ fn read(path: &Path, what: &str) -> Result<Vec<String>> {
             return Err(error).with_context(|| format!("the {what} {} could not be read", path.display()));
         }
     };
-    // A line that another program damaged costs that line.
+    // A damaged line is skipped; the others are kept.
     let all: Vec<String> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let mut past: Vec<String> = Vec::new();
     for prompt in all.iter().rev() {

@@ -1,4 +1,4 @@
-//! When the session is written: now and then while it changes, without holding up the screen, and at the end.
+//! Writes the session while it changes, without blocking the screen, and at the end.
 
 use super::session::{SessionFile, write};
 use crate::protocol::Failure;
@@ -9,23 +9,23 @@ use futures::FutureExt;
 use std::path::Path;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Keeps the session.
+/// Writes the session.
 pub struct Keeper {
     file: SessionFile,
     /// The session being written.
     saving: Option<JoinHandle<Result<()>>>,
-    /// Whether something happened since the session was last looked at.
+    /// Whether something may have changed since the session was last compared.
     pub is_unsaved: bool,
 }
 
 impl Keeper {
-    /// Keeps it in this folder, for models that are opened with `dtype`.
+    /// A session in this folder, of models that are opened with `dtype`.
     pub fn new(folder: Option<&Path>, dtype: Option<Dtype>) -> Self {
         Self { file: SessionFile::new(folder, dtype), saving: None, is_unsaved: false }
     }
 
-    /// Starts writing the session if it has changed; why the last attempt failed, if it did.
-    pub fn now_and_then(&mut self, saved: Option<Saved>) -> Option<Failure> {
+    /// Starts writing the session if it has changed. Returns why the last attempt failed, if it did.
+    pub fn save_if_changed(&mut self, saved: Option<Saved>) -> Option<Failure> {
         if self.saving.as_ref().is_some_and(|task| !task.is_finished()) {
             return None;
         }
@@ -37,7 +37,7 @@ impl Keeper {
         }
         if let Some((path, saved)) = self.file.due(saved) {
             self.saving = Some(spawn_blocking(move || write(&path, &saved)));
-            // To learn how it went.
+            // So that the next call learns the outcome.
             self.is_unsaved = true;
         }
         None
@@ -47,7 +47,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn at_the_end(&mut self, saved: Option<Saved>) -> Result<()> {
+    pub async fn save_last(&mut self, saved: Option<Saved>) -> Result<()> {
         if let Some(task) = self.saving.take()
             && !matches!(task.await, Ok(Ok(())))
         {

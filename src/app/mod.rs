@@ -1,4 +1,4 @@
-//! The loop: input, engine events and timer in; state; effects and frames out. The only place where the rooms meet.
+//! The loop of the explorer: input, engine events and timers go in, frames and effects come out. Only here all rooms meet.
 
 mod colour;
 pub mod config;
@@ -41,24 +41,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// A frame that nobody asked for comes at least this long after the last.
+/// The time between two frames that no key caused.
 const FRAME: Duration = Duration::from_millis(16);
-/// One that answers a key may come this soon.
+/// The time between two frames of which the second answers a key.
 const ANSWER: Duration = Duration::from_millis(2);
-/// With reduced motion: frames that no key asked for, while a run goes on.
+/// With reduced motion: the time between two frames that no key caused, while a run goes on.
 const CALM_FRAME: Duration = Duration::from_millis(250);
 /// The session is written at most this often while it changes.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
-/// What the explorer starts with.
+/// How the explorer starts.
 pub struct Options {
     /// The model, as the MODEL argument names it.
     pub model: String,
     /// How models are opened.
     pub open: OpenOptions,
-    /// Run at once, if given.
+    /// The prompt to run at once, if any.
     pub prompt: Option<Prompt>,
-    /// An earlier session to go on with.
+    /// The session to continue, if any.
     pub resume: Option<Saved>,
     /// A recorded run to compare with.
     pub against: Option<Recorded>,
@@ -70,11 +70,11 @@ pub struct Options {
     pub look: Look,
     /// Whether the mouse is listened to.
     pub mouse: bool,
-    /// Whether little moves.
+    /// Whether frames are rare while a run goes on and the cursor stays where it is.
     pub reduced_motion: bool,
-    /// What colours the text at first.
+    /// The measure that colours the text at first.
     pub strip: StripColour,
-    /// Whether details are the other way than the size of the screen suggests.
+    /// Whether details are shown where the screen is small and hidden where it is large.
     pub details_flipped: bool,
     /// The keys.
     pub keymap: Arc<Keymap>,
@@ -90,13 +90,13 @@ pub fn run(options: Options) -> Result<()> {
     let runtime = runtime.context("cannot start the event loop")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(explore(options))));
     terminal::give_back();
-    // Blocking tasks (a read of the terminal) are not waited for.
+    // Does not wait for blocking tasks, such as a read of the terminal.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|_| Err(anyhow!("a defect in mixscope ended it (see above); please report it")))
 }
 
-/// A panic of the main thread gives the terminal back before it is printed. Panics elsewhere are reported by the
-/// engine on the screen, which must not be written over.
+/// Restores the terminal before a panic of the main thread is printed. The engine reports panics of other threads on the
+/// screen, so nothing may be printed over it.
 fn restore_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -118,7 +118,7 @@ async fn explore(options: Options) -> Result<()> {
     let kept = app.explorer.end().await;
     drop(app);
     if let Err(error) = kept {
-        // Nobody may be left to read it.
+        // Writing fails if stderr is closed.
         let _ = writeln!(std::io::stderr(), "mixscope: {error:#}; --resume won't bring this session back");
     }
     ended
@@ -137,11 +137,11 @@ impl App {
         self.screen.draw(&self.explorer.state)?;
         let mut drawn = Instant::now();
         let mut next_save = drawn + SAVE_EVERY;
-        // Whether a frame is waited for by whoever pressed a key.
-        let (mut is_dirty, mut is_asked) = (true, true);
+        // Whether a frame is due, and whether it answers a key.
+        let (mut is_dirty, mut is_answer) = (true, true);
         loop {
-            let is_calm = self.explorer.state.reduced_motion && !is_asked && self.explorer.state.is_moving();
-            let pause = match (is_calm, is_asked) {
+            let is_calm = self.explorer.state.reduced_motion && !is_answer && self.explorer.state.is_moving();
+            let pause = match (is_calm, is_answer) {
                 (true, _) => CALM_FRAME,
                 (_, true) => ANSWER,
                 (_, false) => FRAME,
@@ -150,7 +150,7 @@ impl App {
             if is_dirty && Instant::now() >= next_frame {
                 let wanted = self.screen.draw(&self.explorer.state)?;
                 drawn = Instant::now();
-                (is_dirty, is_asked) = (false, false);
+                (is_dirty, is_answer) = (false, false);
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
                     panic!("fault asked for by MIXSCOPE_FAULT");
                 }
@@ -163,20 +163,20 @@ impl App {
                 signal = signals.next() => match signal {
                     Signal::Continue => {
                         self.screen.resume()?;
-                        (is_dirty, is_asked) = (true, true);
+                        (is_dirty, is_answer) = (true, true);
                     }
                     Signal::End(name) => return Err(anyhow!("ended by {name}")),
                 },
                 key = self.keys.next() => {
                     let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
                     if let TerminalEvent::Resize(..) = event {
-                        // Even back to the same size: the terminal may have cut what it showed.
+                        // Also if the size is the same again: the terminal may have cut off cells.
                         self.screen.forget()?;
-                        (is_dirty, is_asked) = (true, true);
+                        (is_dirty, is_answer) = (true, true);
                         continue;
                     }
                     if let Some(event) = input::translate(event, self.screen.hits()) {
-                        (is_dirty, is_asked) = (true, true);
+                        (is_dirty, is_answer) = (true, true);
                         if self.take(event)? {
                             return Ok(());
                         }
@@ -184,7 +184,7 @@ impl App {
                 }
                 event = self.explorer.next() => {
                     is_dirty = true;
-                    is_asked |= !matches!(event, Event::Engine(_));
+                    is_answer |= !matches!(event, Event::Engine(_));
                     if self.take(event)? {
                         return Ok(());
                     }
@@ -198,7 +198,7 @@ impl App {
         }
     }
 
-    /// Takes an event and does what follows; `true` if the user leaves.
+    /// Handles an event and its effects; `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
         for request in self.explorer.take(event) {
             match request {
@@ -217,12 +217,12 @@ impl App {
         Ok(false)
     }
 
-    /// Stops the program as Ctrl-Z does, and comes back with `fg`.
+    /// Stops the program as Ctrl-Z does, until `fg` continues it.
     fn suspend(&mut self) -> Result<()> {
         self.screen.pause();
         signals::stop()?;
         self.screen.resume()?;
-        // The old stream may hold what was typed to the shell.
+        // The old stream may hold keys that were typed to the shell.
         self.keys = EventStream::new();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Models that can be opened: recent ones, the Hub's cache, and paths that begin with what is typed.
+//! Models that can be opened: recent ones, those in the Hub's cache, and paths that begin with the typed text.
 
 use crate::engine;
 use crate::hub::{Settings, list_cached};
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Entries of a folder that are looked at.
+/// The most entries of a folder that are read.
 const MOST: usize = 4000;
-/// Paths offered at once.
+/// The most paths in an answer.
 const OFFERED: usize = 200;
 
-/// Looks for models without holding up the screen: folders may be slow.
+/// Looks for models in the background, because folders may be slow.
 pub struct Finder {
     /// Newest first.
     recent: Vec<String>,
     hub: Option<Settings>,
-    /// The Hub's cache, looked through each time the picker is opened.
+    /// The models in the Hub's cache, listed each time the picker is opened.
     cached: Arc<Mutex<Vec<(String, u64)>>>,
     newest: Arc<AtomicU64>,
     sender: UnboundedSender<(u64, Vec<Choice>)>,
@@ -28,14 +28,14 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// Of `recent` models, oldest first, and those in the cache of `hub`.
+    /// Finds `recent` models (oldest first) and those in the cache of `hub`.
     pub fn new(mut recent: Vec<String>, hub: Option<Settings>) -> Self {
         recent.reverse();
         let (sender, receiver) = unbounded_channel();
         Self { recent, hub, cached: Arc::default(), newest: Arc::default(), sender, receiver }
     }
 
-    /// Looks for what fits `text`; the answer to the last question comes from [`Finder::found`].
+    /// Looks for models that fit `text`; the answer to the last call comes from [`Finder::found`].
     pub fn find(&mut self, text: String) {
         let asked = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
         let (newest, cached) = (self.newest.clone(), self.cached.clone());
@@ -45,7 +45,7 @@ impl Finder {
                 return;
             }
             let cached = in_cache(&cached, hub.filter(|_| text.is_empty()));
-            // Nobody waits for it any more when the program ends.
+            // Sending fails when the program ends.
             let _ = sender.send((asked, look(&text, &recent, cached)));
         });
     }
@@ -56,14 +56,14 @@ impl Finder {
             match self.receiver.recv().await {
                 Some((asked, found)) if asked == self.newest.load(Ordering::Relaxed) => return found,
                 Some(_) => {}
-                // Never: this end keeps a sender.
+                // Never: `self` keeps a sender.
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// Takes a model among the recent ones; returns its name if it was not the last one, paths made absolute so that
-    /// they hold from everywhere.
+    /// Adds a model to the recent ones. Returns its name, as an absolute path if it is one, unless it was the last model
+    /// already.
     pub fn remember(&mut self, name: String) -> Option<String> {
         if name == "demo" {
             return None;
@@ -78,9 +78,9 @@ impl Finder {
     }
 }
 
-/// Names and sizes of the models in the Hub's cache; looked for again if `hub` is given.
+/// Names and sizes of the models in the Hub's cache; listed again if `hub` is given.
 fn in_cache(known: &Mutex<Vec<(String, u64)>>, hub: Option<Settings>) -> Vec<(String, u64)> {
-    // What a thread that failed left behind is still a list.
+    // A list is valid even if a thread panicked while it held the lock.
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(settings) = hub {
         *known = list_cached(&settings).into_iter().map(|repo| (repo.id, repo.bytes)).collect();

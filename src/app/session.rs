@@ -1,4 +1,4 @@
-//! The last session as a file: written whole or not at all, readable by its owner only.
+//! The file of the last session: written completely or not at all, readable by its owner only.
 
 use super::folders::state_folder;
 use crate::state::Saved;
@@ -8,10 +8,10 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Its name in the state folder.
+/// The name of the file in the state folder.
 const NAME: &str = "session.json";
 
-/// The file of the session, and what was last written to it.
+/// The file of the session, and its last content.
 pub struct SessionFile {
     path: Option<PathBuf>,
     /// The dtype that models are opened with.
@@ -20,7 +20,7 @@ pub struct SessionFile {
 }
 
 impl SessionFile {
-    /// In this folder, for models that are opened with `dtype`.
+    /// A file in this folder, of models that are opened with `dtype`.
     pub fn new(folder: Option<&Path>, dtype: Option<Dtype>) -> Self {
         Self { path: folder.map(|folder| folder.join(NAME)), dtype, last: None }
     }
@@ -28,17 +28,17 @@ impl SessionFile {
     /// The user's last session.
     ///
     /// # Errors
-    /// If there is none, or it can't be read. The file stays as it is.
+    /// If there is none, or it can't be read. The file does not change.
     pub fn load() -> Result<Saved> {
         let folder = state_folder().context("there is no home folder to keep a session in")?;
         read(&folder.join(NAME))
     }
 
-    /// What has to be written and where, if `saved` is not what was written last.
+    /// The path and the content to write, if `saved` differs from what was written last.
     pub fn due(&mut self, saved: Option<Saved>) -> Option<(PathBuf, Saved)> {
         let (path, mut saved) = (self.path.clone()?, saved?);
         saved.dtype = self.dtype;
-        // A path has to hold from everywhere.
+        // The path must be valid from every directory.
         if let Ok(whole) = fs::canonicalize(&saved.model)
             && saved.model != "demo"
         {
@@ -51,7 +51,7 @@ impl SessionFile {
         Some((path, saved))
     }
 
-    /// Forgets what was written last: it was not.
+    /// Forgets the last content, because writing it failed.
     pub fn failed(&mut self) {
         self.last = None;
     }
@@ -79,10 +79,10 @@ fn read(path: &Path) -> Result<Saved> {
     serde_json::from_value(value).with_context(damaged)
 }
 
-/// Writes the session: a temporary file beside it, flushed to the disk, takes its name.
+/// Writes the session to a temporary file next to it, which then takes its name.
 ///
 /// # Errors
-/// If the folder can't be written to; the file is then as it was.
+/// If the folder can't be written to; then the file does not change.
 pub fn write(path: &Path, saved: &Saved) -> Result<()> {
     let failed = || format!("the session {} could not be written", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));

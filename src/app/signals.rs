@@ -1,19 +1,19 @@
-//! Signals that must leave the terminal clean.
+//! Signals that stop, continue or end the program.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal as Unix, kill};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What a signal asks for.
+/// The meaning of a signal.
 pub enum Signal {
-    /// The program was stopped from outside and goes on.
+    /// The program continues after it was stopped from outside.
     Continue,
-    /// It is to end.
+    /// The program should end; the signal's name.
     End(&'static str),
 }
 
-/// The signals listened to.
+/// The signals that the program receives.
 pub struct Signals {
     terminate: Stream,
     hang_up: Stream,
@@ -22,7 +22,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen.
+    /// Starts to receive signals.
     ///
     /// # Errors
     /// If the system refuses.
@@ -36,7 +36,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// The next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::End("SIGTERM"),
@@ -47,7 +47,7 @@ impl Signals {
     }
 }
 
-/// Stops this program and what it was started with (`cargo run`) until the shell brings them back.
+/// Stops the process group (also a `cargo run` around the program) until the shell continues it.
 ///
 /// # Errors
 /// If the system refuses.

@@ -1,6 +1,6 @@
 //! The explorer without terminal, thread and clock: for pictures, tests and benches.
 
-use crate::engine::{Core, Opened, Saved};
+use crate::engine::{Core, Opened, Replay};
 use crate::model::Loaded;
 use crate::protocol::{self, RequestId};
 use crate::state::keys::{Code, Key};
@@ -41,16 +41,16 @@ impl Still {
     }
 
     /// An explorer of a saved run.
-    pub fn of_saved(saved: Saved) -> Self {
-        let core = Core::of(Opened::Run(Box::new(saved)));
-        let state = State::new(None, Sampling::default(), core.session().meta().policy, Vec::new());
+    pub fn of_saved(saved: Replay) -> Self {
+        let core = Core::of(Opened::Replay(saved));
+        let state = State::new(None, Sampling::default(), core.run().meta().policy, Vec::new());
         let events = core.introduce(RequestId::default());
         let mut still = Self { state, core };
         events.into_iter().for_each(|event| still.take(Event::Engine(event)));
         still
     }
 
-    /// Takes an event, and everything that follows from it.
+    /// Handles an event and everything that follows from it.
     pub fn take(&mut self, event: Event) {
         let mut queue = VecDeque::from([event]);
         while let Some(event) = queue.pop_front() {
@@ -81,14 +81,14 @@ impl Still {
         text.chars().for_each(|c| self.take(Event::Key(Key::of(Code::Char(c)))));
     }
 
-    /// Does something with the mouse on the cell (x, y) of the screen of this size.
+    /// Makes a gesture with the mouse on the cell (x, y) of a screen of this size.
     pub fn mouse(&mut self, gesture: Gesture, (x, y): (u16, u16), width: u16, height: u16) {
         let area = Rect::new(0, 0, width, height);
         let drawn = draw(&self.state, &Theme::new(Depth::True), area, &mut Buffer::empty(area));
         self.take(Event::Mouse(gesture, drawn.hits.at(x, y)));
     }
 
-    /// The screen once nothing is missing on it any more.
+    /// The screen when every value on it is derived.
     pub fn screen(&mut self, width: u16, height: u16, depth: Depth) -> Buffer {
         let (theme, area) = (Theme::new(depth), Rect::new(0, 0, width, height));
         // Details may depend on maps and rows on each other; a few rounds settle every view.

@@ -4,7 +4,7 @@ use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error,
 use crate::app::config::{Config, key_table};
 use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
 use crate::control::Control;
-use crate::engine::{OpenOptions, Run, Saved as SavedRun, Target, trace_path};
+use crate::engine::{OpenOptions, Replay, Target, trace_path};
 use crate::trace::Prompt;
 use crate::trace::{LensKey, LensSite, Policy};
 use anyhow::{Context, Result};
@@ -202,7 +202,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
 /// If it can't be opened.
 pub fn recorded(text: &str) -> Result<Recorded> {
     let path = trace_path(text)?;
-    let run = SavedRun::open(&path).with_context(|| format!("--against {text}"))?;
+    let run = Replay::open(&path).with_context(|| format!("--against {text}"))?;
     let (trace, mut lens) = (run.records(), Vec::new());
     let layers = trace.meta.dims.layers;
     for pos in 0..trace.tokens.len() {

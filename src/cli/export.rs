@@ -5,7 +5,7 @@ use crate::analysis::diff::shared;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
 use crate::control::Control;
-use crate::engine::{Run, Saved, collect, trace_path};
+use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
 use crate::trace::{LensSite, replace_file};
 use anyhow::{Context, Result, bail, ensure};
@@ -217,12 +217,12 @@ impl Export {
     }
 
     fn data(&self, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
-        let run = Saved::open(&trace_path(&self.trace)?)?;
-        let last = crate::engine::Run::tokens(&run).len().saturating_sub(1);
+        let run = Run::from(Replay::open(&trace_path(&self.trace)?)?);
+        let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
         let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
         if let Some(against) = &self.against {
-            let other = Run::records(&Saved::open(&trace_path(against)?)?);
+            let other = Replay::open(&trace_path(against)?)?.records();
             let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));
             ensure!(
                 n == m && same == n,

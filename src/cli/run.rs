@@ -4,7 +4,7 @@ use super::stderr::Stderr;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
 use crate::control::Control;
-use crate::engine::{Capture, Session};
+use crate::engine::{self, Capture, Live};
 use crate::export::{RunInfo, run_json};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
@@ -136,7 +136,7 @@ impl Run {
         let layers = values::within(self.layers, all_layers)?;
         let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
 
-        let probe = Session::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
+        let probe = Live::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
         let wanted =
             self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &stderr)?;
@@ -150,18 +150,19 @@ impl Run {
         // The tables need these in every layer, whatever the trace keeps.
         let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
-        let mut session = Session::new(loaded.clone(), everywhere, self.lens_k);
-        let (ended, failed) = self.generate(&mut session, &ids, sampling, &mut timings, &stderr);
+        let mut live = Live::new(loaded.clone(), everywhere, self.lens_k);
+        let (ended, failed) = self.generate(&mut live, &ids, sampling, &mut timings, &stderr);
 
-        if session.tokens().is_empty() {
+        if live.tokens().is_empty() {
             return Err(failed.unwrap_or_else(|| anyhow::anyhow!("nothing was computed")));
         }
-        let generated: Vec<u32> = session.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
+        let run = engine::Run::from(live);
+        let generated: Vec<u32> = run.tokens().iter().skip(ids.len()).map(|token| token.id).collect();
         let writing = Instant::now();
         // run.json of an earlier run stays if this run does not write one: pictures can be added to a run.
         let is_whole = self.format.contains(&Format::Json);
         self.take_away(is_whole.then_some(RUN), &stderr);
-        let provenance = files::provenance(session.meta(), Some(prompt), sampling);
+        let provenance = files::provenance(run.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
             csv: has(Format::Csv),
@@ -174,7 +175,7 @@ impl Run {
             text: self.text.of(),
             lenient: false,
         };
-        written.extend(plan.write(&session, &provenance, &self.out, &Control::none(), &stderr)?.pictures);
+        written.extend(plan.write(&run, &provenance, &self.out, &Control::none(), &stderr)?.pictures);
         timings.push(("write", ms(writing)));
         let text = loaded.tokenizer.as_ref().map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&generated))?;
         let prompt_text = match prompt {
@@ -187,7 +188,7 @@ impl Run {
             let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
-            let bytes = run_json(&session.records(), &info)?;
+            let bytes = run_json(&run.records(), &info)?;
             replace_file(&self.out.join(RUN), |file| Ok(file.write_all(&bytes)?))?;
         }
         stderr.clear();
@@ -195,7 +196,7 @@ impl Run {
         written.dedup();
         stderr.say(&format!("wrote {} to {}", written.join(", "), self.out.display()));
         if let Some(error) = failed {
-            let count = session.tokens().len();
+            let count = run.tokens().len();
             return Err(error.context(format!("stopped after {count} tokens; the files hold what was computed")));
         }
         if !text.is_empty() {
@@ -207,16 +208,16 @@ impl Run {
     /// Reads the prompt and generates. Returns why generation ended, and the error if there was one.
     fn generate(
         &self,
-        session: &mut Session,
+        live: &mut Live,
         ids: &[u32],
         sampling: &Sampling,
         timings: &mut Vec<(&'static str, f64)>,
         stderr: &Stderr,
     ) -> (&'static str, Option<anyhow::Error>) {
         let started = Instant::now();
-        let layers = session.meta().dims.layers;
+        let layers = live.meta().dims.layers;
         let progress = |done: usize, total: usize| stderr.progress("prompt tokens", done / layers, total / layers);
-        let prefill = session.extend(ids, Source::Prompt, &Control::watched_by(&progress));
+        let prefill = live.extend(ids, Source::Prompt, &Control::watched_by(&progress));
         timings.push(("prefill", ms(started)));
         if let Err(error) = prefill {
             return ("error", Some(error));
@@ -225,12 +226,12 @@ impl Run {
         let mut ended = "steps";
         for step in 0..self.steps {
             stderr.progress("generated tokens", step, self.steps);
-            if session.is_full() {
+            if live.is_full() {
                 ended = "context full";
                 break;
             }
-            match session.step(sampling, &Control::none()) {
-                Ok(token) if session.is_end(token) => {
+            match live.step(sampling, &Control::none()) {
+                Ok(token) if live.is_end(token) => {
                     ended = "end of text";
                     break;
                 }

@@ -1,6 +1,6 @@
 //! What a token costs on this machine, and the least that it could cost: its weights have to be read once.
 
-use super::{Capture, Session};
+use super::run::{Capture, Live};
 use crate::control::Control;
 use crate::model::Loaded;
 use crate::model::kernels::stream;
@@ -45,7 +45,7 @@ pub struct Costs {
 
 /// One of the two sessions, step by step.
 struct Lane {
-    session: Session,
+    live: Live,
     prefill: f64,
     steps: Vec<f64>,
     shares: Vec<f64>,
@@ -73,18 +73,18 @@ pub fn bench(
     let ids: Vec<u32> = (0..prompt).map(|i| ((3 + (i * i / 3 + 7 * i) % range) % dims.vocab) as u32).collect();
     let nothing = Capture::of([], 0..0, dims.layers);
     let captures = [nothing, Capture::for_views(dims.layers)];
-    let lane = |capture: &Capture| Session::new(loaded.clone(), capture.clone(), 64);
+    let lane = |capture: &Capture| Live::new(loaded.clone(), capture.clone(), 64);
     // The first pass reads the weights from disk.
     for capture in &captures {
         lane(capture).extend(&ids, Source::Prompt, control)?;
     }
     let mut lanes = Vec::new();
     for capture in &captures {
-        let mut session = lane(capture);
+        let mut live = lane(capture);
         let started = Instant::now();
-        session.extend(&ids, Source::Prompt, control)?;
+        live.extend(&ids, Source::Prompt, control)?;
         let prefill = prompt as f64 / started.elapsed().as_secs_f64();
-        lanes.push(Lane { session, prefill, steps: Vec::new(), shares: Vec::new() });
+        lanes.push(Lane { live, prefill, steps: Vec::new(), shares: Vec::new() });
     }
     warm();
     let has_floor = loaded.meta.device == Device::Cpu;
@@ -101,7 +101,7 @@ pub fn bench(
             control.check()?;
             let before = read();
             let started = Instant::now();
-            lane.session.step(&Sampling::default(), control)?;
+            lane.live.step(&Sampling::default(), control)?;
             let step = started.elapsed().as_secs_f64();
             lane.steps.push(step * 1e3);
             if let Some((before, after)) = before.zip(read()) {

@@ -1,7 +1,6 @@
 //! The numbers that a view's file is made of.
 
-use super::derive_lens::trajectories;
-use super::heads::{HeadCache, pattern_of};
+use super::derive::{HeadCache, lens_cells, pattern_of, trajectories};
 use super::run::Run;
 use crate::analysis::view::{THUMB, View, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick, Trajectory};
@@ -19,7 +18,7 @@ const HEADS: usize = 16;
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) if `control` says so; if the spec lies outside the run, or the run does not hold what the view is made of.
-pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<ViewData> {
+pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
     let top = if run.live().is_some() { LENS_TOP } else { usize::MAX };
@@ -44,7 +43,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<View
         View::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {
-                data.lens.extend(run.lens_cells(&keys(pos, dims.layers, &sites), top, control)?);
+                data.lens.extend(lens_cells(run, &keys(pos, dims.layers, &sites), top, control)?);
             }
             let names: Vec<String> = sites.iter().map(LensSite::to_string).collect();
             ensure!(!data.lens.is_empty(), "the lens of {} is not in this trace", names.join(" and "));
@@ -53,7 +52,7 @@ pub fn collect(run: &dyn Run, spec: &ViewSpec, control: &Control) -> Result<View
             check("position", spec.pos, n)?;
             let follows = matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank);
             if !follows || run.live().is_none() {
-                data.lens = run.lens_cells(&keys(spec.pos, dims.layers, &LensSite::ALL), top, control)?;
+                data.lens = lens_cells(run, &keys(spec.pos, dims.layers, &LensSite::ALL), top, control)?;
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {
@@ -77,7 +76,7 @@ fn keys(pos: usize, layers: usize, sites: &[LensSite]) -> Vec<LensKey> {
 
 /// All heads of the layers whose attention the run holds, a few at a time, so that no more than these are in memory
 /// before they are pooled.
-fn all_heads(run: &dyn Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats)>> {
+fn all_heads(run: &Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats)>> {
     let dims = run.meta().dims;
     let layers = (0..dims.layers).filter(|layer| run.meta().has_attention(*layer));
     let heads: Vec<(usize, usize)> = layers.flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))).collect();
@@ -98,19 +97,19 @@ fn all_heads(run: &dyn Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats
 /// The way of each target through the layers, in the order of the forward pass; of a saved run, that of the final answer
 /// by its lens cells.
 fn ways(
-    run: &dyn Run,
+    run: &Run,
     spec: &ViewSpec,
     cells: &[(LensKey, Arc<LensCell>)],
     control: &Control,
 ) -> Result<Vec<Arc<Trajectory>>> {
     let answer = run.tokens()[spec.pos].next.top.first().context("what the model answered is not in this trace")?;
     let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
-    if let Some(session) = run.live() {
+    if let Some(live) = run.live() {
         let vocab = run.meta().dims.vocab;
         if let Some(id) = asked.iter().find(|id| **id as usize >= vocab) {
             bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
         }
-        return trajectories(session, spec.pos, asked, control);
+        return trajectories(live, spec.pos, asked, control);
     }
     if let Some(id) = asked.iter().find(|id| **id != answer.id) {
         bail!("of token {id} the trace holds no way through the layers, only of the final answer, token {}", answer.id);

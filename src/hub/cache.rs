@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the cache has a repo.
+/// The folder of a repo in the cache.
 pub(super) struct Folder {
     path: PathBuf,
     locks: PathBuf,
@@ -26,17 +26,17 @@ impl Folder {
         Self { path, locks, layout: Cache::new(settings.cache.clone()).repo(hub), repo: repo.clone() }
     }
 
-    /// The content of a file, whole.
+    /// The file with the complete content.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
         self.path.join("blobs").join(etag)
     }
 
-    /// What is there of a file that is not whole, or is wrong.
-    pub(super) fn beside(&self, etag: &str, what: &str) -> PathBuf {
-        self.path.join("blobs").join(format!("{etag}.{what}"))
+    /// The file with content that is incomplete or wrong.
+    pub(super) fn blob_with(&self, etag: &str, suffix: &str) -> PathBuf {
+        self.path.join("blobs").join(format!("{etag}.{suffix}"))
     }
 
-    /// The file whose lock says that a process downloads the blob.
+    /// The file that a process locks while it downloads the blob.
     pub(super) fn lock(&self, etag: &str) -> PathBuf {
         self.locks.join(format!("{etag}.lock"))
     }
@@ -46,12 +46,12 @@ impl Folder {
         self.layout.pointer_path(commit)
     }
 
-    /// If the file of the commit is there and has `size` bytes.
+    /// Whether the file of the commit exists and has `size` bytes.
     pub(super) fn has(&self, commit: &str, name: &str, size: u64) -> bool {
         is_file_of(&self.snapshot(commit).join(name), size)
     }
 
-    /// Makes the directory that `path` is to be in.
+    /// Makes the directory that will hold `path`.
     ///
     /// # Errors
     /// If it can't be made.
@@ -60,14 +60,14 @@ impl Folder {
         fs::create_dir_all(folder).with_context(|| format!("cannot write to the cache folder {}", folder.display()))
     }
 
-    /// Makes the blob a file of the commit.
+    /// Links the blob as a file of the commit.
     ///
     /// # Errors
     /// If the folder can't be written to.
     pub(super) fn link(&self, commit: &str, name: &str, etag: &str) -> Result<()> {
         let (path, blob) = (self.snapshot(commit).join(name), self.blob(etag));
-        if let (Ok(is), Ok(ought)) = (fs::canonicalize(&path), fs::canonicalize(&blob))
-            && is == ought
+        if let (Ok(linked), Ok(blob)) = (fs::canonicalize(&path), fs::canonicalize(&blob))
+            && linked == blob
         {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Folder {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Writes down which commit the revision stands for.
+    /// Records the commit of the revision.
     ///
     /// # Errors
     /// If it can't be written.
@@ -100,10 +100,10 @@ impl Folder {
         Some(text.trim().to_owned()).filter(|commit| is_word(commit))
     }
 
-    /// The directory or .gguf file, if all that it needs is there.
+    /// The directory or .gguf file, if all files that it needs are in the cache.
     ///
     /// # Errors
-    /// Says what is missing.
+    /// If a file is missing; the message names it.
     pub(super) fn complete(&self) -> Result<PathBuf> {
         let commit = self.ref_commit().or_else(|| is_word(&self.repo.revision).then(|| self.repo.revision.clone()));
         let dir = commit.map(|commit| self.snapshot(&commit)).filter(|dir| dir.is_dir());
@@ -112,15 +112,15 @@ impl Folder {
         Ok(entry(&dir, &needed))
     }
 
-    /// As [`Folder::complete`] for a revision that can't change, so that the Hub need not be asked.
+    /// As [`Folder::complete`], for a revision that can't change, so that no request to the Hub is needed.
     pub(super) fn settled(&self) -> Option<PathBuf> {
         let path = self.complete().ok().filter(|_| is_commit(&self.repo.revision))?;
-        // The cache does not tell if a model has no tokenizer or if nobody fetched it yet.
+        // A missing tokenizer may not exist, or may not have been downloaded yet.
         (path.is_file() || path.join("tokenizer.json").exists()).then_some(path)
     }
 }
 
-/// What is to be opened.
+/// The path to open.
 pub(super) fn entry(dir: &Path, needed: &Needed) -> PathBuf {
     needed.gguf.as_ref().map_or_else(|| dir.to_owned(), |file| dir.join(file))
 }
@@ -150,7 +150,7 @@ fn symlink(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// The paths of the files below `dir` whose content is there.
+/// The paths of the files below `dir` that have content.
 fn names(dir: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![String::new()];
@@ -168,7 +168,7 @@ fn names(dir: &Path) -> BTreeSet<String> {
     found
 }
 
-/// The directory or .gguf file of `repo` in the cache; `None` if not all of it is there.
+/// The directory or .gguf file of `repo` in the cache; `None` if a file is missing.
 #[must_use]
 pub fn cached(repo: &RepoId, settings: &Settings) -> Option<PathBuf> {
     Folder::new(repo, settings).complete().ok()
@@ -177,15 +177,15 @@ pub fn cached(repo: &RepoId, settings: &Settings) -> Option<PathBuf> {
 /// A model in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedRepo {
-    /// What [`RepoId::parse`] understands.
+    /// The name, as [`RepoId::parse`] reads it.
     pub id: String,
     /// Directory or .gguf file.
     pub path: PathBuf,
-    /// Size of the files it needs.
+    /// Size of its files.
     pub bytes: u64,
 }
 
-/// The complete models of the cache by name: Mixtral models of safetensors, and .gguf files.
+/// The complete models of the cache, sorted by name: Mixtral models of safetensors, and .gguf files.
 #[must_use]
 pub fn list_cached(settings: &Settings) -> Vec<CachedRepo> {
     let mut found = Vec::new();
@@ -211,7 +211,7 @@ fn dir_of(repo: &RepoId, settings: &Settings) -> Option<PathBuf> {
     Some(folder.snapshot(&commit)).filter(|dir| dir.is_dir())
 }
 
-/// The refs of a repo's folder, and the commits that none stands for.
+/// The refs of a repo's folder, and the commits without a ref.
 fn revisions(folder: &Path) -> BTreeSet<String> {
     let refs = folder.join("refs");
     let mut found = names(&refs);

@@ -1,4 +1,4 @@
-//! What a file's bytes must hash to.
+//! Checksums of files.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ pub(super) enum Checksum {
 }
 
 impl Checksum {
-    /// Understands an ETag of the Hub; others state no checksum.
+    /// Parses an ETag of the Hub; other ETags are no checksums.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -42,7 +42,7 @@ impl Checksum {
     }
 }
 
-/// A hash in the making.
+/// A checksum that is being computed.
 #[derive(Clone)]
 pub(super) enum Hasher {
     Sha256(Sha256),
@@ -50,7 +50,7 @@ pub(super) enum Hasher {
 }
 
 impl Hasher {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),

@@ -1,4 +1,4 @@
-//! Requests: redirects, the token, stalls, and what is worth another try.
+//! Requests: redirects, the token, stalls, and which failures may be retried.
 
 use super::fault::{Answer, Fault};
 use super::http::{content_range, escape, header, redirect, same_host};
@@ -16,11 +16,11 @@ use ureq::{Agent, Body};
 
 /// Longest time to wait for a connection to a host.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Longest wait that a server may ask for.
+/// The longest wait before a retry that a server may request.
 const RETRY_AFTER: u64 = 60;
 const REDIRECTS: usize = 10;
 
-/// The Hub's address, and the connections to it.
+/// The connections to the Hub.
 pub(super) struct Client {
     agent: Agent,
     home: Uri,
@@ -56,7 +56,7 @@ impl Client {
         })
     }
 
-    /// Interrupts all requests and waits, now and later.
+    /// Ends all requests and waits, current and future ones.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.agent.clone().shutdown();
@@ -82,22 +82,23 @@ impl Client {
         self.check()
     }
 
-    /// Where the Hub tells what `repo` holds.
+    /// The address of the list of files of `repo`.
     pub(super) fn info_url(&self, repo: &RepoId) -> String {
         format!("{}/api/models/{}/revision/{}?blobs=true", self.endpoint, repo.name, escape(&repo.revision, ""))
     }
 
-    /// Where the Hub gives a file.
+    /// The address of a file.
     pub(super) fn file_url(&self, repo: &RepoId, commit: &str, file: &str) -> String {
         format!("{}/{}/resolve/{commit}/{}", self.endpoint, repo.name, escape(file, "/"))
     }
 
-    /// Gets `url`, or the bytes of it that `range` asks for. The status is 200 or 206.
+    /// Gets `url`, or the bytes in `range`. The status is 200 or 206.
     pub(super) fn get(&self, url: &str, range: Option<&str>) -> Result<Response<Body>, Fault> {
         self.send(&Method::GET, url, range, &mut |_| false)
     }
 
-    /// Sends a request and follows redirects until `enough` of one's headers. The token is for the endpoint only.
+    /// Sends a request and follows redirects until `enough` holds for the headers of a redirect. Only the endpoint gets the
+    /// token.
     pub(super) fn send(
         &self,
         method: &Method,
@@ -153,7 +154,7 @@ impl Client {
         let (code, mut text) = (message::shorten(code), said.to_owned());
         if text.is_empty() {
             let mut body = Vec::new();
-            // A body that can't be read only leaves the message without it.
+            // If the body can't be read, the message goes without it.
             let _ = response.into_body().into_reader().take(1000).read_to_end(&mut body);
             text = String::from_utf8_lossy(&body).into_owned();
         }
@@ -164,7 +165,7 @@ impl Client {
         })
     }
 
-    /// Bytes of a file, or all of it. A server that ignores the range is followed up to `most` bytes.
+    /// Bytes of a file, or all of it. If the server ignores the range, at most `most` bytes are read.
     pub(super) fn read(&self, url: &str, range: Option<&Range<u64>>, most: u64) -> Result<Vec<u8>, Fault> {
         let asked = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
         let response = self.get(url, asked.as_deref())?;

@@ -1,4 +1,4 @@
-//! One file: from the Hub to a checked blob.
+//! The download of one file to a checked blob.
 
 use super::cache::Folder;
 use super::checksum::Hasher;
@@ -6,8 +6,8 @@ use super::client::Client;
 use super::fault::{Fault, Patience};
 use super::http::content_range;
 use super::id::RepoId;
-use super::message::{Asked, explain};
-use super::progress::{Board, Stage};
+use super::message::{Requested, explain};
+use super::progress::{Stage, Status};
 use super::survey::{Meta, RemoteFile};
 use anyhow::{Context, Error, Result, anyhow};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,34 +17,34 @@ use std::time::Duration;
 
 /// Bytes read or hashed at a time.
 const CHUNK: usize = 1 << 18;
-/// How often another process's lock is looked at.
+/// How often the lock of another process is checked.
 const POLL: Duration = Duration::from_millis(200);
 
-/// What the downloads of one repo share.
+/// The download of a repo, shared by its files.
 pub(super) struct Job<'a> {
     pub(super) client: &'a Client,
     pub(super) folder: &'a Folder,
     pub(super) repo: &'a RepoId,
     pub(super) commit: &'a str,
-    pub(super) board: &'a Board,
+    pub(super) status: &'a Status,
 }
 
 impl Job<'_> {
-    /// Sees to it that the cache holds the file, which the board shows as `slot`. Returns the name of the blob, or
-    /// `None` if the commit's directory has the file already.
+    /// Downloads the file unless it is in the cache; its progress is that of `slot`. Returns the name of the blob, or `None`
+    /// if the commit's directory has the file already.
     ///
     /// # Errors
-    /// If the file can't be had, is wrong, or can't be written. What arrived is kept.
-    pub(super) fn bring(&self, file: &RemoteFile, slot: usize) -> Result<Option<String>> {
+    /// If the file can't be downloaded, is wrong, or can't be written. The bytes that arrived are kept.
+    pub(super) fn ensure(&self, file: &RemoteFile, slot: usize) -> Result<Option<String>> {
         if self.folder.has(self.commit, &file.name, file.size) {
-            self.board.set(slot, Stage::Done, file.size, file.size);
+            self.status.set(slot, Stage::Done, file.size, file.size);
             return Ok(None);
         }
         let url = self.client.file_url(self.repo, self.commit, &file.name);
-        let note = |text| self.board.note(Some(slot), text);
+        let note = |text| self.status.note(Some(slot), text);
         let meta = Patience::stubborn().retry(self.client, &note, || Meta::ask(self.client, &url, Some(file)));
-        let meta = meta.map_err(|fault| explain(self.client, self.repo, Asked::File(&file.name), fault))?;
-        self.board.clear_note(slot);
+        let meta = meta.map_err(|fault| explain(self.client, self.repo, Requested::File(&file.name), fault))?;
+        self.status.clear_note(slot);
         let blob = self.folder.blob(&meta.etag);
         let is_there = || fs::metadata(&blob).is_ok_and(|has| has.is_file() && has.len() == meta.size);
         if !is_there() {
@@ -54,24 +54,24 @@ impl Job<'_> {
                 Transfer::open(self, file, &meta, url, slot)?.run()?;
             }
         }
-        self.board.set(slot, Stage::Done, meta.size, meta.size);
+        self.status.set(slot, Stage::Done, meta.size, meta.size);
         Ok(Some(meta.etag))
     }
 
-    /// Takes the blob's lock, which is free again when the file is dropped; waits while another process has it.
+    /// Locks the blob; waits while another process has the lock. Dropping the file unlocks it.
     fn lock(&self, meta: &Meta, name: &str, slot: usize) -> Result<File> {
         let path = self.folder.lock(&meta.etag);
         self.folder.make_room(&path)?;
         let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = open.with_context(|| format!("cannot write {}", path.display()))?;
         while let Err(TryLockError::WouldBlock) = file.try_lock() {
-            self.board.note(Some(slot), format!("another process is downloading {name}"));
-            let partial = fs::metadata(self.folder.beside(&meta.etag, "incomplete"));
-            self.board.set(slot, Stage::Waiting, partial.map_or(0, |partial| partial.len().min(meta.size)), meta.size);
+            self.status.note(Some(slot), format!("another process is downloading {name}"));
+            let partial = fs::metadata(self.folder.blob_with(&meta.etag, "incomplete"));
+            self.status.set(slot, Stage::Waiting, partial.map_or(0, |partial| partial.len().min(meta.size)), meta.size);
             self.client.sleep(POLL)?;
         }
-        self.board.clear_note(slot);
-        // Where locks don't work, downloads do without.
+        self.status.clear_note(slot);
+        // If locks don't work here, the download goes on without one.
         Ok(file)
     }
 }
@@ -90,9 +90,9 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Opens what an earlier download left, and hashes it.
+    /// Opens the file of an earlier download, if any, and hashes it.
     fn open(job: &'a Job, remote: &'a RemoteFile, meta: &'a Meta, url: String, slot: usize) -> Result<Self> {
-        let path = job.folder.beside(&meta.etag, "incomplete");
+        let path = job.folder.blob_with(&meta.etag, "incomplete");
         let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = open.with_context(|| format!("cannot write {}", path.display()))?;
         let mut transfer = Self { job, name: &remote.name, meta, url, slot, path, file, have: 0, hasher: None };
@@ -113,7 +113,7 @@ impl<'a> Transfer<'a> {
 
     fn restart(&mut self) -> Result<()> {
         self.reset_hash();
-        self.job.board.set(self.slot, Stage::Loading, 0, self.meta.size);
+        self.job.status.set(self.slot, Stage::Loading, 0, self.meta.size);
         self.file
             .set_len(0)
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
@@ -130,9 +130,9 @@ impl<'a> Transfer<'a> {
                 break;
             }
             self.take(&buffer[..count]);
-            self.job.board.set(self.slot, Stage::Checking, self.have, self.meta.size);
+            self.job.status.set(self.slot, Stage::Checking, self.have, self.meta.size);
         }
-        self.job.board.set(self.slot, Stage::Loading, self.have, self.meta.size);
+        self.job.status.set(self.slot, Stage::Loading, self.have, self.meta.size);
         Ok(())
     }
 
@@ -143,19 +143,19 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Downloads the rest and makes it the blob.
+    /// Downloads the rest and completes the blob.
     fn run(mut self) -> Result<()> {
         let mut patience = Patience::stubborn();
         let mut best = self.have;
         while self.have < self.meta.size {
             let Err(fault) = self.attempt() else { break };
             self.job.client.check()?;
-            // Only what is new counts: a server that always starts over and always fails must not go on for ever.
+            // Only new bytes count: a server that always starts over and always fails must not be retried for ever.
             if self.have > best {
                 best = self.have;
                 patience.reset();
             }
-            let note = |text| self.job.board.note(Some(self.slot), text);
+            let note = |text| self.job.status.note(Some(self.slot), text);
             patience.again(self.job.client, fault, &note).map_err(|fault| self.give_up(fault))?;
         }
         self.finish()
@@ -193,7 +193,7 @@ impl<'a> Transfer<'a> {
             }
             self.file.write_all(&buffer[..count]).map_err(|error| self.write_error(error))?;
             self.take(&buffer[..count]);
-            self.job.board.receive(self.slot, count as u64);
+            self.job.status.receive(self.slot, count as u64);
         }
         if self.have < self.meta.size { Err(Fault::passing("connection cut")) } else { Ok(()) }
     }
@@ -205,15 +205,15 @@ impl<'a> Transfer<'a> {
                 return Err(self.reject(&format!("expected checksum {}, found {found}", checksum.hex())));
             }
         }
-        // Later only the name and the size are looked at.
+        // Later only the name and the size are checked.
         let kept = self.file.sync_all();
         let kept = kept.and_then(|()| fs::rename(&self.path, self.job.folder.blob(&self.meta.etag)));
         kept.map_err(|error| self.write_error(error))
     }
 
-    /// Puts wrong data aside.
+    /// Moves wrong data out of the way.
     fn reject(&self, what: &str) -> Error {
-        let aside = self.job.folder.beside(&self.meta.etag, "rejected");
+        let aside = self.job.folder.blob_with(&self.meta.etag, "rejected");
         let kept = match fs::rename(&self.path, &aside) {
             Ok(()) => format!("the data is kept in {}", aside.display()),
             Err(error) => format!("{} must be removed by hand ({error})", self.path.display()),
@@ -238,7 +238,7 @@ impl<'a> Transfer<'a> {
             Fault::Unreachable(what) => format!("cannot reach the server: {what}"),
             Fault::Passing(what, _) => what,
             answer @ Fault::Answer(_) => {
-                explain(self.job.client, self.job.repo, Asked::File(self.name), answer).to_string()
+                explain(self.job.client, self.job.repo, Requested::File(self.name), answer).to_string()
             }
         };
         anyhow!(

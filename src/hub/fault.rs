@@ -1,4 +1,4 @@
-//! Failed requests, and what is worth another try.
+//! Failed requests, and which of them may be retried.
 
 use super::client::Client;
 use anyhow::{Error, Result};
@@ -8,28 +8,28 @@ use ureq::Timeout;
 
 /// Why a request failed.
 pub(super) enum Fault {
-    /// Nobody is there: name, route, refusal, certificate.
+    /// The server can't be reached: name, route, refusal, certificate.
     Unreachable(String),
-    /// Another try may do: stall, cut, 5xx, 429, and the wait that the server asks for.
+    /// A retry may succeed: stall, cut, 5xx, 429; with the wait that the server requests.
     Passing(String, Option<Duration>),
     /// The server refuses.
     Answer(Answer),
-    /// Trying again does not help.
+    /// A retry can't succeed.
     Fatal(Error),
 }
 
 impl Fault {
-    /// If this says nothing of the repo, only of the way to it.
+    /// Whether the network failed, rather than the repo.
     pub(super) fn is_network(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Passing(..))
     }
 
-    /// What a failed read of a body means.
+    /// The fault of a failed read of a body.
     pub(super) fn of_read(error: io::Error, stall: Duration) -> Self {
         Self::of(error.into(), stall)
     }
 
-    /// What a failed request means.
+    /// The fault of a failed request.
     pub(super) fn of(error: ureq::Error, stall: Duration) -> Self {
         use io::ErrorKind as K;
         match error {
@@ -41,7 +41,7 @@ impl Fault {
                 K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe => {
                     Self::passing("connection cut")
                 }
-                // What a failed look-up of a name has for a kind can't be named.
+                // `Other` is, among others, a failed look-up of a name: its kind has no stable name.
                 K::TimedOut | K::WouldBlock | K::Interrupted | K::Other => Self::passing(error.to_string()),
                 _ => Self::Unreachable(error.to_string()),
             },
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// Another try may do.
+    /// A fault that a retry may mend.
     pub(super) fn passing(what: impl Into<String>) -> Self {
         Self::Passing(what.into(), None)
     }
@@ -62,17 +62,17 @@ impl From<Error> for Fault {
     }
 }
 
-/// An answer that gives nothing.
+/// An answer with an error status.
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// What the Hub calls the error, or nothing.
+    /// The Hub's name of the error; may be empty.
     pub(super) code: String,
-    /// What the server says of it, cut short.
+    /// The server's message, shortened.
     pub(super) text: String,
 }
 
-/// How often something was tried again.
+/// How often a request was retried.
 #[derive(Default)]
 pub(super) struct Patience {
     used: u32,
@@ -80,35 +80,35 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Tries again also when nobody is there.
+    /// Retries also if the server can't be reached.
     pub(super) fn stubborn() -> Self {
         Self { used: 0, stubborn: true }
     }
 
-    /// Does `ask` again while that may help; `note` hears of it.
+    /// Repeats `request` while that may help, and notes each retry.
     pub(super) fn retry<T>(
         mut self,
         client: &Client,
         note: &dyn Fn(String),
-        mut ask: impl FnMut() -> Result<T, Fault>,
+        mut request: impl FnMut() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         loop {
-            match ask() {
+            match request() {
                 Ok(value) => return Ok(value),
                 Err(fault) => self.again(client, fault, note)?,
             }
         }
     }
 
-    /// Starts counting anew.
+    /// Starts counting again.
     pub(super) fn reset(&mut self) {
         self.used = 0;
     }
 
-    /// Waits before the next try, or gives the fault back if there is to be none.
+    /// Waits before the next try; returns the fault if there will be none.
     pub(super) fn again(&mut self, client: &Client, fault: Fault, note: &dyn Fn(String)) -> Result<(), Fault> {
         client.check()?;
-        let (what, asked) = match &fault {
+        let (what, requested) = match &fault {
             Fault::Unreachable(what) if self.stubborn => (what.clone(), None),
             Fault::Passing(what, wait) => (what.clone(), *wait),
             _ => return Err(fault),
@@ -117,7 +117,7 @@ impl Patience {
             return Err(fault);
         }
         let base = client.stall.min(Duration::from_secs(1));
-        let wait = asked.unwrap_or(base * (1 << self.used.min(5)));
+        let wait = requested.unwrap_or(base * (1 << self.used.min(5)));
         self.used += 1;
         note(format!("{what}; trying again ({} of {})", self.used, client.retries));
         Ok(client.sleep(wait)?)

@@ -1,12 +1,12 @@
-//! A whole model: from the Hub to a directory of the cache.
+//! The download of a whole model to a directory of the cache.
 
 use super::cache::{Folder, entry};
 use super::client::Client;
 use super::download::Job;
 use super::fault::Fault;
 use super::id::RepoId;
-use super::message::{Asked, explain};
-use super::progress::{Board, Meter, Progress};
+use super::message::{Requested, explain};
+use super::progress::{Meter, Progress, Status};
 use super::select::{self, CONFIG, INDEX};
 use super::settings::Settings;
 use super::survey::{Listing, RemoteFile};
@@ -21,23 +21,23 @@ use std::time::Duration;
 
 /// Files downloaded at a time.
 const WORKERS: usize = 4;
-/// How often the caller is asked whether to stop.
+/// How often cancellation is checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the threads of one fetch share.
+/// A fetch, shared by its threads.
 struct Shared {
     client: Client,
     folder: Folder,
     repo: RepoId,
-    board: Board,
+    status: Status,
 }
 
-/// Sees to it that the cache holds all files that a model needs. Returns their directory, or the .gguf file.
-/// `control` is looked at every 50 ms; `report` is called every 100 ms and at the end, from this thread.
+/// Downloads all files of a model that are not in the cache. Returns their directory, or the .gguf file.
+/// `control` is checked every 50 ms; `report` is called every 100 ms and at the end, from this thread.
 ///
 /// # Errors
 /// [`Stopped`] if `control` says so; else if the Hub can't be reached or refuses, or files are missing, wrong, or
-/// can't be written. The message says what to do. What arrived is kept, and the next fetch goes on from there.
+/// can't be written. The message says what to do. The bytes that arrived are kept, and the next fetch continues.
 pub fn fetch(
     repo: &RepoId,
     settings: &Settings,
@@ -55,26 +55,26 @@ pub fn fetch(
         return Ok(path);
     }
     let client = Client::new(settings)?;
-    let shared = Arc::new(Shared { client, folder, repo: repo.clone(), board: Board::default() });
+    let shared = Arc::new(Shared { client, folder, repo: repo.clone(), status: Status::default() });
     let (sender, receiver) = channel();
-    // Not scoped: a look-up of a name or a connect can't be interrupted, and the caller must not wait for it.
+    // Not scoped: the caller must not wait for a look-up of a name or a connect, which can't be interrupted.
     let worker = Arc::clone(&shared);
     thread::Builder::new().name("hub".to_owned()).spawn(move || sender.send(worker.run()))?;
     let mut meter = Meter::default();
     for tick in 1_usize.. {
         match receiver.recv_timeout(TICK) {
             Ok(result) => {
-                report(&meter.read(&shared.board));
+                report(&meter.read(&shared.status));
                 return result;
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if control.is_cancelled() => {
                 shared.client.stop();
-                // Time to close the files; more is not needed.
+                // Long enough to close the files.
                 let _ = receiver.recv_timeout(Duration::from_secs(1));
                 return Err(Stopped.into());
             }
-            Err(RecvTimeoutError::Timeout) if tick % 2 == 0 => report(&meter.read(&shared.board)),
+            Err(RecvTimeoutError::Timeout) if tick % 2 == 0 => report(&meter.read(&shared.status)),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
@@ -84,16 +84,16 @@ pub fn fetch(
 impl Shared {
     fn run(&self) -> Result<PathBuf> {
         let (client, repo, folder) = (&self.client, &self.repo, &self.folder);
-        let listing = match Listing::ask(client, repo, &|text| self.board.note(None, text)) {
+        let listing = match Listing::ask(client, repo, &|text| self.status.note(None, text)) {
             Ok(listing) => listing,
             Err(fault) => return self.fall_back(fault),
         };
-        self.board.note(None, String::new());
-        let job = Job { client, folder, repo, commit: &listing.commit, board: &self.board };
+        self.status.note(None, String::new());
+        let job = Job { client, folder, repo, commit: &listing.commit, status: &self.status };
         let needed = select::needed(repo, &listing.names(), || {
             let index = listing.file(client, repo, INDEX)?;
-            self.board.set_files([(index.name.clone(), index.size)]);
-            if let Some(etag) = job.bring(&index, 0)? {
+            self.status.set_files([(index.name.clone(), index.size)]);
+            if let Some(etag) = job.ensure(&index, 0)? {
                 folder.link(&listing.commit, INDEX, &etag)?;
             }
             let path = folder.snapshot(&listing.commit).join(INDEX);
@@ -101,8 +101,8 @@ impl Shared {
         })?;
         let files: Result<Vec<_>> = needed.files.iter().map(|name| listing.file(client, repo, name)).collect();
         let files = files?;
-        self.board.set_files(files.iter().map(|file| (file.name.clone(), file.size)));
-        let mut blobs = bring_all(&job, &files)?;
+        self.status.set_files(files.iter().map(|file| (file.name.clone(), file.size)));
+        let mut blobs = ensure_all(&job, &files)?;
         // A directory with a config is complete, so the config comes last.
         blobs.sort_by_key(|(name, _)| *name == CONFIG);
         for (name, etag) in blobs {
@@ -112,19 +112,19 @@ impl Shared {
         Ok(entry(&folder.snapshot(&listing.commit), &needed))
     }
 
-    /// Without the Hub the cache will do.
+    /// Uses the cache if the Hub can't be reached.
     fn fall_back(&self, fault: Fault) -> Result<PathBuf> {
         self.client.check()?;
         let complete = self.folder.complete().ok().filter(|_| fault.is_network());
-        let error = explain(&self.client, &self.repo, Asked::Repo, fault);
+        let error = explain(&self.client, &self.repo, Requested::Repo, fault);
         let Some(path) = complete else { return Err(error) };
-        self.board.note(None, format!("{} can't be reached; using the files in the cache", self.client.endpoint));
+        self.status.note(None, format!("{} can't be reached; using the files in the cache", self.client.endpoint));
         Ok(path)
     }
 }
 
-/// Brings the files, several at a time and the smallest first. Returns those to be linked with their blobs.
-fn bring_all<'a>(job: &Job, files: &'a [RemoteFile]) -> Result<Vec<(&'a str, String)>> {
+/// Downloads the files, several at a time and the smallest first. Returns the files to link, with their blobs.
+fn ensure_all<'a>(job: &Job, files: &'a [RemoteFile]) -> Result<Vec<(&'a str, String)>> {
     let mut order: Vec<usize> = (0..files.len()).collect();
     order.sort_by_key(|slot| files[*slot].size);
     let next = AtomicUsize::new(0);
@@ -134,7 +134,7 @@ fn bring_all<'a>(job: &Job, files: &'a [RemoteFile]) -> Result<Vec<(&'a str, Str
         for _ in 0..WORKERS.min(files.len()) {
             scope.spawn(|| {
                 while let Some(slot) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match job.bring(&files[*slot], *slot) {
+                    match job.ensure(&files[*slot], *slot) {
                         Ok(Some(etag)) => hold(&blobs).push((files[*slot].name.as_str(), etag)),
                         Ok(None) => {}
                         Err(error) => {

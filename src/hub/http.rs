@@ -14,12 +14,12 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()))
 }
 
-/// If both addresses are of one server.
+/// Whether both addresses are of one server.
 pub(super) fn same_host(a: &Uri, b: &Uri) -> bool {
     a.scheme() == b.scheme() && a.authority() == b.authority()
 }
 
-/// Where `location`, an answer to a request of `from`, leads; never from an encrypted address to a plain one.
+/// The target of the redirect `location` of a request to `from`; `None` from an encrypted address to a plain one.
 pub(super) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
     let scheme = from.scheme_str()?;
     let host = from.authority()?.as_str();

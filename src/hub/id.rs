@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use std::fmt;
 
-/// The revision that is meant when none is given.
+/// The revision if none is given.
 pub(super) const MAIN: &str = "main";
 
 /// `owner/name[@revision][:file.gguf]`
@@ -13,15 +13,15 @@ pub struct RepoId {
     pub name: String,
     /// Branch, tag or commit; `main` if none was given.
     pub revision: String,
-    /// The one file that is meant.
+    /// The file to open, if one is named.
     pub file: Option<String>,
 }
 
 impl RepoId {
-    /// Understands `owner/name[@revision][:file.gguf]`.
+    /// Parses `owner/name[@revision][:file.gguf]`.
     ///
     /// # Errors
-    /// If the Hub allows no such name, or the file is not a .gguf file of the repo.
+    /// If the Hub does not allow the name, or the file is not a .gguf file of the repo.
     pub fn parse(text: &str) -> Result<Self> {
         let (rest, file) = text.split_once(':').map_or((text, None), |(rest, file)| (rest, Some(file)));
         let (name, revision) = rest.split_once('@').unwrap_or((rest, MAIN));
@@ -38,7 +38,7 @@ impl RepoId {
         Ok(Self { name: name.to_owned(), revision: revision.to_owned(), file: file.map(str::to_owned) })
     }
 
-    /// If `text` names a repo rather than a file or directory that is missing.
+    /// Whether `text` names a repo, rather than a missing file or directory.
     #[must_use]
     pub fn looks_like(text: &str) -> bool {
         Self::parse(text).is_ok_and(|repo| repo.file.is_some() || !repo.name.ends_with(".gguf"))
@@ -66,19 +66,19 @@ fn is_revision(text: &str) -> bool {
     is_inside(text) && !text.contains(hostile) && text.split('/').all(|part| !part.starts_with('.'))
 }
 
-/// If `text` is 40 hex digits.
+/// Whether `text` is 40 hex digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// If `name` is a relative path of plain components, so that it stays in the folder it is joined to.
+/// Whether `name` is a relative path of plain components, which stays inside the folder that it is joined to.
 pub(super) fn is_inside(name: &str) -> bool {
     let plain =
         |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\\') && !part.contains(char::is_control);
     name.split('/').all(plain)
 }
 
-/// If `name` can be the name of a folder as it is.
+/// Whether `name` can be the name of a folder.
 pub(super) fn is_word(name: &str) -> bool {
     let all = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     all && (1..=128).contains(&name.len()) && name.contains(|c: char| c.is_ascii_alphanumeric())

@@ -1,4 +1,4 @@
-//! What is said when the Hub refuses or can't be reached.
+//! The error messages of a Hub that refuses or can't be reached.
 
 use super::client::Client;
 use super::fault::{Answer, Fault};
@@ -6,15 +6,15 @@ use super::id::{MAIN, RepoId};
 use crate::control::Stopped;
 use anyhow::{Error, anyhow};
 
-/// Most characters of a server's text that a message holds.
+/// Most characters of a server's text in a message.
 const MOST: usize = 200;
 
-/// What was asked for.
+/// What was requested.
 #[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    /// What the repo holds.
+pub(super) enum Requested<'a> {
+    /// The list of the repo's files.
     Repo,
-    /// A file of it.
+    /// A file of the repo.
     File(&'a str),
 }
 
@@ -25,19 +25,19 @@ pub(super) fn shorten(text: &str) -> String {
     line.chars().take(MOST).collect()
 }
 
-/// A status and what the server says of it.
+/// A status and the server's message.
 pub(super) fn status(status: u16, text: &str) -> String {
     let said = if text.is_empty() { String::new() } else { format!(": {text}") };
     format!("server answered with status {status}{said}")
 }
 
 /// The error to show for `fault`.
-pub(super) fn explain(client: &Client, repo: &RepoId, asked: Asked, fault: Fault) -> Error {
+pub(super) fn explain(client: &Client, repo: &RepoId, requested: Requested, fault: Fault) -> Error {
     let endpoint = &client.endpoint;
     let cached = "files already in the cache can be opened with HF_HUB_OFFLINE=1";
     match fault {
-        Fault::Fatal(error) => match asked {
-            Asked::File(file) if !error.is::<Stopped>() => error.context(format!("cannot get {file} of {repo}")),
+        Fault::Fatal(error) => match requested {
+            Requested::File(file) if !error.is::<Stopped>() => error.context(format!("cannot get {file} of {repo}")),
             _ => error,
         },
         Fault::Unreachable(what) => {
@@ -46,15 +46,15 @@ pub(super) fn explain(client: &Client, repo: &RepoId, asked: Asked, fault: Fault
         Fault::Passing(what, _) => {
             anyhow!("{endpoint} does not serve {repo}: {what}; gave up after {} more tries; {cached}", client.retries)
         }
-        Fault::Answer(answer) => anyhow!(refusal(client, repo, asked, &answer)),
+        Fault::Answer(answer) => anyhow!(refusal(client, repo, requested, &answer)),
     }
 }
 
-fn refusal(client: &Client, repo: &RepoId, asked: Asked, answer: &Answer) -> String {
+fn refusal(client: &Client, repo: &RepoId, requested: Requested, answer: &Answer) -> String {
     let (endpoint, name, revision) = (&client.endpoint, &repo.name, &repo.revision);
     let sent = client.token.is_some();
     let bad_token = answer.text.to_ascii_lowercase().contains("invalid credentials");
-    match (answer.status, answer.code.as_str(), asked) {
+    match (answer.status, answer.code.as_str(), requested) {
         (401 | 403, "GatedRepo", _) if sent => format!(
             "{name} is gated, and the token that was sent has no access: accept its conditions at {endpoint}/{name} \
              with the token's account; a fine-grained token must also allow to read gated repos"
@@ -73,17 +73,17 @@ fn refusal(client: &Client, repo: &RepoId, asked: Asked, answer: &Answer) -> Str
             "{name} is not found, or private: check the name, or set HF_TOKEN to a token of an account that may read it"
         ),
         (404, "RevisionNotFound", _) => format!("{name} has no revision {revision}: check the branch, tag or commit"),
-        (404, "EntryNotFound", Asked::File(file)) | (404, "", Asked::File(file)) => {
+        (404, "EntryNotFound", Requested::File(file)) | (404, "", Requested::File(file)) => {
             format!("{name} has no file {file} at revision {revision}")
         }
-        (404, "", Asked::Repo) if revision != MAIN => {
+        (404, "", Requested::Repo) if revision != MAIN => {
             format!("{name} is not found, or has no revision {revision}: check both")
         }
         (404, "RepoNotFound" | "", _) => format!("{name} is not found at {endpoint}: check the name"),
         (code, ..) => {
-            let what = match asked {
-                Asked::Repo => repo.to_string(),
-                Asked::File(file) => format!("{file} of {repo}"),
+            let what = match requested {
+                Requested::Repo => repo.to_string(),
+                Requested::File(file) => format!("{file} of {repo}"),
             };
             format!("{endpoint} refuses {what}: {}", status(code, &answer.text))
         }

@@ -1,7 +1,7 @@
-//! Models on the Hugging Face Hub: what a repo holds, and its files in the cache that other programs share.
+//! Models on the Hugging Face Hub: the files of a repo, and their copies in the cache that other programs share.
 //!
 //! The cache is laid out as by Python's `huggingface_hub`, with the same lock files and the same names for partial
-//! downloads, so each can go on with what the other began.
+//! downloads, so that each program can continue a download of the other.
 
 mod cache;
 mod checksum;

@@ -1,26 +1,26 @@
-//! How far a download is.
+//! The progress of a download.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the speed is averaged over.
+/// The speed is the average over this time.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// What happens to a file.
+/// The stage of a file's download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nothing yet.
+    /// It has not begun.
     Waiting,
     /// Bytes arrive.
     Loading,
-    /// What an earlier download left is hashed.
+    /// The bytes of an earlier download are hashed.
     Checking,
     /// It is in the cache.
     Done,
 }
 
-/// How far one file is.
+/// The progress of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileProgress {
     /// Path in the repo.
@@ -29,11 +29,11 @@ pub struct FileProgress {
     pub done: u64,
     /// Bytes in all.
     pub total: u64,
-    /// What happens to it.
+    /// Its stage.
     pub stage: Stage,
 }
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// The files the model needs; until the index of a sharded model is read, only the index.
@@ -44,9 +44,9 @@ pub struct Progress {
     pub total: u64,
     /// Bytes per second that arrived over the last seconds.
     pub per_second: f64,
-    /// Seconds that the rest takes at that speed.
+    /// Seconds that the rest takes at that speed, if known.
     pub seconds_left: Option<f64>,
-    /// What the user should know; often empty.
+    /// Something unusual that the user should know; often empty.
     pub note: String,
 }
 
@@ -58,11 +58,11 @@ struct State {
     noted_by: Option<usize>,
 }
 
-/// What the downloading threads tell.
+/// The progress that the downloading threads report.
 #[derive(Default)]
-pub(super) struct Board(Mutex<State>);
+pub(super) struct Status(Mutex<State>);
 
-impl Board {
+impl Status {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,14 +73,14 @@ impl Board {
         self.state().files = files.into_iter().map(new).collect();
     }
 
-    /// Sets what happens to the file `slot` and how many bytes of it are there.
+    /// Sets the stage of the file `slot` and how many bytes of it are there.
     pub(super) fn set(&self, slot: usize, stage: Stage, done: u64, total: u64) {
         if let Some(file) = self.state().files.get_mut(slot) {
             (file.stage, file.done, file.total) = (stage, done, total);
         }
     }
 
-    /// Bytes of the file `slot` arrived, so what was noted of it is over.
+    /// Counts bytes of the file `slot` that arrived, and drops its note.
     pub(super) fn receive(&self, slot: usize, bytes: u64) {
         let mut state = self.state();
         state.received += bytes;
@@ -91,13 +91,13 @@ impl Board {
         self.clear_note(slot);
     }
 
-    /// Notes something, of the file `slot` if it concerns one.
+    /// Sets the note; `slot` is the file that it is about, if any.
     pub(super) fn note(&self, slot: Option<usize>, note: String) {
         let mut state = self.state();
         (state.note, state.noted_by) = (note, slot);
     }
 
-    /// Drops what was noted of the file `slot`.
+    /// Drops the note about the file `slot`.
     pub(super) fn clear_note(&self, slot: usize) {
         let mut state = self.state();
         if state.noted_by.take_if(|by| *by == slot).is_some() {
@@ -111,9 +111,9 @@ impl Board {
 pub(super) struct Meter(VecDeque<(Instant, u64)>);
 
 impl Meter {
-    /// What `board` shows now.
-    pub(super) fn read(&mut self, board: &Board) -> Progress {
-        let state = board.state();
+    /// The progress now.
+    pub(super) fn read(&mut self, status: &Status) -> Progress {
+        let state = status.state();
         let (files, received, note) = (state.files.clone(), state.received, state.note.clone());
         drop(state);
         let now = Instant::now();

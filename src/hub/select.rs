@@ -5,9 +5,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What every model directory must hold.
+/// The file that every model directory must hold.
 pub(super) const CONFIG: &str = "config.json";
-/// The tensors' files, if there are several.
+/// The file that lists the files of the tensors, if there are several.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
 const OPTIONAL: [&str; 4] =
@@ -18,7 +18,7 @@ const OPTIONAL: [&str; 4] =
 pub(super) struct Needed {
     /// All of them, without repetition.
     pub(super) files: Vec<String>,
-    /// The .gguf file to open; `None`: the directory is to be opened.
+    /// The .gguf file to open; `None` if the directory is opened.
     pub(super) gguf: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn needed(
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
-    // Where a repo has both, shards, as a directory is opened.
+    // Shards come before a single file, as when a directory is opened.
     if sharded {
         files.push(INDEX.to_owned());
         files.extend(shards(&index()?).with_context(|| format!("{INDEX} of {repo} can't be used"))?);
@@ -100,7 +100,7 @@ fn shards(index: &[u8]) -> Result<BTreeSet<String>> {
     Ok(shards)
 }
 
-/// The .gguf files of `names`; of a split one only the first part, whether or not it is there.
+/// The .gguf files of `names`. A split file counts as its first part, even if that part is missing.
 pub(super) fn gguf_sets(names: &BTreeSet<String>) -> Vec<String> {
     let first = |name: &String| split(name).map_or_else(|| name.clone(), |(stem, count)| part_name(stem, 1, count));
     let sets: BTreeSet<String> = names.iter().filter(|name| name.ends_with(".gguf")).map(first).collect();
@@ -112,7 +112,7 @@ const LISTED: usize = 8;
 /// Parts of a split file; more than any model has.
 const MOST_PARTS: usize = 9_999;
 
-/// All parts of the split .gguf file that `name` is one of; of another file itself.
+/// All parts of the split .gguf file that `name` belongs to, or `name` itself if it is not split.
 pub(super) fn parts(name: &str) -> Vec<String> {
     match split(name) {
         Some((stem, count)) => (1..=count).map(|part| part_name(stem, part, count)).collect(),

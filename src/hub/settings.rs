@@ -1,4 +1,4 @@
-//! Where the Hub and its cache are, as the environment says.
+//! The addresses of the Hub and of its cache, from environment variables.
 
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::Uri;
 
-/// How the Hub is used.
+/// How the Hub is reached.
 #[derive(Clone)]
 pub struct Settings {
     /// Address without a slash at the end.
     pub endpoint: String,
-    /// Sent to the endpoint, to no other host.
+    /// Sent to the endpoint only.
     pub token: Option<String>,
     /// The folder of `models--owner--name` folders.
     pub cache: PathBuf,
-    /// Nothing is asked of the network.
+    /// Whether the network is not used.
     pub offline: bool,
-    /// A connection that gives nothing for this long is cut.
+    /// A connection without data for this long is cut.
     pub stall: Duration,
-    /// Attempts after a failed one that brought nothing.
+    /// Retries of a request that brought nothing.
     pub retries: u32,
 }
 
@@ -28,7 +28,7 @@ impl Settings {
     /// `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`, and `XDG_CACHE_HOME`.
     ///
     /// # Errors
-    /// If one of them can't be meant, or nothing says where the cache is.
+    /// If a value is invalid, or no variable tells where the cache is.
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(&|name| std::env::var_os(name))
     }
@@ -65,7 +65,7 @@ impl Settings {
     }
 }
 
-/// `~/` at the start stands for the home folder.
+/// Replaces `~/` at the start by the home folder.
 fn expand(path: PathBuf, home: Option<OsString>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
@@ -80,7 +80,7 @@ fn read_token(path: &Path) -> Option<String> {
 
 fn check_endpoint(text: &str) -> Result<String> {
     let text = text.trim_end_matches('/');
-    // It is part of messages, which must not tell a password.
+    // Messages show the endpoint, and must not show a password.
     ensure!(!text.contains('@'), "HF_ENDPOINT holds a name or password; put a token into HF_TOKEN instead");
     let uri: Option<Uri> = text.parse().ok();
     let fits = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());

@@ -1,11 +1,11 @@
-//! What the Hub says of a repo.
+//! The files of a repo, from the Hub, without a download.
 
 use super::checksum::Checksum;
 use super::client::Client;
 use super::fault::{Fault, Patience};
 use super::http::{content_range, header};
 use super::id::{RepoId, is_inside, is_word};
-use super::message::{Asked, explain};
+use super::message::{Requested, explain};
 use super::select::{self, INDEX};
 use super::settings::Settings;
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use ureq::http::{HeaderMap, Method};
 
-/// Most bytes of a file that are read into memory.
+/// The most bytes of a file that are read into memory.
 const MOST: u64 = 64 << 20;
 
 /// A file of a repo.
@@ -56,7 +56,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Asks the Hub.
+    /// Requests the list from the Hub.
     pub(super) fn ask(client: &Client, repo: &RepoId, note: &dyn Fn(String)) -> Result<Self, Fault> {
         let url = client.info_url(repo);
         let json = Patience::default().retry(client, note, || client.read(&url, None, MOST))?;
@@ -77,7 +77,7 @@ impl Listing {
         self.siblings.iter().map(|file| file.rfilename.clone()).collect()
     }
 
-    /// One file; if the listing does not tell its size, the file's headers do.
+    /// One file; its headers are requested if the list lacks its size.
     pub(super) fn file(&self, client: &Client, repo: &RepoId, name: &str) -> Result<RemoteFile> {
         let sibling = self.siblings.iter().find(|file| file.rfilename == name);
         let lfs = sibling.and_then(|file| file.lfs.as_ref());
@@ -91,16 +91,16 @@ impl Listing {
             None => {
                 let url = client.file_url(repo, &self.commit, name);
                 let meta = Patience::default().retry(client, &|_| (), || Meta::ask(client, &url, None));
-                meta.map_err(|fault| explain(client, repo, Asked::File(name), fault))?.size
+                meta.map_err(|fault| explain(client, repo, Requested::File(name), fault))?.size
             }
         };
         Ok(file)
     }
 }
 
-/// What the headers of a file tell.
+/// The facts in the headers of a file.
 pub(super) struct Meta {
-    /// Names the blob in the cache.
+    /// The name of the blob in the cache.
     pub(super) etag: String,
     /// Bytes.
     pub(super) size: u64,
@@ -108,7 +108,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// Asks for the headers of `url`. What the listing said of the file stands in for what they lack.
+    /// Requests the headers of `url`; `known`, from the list, fills in what they lack.
     pub(super) fn ask(client: &Client, url: &str, known: Option<&RemoteFile>) -> Result<Self, Fault> {
         let (mut etag, mut size) = (None, None);
         let mut linked = |headers: &HeaderMap| {
@@ -129,7 +129,7 @@ impl Meta {
             Some((_, size)) => size,
             None => length(),
         });
-        // What the Hub lists is meant as a checksum; an ETag of a mirror may be anything of 40 digits.
+        // The Hub lists checksums; an ETag of a mirror may be any 40 digits.
         let linked = etag.as_deref().and_then(|etag| Checksum::parse(bare(etag)));
         let stated = etag.or_else(|| header(headers, "etag").map(str::to_owned)).unwrap_or_default();
         let sha256 = || Checksum::parse(bare(&stated)).filter(|_| bare(&stated).len() == 64);
@@ -145,21 +145,21 @@ fn bare(etag: &str) -> &str {
     etag.trim().trim_start_matches("W/").trim_matches('"')
 }
 
-/// The file name that stands for `etag` in the cache.
+/// The file name for `etag` in the cache.
 fn blob_name(etag: &str) -> Option<String> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
     Some(bare(etag).chars().map(plain).collect::<String>()).filter(|name| is_word(name))
 }
 
-/// What the Hub says of a repo, and a way to look into its files.
+/// A repo on the Hub, and a way to read its files.
 pub struct Survey {
-    /// The repo that was asked for.
+    /// The requested repo.
     pub repo: RepoId,
-    /// The commit its revision stands for.
+    /// The commit of its revision.
     pub commit: String,
     /// The files a model needs.
     pub files: Vec<RemoteFile>,
-    /// The .gguf file among them that is to be opened; `None` for a model of safetensors.
+    /// The .gguf file to open; `None` for a model of safetensors.
     pub gguf: Option<String>,
     client: Client,
 }
@@ -168,7 +168,7 @@ impl Survey {
     /// Bytes of a file.
     ///
     /// # Errors
-    /// If the file is not among [`Survey::files`], is shorter, can't be had, or the range is above 64 MB.
+    /// If the file is not in [`Survey::files`], is shorter, can't be downloaded, or the range is above 64 MB.
     pub fn read(&self, file: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let size = self.size(file)?;
         let fits = range.start <= range.end && range.end <= size && range.end - range.start <= MOST;
@@ -179,7 +179,7 @@ impl Survey {
     /// All of a file.
     ///
     /// # Errors
-    /// If the file is not among [`Survey::files`], can't be had, or is above 64 MB.
+    /// If the file is not in [`Survey::files`], can't be downloaded, or is above 64 MB.
     pub fn read_all(&self, file: &str) -> Result<Vec<u8>> {
         let size = self.size(file)?;
         ensure!(size <= MOST, "{file} is too large to be read whole ({size} bytes)");
@@ -199,17 +199,18 @@ impl Survey {
 fn get(client: &Client, repo: &RepoId, commit: &str, file: &str, range: Option<&Range<u64>>) -> Result<Vec<u8>> {
     let url = client.file_url(repo, commit, file);
     let bytes = Patience::default().retry(client, &|_| (), || client.read(&url, range, MOST));
-    bytes.map_err(|fault| explain(client, repo, Asked::File(file), fault))
+    bytes.map_err(|fault| explain(client, repo, Requested::File(file), fault))
 }
 
-/// Asks the Hub what a model of `repo` needs, without downloading its weights.
+/// Lists the files that a model of `repo` needs, without downloading its weights.
 ///
 /// # Errors
 /// If the Hub can't be reached, refuses, or the repo holds no model; the message says what to do.
 pub fn survey(repo: &RepoId, settings: &Settings) -> Result<Survey> {
     ensure!(!settings.offline, "{repo} can't be looked up on the Hub: HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set");
     let client = Client::new(settings)?;
-    let listing = Listing::ask(&client, repo, &|_| ()).map_err(|fault| explain(&client, repo, Asked::Repo, fault))?;
+    let listing =
+        Listing::ask(&client, repo, &|_| ()).map_err(|fault| explain(&client, repo, Requested::Repo, fault))?;
     let needed = select::needed(repo, &listing.names(), || get(&client, repo, &listing.commit, INDEX, None))?;
     let files: Result<_, Error> = needed.files.iter().map(|name| listing.file(&client, repo, name)).collect();
     Ok(Survey { repo: repo.clone(), commit: listing.commit, files: files?, gguf: needed.gguf, client })

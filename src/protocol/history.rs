@@ -1,6 +1,6 @@
 //! Former runs, each kept as what it takes to compute it again.
 
-use crate::trace::{Policy, Prompt, Source};
+use crate::trace::{Direction, Policy, Prompt, Source};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that [`Branches::bounded`] keeps at most.
@@ -66,8 +66,8 @@ pub struct FormerRun {
 pub struct Revision {
     /// The run that was on screen before.
     pub former: FormerRun,
-    /// Whether it was undone; else it was redone.
-    pub back: bool,
+    /// Back if it was undone, forward if it was redone.
+    pub direction: Direction,
     /// The prompt of the current run; `None` before the first prompt.
     pub prompt: Option<Prompt>,
     /// How many more actions can be undone.
@@ -93,9 +93,12 @@ impl Branches {
         self.past.drain(..self.past.len().saturating_sub(undos));
     }
 
-    /// Keeps the run that undo (`back`) or redo has replaced.
-    pub fn revised(&mut self, former: FormerRun, back: bool) {
-        let (from, to) = if back { (&mut self.past, &mut self.future) } else { (&mut self.future, &mut self.past) };
+    /// Keeps the run that undo (back) or redo (forward) has replaced.
+    pub fn revised(&mut self, former: FormerRun, direction: Direction) {
+        let (from, to) = match direction {
+            Direction::Back => (&mut self.past, &mut self.future),
+            Direction::Forward => (&mut self.future, &mut self.past),
+        };
         from.pop();
         to.push(former);
     }
@@ -142,11 +145,11 @@ mod tests {
             branches.acted(former(tokens), 3);
         }
         assert_eq!(branches.past, [former(2), former(3), former(4)]);
-        branches.revised(former(7), true);
+        branches.revised(former(7), Direction::Back);
         assert_eq!((branches.past.len(), &branches.future[..]), (2, &[former(7)][..]));
-        branches.revised(former(4), false);
+        branches.revised(former(4), Direction::Forward);
         assert_eq!((&branches.past[..], branches.future.len()), (&[former(2), former(3), former(4)][..], 0));
-        branches.revised(former(7), true);
+        branches.revised(former(7), Direction::Back);
         branches.acted(former(1), 3);
         assert_eq!(branches.future, [], "a new action forgets what was undone");
     }

@@ -4,10 +4,12 @@ mod ask;
 mod derive;
 mod event;
 mod history;
+mod job;
 mod progress;
 
 pub use ask::{Ask, RequestId};
 pub use derive::{Derive, DeriveKind, Derived, Spelled};
 pub use event::{Event, Failure, Outcome};
 pub use history::{Branches, FormerRun, Revision, RunAction};
+pub use job::JobKind;
 pub use progress::{Download, FileShare, Memory};

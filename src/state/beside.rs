@@ -5,7 +5,7 @@ use super::keys::Edit;
 use super::{Effect, Overlay, State, Tab};
 use crate::analysis::diff::{Flip, RunDiff, same_experts, shared};
 use crate::protocol::Ask;
-use crate::trace::{Candidate, Dims, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
+use crate::trace::{Candidate, Dims, Direction, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -307,7 +307,7 @@ impl State {
             self.say("pause first: switching the policy reads the whole run again");
             return Vec::new();
         }
-        self.start_job("reading again", Ask::Policy(policy))
+        self.start_job(Ask::Policy(policy))
     }
 
     /// Whether the view with the focus shows the precision lab.
@@ -321,17 +321,20 @@ impl State {
     }
 
     /// Goes to the token before or after the cursor whose experts differ: in its layer, or in any where tokens are lines.
-    pub(super) fn jump_to_flip(&mut self, forward: bool) {
+    pub(super) fn jump_to_flip(&mut self, direction: Direction) {
         let (at, layer) = (self.cursor.token, self.cursor.layer);
         let found = self.beside.differences().and_then(|found| match self.fidelity {
-            FidelityLens::Flips => found.layers().get(layer)?.next(at, forward),
-            _ => found.next(at, forward),
+            FidelityLens::Flips => found.layers().get(layer)?.next(at, direction),
+            _ => found.next(at, direction),
         });
         if let Some(pos) = found {
             self.go_to(pos);
             return;
         }
-        let place = if forward { "after" } else { "before" };
+        let place = match direction {
+            Direction::Back => "before",
+            Direction::Forward => "after",
+        };
         let which = if self.fidelity == FidelityLens::Flips { format!(" in layer {layer}") } else { String::new() };
         self.say(format!("no expert differs{which} {place} token {at}"));
     }

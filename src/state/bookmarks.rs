@@ -1,6 +1,7 @@
 //! Tokens that the user marked, to come back to.
 
 use super::{Lines, State};
+use crate::trace::Direction;
 use std::collections::BTreeSet;
 
 impl State {
@@ -38,11 +39,13 @@ impl State {
     }
 
     /// Goes to the next bookmark or the one before, around the ends.
-    pub(super) fn next_bookmark(&mut self, back: bool) {
+    pub(super) fn next_bookmark(&mut self, direction: Direction) {
         let at = self.cursor.token;
         let all = &self.bookmarks;
-        let found =
-            if back { all.range(..at).next_back().or(all.last()) } else { all.range(at + 1..).next().or(all.first()) };
+        let found = match direction {
+            Direction::Back => all.range(..at).next_back().or(all.last()),
+            Direction::Forward => all.range(at + 1..).next().or(all.first()),
+        };
         let summary = match found.copied() {
             None => "no bookmarks yet: m sets one".to_owned(),
             Some(pos) => {

@@ -1,10 +1,9 @@
 //! What the engine's reports do to the state.
 
-use super::playback::RESUMING;
 use super::text::{show_piece, width};
 use super::{Effect, Job, MeasuredOn, Overlay, Pace, Phase, State};
 use crate::analysis::RunUsage;
-use crate::protocol::{Ask, Derived, Event, Failure, Outcome, RequestId};
+use crate::protocol::{Ask, Derived, Event, Failure, JobKind, Outcome, RequestId};
 use crate::trace::Prompt;
 use crate::trace::TokenRecord;
 use std::sync::Arc;
@@ -224,28 +223,27 @@ impl State {
         if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
             self.opening = None;
         }
-        let was_reading = self.jobs.iter().any(|job| job.id == id && job.what == super::playback::READING);
-        let was_run = self.jobs.iter().any(|job| job.id == id);
-        let was_resuming = self.jobs.iter().any(|job| job.id == id && job.what == RESUMING);
+        let job = self.jobs.iter().find(|job| job.id == id).map(|job| job.kind);
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
         self.catch_up();
-        if was_resuming && *outcome == Outcome::Done {
+        if job == Some(JobKind::Session) && *outcome == Outcome::Done {
             self.on_resumed();
         }
-        if was_resuming && *outcome == Outcome::Cancelled {
+        if job == Some(JobKind::Session) && *outcome == Outcome::Cancelled {
             let summary =
                 "stopped: the session is not back whole; its file stays until something else is run".to_owned();
             return self.say(summary);
         }
-        if was_reading && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
+        let was_prompt = job == Some(JobKind::Prompt);
+        if was_prompt && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
             let count = self.tokens.len();
             let summary = format!("paused: {count} tokens of the prompt were read; i and enter read the rest");
             return self.say(summary);
         }
         let text = match outcome {
-            Outcome::EndOfText if was_run => "the model ended the text; space goes on beyond it",
-            Outcome::ContextFull if was_run => "the model's context is full: u steps back, i edits the prompt",
+            Outcome::EndOfText if job.is_some() => "the model ended the text; space goes on beyond it",
+            Outcome::ContextFull if job.is_some() => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };
         self.say(text);
@@ -256,15 +254,21 @@ impl State {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
     }
 
-    /// Asks the engine for a run.
-    pub(super) fn start_job(&mut self, what: &'static str, ask: Ask) -> Vec<Effect> {
-        // Whoever goes on from a part of a session makes it theirs.
-        if what != RESUMING && !self.jobs.iter().any(|job| job.what == RESUMING) {
+    /// Whether work of this kind is under way or waits.
+    pub(super) fn is_doing(&self, kind: JobKind) -> bool {
+        self.jobs.iter().any(|job| job.kind == kind)
+    }
+
+    /// Requests work on the run.
+    pub(super) fn start_job(&mut self, ask: Ask) -> Vec<Effect> {
+        let kind = ask.job();
+        // Work on a part of a session takes the place of that session.
+        if kind != Some(JobKind::Session) && !self.is_doing(JobKind::Session) {
             self.resume.reading = None;
         }
         let id = self.new_id();
         self.message = None;
-        self.jobs.push(Job { id, what, progress: None });
+        self.jobs.extend(kind.map(|kind| Job { id, kind, progress: None }));
         if matches!(ask, Ask::Step { .. } | Ask::Prompt(_)) && self.jobs.len() == 1 {
             self.pace = Pace::default();
         }

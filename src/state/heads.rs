@@ -2,6 +2,7 @@
 
 use super::{Effect, State, Tab};
 use crate::analysis::{HeadStats, Measure, Pick};
+use crate::trace::Direction;
 use serde::{Deserialize, Serialize};
 
 /// On which text heads are measured.
@@ -158,19 +159,26 @@ impl State {
         };
     }
 
-    /// One head on or back: by place, or in the order of the sorted grid.
-    pub(super) fn move_head(&mut self, forward: bool) {
+    /// Goes to the next head or the one before: by place, or in the order of the sorted grid.
+    pub(super) fn move_head(&mut self, direction: Direction) {
         if self.view == Tab::Attention && self.heads.sorted {
-            return self.move_sorted(!forward, 1);
+            return self.move_sorted(direction, 1);
         }
-        self.cursor.head = if forward { self.cursor.head + 1 } else { self.cursor.head.saturating_sub(1) };
+        let head = self.cursor.head;
+        self.cursor.head = match direction {
+            Direction::Back => head.saturating_sub(1),
+            Direction::Forward => head + 1,
+        };
     }
 
-    /// `by` heads back or on in the order of the sorted grid; stays where there is none.
-    pub(super) fn move_sorted(&mut self, back: bool, by: usize) {
+    /// Moves by `by` heads in the order of the sorted grid; stays where there is none.
+    pub(super) fn move_sorted(&mut self, direction: Direction, by: usize) {
         let ranking = self.ranking();
         let at = ranking.iter().position(|r| (r.layer, r.head) == (self.cursor.layer, self.cursor.head));
-        let to = at.and_then(|at| if back { at.checked_sub(by) } else { Some(at + by) });
+        let to = at.and_then(|at| match direction {
+            Direction::Back => at.checked_sub(by),
+            Direction::Forward => Some(at + by),
+        });
         // The last line may be shorter.
         let last = ranking.len().saturating_sub(1);
         let to = to.map(|to| if at.is_some_and(|at| at / by < last / by) { to.min(last) } else { to });

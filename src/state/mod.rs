@@ -45,7 +45,6 @@ pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
 pub use palette::{Command, Palette};
 pub use panes::{OtherPane, Pane};
 pub use picker::{Choice, Origin, Picker};
-pub use playback::LAB;
 pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
 pub use saved::Saved;
 pub use saving::Save;

@@ -2,6 +2,7 @@
 
 use super::keys::{Action, Edit, Step};
 use super::{Effect, Overlay, State};
+use crate::trace::Direction;
 use std::ops::Range;
 
 /// What lies under a cell of the screen. Parts that a place does not determine are `None`.
@@ -76,8 +77,8 @@ impl Selection {
 impl State {
     pub(super) fn on_mouse(&mut self, gesture: Gesture, spot: Option<Spot>) -> Vec<Effect> {
         match gesture {
-            Gesture::WheelUp => return self.wheel(true, spot),
-            Gesture::WheelDown => return self.wheel(false, spot),
+            Gesture::WheelUp => return self.wheel(Direction::Back, spot),
+            Gesture::WheelDown => return self.wheel(Direction::Forward, spot),
             Gesture::Press if self.overlays.is_empty() => {
                 self.pending = None;
                 self.selection = None;
@@ -138,16 +139,16 @@ impl State {
         if is_marked { self.act(Action::Accept) } else { Vec::new() }
     }
 
-    fn wheel(&mut self, up: bool, spot: Option<Spot>) -> Vec<Effect> {
-        if !self.overlays.is_empty() {
-            return self.act(Action::Edit(if up { Edit::Up } else { Edit::Down }));
-        }
+    /// Scrolls up (back) or down (forward).
+    fn wheel(&mut self, direction: Direction, spot: Option<Spot>) -> Vec<Effect> {
         let on_text = spot.is_some_and(|spot| spot.in_strip);
-        let action = match (on_text, up) {
-            (true, true) => Action::Token(Step::Left),
-            (true, false) => Action::Token(Step::Right),
-            (false, true) => Action::Up,
-            (false, false) => Action::Down,
+        let action = match (direction, self.overlays.is_empty()) {
+            (Direction::Back, false) => Action::Edit(Edit::Up),
+            (Direction::Forward, false) => Action::Edit(Edit::Down),
+            (Direction::Back, true) if on_text => Action::Token(Step::Left),
+            (Direction::Forward, true) if on_text => Action::Token(Step::Right),
+            (Direction::Back, true) => Action::Up,
+            (Direction::Forward, true) => Action::Down,
         };
         self.act(action)
     }

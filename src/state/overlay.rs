@@ -6,7 +6,7 @@ use super::keys::{Edit, Scope};
 use super::palette::Palette;
 use super::picker::Picker;
 use super::routing::CloseCalls;
-use crate::trace::Sampling;
+use crate::trace::{Direction, Sampling};
 
 /// Something that takes the keys before the views do.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,12 +99,15 @@ impl Input {
     }
 
     /// Moves through earlier prompts.
-    pub(super) fn recall(&mut self, history: &[String], back: bool) {
+    pub(super) fn recall(&mut self, history: &[String], direction: Direction) {
         if self.kind != InputKind::Prompt || history.is_empty() {
             return;
         }
         let (draft, at) = self.history.take().unwrap_or_else(|| (self.editor.text().to_owned(), history.len()));
-        let at = if back { at.saturating_sub(1) } else { (at + 1).min(history.len()) };
+        let at = match direction {
+            Direction::Back => at.saturating_sub(1),
+            Direction::Forward => (at + 1).min(history.len()),
+        };
         self.editor = Editor::new(history.get(at).unwrap_or(&draft).as_str());
         self.history = (at < history.len()).then_some((draft, at));
     }
@@ -128,16 +131,16 @@ impl Input {
             Edit::DeleteToEnd => editor.delete(Motion::LineEnd),
             Edit::Up => {
                 if !editor.up() {
-                    self.recall(history, true);
+                    self.recall(history, Direction::Back);
                 }
             }
             Edit::Down => {
                 if !editor.down() {
-                    self.recall(history, false);
+                    self.recall(history, Direction::Forward);
                 }
             }
-            Edit::HistoryBack | Edit::PageUp => self.recall(history, true),
-            Edit::HistoryForward | Edit::PageDown => self.recall(history, false),
+            Edit::HistoryBack | Edit::PageUp => self.recall(history, Direction::Back),
+            Edit::HistoryForward | Edit::PageDown => self.recall(history, Direction::Forward),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Two views side by side, and one that takes all the room.
 
 use super::{AttentionLens, FidelityLens, LensLayout, RoutingLens, State, Tab};
-use crate::trace::LensSite;
+use crate::trace::{Direction, LensSite};
 use serde::{Deserialize, Serialize};
 
 /// What a pane shows. The cursor and everything else is common to both.
@@ -61,7 +61,7 @@ impl State {
             return;
         }
         self.other = Some(OtherPane { pane: self.pane(), is_left: true });
-        self.turn_view(1);
+        self.turn_view(Direction::Forward);
         self.say("split: 1 to 5 choose what this pane shows, w w goes to the other, w s ends it");
     }
 

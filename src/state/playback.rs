@@ -1,9 +1,8 @@
 //! What the model is made to read: prompts, steps, forced tokens, and the way back.
 
 use super::{Effect, FidelityLens, Overlay, State, Tab};
-use crate::protocol::{Ask, Revision};
-use crate::trace::Policy;
-use crate::trace::Prompt;
+use crate::protocol::{Ask, JobKind, Revision};
+use crate::trace::{Direction, Policy, Prompt};
 
 impl State {
     pub(super) fn pause(&mut self) -> Vec<Effect> {
@@ -31,7 +30,7 @@ impl State {
         // A new prompt replaces what runs.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
-        effects.extend(self.start_job(READING, Ask::Prompt(prompt)));
+        effects.extend(self.start_job(Ask::Prompt(prompt)));
         effects
     }
 
@@ -47,23 +46,22 @@ impl State {
             }
             return Vec::new();
         }
-        if self.jobs.iter().any(|job| job.what == GENERATING) {
+        if self.is_doing(JobKind::Generation) {
             return self.pause();
         }
-        let what = if count == Some(1) { STEPPING } else { GENERATING };
-        self.start_job(what, Ask::Step { count, sampling: self.sampling })
+        self.start_job(Ask::Step { count, sampling: self.sampling })
     }
 
     /// Forgets tokens. While a long run is under way it means: stop first.
     pub(super) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING || job.what == RESUMING) {
+        if [JobKind::Generation, JobKind::Prompt, JobKind::Session].into_iter().any(|kind| self.is_doing(kind)) {
             return self.pause();
         }
         let nothing = match &ask {
             Ask::Truncate { len } => *len >= self.tokens.len(),
             _ => self.tokens.len() <= 1,
         };
-        if nothing && !self.is_busy() { Vec::new() } else { self.start_job("stepping back", ask) }
+        if nothing && !self.is_busy() { Vec::new() } else { self.start_job(ask) }
     }
 
     pub(super) fn force_candidate(&mut self) -> Vec<Effect> {
@@ -83,7 +81,7 @@ impl State {
             return self.pause();
         }
         let ask = if len < self.tokens.len() { Ask::Branch { len, token } } else { Ask::ForceToken(token) };
-        self.start_job("forcing", ask)
+        self.start_job(ask)
     }
 
     /// Reads the tokens under every policy; the run stays as it is.
@@ -91,23 +89,22 @@ impl State {
         if self.is_busy() {
             return self.pause();
         }
-        self.start_job(LAB, Ask::Lab { steps: LAB_STEPS })
+        self.start_job(Ask::Lab { steps: LAB_STEPS })
     }
 
     /// Undoes an edit or does it again. While a long run is under way it means: stop first.
     pub(super) fn revise(&mut self, ask: Ask) -> Vec<Effect> {
-        if self.jobs.iter().any(|job| job.what == GENERATING || job.what == READING) {
+        if self.is_doing(JobKind::Generation) || self.is_doing(JobKind::Prompt) {
             return self.pause();
         }
-        let what = if ask == Ask::Undo { "undoing" } else { "redoing" };
-        if self.meta().is_some() { self.start_job(what, ask) } else { Vec::new() }
+        if self.meta().is_some() { self.start_job(ask) } else { Vec::new() }
     }
 
     /// The run is one of before or after an edit again, and so is its prompt.
     pub(super) fn on_revised(&mut self, revision: Revision) {
-        let Revision { former, back, prompt, undos, redos } = revision;
+        let Revision { former, direction, prompt, undos, redos } = revision;
         let action = former.action.name();
-        self.branches.revised(former, back);
+        self.branches.revised(former, direction);
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,
@@ -118,7 +115,10 @@ impl State {
             Some(Prompt::Ids(_)) | None => String::new(),
         };
         self.start = prompt;
-        let done = if back { "undid" } else { "did again" };
+        let done = match direction {
+            Direction::Back => "undid",
+            Direction::Forward => "did again",
+        };
         let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
         self.say(summary);
     }
@@ -135,15 +135,5 @@ impl State {
     }
 }
 
-/// What a precision lab is called.
-pub const LAB: &str = "precision lab";
 /// Tokens that a precision lab generates, as `mixscope lab` does by default.
 const LAB_STEPS: usize = 16;
-/// What a generation of more than one token is called.
-pub(super) const GENERATING: &str = "generating";
-/// What generating one token is called.
-pub(super) const STEPPING: &str = "stepping";
-/// What reading the tokens of an earlier session is called.
-pub(super) const RESUMING: &str = "reading the session";
-/// What reading a prompt is called.
-pub(super) const READING: &str = "reading the prompt";

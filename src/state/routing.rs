@@ -3,7 +3,7 @@
 use super::keys::Edit;
 use super::{FidelityLens, Overlay, State, Tab};
 use crate::analysis::routing::{CloseCall, close_calls, keep_narrowest};
-use crate::trace::TokenRecord;
+use crate::trace::{Direction, TokenRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -137,20 +137,18 @@ impl State {
     }
 
     /// Goes to the near-tie before or after the cursor in its layer.
-    pub(super) fn jump_to_near_tie(&mut self, forward: bool) {
+    pub(super) fn jump_to_near_tie(&mut self, direction: Direction) {
         let layer = self.cursor.layer;
         let near = self.stats.layer(layer).map_or(&[][..], |stats| &stats.near_ties);
         let at = self.cursor.token;
-        let found = if forward {
-            near.get(near.partition_point(|pos| *pos <= at))
-        } else {
-            near[..near.partition_point(|pos| *pos < at)].last()
+        let (found, place) = match direction {
+            Direction::Back => (near[..near.partition_point(|pos| *pos < at)].last(), "before"),
+            Direction::Forward => (near.get(near.partition_point(|pos| *pos <= at)), "after"),
         };
         if let Some(pos) = found.copied() {
             self.go_to(pos);
             return;
         }
-        let place = if forward { "after" } else { "before" };
         let summary =
             format!("no near-tie in layer {layer} {place} token {at}; t lists the closest calls of all layers");
         self.say(summary);

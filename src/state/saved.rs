@@ -1,6 +1,5 @@
 //! What is kept of a session, and how it comes back: the tokens are read again, then cursor and views are put back.
 
-use super::playback::RESUMING;
 use super::{
     Beside, Cursor, Details, Effect, HeadsView, LensMeasure, LoadMeasure, OtherPane, Pane, State, StripColour, Tab,
     Target,
@@ -176,7 +175,7 @@ impl State {
         let ask =
             Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone(), branches: saved.branches.clone() };
         self.resume.reading = Some(saved);
-        self.start_job(RESUMING, ask)
+        self.start_job(ask)
     }
 
     /// All tokens of the session were read: puts the cursor back.

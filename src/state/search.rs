@@ -2,6 +2,7 @@
 
 use super::text::harmless;
 use super::{InputKind, State};
+use crate::trace::Direction;
 use std::ops::Range;
 
 /// A search, from when it is accepted until esc ends it.
@@ -86,7 +87,7 @@ impl State {
     }
 
     /// Goes to the next match or the one before, around the ends.
-    pub(super) fn next_match(&mut self, back: bool) {
+    pub(super) fn next_match(&mut self, direction: Direction) {
         let Some(search) = &mut self.search else {
             let summary = "no search yet: / starts one".to_owned();
             return self.say(summary);
@@ -97,10 +98,9 @@ impl State {
         let at = self.cursor.token;
         self.go_to_match(|matches| {
             let last = matches.len().checked_sub(1);
-            if back {
-                matches.iter().rposition(|found| found.start < at).or(last)
-            } else {
-                matches.iter().position(|found| found.start > at).or(Some(0))
+            match direction {
+                Direction::Back => matches.iter().rposition(|found| found.start < at).or(last),
+                Direction::Forward => matches.iter().position(|found| found.start > at).or(Some(0)),
             }
         });
     }

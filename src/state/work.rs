@@ -1,7 +1,6 @@
 //! Work under way, and what is said of it.
 
-use super::playback;
-use crate::protocol::{Download, Failure, RequestId};
+use crate::protocol::{Download, Failure, JobKind, RequestId};
 
 /// A model being opened, beside the one in use if there is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +18,8 @@ pub struct Opening {
 pub struct Job {
     /// Its id.
     pub id: RequestId,
-    /// What it is, for the status line.
-    pub what: &'static str,
+    /// What is done.
+    pub kind: JobKind,
     /// Units done and in all, once the engine said so.
     pub progress: Option<(usize, usize)>,
 }
@@ -28,7 +27,7 @@ pub struct Job {
 impl Job {
     /// Whether it generates tokens.
     pub(super) fn is_generation(&self) -> bool {
-        self.what == playback::GENERATING || self.what == playback::STEPPING
+        matches!(self.kind, JobKind::Generation | JobKind::Step)
     }
 }
 

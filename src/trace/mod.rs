@@ -5,6 +5,7 @@
 
 mod device;
 mod dims;
+mod direction;
 mod dtype;
 mod file;
 mod hooks;
@@ -20,6 +21,7 @@ mod text;
 
 pub use device::Device;
 pub use dims::Dims;
+pub use direction::Direction;
 pub use dtype::Dtype;
 pub use file::{
     ExtraTables, FORMAT, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,

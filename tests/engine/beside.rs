@@ -3,12 +3,12 @@
 use crate::support;
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Run, Saved, Session};
+use mixscope::engine::{Capture, Live, Replay};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
 use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, Tab};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Policy, Source, TokenRecord};
+use mixscope::trace::{Direction, Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn seen(still: &mut Still) -> String {
 fn read(policy: Policy) -> Vec<Arc<TokenRecord>> {
     let loaded = demo(policy);
     let capture = Capture::for_views(loaded.meta.dims.layers);
-    let mut session = Session::new(loaded, capture, 8);
+    let mut session = Live::new(loaded, capture, 8);
     let ids = session.prompt_ids(&Prompt::Text(PROMPT.to_owned())).unwrap();
     session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
     session.tokens().to_vec()
@@ -60,7 +60,7 @@ fn the_run_that_was_left_is_what_the_new_one_is_compared_with() {
     for (layer, counted) in found.layers().iter().enumerate() {
         let flips: Vec<usize> = (0..a.len()).filter(|pos| sets(&a[*pos], layer) != sets(&b[*pos], layer)).collect();
         assert_eq!(counted.flips().len(), flips.len(), "layer {layer}");
-        assert_eq!(counted.next(0, true), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
+        assert_eq!(counted.next(0, Direction::Forward), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
     }
     assert!(found.flips().0 > 0, "rounding flips an expert of this text");
     let mean = |tokens: &[Arc<TokenRecord>]| {
@@ -129,11 +129,15 @@ fn braces_go_from_flip_to_flip() {
     let found = still.state.beside.differences().unwrap().clone();
     still.press("home }").unwrap();
     let layer = still.state.cursor.layer;
-    let next = found.layers()[layer].next(0, true);
+    let next = found.layers()[layer].next(0, Direction::Forward);
     assert_eq!(still.state.cursor.token, next.unwrap_or(0));
     still.press("v home }").unwrap();
     assert_eq!((still.state.view, still.state.fidelity), (Tab::Fidelity, FidelityLens::Loss));
-    assert_eq!(Some(still.state.cursor.token), found.next(0, true), "of any layer, where tokens are lines");
+    assert_eq!(
+        Some(still.state.cursor.token),
+        found.next(0, Direction::Forward),
+        "of any layer, where tokens are lines"
+    );
     still.press("end }").unwrap();
     let said = still.state.message.as_ref().unwrap().failure.summary.clone();
     assert!(said.starts_with("no expert differs after token"), "{said}");
@@ -207,7 +211,7 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
 #[test]
 fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
     let path = support::fixture("tiny-bf16/reference.safetensors");
-    let run = Saved::open(&path).unwrap();
+    let run = Replay::open(&path).unwrap();
     let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.records(), lens: Vec::new() };
     let (n, ids) = (recorded.trace.tokens.len(), recorded.ids());
     let (dir, _temp) = support::model_dir("tiny-bf16");

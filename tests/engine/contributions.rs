@@ -5,7 +5,7 @@ use crate::support::still::demo;
 use mixscope::analysis::{Attribution, AttributionKey};
 use mixscope::app::Still;
 use mixscope::control::{Control, Stopped};
-use mixscope::engine::{Capture, Core, Engine, OpenOptions, Session, attribution, open_target};
+use mixscope::engine::{Capture, Core, Engine, Live, OpenOptions, attribution, open_target};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, RequestId};
 use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
 use mixscope::trace::Prompt;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{Receiver, channel};
 
-fn whole(session: &Session, pos: usize, target: u32) -> Attribution {
+fn whole(session: &Live, pos: usize, target: u32) -> Attribution {
     attribution(session, pos, target, 0..session.meta().dims.layers, &Control::none()).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn the_engine_looks_into_the_requested_layer_only() {
         panic!("{events:?}")
     };
     assert_eq!(found.keys().collect::<Vec<_>>(), [KEY]);
-    let all = whole(core.session().live().unwrap(), 3, 300);
+    let all = whole(core.run().live().unwrap(), 3, 300);
     assert_eq!(found.details, all.details[2..=2]);
     assert_eq!((&found.attn, &found.mlp, found.logit), (&all.attn, &all.mlp, all.logit));
 }
@@ -59,7 +59,7 @@ fn what_is_gone_is_cancelled_and_what_does_not_exist_is_refused() {
         assert!(failure.summary.contains("outside"), "{failure:?}");
     }
     let loaded = demo();
-    let mut bare = Session::new(loaded, Capture::of([HookKind::ResidPost], 0..6, 6), 5);
+    let mut bare = Live::new(loaded, Capture::of([HookKind::ResidPost], 0..6, 6), 5);
     bare.extend(&[1, 300], Source::Prompt, &Control::none()).unwrap();
     let error = attribution(&bare, 1, 300, 0..1, &Control::none()).unwrap_err();
     assert!(error.to_string().contains("not captured"), "{error}");
@@ -71,7 +71,7 @@ fn cancelling_is_seen_between_layers() {
     let asked = AtomicUsize::new(0);
     let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 5;
     let control = Control::cancelled_by(&cancelled);
-    let error = attribution(core.session().live().unwrap(), 3, 300, 0..6, &control).unwrap_err();
+    let error = attribution(core.run().live().unwrap(), 3, 300, 0..6, &control).unwrap_err();
     assert!(error.is::<Stopped>());
     assert_eq!(asked.load(Ordering::Relaxed), 6, "two looks a layer, stopped in the third");
 }
@@ -170,13 +170,13 @@ fn a_run_writes_every_share_of_every_position_on_request() {
     let ids = run.ids();
     let mut core = demo_core();
     answer(&mut core, 2, Ask::Step { count: Some(2), sampling: Sampling::default() });
-    let tokens = core.session().live().unwrap().tokens();
+    let tokens = core.run().live().unwrap().tokens();
     assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), ids);
     let per_position = rows.len() / ids.len();
     assert_eq!(rows.len() % ids.len(), 0);
     for (pos, rows) in rows.chunks_exact(per_position).enumerate() {
         let target = ids.get(pos + 1).copied().unwrap_or(tokens[pos].next.top[0].id);
-        let want = whole(core.session().live().unwrap(), pos, target);
+        let want = whole(core.run().live().unwrap(), pos, target);
         assert!(rows.iter().all(|row| (row.0, row.1, &*row.2) == (pos, target, &*want.piece)));
         let of = |what: &str| rows.iter().filter(|row| row.3 == what).collect::<Vec<_>>();
         let shares = |what: &str| of(what).iter().map(|row| row.6).collect::<Vec<f64>>();
@@ -245,7 +245,7 @@ fn contributions_are_requested_only_while_they_are_seen() {
 fn the_panel_shows_the_shares_and_the_check() {
     let mut still = still("D");
     let found = whole(
-        demo_core().session().live().unwrap(),
+        demo_core().run().live().unwrap(),
         still.state.cursor.token,
         still.state.contribution_target().unwrap().id,
     );

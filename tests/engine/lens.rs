@@ -4,7 +4,7 @@ use crate::support::still::demo;
 use crate::support::{self, Reference, assert_close};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Engine, OpenOptions, Run, Session, open_target, tempered, trajectories};
+use mixscope::engine::{Capture, Engine, Live, OpenOptions, Run, lens_cells, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
@@ -22,37 +22,37 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 const CAPITAL: &str = "The capital of France is";
 
-fn session(loaded: Arc<Loaded>, ids: &[u32]) -> Session {
+fn live(loaded: Arc<Loaded>, ids: &[u32]) -> Live {
     let layers = loaded.meta.dims.layers;
-    let mut session = Session::new(loaded, Capture::for_views(layers), 64);
-    extend(&mut session, ids);
-    session
+    let mut live = Live::new(loaded, Capture::for_views(layers), 64);
+    extend(&mut live, ids);
+    live
 }
 
-fn extend(session: &mut Session, ids: &[u32]) {
-    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
+fn extend(live: &mut Live, ids: &[u32]) {
+    live.extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
-fn capital() -> Session {
+fn capital() -> Live {
     let loaded = demo();
-    let ids = session(loaded.clone(), &[1]).tokenize(CAPITAL, true).unwrap();
-    session(loaded, &ids)
+    let ids = live(loaded.clone(), &[1]).tokenize(CAPITAL, true).unwrap();
+    live(loaded, &ids)
 }
 
 #[test]
 fn trajectories_are_the_lens_of_each_layer() {
-    let session = capital();
-    let d = session.meta().dims;
-    for pos in [0, session.tokens().len() - 1] {
-        let answer = session.tokens()[pos].next.top[0].clone();
-        let second = session.tokens()[pos].next.top[1].id;
-        let found = trajectories(&session, pos, &[answer.id, second, d.vocab as u32], &Control::none()).unwrap();
+    let live = capital();
+    let d = live.meta().dims;
+    for pos in [0, live.tokens().len() - 1] {
+        let answer = live.tokens()[pos].next.top[0].clone();
+        let second = live.tokens()[pos].next.top[1].id;
+        let found = trajectories(&live, pos, &[answer.id, second, d.vocab as u32], &Control::none()).unwrap();
         assert_eq!(found.len(), 2, "an id outside the vocabulary has no way");
         assert_eq!((found[0].id, &found[0].piece, found[0].points.len()), (answer.id, &answer.piece, d.layers * 2));
         for (i, (layer, site, rank, prob)) in found[0].points.iter().enumerate() {
             assert_eq!((*layer, *site), (i / 2, [LensSite::ResidMid, LensSite::ResidPost][i % 2]));
             let key = LensKey { pos, layer: *layer, site: *site };
-            let (_, cell) = session.lens_cells(&[key], d.vocab, &Control::none()).unwrap().remove(0);
+            let (_, cell) = lens_cells(&Run::from(live.clone()), &[key], d.vocab, &Control::none()).unwrap().remove(0);
             assert_eq!((*rank, *prob), (cell.final_rank, cell.final_prob), "{key:?}");
             let (_, _, rank, prob) = found[1].points[i];
             let at = cell.top.iter().position(|candidate| candidate.id == second).unwrap();
@@ -61,11 +61,9 @@ fn trajectories_are_the_lens_of_each_layer() {
             assert_eq!(rank as usize, larger + 1);
         }
     }
-    assert!(trajectories(&session, 99, &[1], &Control::none()).unwrap().is_empty());
+    assert!(trajectories(&live, 99, &[1], &Control::none()).unwrap().is_empty());
     assert!(
-        trajectories(&session, 0, &[1], &Control::cancelled_by(&|| true))
-            .unwrap_err()
-            .is::<mixscope::control::Stopped>()
+        trajectories(&live, 0, &[1], &Control::cancelled_by(&|| true)).unwrap_err().is::<mixscope::control::Stopped>()
     );
 }
 
@@ -73,10 +71,10 @@ fn trajectories_are_the_lens_of_each_layer() {
 fn trajectories_of_the_final_answer_are_the_references() {
     for (case, policy) in [("tiny-f32", Policy::Hf), ("gqa-headdim", Policy::Hf), ("top3", Policy::Hf)] {
         let reference = Reference::read(case, "reference");
-        let session = session(Arc::new(support::load(case, policy)), &reference.ids());
-        for pos in 0..session.tokens().len() {
-            let answer = session.tokens()[pos].next.top[0].id;
-            let found = trajectories(&session, pos, &[answer], &Control::none()).unwrap();
+        let live = live(Arc::new(support::load(case, policy)), &reference.ids());
+        for pos in 0..live.tokens().len() {
+            let answer = live.tokens()[pos].next.top[0].id;
+            let found = trajectories(&live, pos, &[answer], &Control::none()).unwrap();
             for (layer, site, rank, prob) in &found[0].points {
                 let want = |what: &str| reference.extras.get(&format!("lens.{layer}.{site}.{what}")).unwrap();
                 let what = format!("{case} {layer} {site} {pos}");
@@ -89,12 +87,12 @@ fn trajectories_of_the_final_answer_are_the_references() {
 
 #[test]
 fn what_would_follow_a_candidate_is_what_follows_it() {
-    let session = capital();
-    let n = session.tokens().len();
+    let live = capital();
+    let n = live.tokens().len();
     for pos in [2, n - 1] {
-        for candidate in &session.tokens()[pos].next.top[..5] {
-            let found = what_if(&session, pos, candidate.id, &Control::none()).unwrap().unwrap();
-            let mut forced = session.clone();
+        for candidate in &live.tokens()[pos].next.top[..5] {
+            let found = what_if(&live, pos, candidate.id, &Control::none()).unwrap().unwrap();
+            let mut forced = live.clone();
             forced.truncate(pos + 1);
             extend(&mut forced, &[candidate.id]);
             let next = &forced.tokens()[pos + 1].next;
@@ -102,10 +100,10 @@ fn what_would_follow_a_candidate_is_what_follows_it() {
             assert_eq!(found.top, next.top[..5]);
         }
     }
-    assert_eq!(session.tokens().len(), n, "the run stays");
-    assert!(what_if(&session, n, 5, &Control::none()).unwrap().is_none());
-    assert!(what_if(&session, 0, 5, &Control::cancelled_by(&|| true)).unwrap_err().is::<mixscope::control::Stopped>());
-    assert!(what_if(&session, 0, u32::MAX, &Control::none()).is_err());
+    assert_eq!(live.tokens().len(), n, "the run stays");
+    assert!(what_if(&live, n, 5, &Control::none()).unwrap().is_none());
+    assert!(what_if(&live, 0, 5, &Control::cancelled_by(&|| true)).unwrap_err().is::<mixscope::control::Stopped>());
+    assert!(what_if(&live, 0, u32::MAX, &Control::none()).is_err());
 }
 
 #[test]
@@ -113,9 +111,9 @@ fn at_the_end_of_the_context_nothing_follows() {
     let loaded = demo();
     let context = loaded.meta.dims.context;
     let ids: Vec<u32> = (0..context as u32).map(|i| 300 + i % 1000).collect();
-    let session = session(loaded, &ids);
-    assert!(what_if(&session, context - 2, 5, &Control::none()).unwrap().is_some());
-    assert!(what_if(&session, context - 1, 5, &Control::none()).unwrap().is_none());
+    let live = live(loaded, &ids);
+    assert!(what_if(&live, context - 2, 5, &Control::none()).unwrap().is_some());
+    assert!(what_if(&live, context - 1, 5, &Control::none()).unwrap().is_none());
 }
 
 /// Softmax at a temperature in f64, most probable first, cut; (id, probability) renormalised.
@@ -146,11 +144,11 @@ fn entropy(kept: &[(usize, f64)]) -> f32 {
 
 #[test]
 fn the_sampled_distribution_is_the_one_computed_directly() {
-    let session = capital();
-    let pos = session.tokens().len() - 1;
-    let token = &session.tokens()[pos];
-    let resid = token.row(mixscope::trace::HookKind::ResidPost, session.meta().dims.layers - 1).unwrap();
-    let logits = session.loaded().model.lens(resid, session.precision()).unwrap();
+    let live = capital();
+    let pos = live.tokens().len() - 1;
+    let token = &live.tokens()[pos];
+    let resid = token.row(mixscope::trace::HookKind::ResidPost, live.meta().dims.layers - 1).unwrap();
+    let logits = live.loaded().model.lens(resid, live.precision()).unwrap();
     let base = Sampling::default();
     for how in [
         Sampling { temperature: 1.0, ..base },
@@ -162,7 +160,7 @@ fn the_sampled_distribution_is_the_one_computed_directly() {
         Sampling { temperature: 2.5, top_k: Some(2), top_p: Some(0.99), ..base },
         Sampling { temperature: 1.0, top_p: Some(1.0), ..base },
     ] {
-        let found = tempered(&session, pos, &how).unwrap().unwrap();
+        let found = tempered(&live, pos, &how).unwrap().unwrap();
         let kept = directly(&logits, &how);
         assert_eq!(found.kept, kept.len(), "{how:?}");
         let all = directly(&logits, &Sampling { top_k: None, top_p: None, ..how });
@@ -179,19 +177,19 @@ fn the_sampled_distribution_is_the_one_computed_directly() {
         let probable = kept.iter().filter(|(_, p)| *p > 0.05);
         assert!(probable.clone().count() > 0 && probable.into_iter().all(|(id, _)| drawn.contains(id)), "{how:?}");
     }
-    let greedy = tempered(&session, pos, &base).unwrap().unwrap();
+    let greedy = tempered(&live, pos, &base).unwrap().unwrap();
     assert_eq!((greedy.kept, greedy.entropy, greedy.heated, greedy.probs[0]), (1, 0.0, 0.0, 1.0));
-    let one = tempered(&session, pos, &Sampling { temperature: 1.0, ..base }).unwrap().unwrap();
+    let one = tempered(&live, pos, &Sampling { temperature: 1.0, ..base }).unwrap().unwrap();
     assert_close("entropy at T 1", &[one.heated], &[token.next.entropy], 1e-5, 1e-4);
     assert_eq!(token.next.entropy, Distribution::of(&logits).entropy());
-    assert!(tempered(&session, 99, &base).unwrap().is_none());
+    assert!(tempered(&live, 99, &base).unwrap().is_none());
 }
 
 #[test]
 fn a_typed_target_is_the_first_token_of_its_text() {
-    let session = capital();
+    let live = capital();
     let texts = [" Paris".to_owned(), " ball game".to_owned(), "ing".to_owned()];
-    let found = spell(&session, &texts).unwrap();
+    let found = spell(&live, &texts).unwrap();
     let first: Vec<&str> = found.iter().map(|found| &*found.tokens[0].1).collect();
     assert_eq!(first[1..], ["▁ball", "ing"]);
     assert!(first[0].starts_with("▁P") && found[1].tokens.len() > 1);

@@ -1,8 +1,8 @@
-//! The engine's thread and its session: ids, cancellation, reuse, derived views that equal the forward pass.
+//! The engine's thread and its live: ids, cancellation, reuse, derived views that equal the forward pass.
 
 use crate::support::{self, Recorder, Reference, fixture, forward};
 use mixscope::control::{Control, Stopped};
-use mixscope::engine::{Capture, Core, Engine, OpenOptions, Opener, Run, Session, open_target, pattern};
+use mixscope::engine::{Capture, Core, Engine, Live, OpenOptions, Opener, Run, lens_cells, open_target, pattern};
 use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
 use mixscope::protocol::{Ask, Derive, Derived, Download, Event, Outcome, RequestId};
 use mixscope::trace::Prompt;
@@ -36,7 +36,7 @@ fn steps(count: usize) -> Ask {
     Ask::Step { count: Some(count), sampling: Sampling::default() }
 }
 
-/// Does one request and returns what was emitted.
+/// Does one request and returns its events.
 fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
     core.answer(RequestId(id), ask)
 }
@@ -46,7 +46,7 @@ fn outcome(events: &[Event]) -> Option<Outcome> {
 }
 
 fn ids(core: &Core) -> Vec<u32> {
-    core.session().tokens().iter().map(|token| token.id).collect()
+    core.run().tokens().iter().map(|token| token.id).collect()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_edited_prompt_recomputes_only_what_changed() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, text("The capital of France is"));
     answer(&mut core, 2, steps(4));
-    let before = core.session().tokens().to_vec();
+    let before = core.run().tokens().to_vec();
     let events = answer(&mut core, 3, text("The capital of Spain is"));
     let told: Vec<(usize, usize)> = events
         .iter()
@@ -62,13 +62,13 @@ fn an_edited_prompt_recomputes_only_what_changed() {
         .collect();
     let (keep, new) = (told[0].0, told.iter().map(|(_, new)| new).sum::<usize>());
     assert_eq!(keep, 4, "<s> The capital of");
-    let after = core.session().tokens();
+    let after = core.run().tokens();
     assert_eq!(after.len(), keep + new);
     assert!((0..keep).all(|i| Arc::ptr_eq(&before[i], &after[i])), "shared records are the same");
 
     let mut fresh = Core::new(demo());
     answer(&mut fresh, 1, text("The capital of Spain is"));
-    for (a, b) in after.iter().zip(fresh.session().tokens()) {
+    for (a, b) in after.iter().zip(fresh.run().tokens()) {
         assert_eq!((a.id, a.score, &a.next), (b.id, b.score, &b.next));
         assert_eq!(a.row(HookKind::ResidPost, 5), b.row(HookKind::ResidPost, 5));
     }
@@ -79,9 +79,9 @@ fn a_longer_prompt_over_generated_tokens_makes_them_prompt() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, text("The capital of France is"));
     answer(&mut core, 2, steps(3));
-    assert_eq!(core.session().tokens()[9].source, Source::Generated);
+    assert_eq!(core.run().tokens()[9].source, Source::Generated);
     let events = answer(&mut core, 3, text("The capital of France is Paris."));
-    assert!(core.session().tokens().iter().all(|token| token.source == Source::Prompt));
+    assert!(core.run().tokens().iter().all(|token| token.source == Source::Prompt));
     let keep = events.iter().find_map(|e| if let Event::Tokens { keep, .. } = e { Some(*keep) } else { None });
     assert_eq!(keep, Some(8), "the screen is told of the tokens whose source changed");
 }
@@ -104,9 +104,9 @@ fn stepping_back_and_again_gives_the_same_tokens() {
 fn a_forced_token_is_marked_scored_and_followed() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, text("The capital of France is"));
-    let second = core.session().tokens().last().unwrap().next.top[1].clone();
+    let second = core.run().tokens().last().unwrap().next.top[1].clone();
     answer(&mut core, 2, Ask::ForceToken(second.id));
-    let token = core.session().tokens().last().unwrap().clone();
+    let token = core.run().tokens().last().unwrap().clone();
     assert_eq!((token.id, token.source), (second.id, Source::Forced));
     let score = token.score.unwrap();
     assert_eq!(score.rank, 2);
@@ -114,7 +114,7 @@ fn a_forced_token_is_marked_scored_and_followed() {
     let events = answer(&mut core, 3, Ask::ForceToken(1_000_000));
     assert!(matches!(&events[..], [.., Event::Failed { failure, .. }] if failure.summary.contains("1000000")));
     answer(&mut core, 4, Ask::ForceText(" Madrid.".into()));
-    assert_eq!(core.session().tokens().last().unwrap().source, Source::Forced);
+    assert_eq!(core.run().tokens().last().unwrap().source, Source::Forced);
 }
 
 #[test]
@@ -139,16 +139,16 @@ fn switching_the_policy_reads_the_same_tokens_again() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, text("The capital of France is"));
     answer(&mut core, 2, steps(3));
-    let (before, logits) = (ids(&core), core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap().to_vec());
+    let (before, logits) = (ids(&core), core.run().tokens()[5].row(HookKind::RouterLogits, 3).unwrap().to_vec());
     let events = answer(&mut core, 3, Ask::Policy(Policy::F32));
     assert!(events.iter().any(|e| matches!(e, Event::Switched(meta) if meta.policy == Policy::F32)));
     assert_eq!(ids(&core), before);
-    let f32_logits = core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap();
+    let f32_logits = core.run().tokens()[5].row(HookKind::RouterLogits, 3).unwrap();
     assert_ne!(f32_logits, logits);
-    let sources: Vec<Source> = core.session().tokens().iter().map(|token| token.source).collect();
+    let sources: Vec<Source> = core.run().tokens().iter().map(|token| token.source).collect();
     assert_eq!(sources.iter().filter(|s| **s == Source::Generated).count(), 3);
     answer(&mut core, 4, Ask::Policy(Policy::Hf));
-    assert_eq!(core.session().tokens()[5].row(HookKind::RouterLogits, 3).unwrap(), logits);
+    assert_eq!(core.run().tokens()[5].row(HookKind::RouterLogits, 3).unwrap(), logits);
 }
 
 #[test]
@@ -157,15 +157,16 @@ fn derived_patterns_are_bit_for_bit_those_of_the_pass() {
         let loaded = Arc::new(support::load(case, policy));
         let d = loaded.meta.dims;
         let tokens = Reference::read(case, "reference").ids();
-        let mut session = Session::new(loaded.clone(), Capture::for_views(d.layers), 5);
-        session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
+        let mut live = Live::new(loaded.clone(), Capture::for_views(d.layers), 5);
+        live.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
+        let run = Run::from(live);
         let mut recorder = Recorder::default();
         forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut recorder);
         let n = tokens.len();
         for layer in 0..d.layers {
             let whole = &recorder.seen[&format!("blocks.{layer}.attn.hook_pattern")];
             for head in 0..d.heads {
-                let derived = pattern(&session, layer, head).unwrap();
+                let derived = pattern(&run, layer, head).unwrap();
                 for query in 0..n {
                     let want = &whole[(head * n + query) * n..][..=query];
                     assert_eq!(derived.row(query), want, "{case} L{layer}H{head} {query}");
@@ -178,26 +179,27 @@ fn derived_patterns_are_bit_for_bit_those_of_the_pass() {
 #[test]
 fn the_lens_of_the_last_layer_is_the_models_own_distribution() {
     let loaded = demo();
-    let mut session = Session::new(loaded.clone(), Capture::for_views(6), 10);
-    let tokens = session.tokenize("Había una vez una niña valiente", true).unwrap();
-    session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
+    let mut live = Live::new(loaded.clone(), Capture::for_views(6), 10);
+    let tokens = live.tokenize("Había una vez una niña valiente", true).unwrap();
+    live.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
     let key = |pos, layer| LensKey { pos, layer, site: LensSite::ResidPost };
     let keys: Vec<LensKey> = (0..tokens.len()).map(|pos| key(pos, 5)).collect();
-    let cells = session.lens_cells(&keys, 10, &Control::none()).unwrap();
-    for ((key, cell), token) in cells.iter().zip(session.tokens()) {
+    let run = Run::from(live);
+    let cells = lens_cells(&run, &keys, 10, &Control::none()).unwrap();
+    for ((key, cell), token) in cells.iter().zip(run.tokens()) {
         assert_eq!((cell.final_rank, cell.kl), (1, 0.0), "{key:?}");
         assert_eq!(cell.top, token.next.top);
     }
     let logits = forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut NoTaps);
     let last = Distribution::of(&logits[logits.len() - loaded.meta.dims.vocab..]);
-    assert_eq!(session.tokens().last().unwrap().next.top[0].id as usize, last.top(1)[0]);
-    assert_eq!(session.tokens().last().unwrap().next.entropy, last.entropy());
+    assert_eq!(run.tokens().last().unwrap().next.top[0].id as usize, last.top(1)[0]);
+    assert_eq!(run.tokens().last().unwrap().next.entropy, last.entropy());
 }
 
 #[test]
 fn work_stops_between_layers_and_keeps_whole_chunks() {
     let loaded = demo();
-    let mut session = Session::new(loaded, Capture::for_views(6), 5);
+    let mut live = Live::new(loaded, Capture::for_views(6), 5);
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let (told, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // Two chunks of 64 tokens are read; the third stops among the experts of its first layer.
@@ -208,25 +210,25 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
     let seen = Mutex::new(Vec::new());
     let progress = |done, all| seen.lock().unwrap().push((done, all));
     let control = Control::new(&cancelled, &progress);
-    let error = session.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
+    let error = live.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
     assert!(error.is::<Stopped>());
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted() && seen.iter().all(|(done, all)| done < all), "{seen:?}");
     assert!(seen.iter().any(|(done, _)| done % 64 != 0), "progress within a layer");
-    assert_eq!(session.tokens().len(), 128);
-    session.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
-    let mut whole = Session::new(demo(), Capture::for_views(6), 5);
+    assert_eq!(live.tokens().len(), 128);
+    live.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
+    let mut whole = Live::new(demo(), Capture::for_views(6), 5);
     whole.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
-    assert_eq!(session.tokens()[199].next, whole.tokens()[199].next, "going on gives what one run gives");
+    assert_eq!(live.tokens()[199].next, whole.tokens()[199].next, "going on gives what one run gives");
 }
 
 #[test]
 fn chunks_of_any_length_give_the_same_run() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let read = |chunk: usize| {
-        let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(chunk);
-        session.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
-        session
+        let mut live = Live::new(demo(), Capture::for_views(6), 5).in_chunks_of(chunk);
+        live.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
+        live
     };
     let whole = read(64);
     for chunk in [1, 7, 130, 512] {
@@ -241,7 +243,7 @@ fn chunks_of_any_length_give_the_same_run() {
 #[test]
 fn a_stop_while_a_chunk_is_reported_keeps_what_was_reported() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
-    let mut session = Session::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
+    let mut live = Live::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
     let told = AtomicUsize::new(0);
     let cancelled = || told.load(Ordering::Relaxed) >= 128;
     let mut starts = Vec::new();
@@ -250,13 +252,13 @@ fn a_stop_while_a_chunk_is_reported_keeps_what_was_reported() {
         told.fetch_add(tokens.len(), Ordering::Relaxed);
     };
     let control = Control::cancelled_by(&cancelled);
-    let error = session.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
+    let error = live.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
     assert!(error.is::<Stopped>());
-    assert_eq!((session.tokens().len(), starts), (128, vec![0, 64]));
-    session.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
-    let mut whole = Session::new(demo(), Capture::for_views(6), 5);
+    assert_eq!((live.tokens().len(), starts), (128, vec![0, 64]));
+    live.extend(&tokens[128..], Source::Prompt, &Control::none()).unwrap();
+    let mut whole = Live::new(demo(), Capture::for_views(6), 5);
     whole.extend(&tokens, Source::Prompt, &Control::none()).unwrap();
-    assert_eq!(session.tokens()[199].next, whole.tokens()[199].next);
+    assert_eq!(live.tokens()[199].next, whole.tokens()[199].next);
 }
 
 #[test]
@@ -264,11 +266,11 @@ fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stays() {
     let dir = fixture("malformed/nan-weight");
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
     let d = loaded.meta.dims;
-    let mut session = Session::new(loaded, Capture::for_views(d.layers), 5);
-    let result = session.extend(&(3..20).collect::<Vec<u32>>(), Source::Prompt, &Control::none());
+    let mut live = Live::new(loaded, Capture::for_views(d.layers), 5);
+    let result = live.extend(&(3..20).collect::<Vec<u32>>(), Source::Prompt, &Control::none());
     let error = format!("{:#}", result.unwrap_err());
     assert!(error.contains("NaN") && error.contains("blocks.0.") && error.contains("position"), "{error}");
-    assert_eq!(session.tokens().len(), 0);
+    assert_eq!(live.tokens().len(), 0);
 }
 
 /// Reads events until `done` says so.
@@ -392,10 +394,10 @@ fn a_long_prompt_arrives_chunk_by_chunk_and_one_beyond_the_context_is_refused_be
     let events = answer(&mut core, 2, Ask::Prompt(Prompt::Ids(vec![300; 513])));
     let [Event::Failed { failure, .. }] = &events[..] else { panic!("{events:?}") };
     assert!(failure.summary.contains("513") && failure.summary.contains("512"));
-    assert_eq!(core.session().tokens().len(), 200, "the run before stands");
+    assert_eq!(core.run().tokens().len(), 200, "the run before stands");
     answer(&mut core, 3, Ask::Prompt(Prompt::Ids(vec![300; 511])));
     let events = answer(&mut core, 4, steps(5));
-    assert_eq!((core.session().tokens().len(), outcome(&events)), (512, Some(Outcome::ContextFull)));
+    assert_eq!((core.run().tokens().len(), outcome(&events)), (512, Some(Outcome::ContextFull)));
     let events = answer(&mut core, 5, Ask::ForceToken(300));
     assert!(matches!(&events[..], [Event::Failed { .. }]));
 }

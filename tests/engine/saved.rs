@@ -6,7 +6,9 @@ use mixscope::analysis::view::{THUMB, View, ViewSpec};
 use mixscope::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Core, HeadCache, Opened, Run, Saved, Session, Target, collect, derive, pattern};
+use mixscope::engine::{
+    Capture, Core, Kept, Live, Opened, Part, Replay, Run, Target, collect, derive, lens_cells, pattern,
+};
 use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, RequestId};
 use mixscope::trace::Prompt;
@@ -25,22 +27,26 @@ fn recorded(case: &str, stem: &str) -> Reference {
 }
 
 /// A live run of `location` under `policy`, with everything captured, and `k` candidates a position.
-fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Session {
+fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Run {
     let loaded = Arc::new(open(location, policy, None, false).unwrap());
     let layers = loaded.meta.dims.layers;
-    let mut session = Session::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
-    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
+    let mut live = Live::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
+    live.extend(ids, Source::Prompt, &Control::none()).unwrap();
     for _ in 0..steps {
-        session.step(&Sampling::default(), &Control::none()).unwrap();
+        live.step(&Sampling::default(), &Control::none()).unwrap();
     }
-    session
+    live.into()
 }
 
-fn saved(bytes: &[u8]) -> Saved {
-    Saved::of(TraceFile::parse(bytes).unwrap(), "here.safetensors").unwrap()
+fn replay(bytes: &[u8]) -> Replay {
+    Replay::of(TraceFile::parse(bytes).unwrap(), "here.safetensors").unwrap()
 }
 
-fn keys(run: &dyn Run) -> Vec<LensKey> {
+fn saved(bytes: &[u8]) -> Run {
+    replay(bytes).into()
+}
+
+fn keys(run: &Run) -> Vec<LensKey> {
     let (n, layers) = (run.tokens().len(), run.meta().dims.layers);
     let of = |pos| (0..layers).flat_map(move |layer| SITES.map(|site| LensKey { pos, layer, site }));
     (0..n).flat_map(of).collect()
@@ -56,14 +62,14 @@ fn same_records(a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>]) {
 }
 
 /// Records, patterns and lens of a run equal those of another to the last bit.
-fn same_runs(a: &dyn Run, b: &dyn Run) {
+fn same_runs(a: &Run, b: &Run) {
     same_records(a.tokens(), b.tokens());
     let dims = a.meta().dims;
     assert_eq!(dims, b.meta().dims);
     for (layer, head) in (0..dims.layers).flat_map(|layer| (0..dims.heads).map(move |head| (layer, head))) {
         assert_eq!(pattern(a, layer, head).unwrap(), pattern(b, layer, head).unwrap(), "{layer}.{head}");
     }
-    let cells = |run: &dyn Run| run.lens_cells(&keys(run), 10, &Control::none()).unwrap();
+    let cells = |run: &Run| lens_cells(run, &keys(run), 10, &Control::none()).unwrap();
     assert_eq!(cells(a), cells(b));
 }
 
@@ -127,9 +133,9 @@ fn patterns_follow_from_queries_and_keys_and_routing_from_its_logits_alone() {
     assert_eq!(&*candidate.piece, format!("<id {}>", candidate.id));
     // The lens after the last layer is what the model says.
     let (last, before) = (key(3, 5, LensSite::ResidPost), key(3, 5, LensSite::ResidMid));
-    let cells = saved.lens_cells(&[last, before], 10, &Control::none()).unwrap();
+    let cells = lens_cells(&saved, &[last, before], 10, &Control::none()).unwrap();
     assert_eq!(cells.len(), 1, "the lens of the rest is not in the trace");
-    let of_live = live.lens_cells(&[last], 10, &Control::none()).unwrap();
+    let of_live = lens_cells(&live, &[last], 10, &Control::none()).unwrap();
     assert_eq!((cells[0].1.final_rank, cells[0].1.final_prob), (of_live[0].1.final_rank, of_live[0].1.final_prob));
     assert_eq!((cells[0].1.entropy, cells[0].1.kl), (of_live[0].1.entropy, of_live[0].1.kl));
     assert!(saved.meta().has_lens(5, LensSite::ResidPost) && !saved.meta().has_lens(5, LensSite::ResidMid));
@@ -146,7 +152,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
     for (case, stem, _) in all.chain([("tiny-bf16", "reference", "hf"), ("tiny-bf16", "reference_eager_experts", "hf")])
     {
         let reference = Reference::read(case, stem);
-        let saved = Saved::open(&fixture(case).join(format!("{stem}.safetensors"))).unwrap();
+        let saved = Run::from(Replay::open(&fixture(case).join(format!("{stem}.safetensors"))).unwrap());
         let meta = saved.meta();
         let policy = &reference.trace.metadata["precision"];
         assert_eq!((saved.tokens().len(), &meta.policy.to_string()), (reference.ids().len(), policy), "{case}");
@@ -164,7 +170,7 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
         let derived = pattern(&saved, 0, 1).unwrap();
         (0..n).for_each(|query| assert_eq!(derived.row(query), &values[(n + query) * n..][..=query], "{case}"));
         let last = meta.dims.layers - 1;
-        let cells = saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap();
+        let cells = lens_cells(&saved, &keys(&saved), 10, &Control::none()).unwrap();
         assert_eq!(cells.len(), n, "{case}: only the last layer's");
         assert!(meta.has_lens(last, LensSite::ResidPost) && !meta.has_lens(0, LensSite::ResidMid));
         assert!(meta.has_attention(last), "{case}");
@@ -175,7 +181,8 @@ fn traces_of_other_programs_open_and_say_what_they_lack() {
         gguf.filter(|path| path.to_string_lossy().ends_with("reference.safetensors")).chain(lab).collect();
     assert!(few.len() >= 9);
     for path in few {
-        let saved = Saved::open(&path).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+        let saved = Replay::open(&path).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+        let saved = Run::from(saved);
         let (meta, first) = (saved.meta(), &saved.tokens()[0]);
         assert_eq!(&*first.piece, "<id 1>");
         assert!(!meta.has_attention(0) && !meta.has_lens(0, LensSite::ResidPost));
@@ -289,11 +296,11 @@ fn each_malformed_trace_is_refused_by_name() {
         ),
     ];
     let whole = small();
-    Saved::of(whole.clone(), "whole").unwrap();
+    Replay::of(whole.clone(), "whole").unwrap();
     for (change, expected) in cases {
         let mut file = whole.clone();
         change(&mut file);
-        let error = Saved::of(file, "bad").err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let error = Replay::of(file, "bad").err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(expected.iter().all(|part| error.contains(part)), "{expected:?}: {error}");
     }
 }
@@ -309,7 +316,7 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
         let target = Target::parse(path.to_str().unwrap());
         (
             target.is_ok_and(|target| matches!(target, Target::Trace(_))),
-            Saved::open(&path).err().map(|e| format!("{e:#}")),
+            Replay::open(&path).err().map(|e| format!("{e:#}")),
         )
     };
     assert_eq!(opened("whole.safetensors", bytes), (true, None));
@@ -328,33 +335,28 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
     assert!(!is_trace && error.unwrap().contains("no mixscope trace"));
 }
 
-/// Does one request and returns what was emitted.
-fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Event> {
-    core.answer(RequestId(id), ask)
-}
-
 #[test]
 fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
-    let mut core = Core::of(Opened::Run(Box::new(Saved::of(small(), "small").unwrap())));
+    let mut core = Core::of(Opened::Replay(Replay::of(small(), "small").unwrap()));
     let introduced = core.introduce(RequestId(1));
     assert!(
         matches!(&introduced[..], [Event::Ready { .. }, Event::Tokens { keep: 0, tokens, .. }] if tokens.len() == 3)
     );
-    let cells = keys(core.session());
-    let events = answer(&mut core, 2, Ask::Derive(Derive::Lens { cells: cells.clone() }));
+    let cells = keys(core.run());
+    let events = core.answer(RequestId(2), Ask::Derive(Derive::Lens { cells: cells.clone() }));
     let found: usize = events
         .iter()
         .map(|e| if let Event::Derived { result: Derived::Lens(cells), .. } = e { cells.len() } else { 0 })
         .sum();
     assert_eq!(found, cells.len());
     let ask = Derive::HeadRows { layer: 5, query: 2 };
-    let rows = derive(core.session(), &mut HeadCache::default(), &ask, &Control::none()).unwrap();
-    let Derived::HeadRows(rows) = rows else { unreachable!() };
+    let rows = derive(core.run(), &mut Kept::default(), &ask, &Control::none()).unwrap();
+    let Part::Whole(Derived::HeadRows(rows)) = rows else { unreachable!() };
     let heads: Vec<usize> = (0..8).filter(|head| rows.iter().any(|row| row.pick == Pick::One(*head))).collect();
     assert_eq!(heads, Vec::from_iter(0..8));
     for row in rows {
         if let Pick::One(head) = row.pick {
-            assert_eq!(row.weights, pattern(core.session(), 5, head).unwrap().row(2));
+            assert_eq!(row.weights, pattern(core.run(), 5, head).unwrap().row(2));
         }
     }
     let sampling = Sampling::default();
@@ -368,21 +370,21 @@ fn the_engine_derives_from_a_saved_run_and_says_that_the_rest_needs_a_model() {
         Ask::Policy(Policy::F32),
     ];
     for ask in asks {
-        let events = answer(&mut core, 3, ask.clone());
+        let events = core.answer(RequestId(3), ask.clone());
         let [Event::Failed { failure, .. }] = &events[..] else { panic!("{ask:?}: {events:?}") };
         assert_eq!(failure.summary, "this is a saved run without a model: o opens a model", "{ask:?}");
     }
-    assert_eq!(core.session().tokens().len(), 3, "the run is as it was");
+    assert_eq!(core.run().tokens().len(), 3, "the run is as it was");
 }
 
 #[test]
 fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let live = live(&Location::Demo, Policy::Hf, &[1, 357, 702], 0, 10);
-    let saved = Saved::of(small(), "small").unwrap();
+    let saved = saved_run();
     let spec =
         |kind| ViewSpec { pos: 2, layer: 5, head: Pick::One(2), site: Some(LensSite::ResidMid), ..ViewSpec::new(kind) };
     for kind in View::ALL {
-        let collected = |run: &dyn Run| collect(run, &spec(kind), &Control::none()).unwrap();
+        let collected = |run: &Run| collect(run, &spec(kind), &Control::none()).unwrap();
         let (live, saved) = (collected(&live), collected(&saved));
         assert_eq!((&live.pattern, &live.lens), (&saved.pattern, &saved.lens), "{kind}");
         assert_eq!(live.trajectories, saved.trajectories, "{kind}");
@@ -423,7 +425,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!(shown(map), shown(&HeadMap::pool(map.layer, map.pick, &whole, THUMB)));
     }
     for (pick, fold) in [(Pick::Mean, (|a, b| a + b / 8.0) as fn(f32, f32) -> f32), (Pick::Max, f32::max)] {
-        let both = [&live as &dyn Run, &saved].map(|run| {
+        let both = [&live, &saved].map(|run| {
             let spec = ViewSpec { head: pick, ..spec(View::AttentionHead) };
             collect(run, &spec, &Control::none()).unwrap().pattern.unwrap()
         });
@@ -437,7 +439,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     let both = ViewSpec { site: None, lens: LensMeasure::Kl, ..spec(View::LensGrid) };
     assert_eq!(
         collect(&saved, &both, &Control::none()).unwrap().lens,
-        saved.lens_cells(&keys(&saved), 10, &Control::none()).unwrap()
+        lens_cells(&saved, &keys(&saved), 10, &Control::none()).unwrap()
     );
     let curve = ViewSpec { lens: LensMeasure::Kl, ..spec(View::LensTargets) };
     let curve = collect(&live, &curve, &Control::none()).unwrap();
@@ -456,8 +458,8 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
     assert!(collect(&live, &ViewSpec { targets: vec![5000], ..targets }, &Control::none()).is_err());
 }
 
-fn saved_run() -> Saved {
-    Saved::of(small(), "small").unwrap()
+fn saved_run() -> Run {
+    Replay::of(small(), "small").unwrap().into()
 }
 
 #[test]
@@ -501,7 +503,7 @@ fn screen(still: &mut Still, size: (u16, u16)) -> String {
 
 #[test]
 fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
-    let lab = Saved::open(&fixture("precision-lab/reference_bf16.safetensors")).unwrap();
+    let lab = Replay::open(&fixture("precision-lab/reference_bf16.safetensors")).unwrap();
     let mut still = Still::of_saved(lab);
     assert!(still.state.overlays.is_empty() && still.state.tokens.len() == 256, "no prompt is asked for");
     for size in [(160, 45), (80, 24), (40, 10)] {
@@ -526,7 +528,7 @@ fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
     }
     // A run of some layers has their lens and no other.
     let run = Command::ok(&["--prompt-ids", "1,357", "--layers", "2..4", "--format", "trace"]);
-    let mut still = Still::of_saved(saved(&run.files["trace.safetensors"]));
+    let mut still = Still::of_saved(replay(&run.files["trace.safetensors"]));
     for view in ["1", "2", "3"] {
         still.press(view).unwrap();
         let text = screen(&mut still, (160, 45));

@@ -2,10 +2,9 @@
 
 use crate::support::still::demo;
 use mixscope::engine::{Core, Engine, OpenOptions, open_target};
-use mixscope::protocol::{Ask, Event, Outcome, RequestId, Revision};
-use mixscope::protocol::{Branches, FormerRun, RunAction};
+use mixscope::protocol::{Ask, Branches, Event, FormerRun, Outcome, RequestId, Revision, RunAction};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Device, HookKind, Policy, Sampling, Source, TokenRecord};
+use mixscope::trace::{Device, Direction, HookKind, Policy, Sampling, Source, TokenRecord};
 use std::sync::Arc;
 use tokio::sync::mpsc::channel;
 
@@ -43,13 +42,13 @@ impl Seen {
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
                 Event::Acted { former, undos } => self.branches.acted(former.clone(), *undos),
-                Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.back),
+                Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.direction),
                 _ => {}
             }
         }
-        let run = self.core.session().tokens();
+        let run = self.core.run().tokens();
         assert!(run.len() == self.screen.len() && run.iter().zip(&self.screen).all(|(a, b)| Arc::ptr_eq(a, b)));
-        assert_eq!(self.policy, self.core.session().meta().policy);
+        assert_eq!(self.policy, self.core.run().meta().policy);
         (events, told)
     }
 
@@ -101,8 +100,8 @@ fn every_kind_of_action_is_undone_and_done_again() {
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
-                (revision.former.action.name(), revision.back, revision.undos, revision.redos),
-                (*name, true, i, edits.len() - i)
+                (revision.former.action.name(), revision.direction, revision.undos, revision.redos),
+                (*name, Direction::Back, i, edits.len() - i)
             );
             assert_same(&seen.screen, &runs[i].0, &what);
             assert_eq!(seen.policy, runs[i].1, "{what}");
@@ -115,7 +114,7 @@ fn every_kind_of_action_is_undone_and_done_again() {
         assert!(seen.screen.is_empty());
         for (i, (_, name)) in edits.iter().enumerate() {
             let (revision, _) = seen.revise(Ask::Redo);
-            assert_eq!(revision.map(|r| (r.former.action.name(), r.back)), Some((*name, false)));
+            assert_eq!(revision.map(|r| (r.former.action.name(), r.direction)), Some((*name, Direction::Forward)));
             assert_same(&seen.screen, &runs[i + 1].0, &format!("round {round}, {name} done again"));
         }
         assert_eq!(seen.revise(Ask::Redo).0, None, "nothing to redo");

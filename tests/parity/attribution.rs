@@ -3,7 +3,7 @@
 use crate::support::{self, CASES, Reference, fixture, model_dir, record};
 use mixscope::analysis::Attribution;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, attribution};
+use mixscope::engine::{Capture, Live, attribution};
 use mixscope::model::{Loaded, Location, derive_z, open};
 use mixscope::trace::{HookKind, Policy, Source, TraceFile, TraceTensor};
 use std::collections::BTreeMap;
@@ -15,15 +15,15 @@ const CLOSE: f64 = 2e-5;
 const BF16: f64 = 1.0 / 256.0;
 const F16: f64 = 1.0 / 2048.0;
 
-fn session(loaded: Loaded, ids: &[u32]) -> Session {
+fn session(loaded: Loaded, ids: &[u32]) -> Live {
     let loaded = Arc::new(loaded);
     let capture = Capture::for_views(loaded.meta.dims.layers);
-    let mut session = Session::new(loaded, capture, 5);
+    let mut session = Live::new(loaded, capture, 5);
     session.extend(ids, Source::Prompt, &Control::none()).unwrap();
     session
 }
 
-fn whole(session: &Session, pos: usize, target: u32) -> Attribution {
+fn whole(session: &Live, pos: usize, target: u32) -> Attribution {
     attribution(session, pos, target, 0..session.meta().dims.layers, &Control::none()).unwrap()
 }
 

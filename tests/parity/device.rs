@@ -3,7 +3,7 @@
 use crate::support::cli::{assert_fails, command, mixscope, stderr, stdout};
 use crate::support::{self, Recorder, Reference, equal_share, fixture, forward, load, record};
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Run, Saved, Session, attribution};
+use mixscope::engine::{Capture, Live, Replay, attribution};
 use mixscope::model::{Loaded, NoTaps, Variation};
 use mixscope::trace::{Device, HookKind, Policy, Source, Values};
 use serde_json::Value;
@@ -13,8 +13,8 @@ fn elsewhere(case: &str, policy: Policy) -> Loaded {
     load(case, policy).on(Device::Candle).unwrap()
 }
 
-fn session(loaded: &Arc<Loaded>, ids: &[u32]) -> Session {
-    let mut session = Session::new(loaded.clone(), Capture::for_views(loaded.meta.dims.layers), 5);
+fn session(loaded: &Arc<Loaded>, ids: &[u32]) -> Live {
+    let mut session = Live::new(loaded.clone(), Capture::for_views(loaded.meta.dims.layers), 5);
     session.extend(ids, Source::Prompt, &Control::none()).unwrap();
     session
 }
@@ -132,9 +132,9 @@ fn the_device_is_named_in_what_is_written() {
 
     let trace = out.join("trace.safetensors");
     // A saved run is still that of its device, and of none if it does not say.
-    let saved = Saved::open(&trace).unwrap();
+    let saved = Replay::open(&trace).unwrap();
     assert_eq!(saved.meta().computed_on().as_deref(), Some("candle"));
-    let recorded = Saved::open(&fixture("tiny-bf16/reference.safetensors")).unwrap();
+    let recorded = Replay::open(&fixture("tiny-bf16/reference.safetensors")).unwrap();
     assert_eq!(recorded.meta().computed_on(), None);
 
     let diff = mixscope(["diff", trace.to_str().unwrap(), trace.to_str().unwrap()]);

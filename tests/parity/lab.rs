@@ -4,7 +4,7 @@ use crate::support::{Recorder, fixture, forward, load, model_dir};
 use mixscope::analysis::Lab;
 use mixscope::analysis::diff::Mode;
 use mixscope::control::{Control, Stopped};
-use mixscope::engine::{Capture, Session, lab, lab_policies};
+use mixscope::engine::{Capture, Live, lab, lab_policies};
 use mixscope::model::{Location, open};
 use mixscope::trace::{Dtype, HookKind, Meta, Policy, Sampling, Source};
 use serde_json::Value;
@@ -158,7 +158,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
     assert_eq!((found.base, found.dtype, found.tokens.len(), found.steps), (Policy::Hf, Dtype::Bf16, 70, 6));
     let loaded = Arc::new(loaded);
     for row in &found.rows {
-        let mut session = Session::new(loaded.clone(), Capture::of([], 0..0, 6), 1);
+        let mut session = Live::new(loaded.clone(), Capture::of([], 0..0, 6), 1);
         session.switch(row.policy);
         session.extend(ids, Source::Prompt, &Control::none()).unwrap();
         let nll: Vec<f32> = session.tokens().iter().filter_map(|token| Some(token.score?.nll)).collect();

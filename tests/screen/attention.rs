@@ -4,7 +4,7 @@ use crate::support::still::demo;
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Core, HeadCache, Session, head_rows, pattern};
+use mixscope::engine::{Capture, Core, HeadCache, Live, Run, head_rows, pattern};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
 use mixscope::state::keys::{Code, Key};
 use mixscope::state::{Event, MeasuredOn, Over, Tab, update};
@@ -21,14 +21,14 @@ fn ids(n: usize, salt: u32) -> Vec<u32> {
     std::iter::once(1).chain((0..n as u32 - 1).map(|i| 300 + (i * 37 + i / 9 * salt) % 97)).collect()
 }
 
-fn read(session: &mut Session, ids: &[u32]) {
-    session.extend(ids, Source::Prompt, &Control::none()).unwrap();
+fn read(run: &mut Run, ids: &[u32]) {
+    run.need_live_mut().unwrap().extend(ids, Source::Prompt, &Control::none()).unwrap();
 }
 
-fn session(ids: &[u32]) -> Session {
-    let mut session = Session::new(demo(), Capture::for_views(6), 1);
-    read(&mut session, ids);
-    session
+fn run(ids: &[u32]) -> Run {
+    let mut run = Live::new(demo(), Capture::for_views(6), 1).into();
+    read(&mut run, ids);
+    run
 }
 
 fn bits(maps: &[Arc<HeadMap>]) -> Vec<(usize, Pick, usize, usize, Vec<u32>)> {
@@ -47,13 +47,14 @@ proptest! {
     fn maps_figures_and_columns_that_grew_are_those_of_the_whole_run(
         parts in prop::collection::vec((1usize..70, 0usize..60), 1..5),
     ) {
-        let mut growing = session(&ids(3, 1));
+        let mut growing = run(&ids(3, 1));
         let mut cache = HeadCache::default();
         let no = Control::none();
         for (i, (more, back)) in parts.into_iter().enumerate() {
             cache.maps(&growing, &MAPS, &no).unwrap();
             cache.stats(&growing, &HEADS, &no).unwrap();
-            growing.truncate((growing.tokens().len() - back.min(growing.tokens().len() - 1)).max(1));
+            let n = growing.tokens().len();
+            growing.need_live_mut().unwrap().truncate((n - back.min(n - 1)).max(1));
             read(&mut growing, &ids(more + 1, i as u32)[1..]);
             let mut fresh = HeadCache::default();
             let whole = fresh.maps(&growing, &MAPS, &no).unwrap();
@@ -71,37 +72,36 @@ proptest! {
 
 #[test]
 fn maps_and_columns_hold_the_forward_passs_own_weights() {
-    let session = session(&ids(150, 3));
+    let run = run(&ids(150, 3));
     let mut cache = HeadCache::default();
-    let run: Vec<u32> = session.tokens().iter().map(|token| token.id).collect();
+    let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     for (layer, head) in HEADS {
-        let whole = pattern(&session, layer, head).unwrap();
+        let whole = pattern(&run, layer, head).unwrap();
         for max_side in [20, 200] {
             let pooled = HeadMap::pool(layer, Pick::One(head), &whole, max_side);
-            let map = cache.maps(&session, &[(layer, Pick::One(head), max_side)], &Control::none()).unwrap();
+            let map = cache.maps(&run, &[(layer, Pick::One(head), max_side)], &Control::none()).unwrap();
             assert_eq!(bits(&map), bits(&[Arc::new(pooled)]));
         }
-        let stats = cache.stats(&session, &[(layer, head)], &Control::none()).unwrap();
-        assert_eq!(stats, [(layer, head, HeadStats::of(&whole, &run))]);
+        let stats = cache.stats(&run, &[(layer, head)], &Control::none()).unwrap();
+        assert_eq!(stats, [(layer, head, HeadStats::of(&whole, &ids))]);
         for key in [0, 77, 149] {
-            let column = cache.column(&session, layer, Pick::One(head), key, &Control::none()).unwrap().unwrap();
+            let column = cache.column(&run, layer, Pick::One(head), key, &Control::none()).unwrap().unwrap();
             let want: Vec<f32> = (key..150).map(|query| whole.row(query)[key]).collect();
             assert_eq!(column.weights, want, "L{layer}H{head} key {key}");
         }
-        assert_eq!(cache.column(&session, layer, Pick::One(head), 150, &Control::none()).unwrap(), None);
+        assert_eq!(cache.column(&run, layer, Pick::One(head), 150, &Control::none()).unwrap(), None);
     }
 }
 
 #[test]
 fn heads_together_are_the_mean_and_the_maximum_of_the_heads() {
-    let session = session(&ids(40, 5));
-    let heads: Vec<Pattern> = (0..8).map(|head| pattern(&session, 4, head).unwrap()).collect();
+    let run = run(&ids(40, 5));
+    let heads: Vec<Pattern> = (0..8).map(|head| pattern(&run, 4, head).unwrap()).collect();
     let mean = |query: usize, key: usize| heads.iter().map(|head| head.row(query)[key]).sum::<f32>() / 8.0;
     let max = |query: usize, key: usize| heads.iter().map(|head| head.row(query)[key]).fold(0.0, f32::max);
-    let maps =
-        HeadCache::default().maps(&session, &[(4, Pick::Mean, 40), (4, Pick::Max, 40)], &Control::none()).unwrap();
+    let maps = HeadCache::default().maps(&run, &[(4, Pick::Mean, 40), (4, Pick::Max, 40)], &Control::none()).unwrap();
     for query in 0..40 {
-        let rows = head_rows(&session, 4, query).unwrap();
+        let rows = head_rows(&run, 4, query).unwrap();
         assert_eq!(rows.len(), 10, "eight heads, their mean and their maximum");
         for key in 0..=query {
             assert_eq!(maps[0].cells[query * 40 + key], mean(query, key));
@@ -110,7 +110,7 @@ fn heads_together_are_the_mean_and_the_maximum_of_the_heads() {
             assert_eq!((rows[9].pick, rows[9].weights[key]), (Pick::Max, max(query, key)));
         }
     }
-    let column = HeadCache::default().column(&session, 4, Pick::Max, 7, &Control::none()).unwrap().unwrap();
+    let column = HeadCache::default().column(&run, 4, Pick::Max, 7, &Control::none()).unwrap().unwrap();
     assert_eq!(column.weights, (7..40).map(|query| max(query, 7)).collect::<Vec<_>>());
 }
 
@@ -130,12 +130,12 @@ fn scores(told: &[Told]) -> Arc<HeadScores> {
 fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.into())));
-    let before = core.session().tokens().to_vec();
+    let before = core.run().tokens().to_vec();
     let told = answer(&mut core, 2, Ask::Derive(Derive::HeadScores));
     assert!(told.iter().any(|event| matches!(event, Told::Progress { total: 65, .. })), "32 twice, and BOS");
     let first = scores(&told);
     assert_eq!((first.repeated, first.stats.len()), (32, 48));
-    assert!(core.session().tokens().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)));
+    assert!(core.run().tokens().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)));
 
     let mut best: Vec<(usize, usize, f32)> = (0..6)
         .flat_map(|layer| (0..8).map(move |head| (layer, head)))

@@ -5,7 +5,7 @@ use mixscope::analysis::view::ViewSpec;
 use mixscope::analysis::{LensMeasure, Measure, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
-use mixscope::engine::{Capture, Session, pattern_of};
+use mixscope::engine::{Capture, Live, Run, pattern_of};
 use mixscope::state::text::show_piece;
 use mixscope::state::{Effect, Event, LensLayout, Save, update};
 use mixscope::trace::{HookKind, LensCell, LensKey, LensSite, Source};
@@ -17,11 +17,11 @@ fn still() -> Still {
 }
 
 /// The run on the screen, read again.
-fn read(still: &Still) -> Session {
-    let mut session = Session::new(demo(), Capture::of(HookKind::all(), 0..6, 6), 1);
+fn read(still: &Still) -> Run {
+    let mut live = Live::new(demo(), Capture::of(HookKind::all(), 0..6, 6), 1);
     let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
-    session.extend(&ids, Source::Prompt, &Control::none()).unwrap();
-    session
+    live.extend(&ids, Source::Prompt, &Control::none()).unwrap();
+    live.into()
 }
 
 /// Presses keys; the effects of the last one.
@@ -177,14 +177,14 @@ fn the_grid_is_written_with_its_measure_and_order_and_on_this_text() {
 #[test]
 fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
     let mut still = still();
-    let session = read(&still);
+    let run = read(&still);
     for (keys, header) in
         [("v v v", "layer,expert,first_share,share,mean_weight"), ("v", "layer,expert,with,together,share")]
     {
         still.press(keys).unwrap();
         let view = copied(&mut still, "y v").unwrap();
         let spec = written(&mut still);
-        let data = mixscope::engine::collect(&session, &spec, &Control::none()).unwrap();
+        let data = mixscope::engine::collect(&run, &spec, &Control::none()).unwrap();
         let table = mixscope::export::table(&data, &spec, Default::default()).unwrap();
         assert!(view.starts_with(header), "{view}");
         assert_eq!(view.as_bytes(), table, "as `e` writes it");

@@ -203,7 +203,7 @@ fn a_saved_run_refuses_at_once_what_needs_a_model() {
     assert!(still.state.overlays.is_empty(), "pasted text has no model to read it");
 }
 
-fn common_run() -> mixscope::engine::Saved {
+fn common_run() -> mixscope::engine::Replay {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-f32/reference.safetensors");
-    mixscope::engine::Saved::open(&path).unwrap()
+    mixscope::engine::Replay::open(&path).unwrap()
 }

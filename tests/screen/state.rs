@@ -10,7 +10,8 @@ use mixscope::state::{
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{
-    Candidate, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord,
+    Candidate, Direction, HookKind, HookValues, LensSite, Meta, Policy, Prediction, Row, Sampling, Score, Source,
+    TokenRecord,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -427,6 +428,7 @@ impl Simulated {
                     engine(state, protocol::Event::Tokens { id, keep: keep as usize, tokens: new, ms: 0.0 });
                     let prompt = (tokens > 0).then(|| Prompt::Text("again".into()));
                     let (undos, redos) = (self.past.len(), self.future.len());
+                    let direction = if back { Direction::Back } else { Direction::Forward };
                     let left = FormerRun {
                         action: RunAction::Step,
                         prompt: None,
@@ -434,7 +436,7 @@ impl Simulated {
                         keep: 0,
                         rest: Vec::new(),
                     };
-                    let revision = protocol::Revision { former: left, back, prompt, undos, redos };
+                    let revision = protocol::Revision { former: left, direction, prompt, undos, redos };
                     engine(state, protocol::Event::Revised(revision));
                 }
                 None => drop(engine(state, protocol::Event::Warning("nothing".into()))),

@@ -1,7 +1,7 @@
 use super::flip::{Flip, same_set};
 use super::loss::PairedLoss;
 use crate::analysis::routing::TokenRouting;
-use crate::trace::{Dtype, TokenRecord};
+use crate::trace::{Direction, Dtype, TokenRecord};
 use std::sync::Arc;
 
 /// Whether two records name the same experts in a layer, in any order; `None` if one of them lacks the layer's experts.
@@ -38,11 +38,10 @@ impl LayerFlips {
     }
 
     /// The nearest position before or after `position` that has a flip.
-    pub fn next(&self, position: usize, forward: bool) -> Option<usize> {
-        let found = if forward {
-            self.flips.get(self.flips.partition_point(|flip| flip.position <= position))
-        } else {
-            self.flips[..self.flips.partition_point(|flip| flip.position < position)].last()
+    pub fn next(&self, position: usize, direction: Direction) -> Option<usize> {
+        let found = match direction {
+            Direction::Forward => self.flips.get(self.flips.partition_point(|flip| flip.position <= position)),
+            Direction::Back => self.flips[..self.flips.partition_point(|flip| flip.position < position)].last(),
         };
         found.map(|flip| flip.position)
     }
@@ -120,9 +119,12 @@ impl RunDiff {
     }
 
     /// The nearest position before or after `position` that has a flip in any layer.
-    pub fn next(&self, position: usize, forward: bool) -> Option<usize> {
-        let found = self.layers.iter().filter_map(|layer| layer.next(position, forward));
-        if forward { found.min() } else { found.max() }
+    pub fn next(&self, position: usize, direction: Direction) -> Option<usize> {
+        let found = self.layers.iter().filter_map(|layer| layer.next(position, direction));
+        match direction {
+            Direction::Forward => found.min(),
+            Direction::Back => found.max(),
+        }
     }
 
     /// Continues to the end of the shorter run.
@@ -196,7 +198,10 @@ mod tests {
         let before = found.clone();
         found.extend(&a, &b);
         assert_eq!((found.flips().0, found.mean_losses()), (2, Some([1.5, 2.75])));
-        assert_eq!((found.next(0, true), found.next(1, true), found.next(1, false)), (Some(1), Some(2), None));
+        assert_eq!(
+            (found.next(0, Direction::Forward), found.next(1, Direction::Forward), found.next(1, Direction::Back)),
+            (Some(1), Some(2), None)
+        );
         found.truncate(2);
         assert_eq!(found, before);
         assert_eq!(shared(&a, &b), 3);

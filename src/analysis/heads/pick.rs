@@ -1,5 +1,6 @@
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// One head of a layer, or all of them put together weight by weight.
@@ -14,6 +15,14 @@ pub enum Pick {
 }
 
 impl Pick {
+    /// The heads it is made of, in a layer that has `all` of them.
+    pub fn heads(self, all: usize) -> Range<usize> {
+        match self {
+            Self::One(head) => head..head + 1,
+            Self::Mean | Self::Max => 0..all,
+        }
+    }
+
     /// As tables, file names and the command line have it: the head's number, `mean` or `max`.
     pub fn name(self) -> String {
         match self {

@@ -1,10 +1,10 @@
-//! What a trace keeps of a run, by the names of `--capture`.
+//! The fields of a trace, with the names of `--capture`.
 
 use crate::trace::HookKind;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 
-/// Names of fields of a trace, and the hooks they stand for.
+/// Names of fields, and their hooks.
 const FIELDS: [(&str, &[HookKind]); 7] = {
     use HookKind as K;
     [
@@ -18,24 +18,24 @@ const FIELDS: [(&str, &[HookKind]); 7] = {
     ]
 };
 
-/// What a trace keeps of a run.
+/// The fields that a trace keeps of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// The hooks.
     pub hooks: BTreeSet<HookKind>,
     /// The best tokens of every lens cell.
     pub lens: bool,
-    /// How tokens were predicted, and what may follow each.
+    /// The score of each token and the candidates after it.
     pub candidates: bool,
 }
 
 impl Fields {
-    /// Everything.
+    /// All fields.
     pub fn all() -> Self {
         Self { hooks: HookKind::all().collect(), lens: true, candidates: true }
     }
 
-    /// `routing, residuals, lens`: groups that are whole, then hooks by their names.
+    /// `routing, residuals, lens`: complete groups, then single hooks.
     pub fn describe(&self) -> String {
         let mut rest = self.hooks.clone();
         let mut names = Vec::new();
@@ -55,7 +55,7 @@ impl Fields {
 const LENS: &str = "lens";
 const CANDIDATES: &str = "candidates";
 
-/// What comma-separated fields name: `all`, `none`, a group (routing, residuals, …), lens, candidates, or a hook by its
+/// Parses comma-separated fields: `all`, `none`, a group (routing, residuals, …), lens, candidates, or a hook by its
 /// name in the trace file without the layer (`attn.hook_q`, or just `q`).
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! A run as a folder of files: what `mixscope run` writes, and the explorer on request.
+//! A run as a folder of files, as `mixscope run` and the explorer write it.
 
 mod attribution;
 mod fields;
@@ -12,7 +12,7 @@ pub use tables::TABLES;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::TokenText;
 use crate::control::{Control, Stopped};
-use crate::engine::Run;
+use crate::engine::{Run, lens_cells};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, size};
 use anyhow::Result;
@@ -23,19 +23,19 @@ use std::sync::Arc;
 
 /// Name of the trace in the folder.
 pub const TRACE: &str = "trace.safetensors";
-/// Patterns larger than this are left out of a trace unless they are asked for, bytes.
+/// Patterns larger than this are left out of a trace unless they are requested, bytes.
 pub const PATTERN_LIMIT: usize = 256 << 20;
 
-/// Where messages about the files go while they are written.
+/// Receives messages while files are written.
 pub trait Reporter {
-    /// A sentence that stays.
+    /// Shows a sentence permanently.
     fn say(&self, text: &str);
 
-    /// How many of the things called `what` are done.
+    /// Shows how many of the things called `what` are done.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
-/// The control of the writing and where its progress goes.
+/// The control of the writing and the receiver of its progress.
 #[derive(Clone, Copy)]
 struct Watch<'a> {
     control: &'a Control<'a>,
@@ -50,17 +50,17 @@ impl Watch<'_> {
     }
 }
 
-/// What is written of a run.
+/// The files to write of a run.
 pub struct RunFiles {
-    /// Whether tables are.
+    /// Whether tables are written.
     pub csv: bool,
-    /// Whether pictures are.
+    /// Whether pictures are written.
     pub png: bool,
-    /// What the trace keeps; `None` writes none.
+    /// The fields of the trace; `None` writes no trace.
     pub trace: Option<Fields>,
-    /// Layers of all files.
+    /// The layers in all files.
     pub layers: Range<usize>,
-    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, the telling ones as pictures.
+    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, a few telling ones as pictures.
     pub heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell and position.
     pub lens_k: usize,
@@ -68,22 +68,22 @@ pub struct RunFiles {
     pub attribution: bool,
     /// How token texts are written in tables.
     pub text: TokenText,
-    /// Whether files that the run lacks the numbers for are left out, and a large attention.csv holds the telling heads
-    /// only; else the first is an error and the second a word before it is written.
+    /// Whether files are left out if the run lacks their numbers, and a large attention.csv holds only a few telling heads.
+    /// Otherwise the first is an error and the second is announced.
     pub lenient: bool,
 }
 
-/// What was written beyond what the options tell.
+/// Facts about the written files that the options don't tell.
 #[derive(Debug, Default)]
 pub struct Written {
     /// Names of the pictures of heads.
     pub pictures: Vec<String>,
-    /// What was left out or shortened, and why.
+    /// Which files were left out or shortened, and why.
     pub notes: Vec<String>,
 }
 
 impl RunFiles {
-    /// Everything of a run, with the `lens_k` best tokens where there are many.
+    /// All files of a run, with the `lens_k` best tokens of each lens cell and position.
     pub fn all(meta: &Meta, lens_k: usize) -> Self {
         Self {
             csv: true,
@@ -105,7 +105,7 @@ impl RunFiles {
     /// it is made of.
     pub fn write(
         &self,
-        run: &dyn Run,
+        run: &Run,
         provenance: &Value,
         folder: &Path,
         control: &Control,
@@ -145,18 +145,18 @@ impl RunFiles {
         Ok(written)
     }
 
-    fn has_routing(&self, run: &dyn Run) -> bool {
+    fn has_routing(&self, run: &Run) -> bool {
         let first = run.tokens().first();
         first.is_some_and(|token| self.layers.clone().all(|layer| TokenRouting::of(token, layer).is_some()))
     }
 
-    /// All heads of the layers whose attention the run holds.
+    /// All heads of the layers with attention in the run.
     fn all_heads(&self, meta: &Meta) -> Vec<(usize, usize)> {
         let layers = self.layers.clone().filter(|layer| !self.lenient || meta.has_attention(*layer));
         layers.flat_map(|layer| (0..meta.dims.heads).map(move |head| (layer, head))).collect()
     }
 
-    fn lens(&self, run: &dyn Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
+    fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let mut cells = Vec::new();
         for pos in 0..n {
@@ -164,17 +164,17 @@ impl RunFiles {
             let sites = [LensSite::ResidMid, LensSite::ResidPost];
             let keys: Vec<LensKey> =
                 self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
-            cells.extend(run.lens_cells(&keys, self.lens_k, watch.control)?);
+            cells.extend(lens_cells(run, &keys, self.lens_k, watch.control)?);
         }
         Ok(cells)
     }
 }
 
-/// How a run was made, for its trace.
+/// The provenance of a run, for its trace.
 pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     if let Some(saved) = &meta.recording {
-        // Who made it stays who made it.
+        // The original maker stays the maker.
         let mut made = saved.provenance.clone();
         if let Value::Object(made) = &mut made {
             made.insert("exported_by".to_owned(), json!(format!("mixscope {version}")));

@@ -12,19 +12,19 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Name of the picture of a head.
+/// The name of the picture of a head.
 pub fn name(layer: usize, head: usize) -> String {
     format!("attention-L{layer:02}H{head:02}.png")
 }
 
-/// Pictures of heads that are in `folder`.
+/// The names of the pictures of heads in `folder`.
 ///
 /// # Errors
 /// If the folder can't be listed.
 pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    // Exactly as they are written: a picture that somebody called something like it is theirs.
+    // Only exact names: a picture with a similar name may be the user's own.
     let is_one = |file: &String| {
         let numbers = file.strip_prefix("attention-L").and_then(|file| file.strip_suffix(".png")?.split_once('H'));
         let Some((layer, head)) = numbers else { return false };
@@ -33,9 +33,9 @@ pub fn of_heads(folder: &Path) -> Result<Vec<String>> {
     Ok(names.filter(is_one).collect())
 }
 
-/// Of `heads`, the one that looks most at the token before, the one that looks most at the first token, the best
-/// induction head, and the one with the lowest entropy.
-pub(super) fn telling(run: &dyn Run, heads: &[(usize, usize)], watch: Watch) -> Result<Vec<(usize, usize)>> {
+/// Up to four of `heads`: the one that looks most at the previous token, the one that looks most at the first token, the
+/// best induction head, and the one with the lowest entropy.
+pub(super) fn telling(run: &Run, heads: &[(usize, usize)], watch: Watch) -> Result<Vec<(usize, usize)>> {
     let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
@@ -57,7 +57,7 @@ pub(super) fn telling(run: &dyn Run, heads: &[(usize, usize)], watch: Watch) -> 
     Ok(found)
 }
 
-/// Which pictures besides those of heads can be drawn.
+/// Which pictures can be drawn, besides those of heads.
 #[derive(Clone, Copy, Debug)]
 pub struct Has {
     /// routing.png.
@@ -68,7 +68,7 @@ pub struct Has {
 
 /// Draws routing.png, lens.png and one picture a head; returns their names.
 pub fn write(
-    run: &dyn Run,
+    run: &Run,
     layers: &Range<usize>,
     heads: &[(usize, usize)],
     cells: Vec<(LensKey, Arc<LensCell>)>,
@@ -98,7 +98,7 @@ pub fn write(
     Ok(names)
 }
 
-/// The routing of `layers` alone, as a trace file of these layers holds it.
+/// The run with the routing of `layers` only, as a trace file of these layers holds it.
 fn restricted(mut trace: Records, layers: &Range<usize>) -> Records {
     let all = trace.meta.dims.layers;
     if *layers == (0..all) {

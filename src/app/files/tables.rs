@@ -6,7 +6,7 @@ use crate::analysis::tables::{
     self, AttentionRow, AttributionRow, CandidateRow, CsvWriter, LensRow, LensSummaryRow, RoutingRow, Row, Table,
     TokenRow,
 };
-use crate::engine::{Run, need_model, pattern};
+use crate::engine::{Run, pattern};
 use crate::trace::{LensCell, LensKey, replace_file, size};
 use anyhow::Result;
 use std::io::{BufWriter, Write};
@@ -34,7 +34,7 @@ impl RunFiles {
     /// Writes the tables of the run.
     pub(super) fn tables(
         &self,
-        run: &dyn Run,
+        run: &Run,
         cells: &[(LensKey, Arc<LensCell>)],
         heads: &[(usize, usize)],
         folder: &Path,
@@ -74,15 +74,15 @@ impl RunFiles {
             self.attention(run, heads, folder, written, watch)?;
         }
         if self.attribution {
-            let session = need_model(run)?;
-            table(folder, AttributionRow::TABLE, |rows| attribution::write(session, &self.layers, text, rows, watch))?;
+            let live = run.need_live()?;
+            table(folder, AttributionRow::TABLE, |rows| attribution::write(live, &self.layers, text, rows, watch))?;
         }
         Ok(())
     }
 
     fn attention(
         &self,
-        run: &dyn Run,
+        run: &Run,
         heads: &[(usize, usize)],
         folder: &Path,
         written: &mut Written,

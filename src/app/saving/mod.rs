@@ -1,4 +1,4 @@
-//! Files written from the explorer, beside it: neither the screen nor the model waits.
+//! Writes files for the explorer in the background: neither the screen nor the model waits.
 
 mod names;
 #[cfg(test)]
@@ -9,7 +9,7 @@ use crate::analysis::Lab;
 use crate::analysis::tables::TokenText;
 use crate::analysis::view::ViewSpec;
 use crate::control::{Control, Stopped};
-use crate::engine::{Branch, Run, panic_failure};
+use crate::engine::{Branch, Run, failure_of};
 use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
@@ -29,13 +29,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// Tokens of each lens cell and position, as `mixscope run` has them by default.
 const LENS_K: usize = 10;
 /// Progress is reported at most this often.
-const SAY_EVERY: Duration = Duration::from_millis(100);
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// The run under another policy, and what the last precision lab found, if there are such.
-pub type Beside = (Option<Records>, Option<Arc<Lab>>);
+/// The run to compare with and the result of the last precision lab, if any.
+pub type Compared = (Option<Records>, Option<Arc<Lab>>);
 
-/// A branch of the run, once the engine gives it.
-pub type Coming = Receiver<Branch>;
+/// Receives a branch of the run from the engine.
+pub type BranchReceiver = Receiver<Branch>;
 
 /// Writes files one after another.
 pub struct Saver {
@@ -46,13 +46,13 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// One with nothing to do, which writes into `folder`.
+    /// A saver that writes into `folder`.
     pub fn new(folder: PathBuf) -> Self {
         let (sender, receiver) = unbounded_channel();
         Self { folder, sender, receiver, cancelled: Arc::default() }
     }
 
-    /// Does `work` on a thread of its own; what it says comes from [`Saver::next`].
+    /// Does `work` on a thread of its own; its events come from [`Saver::next`].
     fn start(&self, work: impl FnOnce(&Control, &ToScreen) -> Result<String> + Send + 'static) {
         self.cancelled.store(false, Ordering::Relaxed);
         let (sender, cancelled) = (self.sender.clone(), self.cancelled.clone());
@@ -66,28 +66,28 @@ impl Saver {
                     Ok("the writing was stopped; nothing of it is left".to_owned())
                 }
                 Ok(Err(error)) => Err(Failure::of(&error)),
-                Err(panic) => Err(panic_failure(&*panic)),
+                Err(panic) => Err(failure_of(&*panic)),
             };
-            // Nobody waits for it any more when the program ends.
+            // Sending fails when the program ends.
             let _ = sender.send(Event::Saved(result));
         });
     }
 
-    /// Gives up what is being written.
+    /// Cancels the writing.
     pub fn stop(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Writes a view as picture and table; `beside` is what it is compared with.
-    pub fn view(&self, spec: ViewSpec, beside: Beside, coming: Coming) {
+    /// Writes a view as picture and table.
+    pub fn view(&self, spec: ViewSpec, compared: Compared, branch: BranchReceiver) {
         let folder = self.folder.clone();
-        self.start(move |control, _| save_view(&spec, beside, &*take(&coming)?.run, &folder, control));
+        self.start(move |control, _| save_view(&spec, compared, &take(&branch)?.run, &folder, control));
     }
 
     /// Writes the whole run into a new folder.
-    pub fn run(&self, coming: Coming) {
+    pub fn run(&self, branch: BranchReceiver) {
         let folder = self.folder.clone();
-        self.start(move |control, reporter| save_run(&take(&coming)?, &folder, control, reporter));
+        self.start(move |control, reporter| save_run(&take(&branch)?, &folder, control, reporter));
     }
 
     /// Writes the screen as pictures.
@@ -104,11 +104,11 @@ impl Saver {
         });
     }
 
-    /// The next thing that is said: how far the writing is, or how it ended.
+    /// The next event: the progress of the writing, or its end.
     pub async fn next(&mut self) -> Event {
         match self.receiver.recv().await {
             Some(event) => event,
-            // Never: this end keeps a sender.
+            // Never: `self` keeps a sender.
             None => std::future::pending().await,
         }
     }
@@ -131,37 +131,31 @@ impl Reporter for ToScreen {
 
     fn progress(&self, what: &str, done: usize, total: usize) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() >= SAY_EVERY {
+        if last.elapsed() >= REPORT_EVERY {
             *last = Instant::now();
             let _ = self.sender.send(Event::Saving(format!("{what} {done}/{total}")));
         }
     }
 }
 
-fn take(coming: &Coming) -> Result<Branch> {
-    coming.recv().context("no model is open: there is no run to write")
+fn take(branch: &BranchReceiver) -> Result<Branch> {
+    branch.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(
-    spec: &ViewSpec,
-    (beside, lab): Beside,
-    run: &dyn Run,
-    folder: &Path,
-    control: &Control,
-) -> Result<String> {
+fn save_view(spec: &ViewSpec, (other, lab): Compared, run: &Run, folder: &Path, control: &Control) -> Result<String> {
     let mut data = crate::engine::collect(run, spec, control)?;
     data.lab = lab;
-    if let Some(beside) = beside.filter(|_| spec.view.is_comparison()) {
-        data.compare_with(beside);
+    if let Some(other) = other.filter(|_| spec.view.is_comparison()) {
+        data.compare_with(other);
     }
     let table = export::table(&data, spec, TokenText::default())?;
     write_files(folder, &spec.stem(), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }
 
 fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScreen) -> Result<String> {
-    let run = &*branch.run;
+    let run = &branch.run;
     let (meta, tokens) = (run.meta(), run.tokens());
-    // Under its name only when it is whole.
+    // The folder gets its name when it is complete.
     let temp = tempfile::Builder::new()
         .prefix(".mixscope-run-")
         .tempdir_in(parent)
@@ -173,7 +167,7 @@ fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScre
     let written = RunFiles::all(meta, LENS_K).write(run, &provenance, temp.path(), control, reporter)?;
     let prompt_len = tokens.iter().take_while(|token| token.source == Source::Prompt).count();
     let rest: Vec<u32> = tokens[prompt_len..].iter().map(|token| token.id).collect();
-    let tokenizer = run.live().and_then(|session| session.loaded().tokenizer.as_ref());
+    let tokenizer = run.live().and_then(|live| live.loaded().tokenizer.as_ref());
     let generated = tokenizer.map_or(Ok(String::new()), |tokenizer| tokenizer.decode(&rest))?;
     let info = RunInfo {
         prompt: prompt.as_ref().and_then(|prompt| match prompt {

@@ -1,4 +1,4 @@
-//! Names of files written from the explorer: always free ones.
+//! Free names for the files that the explorer writes.
 
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
     for number in 1..10_000 {
         let folder = parent.join(format!("mixscope-run-{number}"));
-        // The name is taken first: renaming over an empty folder is atomic, over another's files an error.
+        // An empty folder reserves the name: renaming over it is atomic, and renaming over files of others is an error.
         match std::fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => {
                 let failed = || format!("cannot name the finished folder in {}", parent.display());
                 made.with_context(failed)?;
-                // The temporary one is its owner's only; this one has the mode that the user's folders have.
+                // The temporary folder is private; the final one gets the mode of the user's folders.
                 let moved = folder
                     .metadata()
                     .and_then(|made| std::fs::set_permissions(temp.path(), made.permissions()))
                     .and_then(|()| std::fs::rename(temp.path(), &folder));
                 if let Err(error) = moved {
-                    // The error that is told is the one that matters.
+                    // The first error is the one to report.
                     let _ = std::fs::remove_dir(&folder);
                     return Err(error).with_context(failed);
                 }
-                // It is elsewhere now.
+                // It was renamed, so nothing must be removed.
                 let _ = temp.keep();
                 return Ok(folder);
             }
@@ -33,14 +33,14 @@ pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
     bail!("ten thousand folders of this name exist already")
 }
 
-/// Writes files of one stem under names that were free: all of them, or none.
+/// Writes files with this stem under free names: all of them, or none.
 pub fn write_files(folder: &Path, stem: &str, files: &[(&str, Vec<u8>)]) -> Result<String> {
     let suffixes: Vec<&str> = files.iter().map(|(suffix, _)| *suffix).collect();
     let paths = free_names(folder, stem, &suffixes)?;
     for (done, (path, (_, bytes))) in paths.iter().zip(files).enumerate() {
         write_new(path, bytes).inspect_err(|_| {
             for path in &paths[..done] {
-                // The error that is told is the one that matters.
+                // The first error is the one to report.
                 let _ = std::fs::remove_file(path);
             }
         })?;
@@ -48,7 +48,7 @@ pub fn write_files(folder: &Path, stem: &str, files: &[(&str, Vec<u8>)]) -> Resu
     Ok(wrote(&paths))
 }
 
-/// Writes a file whole or not at all, and never over another.
+/// Writes a file completely or not at all, and never replaces another.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
@@ -75,7 +75,7 @@ fn wrote(paths: &[PathBuf]) -> String {
     format!("wrote {names} to {}", folder.unwrap_or_default().display())
 }
 
-/// Names that do not exist yet: `stem.png`, or else `stem-2.png`, …, one number for all suffixes.
+/// Names that don't exist yet: `stem.png`, or else `stem-2.png`, …, with the same number for all suffixes.
 fn free_names(folder: &Path, stem: &str, suffixes: &[&str]) -> Result<Vec<PathBuf>> {
     let numbered = |number: usize| -> Vec<PathBuf> {
         let number = if number > 1 { format!("-{number}") } else { String::new() };

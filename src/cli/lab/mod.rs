@@ -7,7 +7,7 @@ use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, fol
 use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
-use crate::engine::{Capture, Session, lab, lab_policies};
+use crate::engine::{Capture, Live, lab, lab_policies};
 use crate::export::{LAB_TABLES, LabInfo, Look, lab_drawing, lab_json, lab_picture, lab_tables};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
@@ -122,8 +122,7 @@ impl Lab {
         let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &stderr)?);
         stderr.report(&loaded.meta.report, false);
         let mut timings = vec![("load", ms(started))];
-        let ids =
-            Session::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
         let room = loaded.meta.dims.context - ids.len();
         if self.steps > room {
             let context = loaded.meta.dims.context;

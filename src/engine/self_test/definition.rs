@@ -6,7 +6,7 @@
 use super::Steps;
 use super::operation::{Operation, Want, compare, count, operations};
 use crate::analysis::routing::ranked;
-use crate::engine::fidelity::exact_in;
+use crate::engine::compare::exact_in;
 use crate::model::weights::{Matrix, Part, Which};
 use crate::model::{Loaded, Precision, Rounding, Taps};
 use crate::trace::{Hook, HookKind as K};

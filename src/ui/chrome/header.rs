@@ -1,5 +1,6 @@
 //! `mixscope  demo · 6×8 experts top-2 · bf16 · policy hf · cpu      42 tok · 1240 tok/s · greedy · idle`
 
+use crate::protocol::JobKind;
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Phase, State};
 use crate::trace::size;
@@ -91,8 +92,8 @@ fn doing(state: &State) -> String {
         (Phase::Loading, _) => String::new(),
         (Phase::Failed(_), _) => "stopped".to_owned(),
         (_, Some(job)) => match job.progress {
-            Some((done, total)) if total > 0 => format!("{} {} %", job.what, 100 * done / total),
-            _ => job.what.to_owned(),
+            Some((done, total)) if total > 0 => format!("{} {} %", label(job.kind), 100 * done / total),
+            _ => label(job.kind).to_owned(),
         },
         (_, None) => match &state.saving {
             Some(progress) => format!("writing {progress}").trim_end().to_owned(),
@@ -104,6 +105,22 @@ fn doing(state: &State) -> String {
         Some(opening) if work.is_empty() || work == "idle" => opening,
         Some(opening) => format!("{work}, {opening}"),
         None => work,
+    }
+}
+
+/// The work under way, as the status line names it.
+fn label(job: JobKind) -> &'static str {
+    match job {
+        JobKind::Prompt => "reading the prompt",
+        JobKind::Step => "stepping",
+        JobKind::Generation => "generating",
+        JobKind::Force => "forcing",
+        JobKind::StepBack => "stepping back",
+        JobKind::Policy => "reading again",
+        JobKind::Lab => "precision lab",
+        JobKind::Session => "reading the session",
+        JobKind::Undo => "undoing",
+        JobKind::Redo => "redoing",
     }
 }
 

@@ -8,6 +8,7 @@
 
 use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow};
+use crate::protocol::JobKind;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::HookKind;
 use crate::ui::canvas::Canvas;
@@ -28,7 +29,7 @@ const SHARES: [(HookKind, &str); 3] =
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    let job = state.jobs.iter().find(|job| job.what == crate::state::LAB);
+    let job = state.jobs.iter().find(|job| job.kind == JobKind::Lab);
     let Some(lab) = &state.lab else {
         let inside = c.panel(area, "fidelity · precision lab");
         let text = match (job.and_then(|job| job.progress), c.is_saved(), state.tokens.len()) {

@@ -1,0 +1,162 @@
+//! A model against a recording of the same tokens: end to end, and each layer alone.
+
+use super::values::{exact_in, own};
+use crate::analysis::diff::{
+    Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
+};
+use crate::control::Control;
+use crate::model::{Loaded, Precision, Taps};
+use crate::trace::{Hook, HookKind as K, Meta, TraceReader};
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use serde::Serialize;
+
+/// What a model's run over a recording's tokens showed. A is the recording, B the model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fidelity {
+    /// Whether both comparisons agree.
+    pub ok: bool,
+    /// Each layer reads what the one before it gave.
+    pub end_to_end: Comparison,
+    /// Each layer reads the recording's input of that layer, so that differences don't accumulate.
+    pub isolated: Comparison,
+    /// Where the configs differ in what changes the numbers.
+    pub configs: Vec<ConfigDiff>,
+    /// The first part of the model that is wrong on its own.
+    pub guilty: Option<Guilt>,
+}
+
+/// Reads the tokens of `reference` twice and compares every hook that it holds as it comes; one hook at a time is in
+/// memory. `tolerance` replaces the default of the dtypes.
+///
+/// # Errors
+/// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`](crate::control::Stopped) on cancellation.
+pub fn check_against(
+    loaded: &Loaded,
+    reference: &TraceReader,
+    tolerance: Option<f32>,
+    control: &Control,
+) -> Result<Fidelity> {
+    let layers = loaded.meta.dims.layers;
+    let hooks = reference.hooks();
+    ensure!(
+        !hooks.is_empty(),
+        "{}: it holds no hook of the trace format, so there is nothing to compare",
+        reference.name()
+    );
+    if let Some(hook) = hooks.iter().find(|hook| hook.layer as usize >= layers) {
+        anyhow::bail!("{}: `{hook}`: expected a layer below {layers}, as the model has {layers}", reference.name());
+    }
+    let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
+    let run = |mode| -> Result<Comparison> {
+        let said: Vec<String> = configs.iter().map(ToString::to_string).collect();
+        let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+        let context = || format!("{} does not fit the model{said}", reference.name());
+        let tokens = reference.tokens()?;
+        let facts = Facts {
+            dtype: loaded.meta.activation_dtype(),
+            top_k: Some(loaded.meta.dims.top_k),
+            config: loaded.meta.config.clone(),
+            rounds_shares: false,
+        };
+        let mut comparer = Facts::of(reference).comparer(&facts, mode, tolerance, tokens.clone());
+        comparer.predictions(0, recorded_predictions(reference, tokens.len())?);
+        let mut taps = Against { reference, meta: &loaded.meta, comparer, mode, control };
+        let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
+        loaded.model.forward(&tokens, &mut loaded.model.new_cache(), precision, &mut taps).with_context(context)?;
+        let mut found = taps.comparer.finish();
+        // A model holds every hook; what the recording lacks is no finding.
+        found.only_in[1].clear();
+        Ok(found)
+    };
+    let (end_to_end, isolated) = (run(Mode::EndToEnd)?, run(Mode::Isolated)?);
+    let guilty = guilt(&isolated, &configs);
+    Ok(Fidelity { ok: end_to_end.ok && isolated.ok, end_to_end, isolated, configs, guilty })
+}
+
+/// Compares each value with the recording's and, layer by layer alone, goes on with the recording's.
+struct Against<'a> {
+    reference: &'a TraceReader,
+    meta: &'a Meta,
+    comparer: Comparer,
+    mode: Mode,
+    control: &'a Control<'a>,
+}
+
+impl Against<'_> {
+    fn has(&self, hook: Hook) -> bool {
+        self.reference.has(&hook.to_string())
+    }
+
+    /// What the pass is to go on with at `hook`, by its name in the recording.
+    fn feed(&self, hook: Hook) -> Option<String> {
+        let layer = hook.layer as usize;
+        let same = match (hook.kind, layer) {
+            (K::ResidPre, 0) => vec![hook, K::Embed.at(0)],
+            (K::ResidPre, _) => vec![hook, K::ResidPost.at(layer - 1)],
+            (K::ResidPost, _) if layer + 1 == self.meta.dims.layers => vec![hook],
+            _ => Vec::new(),
+        };
+        same.into_iter().find(|hook| self.has(*hook)).map(|hook| hook.to_string())
+    }
+}
+
+impl Taps for Against<'_> {
+    fn wants(&self, hook: Hook) -> bool {
+        let layer = hook.layer as usize;
+        let is_last = layer + 1 == self.meta.dims.layers;
+        match hook.kind {
+            // The one follows from the other where the recording holds only one.
+            K::RouterLogits | K::ExpertWeights | K::ExpertIndices => {
+                [K::RouterLogits, K::ExpertWeights, K::ExpertIndices].into_iter().any(|kind| self.has(kind.at(layer)))
+            }
+            K::ResidPre if self.mode == Mode::Isolated => true,
+            K::ResidPost if self.mode == Mode::Isolated && is_last => true,
+            K::Logits => self.has(hook) || self.reference.has("mixscope.score.nll"),
+            _ => self.has(hook),
+        }
+    }
+
+    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
+        let isolated = self.mode == Mode::Isolated;
+        let layer = hook.layer as usize;
+        let is_input = isolated && hook.kind == K::ResidPre;
+        // What was fed into the layer before is not the model's own.
+        if !is_input || layer == 0 && self.has(hook) {
+            let reference = self.has(hook).then(|| self.reference.tensor(&hook.to_string())).transpose()?;
+            self.comparer.add(hook, reference, Some(own(value, exact_in(self.meta, hook.kind))?))?;
+        }
+        let is_final = hook.kind == K::ResidPost && layer + 1 == self.meta.dims.layers;
+        if !isolated || !(is_input || is_final) {
+            return Ok(None);
+        }
+        let Some(name) = self.feed(hook) else {
+            // The embedding is a look-up: the model's own is as good as the recording's.
+            if is_final {
+                self.comparer.final_not_fed();
+            } else if layer > 0 {
+                self.comparer.not_fed(layer);
+            }
+            return Ok(None);
+        };
+        let tensor = self.reference.tensor(&name)?;
+        ensure!(
+            tensor.shape == value.dims(),
+            "`{name}`: expected shape {:?} as in the model, found {:?}",
+            value.dims(),
+            tensor.shape
+        );
+        let fed =
+            Tensor::from_slice(tensor.f32().with_context(|| format!("`{name}`"))?, value.shape(), value.device())?;
+        self.comparer.fed(hook);
+        Ok(Some(fed))
+    }
+
+    fn enter_layer(&mut self, layer: usize) -> Result<()> {
+        self.control.check()?;
+        let layers = self.meta.dims.layers;
+        let before = if self.mode == Mode::Isolated { layers } else { 0 };
+        self.control.progress(before + layer, 2 * layers);
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+//! A model compared with a recording, and with itself under other precision policies.
+
+mod against;
+mod lab;
+mod values;
+
+pub use against::{Fidelity, check_against};
+pub use lab::{lab, lab_policies};
+pub use values::exact_in;

@@ -1,0 +1,145 @@
+//! What the requests do to the run.
+
+use super::Core;
+use super::generation::Generation;
+use super::history::History;
+use super::request::Request;
+use crate::control::{Control, Stopped};
+use crate::engine::compare::{lab, lab_policies};
+use crate::engine::run::{Live, OnTokens, Run};
+use crate::model::sampling;
+use crate::protocol::{Ask, Event, Outcome};
+use crate::trace::{Direction, Policy, Prompt, Source, TokenRecord};
+use anyhow::{Context, Result, bail, ensure};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Core {
+    /// Carries out a request about the run.
+    pub(super) fn carry_out(&mut self, request: Request, ask: Ask) -> Result<()> {
+        if request.interrupts.is_cancelled(request.id) {
+            return Err(Stopped.into());
+        }
+        if let Run::Live(live) = &self.run {
+            self.history.begin(&ask, &self.prompt, live);
+        }
+        match ask {
+            Ask::Prompt(prompt) => {
+                let ids = self.run.need_live()?.prompt_ids(&prompt)?;
+                self.prompt = Some(prompt);
+                self.read(&request, |live, control, arrived| live.set_prompt(&ids, control, arrived))?;
+            }
+            Ask::Step { count, sampling } => {
+                self.run.need_live()?;
+                sampling::check(&sampling)?;
+                self.sampling = Some(sampling);
+                // It says itself when it is finished.
+                self.generation = Some(Generation { id: request.id, left: count, sampling });
+                return Ok(());
+            }
+            Ask::ForceToken(token) => self.force(&request, &[token])?,
+            Ask::Branch { len, token } => {
+                self.truncate(&request, len)?;
+                self.force(&request, &[token])?;
+            }
+            Ask::ForceText(text) => {
+                let ids = self.run.need_live()?.tokenize_on(&text)?;
+                self.force(&request, &ids)?;
+            }
+            Ask::Back => self.truncate(&request, self.run.tokens().len().saturating_sub(1))?,
+            Ask::Truncate { len } => self.truncate(&request, len)?,
+            Ask::Policy(policy) => self.switch(&request, policy)?,
+            Ask::Restore { prompt, tokens, branches } => {
+                self.history = History::default();
+                self.restore(&request, &tokens)?;
+                self.prompt = prompt;
+                self.history = History::of(branches);
+            }
+            Ask::Undo => self.revise(&request, Direction::Back)?,
+            Ask::Redo => self.revise(&request, Direction::Forward)?,
+            Ask::Lab { steps } => self.lab(&request, steps)?,
+            Ask::Derive(_) => bail!("derived values have a queue of their own"),
+            Ask::Open(name) => bail!("{name} can only be opened by the engine's thread"),
+        }
+        request.finish(Outcome::Done);
+        Ok(())
+    }
+
+    /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
+    fn switch(&mut self, request: &Request, policy: Policy) -> Result<()> {
+        let live = self.run.need_live_mut()?;
+        let started = Instant::now();
+        let mut next = live.under(policy);
+        let read = request.control(|control| next.extend_from(&live.ids_and_sources(), control, &mut |_, _| {}));
+        let left = if read.is_ok() { Some(std::mem::replace(live, next)) } else { None };
+        self.paging.skip(&self.run);
+        read?;
+        if let Some(left) = left {
+            self.derivations.keep_variant(left);
+        }
+        request.emit(Event::Switched(self.run.meta().clone()));
+        request.emit_tokens(0, self.run.tokens(), started.elapsed().as_secs_f64() * 1e3);
+        Ok(())
+    }
+
+    /// Reads the run's tokens under every policy that differs from `hf`.
+    fn lab(&self, request: &Request, steps: usize) -> Result<()> {
+        let live = self.run.need_live()?;
+        let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
+        let (policies, _) = lab_policies(live.meta(), Policy::Hf);
+        let found = request.control(|control| lab(live.loaded(), &ids, steps, Policy::Hf, &policies, control))?;
+        request.emit(Event::Lab(Arc::new(found)));
+        Ok(())
+    }
+
+    /// Makes `tokens` the run. What was read before an error or a stop stays.
+    fn restore(&mut self, request: &Request, tokens: &[(u32, Source)]) -> Result<()> {
+        let ids = tokens.iter().map(|(id, _)| *id).collect();
+        let live = self.run.need_live_mut()?;
+        live.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
+        live.truncate(0);
+        request.emit_tokens(0, &[], 0.0);
+        self.read(request, |live, control, arrived| live.extend_from(tokens, control, arrived))
+    }
+
+    /// Forgets tokens from `len` on; the first one stays.
+    fn truncate(&mut self, request: &Request, len: usize) -> Result<()> {
+        let live = self.run.need_live_mut()?;
+        let all = live.tokens().len();
+        let len = len.clamp(all.min(1), all);
+        live.truncate(len);
+        request.emit_tokens(len, &[], 0.0);
+        Ok(())
+    }
+
+    fn force(&mut self, request: &Request, ids: &[u32]) -> Result<()> {
+        let live = self.run.need_live()?;
+        ensure!(!live.tokens().is_empty(), "there is no prompt yet: type one first");
+        live.check_context(live.tokens().len() + ids.len(), "with this the run has")?;
+        self.read(request, |live, control, arrived| live.extend_reporting(ids, Source::Forced, control, arrived))
+    }
+
+    /// Lets `work` change the run, and reports its tokens as they arrive.
+    fn read(
+        &mut self,
+        request: &Request,
+        work: impl FnOnce(&mut Live, &Control, OnTokens) -> Result<()>,
+    ) -> Result<()> {
+        let live = self.run.need_live_mut()?;
+        let mut since = Instant::now();
+        let mut arrived = |keep: usize, tokens: &[Arc<TokenRecord>]| {
+            request.emit_tokens(keep, tokens, since.elapsed().as_secs_f64() * 1e3);
+            since = Instant::now();
+        };
+        let result = request.control(|control| work(live, control, &mut arrived));
+        self.report_memory(request);
+        result
+    }
+
+    /// Reports where the weights are after a pass.
+    pub(super) fn report_memory(&mut self, request: &Request) {
+        if let Some(memory) = self.paging.after_pass(&self.run) {
+            request.emit(Event::Memory(memory));
+        }
+    }
+}

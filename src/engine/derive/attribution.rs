@@ -1,0 +1,63 @@
+//! Attribution of a logit to the parts of the model, from what a run keeps.
+
+use super::captured::not_captured;
+use crate::analysis::{Attribution, AttributionKey, LayerShares};
+use crate::control::{Control, Stopped};
+use crate::engine::run::{Live, Run};
+use crate::protocol::Derived;
+use crate::trace::HookKind;
+use anyhow::{Context, Result, ensure};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub fn derive(run: &Run, key: AttributionKey, control: &Control) -> Result<Derived> {
+    let layers = key.layer..key.layer.saturating_add(1);
+    Ok(Derived::Attribution(Arc::new(attribution(run.need_live()?, key.pos, key.target, layers, control)?)))
+}
+
+/// What the logit of `target` after position `pos` is made of; heads and experts are told apart in `layers`, whose
+/// chosen experts are read for it.
+///
+/// # Errors
+/// [`Stopped`](crate::control::Stopped) if `control` says so (looked at between layers) or if the run has no such position any more; if `target` or
+/// `layers` are outside the model; if what it is derived from was not captured.
+pub fn attribution(
+    live: &Live,
+    pos: usize,
+    target: u32,
+    layers: Range<usize>,
+    control: &Control,
+) -> Result<Attribution> {
+    let (model, dims, precision) = (&live.loaded().model, live.meta().dims, live.precision());
+    ensure!(layers.end <= dims.layers, "layer {} is outside the model's {} layers", layers.end - 1, dims.layers);
+    let token = live.tokens().get(pos).ok_or(Stopped)?;
+    let last = token.row(HookKind::ResidPost, dims.layers - 1).with_context(not_captured)?;
+    let direction = model.direction(last, target, precision)?;
+    let stream = model.stream_shares(token, &direction, precision).with_context(not_captured)?;
+    let mut details = Vec::with_capacity(layers.len());
+    for layer in layers {
+        control.check()?;
+        let heads = model
+            .head_shares(live.tokens(), live.cache(), (pos, layer), &direction, precision)
+            .with_context(not_captured)?;
+        control.check()?;
+        let experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
+        let heads_remainder = stream.attn[layer] - heads.iter().sum::<f64>();
+        let experts_remainder = stream.mlp[layer] - experts.iter().map(|expert| expert.share).sum::<f64>();
+        details.push(LayerShares { layer, heads, heads_remainder, experts, experts_remainder });
+    }
+    let mut whole = Attribution {
+        pos,
+        target,
+        piece: live.piece(target),
+        logit: direction.logit,
+        scale: direction.scale,
+        embed: stream.embed,
+        attn: stream.attn,
+        mlp: stream.mlp,
+        remainder: 0.0,
+        details,
+    };
+    whole.remainder = f64::from(whole.logit) - whole.sum();
+    Ok(whole)
+}

@@ -1,0 +1,36 @@
+//! The heads of a layer combined weight by weight.
+
+use crate::analysis::Pick;
+
+/// Weights of several heads put together one by one.
+pub struct Together {
+    pick: Pick,
+    heads: usize,
+    weights: Vec<f32>,
+}
+
+impl Together {
+    /// Nothing yet of `heads` heads.
+    pub fn new(pick: Pick, heads: usize) -> Self {
+        Self { pick, heads, weights: Vec::new() }
+    }
+
+    /// Takes in the weights of one more head.
+    pub fn add(&mut self, weights: &[f32]) {
+        if self.weights.is_empty() {
+            self.weights.extend_from_slice(weights);
+            return;
+        }
+        for (all, weight) in self.weights.iter_mut().zip(weights) {
+            *all = if self.pick == Pick::Max { all.max(*weight) } else { *all + weight };
+        }
+    }
+
+    /// The mean or the maximum of all; the weights themselves of one head.
+    pub fn done(mut self) -> Vec<f32> {
+        if self.pick == Pick::Mean {
+            self.weights.iter_mut().for_each(|weight| *weight /= self.heads as f32);
+        }
+        self.weights
+    }
+}

@@ -1,0 +1,80 @@
+//! Values derived from a run when a view wants them: one file each, and the queue in which requests wait.
+//!
+//! A new one is a variant of [`Derive`], one of [`Derived`], a file here and its line in [`derive`].
+
+mod attribution;
+mod captured;
+mod heads;
+mod lens;
+mod queue;
+mod spell;
+mod tempered;
+mod trajectories;
+mod variant;
+mod variant_lens;
+mod what_if;
+
+pub use attribution::attribution;
+pub use heads::{HeadCache, head_rows, pattern, pattern_of};
+pub use lens::lens_cells;
+pub(super) use queue::Queue;
+pub use spell::spell;
+pub use tempered::tempered;
+pub use trajectories::trajectories;
+pub use what_if::what_if;
+
+use super::run::Run;
+use crate::control::Control;
+use crate::protocol::{Derive, Derived};
+use anyhow::Result;
+
+/// What derivations keep from one request to the next.
+#[derive(Default)]
+pub struct Kept {
+    heads: HeadCache,
+    scores: heads::Scores,
+    variant: variant::VariantRun,
+}
+
+impl Kept {
+    /// Keeps a run that was left for another policy: it is the variant of the run in its place.
+    pub(super) fn keep_variant(&mut self, left: super::run::Live) {
+        self.variant.keep(left);
+    }
+}
+
+/// What one piece of work on a request gave.
+#[derive(Debug)]
+pub enum Part {
+    /// All of it.
+    Whole(Derived),
+    /// Some of it, and the request for the rest.
+    Some(Derived, Derive),
+    /// Nothing yet: the same request goes on from what is kept.
+    None,
+}
+
+/// Derives a value of `run`, or a part of it.
+///
+/// # Errors
+/// [`Stopped`](crate::control::Stopped) if `control` says so; if the run does not keep what the value is derived from; if
+/// it needs a model and the run is a replay.
+pub fn derive(run: &Run, kept: &mut Kept, what: &Derive, control: &Control) -> Result<Part> {
+    let heads = &mut kept.heads;
+    let whole = match what {
+        Derive::Lens { cells } => lens::derive(run, cells, control)?,
+        Derive::Trajectories { pos, targets } => trajectories::derive(run, *pos, targets, control)?,
+        Derive::Tempered { pos, sampling } => tempered::derive(run, *pos, sampling)?,
+        Derive::WhatIf { pos, ids } => what_if::derive(run, *pos, ids, control)?,
+        Derive::Spell { texts } => spell::derive(run, texts)?,
+        Derive::Attribution(key) => attribution::derive(run, *key, control)?,
+        Derive::HeadMaps { maps } => heads::maps::derive(run, heads, maps, control)?,
+        Derive::HeadRows { layer, query } => heads::rows::derive(run, *layer, *query)?,
+        Derive::HeadColumns { layer, pick, key } => heads::columns::derive(run, heads, (*layer, *pick), *key, control)?,
+        Derive::HeadStats { heads: wanted } => heads::stats::derive(run, heads, wanted, control)?,
+        Derive::HeadScores => return kept.scores.derive(run, control),
+        Derive::Variant { policy, have, len } => return kept.variant.derive(run, (*policy, *have, *len), control),
+        Derive::VariantLens { policy, cells } => variant_lens::derive(&kept.variant, *policy, cells, control)?,
+    };
+    Ok(Part::Whole(whole))
+}

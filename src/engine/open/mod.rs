@@ -1,0 +1,110 @@
+//! From the name of a model or of a saved run to what it stands for.
+
+mod download;
+mod openings;
+mod remote;
+mod target;
+
+pub use download::fetch;
+pub(super) use openings::Openings;
+pub use remote::{Remote, look_up};
+pub use target::{Target, is_trace, trace_path};
+
+use super::run::{Capture, Live, Replay, Run};
+use crate::control::Control;
+use crate::hub::Settings;
+use crate::model::{Loaded, Location, open};
+use crate::protocol::Download;
+use crate::trace::{Device, Dtype, Policy};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Next-token candidates kept for the screen at every position.
+const CANDIDATES: usize = 64;
+
+/// How a model or a saved run is opened by its name; reports downloads.
+pub type Opener = dyn Fn(&str, OpenOptions, &Control, &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
+
+/// What a name stood for.
+pub enum Opened {
+    /// A model.
+    Model(Arc<Loaded>),
+    /// A saved run, without a model.
+    Replay(Replay),
+}
+
+impl Opened {
+    /// An empty run of the model that keeps what the views need, or the saved run.
+    pub fn into_run(self) -> Run {
+        match self {
+            Self::Model(loaded) => {
+                let capture = Capture::for_views(loaded.meta.dims.layers);
+                Run::Live(Live::new(loaded, capture, CANDIDATES))
+            }
+            Self::Replay(replay) => Run::Replay(replay),
+        }
+    }
+}
+
+/// How a model is to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// The precision policy.
+    pub policy: Policy,
+    /// The dtype to round to, if not the weights' own.
+    pub dtype: Option<Dtype>,
+    /// Whether a broken tokenizer is only worth a warning.
+    pub ids_only: bool,
+    /// What multiplies by the weights.
+    pub device: Device,
+}
+
+/// Opens what `name` names, after downloading it if it is on the Hub; `report` receives the
+/// download as it goes.
+///
+/// # Errors
+/// [`Stopped`](crate::control::Stopped) if cancelled; if the download, the model or the trace fails.
+pub fn open_target(
+    name: &str,
+    options: OpenOptions,
+    control: &Control,
+    report: &mut dyn FnMut(&Download),
+) -> Result<Opened> {
+    match Target::parse(name)? {
+        Target::Trace(path) => Ok(Opened::Replay(Replay::open(&path)?)),
+        _ => Ok(Opened::Model(Arc::new(open_model(name, options, control, report)?))),
+    }
+}
+
+/// Opens the model that `name` names, as [`open_target`].
+///
+/// # Errors
+/// As [`open_target`], and if it is a saved run.
+pub fn open_model(
+    name: &str,
+    options: OpenOptions,
+    control: &Control,
+    report: &mut dyn FnMut(&Download),
+) -> Result<Loaded> {
+    let location = match Target::parse(name)? {
+        Target::Local(location) => location,
+        Target::Hub(repo) => {
+            let path = fetch(&repo, &Settings::from_env()?, control, report)?;
+            Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))?
+        }
+        Target::Trace(_) => bail!(
+            "{name} is not a model: of a safetensors model give the directory that holds config.json; \
+             a saved run is shown by `mixscope open`"
+        ),
+    };
+    control.check()?;
+    let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?.on(options.device)?;
+    if location != Location::Demo && !Path::new(name).exists() {
+        // The requested name says more than a folder of the cache.
+        let meta = Arc::make_mut(&mut loaded.meta);
+        name.clone_into(&mut meta.name);
+        name.clone_into(&mut meta.title);
+    }
+    Ok(loaded)
+}

@@ -1,0 +1,87 @@
+//! What a MODEL argument names.
+
+use crate::hub::RepoId;
+use crate::model::Location;
+use crate::trace::FORMAT;
+use anyhow::{Result, bail, ensure};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Most of a safetensors header that is looked at, bytes.
+const LARGEST_HEADER: u64 = 100 << 20;
+
+/// What the MODEL argument names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The demo, or something on this machine.
+    Local(Location),
+    /// A repo of the Hub.
+    Hub(RepoId),
+    /// A saved run.
+    Trace(PathBuf),
+}
+
+impl Target {
+    /// Understands the MODEL argument; what exists on this machine comes before a name on the Hub.
+    ///
+    /// # Errors
+    /// If it is none of them.
+    pub fn parse(model: &str) -> Result<Self> {
+        if model == "demo" {
+            return Ok(Self::Local(Location::Demo));
+        }
+        let path = expand_home(model);
+        if is_trace(&path) {
+            return Ok(Self::Trace(path));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Ok(Self::Local(Location::at(&path)?));
+        }
+        if RepoId::looks_like(model) {
+            return Ok(Self::Hub(RepoId::parse(model)?));
+        }
+        bail!(
+            "there is no file or directory {model}; MODEL is `demo`, a directory with config.json and safetensors files, \
+             a .gguf file, a saved run (.safetensors), or a name on the Hub: owner/name, owner/name@revision, \
+             owner/name:file.gguf"
+        )
+    }
+}
+
+/// The saved run that `text` names.
+///
+/// # Errors
+/// If there is none.
+pub fn trace_path(text: &str) -> Result<PathBuf> {
+    let path = expand_home(text);
+    ensure!(path.exists(), "there is no file {text}");
+    ensure!(
+        is_trace(&path),
+        "{text} is not a saved run: expected a .safetensors file whose metadata say `format` = `{FORMAT}`"
+    );
+    Ok(path)
+}
+
+/// Whether a file is a safetensors file that says it is a trace, as far as can be told of one that may be damaged.
+pub fn is_trace(path: &Path) -> bool {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let mut len = [0; size_of::<u64>()];
+        file.read_exact(&mut len)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(len).min(LARGEST_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let says = |header: &[u8]| header.starts_with(b"{") && header.windows(FORMAT.len()).any(|w| w == FORMAT.as_bytes());
+    let is_named = path.extension().is_some_and(|extension| extension == "safetensors");
+    is_named && path.is_file() && read().is_ok_and(|header| says(&header))
+}
+
+/// `~/…` as the shell would have written it.
+fn expand_home(text: &str) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(PathBuf::from);
+    match text.strip_prefix("~/").zip(home()) {
+        Some((rest, home)) => home.join(rest),
+        None => PathBuf::from(text),
+    }
+}
