@@ -13,11 +13,6 @@ const ACCEPTED: &[(&str, &[&str], &str)] = &[
     ),
     ("engine", &["openings.rs", "undo.rs", "worker.rs"], "the thread also holds what its parts share"),
     ("hub", &["client.rs", "fault.rs", "message.rs"], "messages name the client's settings"),
-    (
-        "state",
-        &["beside.rs", "overlay.rs", "palette.rs", "routing.rs"],
-        "the enum of overlays is in the file that opens them",
-    ),
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
