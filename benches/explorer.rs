@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
-use divan::{Bencher, black_box};
+use divan::Bencher;
 use mixscope::analysis::Pick;
 use mixscope::analysis::view::{View, ViewSpec};
 use mixscope::app::Still;
