@@ -11,3 +11,15 @@ pub enum Prompt {
     /// A message of the user, put into the model's chat template.
     Chat(String),
 }
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&[u32]> for Prompt {
+    fn from(ids: &[u32]) -> Self {
+        Self::Ids(ids.to_vec())
+    }
+}

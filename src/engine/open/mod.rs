@@ -60,6 +60,13 @@ pub struct OpenOptions {
     pub device: Device,
 }
 
+impl Default for OpenOptions {
+    /// The default policy in the weights' own dtype, on the CPU.
+    fn default() -> Self {
+        Self { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu }
+    }
+}
+
 /// Opens what `name` names, after downloading it if it is on the Hub; `report` receives the
 /// download as it goes.
 ///
