@@ -132,7 +132,7 @@ impl HookKind {
         suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
     }
 
-    /// The shape of its tensor in a trace of `pos` tokens, row-major.
+    /// The shape of the tensor in a trace of `pos` tokens, row-major.
     pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
         self.shape_at(d, 0..pos)
     }
@@ -153,7 +153,7 @@ impl HookKind {
         }
     }
 
-    /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).
+    /// Whether the values are f32 under every precision policy: router softmax and mixing weights.
     pub fn always_f32(self) -> bool {
         matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights)
     }
@@ -227,7 +227,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// By its name in a trace.
+/// As the hook's name in a trace.
 impl Serialize for Hook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,33 +1,10 @@
-//! The files of the precision lab.
-
 use crate::analysis::diff::Mode;
-use crate::analysis::tables::{
-    LabFlipRow, LabLayerRow, LabPolicyRow, LabTokenRow, Row, TokenText, lab_flips, lab_layers, lab_policies,
-    lab_tokens, write_csv,
-};
 use crate::analysis::{Lab, LabRow};
 use crate::trace::{Device, Dims, Policy, Report};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// Names of the tables of a lab.
-pub const LAB_TABLES: [&str; 4] =
-    [LabPolicyRow::TABLE.name, LabLayerRow::TABLE.name, LabFlipRow::TABLE.name, LabTokenRow::TABLE.name];
-
-/// The tables of a lab as CSV, by their file names.
-///
-/// # Errors
-/// Never in practice: only if a row can't be written to memory.
-pub fn lab_tables(lab: &Lab, text: TokenText) -> Result<[(&'static str, Vec<u8>); 4]> {
-    fn csv<R: Row>(rows: impl Iterator<Item = R>) -> Result<(&'static str, Vec<u8>)> {
-        let mut out = Vec::new();
-        write_csv(rows, &mut out)?;
-        Ok((R::TABLE.name, out))
-    }
-    Ok([csv(lab_policies(lab, text))?, csv(lab_layers(lab))?, csv(lab_flips(lab, text))?, csv(lab_tokens(lab, text))?])
-}
-
-/// What `lab.json` says beyond the lab itself.
+/// The content of `lab.json` apart from the lab itself.
 pub struct LabInfo<'a> {
     /// The model's name.
     pub name: &'a str,
@@ -35,23 +12,23 @@ pub struct LabInfo<'a> {
     pub config: &'a Value,
     /// Its sizes.
     pub dims: Dims,
-    /// How its weights are stored.
+    /// The storage type of its weights.
     pub weights_dtype: &'a str,
-    /// What multiplied by them.
+    /// The device that multiplied by them.
     pub device: Device,
     /// The prompt as text; `None` if it was given as ids.
     pub prompt: Option<&'a str>,
-    /// Policies that were left out, and why.
+    /// Policies that were left out, and the reasons.
     pub left_out: &'a [(Policy, String)],
-    /// The text that each row generated.
+    /// The generated text of each row.
     pub generated: &'a [String],
-    /// Name of a phase and the time it took, ms.
+    /// Name and duration of each phase, ms.
     pub timings: &'a [(&'static str, f64)],
-    /// What loading validated.
+    /// The report of opening the model.
     pub report: &'a Report,
 }
 
-/// `lab.json`, pretty-printed: everything that was found.
+/// `lab.json`, pretty-printed.
 ///
 /// # Errors
 /// Never in practice: only if a number can't be written as JSON.
@@ -86,7 +63,7 @@ pub fn lab_json(lab: &Lab, info: &LabInfo) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A row with its totals and the text it generated.
+/// A row with its totals and its generated text.
 fn json_row(lab: &Lab, row: &LabRow, generated: Option<&String>) -> Result<Value> {
     let mut value = serde_json::to_value(row)?;
     value["about"] = json!(row.policy.about());

@@ -2,19 +2,19 @@ use crate::trace::{Records, Sampling, Source};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// What `run.json` says beyond the trace itself.
+/// The content of `run.json` apart from the records.
 pub struct RunInfo<'a> {
     /// The prompt as text; `None` if it was given as ids.
     pub prompt: Option<&'a str>,
-    /// How many of the tokens are the prompt.
+    /// How many tokens the prompt has.
     pub prompt_len: usize,
-    /// The text generated after it.
+    /// The text generated after the prompt.
     pub generated: &'a str,
     /// How tokens were chosen.
     pub sampling: &'a Sampling,
     /// Why generation ended.
     pub ended: &'a str,
-    /// Name of a phase and the time it took, ms.
+    /// Name and duration of each phase, ms.
     pub timings: &'a [(&'static str, f64)],
 }
 
@@ -26,7 +26,7 @@ pub fn run_json(trace: &Records, info: &RunInfo) -> Result<Vec<u8>> {
     let meta = &trace.meta;
     let ids: Vec<u32> = trace.tokens.iter().map(|token| token.id).collect();
     let prompt_len = info.prompt_len.min(ids.len());
-    // A what-if must not pass for what the model said.
+    // Forced tokens must not pass for tokens that the model chose.
     let forced = trace.tokens.iter().enumerate().filter(|(_, token)| token.source == Source::Forced);
     let forced: Vec<usize> = forced.map(|(pos, _)| pos).collect();
     let timings: serde_json::Map<String, Value> =
