@@ -11,7 +11,7 @@ use mixscope::engine::{Capture, Live, Run, collect};
 use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
-use mixscope::model::{Loaded, Location, NoTaps, Precision, Rounding, demo, open};
+use mixscope::model::{Loaded, Location, NoHooks, Precision, Rounding, demo, open};
 use mixscope::trace::{HookKind, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::layout::Rect;
@@ -59,19 +59,21 @@ fn live(policy: Policy, kept: Kept) -> Live {
     live
 }
 
-/// The forward pass alone: greedy decoding with no taps.
+/// The forward pass alone: greedy decoding without hooks.
 #[divan::bench(args = [Policy::Hf, Policy::F32])]
 fn decode_forward_only(bencher: Bencher, policy: Policy) {
     let loaded = loaded(policy);
     let precision = Precision::new(policy, loaded.meta.compute_dtype);
     let mut prefilled = loaded.model.new_cache();
-    loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoTaps).expect("forward");
+    loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoHooks, &Control::none()).expect("forward");
     bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(
         |mut cache| {
             let mut id = 5u32;
             for _ in 0..DECODED {
-                let logits = loaded.model.forward(&[id], &mut cache, precision, &mut NoTaps).expect("forward");
-                id = logits.argmax(1).and_then(|t| t.squeeze(0)?.to_scalar()).expect("argmax");
+                let control = Control::none();
+                let logits =
+                    loaded.model.forward(&[id], &mut cache, precision, &mut NoHooks, &control).expect("forward");
+                id = (0..).zip(&logits).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(id, _)| id);
             }
             id
         },

@@ -21,7 +21,7 @@ pub use messages::Message;
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
 pub use overlays::{CloseCalls, Policies};
 pub use panes::{Arrangement, Pane, Panes};
-pub use run::{Derivations, Job, Opening, Pace, Recorded, Save, Variant, Wanted, WantedVariant};
+pub use run::{Baseline, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBaseline};
 pub use saved::{Saved, SavedOne};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;
@@ -86,8 +86,8 @@ pub struct State {
     pub selection: Option<Selection>,
     /// The panes of the screen.
     pub panes: Panes,
-    /// The other run of a comparison.
-    pub variant: Variant,
+    /// The baseline A of the comparison; the run on screen is B.
+    pub baseline: Baseline,
     /// The result of the last precision lab.
     pub lab: Option<Arc<Lab>>,
     /// Tokens that are followed through the layers, oldest first; the model's own answer is always followed.
@@ -157,7 +157,7 @@ impl State {
             saving_note: "",
             selection: None,
             panes: Panes::default(),
-            variant: Variant::default(),
+            baseline: Baseline::default(),
             lab: None,
             targets: Vec::new(),
             colour: StripColour::Expert,

@@ -1,10 +1,11 @@
 use super::Dims;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
-/// What a hook point observes. Names are TransformerLens' where they exist; shapes are those of one forward
-/// pass over `pos` positions, without a batch axis.
+/// A kind of hook point. Names are those of TransformerLens where they exist. Shapes are those of one forward pass over
+/// `pos` positions, without a batch axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HookKind {
     /// Token embeddings `[pos, d_model]`.
@@ -35,12 +36,15 @@ pub enum HookKind {
     AttnOut,
     /// `resid_pre + attn_out` `[pos, d_model]`.
     ResidMid,
-    /// After the MLP's RMSNorm, gain applied: what router and experts read `[pos, d_model]`.
+    /// After the MLP's RMSNorm, gain applied: the input of router and experts `[pos, d_model]`.
     Ln2,
     /// Router logits `[pos, experts]`.
     RouterLogits,
     /// Softmax of the router logits over all experts, f32 `[pos, experts]`.
     ExpertWeights,
+    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit changes
+    /// which experts are chosen, and the mixing weights still come from the expert weights.
+    ChoiceScores,
     /// Chosen experts, best first, u32 `[pos, k]`.
     ExpertIndices,
     /// Renormalised weights of the chosen experts, f32, same order `[pos, k]`.
@@ -60,7 +64,7 @@ const GLOBAL: [(HookKind, &str); 3] =
     [(K::Embed, "hook_embed"), (K::LnFinal, "ln_final.hook_out"), (K::Logits, "unembed.hook_out")];
 
 /// Hook points that occur once a layer, in the order of the forward pass, with the part of the name after `blocks.{l}.`.
-const LAYERED: [(HookKind, &str); 19] = [
+const LAYERED: [(HookKind, &str); 20] = [
     (K::ResidPre, "hook_resid_pre"),
     (K::Ln1, "ln1.hook_out"),
     (K::Q, "attn.hook_q"),
@@ -75,6 +79,7 @@ const LAYERED: [(HookKind, &str); 19] = [
     (K::Ln2, "ln2.hook_out"),
     (K::RouterLogits, "mlp.hook_router_logits"),
     (K::ExpertWeights, "mlp.hook_expert_weights"),
+    (K::ChoiceScores, "mlp.hook_choice_scores"),
     (K::ExpertIndices, "mlp.hook_expert_indices"),
     (K::MixingWeights, "mlp.hook_mixing_weights"),
     (K::ExpertOut, "mlp.hook_expert_out"),
@@ -83,7 +88,7 @@ const LAYERED: [(HookKind, &str); 19] = [
 ];
 
 impl HookKind {
-    /// What every view of the screen is drawn or derived from: linear in tokens, no patterns.
+    /// The hooks that all views are drawn or derived from: their size is linear in tokens, so no patterns.
     pub const FOR_VIEWS: [HookKind; 8] = [
         K::RouterLogits,
         K::ExpertWeights,
@@ -100,7 +105,12 @@ impl HookKind {
         GLOBAL.into_iter().chain(LAYERED).map(|(kind, _)| kind)
     }
 
-    /// This hook point in layer `layer`; the layer is ignored for those that occur once a pass.
+    /// Every kind that a complete trace holds: all but the choice scores, which repeat the expert weights.
+    pub fn recorded() -> impl Iterator<Item = HookKind> {
+        Self::all().filter(|kind| *kind != K::ChoiceScores)
+    }
+
+    /// The hook point in layer `layer`. Kinds that occur once a pass ignore the layer.
     pub fn at(self, layer: usize) -> Hook {
         Hook { kind: self, layer: if self.is_global() { 0 } else { layer as u32 } }
     }
@@ -116,20 +126,26 @@ impl HookKind {
         all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; of norms the word before.
+    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; for norms the word before it.
     pub fn short_name(self) -> &'static str {
         let suffix = self.suffix();
         suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
     }
 
-    /// The shape of its tensor in a trace of `pos` tokens, row-major.
+    /// The shape of the tensor in a trace of `pos` tokens, row-major.
     pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
+        self.shape_at(d, 0..pos)
+    }
+
+    /// The shape of its value in a pass that reads `positions` after those in the cache, row-major.
+    pub fn shape_at(self, d: Dims, positions: Range<usize>) -> Vec<usize> {
+        let pos = positions.len();
         match self {
             K::Logits => vec![pos, d.vocab],
             K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
             K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
-            K::Pattern => vec![d.heads, pos, pos],
-            K::RouterLogits | K::ExpertWeights => vec![pos, d.experts],
+            K::Pattern => vec![d.heads, pos, positions.end],
+            K::RouterLogits | K::ExpertWeights | K::ChoiceScores => vec![pos, d.experts],
             K::ExpertIndices | K::MixingWeights => vec![pos, d.top_k],
             K::ExpertOut => vec![pos, d.top_k, d.d_model],
             K::Embed | K::LnFinal | K::ResidPre | K::Ln1 | K::AttnOut => vec![pos, d.d_model],
@@ -137,16 +153,24 @@ impl HookKind {
         }
     }
 
-    /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).
+    /// Whether the values are f32 under every precision policy: router softmax and mixing weights.
     pub fn always_f32(self) -> bool {
-        matches!(self, K::ExpertWeights | K::MixingWeights)
+        matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights)
+    }
+}
+
+impl Dims {
+    /// Bytes of the hooks that the views keep of one token, f32, without the KV cache.
+    pub fn kept_bytes_per_token(&self) -> usize {
+        let width = |kind: HookKind| kind.shape(*self, 1).into_iter().product::<usize>();
+        self.layers * HookKind::FOR_VIEWS.into_iter().map(width).sum::<usize>() * size_of::<f32>()
     }
 }
 
 /// One hook point of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hook {
-    /// What it observes.
+    /// Its kind.
     pub kind: HookKind,
     /// The decoder layer, from 0; 0 for global hooks.
     pub layer: u32,
@@ -159,6 +183,11 @@ impl Hook {
         global.chain((0..layers).flat_map(|l| LAYERED.into_iter().map(move |(kind, _)| kind.at(l))))
     }
 
+    /// Every hook point that a complete trace holds, see [`HookKind::recorded`].
+    pub fn recorded(layers: usize) -> impl Iterator<Item = Hook> {
+        Self::all(layers).filter(|hook| hook.kind != K::ChoiceScores)
+    }
+
     /// A dense index: the global hooks first, then layer by layer.
     pub fn index(self) -> usize {
         if self.kind.is_global() {
@@ -167,7 +196,7 @@ impl Hook {
         GLOBAL.len() + self.layer as usize * LAYERED.len() + (self.kind as usize - GLOBAL.len())
     }
 
-    /// Sorts hooks in the order of the forward pass: the embedding, layer by layer, final norm, logits.
+    /// A key that sorts hooks in the order of the forward pass: embedding, layer by layer, final norm, logits.
     pub fn order(self) -> (u64, HookKind) {
         let place = match self.kind {
             K::Embed => 0,
@@ -198,7 +227,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// By its name in a trace.
+/// As the hook's name in a trace.
 impl Serialize for Hook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

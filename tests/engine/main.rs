@@ -3,10 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod baseline;
 mod contributions;
 mod lens;
 mod requests;
 mod saved;
 mod sessions;
 mod undo;
-mod variant;

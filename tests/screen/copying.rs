@@ -18,7 +18,7 @@ fn still() -> Still {
 
 /// The run on the screen, read again.
 fn read(still: &Still) -> Run {
-    let mut live = Live::new(demo(), Capture::of(HookKind::all(), 0..6, 6), 1);
+    let mut live = Live::new(demo(), Capture::of(HookKind::recorded(), 0..6, 6), 1);
     let ids: Vec<u32> = still.state.tokens.iter().map(|token| token.id).collect();
     live.extend(&ids, Source::Prompt, &Control::none()).unwrap();
     live.into()

@@ -1,7 +1,7 @@
 //! The cache of derived values.
 
 use super::bounded::Bounded;
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::analysis::{
     Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
 };

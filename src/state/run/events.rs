@@ -47,7 +47,7 @@ impl State {
                 if self.usage.dtype() != meta.router_dtype() {
                     self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
-                self.variant.begin(&meta);
+                self.baseline.begin(&meta);
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
@@ -57,11 +57,11 @@ impl State {
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
                 if let Phase::Ready(run) = &self.phase {
-                    self.variant.take((meta, keep, tokens), run, &self.tokens);
+                    self.baseline.take((meta, keep, tokens), run, &self.tokens);
                 }
             }
             Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
-                self.variant.take_lens(policy, cells);
+                self.baseline.take_lens(policy, cells);
             }
             // The state ignores answers to requests that were replaced, or that an earlier model received.
             Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
@@ -100,8 +100,8 @@ impl State {
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();
-        let unfit = self.variant.for_model(&meta);
-        self.variant.begin(&meta);
+        let unfit = self.baseline.for_model(&meta);
+        self.baseline.begin(&meta);
         self.lab = None;
         self.pace = Pace::default();
         self.message = None;

@@ -1,5 +1,6 @@
 //! The run: requests to the engine, its events, and derived values.
 
+mod baseline;
 mod bounded;
 mod derived;
 mod events;
@@ -7,13 +8,12 @@ mod opening;
 mod playback;
 mod saving;
 mod tokens;
-mod variant;
 mod wanted;
 mod work;
 
+pub use baseline::{Baseline, Recorded};
 pub use derived::Derivations;
 pub use opening::Opening;
 pub use saving::Save;
-pub use variant::{Recorded, Variant};
-pub use wanted::{Wanted, WantedVariant};
+pub use wanted::{Wanted, WantedBaseline};
 pub use work::{Job, Pace};

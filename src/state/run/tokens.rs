@@ -42,7 +42,7 @@ impl State {
         self.tokens.extend(tokens);
         self.usage.extend(&self.tokens[unchanged..]);
         self.lines.extend(&self.shown);
-        self.variant.follow(&self.tokens, unchanged);
+        self.baseline.follow(&self.tokens, unchanged);
         self.renew_close_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;

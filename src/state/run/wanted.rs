@@ -5,9 +5,9 @@ use crate::analysis::{AttributionKey, Pick};
 use crate::protocol::{Derive, Failure, RequestId};
 use crate::trace::{LensKey, Policy, Sampling};
 
-/// Missing parts of the other run.
+/// Missing parts of the baseline.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct WantedVariant {
+pub struct WantedBaseline {
     /// The policy, the number of its tokens that have arrived, and the number of tokens of the run.
     pub run: Option<(Policy, usize, usize)>,
     /// The policy, and lens cells.
@@ -37,8 +37,8 @@ pub struct Wanted {
     pub stats: Vec<(usize, usize)>,
     /// Whether the heads' scores on repeated random tokens are missing.
     pub scores: bool,
-    /// Missing parts of the other run.
-    pub variant: Box<WantedVariant>,
+    /// Missing parts of the baseline.
+    pub baseline: Box<WantedBaseline>,
 }
 
 impl Derivations {
@@ -109,8 +109,8 @@ impl Derivations {
             asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
-        asks.extend(wanted.variant.run.map(|(policy, have, len)| Derive::Variant { policy, have, len }));
-        asks.extend(wanted.variant.lens.map(|(policy, cells)| Derive::VariantLens { policy, cells }));
+        asks.extend(wanted.baseline.run.map(|(policy, have, len)| Derive::Variant { policy, have, len }));
+        asks.extend(wanted.baseline.lens.map(|(policy, cells)| Derive::VariantLens { policy, cells }));
         asks.retain(|ask| self.failed.get(&ask.kind()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.kind()) {
             None => true,

@@ -6,7 +6,7 @@ pub use one::SavedOne;
 
 use super::cursor::Cursor;
 use super::panes::Panes;
-use super::run::Variant;
+use super::run::Baseline;
 use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
@@ -44,9 +44,9 @@ pub struct Saved {
     pub targets: Vec<(u32, String)>,
     /// Bookmarks, by position.
     pub bookmarks: BTreeSet<usize>,
-    /// The policy of the other run of a comparison, if there is one.
+    /// The policy of the baseline of the comparison, if there is one.
     #[serde(rename = "beside")]
-    pub variant: Option<Policy>,
+    pub baseline: Option<Policy>,
     /// Former runs, for undo and redo.
     pub branches: Branches,
 }
@@ -87,7 +87,7 @@ impl State {
             colour: self.colour,
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
-            variant: self.variant.policy(),
+            baseline: self.baseline.policy(),
             branches: self.branches.bounded(),
         })
     }
@@ -108,7 +108,7 @@ impl State {
         // A later model reads the prompt, as ids are those of this model.
         self.start = (!saved.prompt.is_empty()).then_some(prompt);
         self.panes = saved.panes.clone();
-        self.variant = Variant::of(saved.variant.filter(|policy| *policy != saved.precision));
+        self.baseline = Baseline::of(saved.baseline.filter(|policy| *policy != saved.precision));
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();

@@ -190,7 +190,7 @@ impl From<SavedOne> for Saved {
             colour: one.colour,
             targets: one.targets,
             bookmarks: one.bookmarks,
-            variant: one.beside,
+            baseline: one.beside,
             branches: one.branches,
         }
     }

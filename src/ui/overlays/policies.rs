@@ -29,7 +29,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &Policies) {
     let room = usize::from(inside.width.saturating_sub(1));
     for (y, row) in (inside.y..inside.bottom()).zip(window(list.at, all.len(), usize::from(inside.height))) {
         let policy = all[row];
-        let side = match (Some(policy) == active, Some(policy) == state.variant.policy()) {
+        let side = match (Some(policy) == active, Some(policy) == state.baseline.policy()) {
             (true, _) => "B",
             (_, true) => "A",
             _ => " ",

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
-/// The usage of the layer, if its pairs are counted.
+/// The usage of the layer, if its pairs were counted.
 fn paired<'a>(trace: &Records, usage: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");

@@ -50,7 +50,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         let style = if at { c.theme.strong() } else { Style::new() };
         let text = fit(c.shown(pos), name);
         let pad = " ".repeat(name.saturating_sub(width(&text)));
-        let losses = [state.variant.tokens().get(pos), state.tokens.get(pos)].map(|token| {
+        let losses = [state.baseline.tokens().get(pos), state.tokens.get(pos)].map(|token| {
             token.and_then(|token| token.score).map_or("–".to_owned(), |score| format!("{:.3}", score.nll))
         });
         let by = state.loss_difference(pos);
@@ -91,7 +91,7 @@ fn put_best(c: &mut Canvas, inside: Rect, (x, y): (u16, u16), pos: usize) {
             .and_then(|token| token.next.top.first())
             .map(|best| (best.id, fit(&show_piece(&best.piece), 12)))
     };
-    let (text, style) = match (best(c.state.variant.tokens()), best(&c.state.tokens)) {
+    let (text, style) = match (best(c.state.baseline.tokens()), best(&c.state.tokens)) {
         (Some((a, name)), Some((b, _))) if a == b => (name, c.theme.dim()),
         (Some((_, a)), Some((_, b))) => (format!("{a} ≠ {b}"), c.theme.warn()),
         _ => return,

@@ -23,7 +23,7 @@ impl Two {
     /// Draws the frame of the panel with the names of both runs; `None`, with a sentence in the panel, if there is
     /// nothing to compare.
     pub fn of(c: &mut Canvas, area: Rect, what: &str) -> Option<(Self, Rect)> {
-        let Some((a, b)) = want_variant(c) else {
+        let Some((a, b)) = want_baseline(c) else {
             let inside = c.panel(area, &format!("fidelity · {what}"));
             let forms = if c.state.tokens.is_empty() {
                 ["no token yet"; 2]
@@ -39,9 +39,9 @@ impl Two {
             c.nothing(inside, forms[usize::from(!fits)]);
             return None;
         };
-        let (known, all) = (c.state.variant.tokens().len(), c.state.tokens.len());
-        let differences = c.state.variant.diff();
-        let holds = if c.state.variant.is_recorded() { "holds" } else { "has read" };
+        let (known, all) = (c.state.baseline.tokens().len(), c.state.tokens.len());
+        let differences = c.state.baseline.diff();
+        let holds = if c.state.baseline.is_recorded() { "holds" } else { "has read" };
         let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
         let found = match differences {
             Some(found) if found.choices() > 0 => match found.flips().0 {
@@ -57,13 +57,13 @@ impl Two {
 }
 
 /// The name of A and the policy of B; requests the missing tokens of A.
-fn want_variant(c: &mut Canvas) -> Option<(String, Policy)> {
+fn want_baseline(c: &mut Canvas) -> Option<(String, Policy)> {
     let state = c.state;
-    let (a, b) = (state.variant.name()?, state.meta()?.policy);
-    let (known, all) = (state.variant.tokens().len(), state.tokens.len());
+    let (a, b) = (state.baseline.name()?, state.meta()?.policy);
+    let (known, all) = (state.baseline.tokens().len(), state.tokens.len());
     // Work on the run comes first.
-    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.variant.policy()) {
-        c.wanted.variant.run = Some((policy, known, all));
+    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.baseline.policy()) {
+        c.wanted.baseline.run = Some((policy, known, all));
     }
     (all > 0).then(|| (harmless(&a), b))
 }

@@ -1,7 +1,7 @@
 //! The layers at one token as curves: probabilities or ranks of the targets, KL, entropy.
 
 use super::{ANSWER, colour, details, glyph, unknown, want, want_targets};
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::state::{LensMeasure, Spot, State};
 use crate::trace::{Dims, LensCell, LensKey, LensSite};
