@@ -1,7 +1,7 @@
 //! Derived views that have arrived, and those that were asked for.
 
 use super::bounded::Bounded;
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::analysis::{
     Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
 };

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 /// A and B, as far as both have come, and what they differ in.
 fn two(data: &ViewData) -> Result<(Records, &Records, RunDiff)> {
-    let (a, b) = (data.beside.as_ref().context("there is no second run to compare with")?, &data.trace);
+    let (a, b) = (data.against.as_ref().context("there is no second run to compare with")?, &data.trace);
     let n = b.tokens.len();
     ensure!(a.tokens.len() >= n && a.meta.dims.layers == b.meta.dims.layers, "the two runs are not of the same tokens");
     let a = Records { meta: a.meta.clone(), tokens: a.tokens[..n].to_vec() };

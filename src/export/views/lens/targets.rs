@@ -1,9 +1,9 @@
 //! One position by layer: probability and rank of the targets, or KL or entropy.
 
 use super::{Place, places};
-use crate::analysis::LensMeasure;
 use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
-use crate::analysis::view::{Trajectory, ViewData, ViewSpec};
+use crate::analysis::view::{ViewData, ViewSpec};
+use crate::analysis::{LensMeasure, Trajectory};
 use crate::export::figure::font::label;
 use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
 use crate::export::views::Files;

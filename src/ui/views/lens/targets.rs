@@ -1,7 +1,7 @@
 //! One token's way through the layers as curves: the targets' probabilities or ranks, KL, entropy.
 
 use super::{ANSWER, colour, glyph, unknown, want, want_targets};
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::state::{LensMeasure, Spot, State};
 use crate::trace::{Dims, LensCell, LensKey, LensSite};

@@ -1,12 +1,17 @@
 //! Reading the safetensors container.
 
-use super::{FORMAT, TraceFile, TraceTensor, VERSION, Values};
+use super::tensor::{TraceFile, TraceTensor, Values};
 use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype as StDtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+
+/// The trace version that is written, and the largest that is read.
+pub(super) const VERSION: u32 = 1;
+/// The value of the metadata key `format`.
+pub const FORMAT: &str = "mixscope-trace";
 
 impl TraceFile {
     /// Reads `path`.
@@ -35,16 +40,16 @@ impl TraceFile {
         Ok(Self { metadata, tensors })
     }
 
-    /// Whether its metadata say that it is a trace.
+    /// Checks that the metadata are those of a trace.
     ///
     /// # Errors
-    /// If they say something else.
+    /// If they are not.
     pub fn check_format(&self) -> Result<()> {
         check_format(&self.metadata)
     }
 }
 
-/// A version that this program reads, or none.
+/// Checks that this program can read the version, if the metadata name one.
 pub(super) fn check_version(metadata: &HashMap<String, String>) -> Result<()> {
     if let Some(version) = metadata.get("version") {
         let newer = version.parse::<u32>().map_or(true, |version| version > VERSION);
@@ -53,7 +58,7 @@ pub(super) fn check_version(metadata: &HashMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the metadata are a trace's.
+/// Checks that the metadata are those of a trace.
 pub(super) fn check_format(metadata: &HashMap<String, String>) -> Result<()> {
     let found = metadata.get("format").map_or("none", String::as_str);
     ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is no mixscope trace");
@@ -61,7 +66,7 @@ pub(super) fn check_format(metadata: &HashMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of one tensor from its stored bytes.
+/// Decodes one tensor from its stored bytes.
 pub(super) fn decode(name: &str, stored: StDtype, shape: Vec<usize>, data: &[u8]) -> Result<TraceTensor> {
     let (dtype, values) = match stored {
         StDtype::F32 => (Dtype::F32, Values::F32(words(data, f32::from_le_bytes))),

@@ -1,7 +1,9 @@
 //! Writing a run as a trace file.
 
-use super::tables::{SPELLING, Writing};
-use super::{FORMAT, TraceTensor, VERSION, Values, replace_file};
+use super::container::{FORMAT, VERSION};
+use super::extra::{ExtraWriter, SPELLING};
+use super::replace::replace_file;
+use super::tensor::{TraceTensor, Values};
 use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Records, Row};
 use anyhow::Result;
 use half::{bf16, f16};
@@ -11,7 +13,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A trace file that is ready to be written: what it will hold, and how large it will be.
+/// A trace file that is ready to be written, with its contents and size.
 pub struct TracePlan<'a> {
     trace: &'a Records,
     header: Vec<u8>,
@@ -21,12 +23,11 @@ pub struct TracePlan<'a> {
 }
 
 impl<'a> TracePlan<'a> {
-    /// Plans a file with every hook that was captured at every position and that `keep` wants, with scores and
-    /// candidates if `candidates`, and with these lens cells, which are all positions' or none. `provenance` tells how
-    /// the run was made.
+    /// Plans a file with every hook that was captured at every position and that `keep` selects, with scores and candidates
+    /// if `candidates`, and with these lens cells: those of all positions, or none. `provenance` says how the run was made.
     ///
     /// # Errors
-    /// If the lens cells are not whole.
+    /// If lens cells of a position are missing.
     pub fn new(
         trace: &'a Records,
         provenance: &serde_json::Value,
@@ -35,7 +36,7 @@ impl<'a> TracePlan<'a> {
         keep: impl Fn(HookKind, usize) -> bool,
     ) -> Result<Self> {
         let (meta, pos) = (&trace.meta, trace.tokens.len());
-        let mut tables = Writing::default();
+        let mut tables = ExtraWriter::default();
         tables.sources(&trace.tokens);
         if candidates {
             tables.candidates(&trace.tokens);
@@ -84,7 +85,7 @@ impl<'a> TracePlan<'a> {
         size_of::<u64>() as u64 + self.header.len() as u64 + self.data_bytes
     }
 
-    /// Writes `path`, through a temporary file beside it; the same run gives the same bytes.
+    /// Writes `path` through a temporary file in the same folder. The same run always gives the same bytes.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -108,7 +109,7 @@ impl<'a> TracePlan<'a> {
     }
 }
 
-/// The hooks to be written and how their numbers are stored; wide numbers first keep every tensor aligned.
+/// The hooks to be written and their stored dtypes. Wide dtypes come first, which keeps every tensor aligned.
 fn hooks(trace: &Records, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, StDtype)> {
     let meta = &trace.meta;
     let exact = match meta.activation_dtype() {
@@ -117,7 +118,7 @@ fn hooks(trace: &Records, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, 
         Dtype::Bf16 => StDtype::BF16,
     };
     let dtype = |hook: Hook| {
-        // Under `f32-router` the router's logits are the one tensor that is not rounded.
+        // Under `f32-router` the router's logits are the only tensor that is not rounded.
         let f32_router = hook.kind == HookKind::RouterLogits && meta.policy.keeps_router_f32();
         match hook.kind {
             HookKind::ExpertIndices => StDtype::U32,

@@ -1,6 +1,6 @@
-//! From the tensors of a trace file to what was captured at each position.
+//! Splits the tensors of a trace file by position.
 
-use super::TraceFile;
+use super::tensor::TraceFile;
 use crate::trace::{Dims, Hook, HookKind, HookValues, Row};
 use anyhow::{Context, Result, bail, ensure};
 
@@ -17,7 +17,7 @@ pub fn token_ids(file: &mut TraceFile, vocab: usize) -> Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// Every integer must be an index below `limit`.
+/// Checks that every integer is an index below `limit`.
 pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) -> Result<()> {
     match values.iter().position(|value| *value as usize >= limit) {
         Some(at) => bail!("`{name}`: expected numbers below {limit} ({of}), found {}", values[at]),
@@ -28,7 +28,7 @@ pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) ->
 /// Takes every hook out of `file` and splits it by position; `pos` is the number of tokens.
 ///
 /// # Errors
-/// Naming the tensor, if its shape, its kind of numbers or its layer is not what `dims` says.
+/// Naming the tensor, if its shape, its kind of numbers or its layer does not fit `dims`.
 pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<HookValues>> {
     let mut records = vec![HookValues::new(dims.layers); pos];
     let mut hooks: Vec<Hook> = file.tensors.keys().filter_map(|name| name.parse().ok()).collect();
@@ -40,7 +40,7 @@ pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<H
             "`{name}`: expected a layer below {layers} (num_hidden_layers of the config), found {}",
             hook.layer
         );
-        // A layer may have been spelt otherwise, `blocks.01.`; then it is a tensor that is not known.
+        // A tensor whose layer is spelled differently, such as `blocks.01.`, is not a known hook.
         let Some(values) = file.take(&name, &hook.kind.shape(dims, pos))? else { continue };
         match hook.kind {
             HookKind::ExpertIndices => {
