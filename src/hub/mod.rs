@@ -13,6 +13,7 @@ mod http;
 mod id;
 mod message;
 mod progress;
+mod retry;
 mod select;
 mod settings;
 mod survey;

@@ -4,15 +4,7 @@ use crate::source::{Crate, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that are accepted: the room, its files, and what ties them. All are older than this test.
-const ACCEPTED: [(&str, &[&str], &str); 12] = [
-    ("app", &["config/file.rs", "config/keys.rs", "config/settings.rs"], "the table of settings has their parsers"),
-    (
-        "engine",
-        &["attribution.rs", "derive.rs", "derive_lens.rs", "derive_next.rs", "heads.rs", "heads/together.rs", "run.rs"],
-        "the dispatcher also holds what all derived values share",
-    ),
-    ("engine", &["openings.rs", "undo.rs", "worker.rs"], "the thread also holds what its parts share"),
-    ("hub", &["client.rs", "fault.rs", "message.rs"], "messages name the client's settings"),
+const ACCEPTED: [(&str, &[&str], &str); 8] = [
     ("model", &["attention.rs", "head_reader.rs"], "one head is read with the pass's own arithmetic"),
     ("model", &["chat.rs", "load.rs"], "the loader holds the reader of JSON"),
     (

@@ -1,6 +1,5 @@
 //! A run as a folder of files, as `mixscope run` and the explorer write it.
 
-mod attribution;
 mod fields;
 mod pictures;
 mod tables;
