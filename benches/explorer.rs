@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
-use divan::{Bencher, black_box};
+use divan::Bencher;
 use mixscope::analysis::Pick;
 use mixscope::analysis::view::{View, ViewSpec};
 use mixscope::app::Still;
@@ -11,11 +11,9 @@ use mixscope::engine::{Capture, Live, Run, collect};
 use mixscope::export::{Look, drawing, picture};
 use mixscope::model::kernels::{Block, linear};
 use mixscope::model::weights::{Matrix, Stored};
-use mixscope::model::{Loaded, Location, NoTaps, Precision, Rounding, demo, open};
-use mixscope::state::{AttentionLens, RoutingLens, Tab};
+use mixscope::model::{Loaded, Location, NoHooks, Precision, Rounding, demo, open};
 use mixscope::trace::{HookKind, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::{Arc, OnceLock};
 
@@ -61,19 +59,21 @@ fn live(policy: Policy, kept: Kept) -> Live {
     live
 }
 
-/// The forward pass alone: greedy decoding with no taps.
+/// The forward pass alone: greedy decoding without hooks.
 #[divan::bench(args = [Policy::Hf, Policy::F32])]
 fn decode_forward_only(bencher: Bencher, policy: Policy) {
     let loaded = loaded(policy);
     let precision = Precision::new(policy, loaded.meta.compute_dtype);
     let mut prefilled = loaded.model.new_cache();
-    loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoTaps).expect("forward");
+    loaded.model.forward(&prompt(), &mut prefilled, precision, &mut NoHooks, &Control::none()).expect("forward");
     bencher.counter(divan::counter::ItemsCount::new(DECODED)).with_inputs(|| prefilled.clone()).bench_local_values(
         |mut cache| {
             let mut id = 5u32;
             for _ in 0..DECODED {
-                let logits = loaded.model.forward(&[id], &mut cache, precision, &mut NoTaps).expect("forward");
-                id = logits.argmax(1).and_then(|t| t.squeeze(0)?.to_scalar()).expect("argmax");
+                let control = Control::none();
+                let logits =
+                    loaded.model.forward(&[id], &mut cache, precision, &mut NoHooks, &control).expect("forward");
+                id = (0..).zip(&logits).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(id, _)| id);
             }
             id
         },
@@ -168,29 +168,15 @@ fn decode_candle_f32(bencher: Bencher) {
     );
 }
 
-/// A frame of 160×45 in 24-bit colour, into a buffer, over a run of 200 tokens.
+/// A frame of 160×45 in 24-bit colour over a run of 200 tokens.
 #[divan::bench(args = ["routing.token", "routing.layer", "routing.map", "routing.load", "routing.pairs", "attention.grid", "attention.head", "lens", "next", "fidelity"])]
 fn draw_160x45(bencher: Bencher, view: &str) {
     let prompt = "Once upon a time, there was a curious girl named Lily. ".repeat(16);
     let mut still = Still::new(loaded(Policy::Hf), Some(&prompt));
-    (still.state.view, still.state.routing, still.state.attention) = match view {
-        "routing.token" => (Tab::Routing, RoutingLens::Token, AttentionLens::Grid),
-        "routing.layer" => (Tab::Routing, RoutingLens::Layer, AttentionLens::Grid),
-        "routing.map" => (Tab::Routing, RoutingLens::Map, AttentionLens::Grid),
-        "routing.load" => (Tab::Routing, RoutingLens::Load, AttentionLens::Grid),
-        "routing.pairs" => (Tab::Routing, RoutingLens::Pairs, AttentionLens::Grid),
-        "attention.grid" => (Tab::Attention, RoutingLens::Token, AttentionLens::Grid),
-        "attention.head" => (Tab::Attention, RoutingLens::Token, AttentionLens::Head),
-        "lens" => (Tab::Lens, RoutingLens::Token, AttentionLens::Grid),
-        "next" => (Tab::Next, RoutingLens::Token, AttentionLens::Grid),
-        _ => (Tab::Fidelity, RoutingLens::Token, AttentionLens::Grid),
-    };
+    still.state.pane_mut().show(view.parse().expect("the name of a view"));
     still.screen(160, 45, Depth::True);
     let (theme, area) = (Theme::new(Depth::True), Rect::new(0, 0, 160, 45));
-    bencher.with_inputs(|| Buffer::empty(area)).bench_local_values(|mut buf| {
-        black_box(draw(&still.state, &theme, area, &mut buf));
-        buf
-    });
+    bencher.bench_local(|| draw(&still.state, &theme, area));
 }
 
 /// One head over 512 tokens, drawn in scale 1 and packed.

@@ -2,7 +2,8 @@
 //! GGUF: the header alone, and if that is accepted the whole model with one token read.
 
 use libfuzzer_sys::fuzz_target;
-use mixscope::model::{Location, NoTaps, Precision, describe_gguf, open};
+use mixscope::control::Control;
+use mixscope::model::{Location, NoHooks, Precision, describe_gguf, open};
 use mixscope::trace::{Policy, Report};
 use std::io::Write;
 
@@ -17,5 +18,6 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = tokenizer.encode("Once upon a time", true);
     }
     let precision = Precision::new(Policy::Hf, loaded.meta.compute_dtype);
-    let _ = loaded.model.forward(&[0], &mut loaded.model.new_cache(), precision, &mut NoTaps);
+    let control = Control::none();
+    let _ = loaded.model.forward(&[0], &mut loaded.model.new_cache(), precision, &mut NoHooks, &control);
 });

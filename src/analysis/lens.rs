@@ -18,7 +18,7 @@ pub enum LensMeasure {
 }
 
 impl LensMeasure {
-    /// All of them, in the order of their key.
+    /// All measures, in the order in which the key goes through them.
     pub const ALL: [Self; 4] = [Self::Top, Self::Kl, Self::Entropy, Self::Rank];
 
     /// Its name on the command line.
@@ -75,7 +75,7 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// From whether it leads at each residual; `None` if it never does.
+    /// From a list that says for each residual whether the token leads; `None` if it never does.
     pub fn of(leads: &[bool]) -> Option<Self> {
         let first = leads.iter().position(|leads| *leads)?;
         let stays = leads.iter().rposition(|leads| !leads).map_or(0, |last| last + 1);

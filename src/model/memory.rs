@@ -1,10 +1,10 @@
-//! The memory that there is.
+//! Available memory.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Memory that the weights can take, bytes: what the system can still give, and what a cgroup allows (page cache counts
-/// there as well); `None` where the system does not say.
+/// Memory that the weights can take, bytes: the least of what the system has available and what the cgroups allow (where the
+/// page cache counts as well). `None` if the system does not report it.
 pub fn available_memory() -> Option<u64> {
     let text = read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

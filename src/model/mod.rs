@@ -1,58 +1,35 @@
-//! The hooked Mixtral: weights used in place, one readable forward pass, every value of it visible and replaceable.
+//! The hooked model: weights used in place, one readable forward pass, every value of it visible and editable.
 //!
-//! Activations are candle f32 tensors whose values are rounded where the active precision policy says; matrix
-//! products read the weights from where they are stored. Knows no screen and no thread of its own.
+//! Activations are f32 whose values are rounded where the active precision policy says; matrix products read the weights
+//! from where they are stored. Knows no screen and no thread of its own.
 
-mod attention;
-mod attribution;
-mod cache;
-mod chat;
-mod config;
-mod contract;
-pub mod demo;
-mod describe;
-mod distribution;
-mod experts;
-#[cfg(debug_assertions)]
-mod fault;
-mod forward;
-mod gate;
-mod gguf_config;
-mod gguf_tokenizer;
-mod head_reader;
+mod activations;
+mod arch;
+mod derive;
+mod json;
+#[doc(hidden)]
 pub mod kernels;
-mod load;
 mod memory;
-mod ops;
+mod next;
+mod opening;
 mod pass;
 mod precision;
 mod products;
-pub mod router;
-pub mod sampling;
-mod scan;
-mod taps;
+mod run;
 mod tokenizer;
 mod validate;
-mod variation;
+#[doc(hidden)]
 pub mod weights;
 
-pub use attention::derive_z;
-pub use attribution::{Direction, StreamShares};
-pub use cache::KvCache;
-pub use chat::ChatTemplate;
-pub use config::Config;
-pub use describe::{Described, check_gguf_header, describe_gguf};
-pub use distribution::Distribution;
-#[cfg(debug_assertions)]
-pub use fault::FAULTS;
-pub use forward::Mixtral;
-pub use head_reader::{HeadReader, derive_pattern};
-pub use load::{Loaded, Location, open};
+pub use activations::{Activation, Activations};
+pub use arch::{Arch, Config, Dispatch, Moe, Rope};
+pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
 pub use memory::available_memory;
-pub use ops::SoftmaxNorm;
-pub use pass::{Outputs, Pass};
+pub use next::{Distribution, sampling};
+pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};
+#[cfg(debug_assertions)]
+pub use pass::FAULTS;
+pub use pass::{At, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, router};
 pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
-pub use scan::{FINITE, scan, scanned_on_opening};
-pub use taps::{NoTaps, Taps};
-pub use tokenizer::{Tokenizer, bare_piece};
-pub use variation::Variation;
+pub use tokenizer::{ChatTemplate, Tokenizer, bare_piece};
+pub use validate::{FINITE, scan, scanned_on_opening};

@@ -1,4 +1,4 @@
-//! Where values are rounded, and to what.
+//! The places where values are rounded, and the dtype they are rounded to.
 
 use crate::trace::{Dtype, Policy};
 use half::f16;
@@ -15,13 +15,18 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    /// Rounding to what `dtype` can hold.
+    /// Rounding to the values of `dtype`.
     pub fn to(dtype: Dtype) -> Self {
         match dtype {
             Dtype::F32 => Self::None,
             Dtype::F16 => Self::F16,
             Dtype::Bf16 => Self::Bf16,
         }
+    }
+
+    /// This rounding, or `other` where this one keeps f32.
+    pub fn or(self, other: Self) -> Self {
+        if self == Self::None { other } else { self }
     }
 
     /// Rounds one value.
@@ -52,16 +57,16 @@ fn round_bf16(x: f32) -> f32 {
     f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
 }
 
-/// How the router's weights are read.
+/// The form in which the router's weights are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// As they are stored.
     Stored,
-    /// As this format of ggml would have stored them.
+    /// Quantised in a format of ggml.
     Quantised(GateBlock),
 }
 
-/// Formats that the router's weights can be put into for a look.
+/// Formats in which a policy can quantise the router's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateBlock {
     /// 8 bits a weight.
@@ -71,11 +76,11 @@ pub enum GateBlock {
 }
 
 impl GateBlock {
-    /// Weights of a block, of which a row has a whole number.
+    /// Weights of a block; a row has a whole number of blocks.
     pub const VALUES: usize = 32;
 }
 
-/// How the chosen experts' weighted outputs become one.
+/// The roundings of the sum over the chosen experts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mixture {
     /// Each weighted output.
@@ -93,13 +98,13 @@ pub struct Precision {
     pub router: Rounding,
     /// The router's weights.
     pub gate: Gate,
-    /// The router's softmax, over which experts are chosen, and the sum that renormalises.
+    /// The router's softmax, and the sum that renormalises.
     pub choice: Rounding,
     /// The mixing weights.
     pub weights: Rounding,
-    /// Frequencies and angles of RoPE; their cosines and sines are module outputs.
+    /// Frequencies and angles of RoPE. Their cosines and sines are module outputs.
     pub angles: Rounding,
-    /// How the experts' outputs are added.
+    /// The sum over the chosen experts.
     pub mixture: Mixture,
 }
 

@@ -1,6 +1,7 @@
 use super::Dims;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// A kind of hook point. Names are those of TransformerLens where they exist. Shapes are those of one forward pass over
@@ -41,6 +42,9 @@ pub enum HookKind {
     RouterLogits,
     /// Softmax of the router logits over all experts, f32 `[pos, experts]`.
     ExpertWeights,
+    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit changes
+    /// which experts are chosen, and the mixing weights still come from the expert weights.
+    ChoiceScores,
     /// Chosen experts, best first, u32 `[pos, k]`.
     ExpertIndices,
     /// Renormalised weights of the chosen experts, f32, same order `[pos, k]`.
@@ -60,7 +64,7 @@ const GLOBAL: [(HookKind, &str); 3] =
     [(K::Embed, "hook_embed"), (K::LnFinal, "ln_final.hook_out"), (K::Logits, "unembed.hook_out")];
 
 /// Hook points that occur once a layer, in the order of the forward pass, with the part of the name after `blocks.{l}.`.
-const LAYERED: [(HookKind, &str); 19] = [
+const LAYERED: [(HookKind, &str); 20] = [
     (K::ResidPre, "hook_resid_pre"),
     (K::Ln1, "ln1.hook_out"),
     (K::Q, "attn.hook_q"),
@@ -75,6 +79,7 @@ const LAYERED: [(HookKind, &str); 19] = [
     (K::Ln2, "ln2.hook_out"),
     (K::RouterLogits, "mlp.hook_router_logits"),
     (K::ExpertWeights, "mlp.hook_expert_weights"),
+    (K::ChoiceScores, "mlp.hook_choice_scores"),
     (K::ExpertIndices, "mlp.hook_expert_indices"),
     (K::MixingWeights, "mlp.hook_mixing_weights"),
     (K::ExpertOut, "mlp.hook_expert_out"),
@@ -100,6 +105,11 @@ impl HookKind {
         GLOBAL.into_iter().chain(LAYERED).map(|(kind, _)| kind)
     }
 
+    /// Every kind that a complete trace holds: all but the choice scores, which repeat the expert weights.
+    pub fn recorded() -> impl Iterator<Item = HookKind> {
+        Self::all().filter(|kind| *kind != K::ChoiceScores)
+    }
+
     /// The hook point in layer `layer`. Kinds that occur once a pass ignore the layer.
     pub fn at(self, layer: usize) -> Hook {
         Hook { kind: self, layer: if self.is_global() { 0 } else { layer as u32 } }
@@ -122,14 +132,20 @@ impl HookKind {
         suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
     }
 
-    /// The shape of its tensor in a trace of `pos` tokens, row-major.
+    /// The shape of the tensor in a trace of `pos` tokens, row-major.
     pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
+        self.shape_at(d, 0..pos)
+    }
+
+    /// The shape of its value in a pass that reads `positions` after those in the cache, row-major.
+    pub fn shape_at(self, d: Dims, positions: Range<usize>) -> Vec<usize> {
+        let pos = positions.len();
         match self {
             K::Logits => vec![pos, d.vocab],
             K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
             K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
-            K::Pattern => vec![d.heads, pos, pos],
-            K::RouterLogits | K::ExpertWeights => vec![pos, d.experts],
+            K::Pattern => vec![d.heads, pos, positions.end],
+            K::RouterLogits | K::ExpertWeights | K::ChoiceScores => vec![pos, d.experts],
             K::ExpertIndices | K::MixingWeights => vec![pos, d.top_k],
             K::ExpertOut => vec![pos, d.top_k, d.d_model],
             K::Embed | K::LnFinal | K::ResidPre | K::Ln1 | K::AttnOut => vec![pos, d.d_model],
@@ -137,9 +153,9 @@ impl HookKind {
         }
     }
 
-    /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).
+    /// Whether the values are f32 under every precision policy: router softmax and mixing weights.
     pub fn always_f32(self) -> bool {
-        matches!(self, K::ExpertWeights | K::MixingWeights)
+        matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights)
     }
 }
 
@@ -165,6 +181,11 @@ impl Hook {
     pub fn all(layers: usize) -> impl Iterator<Item = Hook> {
         let global = GLOBAL.into_iter().map(|(kind, _)| kind.at(0));
         global.chain((0..layers).flat_map(|l| LAYERED.into_iter().map(move |(kind, _)| kind.at(l))))
+    }
+
+    /// Every hook point that a complete trace holds, see [`HookKind::recorded`].
+    pub fn recorded(layers: usize) -> impl Iterator<Item = Hook> {
+        Self::all(layers).filter(|hook| hook.kind != K::ChoiceScores)
     }
 
     /// A dense index: the global hooks first, then layer by layer.
@@ -206,7 +227,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// By its name in a trace.
+/// As the hook's name in a trace.
 impl Serialize for Hook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// A prompt as text or as ids to be used as they are.
+/// A prompt: text, ids, or a message for the chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prompt {
@@ -8,6 +8,18 @@ pub enum Prompt {
     Text(String),
     /// Used without the tokenizer.
     Ids(Vec<u32>),
-    /// A message of the user, written by the model's chat template.
+    /// A message of the user, put into the model's chat template.
     Chat(String),
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&[u32]> for Prompt {
+    fn from(ids: &[u32]) -> Self {
+        Self::Ids(ids.to_vec())
+    }
 }

@@ -4,7 +4,7 @@
 use crate::support::cli::{mixscope, stdout};
 use mixscope::analysis::tables::{self, Table};
 use mixscope::app::config::scope_name;
-use mixscope::state::keys::{Keymap, Scope};
+use mixscope::state::input::{Keymap, Scope};
 use mixscope::trace::{Dims, HookKind, Policy};
 use std::collections::BTreeSet;
 use std::fmt::Write;

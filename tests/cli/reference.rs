@@ -372,7 +372,7 @@ fn prompt_rows<T: Copy>(kind: HookKind, shape: &[usize], values: &[T], n: usize)
 fn the_trace_holds_every_hook_with_the_references_values() {
     for_each_case(|case| {
         let (n, all) = (case.prompt(), case.positions());
-        let names: BTreeSet<String> = Hook::all(case.layers()).map(|hook| hook.to_string()).collect();
+        let names: BTreeSet<String> = Hook::recorded(case.layers()).map(|hook| hook.to_string()).collect();
         let is_hook = |name: &&String| *name != "tokens" && !name.starts_with("mixscope.");
         let stored: BTreeSet<String> = case.trace.tensors.keys().filter(is_hook).cloned().collect();
         assert_eq!(stored, names, "{}", case.name);
@@ -471,7 +471,7 @@ fn bf16_weights_under_the_default_policy_give_the_references_tokens_and_experts_
     assert_eq!(ids_of(&json["generated_ids"]), reference.greedy());
     let hooks =
         || trace.tensors.iter().filter_map(|(name, tensor)| Some((name, name.parse::<Hook>().ok()?.kind, tensor)));
-    assert_eq!(hooks().count(), Hook::count(3));
+    assert_eq!(hooks().count(), Hook::recorded(3).count());
     for (name, kind, tensor) in hooks() {
         let always_f32 = kind.always_f32() || kind == HookKind::ExpertIndices;
         assert_eq!(tensor.dtype, if always_f32 { Dtype::F32 } else { Dtype::Bf16 }, "{name}");

@@ -3,7 +3,7 @@
 use crate::support::{self, Recorder, Reference, fixture, forward};
 use mixscope::control::{Control, Stopped};
 use mixscope::engine::{Capture, Core, Engine, Live, OpenOptions, Opener, Run, lens_cells, open_target, pattern};
-use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
+use mixscope::model::{Distribution, Loaded, Location, NoHooks, open};
 use mixscope::protocol::{Ask, Derive, Derived, Download, Event, Outcome, RequestId};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord};
@@ -190,7 +190,7 @@ fn the_lens_of_the_last_layer_is_the_models_own_distribution() {
         assert_eq!((cell.final_rank, cell.kl), (1, 0.0), "{key:?}");
         assert_eq!(cell.top, token.next.top);
     }
-    let logits = forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut NoTaps);
+    let logits = forward(&loaded, &tokens, &mut loaded.model.new_cache(), &mut NoHooks);
     let last = Distribution::of(&logits[logits.len() - loaded.meta.dims.vocab..]);
     assert_eq!(run.tokens().last().unwrap().next.top[0].id as usize, last.top(1)[0]);
     assert_eq!(run.tokens().last().unwrap().next.entropy, last.entropy());

@@ -30,7 +30,7 @@ fn recorded(case: &str, stem: &str) -> Reference {
 fn live(location: &Location, policy: Policy, ids: &[u32], steps: usize, k: usize) -> Run {
     let loaded = Arc::new(open(location, policy, None, false).unwrap());
     let layers = loaded.meta.dims.layers;
-    let mut live = Live::new(loaded, Capture::of(HookKind::all(), 0..layers, layers), k);
+    let mut live = Live::new(loaded, Capture::of(HookKind::recorded(), 0..layers, layers), k);
     live.extend(ids, Source::Prompt, &Control::none()).unwrap();
     for _ in 0..steps {
         live.step(&Sampling::default(), &Control::none()).unwrap();

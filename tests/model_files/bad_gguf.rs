@@ -4,8 +4,9 @@
 use crate::support::cli::command;
 use crate::support::gguf_writer::{TensorInfo, Value, file};
 use crate::support::{self, fixture};
+use mixscope::control::Control;
 use mixscope::model::weights::gguf::{self, Header};
-use mixscope::model::{Loaded, Location, NoTaps, Precision, describe_gguf, open};
+use mixscope::model::{Loaded, Location, NoHooks, Precision, describe_gguf, open};
 use mixscope::trace::{Policy, Report};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -107,7 +108,7 @@ fn read(path: &Path) -> Loaded {
 
 fn logits(loaded: &Loaded) -> Vec<u32> {
     let ids = [1, 30, 7, 250, 99, 3, 3, 12];
-    let bits = support::forward(loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+    let bits = support::forward(loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
     bits.into_iter().map(f32::to_bits).collect()
 }
 
@@ -663,7 +664,8 @@ fn open_and_run(location: &Location) -> bool {
     let Ok(loaded) = open(location, Policy::Hf, None, true) else { return false };
     let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
     let ids: Vec<u32> = (0..3).filter(|id| *id < loaded.meta.dims.vocab as u32).collect();
-    let _ = loaded.model.forward(&ids, &mut loaded.model.new_cache(), precision, &mut NoTaps);
+    let control = Control::none();
+    let _ = loaded.model.forward(&ids, &mut loaded.model.new_cache(), precision, &mut NoHooks, &control);
     if let Some(tokenizer) = &loaded.tokenizer {
         let _ = tokenizer.encode("The router, é 日本", true).map(|ids| tokenizer.decode(&ids));
     }

@@ -1,7 +1,8 @@
 //! Broken, hostile and doubtful models and prompts: a clear message and a status, never a panic, never NaN as data.
 
 use crate::support::fixture;
-use mixscope::model::{Location, NoTaps, Precision, open};
+use mixscope::control::Control;
+use mixscope::model::{Location, NoHooks, Precision, open};
 use mixscope::trace::Policy;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -598,7 +599,8 @@ fn open_and_run(dir: &Path) -> bool {
     let Ok(loaded) = open(&Location::Dir(dir.to_path_buf()), Policy::Hf, None, false) else { return false };
     let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
     let ids: Vec<u32> = (0..3).filter(|id| *id < loaded.meta.dims.vocab as u32).collect();
-    let _ = loaded.model.forward(&ids, &mut loaded.model.new_cache(), precision, &mut NoTaps);
+    let control = Control::none();
+    let _ = loaded.model.forward(&ids, &mut loaded.model.new_cache(), precision, &mut NoHooks, &control);
     if let Some(tokenizer) = &loaded.tokenizer {
         let _ = tokenizer.encode("The router, é 日本", true).map(|ids| tokenizer.decode(&ids));
     }

@@ -2,7 +2,7 @@
 
 use crate::support::gguf_writer::{TensorInfo, Value, file};
 use crate::support::{assert_close, fixture, forward, record};
-use mixscope::model::{Distribution, Loaded, Location, NoTaps, open};
+use mixscope::model::{Distribution, Loaded, Location, NoHooks, open};
 use mixscope::trace::{Device, HookKind, Policy, TraceFile, Values};
 use std::path::Path;
 
@@ -66,8 +66,8 @@ fn losses_and_greedy_tokens_agree_token_by_token() {
         let prompt = ids(json, "prompt_ids");
         let vocab = loaded.meta.dims.vocab;
         let mut cache = loaded.model.new_cache();
-        let whole = forward(loaded, &prompt, &mut loaded.model.new_cache(), &mut NoTaps);
-        let steps: Vec<f32> = prompt.iter().flat_map(|id| forward(loaded, &[*id], &mut cache, &mut NoTaps)).collect();
+        let whole = forward(loaded, &prompt, &mut loaded.model.new_cache(), &mut NoHooks);
+        let steps: Vec<f32> = prompt.iter().flat_map(|id| forward(loaded, &[*id], &mut cache, &mut NoHooks)).collect();
         assert!(whole.iter().zip(&steps).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}: prefill and steps differ");
         let rows: Vec<Distribution> = steps.chunks_exact(vocab).map(Distribution::of).collect();
         let nll: Vec<f64> = prompt[1..].iter().zip(&rows).map(|(id, row)| -row.log_prob(*id as usize)).collect();
@@ -76,7 +76,7 @@ fn losses_and_greedy_tokens_agree_token_by_token() {
         let mut last = rows[rows.len() - 1].top(1)[0] as u32;
         for want in ids(json, "greedy_ids") {
             assert_eq!(last, want, "{name}");
-            last = Distribution::of(&forward(loaded, &[last], &mut cache, &mut NoTaps)).top(1)[0] as u32;
+            last = Distribution::of(&forward(loaded, &[last], &mut cache, &mut NoHooks)).top(1)[0] as u32;
         }
     });
 }

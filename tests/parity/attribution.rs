@@ -77,7 +77,7 @@ fn shares_are_those_of_the_references_activations_and_weights() {
         let (reference, weights) = (Reference::read(expected, stem), weights(case));
         let ids = reference.ids();
         let session = session(support::load(case, policy.parse().unwrap()), &ids);
-        let (d, eps) = (session.meta().dims, session.loaded().model.config().rms_norm_eps);
+        let (d, eps) = (session.meta().dims, session.loaded().model.arch().eps);
         let hook = |name: &str| reference.trace.get(name).unwrap();
         let at = |name: &str, pos: usize, width: usize| &hook(name).f32().unwrap()[pos * width..][..width];
         for pos in [0, 1, ids.len() / 2, ids.len() - 1] {

@@ -1,11 +1,11 @@
 //! The `hf` policy against transformers in bf16: rounding points, routing, loss.
 
 use crate::support::{Recorder, Reference, equal_share, fixture, forward, load, record};
-use mixscope::model::{Distribution, Loaded, NoTaps};
+use mixscope::model::{Distribution, Loaded, NoHooks};
 use mixscope::trace::{Hook, HookKind, Policy, TraceFile, Values};
 
 fn losses(loaded: &Loaded, ids: &[u32]) -> Vec<f32> {
-    let logits = forward(loaded, ids, &mut loaded.model.new_cache(), &mut NoTaps);
+    let logits = forward(loaded, ids, &mut loaded.model.new_cache(), &mut NoHooks);
     let rows: Vec<Distribution> = logits.chunks_exact(loaded.meta.dims.vocab).map(Distribution::of).collect();
     ids[1..].iter().zip(&rows).map(|(id, row)| -row.log_prob(*id as usize) as f32).collect()
 }
@@ -25,14 +25,14 @@ fn flips(got: &[f32], want: &[u32], k: usize) -> usize {
 fn each_layer_fed_the_references_input_reproduces_95_percent_bit_for_bit() {
     let loaded = load("tiny-bf16", Policy::Hf);
     let reference = Reference::read("tiny-bf16", "reference");
-    let mut taps = Recorder::default();
+    let mut hooks = Recorder::default();
     for layer in 0..loaded.meta.dims.layers {
         let hook = HookKind::ResidPre.at(layer);
-        taps.replace.insert(hook, reference.trace.get(&hook.to_string()).unwrap().clone());
+        hooks.replace.insert(hook, reference.trace.get(&hook.to_string()).unwrap().clone());
     }
-    forward(&loaded, &reference.ids(), &mut loaded.model.new_cache(), &mut taps);
+    forward(&loaded, &reference.ids(), &mut loaded.model.new_cache(), &mut hooks);
     let mut compared = 0;
-    for (name, got) in &taps.seen {
+    for (name, got) in &hooks.seen {
         let want = reference.trace.get(name).unwrap();
         compared += 1;
         match &want.values {
@@ -46,7 +46,7 @@ fn each_layer_fed_the_references_input_reproduces_95_percent_bit_for_bit() {
             }
         }
     }
-    assert_eq!(compared + taps.replace.len(), Hook::count(loaded.meta.dims.layers));
+    assert_eq!(compared + hooks.replace.len(), Hook::recorded(loaded.meta.dims.layers).count());
 }
 
 fn close_share(got: &[f32], want: &[f32], abs: f32) -> f64 {
@@ -94,11 +94,11 @@ fn greedy_tokens_agree_in_bf16() {
     let loaded = load("tiny-bf16", Policy::Hf);
     let reference = Reference::read("tiny-bf16", "reference");
     let mut cache = loaded.model.new_cache();
-    let mut logits = forward(&loaded, &reference.ids(), &mut cache, &mut NoTaps);
+    let mut logits = forward(&loaded, &reference.ids(), &mut cache, &mut NoHooks);
     for (step, want) in reference.greedy().into_iter().enumerate() {
         let got = Distribution::of(&logits[logits.len() - loaded.meta.dims.vocab..]).top(1)[0] as u32;
         assert_eq!(got, want, "step {step}");
-        logits = forward(&loaded, &[got], &mut cache, &mut NoTaps);
+        logits = forward(&loaded, &[got], &mut cache, &mut NoHooks);
     }
 }
 
@@ -130,20 +130,20 @@ fn the_precision_lab_agrees_as_statistics() {
     let d = loaded.meta.dims;
 
     // Each layer alone, fed the reference's input.
-    let mut taps = Recorder::default();
+    let mut hooks = Recorder::default();
     for layer in 0..d.layers {
         let before = if layer == 0 {
             "blocks.0.hook_resid_pre".to_owned()
         } else {
             format!("blocks.{}.hook_resid_post", layer - 1)
         };
-        taps.replace.insert(HookKind::ResidPre.at(layer), trace.get(&before).unwrap().clone());
+        hooks.replace.insert(HookKind::ResidPre.at(layer), trace.get(&before).unwrap().clone());
     }
-    forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut taps);
+    forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut hooks);
     for layer in 0..d.layers {
         for part in ["hook_attn_out", "hook_mlp_out", "hook_resid_post", "mlp.hook_router_logits"] {
             let name = format!("blocks.{layer}.{part}");
-            let share = equal_share(&taps.seen[&name], trace.get(&name).unwrap().f32().unwrap());
+            let share = equal_share(&hooks.seen[&name], trace.get(&name).unwrap().f32().unwrap());
             assert!(share >= 0.95, "{name}: {share}");
         }
     }

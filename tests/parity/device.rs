@@ -4,7 +4,7 @@ use crate::support::cli::{assert_fails, command, mixscope, stderr, stdout};
 use crate::support::{self, Recorder, Reference, equal_share, fixture, forward, load, record};
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Replay, attribution};
-use mixscope::model::{Loaded, NoTaps, Variation};
+use mixscope::model::{Loaded, NoHooks, Variation};
 use mixscope::trace::{Device, HookKind, Policy, Source, Values};
 use serde_json::Value;
 use std::sync::Arc;
@@ -56,11 +56,11 @@ fn a_tokens_values_do_not_depend_on_what_is_read_with_it() {
     for (case, policy) in [("tiny-bf16", Policy::Hf), ("tiny-f32", Policy::Hf), ("top3", Policy::F32Router)] {
         let loaded = elsewhere(case, policy);
         let ids = Reference::read(case, "reference").ids();
-        let whole = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+        let whole = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         for size in [1, 7, 33] {
             let mut cache = loaded.model.new_cache();
             let parts: Vec<f32> =
-                ids.chunks(size).flat_map(|ids| forward(&loaded, ids, &mut cache, &mut NoTaps)).collect();
+                ids.chunks(size).flat_map(|ids| forward(&loaded, ids, &mut cache, &mut NoHooks)).collect();
             assert!(parts == whole, "{case} in pieces of {size}");
         }
     }
@@ -96,8 +96,7 @@ fn copies_of_weights_that_are_read_differently_are_kept_apart() {
     let variations = [Variation::NormEps(1e-5), Variation::PermutedHeads, Variation::SwappedGateUp];
     let logits = |loaded: &Loaded, variation: Variation| {
         let model = loaded.model.varied(variation);
-        let logits = model.forward(&ids, &mut model.new_cache(), precision, &mut NoTaps).unwrap();
-        logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        model.forward(&ids, &mut model.new_cache(), precision, &mut NoHooks, &Control::none()).unwrap()
     };
     let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
     let wants = variations.map(|variation| logits(&here, variation));

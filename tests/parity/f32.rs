@@ -1,7 +1,7 @@
 //! Whole sequences against transformers in f32: every hook point, lens, NLL, greedy continuation.
 
 use crate::support::{self, CASES, Reference, assert_close, forward, load, record};
-use mixscope::model::{Distribution, Loaded, NoTaps};
+use mixscope::model::{Distribution, Loaded, NoHooks};
 use mixscope::trace::{Device, HookKind, Policy, Values};
 
 const ABS: f32 = 1e-4;
@@ -54,7 +54,7 @@ fn every_hook_point_agrees_on_the_whole_sequence() {
 fn losses_entropies_and_ranks_agree() {
     for_each_case(|case, loaded, reference| {
         let ids = reference.ids();
-        let logits = forward(loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+        let logits = forward(loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         let rows: Vec<Distribution> = logits.chunks_exact(loaded.meta.dims.vocab).map(Distribution::of).collect();
         let nll: Vec<f32> = ids[1..].iter().zip(&rows).map(|(id, row)| -row.log_prob(*id as usize) as f32).collect();
         assert_close(&format!("{case} nll"), &nll, reference.extras.get("nll").unwrap().f32().unwrap(), 1e-4, 0.0);
@@ -119,7 +119,7 @@ fn greedy_tokens_and_their_routing_agree() {
     for_each_case(|case, loaded, reference| {
         let d = loaded.meta.dims;
         let mut cache = loaded.model.new_cache();
-        let mut logits = forward(loaded, &reference.ids(), &mut cache, &mut NoTaps);
+        let mut logits = forward(loaded, &reference.ids(), &mut cache, &mut NoHooks);
         let greedy = reference.greedy();
         let top_ids = reference.extras.get("decode.top10_ids").unwrap().u32().unwrap();
         let top_logits = reference.extras.get("decode.top10_logits").unwrap().f32().unwrap();

@@ -1,11 +1,12 @@
 //! Hook points change nothing when observed, everything when edited; chunks, steps and branches agree bit for bit.
 
-use crate::support::{Recorder, Reference, forward, load, precision};
+use crate::support::{Recorder, Reference, forward, load, precision, record};
 use anyhow::Result;
-use candle_core::{DType, Tensor};
-use mixscope::model::{Loaded, NoTaps, Taps};
+use mixscope::control::Control;
+use mixscope::model::{Activations, Hooks, Loaded, NoHooks, at};
 use mixscope::trace::{Hook, HookKind, Policy};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 const CASES: [(&str, &str, Policy); 7] = [
     ("tiny-f32", "reference", Policy::Hf),
@@ -26,23 +27,25 @@ fn observing_every_hook_leaves_the_logits_bit_equal() {
     for (case, stem, policy) in CASES {
         let loaded = load(case, policy);
         let ids = Reference::read(case, stem).ids();
-        let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+        let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         let mut recorder = Recorder::default();
         let observed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut recorder);
         assert_eq!(bits(&bare), bits(&observed), "{case} {policy}");
-        assert_eq!(recorder.seen.len(), Hook::count(loaded.meta.dims.layers));
+        assert_eq!(recorder.seen.len(), Hook::recorded(loaded.meta.dims.layers).count());
     }
 }
 
-/// Returns every value unchanged, as an edit.
+/// Writes to every value what it was.
 struct Echo;
 
-impl Taps for Echo {
+impl Hooks for Echo {
     fn wants(&self, _: Hook) -> bool {
         true
     }
-    fn tap(&mut self, _: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(value.copy()?))
+    fn at(&mut self, _: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
+        let same = value.to_vec();
+        value.copy_from_slice(&same);
+        Ok(())
     }
 }
 
@@ -51,26 +54,32 @@ fn editing_every_hook_to_what_it_was_leaves_the_logits_bit_equal() {
     for (case, stem, policy) in CASES {
         let loaded = load(case, policy);
         let ids = Reference::read(case, stem).ids();
-        let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+        let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         let echoed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut Echo);
         assert_eq!(bits(&bare), bits(&echoed), "{case} {policy}");
     }
 }
 
-/// Replaces one hook's value.
+/// Changes one hook's value.
 struct Edit(Hook);
 
-impl Taps for Edit {
+impl Hooks for Edit {
     fn wants(&self, hook: Hook) -> bool {
         hook == self.0
     }
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(match hook.kind {
-            // Another expert for every slot; a reversed ranking for the router.
-            HookKind::ExpertIndices => ((value + 1.0)? - (value.ge(3u32)?.to_dtype(DType::U32)? * 4.0)?)?,
-            HookKind::RouterLogits | HookKind::ExpertWeights => value.neg()?,
-            _ => (value * 1.5)?,
-        }))
+    fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
+        let factor = match hook.kind {
+            // A reversed ranking for the router.
+            HookKind::RouterLogits | HookKind::ExpertWeights | HookKind::ChoiceScores => -1.0,
+            _ => 1.5,
+        };
+        value.iter_mut().for_each(|x| *x *= factor);
+        Ok(())
+    }
+    fn at_ids(&mut self, _: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+        // Another expert for every slot.
+        ids.iter_mut().for_each(|id| *id = (*id + 1) % 4);
+        Ok(())
     }
 }
 
@@ -78,7 +87,7 @@ impl Taps for Edit {
 fn an_edit_at_any_hook_reaches_the_logits() {
     let loaded = load("tiny-f32", Policy::Hf);
     let ids = Reference::read("tiny-f32", "reference").ids();
-    let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+    let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
     for hook in Hook::all(loaded.meta.dims.layers) {
         // RMSNorm of a scaled residual is the same, but its sum with the rest is not; only the very last is scale-free.
         let scale_free = hook == HookKind::ResidPost.at(loaded.meta.dims.layers - 1);
@@ -89,23 +98,105 @@ fn an_edit_at_any_hook_reaches_the_logits() {
 }
 
 #[test]
-fn an_edit_of_another_shape_is_an_error_that_names_the_hook() {
+fn an_expert_that_the_model_lacks_is_an_error_that_names_the_hook() {
     struct Wrong;
-    impl Taps for Wrong {
+    impl Hooks for Wrong {
         fn wants(&self, hook: Hook) -> bool {
-            hook.kind == HookKind::Z
+            hook == HookKind::ExpertIndices.at(1)
         }
-        fn tap(&mut self, _: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-            Ok(Some(value.flatten_all()?))
+        fn at(&mut self, _: Hook, _: &mut [f32], _: Range<usize>) -> Result<()> {
+            Ok(())
+        }
+        fn at_ids(&mut self, _: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+            ids[1] = 4;
+            Ok(())
         }
     }
     let loaded = load("tiny-f32", Policy::Hf);
     let mut cache = loaded.model.new_cache();
-    let error = loaded.model.forward(&[1, 2], &mut cache, precision(&loaded), &mut Wrong).unwrap_err();
-    assert!(error.to_string().contains("blocks.0.attn.hook_z"), "{error}");
+    let run = |cache: &mut _, hooks: &mut dyn Hooks| {
+        loaded.model.forward(&[1, 2], cache, precision(&loaded), hooks, &Control::none())
+    };
+    let error = run(&mut cache, &mut Wrong).unwrap_err();
+    assert_eq!(error.to_string(), "the hook at `blocks.1.mlp.hook_expert_indices` chose expert 4 of 4");
     assert_eq!(cache.len(), 0, "a failed pass leaves nothing in the cache");
-    let after = forward(&loaded, &[1, 2], &mut cache, &mut NoTaps);
-    assert_eq!(bits(&after), bits(&forward(&loaded, &[1, 2], &mut loaded.model.new_cache(), &mut NoTaps)));
+    let after = run(&mut cache, &mut NoHooks).unwrap();
+    assert_eq!(bits(&after), bits(&run(&mut loaded.model.new_cache(), &mut NoHooks).unwrap()));
+}
+
+#[test]
+fn a_banned_expert_is_replaced_by_the_next_best_with_its_own_probability() {
+    let loaded = load("top3", Policy::Hf);
+    let ids = Reference::read("top3", "reference").ids();
+    let (d, hook) = (loaded.meta.dims, HookKind::ChoiceScores.at(0));
+    let plain = record(&loaded, &ids).seen;
+    let name = |kind: HookKind| kind.at(0).to_string();
+    let banned = plain[&name(HookKind::ExpertIndices)][0] as usize;
+    let ban = at(hook, |scores, positions| {
+        assert_eq!(scores.len(), positions.len() * d.experts);
+        scores.chunks_exact_mut(d.experts).for_each(|row| row[banned] = f32::NEG_INFINITY);
+    });
+    let mut recorder = Recorder::default();
+    forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut (ban, &mut recorder));
+    let edited = recorder.seen;
+    let probs = &plain[&name(HookKind::ExpertWeights)];
+    assert_eq!(bits(&edited[&name(HookKind::ExpertWeights)]), bits(probs), "the probabilities stay");
+    let rows = |seen: &BTreeMap<String, Vec<f32>>, kind| {
+        seen[&name(kind)].chunks_exact(d.top_k).map(<[f32]>::to_vec).collect::<Vec<_>>()
+    };
+    let (chosen, weights) = (rows(&edited, HookKind::ExpertIndices), rows(&edited, HookKind::MixingWeights));
+    for (pos, probs) in probs.chunks_exact(d.experts).enumerate() {
+        let mut left: Vec<usize> = (0..d.experts).filter(|expert| *expert != banned).collect();
+        left.sort_by(|a, b| probs[*b].total_cmp(&probs[*a]));
+        let want: Vec<f32> = left[..d.top_k].iter().map(|expert| *expert as f32).collect();
+        assert_eq!(chosen[pos], want, "position {pos}");
+        let sum: f32 = left[..d.top_k].iter().map(|expert| probs[*expert]).sum();
+        let want: Vec<f32> = left[..d.top_k].iter().map(|expert| probs[*expert] / sum).collect();
+        assert_eq!(bits(&weights[pos]), bits(&want), "position {pos}");
+    }
+    let mut was = rows(&plain, HookKind::ExpertIndices);
+    was.retain(|row| row.contains(&(banned as f32)));
+    assert!(!was.is_empty() && chosen != rows(&plain, HookKind::ExpertIndices));
+}
+
+#[test]
+fn unedited_choice_scores_are_the_expert_weights() {
+    for (case, stem, policy) in CASES {
+        let loaded = load(case, policy);
+        let ids = Reference::read(case, stem).ids();
+        let mut kept = Activations::all(loaded.meta.dims);
+        let logits = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut kept);
+        assert_eq!(bits(&logits), bits(&forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks)));
+        for layer in 0..loaded.meta.dims.layers {
+            let of = |kind: HookKind| kept.get(&kind.at(layer).to_string()).unwrap();
+            assert_eq!(of(HookKind::ChoiceScores), of(HookKind::ExpertWeights), "{case} {policy} layer {layer}");
+        }
+    }
+}
+
+#[test]
+fn an_edited_pattern_may_look_at_any_key_of_the_pass() {
+    let loaded = load("tied-window-legacy", Policy::Hf);
+    let ids = Reference::read("tied-window-legacy", "reference").ids();
+    let (d, layer, n) = (loaded.meta.dims, 0, ids.len());
+    let plain = record(&loaded, &ids).seen;
+    // The first query looks at the last key alone: beyond the mask, and beyond the window.
+    let look = at(HookKind::Pattern.at(layer), |pattern, _| {
+        for head in pattern.chunks_exact_mut(n * n) {
+            head[..n].fill(0.0);
+            head[n - 1] = 1.0;
+        }
+    });
+    let mut recorder = Recorder::default();
+    forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut (look, &mut recorder));
+    let name = |kind: HookKind| kind.at(layer).to_string();
+    let (z, v) = (&recorder.seen[&name(HookKind::Z)], &plain[&name(HookKind::V)]);
+    for head in 0..d.heads {
+        let value = &v[((n - 1) * d.kv_heads + head / (d.heads / d.kv_heads)) * d.d_head..][..d.d_head];
+        assert_eq!(bits(&z[head * d.d_head..][..d.d_head]), bits(value), "head {head}");
+    }
+    let width = d.heads * d.d_head;
+    assert_eq!(bits(&z[width..]), bits(&plain[&name(HookKind::Z)][width..]), "the other queries look where they did");
 }
 
 fn in_chunks(loaded: &Loaded, ids: &[u32], size: usize) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
@@ -137,19 +228,19 @@ fn a_truncated_and_branched_cache_gives_the_bits_of_a_fresh_run() {
     let loaded = load("tied-window-legacy", Policy::Hf);
     let ids = Reference::read("tied-window-legacy", "reference").ids();
     let mut trunk = loaded.model.new_cache();
-    forward(&loaded, &ids, &mut trunk, &mut NoTaps);
+    forward(&loaded, &ids, &mut trunk, &mut NoHooks);
     for keep in [0, 1, 13, 32, 33, ids.len() - 1] {
         let mut branch = trunk.clone();
         branch.truncate(keep);
         let other: Vec<u32> = ids[..keep].iter().copied().chain([77, 5, 300]).collect();
-        let got = forward(&loaded, &other[keep..], &mut branch, &mut NoTaps);
-        let fresh = forward(&loaded, &other, &mut loaded.model.new_cache(), &mut NoTaps);
+        let got = forward(&loaded, &other[keep..], &mut branch, &mut NoHooks);
+        let fresh = forward(&loaded, &other, &mut loaded.model.new_cache(), &mut NoHooks);
         assert_eq!(bits(&got), bits(&fresh[keep * loaded.meta.dims.vocab..]), "branch at {keep}");
     }
     let mut again = trunk.clone();
     again.truncate(ids.len() - 1);
-    let last = forward(&loaded, &ids[ids.len() - 1..], &mut again, &mut NoTaps);
-    let whole = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoTaps);
+    let last = forward(&loaded, &ids[ids.len() - 1..], &mut again, &mut NoHooks);
+    let whole = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
     assert_eq!(
         bits(&last),
         bits(&whole[(ids.len() - 1) * loaded.meta.dims.vocab..]),

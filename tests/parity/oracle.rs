@@ -3,7 +3,7 @@
 use crate::support::{self, assert_close, fixture, forward, load};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::mixtral;
-use mixscope::model::{Loaded, Location, NoTaps, demo, open};
+use mixscope::model::{Loaded, Location, NoHooks, demo, open};
 use mixscope::trace::Policy;
 
 /// candle's model needs a number as window and `use_flash_attn`; without a window any number above the length will do.
@@ -21,7 +21,7 @@ fn compare(loaded: &Loaded, mut oracle: mixtral::Model, ids: &[u32], steps: usiz
     let mut fed = ids.to_vec();
     let mut pos = 0;
     for step in 0..=steps {
-        let ours = forward(loaded, &fed, &mut cache, &mut NoTaps);
+        let ours = forward(loaded, &fed, &mut cache, &mut NoHooks);
         let ours = &ours[ours.len() - loaded.meta.dims.vocab..];
         let input = Tensor::new(fed.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
         let theirs: Vec<f32> = oracle.forward(&input, pos).unwrap().flatten_all().unwrap().to_vec1().unwrap();

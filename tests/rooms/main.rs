@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 
 /// Crates that only some rooms may know.
 const CRATES: [(&str, &[&str]); 16] = [
-    ("candle_core", &["model", "engine"]),
+    ("candle_core", &["model"]),
     ("candle_transformers", &["model"]),
     ("ratatui", &["ui", "app"]),
     ("crossterm", &["ui", "app"]),

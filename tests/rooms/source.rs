@@ -84,7 +84,7 @@ impl Crate {
         }
         let mut at = self.modules.get(&ModulePath::new())?;
         for (i, segment) in path.iter().enumerate() {
-            let inner = [&at.path[..], &[segment.clone()]].concat();
+            let inner = [&at.path[..], std::slice::from_ref(segment)].concat();
             if let Some(child) = self.modules.get(&inner) {
                 at = child;
                 continue;

@@ -14,10 +14,11 @@ pub mod shot;
 pub mod still;
 
 use anyhow::Result;
-use candle_core::{DType, Tensor};
-use mixscope::model::{KvCache, Loaded, Location, Precision, Taps, open};
+use mixscope::control::Control;
+use mixscope::model::{Hooks, KvCache, Loaded, Location, Precision, open};
 use mixscope::trace::{Hook, HookKind, Policy, TraceFile, TraceTensor, Values};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Case, file stem of its f32 reference, and the policy under which transformers computed it.
@@ -87,7 +88,7 @@ pub fn precision(loaded: &Loaded) -> Precision {
     Precision::new(loaded.meta.policy, loaded.meta.compute_dtype)
 }
 
-/// Keeps a copy of every value it is shown, rows of later passes appended; optionally replaces values.
+/// Keeps a copy of every value that a recording holds, rows of later passes appended; optionally replaces values.
 #[derive(Default)]
 pub struct Recorder {
     pub seen: BTreeMap<String, Vec<f32>>,
@@ -95,33 +96,36 @@ pub struct Recorder {
     pub except: Vec<HookKind>,
 }
 
-impl Taps for Recorder {
+impl Hooks for Recorder {
     fn wants(&self, hook: Hook) -> bool {
-        !self.except.contains(&hook.kind)
+        hook.kind != HookKind::ChoiceScores && !self.except.contains(&hook.kind)
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
+    fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
         if let Some(with) = self.replace.get(&hook) {
             let Values::F32(values) = &with.values else { unreachable!("only activations are replaced") };
-            return Ok(Some(Tensor::from_slice(values, value.shape(), value.device())?));
+            value.copy_from_slice(values);
+            return Ok(());
         }
-        let values = value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        self.seen.entry(hook.to_string()).or_default().extend(values);
-        Ok(None)
+        self.seen.entry(hook.to_string()).or_default().extend(value.iter());
+        Ok(())
+    }
+
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+        self.seen.entry(hook.to_string()).or_default().extend(ids.iter().map(|id| *id as f32));
+        Ok(())
     }
 }
 
 /// One pass over `ids` with every hook recorded; the last entry of `seen` is the logits under `unembed.hook_out`.
 pub fn record(loaded: &Loaded, ids: &[u32]) -> Recorder {
     let mut recorder = Recorder::default();
-    let mut cache = loaded.model.new_cache();
-    loaded.model.forward(ids, &mut cache, precision(loaded), &mut recorder).unwrap();
+    forward(loaded, ids, &mut loaded.model.new_cache(), &mut recorder);
     recorder
 }
 
-pub fn forward(loaded: &Loaded, ids: &[u32], cache: &mut KvCache, taps: &mut dyn Taps) -> Vec<f32> {
-    let logits = loaded.model.forward(ids, cache, precision(loaded), taps).unwrap();
-    logits.flatten_all().unwrap().to_vec1().unwrap()
+pub fn forward(loaded: &Loaded, ids: &[u32], cache: &mut KvCache, hooks: &mut dyn Hooks) -> Vec<f32> {
+    loaded.model.forward(ids, cache, precision(loaded), hooks, &Control::none()).unwrap()
 }
 
 /// |a - b| ≤ abs + rel·|b| everywhere.

@@ -76,6 +76,7 @@ fn cause(alone: &Comparison, diff: &HookDiff, from: usize) -> (String, &'static 
         K::ResidMid | K::ResidPost => plain("the addition to the residual stream, or where it is rounded"),
         K::RouterLogits => plain("the router's weights, or the dtype of its matrix product"),
         K::ExpertWeights => plain("the router's softmax: over all experts, in f32"),
+        K::ChoiceScores => plain("the scores from which experts are chosen"),
         K::ExpertIndices => ("the router's top-k".to_owned(), "num_experts_per_tok"),
         K::MixingWeights => plain(mixing(diff)),
         K::ExpertOut => plain(experts(from)),

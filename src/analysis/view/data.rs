@@ -15,16 +15,16 @@ pub const THUMB: usize = 72;
 pub struct ViewData {
     /// The run.
     pub trace: Records,
-    /// The weights of the one head, or of the heads together, that the view shows.
+    /// The weights of the head, or of the heads combined, that the view shows.
     pub pattern: Option<Pattern>,
     /// All heads that the view shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells a side,
-    /// with its figures on the run.
+    /// with its scores on the run.
     pub heads: Vec<(HeadMap, HeadStats)>,
     /// The lens cells that the view shows, by position, layer and site.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
     /// The tokens that the view follows.
     pub trajectories: Vec<Arc<Trajectory>>,
-    /// The run that this one is compared with; of the same tokens, and at least as long.
+    /// The baseline that the run is compared with: a run of the same tokens, at least as long.
     pub against: Option<Records>,
     /// The result of a precision lab.
     pub lab: Option<Arc<Lab>>,
@@ -44,7 +44,7 @@ impl ViewData {
         }
     }
 
-    /// Adds another run to compare with, and keeps the tokens that both runs share.
+    /// Adds a baseline to compare with, and keeps the tokens that both runs share.
     pub fn compare_with(&mut self, baseline: Records) {
         self.trace.tokens.truncate(shared(&baseline.tokens, &self.trace.tokens));
         self.against = Some(baseline);

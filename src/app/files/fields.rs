@@ -32,7 +32,7 @@ pub struct Fields {
 impl Fields {
     /// All fields.
     pub fn all() -> Self {
-        Self { hooks: HookKind::all().collect(), lens: true, candidates: true }
+        Self { hooks: HookKind::recorded().collect(), lens: true, candidates: true }
     }
 
     /// `routing, residuals, lens`: complete groups, then single hooks.
@@ -108,6 +108,10 @@ mod tests {
         assert!(hooks.contains(&HookKind::Ln1) && hooks.contains(&HookKind::LnFinal) && hooks.contains(&HookKind::Q));
         assert_eq!(some.describe(), "routing, ln_final.hook_out, ln1.hook_out, attn.hook_q, mlp.hook_expert_out");
         assert_eq!(capture("none").unwrap(), Fields::default());
+        let scores = capture("mlp.hook_choice_scores").unwrap();
+        assert!(
+            scores.hooks == [HookKind::ChoiceScores].into() && !Fields::all().hooks.contains(&HookKind::ChoiceScores)
+        );
         assert_eq!(
             capture("lens,candidates").unwrap(),
             Fields { hooks: BTreeSet::new(), lens: true, candidates: true }

@@ -1,15 +1,15 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
-use super::values::{exact_in, own};
+use super::values::own;
 use crate::analysis::diff::{
     Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
 };
 use crate::control::Control;
-use crate::model::{Loaded, Precision, Taps};
-use crate::trace::{Hook, HookKind as K, Meta, TraceReader};
+use crate::model::{Hooks, Loaded, Precision};
+use crate::trace::{Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
 use serde::Serialize;
+use std::ops::Range;
 
 /// What a model's run over a recording's tokens showed. A is the recording, B the model.
 #[derive(Clone, Debug, Serialize)]
@@ -61,10 +61,13 @@ pub fn check_against(
         };
         let mut comparer = Facts::of(reference).comparer(&facts, mode, tolerance, tokens.clone());
         comparer.predictions(0, recorded_predictions(reference, tokens.len())?);
-        let mut taps = Against { reference, meta: &loaded.meta, comparer, mode, control };
+        let mut hooks = Against { reference, meta: &loaded.meta, comparer, mode };
+        let (model, all) = (&loaded.model, layers * tokens.len());
+        let control = control.part(if mode == Mode::Isolated { all } else { 0 }, 2 * all);
         let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
-        loaded.model.forward(&tokens, &mut loaded.model.new_cache(), precision, &mut taps).with_context(context)?;
-        let mut found = taps.comparer.finish();
+        let mut cache = model.new_cache();
+        model.forward(&tokens, &mut cache, precision, &mut hooks, &control).with_context(context)?;
+        let mut found = hooks.comparer.finish();
         // A model holds every hook; what the recording lacks is no finding.
         found.only_in[1].clear();
         Ok(found)
@@ -80,7 +83,6 @@ struct Against<'a> {
     meta: &'a Meta,
     comparer: Comparer,
     mode: Mode,
-    control: &'a Control<'a>,
 }
 
 impl Against<'_> {
@@ -88,7 +90,12 @@ impl Against<'_> {
         self.reference.has(&hook.to_string())
     }
 
-    /// What the pass is to go on with at `hook`, by its name in the recording.
+    fn compare(&mut self, hook: Hook, own: TraceTensor) -> Result<()> {
+        let reference = self.has(hook).then(|| self.reference.tensor(&hook.to_string())).transpose()?;
+        self.comparer.add(hook, reference, Some(own))
+    }
+
+    /// The name in the recording of the value with which the pass goes on at `hook`.
     fn feed(&self, hook: Hook) -> Option<String> {
         let layer = hook.layer as usize;
         let same = match (hook.kind, layer) {
@@ -101,7 +108,7 @@ impl Against<'_> {
     }
 }
 
-impl Taps for Against<'_> {
+impl Hooks for Against<'_> {
     fn wants(&self, hook: Hook) -> bool {
         let layer = hook.layer as usize;
         let is_last = layer + 1 == self.meta.dims.layers;
@@ -117,18 +124,18 @@ impl Taps for Against<'_> {
         }
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
         let isolated = self.mode == Mode::Isolated;
         let layer = hook.layer as usize;
         let is_input = isolated && hook.kind == K::ResidPre;
         // What was fed into the layer before is not the model's own.
         if !is_input || layer == 0 && self.has(hook) {
-            let reference = self.has(hook).then(|| self.reference.tensor(&hook.to_string())).transpose()?;
-            self.comparer.add(hook, reference, Some(own(value, exact_in(self.meta, hook.kind))?))?;
+            let own = own(self.meta, hook, Values::F32(value.to_vec()), positions.clone());
+            self.compare(hook, own)?;
         }
         let is_final = hook.kind == K::ResidPost && layer + 1 == self.meta.dims.layers;
         if !isolated || !(is_input || is_final) {
-            return Ok(None);
+            return Ok(());
         }
         let Some(name) = self.feed(hook) else {
             // The embedding is a look-up: the model's own is as good as the recording's.
@@ -137,26 +144,17 @@ impl Taps for Against<'_> {
             } else if layer > 0 {
                 self.comparer.not_fed(layer);
             }
-            return Ok(None);
+            return Ok(());
         };
-        let tensor = self.reference.tensor(&name)?;
-        ensure!(
-            tensor.shape == value.dims(),
-            "`{name}`: expected shape {:?} as in the model, found {:?}",
-            value.dims(),
-            tensor.shape
-        );
-        let fed =
-            Tensor::from_slice(tensor.f32().with_context(|| format!("`{name}`"))?, value.shape(), value.device())?;
+        let (tensor, shape) = (self.reference.tensor(&name)?, hook.kind.shape_at(self.meta.dims, positions));
+        ensure!(tensor.shape == shape, "`{name}`: expected shape {shape:?} as in the model, found {:?}", tensor.shape);
+        value.copy_from_slice(tensor.f32().with_context(|| format!("`{name}`"))?);
         self.comparer.fed(hook);
-        Ok(Some(fed))
+        Ok(())
     }
 
-    fn enter_layer(&mut self, layer: usize) -> Result<()> {
-        self.control.check()?;
-        let layers = self.meta.dims.layers;
-        let before = if self.mode == Mode::Isolated { layers } else { 0 };
-        self.control.progress(before + layer, 2 * layers);
-        Ok(())
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
+        let own = own(self.meta, hook, Values::U32(ids.to_vec()), positions);
+        self.compare(hook, own)
     }
 }

@@ -1,8 +1,7 @@
 //! A model's values as a trace would hold them.
 
-use crate::trace::{Dtype, HookKind as K, Meta, TraceTensor, Values};
-use anyhow::Result;
-use candle_core::{DType, Tensor};
+use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceTensor, Values};
+use std::ops::Range;
 
 /// The dtype in which the model's values of a hook are exact under its policy.
 pub fn exact_in(meta: &Meta, kind: K) -> Dtype {
@@ -10,12 +9,7 @@ pub fn exact_in(meta: &Meta, kind: K) -> Dtype {
     if kind.always_f32() || f32_router { Dtype::F32 } else { meta.activation_dtype() }
 }
 
-/// A value of the model as a trace would hold it.
-pub fn own(value: &Tensor, dtype: Dtype) -> Result<TraceTensor> {
-    let flat = value.flatten_all()?;
-    let values = match value.dtype() {
-        DType::U32 => Values::U32(flat.to_vec1()?),
-        _ => Values::F32(flat.to_vec1()?),
-    };
-    Ok(TraceTensor { shape: value.dims().to_vec(), dtype, values })
+/// A value of the model's pass over `positions`, as a trace would hold it.
+pub fn own(meta: &Meta, hook: Hook, values: Values, positions: Range<usize>) -> TraceTensor {
+    TraceTensor { shape: hook.kind.shape_at(meta.dims, positions), dtype: exact_in(meta, hook.kind), values }
 }

@@ -3,11 +3,9 @@
 use crate::analysis::WhatIf;
 use crate::control::Control;
 use crate::engine::run::{Live, Run};
-use crate::model::{Distribution, Taps};
+use crate::model::Distribution;
 use crate::protocol::Derived;
-use crate::trace::Hook;
 use anyhow::Result;
-use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Tokens kept of what would follow a candidate.
@@ -31,29 +29,10 @@ pub fn what_if(live: &Live, pos: usize, id: u32, control: &Control) -> Result<Op
     if pos >= live.tokens().len() || pos + 1 >= live.meta().dims.context {
         return Ok(None);
     }
-    let logits = live.peek(pos + 1, id, &mut Watch { control })?;
+    let logits = live.peek(pos + 1, id, control)?;
     let next = Distribution::of(&logits);
     let is_finite = logits.iter().all(|x| x.is_finite());
     let top = if is_finite { next.top(TOP) } else { Vec::new() };
     let top = top.into_iter().map(|id| live.candidate(&next, id)).collect();
     Ok(Some(WhatIf { pos, id, top, entropy: next.entropy() }))
-}
-
-/// Sees nothing of a pass but whether it has to stop.
-struct Watch<'a> {
-    control: &'a Control<'a>,
-}
-
-impl Taps for Watch<'_> {
-    fn wants(&self, _: Hook) -> bool {
-        false
-    }
-
-    fn tap(&mut self, _: Hook, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(None)
-    }
-
-    fn enter_layer(&mut self, _: usize) -> Result<()> {
-        Ok(self.control.check()?)
-    }
 }

@@ -1,10 +1,8 @@
 //! What is kept of a forward pass.
 
-use crate::control::Control;
-use crate::model::Taps;
+use crate::model::Hooks;
 use crate::trace::{Hook, HookKind, HookValues, Row};
 use anyhow::{Context, Result};
-use candle_core::{DType, Tensor};
 use std::ops::Range;
 
 /// Which hooks are kept for each token.
@@ -40,91 +38,70 @@ impl Capture {
     }
 }
 
-/// Collects one pass over a chunk of tokens.
+/// Collects one pass over a chunk of tokens: one set of values a token.
 pub(super) struct Collector<'a> {
-    pub capture: &'a Capture,
-    /// Of this chunk, in token-layers.
-    pub control: &'a Control<'a>,
-    pub rows: usize,
-    /// The layer at work.
-    pub layer: usize,
-    pub values: Vec<(Hook, Tensor)>,
+    capture: &'a Capture,
+    tokens: Vec<HookValues>,
 }
 
-impl Taps for Collector<'_> {
+impl<'a> Collector<'a> {
+    /// Collects a pass over `rows` tokens.
+    pub fn new(capture: &'a Capture, rows: usize) -> Self {
+        Self { capture, tokens: vec![HookValues::new(capture.layers); rows] }
+    }
+
+    /// The values of each token.
+    pub fn into_tokens(self) -> Vec<HookValues> {
+        self.tokens
+    }
+}
+
+impl Hooks for Collector<'_> {
     fn wants(&self, hook: Hook) -> bool {
         self.capture.wants(hook)
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        self.values.push((hook, value.clone()));
-        Ok(None)
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        let rows = self.tokens.len();
+        if hook.kind == HookKind::Pattern {
+            // [heads, rows, keys] → per token [heads, pos + 1]
+            let (keys, heads) = (positions.end, value.len() / (rows * positions.end));
+            for (row, token) in self.tokens.iter_mut().enumerate() {
+                let of_head = |head: usize| &value[(head * rows + row) * keys..][..=positions.start + row];
+                let mine: Vec<f32> = (0..heads).flat_map(|head| of_head(head).iter().copied()).collect();
+                token.insert(hook, Row::F32(mine.into()));
+            }
+            return Ok(());
+        }
+        let width = value.len() / rows;
+        for (token, row) in self.tokens.iter_mut().zip(value.chunks_exact(width.max(1))) {
+            token.insert(hook, Row::F32(row.into()));
+        }
+        Ok(())
     }
 
-    fn enter_layer(&mut self, layer: usize) -> Result<()> {
-        self.layer = layer;
-        self.between_experts(0, 1)
-    }
-
-    fn between_experts(&mut self, done: usize, all: usize) -> Result<()> {
-        self.control.check()?;
-        self.control.progress(self.layer * self.rows + self.rows * done / all, self.capture.layers * self.rows);
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+        let k = ids.len() / self.tokens.len();
+        for (token, row) in self.tokens.iter_mut().zip(ids.chunks_exact(k.max(1))) {
+            token.insert(hook, Row::U32(row.into()));
+        }
         Ok(())
     }
 }
 
-impl Collector<'_> {
-    /// One set of values a token; `start` is the position of the first.
-    pub fn split(self, start: usize) -> Result<Vec<HookValues>> {
-        let mut tokens = vec![HookValues::new(self.capture.layers); self.rows];
-        for (hook, tensor) in self.values {
-            if tensor.dtype() == DType::U32 {
-                for (token, row) in tokens.iter_mut().zip(tensor.to_vec2::<u32>()?) {
-                    token.insert(hook, Row::U32(row.into()));
-                }
-                continue;
-            }
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            if hook.kind == HookKind::Pattern {
-                // [heads, rows, keys] → per token [heads, pos + 1]
-                let keys = start + self.rows;
-                let heads = values.len() / (self.rows * keys);
-                for (row, token) in tokens.iter_mut().enumerate() {
-                    let of_head = |head: usize| &values[(head * self.rows + row) * keys..][..=start + row];
-                    let mine: Vec<f32> = (0..heads).flat_map(|head| of_head(head).iter().copied()).collect();
-                    token.insert(hook, Row::F32(mine.into()));
-                }
-                continue;
-            }
-            let width = values.len() / self.rows;
-            for (token, row) in tokens.iter_mut().zip(values.chunks_exact(width.max(1))) {
-                token.insert(hook, Row::F32(row.into()));
-            }
-        }
-        Ok(tokens)
-    }
-}
-
 /// Stops at the first hook whose value is not finite, and names it.
-pub(super) struct FindNonFinite {
-    pub start: usize,
-}
+pub(super) struct FindNonFinite;
 
-impl Taps for FindNonFinite {
+impl Hooks for FindNonFinite {
     fn wants(&self, hook: Hook) -> bool {
         // Rows of every other hook are positions.
         hook.kind != HookKind::Pattern
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        if value.dtype() != DType::F32 {
-            return Ok(None);
-        }
-        let rows = value.dim(0)?;
-        let values = value.flatten_all()?.to_vec1::<f32>()?;
-        let Some(at) = values.iter().position(|x| !x.is_finite()) else { return Ok(None) };
-        let pos = self.start + at / (values.len() / rows);
-        let kind = if values[at].is_nan() { "NaN" } else { "infinite" };
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        let Some(at) = value.iter().position(|x| !x.is_finite()) else { return Ok(()) };
+        let pos = positions.start + at / (value.len() / positions.len());
+        let kind = if value[at].is_nan() { "NaN" } else { "infinite" };
         Err(anyhow::anyhow!("the activations first became {kind} at `{hook}`, position {pos}"))
             .context("the model's outputs are not finite (NaN or infinity); see what was validated at load")
     }

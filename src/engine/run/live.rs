@@ -2,12 +2,12 @@
 
 use super::capture::{Capture, Collector, FindNonFinite};
 use crate::control::Control;
-use crate::model::{Distribution, KvCache, Loaded, Outputs, Precision, Taps, bare_piece, sampling};
+use crate::model::{Distribution, KvCache, Loaded, NoHooks, Outputs, Precision, sampling};
 use crate::trace::Prompt;
 use crate::trace::{
     Candidate, HookKind, HookValues, Meta, Policy, Prediction, Records, Sampling, Score, Source, TokenRecord,
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl Live {
 
     /// The tokenizer's spelling of a token.
     pub fn piece(&self, id: u32) -> Arc<str> {
-        self.loaded.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id))
+        self.loaded.piece(id)
     }
 
     /// The ids of a prompt.
@@ -115,22 +115,7 @@ impl Live {
     /// # Errors
     /// If it is empty, an id is outside the vocabulary, or there is no tokenizer for a text.
     pub fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>> {
-        let ids = match prompt {
-            Prompt::Ids(ids) => ids.clone(),
-            Prompt::Text(text) => self.tokenize(text, true)?,
-            Prompt::Chat(message) => {
-                let template = self.loaded.chat.as_ref();
-                let template = template.context("this model has no chat template; give the prompt as it is")?;
-                self.tokenize(&template.render(message)?, false)?
-            }
-        };
-        ensure!(!ids.is_empty(), "the prompt is empty: give at least one token");
-        let vocab = self.meta.dims.vocab;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
-            bail!("token id {id} is outside the model's vocabulary of {vocab} tokens");
-        }
-        self.check_context(ids.len(), "the prompt has")?;
-        Ok(ids)
+        self.loaded.tokens(prompt.clone())
     }
 
     /// Refuses runs that are longer than the model's context, before any work.
@@ -156,9 +141,7 @@ impl Live {
     /// # Errors
     /// If there is no tokenizer.
     pub fn tokenize(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        let tokenizer = self.loaded.tokenizer.as_ref();
-        let tokenizer = tokenizer.context("this model has no readable tokenizer; give the prompt as token ids")?;
-        tokenizer.encode(text, special)
+        self.loaded.tokenize(text, special)
     }
 
     /// The ids of a text that goes on where the run ends. Tokenizers put a space before a text of its own; here a new
@@ -195,7 +178,7 @@ impl Live {
         let is_shared = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(&a.values, &b.values);
         let own = self.tokens.len() - self.tokens.iter().zip(&other.tokens).filter(is_shared).count();
         let pointers = self.tokens.len() * size_of::<Arc<TokenRecord>>();
-        own * self.meta.dims.kept_bytes_per_token() + pointers + self.cache.bytes_beside(&other.cache)
+        own * self.meta.dims.kept_bytes_per_token() + pointers + self.cache.bytes_beyond(&other.cache)
     }
 
     /// Forgets everything from position `len` on.
@@ -248,17 +231,15 @@ impl Live {
         for (i, chunk) in ids.chunks(self.chunk).enumerate() {
             self.last_logits_if_any()?;
             let start = self.tokens.len();
-            let rows = chunk.len();
-            let part = control.part(i * self.chunk * layers, total);
-            let capture = &self.capture;
-            let mut taps = Collector { capture, control: &part, rows, layer: 0, values: Vec::new() };
+            let (rows, part) = (chunk.len(), control.part(i * self.chunk * layers, total));
+            let mut hooks = Collector::new(&self.capture, rows);
             let loaded = self.loaded.clone();
-            let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut taps)?;
+            let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut hooks)?;
             for l in 0..layers {
-                resid = pass.layer(l, resid, &mut self.cache, &mut taps)?;
+                resid = pass.layer(l, resid, &mut self.cache, &mut hooks, &part)?;
             }
-            let outputs = pass.outputs(&resid, &mut taps)?;
-            let values = taps.split(start)?;
+            let outputs = pass.outputs(&resid, &mut hooks)?;
+            let values = hooks.into_tokens();
             pass.end(&mut self.cache);
             let kept = self.keep(chunk, source, &outputs, values, control, arrived);
             let read = self.tokens.len() - start;
@@ -362,9 +343,9 @@ impl Live {
             && let Some(token) = self.tokens.last()
         {
             self.cache.truncate(self.tokens.len() - 1);
-            let taps = &mut crate::model::NoTaps;
-            let logits = self.loaded.model.forward(&[token.id], &mut self.cache, self.precision, taps)?;
-            self.last = Some(logits.flatten_all()?.to_vec1::<f32>()?.into());
+            let (model, control) = (&self.loaded.model, Control::none());
+            let logits = model.forward(&[token.id], &mut self.cache, self.precision, &mut NoHooks, &control)?;
+            self.last = Some(logits.into());
         }
         Ok(self.last.clone())
     }
@@ -372,12 +353,11 @@ impl Live {
     /// The logits `[vocab]` after `id`, read behind the first `len` tokens; the run stays as it is.
     ///
     /// # Errors
-    /// If `id` is outside the vocabulary or `taps` stop the pass.
-    pub(in crate::engine) fn peek(&self, len: usize, id: u32, taps: &mut dyn Taps) -> Result<Vec<f32>> {
+    /// [`Stopped`](crate::control::Stopped) if cancelled; if `id` is outside the vocabulary.
+    pub(in crate::engine) fn peek(&self, len: usize, id: u32, control: &Control) -> Result<Vec<f32>> {
         let mut branch = self.cache.clone();
         branch.truncate(len);
-        let logits = self.loaded.model.forward(&[id], &mut branch, self.precision, taps)?;
-        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+        self.loaded.model.forward(&[id], &mut branch, self.precision, &mut NoHooks, control)
     }
 
     /// Samples the next token and reads it; returns its id.
@@ -418,8 +398,8 @@ impl Live {
 
     /// Names the first hook that is not finite when `id` is read at position `start`, behind sound ones.
     fn name_non_finite(&mut self, id: u32, start: usize) -> anyhow::Error {
-        let mut find = FindNonFinite { start };
-        let found = self.loaded.model.forward(&[id], &mut self.cache, self.precision, &mut find);
+        let (model, control) = (&self.loaded.model, Control::none());
+        let found = model.forward(&[id], &mut self.cache, self.precision, &mut FindNonFinite, &control);
         self.cache.truncate(start);
         found.err().unwrap_or_else(|| anyhow::anyhow!("the logits are not finite (NaN or infinity)"))
     }

@@ -1,8 +1,7 @@
 //! The same text as one prefill, in chunks, and token by token.
 
-use super::loss::Quiet;
 use super::{Steps, Text};
-use crate::model::{Mixtral, Precision};
+use crate::model::{Model, NoHooks, Precision};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -54,7 +53,7 @@ pub fn tokens(touched: u64, texts: &[Text]) -> Vec<usize> {
 
 /// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may go on.
 pub fn compare(
-    model: &Mixtral,
+    model: &Model,
     (name, ids): (&'static str, &[u32]),
     prefill: &[f32],
     precision: Precision,
@@ -64,7 +63,7 @@ pub fn compare(
     let mut cache = model.new_cache();
     let vocab = model.dims().vocab;
     for (i, piece) in ids.chunks(size).enumerate() {
-        let logits = model.forward(piece, &mut cache, precision, &mut Quiet(steps))?.flatten_all()?.to_vec1::<f32>()?;
+        let logits = model.forward(piece, &mut cache, precision, &mut NoHooks, &steps.pass(piece.len()))?;
         let want = &prefill[i * size * vocab..][..logits.len()];
         for (at, (got, want)) in logits.iter().zip(want).enumerate() {
             found.equal[1] += 1;

@@ -8,12 +8,12 @@ use super::operation::{Operation, Want, compare, count, operations};
 use crate::analysis::routing::ranked;
 use crate::engine::compare::exact_in;
 use crate::model::weights::{Matrix, Part, Which};
-use crate::model::{Loaded, Precision, Rounding, Taps};
+use crate::model::{Hooks, Loaded, Precision, Rounding};
 use crate::trace::{Hook, HookKind as K};
 use anyhow::{Context, Result};
-use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Multiply-adds that the definition may take.
 const BUDGET: u64 = 1 << 32;
@@ -26,12 +26,12 @@ const POSITIONS: (usize, usize) = (2, 8);
 /// If the pass fails or is stopped.
 pub fn check(loaded: &Loaded, ids: &[u32], precision: Precision, steps: &mut Steps) -> Result<Vec<Operation>> {
     let positions = positions(ids.len(), loaded.meta.params.1);
-    let mut taps = Definition { loaded, ids, precision, positions, seen: BTreeMap::new(), found: operations(), steps };
+    let mut hooks = Definition { loaded, ids, precision, positions, seen: BTreeMap::new(), found: operations() };
     let model = &loaded.model;
-    let logits = model.forward(ids, &mut model.new_cache(), precision, &mut taps)?;
-    taps.seen.insert(K::Logits, logits.flatten_all()?.to_vec1()?);
-    taps.ends()?;
-    Ok(taps.found)
+    let logits = model.forward(ids, &mut model.new_cache(), precision, &mut hooks, &steps.pass(ids.len()))?;
+    hooks.seen.insert(K::Logits, logits);
+    hooks.ends()?;
+    Ok(hooks.found)
 }
 
 /// The last position and others evenly before it, as many as the parameters of a token allow.
@@ -40,7 +40,7 @@ fn positions(tokens: usize, active: u64) -> Vec<usize> {
     (1..=most).map(|i| tokens * i / most - 1).collect()
 }
 
-struct Definition<'a, 'b> {
+struct Definition<'a> {
     loaded: &'a Loaded,
     ids: &'a [u32],
     precision: Precision,
@@ -48,30 +48,28 @@ struct Definition<'a, 'b> {
     /// Values of the layer at hand, and of the ends, one row a position.
     seen: BTreeMap<K, Vec<f32>>,
     found: Vec<Operation>,
-    steps: &'a mut Steps<'b>,
 }
 
-impl Taps for Definition<'_, '_> {
+impl Hooks for Definition<'_> {
     fn wants(&self, hook: Hook) -> bool {
-        !matches!(hook.kind, K::Pattern | K::Logits)
+        !matches!(hook.kind, K::Pattern | K::ChoiceScores | K::Logits)
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        let flat = value.flatten_all()?;
-        let flat = if flat.dtype() == DType::U32 { flat.to_dtype(DType::F32)? } else { flat };
-        self.seen.insert(hook.kind, flat.to_vec1()?);
+    fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
+        self.seen.insert(hook.kind, value.to_vec());
         if hook.kind == K::ResidPost {
             self.layer(hook.layer as usize)?;
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn enter_layer(&mut self, _: usize) -> Result<()> {
-        self.steps.enter()
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+        self.seen.insert(hook.kind, ids.iter().map(|id| *id as f32).collect());
+        Ok(())
     }
 }
 
-impl Definition<'_, '_> {
+impl Definition<'_> {
     fn row(&self, kind: K, pos: usize) -> Result<&[f32]> {
         let all = self.seen.get(&kind).with_context(|| format!("`{}` was not seen", kind.suffix()))?;
         let width = all.len() / self.ids.len();
@@ -79,7 +77,7 @@ impl Definition<'_, '_> {
     }
 
     fn matrix(&self, part: Part) -> Result<Matrix> {
-        self.loaded.store.matrix(part, &self.loaded.config)
+        self.loaded.store.matrix(part, &self.loaded.config.arch)
     }
 
     fn see(&mut self, kind: K, layer: usize, pos: usize, want: &[Want]) -> Result<()> {
@@ -89,7 +87,7 @@ impl Definition<'_, '_> {
     }
 
     fn norm(&mut self, (from, to): (K, K), gain: Part, layer: usize, pos: usize) -> Result<()> {
-        let (round, eps) = (self.precision.module, self.loaded.config.rms_norm_eps);
+        let (round, eps) = (self.precision.module, self.loaded.config.arch.eps);
         let (x, gain) = (wide(self.row(from, pos)?), self.matrix(gain)?.to_f32());
         let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
         let scale = 1.0 / (mean + eps).sqrt();
@@ -125,7 +123,7 @@ impl Definition<'_, '_> {
 
     fn rotation(&mut self, (from, to): (K, K), layer: usize, pos: usize) -> Result<()> {
         let Precision { module: round, angles, .. } = self.precision;
-        let (d_head, theta) = (self.loaded.config.dims.d_head, self.loaded.config.rope_theta);
+        let (d_head, theta) = (self.loaded.config.arch.dims.d_head, self.loaded.config.arch.rope.base);
         let half = d_head / 2;
         let x = wide(self.row(from, pos)?);
         let turn = |i: usize| {
@@ -145,7 +143,7 @@ impl Definition<'_, '_> {
     }
 
     fn attention(&mut self, layer: usize, pos: usize) -> Result<()> {
-        let (round, d) = (self.precision.module, self.loaded.config.dims);
+        let (round, d) = (self.precision.module, self.loaded.config.arch.dims);
         let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
         let q = wide(self.row(K::RotQ, pos)?);
         let mut want = Vec::with_capacity(q.len());
@@ -237,7 +235,7 @@ impl Definition<'_, '_> {
     /// Embedding, final norm and unembedding.
     fn ends(&mut self) -> Result<()> {
         let embed = self.matrix(Part::Embed)?;
-        let unembed = if self.loaded.config.tied { Part::Embed } else { Part::Unembed };
+        let unembed = if self.loaded.config.arch.tied { Part::Embed } else { Part::Unembed };
         for pos in self.positions.clone() {
             let mut row = Vec::new();
             embed.widen_row(self.ids[pos] as usize, self.precision.module, &mut row);

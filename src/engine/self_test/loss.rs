@@ -3,11 +3,11 @@
 use super::Steps;
 use crate::analysis::entropy;
 use crate::analysis::routing::{Margin, ranked};
-use crate::model::{Distribution, Mixtral, Precision, Taps};
+use crate::model::{Distribution, Hooks, Model, Precision};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use anyhow::Result;
-use candle_core::Tensor;
 use serde::Serialize;
+use std::ops::Range;
 
 /// The router of one layer over all texts.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -47,7 +47,7 @@ impl RouterLoad {
 
 /// The logits of one pass over `ids` `[pos × vocab]`; what the router did is added to `routers`.
 pub fn read(
-    model: &Mixtral,
+    model: &Model,
     ids: &[u32],
     precision: Precision,
     dtype: Dtype,
@@ -56,9 +56,8 @@ pub fn read(
 ) -> Result<Vec<f32>> {
     let dims = model.dims();
     routers.resize(dims.layers, RouterLoad::default());
-    let mut watch = Watch { routers, logits: Vec::new(), experts: dims.experts, k: dims.top_k, dtype, steps };
-    let logits = model.forward(ids, &mut model.new_cache(), precision, &mut watch)?;
-    Ok(logits.flatten_all()?.to_vec1()?)
+    let mut watch = Watch { routers, logits: Vec::new(), experts: dims.experts, k: dims.top_k, dtype };
+    model.forward(ids, &mut model.new_cache(), precision, &mut watch, &steps.pass(ids.len()))
 }
 
 /// -log p of all tokens but the first, nats. `logits` is `[pos × vocab]`.
@@ -79,50 +78,27 @@ pub fn standard_error(values: &[f64]) -> f64 {
     (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n.max(1.0)).sqrt()
 }
 
-struct Watch<'a, 'b> {
+struct Watch<'a> {
     routers: &'a mut Vec<RouterLoad>,
     /// Of the layer at hand `[pos × experts]`.
     logits: Vec<f32>,
     experts: usize,
     k: usize,
     dtype: Dtype,
-    steps: &'a mut Steps<'b>,
 }
 
-impl Taps for Watch<'_, '_> {
+impl Hooks for Watch<'_> {
     fn wants(&self, hook: Hook) -> bool {
         matches!(hook.kind, K::RouterLogits | K::ExpertWeights)
     }
 
-    fn tap(&mut self, hook: Hook, value: &Tensor) -> Result<Option<Tensor>> {
-        let values = value.flatten_all()?.to_vec1::<f32>()?;
+    fn at(&mut self, hook: Hook, values: &mut [f32], _: Range<usize>) -> Result<()> {
         if hook.kind == K::RouterLogits {
-            self.logits = values;
+            self.logits = values.to_vec();
         } else if let Some(router) = self.routers.get_mut(hook.layer as usize) {
             let rows = self.logits.chunks_exact(self.experts).zip(values.chunks_exact(self.experts));
             rows.for_each(|(logits, probs)| router.add(logits, probs, self.k, self.dtype));
         }
-        Ok(None)
-    }
-
-    fn enter_layer(&mut self, _: usize) -> Result<()> {
-        self.steps.enter()
-    }
-}
-
-/// Watches nothing but how far the work is.
-pub struct Quiet<'a, 'b>(pub &'a mut Steps<'b>);
-
-impl Taps for Quiet<'_, '_> {
-    fn wants(&self, _: Hook) -> bool {
-        false
-    }
-
-    fn tap(&mut self, _: Hook, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(None)
-    }
-
-    fn enter_layer(&mut self, _: usize) -> Result<()> {
-        self.0.enter()
+        Ok(())
     }
 }

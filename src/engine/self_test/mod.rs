@@ -20,7 +20,7 @@ pub use trained::TRAINED;
 
 use crate::control::Control;
 use crate::model::weights::Part;
-use crate::model::{Loaded, Mixtral, Precision, Variation};
+use crate::model::{Loaded, Model, NoHooks, Precision, Variation};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ pub struct Otherwise {
     variation: Variation,
 }
 
-/// Runs the self-test on `texts` under the policy with which the model was opened. Progress is told in layers of a pass.
+/// Runs the self-test on `texts` under the policy with which the model was opened. Progress is in token-layers.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation, or if a pass fails.
@@ -92,9 +92,10 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &Control) -> Result<S
     let again = agreement::tokens(meta.touched_bytes, texts);
     // A variation is tried on all texts only where passes are cheap.
     let tried = if again.contains(&0) { &texts[..1] } else { texts };
-    let passes = |tokens: &usize| 1 + ways.iter().map(|(size, _)| tokens.div_ceil(*size)).sum::<usize>();
-    let all = (again.iter().map(passes).sum::<usize>() + 1 + variations.len() * tried.len()) * meta.dims.layers;
-    let mut steps = Steps { control, done: 0, all };
+    let tokens = |texts: &[Text]| texts.iter().map(|text| text.ids.len()).sum::<usize>();
+    let read = tokens(texts) + ways.len() * again.iter().sum::<usize>() + first.ids.len();
+    let all = (read + variations.len() * tokens(tried)) * meta.dims.layers;
+    let mut steps = Steps { control, layers: meta.dims.layers, done: 0, all };
 
     let (mut losses, mut routers, mut by_token) = (Vec::new(), Vec::new(), Vec::new());
     for (text, again) in texts.iter().zip(&again) {
@@ -124,9 +125,9 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &Control) -> Result<S
         let varied = model.varied(variation);
         let (mut first, mut falls) = (f64::NAN, Vec::new());
         for (i, (text, before)) in tried.iter().zip(&by_token).enumerate() {
-            let mut quiet = loss::Quiet(&mut steps);
-            let logits = varied.forward(&text.ids, &mut varied.new_cache(), precision, &mut quiet)?;
-            let after = loss::token_losses(&logits.flatten_all()?.to_vec1::<f32>()?, &text.ids);
+            let (mut cache, control) = (varied.new_cache(), steps.pass(text.ids.len()));
+            let logits = varied.forward(&text.ids, &mut cache, precision, &mut NoHooks, &control)?;
+            let after = loss::token_losses(&logits, &text.ids);
             falls.extend(before.iter().zip(&after).map(|(before, after)| before - after));
             if i == 0 {
                 first = loss::mean(&after);
@@ -157,36 +158,36 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &Control) -> Result<S
 }
 
 fn spreads(loaded: &Loaded) -> Result<[f64; 2]> {
-    let of = |part: Part| Ok::<_, anyhow::Error>(trained::spread(&loaded.store.matrix(part, &loaded.config)?));
+    let of = |part: Part| Ok::<_, anyhow::Error>(trained::spread(&loaded.store.matrix(part, &loaded.config.arch)?));
     let embed = of(Part::Embed)?;
-    Ok([embed, if loaded.config.tied { embed } else { of(Part::Unembed)? }])
+    Ok([embed, if loaded.config.arch.tied { embed } else { of(Part::Unembed)? }])
 }
 
 /// What is tried on texts of `tokens`: what files and ports are known to get wrong.
-fn variations(model: &Mixtral, tokens: usize) -> Vec<Variation> {
-    let config = model.config();
-    let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != config.rope_theta).map(Variation::RopeBase);
-    let window = config.dims.window.filter(|window| *window < tokens).map(|_| Variation::Window(None));
-    let eps = [1e-5, 1e-6].into_iter().filter(|eps| *eps != config.rms_norm_eps).map(Variation::NormEps);
+fn variations(model: &Model, tokens: usize) -> Vec<Variation> {
+    let arch = model.arch();
+    let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != arch.rope.base).map(Variation::RopeBase);
+    let window = arch.dims.window.filter(|window| *window < tokens).map(|_| Variation::Window(None));
+    let eps = [1e-5, 1e-6].into_iter().filter(|eps| *eps != arch.eps).map(Variation::NormEps);
     let others = [Variation::SwappedGateUp, Variation::PermutedHeads, Variation::NoRenormalisation];
-    let renormalised = config.dims.top_k > 1;
+    let renormalised = arch.dims.top_k > 1;
     let others = others.into_iter().filter(|other| renormalised || *other != Variation::NoRenormalisation);
     bases.chain(window).chain(eps).chain(others).collect()
 }
 
-/// How far the work is.
+/// The progress of the self-test, in token-layers.
 pub struct Steps<'a> {
     control: &'a Control<'a>,
+    layers: usize,
     done: usize,
     all: usize,
 }
 
-impl Steps<'_> {
-    /// Says that a pass enters a layer.
-    fn enter(&mut self) -> Result<()> {
-        self.control.check()?;
-        self.control.progress(self.done, self.all);
-        self.done += 1;
-        Ok(())
+impl<'a> Steps<'a> {
+    /// The control of the next pass, which reads this many tokens.
+    fn pass(&mut self, tokens: usize) -> Control<'a> {
+        let control = self.control.part(self.done, self.all);
+        self.done += tokens * self.layers;
+        control
     }
 }

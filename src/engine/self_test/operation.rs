@@ -84,7 +84,7 @@ fn index(kind: K) -> usize {
         K::ResidPre | K::ResidMid | K::ResidPost => 5,
         K::RouterLogits => 6,
         K::ExpertWeights => 7,
-        K::ExpertIndices => 8,
+        K::ChoiceScores | K::ExpertIndices => 8,
         K::MixingWeights => 9,
         K::ExpertOut => 10,
         K::MlpOut => 11,

@@ -1,10 +1,12 @@
 //! The blocks of a GGUF file, decoded where they are stored.
 
 use super::dot::{Isa, LANES, fold, isa, per_isa};
+use super::format::{Format, Sink};
 use super::k_blocks::{Q2K, Q3K, Q4K, Q5K, Q6K, Q8K};
+use super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1};
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// How numbers are packed in a GGUF file's blocks.
+/// The formats of a GGUF file's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum Block {
@@ -86,26 +88,11 @@ impl Block {
         }
     }
 
-    /// Replaces `out` by the values of the blocks in `bytes`, bit for bit those of ggml's `dequantize_row_*`.
+    /// Replaces `out` with the values of the blocks in `bytes`, bit for bit those of ggml's `dequantize_row_*`.
     pub fn dequantize(self, bytes: &[u8], out: &mut [f32]) {
         debug_assert_eq!(bytes.len() / self.bytes() * self.width(), out.len());
         widen_blocks(isa(), self, bytes, out);
     }
-}
-
-/// A format of `N` bytes that hold `32 * G` values.
-pub(super) trait Format<const N: usize, const G: usize> {
-    /// Gives all values to `sink`, those of one lane in their order.
-    fn decode(block: &[u8; N], sink: &mut impl Sink);
-}
-
-/// What becomes of decoded values.
-pub(super) trait Sink {
-    /// Takes `K` runs of `L` values: run `k` is at `at + k * stride` of the block.
-    ///
-    /// `values` has to compile to straight code, or nothing is vectorised: no `map` and no `from_fn`, which are not
-    /// always inlined.
-    fn take<const K: usize, const L: usize>(&mut self, at: usize, stride: usize, values: impl Fn(usize) -> [f32; K]);
 }
 
 struct Store<'a>(&'a mut [f32]);
@@ -124,7 +111,7 @@ impl Sink for Store<'_> {
 }
 
 struct Dot<'a> {
-    /// Borrowed: carried from block to block by value they would be 32 scalars to the compiler, not vectors.
+    /// By reference: as a value the compiler would carry 32 scalars from block to block, not vectors.
     lanes: &'a mut [f32; LANES],
     x: &'a [f32],
 }
@@ -185,92 +172,6 @@ per_isa!(widen_blocks / widen_blocks_avx2 / widen_blocks_avx512:
     (block: Block, bytes: &[u8], out: &mut [f32]) -> () = each!(block, widen, bytes, out));
 per_isa!(dot_blocks / dot_blocks_avx2 / dot_blocks_avx512:
     (block: Block, bytes: &[u8], x: &[f32]) -> f32 = each!(block, dot, bytes, x));
-
-/// f16 as stored (little endian) to f32: exact, without branches, calls or subnormal operands, which may be slow.
-#[inline(always)]
-pub(super) fn widen_f16(bytes: [u8; 2]) -> f32 {
-    let bits = u32::from(u16::from_le_bytes(bytes));
-    let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
-    let normal = f32::from_bits((rest << 13) + (0xe0 << 23)) * f32::from_bits((127 - 112) << 23);
-    let subnormal = f32::from_bits(rest | (126 << 23)) - 0.5;
-    f32::from_bits(sign | if rest < 0x400 { subnormal } else { normal }.to_bits())
-}
-
-/// `N` elements from `at` on.
-#[inline(always)]
-pub(super) fn part<const N: usize, T>(all: &[T], at: usize) -> &[T; N] {
-    &all[at..].as_chunks::<N>().0[0]
-}
-
-struct Q4_0;
-struct Q4_1;
-struct Q5_0;
-struct Q5_1;
-struct Q8_0;
-struct Q8_1;
-
-impl Format<18, 1> for Q4_0 {
-    #[inline(always)]
-    fn decode(block: &[u8; 18], sink: &mut impl Sink) {
-        let (d, q) = (widen_f16(*part(block, 0)), part::<16, _>(block, 2));
-        sink.take::<2, 16>(0, 16, |i| [((q[i] & 15) as i8 - 8) as f32 * d, ((q[i] >> 4) as i8 - 8) as f32 * d]);
-    }
-}
-
-impl Format<20, 1> for Q4_1 {
-    #[inline(always)]
-    fn decode(block: &[u8; 20], sink: &mut impl Sink) {
-        let (d, m, q) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)), part::<16, _>(block, 4));
-        sink.take::<2, 16>(0, 16, |i| [(q[i] & 15) as f32 * d + m, (q[i] >> 4) as f32 * d + m]);
-    }
-}
-
-/// The two five-bit numbers of byte `i`, which is `q`; their fifth bits are bits `i` and `i + 16` of `high`.
-#[inline(always)]
-fn fifth(q: u8, high: u32, i: usize) -> [i32; 2] {
-    let high = high >> i;
-    [i32::from(q & 15) | ((high << 4) as i32 & 16), i32::from(q >> 4) | ((high >> 12) as i32 & 16)]
-}
-
-impl Format<22, 1> for Q5_0 {
-    #[inline(always)]
-    fn decode(block: &[u8; 22], sink: &mut impl Sink) {
-        let (d, high) = (widen_f16(*part(block, 0)), u32::from_le_bytes(*part(block, 2)));
-        let q = part::<16, _>(block, 6);
-        sink.take::<2, 16>(0, 16, |i| {
-            let [a, b] = fifth(q[i], high, i);
-            [(a - 16) as f32 * d, (b - 16) as f32 * d]
-        });
-    }
-}
-
-impl Format<24, 1> for Q5_1 {
-    #[inline(always)]
-    fn decode(block: &[u8; 24], sink: &mut impl Sink) {
-        let (d, m) = (widen_f16(*part(block, 0)), widen_f16(*part(block, 2)));
-        let (high, q) = (u32::from_le_bytes(*part(block, 4)), part::<16, _>(block, 8));
-        sink.take::<2, 16>(0, 16, |i| {
-            let [a, b] = fifth(q[i], high, i);
-            [a as f32 * d + m, b as f32 * d + m]
-        });
-    }
-}
-
-impl Format<34, 1> for Q8_0 {
-    #[inline(always)]
-    fn decode(block: &[u8; 34], sink: &mut impl Sink) {
-        let (d, q) = (widen_f16(*part(block, 0)), part::<32, _>(block, 2));
-        sink.take::<1, 32>(0, 32, |i| [q[i] as i8 as f32 * d]);
-    }
-}
-
-impl Format<36, 1> for Q8_1 {
-    #[inline(always)]
-    fn decode(block: &[u8; 36], sink: &mut impl Sink) {
-        let (d, q) = (widen_f16(*part(block, 0)), part::<32, _>(block, 4));
-        sink.take::<1, 32>(0, 32, |i| [q[i] as i8 as f32 * d]);
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -49,8 +49,8 @@ pub(super) fn fold<const L: usize>(mut lanes: [f32; L]) -> f32 {
     lanes[0]
 }
 
-/// Adds the products of a row to its lanes. The lanes stay behind a reference from outside the compiled function: as a
-/// value they would be taken apart into scalars.
+/// Adds the products of a row to its lanes. The lanes come in by reference, because the compiler would split a value into
+/// scalars.
 #[inline(always)]
 fn add_one<const B: usize>(w: &[[u8; B]], x: &[f32], lanes: &mut [f32; LANES], widen: impl Fn([u8; B]) -> f32 + Copy) {
     let ((w, w_rest), (x, x_rest)) = (w.as_chunks::<LANES>(), x.as_chunks::<LANES>());
@@ -64,7 +64,7 @@ fn add_one<const B: usize>(w: &[[u8; B]], x: &[f32], lanes: &mut [f32; LANES], w
     }
 }
 
-/// The same of one row of weights against four of activations, so that it is read once.
+/// [`add_one`] with four rows of activations, so that the row of weights is read once.
 #[inline(always)]
 fn add_four(w: &[f32], [a, b, c, d]: [&[f32]; 4], [la, lb, lc, ld]: &mut [[f32; LANES]; 4]) {
     let (w, w_rest) = w.as_chunks::<LANES>();
@@ -156,7 +156,7 @@ fn add_short(a: &[f32], b: &[f32], lanes: &mut [f32; FEW]) {
     }
 }
 
-/// The same with four vectors at once: each alone would wait for its own sums.
+/// [`add_short`] with four vectors at once: each alone would wait for its own sums.
 #[inline(always)]
 fn add_short_four(a: &[f32], b: [&[f32]; 4], lanes: &mut [[f32; FEW]; 4]) {
     let [lb, lc, ld, le] = lanes;

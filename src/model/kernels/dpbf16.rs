@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::turn::{LINE, LONG, PAIRS, ROWS, fetch_line, filled_up, lead, sum_pairs, turn_avx512};
+use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -27,10 +27,10 @@ pub(super) struct Packed {
 
 /// Sums of a tile `[row of activations][row of weights]`.
 type TileSums = [[f32; TILE_ROWS]; TILE_X];
-/// Pairs of a tile's rows of weights, turned.
+/// Pairs of a tile's rows of weights, interleaved.
 type Panel = [[u32; TILE_ROWS]; PIECE];
 
-/// What a thread needs to multiply; kept from task to task.
+/// Memory that a thread keeps from task to task.
 #[derive(Default)]
 pub(super) struct Scratch {
     panel: Vec<Panel>,
@@ -73,8 +73,8 @@ impl Packed {
         unsafe { row(w, &self.pairs) }
     }
 
-    /// A tile's rows of weights times all rows of activations; `put` gets the number of each and its results. What will
-    /// be read next is fetched meanwhile: the next piece of these rows, and with the last one the first of `after`.
+    /// A tile's rows of weights times all rows of activations. `put` gets the number of each row of activations and its
+    /// results. Meanwhile the next piece of the rows is fetched, and with their last piece the first of `after`.
     pub fn multiply(
         &self,
         w: &[&[u8]; TILE_ROWS],
@@ -107,7 +107,7 @@ impl Packed {
     }
 }
 
-/// Has the second cache fetch a piece of a row.
+/// Asks the second cache to fetch a piece of a row.
 pub(super) fn fetch(row: &[u8]) {
     for line in row[..row.len().min(4 * PIECE)].chunks(64) {
         // SAFETY: a prefetch reads nothing, wherever it points.
@@ -133,7 +133,7 @@ fn row(w: &[&[u8]; ROWS], x: &[u32]) -> [f32; ROWS] {
     sum_pairs!(w, x, |sums, w, x: u32| _mm512_dpbf16_ps(sums, numbers(w), everywhere(x)))
 }
 
-/// Turns a tile's rows from pair `from` on into `panel`.
+/// Interleaves a tile's rows from pair `from` on into `panel`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
     let to = from + panel.len();
@@ -148,19 +148,19 @@ fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]
         let (mut at, lead) = (from, lead(w));
         while at + PAIRS <= whole {
             // SAFETY: each row has `whole` pairs, and this function AVX-512.
-            put(at, &unsafe { turn_avx512(w, at) });
-            // On to where a line of the cache begins: some pairs are turned twice, but no line is read in halves.
+            put(at, &unsafe { interleave_avx512(w, at) });
+            // The next step begins at a line of the cache: some pairs are interleaved twice, but no line is read in halves.
             at += if at == from && lead > 0 { lead } else { PAIRS };
         }
         if at < whole && whole >= from + PAIRS {
             // SAFETY: as above.
-            put(whole - PAIRS, &unsafe { turn_avx512(w, whole - PAIRS) });
+            put(whole - PAIRS, &unsafe { interleave_avx512(w, whole - PAIRS) });
             at = whole;
         }
         if at < to {
             let filled = filled_up(w, at);
             // SAFETY: each row is filled up to sixteen pairs, and this function has AVX-512.
-            put(at, &unsafe { turn_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
+            put(at, &unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
         }
     }
 }
@@ -197,7 +197,7 @@ fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) 
             high[t] = _mm512_loadu_ps(sums[t][ROWS..].as_ptr());
         }
     }
-    // Plain indices: of iterators over registers the compiler would make memory.
+    // Plain indices: with iterators the compiler would move registers to memory.
     for p in 0..w.len() {
         // SAFETY: as above.
         let (a, b) = unsafe {

@@ -1,6 +1,6 @@
 //! ggml's "K" formats: 256 values of one f16 scale and finer integer scales of 16 or 32 values.
 
-use super::blocks::{Format, Sink, part, widen_f16};
+use super::format::{Format, Sink, part, widen_f16};
 
 pub(super) struct Q2K;
 pub(super) struct Q3K;
@@ -15,7 +15,7 @@ fn alternate(all: &[f32; 16], at: usize) -> [f32; 4] {
     [all[at], all[at + 2], all[at + 4], all[at + 6]]
 }
 
-/// The six-bit scales and minima of Q4_K and Q5_K, times the block's.
+/// The six-bit scales and minima of Q4_K and Q5_K, times the block's own.
 #[inline(always)]
 pub(super) fn scales_and_minima(packed: &[u8; 12], d: f32, min: f32) -> ([f32; 8], [f32; 8]) {
     let [a, b, c] = [0, 4, 8].map(|at| u32::from_le_bytes(*part(packed, at)));

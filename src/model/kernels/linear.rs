@@ -3,8 +3,8 @@ use super::dot::{Isa, dot_f32, dot_x4, isa};
 #[cfg(target_arch = "x86_64")]
 use super::dpbf16::{self, Packed, TILE_ROWS};
 use super::fixed::{self, Fixed};
+use super::interleave::ROWS;
 use super::pairs;
-use super::turn::ROWS;
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored};
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ const TASK_ROWS: usize = 64;
 const LONG_TASK_ROWS: usize = 32;
 /// Columns above which a row is long.
 const LONG: usize = 8192;
-/// Columns below which a row ends before the processor has found out how it goes on.
+/// Columns below which a row is too short for the processor to read ahead in it.
 #[cfg(target_arch = "x86_64")]
 const SHORT: usize = 512;
 /// Multiply-adds below which one thread is faster than waking the others.
@@ -25,7 +25,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// What a thread needs for a task; kept from one to the next.
+/// Memory that a thread keeps from task to task.
 #[derive(Default)]
 struct Scratch {
     #[cfg(target_arch = "x86_64")]
@@ -57,7 +57,7 @@ pub fn linears(xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Vec
     });
     if work >= PARALLEL_FROM {
         let tasks: Vec<_> = tasks.collect();
-        // Left to itself, rayon would give each thread a few long pieces, and one of them waits for the other at the end.
+        // By default rayon would give each thread a few long pieces, and one thread would wait for the other at the end.
         tasks.into_par_iter().with_max_len(1).for_each(|(product, first, out)| product.compute(first, out));
     } else {
         tasks.for_each(|(product, first, out)| product.compute(first, out));
@@ -97,12 +97,12 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Whether products are added up as [`super::pairs`] says: those of bf16 weights.
+/// Whether products are added in the order of [`super::pairs`]: those of bf16 weights.
 fn in_pairs(w: &Matrix, round: Rounding) -> bool {
     w.stored() == Stored::Bf16 && !w.is_narrowed_by(round)
 }
 
-/// The format of weights whose products are computed as [`fixed`] says, if it is one of those.
+/// The format of the weights if [`fixed`] computes their products.
 fn in_steps(w: &Matrix, round: Rounding) -> Option<Block> {
     match w.stored() {
         Stored::Blocks(block) if fixed::is_for(block) && !w.is_narrowed_by(round) => Some(block),
@@ -110,7 +110,7 @@ fn in_steps(w: &Matrix, round: Rounding) -> Option<Block> {
     }
 }
 
-/// `N` rows of weights from `first` on as stored. Where fewer are left the last is read again: what that gives is not kept.
+/// `N` rows of weights from `first` on as stored. Where fewer are left, the last is repeated and its extra results dropped.
 fn rows_of<const N: usize>(w: &Matrix, first: usize) -> [&[u8]; N] {
     std::array::from_fn(|i| w.row_bytes((first + i).min(w.rows() - 1)))
 }
@@ -192,7 +192,7 @@ impl Product<'_> {
         }
     }
 
-    /// Whether it could be done so.
+    /// [`Self::fixed`] in digits; false without the instructions.
     #[cfg(target_arch = "x86_64")]
     fn fixed_in_digits(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) -> bool {
         let n = out.first().map_or(0, |out| out.len());
@@ -234,7 +234,7 @@ impl Product<'_> {
     }
 }
 
-/// The first of `results` that `out` has room for.
+/// Fills `out` with the first of `results`.
 fn copy<const N: usize>(results: &[f32; N], out: &mut [f32]) {
     let length = N.min(out.len());
     out[..length].copy_from_slice(&results[..length]);
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use half::{bf16, f16};
 
-    /// Numbers in a format, and what they are in f32.
+    /// Numbers in a format, and the same in f32.
     fn matrix(stored: Stored, n: usize, k: usize) -> (Matrix, Vec<f32>) {
         let values = numbers(n * k, 5);
         let bytes: Vec<u8> = match stored {

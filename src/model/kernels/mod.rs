@@ -1,22 +1,24 @@
 //! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
-//! Products of bf16 weights add up as `pairs` says, those of Q8_0, Q4_K and Q6_K as `fixed` says. Every other dot product
-//! adds up in lanes and then folds the lanes in halves: element `i` in lane `i % 32` (of short vectors, as a head's,
-//! `i % 8`), products rounded before they are added. Neither the number of rows, threads or chunks nor the instruction
-//! set changes that order, so a value is bit for bit the same in prefill, step by step, and on every machine; only of
-//! bf16 numbers below 2⁻¹²⁶ does it depend on the instruction whether they count.
+//! `pairs` describes the order for products of bf16 weights, `fixed` that for Q8_0, Q4_K and Q6_K. Every other dot product
+//! is added in lanes: element `i` in lane `i % 32`, or `i % 8` of short vectors such as a head's, each product rounded before
+//! it is added. Then the lanes are folded in halves. Neither the number of rows, threads or chunks nor the instruction set
+//! changes that order. So a value is bit for bit the same in prefill, step by step, and on every machine. There is one
+//! exception: some instructions take bf16 numbers below 2⁻¹²⁶ for zero.
 
 mod blocks;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
-#[allow(clippy::needless_range_loop, reason = "of iterators over registers the compiler makes memory")]
+#[allow(clippy::needless_range_loop, reason = "with iterators the compiler moves registers to memory")]
 mod fixed;
+mod format;
+mod interleave;
 mod k_blocks;
 mod linear;
 mod pairs;
+mod plain_blocks;
 mod stream;
-mod turn;
 
 pub use blocks::Block;
 pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};

@@ -1,19 +1,18 @@
 //! Rows of bf16 weights times activations, in the order in which `vdpbf16ps` adds.
 //!
-//! Every result has one sum. Pair by pair of neighbouring numbers, it takes the product of the second and then that of
-//! the first, each added without a rounding in between (fma); a row of an odd number ends in a zero. So does the matrix
-//! product that transformers runs on a CPU with that instruction. Products of two bf16 numbers are exact, so where
-//! activations are bf16 the instruction and the fma give the same bits, as long as nothing is below 2⁻¹²⁶ (the
-//! instruction takes that for zero).
+//! Every result has one sum. It goes through the row pair by pair, and adds the product of a pair's second number before that
+//! of the first, each by one fma. A row of odd length ends in a zero. The matrix product that transformers runs on a CPU with
+//! that instruction adds in the same order. Products of two bf16 numbers are exact, so with bf16 activations the instruction
+//! and the fma give the same bits. The exception are numbers below 2⁻¹²⁶, which the instruction takes for zero.
 
 use super::dot::{Isa, per_isa};
+use super::interleave::{Interleaved, PAIRS, ROWS, interleave};
 #[cfg(target_arch = "x86_64")]
-use super::turn::{LINE, LONG, fetch_line, filled_up, lead, sum_pairs, turn_avx512};
-use super::turn::{PAIRS, ROWS, Turned, turn};
+use super::interleave::{LINE, LONG, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// Lines that are turned before rows of activations are multiplied by them: they stay in the first cache.
+/// Lines that are interleaved before rows of activations are multiplied by them: they stay in the first cache.
 const PANEL: usize = 8;
 /// Rows of activations that are multiplied together.
 const FOUR: usize = 4;
@@ -31,7 +30,7 @@ fn add_pair(w: &[u32; ROWS], [first, second]: [f32; 2], sums: &mut Sums) {
     }
 }
 
-/// Adds pairs of sixteen rows times those of `x`, of which the last may be half a pair.
+/// Adds pairs of sixteen rows times those of `x`. The last of `x` may be half a pair.
 #[inline(always)]
 fn add_one(w: &[[u32; ROWS]], x: &[f32], sums: &mut Sums) {
     let (x, half) = x.as_chunks();
@@ -75,11 +74,11 @@ pub(super) fn multiply(isa: Isa, w: &[&[u8]; ROWS], x: &[f32], k: usize, sums: &
         return;
     }
     sums.resize(x.len() / k.max(1), [0.0; ROWS]);
-    let mut panel = [Turned::default(); PANEL];
+    let mut panel = [Interleaved::default(); PANEL];
     let width = 2 * PAIRS;
     for from in (0..k).step_by(PANEL * width) {
         let to = (from + PANEL * width).min(k);
-        turn(isa, w, from / width, &mut panel[..(to - from).div_ceil(width)]);
+        interleave(isa, w, from / width, &mut panel[..(to - from).div_ceil(width)]);
         let (w, (fours, rest)) = (panel.as_flattened(), sums.as_chunks_mut::<FOUR>());
         for (sums, x) in fours.iter_mut().zip(x.chunks_exact(FOUR * k)) {
             add_four_on(isa, w, std::array::from_fn(|i| &x[i * k + from..i * k + to]), sums);
@@ -108,7 +107,7 @@ pub(super) mod tests {
     use super::*;
     use half::bf16;
 
-    /// The order of additions as the head of this file says it.
+    /// The order of additions in the words of this file's head.
     pub fn stated(w: &[bf16], x: &[f32]) -> f32 {
         w.chunks(2).zip(x.chunks(2)).fold(0.0, |sum, (w, x)| {
             let product = |i: usize| (w.get(i).map_or(0.0, |w| w.to_f32()), x.get(i).map_or(0.0, |x| *x));

@@ -1,4 +1,4 @@
-//! Reading memory and nothing else: what bounds a decoding step.
+//! Reading memory and nothing else, the lower bound of a decoding step.
 
 use super::dot::{Isa, isa, per_isa};
 use rayon::prelude::*;

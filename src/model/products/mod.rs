@@ -1,8 +1,8 @@
-//! Who multiplies by the weights: this program's kernels, or candle on another device.
+//! Products with the weights: by this program's kernels, or by candle on a device.
 //!
-//! Everything else of the forward pass stays on the CPU: one pass, whose every value can be seen and replaced, is right for
-//! all devices. What moves is a few vectors a token; the weights are copied to the device when they are first used, once for
-//! each dtype they are rounded to.
+//! Everything else of the forward pass stays on the CPU, so that one pass with all its hooks serves all devices. A few vectors
+//! a token move to the device and back. Weights are copied to it when they are first used, once for each dtype to which they
+//! are rounded.
 
 mod on_device;
 
@@ -15,9 +15,9 @@ use candle_core::Device;
 use on_device::OnDevice;
 use std::panic::catch_unwind;
 
-/// Where products are computed.
+/// The place where products are computed.
 #[derive(Default)]
-pub(super) struct Products {
+pub struct Products {
     on_device: Option<OnDevice>,
 }
 
@@ -31,7 +31,7 @@ impl Products {
             Place::Cpu => return Ok(Self::default()),
             Place::Candle => Device::Cpu,
             Place::Cuda(number) => Device::new_cuda(number)?,
-            // candle takes it out of a list without looking how many there are.
+            // candle panics if the list of devices is shorter.
             Place::Metal(number) => catch_unwind(|| Device::new_metal(number))
                 .map_err(|_| anyhow!("this machine has no Metal device {number}"))??,
         };
@@ -43,8 +43,7 @@ impl Products {
         self.on_device.is_some()
     }
 
-    /// Whether weights in blocks are decoded where they are multiplied by: for Metal candle decodes them on the CPU, anew for every
-    /// product.
+    /// Whether weights in blocks can be used. For Metal candle would decode them on the CPU, anew for every product.
     pub fn decode_blocks(&self) -> bool {
         self.on_device.as_ref().is_none_or(|on_device| !on_device.is_metal())
     }
@@ -55,6 +54,15 @@ impl Products {
     /// If the device fails.
     pub fn linear(&self, x: &[f32], w: &Matrix, round: Rounding) -> Result<Vec<f32>> {
         Ok(self.linears(&[x], &[(0, w)], round)?.pop().unwrap_or_default())
+    }
+
+    /// `x` times each of `w`, in one parallel job.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn linears_of<const N: usize>(&self, x: &[f32], w: [&Matrix; N], round: Rounding) -> Result<[Vec<f32>; N]> {
+        let mut results = self.linears(&[x], &w.map(|w| (0, w)), round)?.into_iter();
+        Ok(std::array::from_fn(|_| results.next().unwrap_or_default()))
     }
 
     /// Several products, see [`kernels::linears`].

@@ -14,21 +14,21 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums: with one shape for
-/// all, a token's values don't depend on how many are read with it.
+/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums. With one shape for all
+/// products, a token's values don't depend on the number of tokens that are read with it.
 const TILE: usize = 32;
 
 /// A device with copies of weights.
 pub(super) struct OnDevice {
     device: Device,
-    /// Whether copies keep 16 bits and blocks. candle multiplies such on the CPU by widening them each time, so there they are f32.
+    /// Whether copies keep 16 bits and blocks. On the CPU candle would widen them for each product, so copies are f32 there.
     keeps_narrow: bool,
     copies: Mutex<HashMap<Reading, Arc<Copied>>>,
-    /// Held by who computes on a GPU: candle has one handle of its library for all threads, but a queue for each of them.
+    /// Locked while a thread computes on a GPU: candle has one handle of its library for all threads, but a queue for each.
     turn: Mutex<()>,
 }
 
-/// Weights, and what they are rounded to as they are read.
+/// Weights, and the rounding with which they are read.
 type Reading = (WeightsId, Option<Rounding>);
 
 /// Weights on the device, `[n, k]`.
@@ -75,7 +75,7 @@ impl OnDevice {
                 let wide = copied.to_dtype(*dtype, &self.device)?.t()?;
                 for (rows, tile) in rows.chunks(TILE).zip(tiles) {
                     let product = tile.matmul(&wide)?.narrow(0, 0, rows.len())?;
-                    // The rows alone: what is copied back is all that a tensor was made from.
+                    // Only the rows: a copy back takes everything that a tensor was made from.
                     results.push(product.to_dtype(DType::F32)?.force_contiguous()?.flatten_all()?);
                     places.extend(rows.iter().map(|row| (job, *row, w.rows())));
                 }
@@ -84,7 +84,7 @@ impl OnDevice {
         if results.is_empty() {
             return Ok(outs);
         }
-        // One copy back for all of them: each waits for the device.
+        // One copy back for all results, because each copy waits for the device.
         let mut all = Tensor::cat(&results, 0)?.to_vec1::<f32>()?;
         round.slice(&mut all);
         let mut rest = all.as_slice();
@@ -96,8 +96,8 @@ impl OnDevice {
         Ok(outs)
     }
 
-    /// The rows of `x` `[rows, k]`: those that `narrow` holds exactly in that dtype, the others in f32. Each row is looked at alone,
-    /// so that one of them changes nothing for the others.
+    /// The rows of `x` `[rows, k]`: those that `narrow` holds exactly in that dtype, the others in f32. Each row is judged
+    /// alone, so that one row changes nothing for the others.
     fn tiled(&self, x: &[f32], k: usize, narrow: DType, round: Rounding) -> Result<Vec<Tiles>> {
         let row = |row: usize| &x[row * k..][..k];
         let is_exact = |i: &usize| row(*i).iter().all(|x| round.one(*x) == *x || x.is_nan());
@@ -121,7 +121,7 @@ impl OnDevice {
         Ok(parts)
     }
 
-    /// The copy of `w` as it reads under `round`; made when it is first asked for.
+    /// The copy of `w` as read under `round`. It is made when it is first used.
     fn copied(&self, w: &Matrix, round: Rounding) -> Result<Arc<Copied>> {
         let narrowed = w.is_narrowed_by(round).then_some(round);
         let key = (w.id(), narrowed);
@@ -165,20 +165,20 @@ impl OnDevice {
             DType::F16 => Tensor::from_vec(numbers(w, narrowed, f16::from_f32)?, shape, &self.device)?,
             _ => Tensor::from_vec(numbers(w, narrowed, |x| x)?, shape, &self.device)?,
         };
-        // Another thread may be the next to use it, with a queue of its own.
+        // The next thread that uses it has a queue of its own.
         self.device.synchronize()?;
         Ok(Copied::Numbers(numbers))
     }
 }
 
-/// Refuses what would have the system end this program.
+/// Refuses a copy for which the system would end this program.
 fn room_for(bytes: u64, available: Option<u64>) -> Result<()> {
     let free = available.unwrap_or(u64::MAX);
     ensure!(bytes <= free, "it takes {}, and {} of memory are available", size(bytes), size(free));
     Ok(())
 }
 
-/// The weights row by row, as they read under `narrowed`.
+/// The weights row by row, as read under `narrowed`.
 fn numbers<T>(w: &Matrix, narrowed: Option<Rounding>, of: impl Fn(f32) -> T) -> Result<Vec<T>> {
     let (mut all, mut line) = (Vec::new(), Vec::new());
     all.try_reserve_exact(w.rows() * w.cols())?;
@@ -238,7 +238,7 @@ mod tests {
 
     const K: usize = 256;
 
-    /// What a GPU does, on the CPU: copies in 16 bits and blocks.
+    /// A CPU that keeps copies in 16 bits and blocks, as a GPU does.
     fn like_a_gpu() -> OnDevice {
         OnDevice { keeps_narrow: true, ..OnDevice::new(Device::Cpu) }
     }
@@ -294,7 +294,7 @@ mod tests {
                     assert_eq!(got.len(), want.len());
                     let copies = on_device.copies.lock().unwrap();
                     let narrow = copies.values().next().unwrap().narrow_dtype(round);
-                    // What is rounded reads its weights in that dtype, stored so or narrowed.
+                    // A rounded product reads its weights in that dtype, stored so or narrowed.
                     let as_rounded = if on_device.keeps_narrow { dtype_of(round) } else { DType::F32 };
                     assert_eq!(narrow, as_rounded, "{kind} {round:?}");
                 }
@@ -335,9 +335,9 @@ mod tests {
         let (w, on_device) = (stored(Stored::Bf16, 40), like_a_gpu());
         let mut x = numbers(70 * K, 5);
         Rounding::Bf16.slice(&mut x);
-        // A hook may put in what bf16 can't hold.
+        // A hook may write a value that bf16 can't hold.
         x[3 * K..4 * K].copy_from_slice(&numbers(K, 8));
-        // The sums of both dtypes may well be equal here: what counts is which row is in which.
+        // The sums of both dtypes may be equal here, so the test looks at the dtype of each row.
         let parts = on_device.tiled(&x, K, DType::BF16, Rounding::Bf16).unwrap();
         let parts: Vec<_> = parts.into_iter().map(|part| (part.dtype, part.rows, part.tiles.len())).collect();
         let others = (0..70).filter(|row| *row != 3).collect();
@@ -350,7 +350,7 @@ mod tests {
             .flat_map(|x| on_device.linears(&[x], &[(0, &w)], Rounding::Bf16).unwrap().remove(0))
             .collect();
         assert!(together[0] == alone && together[2] == alone && together[1] == alone[2 * 40..5 * 40]);
-        // In f32, not rounded first: what our own kernels make of it.
+        // In f32, not rounded first, as our own kernels compute it.
         let want = kernels::linear(&x[3 * K..4 * K], &w, Rounding::Bf16);
         for (got, want) in alone[3 * 40..4 * 40].iter().zip(&want) {
             assert!((got - want).abs() <= want.abs() / 128.0 + 1e-4, "{got} {want}");

@@ -18,7 +18,7 @@ pub struct Described {
 /// The tensors that the file in `bytes` describes; every one lies within the file.
 ///
 /// # Errors
-/// If the header is cut off, lies about its length or is inconsistent, or the file is shorter than it promises.
+/// If the header is cut off, states a wrong length or is inconsistent, or the file is shorter than the header says.
 pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
     ensure!(!bytes.is_empty(), "the file is empty; download it again");
     let Some(prefix) = bytes.first_chunk::<8>() else {

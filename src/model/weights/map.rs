@@ -1,4 +1,4 @@
-//! Mapped files: how much of them is in memory, and what is to be read next.
+//! Mapped files: their share in memory, and reading ahead.
 
 use anyhow::{Context, Result, bail};
 use memmap2::{Advice, Mmap};
@@ -17,28 +17,28 @@ pub enum Bytes {
     Owned(Arc<[u8]>),
 }
 
-/// Pages that were looked at and how many of them were in memory.
+/// A sample of pages, and how many of them were in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Residency {
     /// Pages in memory.
     pub resident: usize,
-    /// Pages looked at.
+    /// Pages of the sample.
     pub sampled: usize,
 }
 
 impl Residency {
-    /// Whether every page that was looked at is in memory.
+    /// Whether every page of the sample is in memory.
     pub fn is_whole(self) -> bool {
         self.resident == self.sampled
     }
 
-    /// Both together.
+    /// Both samples together.
     pub fn and(self, other: Self) -> Self {
         Self { resident: self.resident + other.resident, sampled: self.sampled + other.sampled }
     }
 }
 
-/// Pages looked at of one stretch.
+/// Pages of a sample.
 const SAMPLES: usize = 16;
 
 impl Bytes {
@@ -71,7 +71,7 @@ impl Bytes {
         }
     }
 
-    /// How much of a stretch is in memory, from a few of its pages.
+    /// A sample of the pages of a range.
     pub fn residency(&self, start: usize, len: usize) -> Residency {
         let Self::Mapped(map) = self else { return Residency::default() };
         let page = page_size();
@@ -82,7 +82,7 @@ impl Bytes {
         Residency { resident, sampled: count }
     }
 
-    /// Asks the system to read a stretch ahead of its use; it is only a hint, so a refusal changes nothing but speed.
+    /// Asks the system to read a range before it is used. It is a hint: a refusal changes nothing but speed.
     pub fn prefetch(&self, start: usize, len: usize) {
         if let Self::Mapped(map) = self {
             let page = page_size();
@@ -98,8 +98,8 @@ fn page_size() -> usize {
     usize::try_from(size).ok().filter(|size| *size > 0).unwrap_or(4096)
 }
 
-/// Whether the page at byte `at` (a multiple of the page size, inside the map) is in memory; the system's own word for
-/// it, which is "yes" for files of other users. Where it does not say, "yes".
+/// Whether the page at byte `at` (a multiple of the page size, inside the map) is in memory according to the system, which
+/// says "yes" for files of other users. If it does not answer, "yes".
 fn is_resident(map: &Mmap, at: usize, page: usize) -> bool {
     let mut state = [0u8; 1];
     let length = page.min(map.len() - at);

@@ -1,9 +1,22 @@
-//! What the tensors of a Mixtral are called in each kind of file, and where in a tensor a part lies.
+//! The tensors of a Mixtral by name, in each kind of file, and the place of every part in them.
 
-use super::store::Naming;
-use crate::model::config::Config;
+use crate::model::arch::Arch;
 
-/// One matrix or vector of a Mixtral, named after its role.
+/// A scheme of tensor names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// That of the official checkpoints, which transformers writes.
+    Official,
+    /// That of transformers 5 in memory: all experts of a layer in two tensors.
+    Fused,
+    /// That of llama.cpp.
+    Gguf {
+        /// Whether every expert has tensors of its own (files from before 2024-04).
+        split: bool,
+    },
+}
+
+/// One matrix or vector of a model, named after its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Token embeddings.
@@ -41,7 +54,7 @@ pub enum Which {
     W3,
 }
 
-/// Where a part is stored.
+/// The place of a part in the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The tensor's name in the file.
@@ -58,11 +71,11 @@ pub struct Place {
     pub paired: Option<usize>,
 }
 
-/// Every part of the model that `config` describes.
-pub fn parts(config: &Config) -> Vec<Part> {
-    let d = config.dims;
+/// Every part of a model of this architecture.
+pub fn parts(arch: &Arch) -> Vec<Part> {
+    let d = arch.dims;
     let mut all = vec![Part::Embed, Part::Norm];
-    if !config.tied {
+    if !arch.tied {
         all.push(Part::Unembed);
     }
     for l in 0..d.layers {
@@ -72,9 +85,9 @@ pub fn parts(config: &Config) -> Vec<Part> {
     all
 }
 
-/// Where files that use `naming` keep `part`.
-pub fn place(part: Part, config: &Config, naming: Naming) -> Place {
-    let d = config.dims;
+/// The place of `part` in files that use `naming`.
+pub fn place(part: Part, arch: &Arch, naming: Naming) -> Place {
+    let d = arch.dims;
     let (rows, cols) = match part {
         Part::Embed | Part::Unembed => (d.vocab, d.d_model),
         Part::Norm | Part::Ln1(_) | Part::Ln2(_) => (1, d.d_model),

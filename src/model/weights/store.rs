@@ -1,14 +1,18 @@
-use super::names::{Part, Place, place};
-use super::{Bytes, Matrix, Residency, Stored};
-use crate::model::config::Config;
+//! The tensors of a model, by name.
+
+use super::map::{Bytes, Residency};
+use super::matrix::Matrix;
+use super::names::{Naming, Part, Place, place};
+use super::stored::Stored;
+use crate::model::arch::Arch;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 
-/// Where one tensor is stored.
+/// One tensor in a file.
 #[derive(Clone)]
 pub struct Entry {
     pub(super) shard: usize,
-    /// How its numbers are stored; `None` if that can't be read.
+    /// The type of its numbers; `None` if it can't be read.
     pub stored: Option<Stored>,
     /// The file's own name of the type.
     pub type_name: String,
@@ -28,20 +32,6 @@ impl Entry {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
-}
-
-/// What the tensors are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
-    /// As in the official checkpoints and what transformers writes.
-    Official,
-    /// As transformers 5 holds them in memory: all experts of a layer in two tensors.
-    Fused,
-    /// As llama.cpp calls them.
-    Gguf {
-        /// Every expert in tensors of its own (files from before 2024-04).
-        split: bool,
-    },
 }
 
 /// All tensors of a model, by name, in files that stay mapped.
@@ -87,7 +77,7 @@ impl Store {
         &self.shards[entry.shard].as_slice()[entry.start..entry.start + entry.len]
     }
 
-    /// What the tensors are called.
+    /// The scheme of the tensors' names.
     pub fn naming(&self) -> Naming {
         let has = |name: &str| self.tensors.contains_key(name);
         if self.is_gguf {
@@ -99,7 +89,7 @@ impl Store {
         }
     }
 
-    /// How much of all weights is in memory, from a few pages of every tensor.
+    /// The share of all weights that is in memory, from a few pages of every tensor.
     pub fn residency(&self) -> Residency {
         let of = |entry: &Entry| self.shards[entry.shard].residency(entry.start, entry.len);
         self.tensors.values().map(of).fold(Residency::default(), Residency::and)
@@ -109,8 +99,8 @@ impl Store {
     ///
     /// # Errors
     /// If it is missing, has another shape, or a type that can't be read.
-    pub fn matrix(&self, part: Part, config: &Config) -> Result<Matrix> {
-        let Place { name, shape, first, rows, cols, paired } = place(part, config, self.naming());
+    pub fn matrix(&self, part: Part, arch: &Arch) -> Result<Matrix> {
+        let Place { name, shape, first, rows, cols, paired } = place(part, arch, self.naming());
         let entry = self.tensors.get(&name).with_context(|| format!("missing tensor `{name}` (expected {shape:?})"))?;
         ensure!(entry.shape == shape, "tensor `{name}`: expected {shape:?}, found {:?}", entry.shape);
         let stored = entry.stored.with_context(|| format!("tensor `{name}` has type {}", entry.type_name))?;

@@ -1,21 +1,21 @@
-//! What kinds of numbers stored weights are: NaN, infinite, and how large.
+//! Counts of NaN and infinite weights, and the largest magnitude.
 
 use super::Stored;
 use half::{bf16, f16};
 
-/// Numbers of some stored bytes.
+/// A count over some stored weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// How many are NaN.
+    /// NaN weights.
     pub nan: usize,
-    /// How many are infinite.
+    /// Infinite weights.
     pub infinite: usize,
-    /// The largest magnitude of the others.
+    /// The largest magnitude among the others.
     pub largest: f32,
 }
 
 impl Tally {
-    /// That of both.
+    /// The tally of both parts.
     pub fn and(self, other: Self) -> Self {
         Self {
             nan: self.nan + other.nan,
@@ -33,10 +33,10 @@ impl Tally {
     }
 }
 
-/// Looks at all numbers of `bytes`, whole ones or whole blocks.
+/// Counts the numbers stored in `bytes`, which are whole numbers or whole blocks.
 pub fn tally(bytes: &[u8], stored: Stored) -> Tally {
     let halves = || bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_le_bytes(*b)));
-    // A magnitude of 16 bits fits whatever is kept of it.
+    // A magnitude of 16 bits always fits.
     let narrow = |bits: u32| u16::try_from(bits).unwrap_or(0);
     match stored {
         Stored::F32 => {
@@ -56,7 +56,8 @@ pub fn tally(bytes: &[u8], stored: Stored) -> Tally {
     }
 }
 
-/// The bits of magnitudes are in the order of the magnitudes; from `exponent` on they are infinite, above it NaN.
+/// Counts words by the bits of their magnitude: `exponent` is infinite, higher bits are NaN, lower bits are in the order of
+/// the magnitudes.
 fn of_words(magnitude: u32, exponent: u32, words: impl Iterator<Item = u32>, value: impl Fn(u32) -> f32) -> Tally {
     let (mut nan, mut infinite, mut largest) = (0, 0, 0);
     for word in words {

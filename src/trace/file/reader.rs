@@ -30,7 +30,7 @@ impl TraceReader {
     /// Reads the header of the trace at `path`.
     ///
     /// # Errors
-    /// If it can't be read, is no trace, or one of a newer version.
+    /// If it can't be read, is not a trace, or is a trace of a newer version.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))

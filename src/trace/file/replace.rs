@@ -3,10 +3,10 @@ use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// Writes a file whole or not at all: `fill` writes a temporary file in the same folder, which then takes the name.
+/// Writes a file whole or not at all: `fill` writes a temporary file in the same folder, which is then renamed to `path`.
 ///
 /// # Errors
-/// If the folder can't be written to, the disk is full, or `fill` fails; `path` is then as it was.
+/// If the folder can't be written to, the disk is full, or `fill` fails. `path` is then unchanged.
 pub fn replace_file(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();

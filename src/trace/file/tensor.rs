@@ -2,10 +2,10 @@ use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 
-/// Numbers of a trace tensor, widened.
+/// Numbers of a trace tensor, widened to 32 bits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Floating point, whatever it was stored as.
+    /// Floating-point values.
     F32(Vec<f32>),
     /// Token ids, expert indices.
     U32(Vec<u32>),
@@ -16,7 +16,7 @@ pub enum Values {
 pub struct TraceTensor {
     /// Row-major shape.
     pub shape: Vec<usize>,
-    /// How the file stores the numbers; integers are always u32.
+    /// The stored dtype of floating-point values.
     pub dtype: Dtype,
     /// The numbers.
     pub values: Values,
@@ -65,7 +65,7 @@ impl Values {
     }
 }
 
-/// A trace file read whole, tensors by name.
+/// A whole trace file in memory, with its tensors by name.
 #[derive(Clone, Debug, Default)]
 pub struct TraceFile {
     /// The metadata strings.
@@ -75,7 +75,7 @@ pub struct TraceFile {
 }
 
 impl TraceFile {
-    /// The tensor called `name`.
+    /// The tensor `name`.
     ///
     /// # Errors
     /// If the file has none.
@@ -83,10 +83,10 @@ impl TraceFile {
         self.tensors.get(name).with_context(|| format!("the trace holds no `{name}`"))
     }
 
-    /// Takes the tensor called `name` out, if the file has it, after holding its shape against `shape`.
+    /// Takes the tensor `name` out, if the file has it.
     ///
     /// # Errors
-    /// If the shape is another.
+    /// If its shape is not `shape`.
     pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Option<Values>> {
         let Some(tensor) = self.tensors.remove(name) else { return Ok(None) };
         ensure!(tensor.shape == shape, "`{name}`: expected shape {shape:?}, found {:?}", tensor.shape);

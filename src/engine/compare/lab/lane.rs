@@ -3,10 +3,10 @@
 use super::Work;
 use super::watch::{Seen, Watch};
 use crate::analysis::diff::{Comparer, Comparison, Mode};
-use crate::model::{Distribution, KvCache, Loaded, NoTaps, Pass, Precision, Taps, sampling};
-use crate::trace::{Hook, HookKind, Meta, Policy, Sampling};
+use crate::model::{Distribution, KvCache, Loaded, NoHooks, Pass, Precision, sampling};
+use crate::trace::{HookKind, Meta, Policy, Sampling};
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use std::mem::take;
 
 /// Positions whose logits are in memory at a time.
 const CHUNK: usize = 64;
@@ -16,8 +16,8 @@ pub struct Lane<'m> {
     meta: Meta,
     precision: Precision,
     pass: Pass<'m>,
-    /// What the next layer reads `[pos, d_model]`.
-    resid: Tensor,
+    /// The residual stream that the next layer reads `[pos × d_model]`.
+    resid: Vec<f32>,
     cache: KvCache,
     tokens: usize,
 }
@@ -28,7 +28,7 @@ impl<'m> Lane<'m> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
         let precision = Precision::new(policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
-        let (pass, resid) = loaded.model.begin(ids, &cache, precision, &mut NoTaps)?;
+        let (pass, resid) = loaded.model.begin(ids, &cache, precision, &mut NoHooks)?;
         Ok(Self { meta, precision, pass, resid, cache, tokens: ids.len() })
     }
 
@@ -37,11 +37,12 @@ impl<'m> Lane<'m> {
         &self.meta
     }
 
-    /// One layer of the base; returns what it read and what was seen of it.
-    pub fn read(&mut self, layer: usize, work: &mut Work) -> Result<(Tensor, Seen)> {
+    /// One layer of the baseline; returns its input `[pos × d_model]` and its values.
+    pub fn read(&mut self, layer: usize, work: &mut Work) -> Result<(Vec<f32>, Seen)> {
         let input = self.resid.clone();
-        let mut watch = Watch::new(&self.meta, self.tokens, work);
-        self.resid = self.pass.layer(layer, input.clone(), &mut self.cache, &mut watch)?;
+        let mut watch = Watch::keeping(&self.meta);
+        let control = work.layer(layer, self.tokens);
+        self.resid = self.pass.layer(layer, take(&mut self.resid), &mut self.cache, &mut watch, &control)?;
         Ok((input, watch.seen))
     }
 
@@ -54,9 +55,8 @@ impl<'m> Lane<'m> {
         let (mut nll, mut last) = (Vec::with_capacity(ids.len()), Vec::new());
         for start in (0..ids.len()).step_by(CHUNK) {
             work.control.check()?;
-            let rows = CHUNK.min(ids.len() - start);
-            let rows = resid.narrow(0, start, rows)?.flatten_all()?.to_vec1::<f32>()?;
-            let logits = loaded.model.lens(&rows, precision)?;
+            let (end, width) = (ids.len().min(start + CHUNK), loaded.meta.dims.d_model);
+            let logits = loaded.model.lens(&resid[start * width..end * width], precision)?;
             let bad = logits.iter().position(|x| !x.is_finite());
             let at = start + bad.unwrap_or(0) / vocab;
             ensure!(bad.is_none(), "NaN or infinity in `{}` at position {at}", HookKind::Logits.at(0));
@@ -73,8 +73,9 @@ impl<'m> Lane<'m> {
             if generated.len() == steps || loaded.meta.eos.contains(&id) {
                 break;
             }
-            let logits = loaded.model.forward(&[id], &mut cache, precision, &mut Step { work })?;
-            last = logits.flatten_all()?.to_vec1()?;
+            let control = work.control.part(work.done, work.all);
+            last = loaded.model.forward(&[id], &mut cache, precision, &mut NoHooks, &control)?;
+            work.done += loaded.meta.dims.layers;
         }
         work.done = done;
         Ok((nll, generated))
@@ -103,41 +104,24 @@ impl<'m> Variant<'m> {
     pub fn read(
         &mut self,
         layer: usize,
-        input: &Tensor,
+        input: &[f32],
         seen: &Seen,
         scratch: &mut KvCache,
         work: &mut Work,
     ) -> Result<()> {
         let lane = &mut self.lane;
-        let mut watch = Watch::new(&lane.meta, lane.tokens, work).beside(seen, &mut self.end_to_end);
-        lane.resid = lane.pass.layer(layer, lane.resid.clone(), &mut lane.cache, &mut watch)?;
+        let (pass, control) = (&lane.pass, work.layer(layer, lane.tokens));
+        let mut watch = Watch::comparing(&lane.meta, seen, &mut self.end_to_end);
+        lane.resid = pass.layer(layer, take(&mut lane.resid), &mut lane.cache, &mut watch, &control)?;
         self.isolated.fed(HookKind::ResidPre.at(layer));
-        let mut watch = Watch::new(&lane.meta, lane.tokens, work).beside(seen, &mut self.isolated);
-        lane.pass.layer(layer, input.clone(), scratch, &mut watch)?;
+        let control = work.layer(layer, lane.tokens);
+        let mut watch = Watch::comparing(&lane.meta, seen, &mut self.isolated);
+        pass.layer(layer, input.to_vec(), scratch, &mut watch, &control)?;
         Ok(())
     }
 
     /// The lane, and its comparisons with the base: end to end, and each layer alone.
     pub fn into_parts(self) -> (Lane<'m>, [Comparison; 2]) {
         (self.lane, [self.end_to_end.finish(), self.isolated.finish()])
-    }
-}
-
-/// Watches a generated token being read.
-struct Step<'a, 'b> {
-    work: &'a mut Work<'b>,
-}
-
-impl Taps for Step<'_, '_> {
-    fn wants(&self, _: Hook) -> bool {
-        false
-    }
-
-    fn tap(&mut self, _: Hook, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(None)
-    }
-
-    fn enter_layer(&mut self, _: usize) -> Result<()> {
-        self.work.enter(1)
     }
 }

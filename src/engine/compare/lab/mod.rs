@@ -91,20 +91,20 @@ pub fn lab(
     Ok(Lab { model, base, dtype, tokens: tokens(loaded, ids), steps, rows })
 }
 
-/// How far the work is.
+/// The progress of the lab, in token-layers.
 struct Work<'a> {
     control: &'a Control<'a>,
     done: usize,
     all: usize,
 }
 
-impl Work<'_> {
-    /// Says that a layer begins to read this many tokens.
-    fn enter(&mut self, tokens: usize) -> Result<()> {
-        self.control.check()?;
-        self.control.progress(self.done, self.all);
+impl<'a> Work<'a> {
+    /// The control of a layer that reads this many tokens.
+    fn layer(&mut self, layer: usize, tokens: usize) -> Control<'a> {
+        // A pass counts its own layers before this one.
+        let control = self.control.part(self.done.saturating_sub(layer * tokens), self.all);
         self.done += tokens;
-        Ok(())
+        control
     }
 }
 

@@ -3,7 +3,7 @@
 mod meta;
 
 use crate::control::Control;
-use crate::model::{Config, Distribution, Precision, bare_piece, router};
+use crate::model::{Arch, Config, Distribution, Precision, bare_piece, router};
 use crate::trace::{
     Candidate, Dims, ExtraTables, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta,
     Prediction, Records, Report, Row, Score, Source, Spelling, TokenRecord, TraceFile, hook_values, token_ids,
@@ -51,7 +51,7 @@ impl Replay {
             file.metadata.get("config").context("metadata `config`: expected a model's config.json, found none")?;
         let json = serde_json::from_str(json).context("metadata `config` is not valid JSON")?;
         let config = Config::parse(&json, "config", &mut report)?;
-        let dims = config.dims;
+        let dims = config.arch.dims;
         let counts = [
             ("num_hidden_layers", dims.layers),
             ("num_attention_heads", dims.heads),
@@ -73,7 +73,7 @@ impl Replay {
         meta::note_unknown(&file, &mut meta.report);
         drop(file);
         let precision = Precision::new(meta.policy, meta.compute_dtype);
-        values.iter_mut().for_each(|values| derive_routing(values, dims, precision));
+        values.iter_mut().for_each(|values| derive_routing(values, &config.arch, precision));
         let tokens = records(&ids, values, &tables, &spelling);
         note_what_is_there(&mut meta, &tokens, &tables);
         Ok(Self { meta: Arc::new(meta), precision, tokens, lens: Arc::new(tables.lens), spelling: Arc::new(spelling) })
@@ -151,26 +151,23 @@ fn candidates(distribution: &Distribution, top: usize, spelling: &Spelling) -> V
 }
 
 /// Adds what follows from a position's router logits.
-fn derive_routing(values: &mut HookValues, dims: Dims, precision: Precision) {
+fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
     use HookKind as K;
-    for layer in 0..dims.layers {
+    let Dims { layers, experts, top_k, .. } = arch.dims;
+    for layer in 0..layers {
         let Some(Row::F32(logits)) = values.get(K::RouterLogits.at(layer)) else { continue };
         let probs = match values.get(K::ExpertWeights.at(layer)) {
             Some(Row::F32(probs)) => probs.to_vec(),
-            _ => router::probabilities(logits, dims.experts, precision.choice),
+            _ => router::probabilities(logits.to_vec(), experts, precision.choice),
         };
-        let chosen = match values.get(K::ExpertIndices.at(layer)) {
-            Some(Row::U32(chosen)) => chosen.to_vec(),
-            _ => router::choose(&probs, dims.experts, dims.top_k),
+        let chosen = match (values.get(K::ExpertIndices.at(layer)), values.get(K::ChoiceScores.at(layer))) {
+            (Some(Row::U32(chosen)), _) => chosen.to_vec(),
+            (_, Some(Row::F32(scores))) => router::top_k(scores, experts, top_k),
+            _ => router::top_k(&probs, experts, top_k),
         };
         if values.get(K::MixingWeights.at(layer)).is_none() {
-            let weights = router::mixing_weights(
-                &probs,
-                &chosen,
-                (dims.experts, dims.top_k),
-                precision.choice,
-                precision.weights,
-            );
+            let renormalise = arch.moe.renormalise;
+            let weights = router::mixing_weights(&probs, &chosen, (experts, top_k), renormalise, precision);
             values.insert(K::MixingWeights.at(layer), Row::F32(weights.into()));
         }
         values.insert(K::ExpertWeights.at(layer), Row::F32(probs.into()));

@@ -1,4 +1,4 @@
-//! What was validated, and two runs of the same tokens side by side: A, and B, the run itself.
+//! What was validated, and two runs of the same tokens compared: A, the baseline, and B, the run itself.
 
 pub mod flips;
 pub mod lab;
@@ -11,7 +11,7 @@ use crate::export::figure::font::drawable;
 use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 
-/// A and B, as far as both have come, and what they differ in.
+/// A and B over the tokens that both have, and their difference.
 fn two(data: &ViewData) -> Result<(Records, &Records, RunDiff)> {
     let (a, b) = (data.against.as_ref().context("there is no second run to compare with")?, &data.trace);
     let n = b.tokens.len();

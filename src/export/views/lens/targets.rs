@@ -48,7 +48,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 /// Caption, name of the values, their scale, and the lines of one panel.
 type Curves = (String, String, Scale, Vec<Series>);
 
-/// The residuals that the targets' ways go through.
+/// The residuals of the targets' trajectories.
 fn ways(data: &ViewData) -> Result<Vec<Place>> {
     ensure!(!data.trajectories.is_empty(), "no target's way through the layers is in this run");
     let points = data.trajectories.iter().flat_map(|way| way.points.iter().map(|point| (point.0, point.1)));

@@ -1,5 +1,6 @@
 use super::super::dot::dot_f32;
 use super::super::dot::tests::{numbers, supported};
+use super::super::format::widen_f16;
 use super::*;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};

@@ -1,6 +1,6 @@
-//! Adding up these products by AVX2: pairs of them by `vpmaddwd`, blocks side by side.
+//! Fixed-point products by AVX2: `vpmaddwd` adds pairs of them, blocks are side by side.
 
-use super::portable::{Add, Piece};
+use super::piece::{Add, Piece};
 use super::{BLOCK, BLOCKS, Parts};
 use std::arch::x86_64::*;
 

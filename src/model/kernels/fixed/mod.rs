@@ -1,21 +1,23 @@
 //! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
 //!
-//! Of each block of 32 activations the largest has 22 bits, rounded to nearest, and the others the same step, a power
-//! of two: none is off by more than 2⁻²² of the largest, if that is from 2⁻⁹⁰ to 2¹²⁰ (below, products may become zero). Each such number is an upper part times 256 and a lower part from
-//! −128 to 127. Weights that share a scale, 32 of a block or of Q6_K 16, are multiplied as the integers they are stored as,
-//! and their products with the upper and with the lower parts added up, both exactly. The two sums are converted to f32 and
-//! joined by one fma (for Q4_K and Q6_K that is the exact sum, rounded once). Times its scale, which is the stored one times the
-//! step, it is added to one of eight lanes (fma): block `i` to lane `i % 8`. What Q4_K subtracts, a minimum for each block,
-//! is taken from the same lane after that: minimum times the sum of the block's activations (fma). At the end the lanes are
-//! folded in halves.
+//! Activations: each block of 32 has a step, the power of two with which its largest value has 22 bits. Values are rounded to
+//! the nearest multiple of the step, so none is off by more than 2⁻²² of the largest, if that is from 2⁻⁹⁰ to 2¹²⁰ (below,
+//! products may become zero). Each multiple is an upper part times 256 plus a lower part from −128 to 127.
+//!
+//! Products: weights that share a scale (32 of a block, 16 in Q6_K) are multiplied as the integers they are stored as. Their
+//! products with the upper parts are added up exactly, and so are those with the lower parts. Both sums are converted to f32
+//! and joined by one fma; for Q4_K and Q6_K that is the exact sum, rounded once. The result times the stored scale times the
+//! step is added to lane `i % 8` for block `i` (fma). Q4_K then subtracts from that lane the block's minimum times the sum of
+//! the block's activations (fma). At the end the lanes are folded in halves.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod piece;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod repacked;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod turned;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -32,19 +34,19 @@ const BLOCK: usize = 32;
 /// Blocks of a piece, each with a lane of its own.
 const BLOCKS: usize = 8;
 const PIECE: usize = BLOCK * BLOCKS;
-/// Pieces above which packing them is worth several threads.
+/// Pieces above which several threads pack them faster.
 const MANY: usize = 1 << 7;
-/// What every activation in its steps stays below.
+/// Bound of every activation, in steps.
 const LARGEST: i32 = 1 << 22;
 
-/// Whether products with weights of this format are computed here.
+/// Whether this module computes products with weights of this format.
 pub(super) fn is_for(block: Block) -> bool {
     matches!(block, Block::Q8_0 | Block::Q4K | Block::Q6K)
 }
 
 /// Rows of activations, in steps.
 pub(super) struct Fixed {
-    /// Pieces of a row; blocks that the last lacks are zero.
+    /// Pieces of a row; blocks missing in the last are zero.
     pieces: usize,
     packed: Packed,
 }
@@ -63,8 +65,8 @@ enum Packed {
 pub(super) struct Digits {
     /// The highest first: `[digit][four activations][block]`.
     digits: [[[[u8; 4]; BLOCKS]; BLOCK / 4]; 3],
-    /// What it takes to make up for weights that are 32 too high, of each half, and 128, of both: for the upper and for the
-    /// lower sum of each block.
+    /// Corrections of the upper and the lower sum of each block: for each half if its weights are 32 too high, and for both if
+    /// they are 128 too high.
     excess: [[[i32; BLOCKS]; 2]; 3],
     steps: [f32; BLOCKS],
     /// Sums of the activations.
@@ -81,9 +83,9 @@ pub(super) struct Parts {
     totals: [f32; BLOCKS],
 }
 
-/// What a piece of activations becomes.
+/// The packed form of a piece of activations.
 trait Pack: Default + Copy + Send {
-    /// Takes block `at`.
+    /// Packs block `at`.
     fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32);
 }
 
@@ -154,8 +156,7 @@ fn step(largest: u32) -> f32 {
 /// A block of activations in steps, and their step.
 #[inline(always)]
 fn in_steps(x: &[f32; BLOCK], numbers: &mut [i32; BLOCK]) -> f32 {
-    // 1.5 · 2²³: adding it leaves no bit behind the point, rounded to even where two are as near, and those before it as they
-    // are in an integer.
+    // 1.5 · 2²³: adding it rounds to an integer, ties to even, and leaves the integer's bits in place.
     const POINT: f32 = 12_582_912.0;
     let mut largest = 0;
     for x in x {
@@ -170,7 +171,7 @@ fn in_steps(x: &[f32; BLOCK], numbers: &mut [i32; BLOCK]) -> f32 {
     size
 }
 
-/// Takes a row.
+/// Packs a row.
 #[inline(always)]
 fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
     let mut numbers = [0; BLOCK];
@@ -186,7 +187,7 @@ fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
 per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
 per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [Parts]) -> () = pack(row, out));
 
-/// Packs rows `x` `[rows, k]`, on all threads if that is worth it.
+/// Packs rows `x` `[rows, k]`, on all threads if there are many.
 fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]], &mut [P])) -> Vec<P> {
     let pieces = k.div_ceil(PIECE).max(1);
     let mut out = vec![P::default(); x.len() / k.max(1) * pieces];
@@ -200,7 +201,7 @@ fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]],
 }
 
 impl Fixed {
-    /// Takes rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
+    /// Packs rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
         if vnni::is_here() {
@@ -209,7 +210,7 @@ impl Fixed {
         Self::in_parts(isa, x, k)
     }
 
-    /// Rows in parts, if they are.
+    /// The rows, if they are in parts.
     fn parts(&self) -> Option<&[Parts]> {
         match &self.packed {
             #[cfg(target_arch = "x86_64")]
@@ -218,7 +219,7 @@ impl Fixed {
         }
     }
 
-    /// For any instruction set.
+    /// Rows in parts, for any instruction set.
     fn in_parts(isa: Isa, x: &[f32], k: usize) -> Self {
         Self { pieces: k.div_ceil(PIECE), packed: Packed::Parts(packed(isa, x, k, parts_on)) }
     }

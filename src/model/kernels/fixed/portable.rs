@@ -1,31 +1,15 @@
-//! These products for every instruction set, one row of weights at a time.
+//! Fixed-point products for every instruction set, one row of weights at a time.
 
-use super::super::blocks::{part, widen_f16};
 use super::super::dot::fold;
+use super::super::format::{part, widen_f16};
 use super::super::k_blocks::scales_and_minima;
+use super::piece::{Add, Piece};
 use super::{BLOCK, BLOCKS, Block, Fixed, Isa, Parts};
-
-/// A piece of a row of weights.
-pub(super) struct Piece {
-    pub weights: [[i16; BLOCK]; BLOCKS],
-    /// `[half][block]`; the first is that of both halves if they have one in common.
-    pub scales: [[f32; BLOCKS]; 2],
-    pub minima: [f32; BLOCKS],
-}
-
-/// How the products of a piece are added to the lanes of a row of activations.
-pub(super) trait Add {
-    /// `HALVES` says whether halves of blocks have scales of their own, `MINIMA` whether something is subtracted.
-    ///
-    /// # Safety
-    /// The machine has the instructions.
-    unsafe fn add<const HALVES: bool, const MINIMA: bool>(piece: &Piece, x: &Parts, lanes: &mut [f32; BLOCKS]);
-}
 
 struct Plain;
 
-/// A row of weights times four rows of activations from `row` on, so that it is decoded once; after the last row comes the
-/// last again. `None` if the activations are in digits.
+/// A row of weights times four rows of activations from `row` on, so that it is decoded once. After the last row its result is
+/// repeated. `None` if the activations are in digits.
 pub(in super::super) fn dot_four(isa: Isa, block: Block, w: &[u8], x: &Fixed, row: usize) -> Option<[f32; 4]> {
     let parts = x.parts()?;
     let last = (parts.len() / x.pieces.max(1)).saturating_sub(1);
@@ -90,7 +74,7 @@ unsafe fn dot<A: Add, const N: usize>(block: Block, w: &[u8], x: [&[Parts]; N]) 
     lanes.map(fold)
 }
 
-/// Products of half a block of weights with upper or lower parts, added up two and two, as vectors do.
+/// Products of half a block of weights with upper or lower parts, added two by two, as vector instructions do.
 #[inline(always)]
 fn products(w: &[i16; BLOCK], x: &[i16; BLOCK], half: usize) -> [i32; 8] {
     let mut sums = [0; 8];

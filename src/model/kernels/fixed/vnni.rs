@@ -1,16 +1,16 @@
-//! These products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights at a time and a digit at a
-//! time.
+//! Fixed-point products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights and one digit of
+//! activations at a time.
 
 use super::super::dot::fold;
-use super::super::turn::LINE;
-use super::turned::{Excess, Format, LANES, Q4K, Q6K, Q8_0, ROWS, Turned};
+use super::super::interleave::LINE;
+use super::repacked::{Excess, Format, LANES, Q4K, Q6K, Q8_0, ROWS, Repacked};
 use super::{BLOCK, BLOCKS, Block, Digits, Fixed, Packed};
 use std::arch::x86_64::*;
 
-/// Rows of weights of one call, and of activations that meet them at once.
+/// Rows of weights of one call, and rows of activations that are multiplied by them together.
 pub(in super::super) const TILE_ROWS: usize = 32;
 const TILE_X: usize = 4;
-/// Pairs of rows that meet the activations at once, and their rows.
+/// Pairs of rows of weights that are multiplied together, and their rows.
 const PAIRS: usize = 2;
 const FOUR: usize = PAIRS * ROWS;
 
@@ -25,18 +25,18 @@ pub(super) fn is_here() -> bool {
 /// Sums of two pairs of rows of weights and a row of activations, `[pair][lane of each row]`.
 type Sums = [[f32; LANES]; PAIRS];
 
-/// What a thread needs to multiply; kept from task to task.
+/// Memory that a thread keeps from task to task.
 #[derive(Default)]
 pub(in super::super) struct Scratch {
-    turned: Vec<[Turned; PAIRS]>,
+    repacked: Vec<[Repacked; PAIRS]>,
     /// `[row of activations][four rows of weights]`.
     sums: Vec<Sums>,
     results: Vec<[f32; TILE_ROWS]>,
 }
 
 impl Fixed {
-    /// The first `n` of 32 rows of weights times all rows of activations; `put` gets the number of each and its results. False
-    /// if the activations are not in digits.
+    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of activations and
+    /// its results. False if the activations are not in digits.
     pub fn multiply(
         &self,
         block: Block,
@@ -60,12 +60,12 @@ impl Fixed {
         scratch: &mut Scratch,
         mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
     ) {
-        let Scratch { turned, sums, results } = scratch;
+        let Scratch { repacked, sums, results } = scratch;
         let rows = x.len() / self.pieces.max(1);
-        turned.resize(TILE_ROWS / FOUR, [Turned::ZERO; PAIRS]);
+        repacked.resize(TILE_ROWS / FOUR, [Repacked::ZERO; PAIRS]);
         results.resize(rows, [0.0; TILE_ROWS]);
-        // Where rows of weights are read for a few of activations, four after the other; else all together, so that activations
-        // come from the nearest cache.
+        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations come from
+        // the nearest cache.
         let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
         let fours = together / FOUR;
         for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
@@ -74,12 +74,14 @@ impl Fixed {
             let row = |row: usize| &x[row * self.pieces..][..self.pieces];
             // SAFETY: digits are made only where `is_here` says so.
             unsafe {
-                match (rows, w.first_chunk(), &mut turned[0]) {
-                    (1, Some(w), turned) => few::<F, N, 1>(w, [row(0)], turned, sums),
-                    (2, Some(w), turned) => few::<F, N, 2>(w, [row(0), row(1)], turned, sums),
-                    (3, Some(w), turned) => few::<F, N, 3>(w, [row(0), row(1), row(2)], turned, sums),
-                    (TILE_X, Some(w), turned) => few::<F, N, TILE_X>(w, [row(0), row(1), row(2), row(3)], turned, sums),
-                    _ => many::<F, N>(w, x, self.pieces, turned, sums),
+                match (rows, w.first_chunk(), &mut repacked[0]) {
+                    (1, Some(w), repacked) => few::<F, N, 1>(w, [row(0)], repacked, sums),
+                    (2, Some(w), repacked) => few::<F, N, 2>(w, [row(0), row(1)], repacked, sums),
+                    (3, Some(w), repacked) => few::<F, N, 3>(w, [row(0), row(1), row(2)], repacked, sums),
+                    (TILE_X, Some(w), repacked) => {
+                        few::<F, N, TILE_X>(w, [row(0), row(1), row(2), row(3)], repacked, sums)
+                    }
+                    _ => many::<F, N>(w, x, self.pieces, repacked, sums),
                 }
             }
             for (results, sums) in results.iter_mut().zip(sums.chunks(fours)) {
@@ -95,7 +97,7 @@ impl Fixed {
     }
 }
 
-/// Has the nearest cache fetch as many bytes as `piece` has, `ahead` behind it.
+/// Asks the nearest cache to fetch a piece of this size, `ahead` bytes after the start of `piece`.
 #[inline]
 fn fetch<const N: usize>(piece: &[u8; N], ahead: usize) {
     for at in (0..N).step_by(LINE) {
@@ -104,7 +106,7 @@ fn fetch<const N: usize>(piece: &[u8; N], ahead: usize) {
     }
 }
 
-/// What two rows have from byte `from` on, filled up with zeros.
+/// The piece of two rows from byte `from` on, filled up with zeros.
 fn filled_up<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
     let mut filled = [[0; N]; ROWS];
     for (filled, row) in filled.iter_mut().zip(w) {
@@ -121,29 +123,29 @@ fn filled_up<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
 fn few<F: Format<N>, const N: usize, const T: usize>(
     w: &[&[u8]; FOUR],
     x: [&[Digits]; T],
-    turned: &mut [Turned; PAIRS],
+    repacked: &mut [Repacked; PAIRS],
     sums: &mut [Sums],
 ) {
     let whole = w.map(|row| row.as_chunks::<N>().0);
     let pieces = whole.iter().map(|row| row.len()).min().unwrap_or(0).min(x[0].len());
     let [a, b, c, d] = whole.map(|row| &row[..pieces]);
-    // What the next four rows have at the same place: by itself the processor does not read ahead far enough.
+    // The same place of the next four rows: by itself the processor does not read ahead far enough.
     let ahead = w[1].as_ptr().addr().wrapping_sub(w[0].as_ptr().addr()).wrapping_mul(FOUR);
     for at in 0..pieces {
         // SAFETY: this function has the instructions.
         unsafe {
-            F::turn([&a[at], &b[at]], &mut turned[0]);
-            F::turn([&c[at], &d[at]], &mut turned[1]);
+            F::repack([&a[at], &b[at]], &mut repacked[0]);
+            F::repack([&c[at], &d[at]], &mut repacked[1]);
         }
         for piece in [&a[at], &b[at], &c[at], &d[at]] {
             fetch(piece, ahead);
         }
-        tile::<F, N, T>(turned, x.map(|x| &x[at]), sums, 1);
+        tile::<F, N, T>(repacked, x.map(|x| &x[at]), sums, 1);
     }
     if pieces < x[0].len() {
-        turn_last::<F, N>([w[0], w[1]], pieces, &mut turned[0]);
-        turn_last::<F, N>([w[2], w[3]], pieces, &mut turned[1]);
-        tile::<F, N, T>(turned, x.map(|x| &x[pieces]), sums, 1);
+        repack_last::<F, N>([w[0], w[1]], pieces, &mut repacked[0]);
+        repack_last::<F, N>([w[2], w[3]], pieces, &mut repacked[1]);
+        tile::<F, N, T>(repacked, x.map(|x| &x[pieces]), sums, 1);
     }
 }
 
@@ -153,54 +155,58 @@ fn many<F: Format<N>, const N: usize>(
     w: &[&[u8]],
     x: &[Digits],
     pieces: usize,
-    turned: &mut [[Turned; PAIRS]],
+    repacked: &mut [[Repacked; PAIRS]],
     sums: &mut [Sums],
 ) {
-    let fours = turned.len();
+    let fours = repacked.len();
     for piece in 0..pieces {
-        for (turned, w) in turned.as_flattened_mut().iter_mut().zip(w.as_chunks::<ROWS>().0) {
+        for (repacked, w) in repacked.as_flattened_mut().iter_mut().zip(w.as_chunks::<ROWS>().0) {
             let rows = w.map(|row| row.as_chunks::<N>().0.get(piece));
             if let [Some(a), Some(b)] = rows {
-                turn::<F, N>([a, b], turned);
+                repack::<F, N>([a, b], repacked);
                 fetch(a, N);
                 fetch(b, N);
             } else {
-                turn_last::<F, N>(*w, piece, turned);
+                repack_last::<F, N>(*w, piece, repacked);
             }
         }
         let rows = x.chunks(TILE_X * pieces).zip(sums.chunks_mut(TILE_X * fours));
         for (x, sums) in rows {
             let x = |row: usize| &x[row * pieces + piece];
             match sums.len() / fours {
-                1 => tiles::<F, N, 1>(turned, [x(0)], sums),
-                2 => tiles::<F, N, 2>(turned, [x(0), x(1)], sums),
-                3 => tiles::<F, N, 3>(turned, [x(0), x(1), x(2)], sums),
-                _ => tiles::<F, N, TILE_X>(turned, [x(0), x(1), x(2), x(3)], sums),
+                1 => tiles::<F, N, 1>(repacked, [x(0)], sums),
+                2 => tiles::<F, N, 2>(repacked, [x(0), x(1)], sums),
+                3 => tiles::<F, N, 3>(repacked, [x(0), x(1), x(2)], sums),
+                _ => tiles::<F, N, TILE_X>(repacked, [x(0), x(1), x(2), x(3)], sums),
             }
         }
     }
 }
 
-/// [`Format::turn`], on its own, so that it is compiled once.
+/// [`Format::repack`], on its own, so that it is compiled once.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
-fn turn<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Turned) {
+fn repack<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Repacked) {
     // SAFETY: this function has the instructions.
-    unsafe { F::turn(w, out) }
+    unsafe { F::repack(w, out) }
 }
 
-/// The same for a last piece that has not all blocks.
+/// [`repack`] for a last piece that lacks blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
-fn turn_last<F: Format<N>, const N: usize>(w: [&[u8]; ROWS], piece: usize, out: &mut Turned) {
-    turn::<F, N>(filled_up(w, piece * N).each_ref(), out);
+fn repack_last<F: Format<N>, const N: usize>(w: [&[u8]; ROWS], piece: usize, out: &mut Repacked) {
+    repack::<F, N>(filled_up(w, piece * N).each_ref(), out);
 }
 
 /// A piece of rows of weights times the same piece of `T` rows of activations; `sums` as in [`many`].
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
-fn tiles<F: Format<N>, const N: usize, const T: usize>(turned: &[[Turned; PAIRS]], x: [&Digits; T], sums: &mut [Sums]) {
-    for (at, four) in turned.iter().enumerate() {
-        tile::<F, N, T>(four, x, &mut sums[at..], turned.len());
+fn tiles<F: Format<N>, const N: usize, const T: usize>(
+    repacked: &[[Repacked; PAIRS]],
+    x: [&Digits; T],
+    sums: &mut [Sums],
+) {
+    for (at, four) in repacked.iter().enumerate() {
+        tile::<F, N, T>(four, x, &mut sums[at..], repacked.len());
     }
 }
 
@@ -224,12 +230,12 @@ fn load(numbers: &[f32; LANES]) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn tile<F: Format<N>, const N: usize, const T: usize>(
-    turned: &[Turned; PAIRS],
+    repacked: &[Repacked; PAIRS],
     x: [&Digits; T],
     sums: &mut [Sums],
     stride: usize,
 ) {
-    // Plain indices: of iterators over registers the compiler would make memory.
+    // Plain indices: with iterators the compiler would move registers to memory.
     for half in 0..if F::HALVES { 2 } else { 1 } {
         // High, middle and low digit.
         let mut acc = [[[_mm512_setzero_si512(); 3]; PAIRS]; T];
@@ -248,8 +254,8 @@ fn tile<F: Format<N>, const N: usize, const T: usize>(
         }
         let quads = if F::HALVES { BLOCK / 8 } else { BLOCK / 4 };
         for quad in half * quads..(half + 1) * quads {
-            // SAFETY: 64 bytes are read from 64, whose alignment `Turned` has.
-            let w = [0, 1].map(|r| unsafe { _mm512_load_si512(turned[r].quads[quad].as_ptr().cast()) });
+            // SAFETY: 64 bytes are read from 64, whose alignment `Repacked` has.
+            let w = [0, 1].map(|r| unsafe { _mm512_load_si512(repacked[r].quads[quad].as_ptr().cast()) });
             for t in 0..T {
                 for digit in 0..3 {
                     let four = both(&x[t].digits[digit][quad]);
@@ -266,12 +272,12 @@ fn tile<F: Format<N>, const N: usize, const T: usize>(
                 let (upper, low) = (_mm512_cvtepi32_ps(upper), _mm512_cvtepi32_ps(low));
                 let products = _mm512_fmadd_ps(upper, _mm512_set1_ps(256.0), low);
                 let steps = _mm512_castsi512_ps(both(&x[t].steps));
-                let scales = _mm512_mul_ps(load(&turned[r].scales[half]), steps);
+                let scales = _mm512_mul_ps(load(&repacked[r].scales[half]), steps);
                 let out = &mut sums[t * stride][r];
                 let mut sum = _mm512_fmadd_ps(products, scales, load(out));
                 if F::MINIMA {
                     let totals = _mm512_castsi512_ps(both(&x[t].totals));
-                    sum = _mm512_fnmadd_ps(load(&turned[r].minima), totals, sum);
+                    sum = _mm512_fnmadd_ps(load(&repacked[r].minima), totals, sum);
                 }
                 // SAFETY: 64 bytes are written to 16 numbers.
                 unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };

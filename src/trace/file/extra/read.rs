@@ -58,7 +58,7 @@ impl LensTable {
 }
 
 impl ExtraTables {
-    /// Takes the tables out of `file`, of a run of `pos` tokens.
+    /// Takes the tables of a run of `pos` tokens out of `file`.
     ///
     /// # Errors
     /// Naming the tensor, if a table lacks one or does not fit `dims` and `pos`.
@@ -113,7 +113,7 @@ fn take_scores(file: &mut TraceFile, pos: usize) -> Result<Option<Vec<Score>>> {
     Ok(Some(nll.into_iter().zip(entropy).zip(rank).map(score).collect()))
 }
 
-/// The last size of a table's ids, which must have `before` as its other sizes.
+/// The last size of the tensor `name`, whose other sizes must be `before`.
 fn width(file: &TraceFile, name: &str, before: &[usize]) -> Result<usize> {
     let shape = &file.get(name)?.shape;
     match shape.split_last() {

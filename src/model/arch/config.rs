@@ -1,0 +1,137 @@
+//! A config.json: which family it is of, and what it says beside the architecture.
+
+use super::axes::Arch;
+use super::keys::{Keys, token_ids};
+use super::mixtral;
+use crate::trace::{Dtype, Report};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+/// A family of models: what its config.json calls it, and who reads that.
+struct Family {
+    model_type: &'static str,
+    architecture: &'static str,
+    read: fn(&Keys, &mut Report) -> Result<Arch>,
+    /// Notes which constants are unusual for the family.
+    constants: fn(&Keys, &Arch, &mut Report),
+}
+
+/// All families that can be read.
+const FAMILIES: [Family; 1] = [Family {
+    model_type: "mixtral",
+    architecture: "MixtralForCausalLM",
+    read: mixtral::read,
+    constants: mixtral::constants,
+}];
+
+/// A model's config.json.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the model computes.
+    pub arch: Arch,
+    /// The dtype of the weights according to the config.
+    pub dtype: Option<Dtype>,
+    /// Tokens that end a generation.
+    pub eos: Vec<u32>,
+}
+
+impl Config {
+    /// Reads a config.json, or what says the same in a file called `origin`. `report` gets every value that was missing or
+    /// contradicts another.
+    ///
+    /// # Errors
+    /// If it is of an unknown family, a key is missing or has an impossible value, or it asks for something that is not
+    /// implemented.
+    pub fn parse(json: &Value, origin: &str, report: &mut Report) -> Result<Self> {
+        let family = family(json, origin)?;
+        let keys = Keys { json, origin };
+        let arch = (family.read)(&keys, report)?;
+        let (dtype, eos) = (keys.dtype(report), token_ids(json.get("eos_token_id")));
+        (family.constants)(&keys, &arch, report);
+        Ok(Self { arch, dtype, eos })
+    }
+}
+
+fn family(json: &Value, origin: &str) -> Result<&'static Family> {
+    ensure!(json.is_object(), "{origin} is not a JSON object");
+    let model_type = json.get("model_type").and_then(Value::as_str);
+    let architecture = json.pointer("/architectures/0").and_then(Value::as_str);
+    let is = |family: &&Family| {
+        let named = model_type.or(architecture).is_some();
+        named
+            && model_type.is_none_or(|name| name == family.model_type)
+            && architecture.is_none_or(|name| name == family.architecture)
+    };
+    FAMILIES.iter().find(is).ok_or_else(|| {
+        let known: Vec<String> =
+            FAMILIES.iter().map(|family| format!("`{}` / `{}`", family.model_type, family.architecture)).collect();
+        anyhow::anyhow!(
+            "{origin}: unsupported model_type `{}` / architecture `{}`; mixscope reads {}",
+            model_type.unwrap_or("none"),
+            architecture.unwrap_or("none"),
+            known.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn base() -> Value {
+        json!({"model_type": "mixtral", "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+            "num_hidden_layers": 2, "vocab_size": 10, "rope_theta": 1e6, "num_key_value_heads": 2})
+    }
+
+    fn parse(change: impl FnOnce(&mut Value)) -> Result<Config> {
+        let mut json = base();
+        change(&mut json);
+        Config::parse(&json, "config.json", &mut Report::default())
+    }
+
+    #[test]
+    fn every_spelling_of_the_rope_base_is_read() {
+        assert_eq!(parse(|_| {}).unwrap().arch.rope.base, 1e6);
+        let modern = |json: &mut Value| {
+            json.as_object_mut().unwrap().remove("rope_theta");
+            json["rope_parameters"] = json!({"rope_theta": 50000.0, "rope_type": "default"});
+        };
+        assert_eq!(parse(modern).unwrap().arch.rope.base, 50000.0);
+        let both = parse(|json| json["rope_parameters"] = json!({"rope_theta": 10000.0}));
+        assert!(both.unwrap_err().to_string().contains("10000"));
+        let yarn = parse(|json| json["rope_scaling"] = json!({"type": "yarn", "factor": 4.0}));
+        assert!(yarn.unwrap_err().to_string().contains("yarn"));
+    }
+
+    #[test]
+    fn impossible_values_are_refused_by_name() {
+        let cases: [(&str, Value); 11] = [
+            ("hidden_size", json!(0)),
+            ("hidden_size", json!(1u64 << 60)),
+            ("num_hidden_layers", json!("six")),
+            ("num_key_value_heads", json!(3)),
+            ("num_experts_per_tok", json!(9)),
+            ("head_dim", json!(15)),
+            ("sliding_window", json!(0)),
+            ("hidden_act", json!("gelu")),
+            ("hidden_act", json!(3)),
+            ("rms_norm_eps", json!("0.5")),
+            ("tie_word_embeddings", json!("no")),
+        ];
+        for (key, value) in cases {
+            let error = parse(|json| json[key] = value.clone()).unwrap_err().to_string();
+            assert!(error.contains(key), "{key} = {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn null_window_is_none_and_head_dim_may_be_null() {
+        let config = parse(|json| {
+            json["sliding_window"] = Value::Null;
+            json["head_dim"] = Value::Null;
+        });
+        let dims = config.unwrap().arch.dims;
+        assert_eq!((dims.window, dims.d_head), (None, 16));
+    }
+}

@@ -1,0 +1,154 @@
+//! The keys of a config.json that families share, as transformers from 4.36 to 5.x writes them (REFERENCE: "which
+//! transformers writes what").
+
+use crate::trace::{Dtype, Level, Report};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// Larger sizes than any model has are refused before anything is computed with them.
+const MAX_SIZE: u64 = 1 << 31;
+/// The values that a window may have.
+const OR_WINDOW: &str = "null, as in Mixtral's own models";
+
+/// A config.json, or what says the same, and the name of its file in messages.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    pub json: &'a Value,
+    pub origin: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    /// The value of `key`; `None` if it is missing or null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.json.get(key).filter(|value| !value.is_null())
+    }
+
+    /// The subject of findings about `key`.
+    pub fn subject(&self, key: &str) -> String {
+        format!("{}: {key}", self.origin)
+    }
+
+    /// A positive number; `default` if the key is missing.
+    pub fn size(&self, key: &str, default: Option<u64>, report: &mut Report) -> Result<usize> {
+        let subject = self.subject(key);
+        let value = match (self.get(key), default) {
+            (Some(value), _) => {
+                value.as_u64().with_context(|| format!("{subject} is {value}, expected a whole number"))?
+            }
+            (None, Some(default)) => {
+                let found = format!("missing; transformers' default {default} is used");
+                report.add(Level::Note, &subject, "", found, "");
+                default
+            }
+            (None, None) => bail!("{subject} is missing"),
+        };
+        ensure!((1..MAX_SIZE).contains(&value), "{subject} is {value}, which no model has");
+        Ok(value as usize)
+    }
+
+    /// `head_dim`, or else `hidden_size` divided by the heads. It is even, because RoPE rotates pairs.
+    pub fn d_head(&self, d_model: usize, heads: usize, report: &mut Report) -> Result<usize> {
+        let origin = self.origin;
+        let (d_head, found) = match self.get("head_dim") {
+            Some(_) => {
+                let explicit = self.size("head_dim", None, report)?;
+                (explicit, format!("{explicit}, given explicitly"))
+            }
+            None => {
+                ensure!(
+                    d_model.is_multiple_of(heads),
+                    "{origin}: hidden_size {d_model} is not divisible by num_attention_heads {heads} and head_dim is not given"
+                );
+                (d_model / heads, format!("{} = hidden_size / heads", d_model / heads))
+            }
+        };
+        report.add(Level::Ok, self.subject("head_dim"), "even", found, "");
+        ensure!(d_head % 2 == 0, "{origin}: head_dim {d_head} is odd; RoPE rotates pairs");
+        Ok(d_head)
+    }
+
+    /// `sliding_window`; `None` where every token sees all before it.
+    pub fn window(&self, report: &mut Report) -> Result<Option<usize>> {
+        let subject = &self.subject("sliding_window");
+        match self.json.get("sliding_window") {
+            None => {
+                let advice =
+                    "transformers 4.36 would have used 4096; add the key if the model was trained with a window";
+                report.add(Level::Note, subject, "", "missing: no window", advice);
+                Ok(None)
+            }
+            Some(Value::Null) => {
+                report.add(Level::Ok, subject, OR_WINDOW, "null: every token sees all before it", "");
+                Ok(None)
+            }
+            Some(value) => {
+                let window = value.as_u64().filter(|w| *w > 0);
+                let window =
+                    window.with_context(|| format!("{subject} is {value}, expected null or a positive number"))?;
+                let found = format!("a token sees the last {window} tokens, itself included");
+                let advice = "early configs had 4096 by mistake; the self-test's texts are too short to see it";
+                let (level, advice) = if window > 512 { (Level::Note, advice) } else { (Level::Ok, "") };
+                report.add(level, subject, OR_WINDOW, found, advice);
+                Ok(Some(window as usize))
+            }
+        }
+    }
+
+    /// The RoPE base, which is in one of two places.
+    pub fn rope_base(&self, report: &mut Report) -> Result<f64> {
+        let origin = self.origin;
+        let nested = self.get("rope_parameters");
+        for (key, value) in [("rope_parameters", nested), ("rope_scaling", self.get("rope_scaling"))] {
+            let kind = value.and_then(|v| v.get("rope_type").or_else(|| v.get("type"))).and_then(Value::as_str);
+            if value.is_some() && kind.unwrap_or("default") != "default" {
+                bail!(
+                    "{origin}: {key} asks for RoPE of type `{}`; only `default` is implemented",
+                    kind.unwrap_or_default()
+                );
+            }
+        }
+        let read = |value: Option<&Value>, key: &str| -> Result<Option<f64>> {
+            let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(None) };
+            let base = value.as_f64().filter(|base| base.is_finite() && *base > 1.0);
+            Ok(Some(base.with_context(|| format!("{origin}: {key} is {value}, expected a number above 1"))?))
+        };
+        let top = read(self.json.get("rope_theta"), "rope_theta")?;
+        let inner = read(nested.and_then(|v| v.get("rope_theta")), "rope_parameters.rope_theta")?;
+        let (base, from) = match (inner, top) {
+            (Some(inner), Some(top)) if inner != top => {
+                bail!("{origin}: rope_theta is {top}, but rope_parameters.rope_theta is {inner}; remove the wrong one")
+            }
+            (Some(base), _) => (base, "rope_parameters.rope_theta"),
+            (None, Some(base)) => (base, "rope_theta"),
+            (None, None) => {
+                let found = "none; transformers' default 1000000 is used";
+                let advice = "a wrong base gives fluent short text that decays; check it against the model's source";
+                report.add(Level::Warn, self.subject("rope_theta"), "a RoPE base", found, advice);
+                return Ok(1e6);
+            }
+        };
+        report.add(Level::Ok, self.subject("rope base"), "above 1, in one place", format!("{base}, from {from}"), "");
+        Ok(base)
+    }
+
+    /// The dtype that the config gives the weights; `None` if it is missing or unknown.
+    pub fn dtype(&self, report: &mut Report) -> Option<Dtype> {
+        let value = self.get("dtype").or_else(|| self.get("torch_dtype"))?.as_str()?;
+        let parsed = value.trim_start_matches("torch.").parse().ok();
+        if parsed.is_none() {
+            let expected = "float32, float16 or bfloat16";
+            report.add(Level::Warn, self.subject("dtype"), expected, value, "the files' own dtype is used");
+        }
+        parsed
+    }
+}
+
+/// One id, a list of ids, or null.
+pub fn token_ids(value: Option<&Value>) -> Vec<u32> {
+    let one = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Some(Value::Array(ids)) => ids.iter().filter_map(one).collect(),
+        Some(value) => one(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}

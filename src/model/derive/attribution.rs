@@ -1,0 +1,188 @@
+//! Direct logit attribution: the contributions of layers, heads and experts to one logit, from stored activations.
+
+use super::heads::derive_z;
+use crate::analysis::ExpertShare;
+use crate::model::kernels::linear;
+use crate::model::pass::experts::{self, Routed};
+use crate::model::pass::mixture;
+use crate::model::pass::ops::{rms_norm, rms_scale};
+use crate::model::pass::{KvCache, Model};
+use crate::model::precision::{Precision, Rounding};
+use crate::model::weights::Matrix;
+use crate::trace::{HookKind, TokenRecord};
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Weight rows of one parallel task. Sums are added in the order of the tasks, so that threads don't change them.
+const TASK_ROWS: usize = 64;
+
+/// The direction in the residual stream that one logit reads, with the scale of the final norm frozen.
+pub struct Direction {
+    /// The model's own logit, bit for bit.
+    pub logit: f32,
+    /// The frozen scale, `1 / rms(x)`.
+    pub scale: f32,
+    /// `scale · gain ⊙ W_U[target]`, `[d_model]`.
+    pub u: Vec<f64>,
+}
+
+impl Direction {
+    /// Share of a part `[d_model]` of the residual stream.
+    pub fn share(&self, part: impl Iterator<Item = f64>) -> f64 {
+        self.u.iter().zip(part).map(|(u, x)| u * x).sum()
+    }
+
+    fn share_of_step(&self, before: &[f32], after: &[f32]) -> f64 {
+        self.share(after.iter().zip(before).map(|(after, before)| f64::from(*after) - f64::from(*before)))
+    }
+}
+
+/// Shares of the parts of the residual stream.
+pub struct StreamShares {
+    /// Of the embedding.
+    pub embed: f64,
+    /// Of `resid_mid - resid_pre`, by layer.
+    pub attn: Vec<f64>,
+    /// Of `resid_post - resid_mid`, by layer.
+    pub mlp: Vec<f64>,
+}
+
+impl Model {
+    /// The direction that the logit of `target` reads when the last layer leaves `resid` `[d_model]`.
+    ///
+    /// # Errors
+    /// If `target` is outside the vocabulary or `resid` has another width.
+    pub fn direction(&self, resid: &[f32], target: u32, precision: Precision) -> Result<Direction> {
+        let (d, round, eps) = (self.dims(), precision.module, self.arch.eps);
+        ensure!((target as usize) < d.vocab, "token id {target} is outside the vocabulary of {} tokens", d.vocab);
+        ensure!(resid.len() == d.d_model, "a residual has {} values", resid.len());
+        let row = self.unembed.row(target as usize);
+        // One row of the product has the same bits only where this program computes it.
+        let logit = match self.products.are_on_device() {
+            true => self.lens(resid, precision)?[target as usize],
+            false => linear(&rms_norm(resid, &self.norm, eps, round), &row, round)[0],
+        };
+        let scale = rms_scale(resid, eps);
+        let mut wide = Vec::new();
+        row.widen_row(0, round, &mut wide);
+        let u = |(w, gain): (&f32, &f32)| f64::from(scale) * f64::from(round.one(*gain)) * f64::from(*w);
+        Ok(Direction { logit, scale, u: wide.iter().zip(&self.norm).map(u).collect() })
+    }
+
+    /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share of the
+    /// last residual. `None` if residuals were not captured.
+    pub fn stream_shares(
+        &self,
+        token: &TokenRecord,
+        direction: &Direction,
+        precision: Precision,
+    ) -> Option<StreamShares> {
+        let mut embedding = Vec::new();
+        self.embed.widen_row(token.id as usize, precision.module, &mut embedding);
+        let mut before = embedding.as_slice();
+        let mut shares = StreamShares {
+            embed: direction.share(embedding.iter().map(|x| f64::from(*x))),
+            attn: Vec::new(),
+            mlp: Vec::new(),
+        };
+        for layer in 0..self.dims().layers {
+            let (mid, post) = (token.row(HookKind::ResidMid, layer)?, token.row(HookKind::ResidPost, layer)?);
+            shares.attn.push(direction.share_of_step(before, mid));
+            shares.mlp.push(direction.share_of_step(mid, post));
+            before = post;
+        }
+        Some(shares)
+    }
+
+    /// Share of each head of `layer` at `pos`, `[heads]`: of its output `z` through its columns of `W_O`. `None` if
+    /// queries or keys were not captured or `cache` does not hold the position.
+    pub fn head_shares(
+        &self,
+        tokens: &[Arc<TokenRecord>],
+        cache: &KvCache,
+        (pos, layer): (usize, usize),
+        direction: &Direction,
+        precision: Precision,
+    ) -> Option<Vec<f64>> {
+        let d = self.dims();
+        let pulled = pull_back(&self.layers[layer].o, &direction.u, precision.module);
+        let share = |(head, v): (usize, &[f64])| {
+            let z = derive_z(tokens, cache, (layer, head), pos, d, precision.module)?;
+            Some(v.iter().zip(z).map(|(v, z)| v * f64::from(z)).sum())
+        };
+        pulled.chunks_exact(d.d_head).enumerate().map(share).collect()
+    }
+
+    /// Outputs of the experts that `token` chose in `layer`, before weighting, `[k, d_model]`: bit for bit those of
+    /// the pass. `None` if residuals or routing were not captured.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn derive_expert_out(
+        &self,
+        token: &TokenRecord,
+        layer: usize,
+        precision: Precision,
+    ) -> Result<Option<Vec<f32>>> {
+        let of_layer = &self.layers[layer];
+        let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(HookKind::ResidMid, layer)) else {
+            return Ok(None);
+        };
+        if !self.products.are_on_device() {
+            chosen.iter().filter_map(|e| of_layer.experts.get(*e as usize)).for_each(experts::Expert::prefetch);
+        }
+        let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.arch.eps, precision.module);
+        let routed = Routed { x: &ln2, chosen, weights: &[], k: chosen.len() };
+        let by = (&*self.products, precision);
+        Ok(Some(experts::outputs(&of_layer.experts, routed, by, &|_, _| Ok(()))?))
+    }
+
+    /// The contribution of each expert that `token` chose in `layer`, best expert first. `None` as in
+    /// [`Model::derive_expert_out`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn expert_shares(
+        &self,
+        token: &TokenRecord,
+        layer: usize,
+        direction: &Direction,
+        precision: Precision,
+    ) -> Result<Option<Vec<ExpertShare>>> {
+        let outputs = self.derive_expert_out(token, layer, precision)?;
+        let routed = token.experts(layer).zip(token.row(HookKind::MixingWeights, layer));
+        let Some((outputs, (chosen, weights))) = outputs.zip(routed) else { return Ok(None) };
+        let mlp_out = mixture::combine(&outputs, weights, chosen, chosen.len(), precision);
+        let share = |((expert, weight), out): ((&u32, &f32), &[f32])| {
+            let weighted = || out.iter().map(|x| f64::from(*weight) * f64::from(*x));
+            let norm = weighted().map(|x| x * x).sum::<f64>().sqrt();
+            let whole = mlp_out.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>().sqrt();
+            let dot: f64 = weighted().zip(&mlp_out).map(|(x, y)| x * f64::from(*y)).sum();
+            let cosine = (norm > 0.0 && whole > 0.0).then(|| dot / (norm * whole));
+            ExpertShare { expert: *expert, weight: *weight, norm, cosine, share: direction.share(weighted()) }
+        };
+        Ok(Some(chosen.iter().zip(weights).zip(outputs.chunks_exact(mlp_out.len())).map(share).collect()))
+    }
+}
+
+/// `wᵀ u` for `w` `[n, k]` and `u` `[n]`: the direction `[k]` before `w` that reads the same as `u` after it.
+fn pull_back(w: &Matrix, u: &[f64], round: Rounding) -> Vec<f64> {
+    let task = |(i, u): (usize, &[f64])| {
+        let mut sum = vec![0f64; w.cols()];
+        let mut wide = Vec::new();
+        for (row, u) in (i * TASK_ROWS..).zip(u) {
+            w.widen_row(row, round, &mut wide);
+            for (sum, x) in sum.iter_mut().zip(&wide) {
+                *sum += u * f64::from(*x);
+            }
+        }
+        sum
+    };
+    let parts: Vec<Vec<f64>> = u.par_chunks(TASK_ROWS).enumerate().map(task).collect();
+    let mut whole = vec![0f64; w.cols()];
+    for part in parts {
+        whole.iter_mut().zip(part).for_each(|(whole, x)| *whole += x);
+    }
+    whole
+}

@@ -1,0 +1,111 @@
+//! Attention probabilities from the captured queries and keys of a run, bit for bit those of the forward pass.
+
+use crate::analysis::Pattern;
+use crate::model::pass::attention::{mix, score, visible, weigh};
+use crate::model::pass::{KvCache, SoftmaxNorm};
+use crate::model::precision::Rounding;
+use crate::trace::{Dims, HookKind, TokenRecord};
+use std::sync::Arc;
+
+/// One head of a run: its rotated keys (`hook_rot_k`) collected once, its queries (`hook_rot_q`) read one by one.
+pub struct HeadReader<'a> {
+    tokens: &'a [Arc<TokenRecord>],
+    /// By position, each `[d_head]`; empty if patterns were captured.
+    keys: Vec<&'a [f32]>,
+    /// Whether whole patterns were captured; then queries and keys are not read.
+    is_kept: bool,
+    layer: usize,
+    head: usize,
+    dims: Dims,
+    round: Rounding,
+}
+
+impl<'a> HeadReader<'a> {
+    /// The query head `head` of `layer` over `tokens`; `None` if neither patterns nor keys were captured.
+    pub fn new(tokens: &'a [Arc<TokenRecord>], layer: usize, head: usize, dims: Dims, round: Rounding) -> Option<Self> {
+        let kv_head = head / (dims.heads / dims.kv_heads);
+        let range = kv_head * dims.d_head..(kv_head + 1) * dims.d_head;
+        let key = |token: &'a Arc<TokenRecord>| token.row(HookKind::RotK, layer)?.get(range.clone());
+        let is_kept = tokens.iter().all(|token| token.row(HookKind::Pattern, layer).is_some());
+        let keys = if is_kept { Vec::new() } else { tokens.iter().map(key).collect::<Option<_>>()? };
+        Some(Self { tokens, keys, is_kept, layer, head, dims, round })
+    }
+
+    fn query(&self, query: usize) -> Option<&'a [f32]> {
+        let row = self.tokens.get(query)?.row(HookKind::RotQ, self.layer)?;
+        row.get(self.head * self.dims.d_head..(self.head + 1) * self.dims.d_head)
+    }
+
+    /// The head's row of the captured pattern `[heads, query + 1]`.
+    fn kept(&self, query: usize) -> Option<&'a [f32]> {
+        let all = self.tokens.get(query)?.row(HookKind::Pattern, self.layer)?;
+        all.get(self.head * (query + 1)..(self.head + 1) * (query + 1))
+    }
+
+    /// Writes the weights of `query` on the keys `0..=query` into `out`; `None` if the query was not captured.
+    pub fn row(&self, query: usize, out: &mut Vec<f32>) -> Option<SoftmaxNorm> {
+        if self.is_kept {
+            out.clear();
+            out.extend_from_slice(self.kept(query)?);
+            return Some(SoftmaxNorm::default());
+        }
+        let q = self.query(query)?;
+        let seen = visible(query, self.dims.window);
+        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, out);
+        // Keys outside the window weigh exactly nothing.
+        out.splice(0..0, std::iter::repeat_n(0.0, seen.start));
+        Some(norm)
+    }
+
+    /// The weight of `query` on one key. `norm` is what [`HeadReader::row`] returned for the query.
+    pub fn weight(&self, query: usize, key: usize, norm: SoftmaxNorm) -> Option<f32> {
+        if self.is_kept {
+            return self.kept(query)?.get(key).copied();
+        }
+        if !visible(query, self.dims.window).contains(&key) {
+            return Some(0.0);
+        }
+        let score = score(self.query(query)?, self.keys.get(key)?, self.round);
+        Some(self.round.one(norm.prob(score)))
+    }
+}
+
+/// The attention probabilities of one head over a whole run. `None` if a row was not captured.
+pub fn derive_pattern(
+    tokens: &[Arc<TokenRecord>],
+    layer: usize,
+    head: usize,
+    dims: Dims,
+    round: Rounding,
+) -> Option<Pattern> {
+    let reader = HeadReader::new(tokens, layer, head, dims, round)?;
+    let mut pattern = Pattern { n: tokens.len(), weights: Vec::with_capacity(tokens.len() * (tokens.len() + 1) / 2) };
+    let mut row = Vec::new();
+    for query in 0..tokens.len() {
+        reader.row(query, &mut row)?;
+        pattern.weights.extend_from_slice(&row);
+    }
+    Some(pattern)
+}
+
+/// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, from its pattern and the values in `cache`:
+/// bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
+pub fn derive_z(
+    tokens: &[Arc<TokenRecord>],
+    cache: &KvCache,
+    (layer, head): (usize, usize),
+    query: usize,
+    dims: Dims,
+    round: Rounding,
+) -> Option<Vec<f32>> {
+    let mut weights = Vec::new();
+    HeadReader::new(tokens.get(..=query)?, layer, head, dims, round)?.row(query, &mut weights)?;
+    if query >= cache.len() {
+        return None;
+    }
+    let first = visible(query, dims.window).start;
+    let kv = cache.keys(layer, head / (dims.heads / dims.kv_heads), dims.d_head);
+    let mut z = vec![0f32; dims.d_head];
+    mix(&weights[first..], first, kv, round, &mut z);
+    Some(z)
+}

@@ -1,0 +1,11 @@
+//! Opening a model, and describing one that is not on this machine yet.
+
+pub mod demo;
+mod describe;
+mod location;
+mod open;
+mod sizes;
+
+pub use describe::{Described, check_gguf_header, describe_gguf};
+pub use location::Location;
+pub use open::{Loaded, open};

@@ -1,0 +1,225 @@
+//! Opening a model: files, validation, and the report.
+
+use super::demo;
+use super::location::Location;
+use super::sizes::{count_params, touched_bytes};
+use crate::model::arch::{Config, file_type, gguf_config, token_ids};
+use crate::model::json::read_json;
+use crate::model::pass::Model;
+use crate::model::tokenizer::{ChatTemplate, Tokenizer, gguf_tokenizer};
+use crate::model::validate;
+use crate::model::weights::{Store, gguf};
+use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An opened model.
+pub struct Loaded {
+    /// The weights and the forward pass.
+    pub model: Model,
+    /// Its tokenizer; without one prompts can only be given as ids.
+    pub tokenizer: Option<Tokenizer>,
+    /// The format of a conversation.
+    pub chat: Option<ChatTemplate>,
+    /// Its config.json, or what the metadata of a GGUF file say in its place.
+    pub config: Config,
+    /// Its tensors.
+    pub store: Store,
+    /// Its description for views and traces.
+    pub meta: Arc<Meta>,
+}
+
+impl Loaded {
+    /// The same model with products computed on `device`, to which weights are copied when they are first used.
+    ///
+    /// # Errors
+    /// If this build or this machine has no such device, or it can't hold these weights.
+    pub fn on(mut self, device: Device) -> Result<Self> {
+        self.model.compute_on(device).with_context(|| format!("cannot compute on the device {device}"))?;
+        Arc::make_mut(&mut self.meta).device = device;
+        Ok(self)
+    }
+}
+
+/// What [`open`] reads before the weights are taken.
+struct Parts {
+    name: String,
+    title: String,
+    json: Value,
+    config: Config,
+    store: Store,
+    tokenizer: Option<Tokenizer>,
+    chat: Option<ChatTemplate>,
+    /// The name of the mixture of quantised types.
+    file_type: Option<&'static str>,
+}
+
+/// Opens a model. With `ids_only` a broken or missing tokenizer is only noted, because prompts come as ids.
+///
+/// # Errors
+/// If anything is missing or contradicts the config; the message says what, and what to do.
+pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only: bool) -> Result<Loaded> {
+    let mut report = Report::default();
+    let mut parts = match location {
+        Location::Demo => read_demo(&mut report)?,
+        Location::Dir(dir) => {
+            read_dir(dir, ids_only, &mut report).with_context(|| format!("cannot open {}", dir.display()))?
+        }
+        Location::Gguf(path) => {
+            read_gguf(path, ids_only, &mut report).with_context(|| format!("cannot open {}", path.display()))?
+        }
+    };
+    let checked = validate::check(&parts.config, &parts.store, &mut report);
+    check_vocabulary(&parts, &mut report);
+    validate::special_tokens(&parts.json, parts.config.arch.dims.vocab, parts.tokenizer.as_ref(), &mut report);
+    refuse(&report).with_context(|| format!("cannot open {}", parts.name))?;
+    let weights_dtype = parts.file_type.map_or_else(|| checked.main.to_string(), str::to_owned);
+    let compute = dtype.unwrap_or(checked.compute);
+    if compute != checked.compute {
+        let found = format!("{weights_dtype} weights, rounded to {compute} as they are read");
+        report.add(Level::Note, "compute dtype", "", found, "asked for by --dtype");
+    }
+    parts.config.eos.sort_unstable();
+    parts.config.eos.dedup();
+    #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "only the drill adds to it"))]
+    let mut meta = Meta {
+        dims: parts.config.arch.dims,
+        weights_dtype,
+        stored: checked.stored,
+        compute_dtype: compute,
+        policy,
+        device: Device::Cpu,
+        params: count_params(parts.config.arch.dims, parts.config.arch.tied),
+        weight_bytes: parts.store.total_bytes(),
+        touched_bytes: touched_bytes(&parts.config.arch, &parts.store)?,
+        config: parts.json,
+        eos: parts.config.eos.clone(),
+        recording: None,
+        has_chat: parts.chat.is_some() && parts.tokenizer.is_some(),
+        report,
+        name: parts.name,
+        title: parts.title,
+    };
+    let model = Model::new(parts.config.arch.clone(), &parts.store, compute)?;
+    #[cfg(debug_assertions)]
+    let model = crate::model::pass::injected(model, &mut meta.report)?;
+    Ok(Loaded {
+        model,
+        config: parts.config,
+        tokenizer: parts.tokenizer,
+        chat: parts.chat,
+        store: parts.store,
+        meta: Arc::new(meta),
+    })
+}
+
+fn read_demo(report: &mut Report) -> Result<Parts> {
+    let json: Value = serde_json::from_slice(demo::CONFIG)?;
+    let mut config = Config::parse(&json, "config.json", report)?;
+    config.eos.extend(token_ids(json.get("eos_token_id")));
+    Ok(Parts {
+        name: "demo".to_owned(),
+        title: "demo (small model trained for mixscope)".to_owned(),
+        json,
+        config,
+        store: Store::embedded(demo::WEIGHTS)?,
+        tokenizer: Some(Tokenizer::parse(demo::TOKENIZER, "the demo's tokenizer.json")?),
+        chat: None,
+        file_type: None,
+    })
+}
+
+fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
+    let json = read_json(&dir.join("config.json"))?.with_context(|| {
+        format!("no config.json in {}; a model directory holds config.json and safetensors files", dir.display())
+    })?;
+    let mut config = Config::parse(&json, "config.json", report)?;
+    if let Some(generation) = read_json(&dir.join("generation_config.json"))? {
+        config.eos.extend(token_ids(generation.get("eos_token_id")));
+    }
+    let store = Store::open(dir, report)?;
+    let tokenizer = or_ids_only(read_tokenizer(&dir.join("tokenizer.json")), "tokenizer.json", ids_only, report)?;
+    let chat = ChatTemplate::of_dir(dir).unwrap_or_else(|error| {
+        report.add(Level::Warn, "chat template", "", format!("{error:#}"), "prompts can't be put into it");
+        None
+    });
+    let (name, title) = names(dir);
+    Ok(Parts { name, title, json, config, store, tokenizer, chat, file_type: None })
+}
+
+fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
+    let gguf::Opened { first, store } = gguf::open(path)?;
+    let bytes = first.as_slice();
+    let header = gguf::Header::read(bytes, bytes.len() as u64)?;
+    let rows = |name: &str| store.tensors().get(name).and_then(|entry| entry.shape.first().copied());
+    let json = gguf_config(&header, rows, report)?;
+    let config = Config::parse(&json, "metadata", report)?;
+    let read = gguf_tokenizer(&header)
+        .map(Tokenizer::of)
+        .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
+    let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
+    let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);
+    let special = |key: &str| {
+        let id = json.get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        id.zip(tokenizer.as_ref()).map(|(id, tokenizer)| tokenizer.piece(id).to_string()).unwrap_or_default()
+    };
+    let chat = template.map(|text| ChatTemplate::new(text, &special("bos_token_id"), &special("eos_token_id")));
+    let (name, title) = names(path);
+    Ok(Parts { name, title, config, store, tokenizer, chat, file_type: file_type(&header), json })
+}
+
+/// The path, and its last part.
+fn names(path: &Path) -> (String, String) {
+    let name = path.display().to_string();
+    let title = path.file_name().map_or_else(|| name.clone(), |last| last.to_string_lossy().into_owned());
+    (name, title)
+}
+
+/// A tokenizer that can't be used is only worth a warning when prompts come as ids.
+fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<Tokenizer>> {
+    match read {
+        Ok(tokenizer) => Ok(Some(tokenizer)),
+        Err(error) if ids_only => {
+            report.add(Level::Warn, what, "a tokenizer", format!("{error:#}"), "tokens are shown by their ids");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
+    let bytes = std::fs::read(path).with_context(|| {
+        format!("cannot read {} (without it prompts can only be given with --prompt-ids)", path.display())
+    })?;
+    Tokenizer::parse(&bytes, &path.display().to_string())
+}
+
+fn check_vocabulary(parts: &Parts, report: &mut Report) {
+    let Some(tokenizer) = &parts.tokenizer else { return };
+    let (has, embeds) = (tokenizer.vocab_size(), parts.config.arch.dims.vocab);
+    let largest = tokenizer.largest_id() as usize;
+    if largest >= embeds && has <= embeds {
+        let advice = "some text will give ids that the model lacks: the tokenizer belongs to another model";
+        report.add(Level::Warn, "tokenizer", format!("ids below {embeds}"), format!("ids up to {largest}"), advice);
+    } else if has > embeds {
+        let advice = "some text will give ids that the model lacks: the tokenizer belongs to another model";
+        report.add(Level::Warn, "tokenizer", format!("at most {embeds} tokens"), has.to_string(), advice);
+    } else {
+        report.add(
+            Level::Ok,
+            "tokenizer",
+            "no more tokens than embeddings",
+            format!("{has} tokens for {embeds} embeddings"),
+            "",
+        );
+    }
+}
+
+/// Turns findings that forbid running into one error.
+fn refuse(report: &Report) -> Result<()> {
+    let refused: Vec<&Finding> = report.of(Level::Refuse).collect();
+    ensure!(refused.is_empty(), anyhow!(refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Causal grouped-query attention, one query and head at a time.
+
+use super::cache::{Keys, KvCache};
+use super::ops::{SoftmaxNorm, softmax};
+use crate::model::kernels::{add_scaled_x4, dot_small, dot_small_x4};
+use crate::model::precision::Rounding;
+use crate::trace::Dims;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Multiply-adds below which one thread is faster than waking the others.
+const PARALLEL_FROM: usize = 1 << 19;
+
+/// The keys that the query at `pos` may see: HF's mask, `pos - window < key <= pos`.
+pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
+    window.map_or(0, |window| (pos + 1).saturating_sub(window))..pos + 1
+}
+
+/// The score of one key: product rounded, scaled, rounded.
+pub fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
+    scaled(dot_small(query, key), query.len(), round)
+}
+
+fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
+    let scale = 1.0 / (d_head as f64).sqrt();
+    round.one(round.one(product) * scale as f32)
+}
+
+/// Attention probabilities of one query over `keys`, into `out`: scores, softmax in f32, rounded.
+pub fn weigh<'a>(
+    query: &[f32],
+    mut keys: impl ExactSizeIterator<Item = &'a [f32]>,
+    round: Rounding,
+    out: &mut Vec<f32>,
+) -> SoftmaxNorm {
+    out.clear();
+    while keys.len() >= 4 {
+        let four = std::array::from_fn(|_| keys.next().unwrap_or_default());
+        out.extend(dot_small_x4(query, four).map(|product| scaled(product, query.len(), round)));
+    }
+    out.extend(keys.map(|key| score(query, key, round)));
+    let norm = softmax(out);
+    round.slice(out);
+    norm
+}
+
+/// `Σ weight · value` over positions from `first` on, rounded once.
+pub fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [f32]) {
+    out.fill(0.0);
+    let (fours, rest) = weights.as_chunks::<4>();
+    for (weights, pos) in fours.iter().zip((first..).step_by(4)) {
+        add_scaled_x4(*weights, std::array::from_fn(|i| kv.value(pos + i)), out);
+    }
+    for (weight, pos) in rest.iter().zip(first + fours.len() * 4..) {
+        for (out, value) in out.iter_mut().zip(kv.value(pos)) {
+            *out += weight * value;
+        }
+    }
+    round.slice(out);
+}
+
+/// The inputs of one layer's attention.
+pub struct Heads<'a> {
+    /// Rotated queries `[rows, heads, d_head]`.
+    pub q: &'a [f32],
+    /// Position of the first row; rows follow each other.
+    pub start: usize,
+    /// Decoder layer.
+    pub layer: usize,
+    /// Keys and values, the rows' own included.
+    pub cache: &'a KvCache,
+    /// Sizes.
+    pub dims: Dims,
+    /// Rounding of every module output.
+    pub round: Rounding,
+}
+
+impl Heads<'_> {
+    fn query(&self, row: usize, head: usize) -> &[f32] {
+        &self.q[(row * self.dims.heads + head) * self.dims.d_head..][..self.dims.d_head]
+    }
+
+    fn kv(&self, head: usize) -> Keys<'_> {
+        let group = self.dims.heads / self.dims.kv_heads;
+        self.cache.keys(self.layer, head / group, self.dims.d_head)
+    }
+
+    fn rows(&self) -> usize {
+        self.q.len() / (self.dims.heads * self.dims.d_head)
+    }
+
+    /// Runs `work` on each row's part of `out`, in parallel where that is faster.
+    fn for_rows(&self, out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+        if self.rows() * (self.start + self.rows()) * self.dims.heads * self.dims.d_head >= PARALLEL_FROM {
+            out.par_chunks_mut(width).enumerate().for_each(|(row, out)| work(row, out));
+        } else {
+            out.chunks_mut(width).enumerate().for_each(|(row, out)| work(row, out));
+        }
+    }
+
+    /// Per-head outputs `[rows, heads, d_head]` without keeping a pattern.
+    pub fn z(&self) -> Vec<f32> {
+        let width = self.dims.heads * self.dims.d_head;
+        let mut z = vec![0f32; self.rows() * width];
+        self.for_rows(&mut z, width, |row, out| {
+            let mut weights = Vec::new();
+            let seen = visible(self.start + row, self.dims.window);
+            for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
+                let kv = self.kv(head);
+                weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
+                mix(&weights, seen.start, kv, self.round, out);
+            }
+        });
+        z
+    }
+
+    /// Attention probabilities `[heads, rows, start + rows]`; exact zeros where a query may not look.
+    pub fn pattern(&self) -> Vec<f32> {
+        let (rows, keys) = (self.rows(), self.start + self.rows());
+        let mut pattern = vec![0f32; self.dims.heads * rows * keys];
+        self.for_rows(&mut pattern, keys, |i, out| {
+            let (head, row) = (i / rows, i % rows);
+            let mut weights = Vec::new();
+            let seen = visible(self.start + row, self.dims.window);
+            let kv = self.kv(head);
+            weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
+            out[seen].copy_from_slice(&weights);
+        });
+        pattern
+    }
+
+    /// Per-head outputs `[rows, heads, d_head]` from a pattern `[heads, rows, start + rows]`. An edited row may have weights
+    /// on any key; a row without weights on hidden keys gives the bits of [`Heads::z`].
+    pub fn z_from(&self, pattern: &[f32]) -> Vec<f32> {
+        let (rows, keys) = (self.rows(), self.start + self.rows());
+        let width = self.dims.heads * self.dims.d_head;
+        let mut z = vec![0f32; rows * width];
+        self.for_rows(&mut z, width, |row, out| {
+            let visible = visible(self.start + row, self.dims.window);
+            for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
+                let weights = &pattern[(head * rows + row) * keys..][..keys];
+                let hidden = weights[..visible.start].iter().chain(&weights[visible.end..]);
+                let seen = if hidden.copied().all(|weight| weight == 0.0) { visible.clone() } else { 0..keys };
+                mix(&weights[seen.clone()], seen.start, self.kv(head), self.round, out);
+            }
+        });
+        z
+    }
+}

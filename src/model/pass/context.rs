@@ -1,0 +1,83 @@
+//! What every step of a layer needs: the roundings, the positions, the hooks and the control.
+
+use super::hooks::Hooks;
+use super::ops::{RopeTable, rms_norm};
+use crate::control::Control;
+use crate::model::precision::{Precision, Rounding};
+use crate::trace::{Dims, HookKind};
+use anyhow::{Result, bail};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A pass inside one layer.
+pub struct Context<'a> {
+    pub dims: Dims,
+    pub eps: f64,
+    pub precision: Precision,
+    pub rope: &'a RopeTable,
+    /// The positions that the pass reads.
+    pub positions: Range<usize>,
+    pub layer: usize,
+    pub hooks: &'a mut dyn Hooks,
+    pub control: &'a Control<'a>,
+}
+
+impl Context<'_> {
+    /// The rounding of every module's output.
+    pub fn round(&self) -> Rounding {
+        self.precision.module
+    }
+
+    /// Whether anybody observes or edits `kind` in this layer.
+    pub fn wants(&self, kind: HookKind) -> bool {
+        self.hooks.wants(kind.at(self.layer))
+    }
+
+    /// Shows `value` to the hooks, which may change it.
+    pub fn hook(&mut self, kind: HookKind, mut value: Vec<f32>) -> Result<Vec<f32>> {
+        debug_assert_eq!(value.len(), kind.shape_at(self.dims, self.positions.clone()).iter().product::<usize>());
+        if self.wants(kind) {
+            self.hooks.at(kind.at(self.layer), &mut value, self.positions.clone())?;
+        }
+        Ok(value)
+    }
+
+    /// Shows a copy of `value` to the hooks, so that a change leaves `value` as it is; without hooks there is no copy.
+    pub fn hook_copy<'v>(&mut self, kind: HookKind, value: &'v [f32]) -> Result<Cow<'v, [f32]>> {
+        match self.wants(kind) {
+            true => Ok(self.hook(kind, value.to_vec())?.into()),
+            false => Ok(value.into()),
+        }
+    }
+
+    /// Shows the chosen experts to the hooks, which may choose others that the model has.
+    pub fn hook_ids(&mut self, kind: HookKind, mut ids: Vec<u32>) -> Result<Vec<u32>> {
+        if self.wants(kind) {
+            let hook = kind.at(self.layer);
+            self.hooks.at_ids(hook, &mut ids, self.positions.clone())?;
+            if let Some(bad) = ids.iter().find(|e| **e as usize >= self.dims.experts) {
+                bail!("the hook at `{hook}` chose expert {bad} of {}", self.dims.experts);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// RMSNorm of every row of `x` `[pos, d_model]`.
+    pub fn norm(&self, x: &[f32], gain: &[f32]) -> Vec<f32> {
+        rms_norm(x, gain, self.eps, self.round())
+    }
+
+    /// `x` `[pos, heads, d_head]` rotated to its positions.
+    pub fn rotate(&self, x: Vec<f32>, heads: usize) -> Vec<f32> {
+        self.rope.rotate(x, heads, self.round())
+    }
+
+    /// Reports that `done` of `total` parts of the layer are computed, and returns early if the pass is cancelled. Units are
+    /// token-layers: the layer of a long prompt takes seconds.
+    pub fn advance(&self, done: usize, total: usize) -> Result<()> {
+        self.control.check()?;
+        let rows = self.positions.len();
+        self.control.progress(self.layer * rows + rows * done / total, self.dims.layers * rows);
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Hooks: code that sees every named value of the forward pass and may change it.
+
+use crate::trace::Hook;
+use anyhow::Result;
+use std::ops::Range;
+
+/// Observes and edits the values of a forward pass, in place.
+pub trait Hooks {
+    /// Whether the pass calls [`Hooks::at`] at `hook` ([`Hooks::at_ids`] at the expert indices). Where it does not, it does no
+    /// extra work.
+    fn wants(&self, hook: Hook) -> bool;
+
+    /// Sees the value at `hook`, and may change it: the pass goes on with what is then in `value`. `positions` are those that
+    /// the pass reads; [`HookKind::shape_at`](crate::trace::HookKind::shape_at) gives the shape.
+    ///
+    /// # Errors
+    /// Any error stops the pass.
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()>;
+
+    /// The same for the chosen experts `[pos, k]`, best first.
+    ///
+    /// # Errors
+    /// Any error stops the pass. The pass itself fails on an expert that the model lacks.
+    fn at_ids(&mut self, _hook: Hook, _ids: &mut [u32], _positions: Range<usize>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Observes nothing.
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    fn wants(&self, _: Hook) -> bool {
+        false
+    }
+
+    fn at(&mut self, _: Hook, _: &mut [f32], _: Range<usize>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A closure at one hook.
+pub struct At<F> {
+    hook: Hook,
+    change: F,
+}
+
+/// Hooks that call `change` at `hook` with the value and the positions that the pass reads.
+pub fn at<F: FnMut(&mut [f32], Range<usize>)>(hook: Hook, change: F) -> At<F> {
+    At { hook, change }
+}
+
+impl<F: FnMut(&mut [f32], Range<usize>)> Hooks for At<F> {
+    fn wants(&self, hook: Hook) -> bool {
+        hook == self.hook
+    }
+
+    fn at(&mut self, _: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        (self.change)(value, positions);
+        Ok(())
+    }
+}
+
+/// Both hooks: the second sees what the first left.
+impl<A: Hooks, B: Hooks> Hooks for (A, B) {
+    fn wants(&self, hook: Hook) -> bool {
+        self.0.wants(hook) || self.1.wants(hook)
+    }
+
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        if self.0.wants(hook) {
+            self.0.at(hook, value, positions.clone())?;
+        }
+        if self.1.wants(hook) {
+            self.1.at(hook, value, positions)?;
+        }
+        Ok(())
+    }
+
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
+        if self.0.wants(hook) {
+            self.0.at_ids(hook, ids, positions.clone())?;
+        }
+        if self.1.wants(hook) {
+            self.1.at_ids(hook, ids, positions)?;
+        }
+        Ok(())
+    }
+}
+
+impl<H: Hooks + ?Sized> Hooks for &mut H {
+    fn wants(&self, hook: Hook) -> bool {
+        (**self).wants(hook)
+    }
+
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        (**self).at(hook, value, positions)
+    }
+
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
+        (**self).at_ids(hook, ids, positions)
+    }
+}

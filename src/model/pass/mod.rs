@@ -1,0 +1,30 @@
+//! The forward pass: `forward.rs` reads from top to bottom, the other files are its steps.
+
+pub(super) mod attention;
+mod cache;
+mod context;
+pub(super) mod experts;
+#[cfg(debug_assertions)]
+mod fault;
+mod forward;
+mod gate;
+mod hooks;
+pub(super) mod mixture;
+mod model;
+pub(super) mod ops;
+mod outputs;
+pub mod router;
+mod variation;
+
+pub use cache::KvCache;
+pub use experts::Paging;
+#[cfg(debug_assertions)]
+pub use fault::FAULTS;
+#[cfg(debug_assertions)]
+pub(super) use fault::injected;
+pub use forward::Pass;
+pub use hooks::{At, Hooks, NoHooks, at};
+pub use model::Model;
+pub use ops::SoftmaxNorm;
+pub use outputs::Outputs;
+pub use variation::Variation;

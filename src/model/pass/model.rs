@@ -1,0 +1,146 @@
+//! A model: its architecture, and its weights where they are stored.
+
+use super::cache::KvCache;
+use super::experts::{Expert, Paging};
+use super::gate::Router;
+use crate::model::arch::Arch;
+use crate::model::products::Products;
+use crate::model::weights::{Matrix, Part, Store, Stored, Which};
+use crate::trace::{Device, Dims, Dtype};
+use anyhow::{Result, ensure};
+use std::sync::Arc;
+
+/// A model whose weights stay where they are stored.
+pub struct Model {
+    pub(in crate::model) arch: Arch,
+    compute: Dtype,
+    pub(in crate::model) embed: Matrix,
+    pub(in crate::model) layers: Vec<Layer>,
+    pub(in crate::model) norm: Vec<f32>,
+    pub(in crate::model) unembed: Matrix,
+    pub(in crate::model) products: Arc<Products>,
+    paging: Paging,
+}
+
+/// The weights of a decoder layer.
+#[derive(Clone)]
+pub(in crate::model) struct Layer {
+    pub ln1: Vec<f32>,
+    pub q: Matrix,
+    pub k: Matrix,
+    pub v: Matrix,
+    pub o: Matrix,
+    pub ln2: Vec<f32>,
+    pub router: Router,
+    pub experts: Vec<Expert>,
+}
+
+impl Model {
+    /// Takes the parts of the model from `store`. `compute` is the dtype in which the `hf` policies round, and to which they
+    /// round other weights as they are read.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape or type.
+    pub fn new(arch: Arch, store: &Store, compute: Dtype) -> Result<Self> {
+        let vector = |part: Part| Ok::<_, anyhow::Error>(store.matrix(part, &arch)?.to_f32());
+        let matrix = |part: Part| store.matrix(part, &arch);
+        let embed = matrix(Part::Embed)?;
+        let unembed = if arch.tied { embed.clone() } else { matrix(Part::Unembed)? };
+        let layer = |l: usize| {
+            let expert = |e: usize| {
+                let one = |which: Which| matrix(Part::Expert(l, e, which));
+                Ok(Expert { w1: one(Which::W1)?, w2: one(Which::W2)?, w3: one(Which::W3)? })
+            };
+            Ok(Layer {
+                ln1: vector(Part::Ln1(l))?,
+                q: matrix(Part::Q(l))?,
+                k: matrix(Part::K(l))?,
+                v: matrix(Part::V(l))?,
+                o: matrix(Part::O(l))?,
+                ln2: vector(Part::Ln2(l))?,
+                router: Router::new(matrix(Part::Gate(l))?),
+                experts: (0..arch.dims.experts).map(expert).collect::<Result<_>>()?,
+            })
+        };
+        let layers = (0..arch.dims.layers).map(layer).collect::<Result<_>>()?;
+        let norm = vector(Part::Norm)?;
+        let (products, paging) = (Arc::default(), Paging::default());
+        Ok(Self { compute, embed, layers, norm, unembed, products, paging, arch })
+    }
+
+    /// The same weights, in place, computed as `arch` says.
+    pub(super) fn with_arch(&self, arch: Arch) -> Self {
+        Self {
+            arch,
+            compute: self.compute,
+            embed: self.embed.clone(),
+            layers: self.layers.clone(),
+            norm: self.norm.clone(),
+            unembed: self.unembed.clone(),
+            products: self.products.clone(),
+            paging: Paging::default(),
+        }
+    }
+
+    /// Moves the products with all weights but the routers' to `device`.
+    pub(in crate::model) fn compute_on(&mut self, device: Device) -> Result<()> {
+        let products = Products::on(device)?;
+        let in_blocks = |matrix: &Matrix| matches!(matrix.stored(), Stored::Blocks(_));
+        ensure!(
+            products.decode_blocks() || !self.multiplied().any(in_blocks),
+            "quantised weights can't be used there: compute on the device `cpu`"
+        );
+        self.products = Arc::new(products);
+        Ok(())
+    }
+
+    /// Counts the experts that were in memory when the router chose them.
+    pub fn paging(&self) -> &Paging {
+        &self.paging
+    }
+
+    /// Counts the chosen experts and has those on disk read; on a device weights are not paged.
+    pub(super) fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
+        if !self.products.are_on_device() {
+            self.paging.fetch(experts, chosen);
+        }
+    }
+
+    /// The sizes.
+    pub fn dims(&self) -> Dims {
+        self.arch.dims
+    }
+
+    /// How the model computes.
+    pub fn arch(&self) -> &Arch {
+        &self.arch
+    }
+
+    /// The dtype in which the `hf` policies round.
+    pub fn compute_dtype(&self) -> Dtype {
+        self.compute
+    }
+
+    /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
+    pub fn decodes_each_token(&self) -> bool {
+        self.is_quantised() && !self.products.are_on_device()
+    }
+
+    /// An empty KV cache for this model.
+    pub fn new_cache(&self) -> KvCache {
+        KvCache::new(self.arch.dims.layers, self.arch.dims.kv_heads * self.arch.dims.d_head)
+    }
+
+    /// Every matrix of a product, but for the routers'.
+    fn multiplied(&self) -> impl Iterator<Item = &Matrix> {
+        let of = |layer| {
+            let Layer { q, k, v, o, experts, .. }: &Layer = layer;
+            [q, k, v, o].into_iter().chain(experts.iter().flat_map(|expert| [&expert.w1, &expert.w2, &expert.w3]))
+        };
+        self.layers.iter().flat_map(of).chain([&self.unembed])
+    }
+
+    fn is_quantised(&self) -> bool {
+        self.layers.iter().flat_map(|layer| &layer.experts).any(Expert::is_quantised)
+    }
+}

@@ -1,0 +1,62 @@
+//! GGUF files: one, or several parts of a model.
+
+mod header;
+mod value;
+
+pub use header::{Header, Tensor, stored};
+pub use value::{Array, Value};
+
+use super::{Bytes, Entry, Store};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+/// A GGUF file of one or several parts.
+pub struct Opened {
+    /// The first part, which holds the metadata.
+    pub first: Bytes,
+    /// The tensors of all parts.
+    pub store: Store,
+}
+
+/// Maps a GGUF file, and the parts that belong to it if it is the first of several.
+///
+/// # Errors
+/// If one can't be read or is damaged, or a part is missing.
+pub fn open(path: &Path) -> Result<Opened> {
+    let mut store = Store::new(true);
+    let first = Bytes::map(path)?;
+    let parts = add(&mut store, &first).with_context(|| format!("cannot use {}", path.display()))?;
+    for part in 1..parts {
+        let path = sibling(path, part, parts)?;
+        let bytes = Bytes::map(&path).context("a part of the model can't be read; download all parts")?;
+        add(&mut store, &bytes).with_context(|| format!("cannot use {}", path.display()))?;
+    }
+    Ok(Opened { first, store })
+}
+
+/// Adds the tensors of one file; returns how many parts the model has.
+fn add(store: &mut Store, bytes: &Bytes) -> Result<u64> {
+    let header = Header::read(bytes.as_slice(), bytes.as_slice().len() as u64)?;
+    let number = |key: &str| header.get(key).and_then(Value::unsigned);
+    let parts = number("split.count").unwrap_or(1).max(1);
+    ensure!(parts < 10_000, "split.count is {parts}, which no model has");
+    let shard = store.add_shard(bytes.clone());
+    for Tensor { name, shape, kind, start, len } in header.tensors {
+        let stored = stored(kind);
+        let type_name = stored.map_or_else(|| format!("ggml type {kind}"), |stored| stored.name().to_owned());
+        store.add(name, Entry { shard, stored, type_name, shape, start, len })?;
+    }
+    Ok(parts)
+}
+
+/// The name that llama.cpp gives to part `part` (from 0): `NAME-00002-of-00005.gguf`.
+fn sibling(first: &Path, part: u64, parts: u64) -> Result<std::path::PathBuf> {
+    let name = first.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.strip_suffix(&format!("-00001-of-{parts:05}.gguf"));
+    let stem = stem.with_context(|| {
+        format!(
+            "{name} is one of {parts} parts; open the first, NAME-00001-of-{parts:05}.gguf, with the others beside it"
+        )
+    })?;
+    Ok(first.with_file_name(format!("{stem}-{:05}-of-{parts:05}.gguf", part + 1)))
+}
