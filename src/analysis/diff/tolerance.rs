@@ -92,13 +92,15 @@ impl Tolerance {
             (Self::Given { within }, _) => format!("every value within {within:e}, the same experts in the same order"),
             (Self::F32, _) => "1e-4 + 2e-5·|a|, probabilities 2e-5, the same experts, mean loss 1e-4 nats".to_owned(),
             (Self::Half { dtype }, Mode::Isolated) => {
-                format!("{equal} % of each tensor equal, none beyond {MOST_ULPS} {dtype} ulp, flips only at near-ties")
+                format!(
+                    "{equal} % of each tensor equal, none beyond {MOST_ULPS} {dtype} ulp, flips only within rounding"
+                )
             }
             (Self::Half { dtype }, Mode::EndToEnd) => {
                 format!("layer 0: {equal} % equal, none beyond {MOST_ULPS} {dtype} ulp; {statistics}")
             }
             (Self::Mixed { dtype }, Mode::Isolated) => {
-                format!("each tensor within {MOST_ULPS} units of {dtype} (relative L2), flips only at near-ties")
+                format!("each tensor within {MOST_ULPS} units of {dtype} (relative L2), flips only within rounding")
             }
             (Self::Mixed { .. }, Mode::EndToEnd) => statistics,
         }

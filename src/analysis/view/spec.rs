@@ -50,7 +50,7 @@ impl ViewSpec {
     }
 
     /// The name of its files without an ending, as `attention-L05H04`, `routing-map` or `next-t17`: the name of the
-    /// view, and what tells two files of one run apart.
+    /// view, and whatever distinguishes two files of one run.
     pub fn stem(&self) -> String {
         let name = self.view.name().replace('.', "-");
         let measure = |default: &[LensMeasure]| match self.lens {

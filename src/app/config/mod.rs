@@ -8,6 +8,7 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 pub use keys::scope_name;
 pub use show::key_table;

@@ -68,7 +68,7 @@ fn split_pattern(hook: Hook, values: &[f32], records: &mut [HookValues]) -> Resu
     for (query, record) in records.iter_mut().enumerate() {
         let rows = || values.chunks_exact(pos).skip(query).step_by(pos);
         if let Some(weight) = rows().flat_map(|row| &row[query + 1..]).find(|weight| **weight != 0.0) {
-            bail!("`{hook}`: expected 0 for keys behind the query, found {weight} at query {query}");
+            bail!("`{hook}`: expected 0 for keys after the query, found {weight} at query {query}");
         }
         let row: Vec<f32> = rows().flat_map(|row| &row[..=query]).copied().collect();
         record.insert(hook, Row::F32(row.into()));
