@@ -98,8 +98,8 @@ fn the_files_agree() {
     let names: Vec<&str> = lab.files.keys().map(String::as_str).collect();
     let all = ["lab.csv", "lab.json", "lab.png", "lab.svg", "lab_flips.csv", "lab_layers.csv", "lab_tokens.csv"];
     assert_eq!(names, all);
-    let told = stderr(&lab.output);
-    assert!(told.contains("wrote lab.csv, lab.json") && told.contains("lab.svg"), "{told}");
+    let written = stderr(&lab.output);
+    assert!(written.contains("wrote lab.csv, lab.json") && written.contains("lab.svg"), "{written}");
 
     let policies: Vec<PolicyRow> = lab.table("lab.csv");
     let layers: Vec<LayerRow> = lab.table("lab_layers.csv");

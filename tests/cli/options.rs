@@ -218,8 +218,8 @@ fn layers_restrict_all_tables_and_the_trace() {
 #[test]
 fn heads_restrict_the_attention_table_alone() {
     let (all, some) = (story(&[]), story(&["--heads", "0.1,5.7"]));
-    let asked = |row: &AttentionRow| [(0, 1), (5, 7)].contains(&(row.0, row.1));
-    let want: Vec<AttentionRow> = all.table("attention.csv").into_iter().filter(asked).collect();
+    let chosen = |row: &AttentionRow| [(0, 1), (5, 7)].contains(&(row.0, row.1));
+    let want: Vec<AttentionRow> = all.table("attention.csv").into_iter().filter(chosen).collect();
     let n = all.tokens().len();
     assert_eq!(want.len(), n * (n + 1));
     assert_eq!(some.table::<AttentionRow>("attention.csv"), want);
@@ -275,12 +275,12 @@ fn capture_decides_what_the_trace_keeps_and_leaves_the_tables_whole() {
     let prefixes = ["tokens", "mixscope.source", "mixscope.score.", "mixscope.next.", "mixscope.lens."];
     assert!(tables.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))), "{tables:?}");
     assert_eq!(tables.len(), 2 + 3 + 4 + 1 + 2 * 7);
-    for (run, told) in [
+    for (run, reported) in [
         (&none, "(only the tokens)"),
         (&routing, "(routing)"),
         (&all, "(routing, residuals, attention, pattern, norms, outputs, logits, candidates, lens)"),
     ] {
-        let said = format!("trace.safetensors: {} {told}", size(run.files["trace.safetensors"].len() as u64));
+        let said = format!("trace.safetensors: {} {reported}", size(run.files["trace.safetensors"].len() as u64));
         assert!(stderr(&run.output).contains(&said), "{}", stderr(&run.output));
     }
 }

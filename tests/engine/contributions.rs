@@ -67,12 +67,12 @@ fn what_is_gone_is_cancelled_and_what_does_not_exist_is_refused() {
 #[test]
 fn cancelling_is_seen_between_layers() {
     let core = demo_core();
-    let asked = AtomicUsize::new(0);
-    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 5;
+    let checks = AtomicUsize::new(0);
+    let cancelled = || checks.fetch_add(1, Ordering::Relaxed) >= 5;
     let control = Control::cancelled_by(&cancelled);
     let error = attribution(core.run().live().unwrap(), 3, 300, 0..6, &control).unwrap_err();
     assert!(error.is::<Stopped>());
-    assert_eq!(asked.load(Ordering::Relaxed), 6, "two looks a layer, stopped in the third");
+    assert_eq!(checks.load(Ordering::Relaxed), 6, "two looks a layer, stopped in the third");
 }
 
 /// An engine with the demo and the prompt, whose events wait in a channel of this capacity.
@@ -300,19 +300,19 @@ fn what_tokens_that_are_gone_had_a_part_in_is_forgotten() {
 fn what_cannot_be_derived_is_reported_and_not_requested_again() {
     let mut state = still("D").state;
     let lacking = wanted(&state, 160, 45);
-    let asked = update(&mut state, UiEvent::Drawn(lacking.clone(), Geometry::default()));
-    let [Effect::Ask(id, Ask::Derive(Derive::Attribution(key)))] = &asked[..] else { panic!("{asked:?}") };
+    let effects = update(&mut state, UiEvent::Drawn(lacking.clone(), Geometry::default()));
+    let [Effect::Ask(id, Ask::Derive(Derive::Attribution(key)))] = &effects[..] else { panic!("{effects:?}") };
     assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is under way");
     let failure = Failure { summary: "it needs the model\u{1b}[2J".into(), causes: Vec::new() };
     update(&mut state, UiEvent::Engine(Event::Failed { id: *id, failure }));
     assert_eq!(state.derived.attribution(*key), Some(Err("it needs the model\u{1b}[2J")));
     let lacking = wanted(&state, 160, 45);
-    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is not asked again");
+    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is not requested again");
 
     let mut state = still("D").state;
     let token = Arc::make_mut(&mut state.tokens[state.cursor.token]);
     token.values = Arc::new(HookValues::new(6));
-    assert_eq!(wanted(&state, 160, 45).attribution, None, "a record without residuals is not asked about");
+    assert_eq!(wanted(&state, 160, 45).attribution, None, "no request for a record without residuals");
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn only_what_is_waited_for_is_kept() {
     let wanted = Wanted { lens: vec![key, LensKey { pos: 1, ..key }], ..Wanted::default() };
     let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted, Geometry::default()))[..] else { panic!() };
     answer(&mut state, RequestId(id.0 + 1000), key);
-    assert!(state.derived.lens(key).is_none(), "nobody asked for that");
+    assert!(state.derived.lens(key).is_none(), "nothing requested that");
     answer(&mut state, id, key);
     answer(&mut state, id, LensKey { pos: 1, ..key });
     assert!(state.derived.lens(key).is_some() && state.derived.lens(LensKey { pos: 1, ..key }).is_some(), "both parts");

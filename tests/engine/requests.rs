@@ -56,11 +56,11 @@ fn an_edited_prompt_recomputes_only_what_changed() {
     answer(&mut core, 2, steps(4));
     let before = core.run().tokens().to_vec();
     let events = answer(&mut core, 3, text("The capital of Spain is"));
-    let told: Vec<(usize, usize)> = events
+    let reported: Vec<(usize, usize)> = events
         .iter()
         .filter_map(|e| if let Event::Tokens { keep, tokens, .. } = e { Some((*keep, tokens.len())) } else { None })
         .collect();
-    let (keep, new) = (told[0].0, told.iter().map(|(_, new)| new).sum::<usize>());
+    let (keep, new) = (reported[0].0, reported.iter().map(|(_, new)| new).sum::<usize>());
     assert_eq!(keep, 4, "<s> The capital of");
     let after = core.run().tokens();
     assert_eq!(after.len(), keep + new);
@@ -83,7 +83,7 @@ fn a_longer_prompt_over_generated_tokens_makes_them_prompt() {
     let events = answer(&mut core, 3, text("The capital of France is Paris."));
     assert!(core.run().tokens().iter().all(|token| token.source == Source::Prompt));
     let keep = events.iter().find_map(|e| if let Event::Tokens { keep, .. } = e { Some(*keep) } else { None });
-    assert_eq!(keep, Some(8), "the screen is told of the tokens whose source changed");
+    assert_eq!(keep, Some(8), "the tokens whose source changed are reported");
 }
 
 #[test]
@@ -201,11 +201,11 @@ fn work_stops_between_layers_and_keeps_whole_chunks() {
     let loaded = demo();
     let mut live = Live::new(loaded, Capture::for_views(6), 5);
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
-    let (told, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (reported, checks) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // Two chunks of 64 tokens are read; the third stops among the experts of its first layer.
-    let cancelled = || told.load(Ordering::Relaxed) == 128 && asked.fetch_add(1, Ordering::Relaxed) >= 3;
+    let cancelled = || reported.load(Ordering::Relaxed) == 128 && checks.fetch_add(1, Ordering::Relaxed) >= 3;
     let mut arrived = |_: usize, tokens: &[Arc<TokenRecord>]| {
-        told.fetch_add(tokens.len(), Ordering::Relaxed);
+        reported.fetch_add(tokens.len(), Ordering::Relaxed);
     };
     let seen = Mutex::new(Vec::new());
     let progress = |done, all| seen.lock().unwrap().push((done, all));
@@ -244,12 +244,12 @@ fn chunks_of_any_length_give_the_same_run() {
 fn a_stop_while_a_chunk_is_reported_keeps_what_was_reported() {
     let tokens: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let mut live = Live::new(demo(), Capture::for_views(6), 5).in_chunks_of(512);
-    let told = AtomicUsize::new(0);
-    let cancelled = || told.load(Ordering::Relaxed) >= 128;
+    let reported = AtomicUsize::new(0);
+    let cancelled = || reported.load(Ordering::Relaxed) >= 128;
     let mut starts = Vec::new();
     let mut arrived = |start: usize, tokens: &[Arc<TokenRecord>]| {
         starts.push(start);
-        told.fetch_add(tokens.len(), Ordering::Relaxed);
+        reported.fetch_add(tokens.len(), Ordering::Relaxed);
     };
     let control = Control::cancelled_by(&cancelled);
     let error = live.extend_reporting(&tokens, Source::Prompt, &control, &mut arrived).unwrap_err();
@@ -413,7 +413,7 @@ fn a_policy_switch_that_is_stopped_leaves_the_run_whole() {
     let seen = until(&mut events, finished(2));
     let stopped = matches!(seen.last(), Some(Event::Finished { outcome: Outcome::Cancelled, .. }));
     let switched = seen.iter().any(|e| matches!(e, Event::Switched(_)));
-    assert_ne!(stopped, switched, "either the switch is told or nothing changed");
+    assert_ne!(stopped, switched, "either the switch is reported or nothing changed");
     engine.ask(RequestId(3), Ask::Truncate { len: usize::MAX }).unwrap();
     let seen = until(&mut events, finished(3));
     assert!(seen.iter().any(|e| matches!(e, Event::Tokens { keep: 400, .. })), "no token is lost");

@@ -32,13 +32,13 @@ impl Seen {
     /// Does a request; returns the tokens that were reported again.
     fn ask(&mut self, ask: Ask) -> (Vec<Event>, usize) {
         let events = self.core.answer(RequestId(1), ask);
-        let mut told = 0;
+        let mut reported = 0;
         for event in &events {
             match event {
                 Event::Tokens { keep, tokens, .. } => {
                     self.screen.truncate(*keep);
                     self.screen.extend(tokens.iter().cloned());
-                    told += tokens.len();
+                    reported += tokens.len();
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
                 Event::Acted { former, undos } => self.branches.acted(former.clone(), *undos),
@@ -49,15 +49,15 @@ impl Seen {
         let run = self.core.run().tokens();
         assert!(run.len() == self.screen.len() && run.iter().zip(&self.screen).all(|(a, b)| Arc::ptr_eq(a, b)));
         assert_eq!(self.policy, self.core.run().meta().policy);
-        (events, told)
+        (events, reported)
     }
 
     fn revise(&mut self, ask: Ask) -> (Option<Revision>, usize) {
-        let (events, told) = self.ask(ask);
+        let (events, reported) = self.ask(ask);
         assert!(matches!(events.last(), Some(Event::Finished { outcome: Outcome::Done, .. })));
         let found =
             events.into_iter().find_map(|e| if let Event::Revised(revision) = e { Some(revision) } else { None });
-        (found, told)
+        (found, reported)
     }
 }
 
@@ -96,7 +96,7 @@ fn every_kind_of_action_is_undone_and_done_again() {
     }
     for round in 0..2 {
         for (i, (_, name)) in edits.iter().enumerate().rev() {
-            let (revision, told) = seen.revise(Ask::Undo);
+            let (revision, reported) = seen.revise(Ask::Undo);
             let revision = revision.unwrap();
             let what = format!("round {round}, {name} undone");
             assert_eq!(
@@ -108,7 +108,7 @@ fn every_kind_of_action_is_undone_and_done_again() {
             let gone = runs[i + 1].0.len();
             let starts_alike = |(a, b): &(&Arc<TokenRecord>, &Arc<TokenRecord>)| Arc::ptr_eq(a, b);
             let shared = runs[i].0.iter().zip(&runs[i + 1].0).take_while(starts_alike).count();
-            assert_eq!(told, runs[i].0.len() - shared, "{what} of {gone}: only what is new is told");
+            assert_eq!(reported, runs[i].0.len() - shared, "{what} of {gone}: only new tokens are reported");
         }
         assert_eq!(seen.revise(Ask::Undo).0, None, "nothing to undo");
         assert!(seen.screen.is_empty());

@@ -1,5 +1,9 @@
 //! Broken, hostile and doubtful models and prompts: a clear message and a status, never a panic, never NaN as data.
 
+mod corrupted;
+mod not_finite;
+mod prompts;
+
 use crate::support::fixture;
 use mixscope::control::Control;
 use mixscope::model::{Location, NoHooks, Precision, open};
@@ -247,64 +251,6 @@ fn a_config_that_lies_about_the_dtype_is_named_with_both_dtypes() {
 }
 
 #[test]
-fn weights_that_are_nan_stop_the_run_at_the_hook_where_they_show() {
-    let (output, files) = run(&fixture("malformed/nan-weight"), &["--prompt-ids", "1,3,4,5", "--steps", "2"]);
-    assert_refused(&output, &["NaN", "blocks.0.mlp.", "experts.0.w1.weight"], "nan-weight");
-    assert_finite(&files);
-    for policy in ["f32", "f32-router"] {
-        let args = ["--prompt-ids", "1,3,4,5", "--precision", policy, "--quiet"];
-        let (output, files) = run(&fixture("malformed/nan-weight"), &args);
-        assert_refused(&output, &["NaN", "blocks.0.mlp."], policy);
-        assert_finite(&files);
-    }
-}
-
-#[test]
-fn what_was_computed_before_a_nan_is_kept() {
-    // Only token 300 has a NaN, so all before it is sound.
-    let model = with_values("model.embed_tokens.weight", 300, &[f32::NAN]);
-    let ids = (0..70).map(|i| (3 + i).to_string()).chain(["300".to_owned()]).collect::<Vec<_>>().join(",");
-    let (output, files) = run(model.path(), &["--prompt-ids", &ids, "--steps", "2"]);
-    assert_refused(&output, &["NaN", "hook_embed", "position 70"], "the message");
-    let kept = rows(&files, "tokens.csv").len();
-    assert_eq!(kept, 70);
-    assert_mentions(message(&output), &[&format!("{kept} tokens")], "the message");
-    assert_finite(&files);
-    assert!(files.contains_key("run.json") && files.contains_key("trace.safetensors"), "{:?}", files.keys());
-    let trace = mixscope::trace::TraceFile::parse(&files["trace.safetensors"]).unwrap();
-    assert_eq!(trace.get("tokens").unwrap().shape, [kept]);
-    for (name, tensor) in trace.tensors.iter().filter(|(_, tensor)| tensor.u32().is_err()) {
-        assert!(tensor.f32().unwrap().iter().all(|x| x.is_finite()), "{name}");
-    }
-}
-
-#[test]
-fn infinite_weights_and_overflow_stop_the_run() {
-    let infinite = with_values("model.norm.weight", 0, &[f32::INFINITY]);
-    let (output, files) = run(infinite.path(), &["--prompt-ids", "1,3,4", "--steps", "2"]);
-    assert_refused(&output, &["infinite", "ln_final.hook_out", "model.norm.weight"], "infinite");
-    assert_finite(&files);
-    let huge = with_values("lm_head.weight", 5, &[f32::MAX; 16]);
-    let (output, files) = run(huge.path(), &["--prompt-ids", "1,3,4", "--steps", "2"]);
-    assert_refused(&output, &["finite", "unembed.hook_out"], "huge");
-    assert_finite(&files);
-}
-
-#[test]
-fn a_lab_names_the_policy_under_which_values_are_not_finite() {
-    // 1e6 is a number in f32 and infinite in f16.
-    let large = with_values("model.layers.0.post_attention_layernorm.weight", 0, &[1e6; 16]);
-    let temp = tempfile::tempdir().unwrap();
-    let fixed = ["lab".as_ref(), large.path().as_os_str(), "--out".as_ref(), temp.path().as_os_str()];
-    let lab = |args: &[&str]| mixscope(fixed.into_iter().chain(args.iter().map(OsStr::new)));
-    let args = ["--prompt-ids", "1,3,4", "--dtype", "f16", "--base", "f32", "--policies"];
-    assert_refused(&lab(&[&args[..], &["hf"]].concat()), &["under the policy hf", "infinity", "blocks.0."], "f16");
-    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0, "nothing is left behind");
-    let output = lab(&[&args[..], &["bf16"]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
-}
-
-#[test]
 fn a_config_that_cannot_be_read_is_named() {
     let sound = std::fs::read(fixture("malformed/ok-control/config.json")).unwrap();
     let cases: [&[u8]; 8] = [
@@ -458,112 +404,6 @@ fn weights_that_cannot_be_read_are_refused() {
     assert_model_refused(absent.path(), &["model.safetensors"]);
 }
 
-#[test]
-fn a_model_without_a_tokenizer_takes_ids_only() {
-    let without = copy();
-    std::fs::remove_file(without.path().join("tokenizer.json")).unwrap();
-    let broken = with_file("tokenizer.json", "{\"model\": ");
-    for model in [without.path(), broken.path(), &fixture("malformed/empty-tokenizer")] {
-        let (warning, files) = assert_runs(model, &["--prompt-ids", "1,3,300", "--steps", "2"]);
-        assert_mentions(&warning, &["tokenizer.json"], "ids");
-        let tokens = rows(&files, "tokens.csv");
-        assert_eq!(tokens.len(), 5);
-        assert!(tokens.iter().all(|row| !row[2].is_empty()), "{tokens:?}");
-        let (output, files) = run(model, &["--prompt", "hello", "--steps", "2"]);
-        assert_refused(&output, &["tokenizer.json"], "text");
-        assert!(files.is_empty());
-    }
-}
-
-#[test]
-fn a_damaged_tokenizer_is_refused_without_a_panic() {
-    let sound = std::fs::read_to_string(fixture("malformed/ok-control/tokenizer.json")).unwrap();
-    for section in ["normalizer", "post_processor", "decoder", "model"] {
-        let (before, after) = sound.split_once(&format!("\"{section}\": {{")).unwrap();
-        let damaged = with_file("tokenizer.json", format!("{before}\"{section}\": {{?{after}"));
-        assert_model_refused(damaged.path(), &["tokenizer.json"]);
-        for value in [json!({"type": "Unheard"}), json!(7), json!("x")] {
-            let mut json: Value = serde_json::from_str(&sound).unwrap();
-            json[section] = value;
-            assert_model_refused(with_file("tokenizer.json", json.to_string()).path(), &["tokenizer.json"]);
-        }
-    }
-}
-
-#[test]
-fn a_tokenizer_whose_template_names_an_unknown_token_is_refused_without_a_panic() {
-    let mut json: Value =
-        serde_json::from_slice(&std::fs::read(fixture("malformed/ok-control/tokenizer.json")).unwrap()).unwrap();
-    json["post_processor"]["single"][0]["SpecialToken"]["id"] = "<absent>".into();
-    let model = with_file("tokenizer.json", json.to_string());
-    let (output, files) = run(model.path(), &["--prompt", "hello", "--steps", "2"]);
-    assert_refused(&output, &["tokenizer"], "template");
-    assert!(files.is_empty());
-    assert_runs(model.path(), &["--prompt-ids", "1,3,4", "--steps", "2"]);
-}
-
-#[test]
-fn a_tokenizer_of_another_model_is_found_out() {
-    let mut json: Value =
-        serde_json::from_slice(&std::fs::read(fixture("malformed/ok-control/tokenizer.json")).unwrap()).unwrap();
-    json["model"]["vocab"]["zebra"] = 5000.into();
-    json["added_tokens"].as_array_mut().unwrap().push(json!({"id": 5000, "content": "zebra", "single_word": false,
-        "lstrip": false, "rstrip": false, "normalized": false, "special": false}));
-    let model = with_file("tokenizer.json", json.to_string());
-    let (output, files) = run(model.path(), &["--prompt", "a zebra here", "--steps", "2"]);
-    assert_refused(&output, &["5000", "vocabulary"], "an id outside the model");
-    assert!(files.is_empty());
-    assert_runs(model.path(), &["--prompt", "a horse here", "--steps", "2"]);
-}
-
-#[test]
-fn an_empty_prompt_is_the_start_token_or_refused() {
-    let model = fixture("malformed/ok-control");
-    let (_, files) = assert_runs(&model, &["--prompt", "", "--steps", "0"]);
-    let tokens = rows(&files, "tokens.csv");
-    assert_eq!(tokens.len(), 1);
-    assert_eq!(tokens[0].iter().collect::<Vec<_>>(), ["0", "1", "<s>", "prompt", "", "", ""]);
-    let json: Value = serde_json::from_slice(&files["run.json"]).unwrap();
-    assert_eq!((&json["mean_loss"], &json["prompt"]), (&Value::Null, &json!("")));
-    assert_finite(&files);
-    let (_, files) = assert_runs(&model, &["--prompt", "", "--steps", "3"]);
-    assert_eq!(rows(&files, "tokens.csv").len(), 4);
-    let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(model.join("tokenizer.json")).unwrap()).unwrap();
-    tokenizer["post_processor"] = Value::Null;
-    let bare = with_file("tokenizer.json", tokenizer.to_string());
-    let (output, files) = run(bare.path(), &["--prompt", "", "--steps", "3"]);
-    assert_refused(&output, &["empty"], "no start token");
-    assert!(files.is_empty());
-}
-
-#[test]
-fn prompts_that_cannot_be_read_are_refused() {
-    let model = fixture("malformed/ok-control");
-    let temp = tempfile::tempdir().unwrap();
-    let file = temp.path().join("prompt.txt");
-    let path = file.to_str().unwrap();
-    let refused = |path: &str| assert_refused(&run(&model, &["--prompt-file", path]).0, &["--prompt-file", path], path);
-    refused(path);
-    std::fs::write(&file, b"\xff\xfeh\0i\0").unwrap();
-    refused(path);
-    refused(temp.path().to_str().unwrap());
-    for ids in ["512", "1,3,4294967295"] {
-        let (output, files) = run(&model, &["--prompt-ids", ids]);
-        assert_refused(&output, &["vocabulary", "512"], ids);
-        assert!(files.is_empty());
-    }
-}
-
-#[test]
-fn a_prompt_longer_than_every_chunk_is_read_whole() {
-    let ids = (0..511).map(|i| (3 + i % 500).to_string()).collect::<Vec<_>>().join(",");
-    let args = ["--prompt-ids", &ids, "--steps", "1", "--heads", "0.0", "--capture", "none"];
-    let (quiet, files) = assert_runs(&fixture("malformed/ok-control"), &args);
-    assert!(!quiet.contains("warning"), "{quiet}");
-    assert_eq!(rows(&files, "tokens.csv").len(), 512);
-    assert_finite(&files);
-}
-
 #[cfg(unix)]
 #[test]
 fn a_folder_that_cannot_be_written_to_is_refused_before_the_work() {
@@ -580,76 +420,5 @@ fn a_folder_that_cannot_be_written_to_is_refused_before_the_work() {
         let args = ["run".as_ref(), model.as_os_str(), "--prompt".as_ref(), "hello".as_ref(), "--out".as_ref()];
         let output = mixscope(args.into_iter().chain([out.as_os_str()]));
         assert_refused(&output, &["--out", "locked"], "a read-only folder");
-    }
-}
-
-/// One byte to change: in which file, where (as a share of its length), and to what.
-fn edits(files: usize) -> impl Strategy<Value = Vec<(usize, Index, u8)>> {
-    // Digits and punctuation keep JSON readable more often than any byte does.
-    let byte = prop_oneof![any::<u8>(), prop::sample::select(b"0123456789-.,:\"[]{}eE".as_slice())];
-    prop::collection::vec((0..files, any::<Index>(), byte), 1..8)
-}
-
-fn config() -> ProptestConfig {
-    ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-/// Opens the model and, if that works, reads three tokens: both may fail, neither may panic.
-fn open_and_run(dir: &Path) -> bool {
-    let Ok(loaded) = open(&Location::Dir(dir.to_path_buf()), Policy::Hf, None, false) else { return false };
-    let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
-    let ids: Vec<u32> = (0..3).filter(|id| *id < loaded.meta.dims.vocab as u32).collect();
-    let control = Control::none();
-    let _ = loaded.model.forward(&ids, &mut loaded.model.new_cache(), precision, &mut NoHooks, &control);
-    if let Some(tokenizer) = &loaded.tokenizer {
-        let _ = tokenizer.encode("The router, é 日本", true).map(|ids| tokenizer.decode(&ids));
-    }
-    true
-}
-
-/// The bytes of the sound model's config.json, model.safetensors and tokenizer.json.
-static SOUND: LazyLock<[(&str, Vec<u8>); 3]> = LazyLock::new(|| {
-    ["config.json", "model.safetensors", "tokenizer.json"]
-        .map(|name| (name, std::fs::read(fixture("malformed/ok-control").join(name)).unwrap()))
-});
-
-#[test]
-fn the_sound_model_opens_and_runs() {
-    assert!(open_and_run(copy().path()));
-}
-
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn opening_a_model_with_a_corrupted_config_or_header_never_panics(
-        edits in edits(2),
-        cut in prop::option::weighted(0.1, any::<Index>()),
-    ) {
-        let model = copy();
-        let mut files: Vec<(&str, Vec<u8>)> = SOUND[..2].to_vec();
-        for (file, at, byte) in edits {
-            let bytes = &mut files[file].1;
-            let len = if file == 1 { header_len(&SOUND[1].1) } else { bytes.len() };
-            bytes[at.index(len)] = byte;
-        }
-        if let Some(at) = cut {
-            let bytes = &mut files[1].1;
-            bytes.truncate(at.index(bytes.len()));
-        }
-        for (name, bytes) in files {
-            std::fs::write(model.path().join(name), bytes).unwrap();
-        }
-        open_and_run(model.path());
-    }
-
-    #[test]
-    fn opening_a_model_with_a_corrupted_tokenizer_never_panics(edits in edits(1)) {
-        let (name, mut bytes) = SOUND[2].clone();
-        let len = bytes.len();
-        for (_, at, byte) in edits {
-            bytes[at.index(len)] = byte;
-        }
-        open_and_run(with_file(name, bytes).path());
     }
 }

@@ -245,16 +245,16 @@ fn policies_that_round_alike_are_left_out_with_the_reason() {
 fn a_lab_stops_between_layers_and_refuses_what_it_cannot_read() {
     let loaded = load("precision-lab", Policy::Hf);
     let ids = &ids()[..8];
-    let (asked, told) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= 9;
-    let progress = |done, all| told.lock().unwrap().push((done, all));
+    let (checks, reported) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cancelled = || checks.fetch_add(1, Ordering::Relaxed) >= 9;
+    let progress = |done, all| reported.lock().unwrap().push((done, all));
     let control = Control::new(&cancelled, &progress);
     let error = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &control).unwrap_err();
     assert!(error.is::<Stopped>(), "{error:#}");
-    let told = told.into_inner().unwrap();
+    let reported = reported.into_inner().unwrap();
     // Eight tokens a layer, three passes; two generated tokens are read under each of two policies.
     let all = 6 * (8 * 3 + 2 * 2);
-    assert_eq!(told, (0..9).map(|layer| (layer * 8, all)).collect::<Vec<_>>());
+    assert_eq!(reported, (0..9).map(|layer| (layer * 8, all)).collect::<Vec<_>>());
 
     let refused = |ids: &[u32]| {
         let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &Control::none());

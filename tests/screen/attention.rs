@@ -6,7 +6,7 @@ use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick}
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Live, Run, head_rows, pattern};
-use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
+use mixscope::protocol::{Ask, Derive, Derived, Event as Reported, RequestId};
 use mixscope::state::input::{Code, Key};
 use mixscope::state::{Event, Geometry, MeasuredOn, Over, update};
 use mixscope::trace::Prompt;
@@ -115,13 +115,13 @@ fn heads_together_are_the_mean_and_the_maximum_of_the_heads() {
     assert_eq!(column.weights, (7..40).map(|query| max(query, 7)).collect::<Vec<_>>());
 }
 
-fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Told> {
+fn answer(core: &mut Core, id: u64, ask: Ask) -> Vec<Reported> {
     core.answer(RequestId(id), ask)
 }
 
-fn scores(told: &[Told]) -> Arc<HeadScores> {
-    let found = told.iter().find_map(|event| match event {
-        Told::Derived { result: Derived::HeadScores(scores), .. } => Some(scores.clone()),
+fn scores(events: &[Reported]) -> Arc<HeadScores> {
+    let found = events.iter().find_map(|event| match event {
+        Reported::Derived { result: Derived::HeadScores(scores), .. } => Some(scores.clone()),
         _ => None,
     });
     found.expect("scores arrive")
@@ -132,9 +132,9 @@ fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.into())));
     let before = core.run().tokens().to_vec();
-    let told = answer(&mut core, 2, Ask::Derive(Derive::HeadScores));
-    assert!(told.iter().any(|event| matches!(event, Told::Progress { total: 65, .. })), "32 twice, and BOS");
-    let first = scores(&told);
+    let events = answer(&mut core, 2, Ask::Derive(Derive::HeadScores));
+    assert!(events.iter().any(|event| matches!(event, Reported::Progress { total: 65, .. })), "32 twice, and BOS");
+    let first = scores(&events);
     assert_eq!((first.repeated, first.stats.len()), (32, 48));
     assert!(core.run().tokens().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b)));
 
@@ -153,7 +153,7 @@ fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
     }
 
     let again = answer(&mut core, 3, Ask::Derive(Derive::HeadScores));
-    assert!(Arc::ptr_eq(&first, &scores(&again)) && !again.iter().any(|e| matches!(e, Told::Progress { .. })));
+    assert!(Arc::ptr_eq(&first, &scores(&again)) && !again.iter().any(|e| matches!(e, Reported::Progress { .. })));
     answer(&mut core, 4, Ask::Policy(Policy::F32));
     let exact = scores(&answer(&mut core, 5, Ask::Derive(Derive::HeadScores)));
     assert_ne!(exact.stats, first.stats, "another policy is measured anew");
@@ -164,15 +164,15 @@ fn a_view_of_many_heads_arrives_in_parts_of_one_request() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, Ask::Prompt(Prompt::Text(PROMPT.into())));
     let maps: Vec<(usize, Pick, usize)> = (0..48).map(|i| (i / 8, Pick::One(i % 8), 16)).collect();
-    let told = answer(&mut core, 2, Ask::Derive(Derive::HeadMaps { maps }));
-    let parts: Vec<usize> = told
+    let events = answer(&mut core, 2, Ask::Derive(Derive::HeadMaps { maps }));
+    let parts: Vec<usize> = events
         .iter()
-        .filter_map(
-            |e| if let Told::Derived { result: Derived::HeadMaps(maps), .. } = e { Some(maps.len()) } else { None },
-        )
+        .filter_map(|e| {
+            if let Reported::Derived { result: Derived::HeadMaps(maps), .. } = e { Some(maps.len()) } else { None }
+        })
         .collect();
     assert_eq!(parts, [16, 16, 16]);
-    assert_eq!(told.iter().filter(|e| matches!(e, Told::Finished { .. })).count(), 1);
+    assert_eq!(events.iter().filter(|e| matches!(e, Reported::Finished { .. })).count(), 1);
 }
 
 fn still(prompt: &str) -> Still {

@@ -1,9 +1,12 @@
 //! Opening models, downloads and saved runs, with the engine on its thread and a Hub on this machine.
 
+mod downloads;
+mod templates;
+
 use crate::support::cli::{Run, command};
 use crate::support::explorer::{Explorer, Setup};
 use crate::support::fixture;
-use crate::support::hub::{Act, Files, Hub, NAME, Received, SMALL_SHARD, slow, small_model};
+use crate::support::hub::{Act, Files, Hub, NAME, Request, SMALL_SHARD, slow, small_model};
 use crate::support::shot::Shot;
 use serde_json::{Value, json};
 use std::fs;
@@ -139,130 +142,6 @@ fn pasted_paths_go_into_the_picker() {
     wait_model(&mut explorer, "tiny-Q4_0.gguf");
 }
 
-/// A share above nothing and below everything, and a rate.
-fn is_under_way(line: &str) -> bool {
-    let share = line.split(" %").next().and_then(|before| before.split(' ').next_back()?.parse::<u8>().ok());
-    share.is_some_and(|share| (1..100).contains(&share)) && line.contains("B/s") && line.contains(" left")
-}
-
-#[test]
-fn a_download_leaves_the_model_in_use_and_is_stopped_and_goes_on() {
-    let (hub, folder) = (slow(), tempfile::tempdir().unwrap());
-    let mut explorer = france().hub(&hub, folder.path()).start_with(FRANCE_LEN);
-    open(&mut explorer, NAME);
-    explorer.wait_until("progress in the header", |shot| {
-        shot.header().starts_with(" mixscope  demo")
-            && shot.header().contains("opening ")
-            && shot.header().contains(" %")
-    });
-    // The picker shows more.
-    explorer.press("o", PICKER);
-    let shot = explorer.wait_until("share and rate", |shot| shot.lines.iter().any(|line| is_under_way(line)));
-    assert!(shot.has(&format!("opening {NAME}")) && shot.has("of 2.07 MB"), "{}", shot.text());
-    close(&mut explorer, PICKER);
-    // The old model answers.
-    explorer.press("2", "attention · all heads");
-    explorer.press("3", "lens · resid_post");
-    explorer.press("0", "token 0 ‘<s>’");
-    explorer.press("$", "token 7 ‘·is’");
-    explorer.send("space");
-    explorer.wait_until("one more token", |shot| shot.tokens() == Some(FRANCE_LEN + 1));
-    for (columns, rows) in [(40, 10), (80, 24), (160, 45), (120, 40)] {
-        explorer.resize(columns, rows);
-        let is_named = |shot: &Shot| shot.header().contains("opening") && shot.header().contains("mixscope");
-        explorer.wait_until("the new size", is_named);
-    }
-    explorer.send("esc");
-    let shot = explorer.wait_until("no more opening", |shot| shot.is_idle() && !shot.header().contains("opening"));
-    assert!(shot.header().starts_with(" mixscope  demo") && shot.tokens() == Some(FRANCE_LEN + 1));
-    // Opening it again goes on where it stopped.
-    open(&mut explorer, NAME);
-    let shot = wait_model(&mut explorer, NAME);
-    assert_eq!(shot.strip_with_bytes(), FRANCE_SHOWN);
-    let ranges = hub.ranges(SMALL_SHARD);
-    let from =
-        ranges[1].as_ref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-    assert!(ranges.len() == 2 && ranges[0].is_none() && from.is_some_and(|from| from >= 1000), "{ranges:?}");
-}
-
-#[test]
-fn a_model_named_at_the_start_shows_its_download() {
-    let (hub, folder) = (slow(), tempfile::tempdir().unwrap());
-    let mut explorer = Setup::of(NAME).prompt(FRANCE).hub(&hub, folder.path()).start();
-    let shot = explorer.wait_until("share and rate", |shot| shot.lines.iter().any(|line| is_under_way(line)));
-    assert!(shot.has(&format!("opening {NAME}")) && shot.header().contains("opening "), "{}", shot.text());
-    for name in hub.files.keys() {
-        let line = shot.line(name);
-        let doing = if name.ends_with(".json") { "done" } else { "loading" };
-        assert!(line.contains(doing) && line.contains(" %") && line.ends_with('B'), "{line}");
-    }
-    for (columns, rows) in [(40, 10), (160, 45), (30, 8), (80, 24)] {
-        explorer.resize(columns, rows);
-        let wanted = if columns < 40 { "40×10" } else { "opening" };
-        explorer.wait_for(wanted);
-    }
-    explorer.wait_until("the files again", |shot| shot.has(SMALL_SHARD) && shot.has(NAME));
-    // Keys that need a model do nothing; the help and the picker come.
-    explorer.send("i space g 2 5 f p u r");
-    explorer.press("?", "keys ·");
-    close(&mut explorer, "keys ·");
-    explorer.press("o", PICKER);
-    explorer.send("esc");
-    explorer.wait_until("the progress again", |shot| !shot.has(PICKER) && shot.has(SMALL_SHARD));
-    explorer.send("esc");
-    let shot = explorer.wait_for("was cancelled");
-    assert!(shot.has(&format!("opening {NAME} was cancelled")), "{}", shot.text());
-    assert!(shot.has("goes on from there") && shot.has("o opens another model"), "{}", shot.text());
-    open(&mut explorer, "demo");
-    wait_model(&mut explorer, "demo");
-    assert_eq!(explorer.wait_tokens(FRANCE_LEN).strip(), FRANCE_SHOWN, "the prompt of the start");
-    open(&mut explorer, NAME);
-    wait_model(&mut explorer, NAME);
-    assert!(hub.ranges(SMALL_SHARD)[1].is_some(), "{:?}", hub.ranges(SMALL_SHARD));
-}
-
-#[test]
-fn another_choice_replaces_a_download_under_way() {
-    let (hub, folder) = (slow(), tempfile::tempdir().unwrap());
-    let mut explorer = france().hub(&hub, folder.path()).start_with(FRANCE_LEN);
-    open(&mut explorer, NAME);
-    explorer.wait_until("progress", |shot| shot.header().contains("opening ") && shot.header().contains(" %"));
-    open(&mut explorer, "tests/fixtures/gguf/tiny-Q8_0.gguf");
-    let shot = wait_model(&mut explorer, "tiny-Q8_0.gguf");
-    assert!(!shot.header().contains("opening"), "{}", shot.header());
-}
-
-#[test]
-fn a_repo_that_does_not_exist_leaves_the_model_in_use() {
-    let refuse = |_: &Received| Act::Status(404, vec![("X-Error-Code", "RepoNotFound".to_owned())], String::new());
-    let (hub, folder) = (Hub::with(Files::new(), refuse), tempfile::tempdir().unwrap());
-    let mut explorer = france().hub(&hub, folder.path()).start_with(FRANCE_LEN);
-    open(&mut explorer, "owner/absent");
-    let shot = wait_failure(&mut explorer);
-    assert!(shot.footer().contains("owner/absent is not found at http://127.0.0.1"), "{}", shot.footer());
-    assert!(shot.header().starts_with(" mixscope  demo") && shot.tokens() == Some(FRANCE_LEN));
-    let shot = explorer.press("!", "message · esc closes");
-    assert!(shot.has("check the name"), "{}", shot.text());
-    close(&mut explorer, "message · esc closes");
-    close(&mut explorer, "✗ ");
-    explorer.send("space");
-    explorer.wait_tokens(FRANCE_LEN + 1);
-    // A name that is none is answered with what it could be, without a request to anybody.
-    hub.forget();
-    open(&mut explorer, "models/absent/deeper");
-    let shot = wait_failure(&mut explorer);
-    assert!(shot.footer().contains("models/absent/deeper"), "{}", shot.footer());
-    explorer.press("!", "owner/name:file.gguf");
-    assert_eq!(hub.log(), []);
-
-    let mut explorer = Setup::of("owner/absent").hub(&hub, folder.path()).start();
-    let shot = explorer.wait_for("check the name");
-    assert!(shot.header().contains("stopped") && shot.has("o opens another model"), "{}", shot.text());
-    open(&mut explorer, "demo");
-    explorer.wait_for(EDITOR);
-    close(&mut explorer, EDITOR);
-}
-
 #[test]
 fn recent_models_and_the_cache_are_offered_later() {
     let (hub, folder) = (Hub::start(small_model()), tempfile::tempdir().unwrap());
@@ -320,83 +199,8 @@ fn recent_models_and_the_cache_are_offered_later() {
     assert_eq!(hub.log(), []);
 }
 
-/// The gist of Mixtral-Instruct's.
-const INSTRUCT: &str = "{{ bos_token }}{% for message in messages %}{{ '[INST] ' + message['content'] + ' [/INST]' }}\
-    {% endfor %}";
-
-/// A small model with a chat template.
-fn with_template(template: &str) -> TempDir {
-    let temp = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(fixture("tiny-f32/model")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), temp.path().join(entry.file_name())).unwrap();
-    }
-    let config = json!({"bos_token": "<s>", "eos_token": "</s>", "chat_template": template});
-    fs::write(temp.path().join("tokenizer_config.json"), config.to_string()).unwrap();
-    temp
-}
-
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-#[test]
-fn ctrl_t_puts_the_prompt_into_the_chat_template() {
-    let model = with_template(INSTRUCT);
-    let mut explorer = Setup::of(text(model.path())).start();
-    let shot = explorer.wait_for(EDITOR);
-    assert!(!shot.has("in the chat template"), "a prompt is taken as it is unless requested otherwise");
-    explorer.press("ctrl-t", "prompt · in the chat template (ctrl-t: as it is)");
-    explorer.type_text("Which one?");
-    explorer.send("enter");
-    let title = model.path().file_name().unwrap().to_str().unwrap();
-    let shot = wait_model(&mut explorer, &title[..4]);
-    assert_eq!(shot.strip_with_bytes(), "<s>·[INST]·Which·one?·[/INST]");
-    let inside = shot.tokens();
-    // It stays so until changed; the editor has the message, not what the template made of it.
-    explorer.press("i", "in the chat template");
-    explorer.wait_until("the message", |shot| shot.is_typed("Which one?"));
-    explorer.send("ctrl-t");
-    explorer.wait_gone("in the chat template");
-    explorer.send("enter");
-    let shot =
-        explorer.wait_until("it as it is", |shot| shot.is_idle() && shot.tokens().is_some() && shot.tokens() != inside);
-    assert_eq!(shot.strip_with_bytes(), "<s>·Which·one?");
-    // A model without a template gets it as it is.
-    explorer.press("i", EDITOR);
-    explorer.press("ctrl-t", "in the chat template");
-    explorer.send("enter");
-    explorer.wait_until("it in the template", |shot| shot.is_idle() && shot.strip_with_bytes().contains("[INST]"));
-    open(&mut explorer, "demo");
-    let shot = wait_model(&mut explorer, "demo");
-    assert_eq!(shot.strip_with_bytes(), "<s>·Which·one?");
-    let shot = explorer.press("i", EDITOR);
-    assert!(!shot.has("in the chat template"));
-    explorer.press("ctrl-t", "this model has no chat template");
-    close(&mut explorer, "this model has no chat template");
-    // And the next one with a template uses it again.
-    open(&mut explorer, text(model.path()));
-    let shot = wait_model(&mut explorer, &title[..4]);
-    assert_eq!(shot.strip_with_bytes(), "<s>·[INST]·Which·one?·[/INST]");
-}
-
-#[test]
-fn the_template_can_be_requested_at_the_start() {
-    let model = with_template(INSTRUCT);
-    let mut explorer = Setup::of(text(model.path())).chat("hi").start();
-    explorer.wait_until("the prompt", |shot| shot.is_idle() && shot.strip_with_bytes() == "<s>·[INST]·hi·[/INST]");
-    let refuses = with_template("{{ raise_exception('Conversation roles must alternate') }}");
-    let mut explorer = Setup::of(text(refuses.path())).chat("hi").start();
-    let shot = wait_failure(&mut explorer);
-    assert!(shot.footer().contains("chat template could not be applied"), "{}", shot.footer());
-    explorer.press("!", "Conversation roles must alternate");
-    close(&mut explorer, "message · esc closes");
-    explorer.press("i", "in the chat template");
-    explorer.send("ctrl-t enter");
-    explorer.wait_until("it as it is", |shot| shot.is_idle() && shot.strip_with_bytes() == "<s>·hi");
-    let mut explorer = Setup::of("demo").chat("hi").start();
-    let shot = wait_failure(&mut explorer);
-    assert!(shot.footer().contains("no chat template"), "{}", shot.footer());
 }
 
 /// The message page as one text, without blanks.

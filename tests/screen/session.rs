@@ -49,7 +49,7 @@ fn a_session_comes_back_after_quitting() {
     let shot = explorer.wait_until(&format!("a screen as before:\n{}", before.text()), |shot| {
         shot.is_idle() && place(shot) == place(&before) && shot.tokens() == before.tokens()
     });
-    assert_eq!(shot.italics, before.italics, "generated and forced tokens are still told apart");
+    assert_eq!(shot.italics, before.italics, "generated and forced tokens still differ");
     // Actions of the earlier session are undone and done again.
     explorer.send("z");
     let is_undone = |shot: &Shot| shot.is_idle() && shot.tokens() == Some(FRANCE_LEN + 1);

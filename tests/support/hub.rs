@@ -18,7 +18,7 @@ pub const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-
 
 /// One request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub struct Request {
     pub method: String,
     pub path: String,
     pub range: Option<String>,
@@ -27,7 +27,7 @@ pub struct Received {
     pub nth: usize,
 }
 
-impl Received {
+impl Request {
     /// If it is for the content of a file whose path ends so.
     pub fn gets(&self, file: &str) -> bool {
         self.method == "GET" && self.path.contains("/resolve/") && self.path.ends_with(file)
@@ -60,7 +60,7 @@ pub enum Act {
     Redirect(String),
 }
 
-type Rule = dyn Fn(&Received) -> Act + Send + Sync;
+type Rule = dyn Fn(&Request) -> Act + Send + Sync;
 
 /// What the repo holds, by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -68,7 +68,7 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 pub struct Hub {
     pub url: String,
     pub files: Arc<Files>,
-    log: Arc<Mutex<Vec<Received>>>,
+    log: Arc<Mutex<Vec<Request>>>,
     closed: Arc<AtomicBool>,
 }
 
@@ -77,7 +77,7 @@ impl Hub {
         Self::with(files, |_| Act::Serve)
     }
 
-    pub fn with(files: Files, rule: impl Fn(&Received) -> Act + Send + Sync + 'static) -> Self {
+    pub fn with(files: Files, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Self {
         let listing = listing(&files, true);
         Self::with_listing(files, listing, rule)
     }
@@ -86,7 +86,7 @@ impl Hub {
     pub fn with_listing(
         files: Files,
         listing: serde_json::Value,
-        rule: impl Fn(&Received) -> Act + Send + Sync + 'static,
+        rule: impl Fn(&Request) -> Act + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -119,7 +119,7 @@ impl Hub {
     }
 
     /// The requests so far.
-    pub fn log(&self) -> Vec<Received> {
+    pub fn log(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
     }
 
@@ -129,7 +129,7 @@ impl Hub {
 
     /// The ranges of the requests for the content of a file.
     pub fn ranges(&self, file: &str) -> Vec<Option<String>> {
-        self.log().into_iter().filter(|asked| asked.gets(file)).map(|asked| asked.range).collect()
+        self.log().into_iter().filter(|request| request.gets(file)).map(|request| request.range).collect()
     }
 }
 
@@ -142,7 +142,7 @@ impl Drop for Hub {
 
 struct Connection {
     files: Arc<Files>,
-    log: Arc<Mutex<Vec<Received>>>,
+    log: Arc<Mutex<Vec<Request>>>,
     closed: Arc<AtomicBool>,
     rule: Arc<Rule>,
     listing: Arc<Vec<u8>>,
@@ -150,63 +150,65 @@ struct Connection {
 
 impl Connection {
     fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
-        let Some(asked) = self.read(&stream)? else { return Ok(()) };
-        let act = (self.rule)(&asked);
+        let Some(request) = self.read(&stream)? else { return Ok(()) };
+        let act = (self.rule)(&request);
         if let Act::Status(status, headers, body) = &act {
-            return self.answer(stream, &asked, *status, headers, body.as_bytes(), &Act::Serve);
+            return self.answer(stream, &request, *status, headers, body.as_bytes(), &Act::Serve);
         }
-        if asked.is_listing() {
-            return self.answer(stream, &asked, 200, &[], &self.listing, &act);
+        if request.is_listing() {
+            return self.answer(stream, &request, 200, &[], &self.listing, &act);
         }
-        let name = asked.path.split_once("/resolve/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, name)| name);
+        let name =
+            request.path.split_once("/resolve/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, name)| name);
         let Some((name, bytes)) = name.and_then(|name| self.files.get_key_value(name)) else {
-            return self.answer(stream, &asked, 404, &[("X-Error-Code", "EntryNotFound".to_owned())], b"", &act);
+            return self.answer(stream, &request, 404, &[("X-Error-Code", "EntryNotFound".to_owned())], b"", &act);
         };
         let mut headers = vec![("ETag", format!("\"{}\"", etag(name, bytes))), ("X-Repo-Commit", COMMIT.to_owned())];
         if let Act::Redirect(host) = &act {
             headers[0] = ("ETag", "\"of-the-redirect\"".to_owned());
             headers.push(("X-Linked-Etag", format!("\"{}\"", etag(name, bytes))));
             headers.push(("X-Linked-Size", bytes.len().to_string()));
-            headers.push(("Location", format!("{host}{}", asked.path)));
-            return self.answer(stream, &asked, 302, &headers, b"Found. Redirecting", &act);
+            headers.push(("Location", format!("{host}{}", request.path)));
+            return self.answer(stream, &request, 302, &headers, b"Found. Redirecting", &act);
         }
-        let start = asked.range.as_ref().filter(|_| !matches!(act, Act::Whole(_)));
+        let start = request.range.as_ref().filter(|_| !matches!(act, Act::Whole(_)));
         let start = start.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-        let Some((start, end)) = start else { return self.answer(stream, &asked, 200, &headers, bytes, &act) };
+        let Some((start, end)) = start else { return self.answer(stream, &request, 200, &headers, bytes, &act) };
         let start: usize = start.parse().unwrap();
         let end = end.parse::<usize>().map_or(bytes.len(), |last| last + 1).min(bytes.len());
         if start >= end {
-            return self.answer(stream, &asked, 416, &[], b"", &act);
+            return self.answer(stream, &request, 416, &[], b"", &act);
         }
         headers.push(("Content-Range", format!("bytes {start}-{}/{}", end - 1, bytes.len())));
-        self.answer(stream, &asked, 206, &headers, &bytes[start..end], &act)
+        self.answer(stream, &request, 206, &headers, &bytes[start..end], &act)
     }
 
-    fn read(&self, stream: &TcpStream) -> std::io::Result<Option<Received>> {
+    fn read(&self, stream: &TcpStream) -> std::io::Result<Option<Request>> {
         let mut lines = BufReader::new(stream).lines();
         let Some(first) = lines.next().transpose()? else { return Ok(None) };
         let mut words = first.split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut asked = Received { method, path, range: None, token: None, nth: 0 };
+        let mut request = Request { method, path, range: None, token: None, nth: 0 };
         for line in lines {
             let line = line?;
             match line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())) {
-                Some((name, value)) if name == "range" => asked.range = Some(value),
-                Some((name, value)) if name == "authorization" => asked.token = Some(value),
+                Some((name, value)) if name == "range" => request.range = Some(value),
+                Some((name, value)) if name == "authorization" => request.token = Some(value),
                 _ if line.is_empty() => break,
                 _ => {}
             }
         }
         let mut log = self.log.lock().unwrap();
-        asked.nth = log.iter().filter(|other| (&other.method, &other.path) == (&asked.method, &asked.path)).count();
-        log.push(asked.clone());
-        Ok(Some(asked))
+        request.nth =
+            log.iter().filter(|other| (&other.method, &other.path) == (&request.method, &request.path)).count();
+        log.push(request.clone());
+        Ok(Some(request))
     }
 
     fn answer(
         &self,
         mut stream: TcpStream,
-        asked: &Received,
+        request: &Request,
         status: u16,
         headers: &[(&str, String)],
         body: &[u8],
@@ -215,7 +217,7 @@ impl Connection {
         let mut head = format!("HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        if asked.method == "HEAD" {
+        if request.method == "HEAD" {
             return Ok(());
         }
         match act {
@@ -314,8 +316,8 @@ pub fn small_model() -> Files {
 /// A Hub with [`small_model`] that sends the shards so slowly that no test sees their end, when they are first
 /// requested.
 pub fn slow() -> Hub {
-    let is_slow = |asked: &Received| asked.gets(".safetensors") && asked.nth == 0;
-    Hub::with(small_model(), move |asked| if is_slow(asked) { Act::Drip(1000) } else { Act::Serve })
+    let is_slow = |request: &Request| request.gets(".safetensors") && request.nth == 0;
+    Hub::with(small_model(), move |request| if is_slow(request) { Act::Drip(1000) } else { Act::Serve })
 }
 
 /// A repo of these files.
