@@ -35,8 +35,6 @@
 //! For other hooks than closures see [`model::Hooks`]; to read a prompt in parts, [`model::Model::forward`] with a
 //! [`model::KvCache`]. The examples `capture`, `lens`, `edit` and `compare` are programs of some twenty lines.
 
-#![warn(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value, clippy::cloned_instead_of_copied)]
-
 // Named so that they are linked: candle only declares what they hold.
 #[cfg(feature = "accelerate")]
 extern crate accelerate_src as _;
@@ -45,8 +43,10 @@ extern crate intel_mkl_src as _;
 
 #[doc(hidden)]
 pub mod analysis;
+#[cfg(feature = "tui")]
 #[doc(hidden)]
 pub mod app;
+#[cfg(feature = "tui")]
 #[doc(hidden)]
 pub mod cli;
 pub mod control;
@@ -59,9 +59,11 @@ pub mod hub;
 pub mod model;
 #[doc(hidden)]
 pub mod protocol;
+#[cfg(feature = "tui")]
 #[doc(hidden)]
 pub mod state;
 pub mod trace;
+#[cfg(feature = "tui")]
 #[doc(hidden)]
 pub mod ui;
 

@@ -6,12 +6,11 @@ use anyhow::{Context, Result};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{OpenOptions, open_model};
-use mixscope::state::keys::{Code, Key};
+use mixscope::state::input::{Code, Key};
 use mixscope::state::{Event, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, Policy};
 use mixscope::ui::{Depth, Theme, draw};
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,10 +64,7 @@ fn main() -> Result<()> {
 /// Medians of a frame, and of a cursor key with the frame that follows it.
 fn measure(still: &mut Still) -> (Duration, Duration) {
     let theme = Theme::new(Depth::True);
-    let frame = |still: &Still| {
-        let mut buf = Buffer::empty(SIZE);
-        std::hint::black_box(draw(&still.state, &theme, SIZE, &mut buf));
-    };
+    let frame = |still: &Still| drop(std::hint::black_box(draw(&still.state, &theme, SIZE)));
     let drawn = median(|| frame(still));
     let mut left = true;
     let answered = median(|| {

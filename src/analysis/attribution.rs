@@ -1,26 +1,26 @@
 use std::sync::Arc;
 
-/// Names one attribution: what a position's logit of `target` is made of, and the layer looked into.
+/// Identifies one attribution: a logit, and the layer that is attributed in detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributionKey {
-    /// Position in the run; its logits predict the token behind it.
+    /// Position in the run; its logits predict the next token.
     pub pos: usize,
-    /// Token whose logit is taken apart.
+    /// The token whose logit is attributed.
     pub target: u32,
-    /// Decoder layer whose heads and experts are told apart.
+    /// The decoder layer whose heads and experts are attributed one by one.
     pub layer: usize,
 }
 
-/// Shares in the logit of one token at one position.
+/// The contributions of the parts of the model to the logit of one token at one position.
 ///
 /// The logit is `W_U[t] · (g ⊙ x / rms(x))` with `x` the last residual. With the scale `1 / rms(x)` frozen it is linear
-/// in `x`, and `x` is the embedding plus what every attention and every mixture of experts added: each part has a share,
-/// and the shares add up. Shares are in the logit's own unit (nats) and accumulated in f64.
+/// in `x`, and `x` is the sum of the embedding and the outputs of every attention and every mixture of experts. So each part
+/// has a share of the logit, and the shares add up. Shares are in nats, the unit of the logit, and accumulated in f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// Position in the run.
     pub pos: usize,
-    /// Token whose logit it is.
+    /// The token whose logit is attributed.
     pub target: u32,
     /// The tokenizer's spelling of it; untrusted text.
     pub piece: Arc<str>,
@@ -34,9 +34,9 @@ pub struct Attribution {
     pub attn: Vec<f64>,
     /// Share of `resid_post - resid_mid` by layer.
     pub mlp: Vec<f64>,
-    /// `logit - sum()`: what the final norm and the unembedding rounded.
+    /// `logit - sum()`: the rounding of the final norm and the unembedding.
     pub remainder: f64,
-    /// The layers that were looked into.
+    /// The layers that were attributed in detail.
     pub details: Vec<LayerShares>,
 }
 
@@ -46,12 +46,12 @@ impl Attribution {
         self.embed + self.attn.iter().sum::<f64>() + self.mlp.iter().sum::<f64>()
     }
 
-    /// Its names, one a layer that was looked into.
+    /// The keys of this attribution, one for each layer in detail.
     pub fn keys(&self) -> impl Iterator<Item = AttributionKey> {
         self.details.iter().map(|shares| AttributionKey { pos: self.pos, target: self.target, layer: shares.layer })
     }
 
-    /// The heads and experts of a layer, if it was looked into.
+    /// The heads and experts of a layer, if it was attributed in detail.
     pub fn layer(&self, layer: usize) -> Option<&LayerShares> {
         self.details.iter().find(|shares| shares.layer == layer)
     }
@@ -64,18 +64,18 @@ pub struct LayerShares {
     pub layer: usize,
     /// Share of `W_O,h z_h` by head.
     pub heads: Vec<f64>,
-    /// `attn[layer] - Σ heads`: what the attention's output and the residual rounded.
+    /// `attn[layer] - Σ heads`: the rounding of the attention's output and the residual.
     pub heads_remainder: f64,
     /// The chosen experts, best first.
     pub experts: Vec<ExpertShare>,
-    /// `mlp[layer] - Σ experts`: what the mixture and the residual rounded.
+    /// `mlp[layer] - Σ experts`: the rounding of the mixture and the residual.
     pub experts_remainder: f64,
 }
 
-/// What one chosen expert adds.
+/// The contribution of one chosen expert.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpertShare {
-    /// Which expert.
+    /// The expert.
     pub expert: u32,
     /// Its mixing weight.
     pub weight: f32,

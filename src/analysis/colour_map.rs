@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Red, green, blue.
 pub type Rgb = (u8, u8, u8);
 
-/// Colours of values at 0, 0.1, … 1. All but grey are matplotlib's (CC0), read off its tables of 256.
+/// Colours of the values 0, 0.1, … 1. All but grey are from matplotlib's tables of 256 (CC0).
 type Stops = [Rgb; 11];
 
 const VIRIDIS: Stops = [
@@ -63,7 +63,7 @@ const GREY: Stops = {
     stops
 };
 
-/// A ramp of colours for values of 0..1; each grows lighter from end to end.
+/// A colour map for values of 0..1. Every map grows lighter from end to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ramp {
     /// Purple, green, yellow.
@@ -78,11 +78,11 @@ pub enum Ramp {
 }
 
 impl Ramp {
-    /// All of them, by name.
+    /// All maps with their names.
     pub const ALL: [(Ramp, &str); 4] =
         [(Self::Viridis, "viridis"), (Self::Cividis, "cividis"), (Self::Magma, "magma"), (Self::Grey, "grey")];
 
-    /// The colour of a value of 0..1; values outside have the colour of the nearer end, NaN that of 0.
+    /// The colour of a value. Values outside 0..1 have the colour of the nearer end, NaN that of 0.
     pub fn colour(self, t: f32) -> Rgb {
         let stops = match self {
             Self::Viridis => &VIRIDIS,
@@ -114,8 +114,8 @@ impl FromStr for Ramp {
     }
 }
 
-/// Experts: the colours of Okabe and Ito (2008) for all kinds of colour vision, a pale green for their black, which is none
-/// on a dark screen; of all hues it is the farthest from the other seven for every kind of colour vision.
+/// Colours of experts: those of Okabe and Ito (2008) for all kinds of colour vision. A pale green replaces their black, which
+/// is invisible on a dark screen. Of all hues it is the farthest from the other seven for every kind of colour vision.
 pub const EXPERTS: [Rgb; 8] = [
     (0xe6, 0x9f, 0x00),
     (0x56, 0xb4, 0xe9),
@@ -127,12 +127,12 @@ pub const EXPERTS: [Rgb; 8] = [
     (0x98, 0xf5, 0xd0),
 ];
 
-/// The colour of a value of 0..1 in the default ramp.
+/// The colour of a value of 0..1 in the default map.
 pub fn viridis(t: f32) -> Rgb {
     Ramp::Viridis.colour(t)
 }
 
-/// How bright a colour looks, 0 to 255 (ITU-R BT.601).
+/// The perceived brightness of a colour, 0 to 255 (ITU-R BT.601).
 pub fn luma((r, g, b): Rgb) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
@@ -146,7 +146,7 @@ pub fn luminance((r, g, b): Rgb) -> f32 {
     0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
 }
 
-/// Contrast of two colours, 1 to 21 (WCAG 2.2); text is readable from 4.5 on.
+/// Contrast of two colours, 1 to 21 (WCAG 2.2). Text is readable from 4.5 on.
 pub fn contrast(a: Rgb, b: Rgb) -> f32 {
     let (a, b) = (luminance(a), luminance(b));
     (a.max(b) + 0.05) / (a.min(b) + 0.05)

@@ -1,6 +1,6 @@
-//! Figures of a probability distribution.
+//! Entropy and softmax.
 
-/// Entropy, nats.
+/// Entropy of a probability distribution, nats.
 pub fn entropy(probs: &[f32]) -> f32 {
     probs.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum::<f32>().max(0.0)
 }

@@ -1,27 +1,27 @@
-//! The precision lab: one prompt under several precision policies, each compared with one of them, the base.
+//! The precision lab: one prompt under several precision policies. One policy is the base; each is compared with it.
 
 use super::diff::Mode;
 use crate::trace::{Dtype, HookKind, Policy};
 use serde::{Serialize, Serializer};
 
-/// What the lab found of one prompt.
+/// One prompt under several precision policies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Lab {
-    /// What the model is, in one line.
+    /// The model in one line.
     pub model: String,
     /// The policy that all others are compared with.
     pub base: Policy,
-    /// Dtype in which the `hf` policies round.
+    /// The dtype in which the `hf` policies round.
     pub dtype: Dtype,
     /// The prompt, BOS included.
     pub tokens: Vec<LabToken>,
-    /// Tokens to generate after it, greedily; a row has fewer where its text ended.
+    /// Tokens to generate after the prompt, greedily. A row has fewer if its text ended earlier.
     pub steps: usize,
-    /// One a policy: the base first, then in the order asked for.
+    /// One row a policy: the base first, then the others in the requested order.
     pub rows: Vec<LabRow>,
 }
 
-/// A token of the prompt or of what was generated.
+/// A token of the prompt or of the generated text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LabToken {
     /// Token id.
@@ -40,15 +40,15 @@ pub struct LabRow {
     pub mean_loss: Option<f64>,
     /// Loss of each token but the first, nats `[pos - 1]`.
     pub nll: Vec<f32>,
-    /// Each layer reads what the one before it gave, so differences accumulate `[layers]`.
+    /// The layers end to end: each reads the output of the layer before it, so differences accumulate `[layers]`.
     pub end_to_end: Vec<LabLayer>,
-    /// Each layer reads the base's input of that layer `[layers]`.
+    /// The layers alone: each reads the base's input of that layer `[layers]`.
     pub isolated: Vec<LabLayer>,
-    /// Every flip end to end, by layer and position.
+    /// All flips end to end, by layer and position.
     pub flips: Vec<LabFlip>,
     /// The greedy continuation of the prompt.
     pub generated: Vec<LabToken>,
-    /// Index into `generated` of the first token that is not the base's.
+    /// Index into `generated` of the first token that is not the base's; `None` if there is none.
     pub differs_at: Option<usize>,
 }
 
@@ -62,11 +62,11 @@ pub struct LabLayer {
     /// Flips that rounding can explain, see [`Flip::is_within_rounding`](super::diff::Flip::is_within_rounding).
     #[serde(rename = "near_ties")]
     pub within_rounding: usize,
-    /// Equal values of each of [`Lab::COMPONENTS`], in that order.
+    /// Equal values of each hook of [`Lab::COMPONENTS`], in that order.
     pub equal: Vec<LabEqual>,
 }
 
-/// How many values of a hook are the base's, bit for bit (and +0 = -0).
+/// How many values of a hook equal the base's, bit for bit (and +0 = -0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LabEqual {
     /// The hook.
@@ -85,9 +85,9 @@ pub struct LabFlip {
     pub layer: u32,
     /// Position of the token, from 0.
     pub position: usize,
-    /// Router logit of the base's last chosen expert minus that of the best it did not choose.
+    /// Margin under the base: router logit of the last chosen expert minus that of the best rejected one.
     pub margin_base: f32,
-    /// The same under the policy.
+    /// Margin under the policy.
     pub margin: f32,
     /// Experts that only the base chose, best first.
     pub left: Vec<u32>,
@@ -117,7 +117,7 @@ impl Lab {
 }
 
 impl LabRow {
-    /// The layers, end to end or each alone `[layers]`.
+    /// The layers in a mode `[layers]`.
     pub fn layers(&self, mode: Mode) -> &[LabLayer] {
         match mode {
             Mode::EndToEnd => &self.end_to_end,
@@ -130,7 +130,7 @@ impl LabRow {
         self.layers(mode).iter().map(|layer| layer.flips).sum()
     }
 
-    /// Equal values of a hook and values compared, over all layers; zeros if it is none of [`Lab::COMPONENTS`].
+    /// Equal values of a hook over all layers; zeros if the hook is not one of [`Lab::COMPONENTS`].
     pub fn equal(&self, mode: Mode, hook: HookKind) -> LabEqual {
         let all = self.layers(mode).iter().filter_map(|layer| layer.equal(hook));
         all.fold(LabEqual { hook, equal: 0, values: 0 }, |sum, one| LabEqual {
@@ -149,7 +149,7 @@ impl LabLayer {
 }
 
 impl LabEqual {
-    /// Share of equal values, 0 to 1; 1 of nothing.
+    /// Share of equal values, 0 to 1; 1 if there is no value.
     pub fn share(&self) -> f64 {
         if self.values == 0 { 1.0 } else { self.equal as f64 / self.values as f64 }
     }

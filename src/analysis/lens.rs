@@ -1,7 +1,8 @@
-use crate::trace::LensCell;
+use crate::trace::{LensCell, LensSite};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// What the lens says of a residual.
+/// What a lens view shows of a residual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LensMeasure {
@@ -17,7 +18,7 @@ pub enum LensMeasure {
 }
 
 impl LensMeasure {
-    /// All of them, in the order of their key.
+    /// All measures, in the order in which the key goes through them.
     pub const ALL: [Self; 4] = [Self::Top, Self::Kl, Self::Entropy, Self::Rank];
 
     /// Its name on the command line.
@@ -30,7 +31,7 @@ impl LensMeasure {
         }
     }
 
-    /// What a number of it is, with its unit; for the top token, that of its probability.
+    /// The quantity with its unit; for the top token, that of its probability.
     pub fn quantity(self) -> &'static str {
         match self {
             Self::Top => "probability of the top token",
@@ -40,8 +41,8 @@ impl LensMeasure {
         }
     }
 
-    /// How brightly a cell is drawn, 0 to 1: probabilities as they are, nats as parts of the entropy of a uniform
-    /// distribution over `vocab` tokens, ranks by their logarithm, the first brightest.
+    /// The brightness of a cell, 0 to 1: probabilities as they are, nats relative to the entropy of a uniform distribution
+    /// over `vocab` tokens, ranks by their logarithm, the first rank brightest.
     pub fn shade(self, cell: &LensCell, vocab: usize) -> f32 {
         let most = (vocab as f32).ln();
         match self {
@@ -53,17 +54,28 @@ impl LensMeasure {
     }
 }
 
-/// Where a token leads, counted in the residuals that were looked at, in the order of the forward pass.
+/// Rank and probability of one token in every lens cell of one position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trajectory {
+    /// Token id.
+    pub id: u32,
+    /// The tokenizer's spelling.
+    pub piece: Arc<str>,
+    /// (layer, site, rank from 1, probability), in the order of the forward pass.
+    pub points: Vec<(usize, LensSite, u32, f32)>,
+}
+
+/// Where a token is the most probable one, as indices into a list of residuals in the order of the forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lead {
-    /// Where it leads for the first time.
+    /// The first residual where it leads.
     pub first: usize,
-    /// From where on it leads to the end; `None` if it doesn't lead at the end.
+    /// The residual from which on it leads to the end; `None` if it doesn't lead at the end.
     pub stays: Option<usize>,
 }
 
 impl Lead {
-    /// From whether it leads at each residual; `None` if it never does.
+    /// From a list that says for each residual whether the token leads; `None` if it never does.
     pub fn of(leads: &[bool]) -> Option<Self> {
         let first = leads.iter().position(|leads| *leads)?;
         let stays = leads.iter().rposition(|leads| !leads).map_or(0, |last| last + 1);

@@ -22,7 +22,7 @@ pub use heads::{
     Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadScores, HeadStats, Measure, Pattern, Pick, Pooled,
 };
 pub use lab::{Lab, LabEqual, LabFlip, LabLayer, LabRow, LabToken};
-pub use lens::{Lead, LensMeasure};
+pub use lens::{Lead, LensMeasure, Trajectory};
 pub use loss::mean_loss;
 pub use next::{Tempered, WhatIf};
 pub use usage::{LayerUsage, MOST_PAIRED, RunUsage};

@@ -3,21 +3,21 @@ use crate::trace::{Candidate, Sampling};
 /// A next-token distribution as it is sampled from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tempered {
-    /// Position of the token it follows.
+    /// Position of the token that it follows.
     pub pos: usize,
-    /// Temperature and truncation; the seed has no part in it.
+    /// Temperature and truncation; the seed is ignored.
     pub sampling: Sampling,
     /// Entropy after temperature alone, over the whole vocabulary, nats.
     pub heated: f32,
     /// Entropy after temperature, top-k and top-p, nats.
     pub entropy: f32,
-    /// Tokens that can be sampled at all.
+    /// How many tokens can be sampled.
     pub kept: usize,
-    /// The probability with which each stored candidate is sampled, in their order; 0 if it was cut off.
+    /// The probability of sampling each stored candidate, in their order; 0 if top-k or top-p removes it.
     pub probs: Vec<f32>,
 }
 
-/// What would follow if a candidate were read.
+/// The distribution that would follow if the model read a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WhatIf {
     /// Position of the token that the candidate would follow.

@@ -7,11 +7,12 @@ use super::history::History;
 use super::keeper::Keeper;
 use super::models::Finder;
 use super::saving::Saver;
+use crate::analysis::view::{Tab, View};
 use crate::engine::{Engine, Opener};
 use crate::export::Screen;
 use crate::hub;
 use crate::protocol::{self, Failure};
-use crate::state::{Beside, Effect, Event, FidelityLens, Save, State, Tab, update};
+use crate::state::{Beside, Effect, Event, Save, State, update};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,11 +81,11 @@ impl Explorer {
         let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
         state.colour = options.strip;
         if options.details_flipped {
-            state.details_flipped = Tab::ALL.into();
+            state.pane_mut().details.flipped = Tab::ALL.into();
         }
         if let Some(recorded) = options.against {
             state.beside = Beside::recorded(recorded);
-            (state.view, state.fidelity) = (Tab::Fidelity, FidelityLens::Flips);
+            state.pane_mut().show(View::FidelityFlips);
         }
         state.keymap = options.keymap;
         state.reduced_motion = options.reduced_motion;
@@ -130,7 +131,7 @@ impl Explorer {
 
     /// Updates the state by an event and carries out its effects; returns those that need the terminal.
     pub fn take(&mut self, event: Event) -> Vec<Request> {
-        self.keeper.is_unsaved |= !matches!(event, Event::Drawn(_));
+        self.keeper.is_unsaved |= !matches!(event, Event::Drawn(..));
         let effects = update(&mut self.state, event);
         self.carry_out(effects)
     }

@@ -24,7 +24,7 @@ pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{OpenOptions, open_target};
-use crate::state::keys::Keymap;
+use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
@@ -33,7 +33,6 @@ use crate::ui::{Depth, Look, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
-use ratatui::buffer::Buffer;
 use signals::{Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -148,13 +147,13 @@ impl App {
             };
             let next_frame = drawn + pause;
             if is_dirty && Instant::now() >= next_frame {
-                let wanted = self.screen.draw(&self.explorer.state)?;
+                let (wanted, geometry) = self.screen.draw(&self.explorer.state)?;
                 drawn = Instant::now();
                 (is_dirty, is_answer) = (false, false);
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
                     panic!("fault asked for by MIXSCOPE_FAULT");
                 }
-                if self.take(Event::Drawn(wanted))? {
+                if self.take(Event::Drawn(wanted, geometry))? {
                     return Ok(());
                 }
             }
@@ -204,10 +203,9 @@ impl App {
             match request {
                 Request::Copy(text) => self.screen.copy(&text)?,
                 Request::SaveScreen => {
-                    let mut buffer = Buffer::empty(self.screen.area());
                     let theme = Theme::with(Depth::True, &self.look);
-                    draw(&self.explorer.state, &theme, buffer.area, &mut buffer);
-                    self.explorer.save_screen(cells(&buffer), self.look.theme != ThemeName::Light);
+                    let drawn = draw(&self.explorer.state, &theme, self.screen.area());
+                    self.explorer.save_screen(cells(&drawn.cells), self.look.theme != ThemeName::Light);
                 }
                 Request::Redraw => self.screen.forget()?,
                 Request::Suspend => self.suspend()?,

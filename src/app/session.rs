@@ -1,7 +1,7 @@
 //! The file of the last session: written completely or not at all, readable by its owner only.
 
 use super::folders::state_folder;
-use crate::state::Saved;
+use crate::state::{Saved, SavedOne};
 use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -76,6 +76,9 @@ fn read(path: &Path) -> Result<Saved> {
          start without --resume",
         Saved::VERSION
     );
+    if version == 1 {
+        return serde_json::from_value::<SavedOne>(value).map(Saved::from).with_context(damaged);
+    }
     serde_json::from_value(value).with_context(damaged)
 }
 
@@ -99,21 +102,28 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{
-        AttentionLens, Cursor, Details, FidelityLens, HeadsView, LensLayout, LensMeasure, LoadMeasure, OtherPane, Pane,
-        RoutingLens, StripColour, Tab,
-    };
+    use crate::analysis::view::{Tab, View};
+    use crate::analysis::{LensMeasure, Measure};
+    use crate::state::{Cursor, Details, DetailsPage, Heads, Lens, Over, Pane, Panes, StripColour, UsageMeasure};
     use crate::trace::{LensSite, Policy, Sampling, Source};
 
+    /// What mixscope 0.1.0 wrote.
+    const VERSION_1: &str = include_str!("../../tests/fixtures/session-1.json");
+
     fn saved() -> Saved {
-        let pane = |view| Pane {
-            view,
-            routing: RoutingLens::Map,
-            attention: AttentionLens::Head,
-            lens: LensLayout::Plot,
-            lens_site: LensSite::ResidMid,
-            fidelity: FidelityLens::Loss,
+        let pane = |view| {
+            let mut pane = Pane::default();
+            pane.show(View::RoutingMap);
+            pane.show(view);
+            pane.usage = UsageMeasure::Weight;
+            pane.heads = Heads { sorted: true, ..Heads::default() };
+            pane.lens = Lens { site: Some(LensSite::ResidMid), measure: LensMeasure::Kl, log: true };
+            pane.scroll = 4;
+            pane.details = Details { page: DetailsPage::Contributions, flipped: [Tab::Lens, Tab::Next].into() };
+            pane
         };
+        let mut panes = Panes::two([View::Next, View::LensTargets].map(pane), true);
+        panes.zoomed = true;
         Saved {
             beside: Some(Policy::Hf),
             branches: Default::default(),
@@ -126,20 +136,48 @@ mod tests {
             tokens: vec![(1, Source::Prompt), (357, Source::Generated), (3071, Source::Forced)],
             sampling: Sampling { temperature: 0.7, top_k: Some(40), top_p: Some(0.9), seed: u64::MAX },
             cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
-            pane: pane(Tab::Lens),
+            panes,
             colour: StripColour::Loss,
-            details_flipped: [Tab::Lens, Tab::Next].into(),
-            scroll: 4,
-            details: Details::Contributions,
-            other: Some(OtherPane { pane: pane(Tab::Next), is_left: true }),
-            zoomed: true,
-            load: LoadMeasure::Weight,
-            heads: HeadsView { sorted: true, ..HeadsView::default() },
-            lens_measure: LensMeasure::Kl,
-            log_scale: true,
             targets: vec![(7, "▁seven".to_owned())],
             bookmarks: [0, 2].into(),
         }
+    }
+
+    #[test]
+    fn a_session_of_version_1_comes_back_with_its_panes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.json");
+        fs::write(&path, VERSION_1).unwrap();
+        let found = read(&path).unwrap();
+        let [left, right] = found.panes.all() else { panic!("{:?}", found.panes) };
+        assert_eq!((left.view(), right.view(), found.panes.focus()), (View::LensGrid, View::Next, 0));
+        assert_eq!((left.lens.site, left.lens.measure, left.lens.log), (None, LensMeasure::Kl, false));
+        for pane in [left, right] {
+            let heads = Heads { measure: Measure::Previous, sorted: true, over: Over::Mean, ..Heads::default() };
+            assert_eq!((pane.usage, pane.heads), (UsageMeasure::Chosen, heads));
+            let mut pane = pane.clone();
+            let views = [Tab::Routing, Tab::Attention, Tab::Lens, Tab::Fidelity].map(|tab| {
+                pane.show_tab(tab);
+                pane.view()
+            });
+            assert_eq!(views, [View::RoutingUsage, View::AttentionHead, View::LensGrid, View::FidelityLoss]);
+        }
+        assert_eq!((found.cursor.candidate, found.colour), (1, StripColour::Loss));
+        assert_eq!((found.targets.len(), found.bookmarks.len(), found.tokens.len()), (1, 1, 10));
+        write(&path, &found).unwrap();
+        assert_eq!(read(&path).unwrap(), found, "it goes on as a session of this version");
+        // The first programs wrote less, and details as one choice for all tabs.
+        let first = VERSION_1.replace("\"details_flipped\":[]", "\"details_flipped\":true");
+        let value: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let serde_json::Value::Object(mut fields) = value else { panic!() };
+        for later in ["other", "zoomed", "load", "heads", "lens", "lens_measure", "log_scale", "fidelity", "details"] {
+            fields.remove(later).unwrap();
+        }
+        fs::write(&path, serde_json::to_vec(&fields).unwrap()).unwrap();
+        let found = read(&path).unwrap();
+        assert_eq!(found.panes.all().len(), 1);
+        assert_eq!(found.panes.focused().details.flipped, Tab::ALL.into());
+        assert_eq!(found.panes.focused().view(), View::LensGrid);
     }
 
     #[test]
@@ -171,8 +209,8 @@ mod tests {
             assert!(error.contains("damaged") && error.contains("--resume"), "cut at {len}: {error}");
             assert_eq!(fs::read(&path).unwrap(), &whole[..len], "the file is untouched");
         }
-        fs::write(&path, r#"{"version":2,"model":[]}"#).unwrap();
-        assert!(format!("{:#}", read(&path).unwrap_err()).contains("newer mixscope (version 2"));
+        fs::write(&path, r#"{"version":3,"model":[]}"#).unwrap();
+        assert!(format!("{:#}", read(&path).unwrap_err()).contains("newer mixscope (version 3"));
         fs::write(&path, r#"{"version":1,"model":"demo"}"#).unwrap();
         assert!(format!("{:#}", read(&path).unwrap_err()).contains("missing field"));
     }
@@ -185,7 +223,7 @@ mod tests {
         assert!(file.due(Some(saved())).is_none());
         file.failed();
         assert!(file.due(Some(saved())).is_some());
-        assert!(file.due(Some(Saved { scroll: 0, ..saved() })).is_some());
+        assert!(file.due(Some(Saved { panes: Panes::default(), ..saved() })).is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::engine::{Core, Opened, Replay};
 use crate::model::Loaded;
 use crate::protocol::{self, RequestId};
-use crate::state::keys::{Code, Key};
+use crate::state::input::{Code, Key};
 use crate::state::{Effect, Event, Gesture, State, update};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
@@ -84,7 +84,7 @@ impl Still {
     /// Makes a gesture with the mouse on the cell (x, y) of a screen of this size.
     pub fn mouse(&mut self, gesture: Gesture, (x, y): (u16, u16), width: u16, height: u16) {
         let area = Rect::new(0, 0, width, height);
-        let drawn = draw(&self.state, &Theme::new(Depth::True), area, &mut Buffer::empty(area));
+        let drawn = draw(&self.state, &Theme::new(Depth::True), area);
         self.take(Event::Mouse(gesture, drawn.hits.at(x, y)));
     }
 
@@ -93,12 +93,9 @@ impl Still {
         let (theme, area) = (Theme::new(depth), Rect::new(0, 0, width, height));
         // Details may depend on maps and rows on each other; a few rounds settle every view.
         for _ in 0..4 {
-            let mut buf = Buffer::empty(area);
-            let drawn = draw(&self.state, &theme, area, &mut buf);
-            self.take(Event::Drawn(drawn.wanted));
+            let drawn = draw(&self.state, &theme, area);
+            self.take(Event::Drawn(drawn.wanted, drawn.geometry));
         }
-        let mut buf = Buffer::empty(area);
-        draw(&self.state, &theme, area, &mut buf);
-        buf
+        draw(&self.state, &theme, area).cells
     }
 }

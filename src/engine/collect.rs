@@ -2,8 +2,8 @@
 
 use super::derive::{HeadCache, lens_cells, pattern_of, trajectories};
 use super::run::Run;
-use crate::analysis::view::{THUMB, Trajectory, View, ViewData, ViewSpec};
-use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick};
+use crate::analysis::view::{THUMB, View, ViewData, ViewSpec};
+use crate::analysis::{HeadMap, HeadStats, LensMeasure, Pick, Trajectory};
 use crate::control::Control;
 use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Context, Result, bail, ensure};

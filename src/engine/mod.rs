@@ -25,9 +25,9 @@ pub use derive::{
     HeadCache, Kept, Part, attribution, derive, head_rows, lens_cells, pattern, pattern_of, spell, tempered,
     trajectories, what_if,
 };
-pub use open::{
-    OpenOptions, Opened, Opener, Remote, Target, fetch, is_trace, look_up, open_model, open_target, trace_path,
-};
+pub use open::{OpenOptions, Opened, Opener, Target, is_trace, open_model, open_target, trace_path};
+#[cfg(feature = "hub")]
+pub use open::{Remote, fetch, look_up};
 pub use panics::failure_of;
 pub use run::{Capture, Live, OnTokens, Replay, Run};
 pub use self_test::{

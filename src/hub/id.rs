@@ -67,6 +67,7 @@ fn is_revision(text: &str) -> bool {
 }
 
 /// Whether `text` is 40 hex digits.
+#[cfg(feature = "hub")]
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -79,6 +80,7 @@ pub(super) fn is_inside(name: &str) -> bool {
 }
 
 /// Whether `name` can be the name of a folder.
+#[cfg(feature = "hub")]
 pub(super) fn is_word(name: &str) -> bool {
     let all = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     all && (1..=128).contains(&name.len()) && name.contains(|c: char| c.is_ascii_alphanumeric())

@@ -1,6 +1,6 @@
-use crate::analysis::view::Trajectory;
 use crate::analysis::{
-    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, Trajectory,
+    WhatIf,
 };
 use crate::trace::{LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
 use std::mem::{Discriminant, discriminant};

@@ -1,8 +1,20 @@
 //! The sentence in the status line: who says it, and how long it stays.
 
-use super::keys::Action;
-use super::{Message, Overlay, Page, State};
+use super::State;
+use super::input::Action;
+use super::overlays::{Overlay, Page};
 use crate::protocol::Failure;
+
+/// A sentence in the status line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Whether something failed.
+    pub is_error: bool,
+    /// Whether something may be wrong.
+    pub is_warning: bool,
+    /// The sentence and its causes.
+    pub failure: Failure,
+}
 
 impl State {
     /// Says a sentence in the status line, which goes with the next key that does something.

@@ -1,110 +1,44 @@
 //! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
-mod beside;
-mod bookmarks;
-mod bounded;
-mod contributions;
-mod copy;
-mod derived;
-pub mod editor;
-mod engine_events;
-pub mod examples;
-mod fuzzy;
-mod heads;
-mod key;
-mod keymap;
-pub mod keys;
-mod lens;
-mod lines;
+mod cursor;
+mod drawn;
+mod event;
+pub mod input;
 mod messages;
-mod mouse;
-mod overlay;
-mod palette;
+pub mod overlays;
 mod panes;
-mod picker;
-mod playback;
-mod refusals;
-mod routing;
+mod run;
 mod saved;
-mod saving;
-mod search;
-mod strip;
-mod table;
 pub mod text;
 mod update;
-mod work;
+pub mod views;
 
-pub use beside::{Beside, FidelityLens, Policies, Recorded};
-pub use contributions::Details;
-pub use derived::{Derivations, Wanted, WantedBeside};
-pub use heads::{HeadsView, MeasuredOn, Over, Ranked, Side};
-pub use lens::{LensLayout, LensMeasure, Target};
-pub use lines::Lines;
-pub use mouse::{Gesture, Selection, Spot};
-pub use overlay::{FIELDS, Form, Input, InputKind, Overlay, Page};
-pub use palette::{Command, Palette};
-pub use panes::{OtherPane, Pane};
-pub use picker::{Choice, Origin, Picker};
-pub use routing::{CloseCalls, LoadMeasure, RoutingLens};
-pub use saved::Saved;
-pub use saving::Save;
-pub use search::Search;
-pub use strip::FULL_NATS;
+pub use cursor::Cursor;
+pub use drawn::{Geometry, PaneGeometry};
+pub use event::{Effect, Event};
+pub use input::{Gesture, Selection, Spot};
+pub use messages::Message;
+pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
+pub use overlays::{CloseCalls, Policies};
+pub use panes::{Arrangement, Pane, Panes};
+pub use run::{Beside, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBeside};
+pub use saved::{Saved, SavedOne};
+pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;
-pub use work::{Job, Message, Opening, Pace};
+pub use views::attention::grid::Ranked;
+pub use views::attention::{Heads, MeasuredOn, Over, Side};
+pub use views::details::{Details, DetailsPage};
+pub use views::lens::{Lens, LensMeasure, Target};
+pub use views::routing::UsageMeasure;
 
-pub use crate::analysis::view::Tab;
+use crate::analysis::view::{Tab, View};
 use crate::analysis::{Lab, RunUsage};
-use crate::protocol::Branches;
-use crate::protocol::{Ask, Failure, Memory, RequestId};
-use crate::trace::Prompt;
-use crate::trace::{LensSite, Meta, Policy, Sampling, TokenRecord};
-use keys::{Action, Key, Keymap};
+use crate::protocol::{Branches, Failure, Memory, RequestId};
+use crate::trace::{Meta, Policy, Prompt, Sampling, TokenRecord};
+use input::{Action, Key, Keymap};
 use saved::Resume;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Ways to look at attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AttentionLens {
-    /// All heads as thumbnails, the chosen one beside them.
-    Grid,
-    /// The chosen head over the whole width.
-    Head,
-}
-
-/// What colours the text strip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StripColour {
-    /// First expert of the layer at the cursor.
-    Expert,
-    /// Loss of the token.
-    Loss,
-    /// Entropy of the distribution that predicted it.
-    Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
-    Attention,
-    /// Nothing.
-    Plain,
-}
-
-/// The one cursor of all views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Position in the run.
-    pub token: usize,
-    /// Decoder layer.
-    pub layer: usize,
-    /// Query head.
-    pub head: usize,
-    /// Expert.
-    pub expert: usize,
-    /// Row of the candidates.
-    pub candidate: usize,
-}
 
 /// How far the model is.
 #[derive(Clone, Debug)]
@@ -134,8 +68,8 @@ pub struct State {
     pub shown: Vec<(String, u16)>,
     /// Where its lines begin at the width the text was last drawn at.
     pub lines: Lines,
-    /// What routing did over the run.
-    pub stats: RunUsage,
+    /// How often experts were chosen over the run.
+    pub usage: RunUsage,
     /// The prompt as text; what the editor starts from.
     pub prompt: String,
     /// Earlier prompts, oldest first.
@@ -150,50 +84,18 @@ pub struct State {
     saving_note: &'static str,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
-    /// The view on screen.
-    pub view: Tab,
-    /// The other pane, if the screen is split.
-    pub other: Option<OtherPane>,
-    /// Whether the view has all the room.
-    pub zoomed: bool,
-    /// How routing is looked at.
-    pub routing: RoutingLens,
-    /// What the load over the run is measured by.
-    pub load: LoadMeasure,
-    /// How fidelity is looked at.
-    pub fidelity: FidelityLens,
+    /// The panes of the screen.
+    pub panes: Panes,
     /// The run under another policy.
     pub beside: Beside,
     /// What the last precision lab found.
     pub lab: Option<Arc<Lab>>,
-    /// How attention is looked at.
-    pub attention: AttentionLens,
-    /// How the lens is looked at.
-    pub lens: LensLayout,
-    /// How the heads are measured, ordered and drawn.
-    pub heads: HeadsView,
-    /// Which residual the lens reads.
-    pub lens_site: LensSite,
-    /// What the lens shows of each residual.
-    pub lens_measure: LensMeasure,
-    /// Tokens whose way through the layers is followed, oldest first; the model's own answer is followed anyway.
+    /// Tokens that are followed through the layers, oldest first; the model's own answer is followed anyway.
     pub targets: Vec<Target>,
-    /// Whether values that span decades are on a logarithmic scale.
-    pub log_scale: bool,
     /// What colours the text.
     pub colour: StripColour,
-    /// Views whose details are the other way than the size of the screen suggests (shown if wide, folded if narrow).
-    pub details_flipped: BTreeSet<Tab>,
-    /// What the details show.
-    pub details: Details,
-    /// First line of the Fidelity view.
-    pub scroll: usize,
-    /// Lines that the page on top has beyond the screen, as last drawn.
-    page_overflow: usize,
-    /// Heads that stood side by side in the grid when it was last drawn.
-    heads_across: u16,
-    /// Whether the text had no title when it was last drawn, which says what its colours mean.
-    strip_is_untitled: bool,
+    /// Sizes of the last frame.
+    geometry: Geometry,
     /// What lies over the views, topmost last.
     pub overlays: Vec<Overlay>,
     /// How the next token is chosen.
@@ -235,58 +137,6 @@ pub struct State {
     next_id: u64,
 }
 
-/// What can happen.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A key.
-    Key(Key),
-    /// Pasted text.
-    Paste(String),
-    /// The mouse, and what lies under it.
-    Mouse(Gesture, Option<Spot>),
-    /// The engine reports.
-    Engine(crate::protocol::Event),
-    /// A frame was drawn and lacked this.
-    Drawn(Wanted),
-    /// Models that were found for the picker.
-    Models(Vec<Choice>),
-    /// How far the files are that are being written.
-    Saving(String),
-    /// Files were written, and what is to be said of them; or not.
-    Saved(Result<String, Failure>),
-    /// Something outside the engine failed.
-    Trouble(Failure),
-}
-
-/// What is to be done outside.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Ask the engine.
-    Ask(RequestId, Ask),
-    /// Cancel runs up to this id.
-    Cancel(RequestId),
-    /// Stop opening models, up to this id.
-    CancelOpening(RequestId),
-    /// Look for models that can be opened: known ones, and paths that begin with this text.
-    FindModels(String),
-    /// Keep this prompt in the history file.
-    Remember(String),
-    /// Keep this model among the recent ones.
-    RememberModel(String),
-    /// Put this text into the clipboard.
-    Copy(String),
-    /// Stop the program until it is brought back.
-    Suspend,
-    /// Clear the screen and draw it anew.
-    Redraw,
-    /// Write this to files.
-    Save(Save),
-    /// Give up the files that are being written.
-    StopSaving,
-    /// Leave.
-    Quit,
-}
-
 impl State {
     /// Before the model is open; `start` is run as soon as it is.
     pub fn new(start: Option<Prompt>, sampling: Sampling, policy: Policy, history: Vec<String>) -> Self {
@@ -298,7 +148,7 @@ impl State {
             tokens: Vec::new(),
             shown: Vec::new(),
             lines: Lines::default(),
-            stats: RunUsage::default(),
+            usage: RunUsage::default(),
             prompt: String::new(),
             history,
             cursor: Cursor::default(),
@@ -306,28 +156,12 @@ impl State {
             warned_of_saving: false,
             saving_note: "",
             selection: None,
-            view: Tab::Routing,
-            other: None,
-            zoomed: false,
-            routing: RoutingLens::Token,
-            load: LoadMeasure::First,
-            fidelity: FidelityLens::default(),
+            panes: Panes::default(),
             beside: Beside::default(),
             lab: None,
-            attention: AttentionLens::Grid,
-            lens: LensLayout::default(),
-            heads: HeadsView::default(),
-            lens_site: LensSite::ResidPost,
-            lens_measure: LensMeasure::default(),
             targets: Vec::new(),
-            log_scale: false,
             colour: StripColour::Expert,
-            details_flipped: BTreeSet::new(),
-            details: Details::default(),
-            scroll: 0,
-            page_overflow: usize::MAX,
-            heads_across: 1,
-            strip_is_untitled: false,
+            geometry: Geometry::default(),
             overlays: Vec::new(),
             sampling,
             policy,
@@ -351,30 +185,6 @@ impl State {
         }
     }
 
-    /// Asks for a model; the one in use stays until it is there.
-    pub fn open_model(&mut self, name: String) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = self.cancel_opening().into_iter().collect();
-        let id = self.new_id();
-        if self.meta().is_none() {
-            self.phase = Phase::Loading;
-        }
-        self.message = None;
-        self.resume.waiting = None;
-        self.opening = Some(Opening { id, name: name.clone(), download: None });
-        effects.push(Effect::Ask(id, Ask::Open(name)));
-        effects
-    }
-
-    fn cancel_opening(&mut self) -> Option<Effect> {
-        let opening = self.opening.take()?;
-        if self.meta().is_none() {
-            let summary = format!("opening {} was cancelled", opening.name);
-            let kept = "what was downloaded is kept, and opening it again goes on from there".to_owned();
-            self.phase = Phase::Failed(Failure { summary, causes: vec![kept] });
-        }
-        Some(Effect::CancelOpening(opening.id))
-    }
-
     /// The model, if it is open.
     pub fn meta(&self) -> Option<&Arc<Meta>> {
         match &self.phase {
@@ -383,17 +193,29 @@ impl State {
         }
     }
 
+    /// The pane with the focus.
+    pub fn pane(&self) -> &Pane {
+        self.panes.focused()
+    }
+
+    /// The pane with the focus, to be changed.
+    pub fn pane_mut(&mut self) -> &mut Pane {
+        self.panes.focused_mut()
+    }
+
+    /// The view with the focus.
+    pub fn view(&self) -> View {
+        self.pane().view()
+    }
+
+    /// The tab with the focus.
+    pub fn tab(&self) -> Tab {
+        self.pane().tab()
+    }
+
     /// The token at the cursor.
     pub fn token(&self) -> Option<&TokenRecord> {
         self.tokens.get(self.cursor.token).map(|token| &**token)
-    }
-
-    /// What colours the text now: in the Attention view, where the head at the cursor looks.
-    pub fn strip_colour(&self) -> StripColour {
-        match (self.view, self.colour) {
-            (Tab::Attention, StripColour::Expert) => StripColour::Attention,
-            (_, colour) => colour,
-        }
     }
 
     /// Whether the engine has a run to do.
@@ -409,19 +231,5 @@ impl State {
     fn new_id(&mut self) -> RequestId {
         self.next_id += 1;
         RequestId(self.next_id)
-    }
-
-    /// Brings the cursor back into what exists.
-    fn clamp(&mut self) {
-        self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
-        self.selection.take_if(|selection| selection.range().end > self.tokens.len());
-        if let Phase::Ready(meta) = &self.phase {
-            let d = meta.dims;
-            self.cursor.layer = self.cursor.layer.min(d.layers - 1);
-            self.cursor.head = self.cursor.head.min(d.heads - 1);
-            self.cursor.expert = self.cursor.expert.min(d.experts - 1);
-        }
-        let candidates = self.token().map_or(0, |token| token.next.top.len());
-        self.cursor.candidate = self.cursor.candidate.min(candidates.saturating_sub(1));
     }
 }

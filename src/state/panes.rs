@@ -1,78 +1,268 @@
-//! Two views side by side, and one that takes all the room.
+//! What the screen shows: panes in an arrangement, one of which has the focus.
 
-use super::{AttentionLens, FidelityLens, LensLayout, RoutingLens, State, Tab};
-use crate::trace::{Direction, LensSite};
+use super::views::attention::Heads;
+use super::views::details::Details;
+use super::views::lens::Lens;
+use super::views::routing::UsageMeasure;
+use crate::analysis::view::{Tab, View};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// What a pane shows. The cursor and everything else is common to both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How panes share the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrangement {
+    /// One pane.
+    #[default]
+    One,
+    /// Two panes side by side; one above the other on a narrow screen.
+    Two,
+}
+
+impl Arrangement {
+    /// Panes of each column, from left to right.
+    pub fn columns(self) -> &'static [usize] {
+        match self {
+            Self::One => &[1],
+            Self::Two => &[1, 1],
+        }
+    }
+
+    /// Panes in all.
+    pub fn count(self) -> usize {
+        self.columns().iter().sum()
+    }
+}
+
+/// A view, and what the user chose in this one and in the other views that the pane can show. The cursor is common to
+/// all panes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pane {
-    /// The view.
-    pub view: Tab,
-    /// How routing is looked at.
-    pub routing: RoutingLens,
-    /// How attention is looked at.
-    pub attention: AttentionLens,
-    /// How the lens is looked at.
-    #[serde(default)]
-    pub lens: LensLayout,
-    /// Which residual the lens reads.
-    pub lens_site: LensSite,
-    /// How fidelity is looked at.
-    #[serde(default)]
-    pub fidelity: FidelityLens,
+    view: View,
+    /// The view that each tab showed last.
+    layouts: BTreeMap<Tab, View>,
+    /// What the usage of experts is measured by.
+    pub usage: UsageMeasure,
+    /// How heads are scored, ordered and drawn.
+    pub heads: Heads,
+    /// What the lens shows.
+    pub lens: Lens,
+    /// First line of a view that is scrolled.
+    pub scroll: usize,
+    /// What the details next to the view show.
+    pub details: Details,
 }
 
-/// The pane without the focus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OtherPane {
-    /// What it shows.
-    pub pane: Pane,
-    /// Whether it is the left one.
-    pub is_left: bool,
+impl Default for Pane {
+    fn default() -> Self {
+        Self {
+            view: View::ALL[0],
+            layouts: BTreeMap::new(),
+            usage: UsageMeasure::default(),
+            heads: Heads::default(),
+            lens: Lens::default(),
+            scroll: 0,
+            details: Details::default(),
+        }
+    }
 }
 
-impl State {
-    /// What the pane with the focus shows.
-    pub fn pane(&self) -> Pane {
-        Pane {
-            view: self.view,
-            routing: self.routing,
-            attention: self.attention,
-            lens: self.lens,
-            lens_site: self.lens_site,
-            fidelity: self.fidelity,
+impl Pane {
+    /// The view on screen.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Its tab.
+    pub fn tab(&self) -> Tab {
+        self.view.tab()
+    }
+
+    /// Shows a view.
+    pub fn show(&mut self, view: View) {
+        if view.tab() != self.tab() {
+            self.layouts.insert(self.tab(), self.view);
+        }
+        self.view = view;
+    }
+
+    /// Shows the next view of the same tab.
+    pub fn show_next_layout(&mut self) {
+        self.show(self.view.next_layout());
+    }
+
+    /// Shows a tab, with the view that it showed last.
+    pub fn show_tab(&mut self, tab: Tab) {
+        if tab != self.tab() {
+            let last = self.layouts.get(&tab).copied().filter(|view| view.tab() == tab);
+            self.show(last.unwrap_or(tab.first()));
         }
     }
+}
 
-    pub(super) fn show(&mut self, pane: Pane) {
-        self.view = pane.view;
-        self.routing = pane.routing;
-        self.attention = pane.attention;
-        self.lens = pane.lens;
-        self.lens_site = pane.lens_site;
-        self.fidelity = pane.fidelity;
-    }
+/// The panes of the screen: never none, and as many as the arrangement has places.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Panes {
+    arrangement: Arrangement,
+    /// The place of the pane with the focus.
+    focus: usize,
+    /// Whether the pane with the focus has all the room.
+    pub zoomed: bool,
+    panes: Vec<Pane>,
+}
 
-    /// Puts a second pane beside the view, or takes the other pane away.
-    pub(super) fn split(&mut self) {
-        self.zoomed = false;
-        if self.other.take().is_some() {
-            return;
+/// Panes as a file holds them.
+#[derive(Deserialize)]
+struct Written {
+    arrangement: Arrangement,
+    focus: usize,
+    zoomed: bool,
+    panes: Vec<Pane>,
+}
+
+impl TryFrom<Written> for Panes {
+    type Error = String;
+
+    fn try_from(Written { arrangement, focus, zoomed, panes }: Written) -> Result<Self, String> {
+        let (count, places) = (panes.len(), arrangement.count());
+        if count != places || focus >= count {
+            return Err(format!("{count} panes in {places} places, the focus on pane {focus}"));
         }
-        self.other = Some(OtherPane { pane: self.pane(), is_left: true });
-        self.turn_view(Direction::Forward);
-        self.say("split: 1 to 5 choose what this pane shows, w w goes to the other, w s ends it");
+        Ok(Self { arrangement, focus, zoomed, panes })
+    }
+}
+
+impl Default for Panes {
+    fn default() -> Self {
+        Self::one(Pane::default())
+    }
+}
+
+impl Panes {
+    /// One pane.
+    pub fn one(pane: Pane) -> Self {
+        Self { arrangement: Arrangement::One, focus: 0, zoomed: false, panes: vec![pane] }
     }
 
-    /// Gives the other pane the focus.
-    pub(super) fn turn_pane(&mut self) {
-        match self.other {
-            Some(OtherPane { pane, is_left }) => {
-                self.other = Some(OtherPane { pane: self.pane(), is_left: !is_left });
-                self.show(pane);
-            }
-            None => self.say("there is one pane only: w s splits it"),
+    /// Two panes, from left to right; the second one has the focus, or else the first.
+    pub fn two(panes: [Pane; 2], second_has_focus: bool) -> Self {
+        Self { arrangement: Arrangement::Two, focus: usize::from(second_has_focus), zoomed: false, panes: panes.into() }
+    }
+
+    /// How they share the screen.
+    pub fn arrangement(&self) -> Arrangement {
+        self.arrangement
+    }
+
+    /// All panes, place by place.
+    pub fn all(&self) -> &[Pane] {
+        &self.panes
+    }
+
+    /// The place of the pane with the focus.
+    pub fn focus(&self) -> usize {
+        self.focus
+    }
+
+    /// The pane with the focus.
+    pub fn focused(&self) -> &Pane {
+        &self.panes[self.focus]
+    }
+
+    /// The pane with the focus, to be changed.
+    pub fn focused_mut(&mut self) -> &mut Pane {
+        &mut self.panes[self.focus]
+    }
+
+    /// A pane by its place, to be changed.
+    pub fn get_mut(&mut self, place: usize) -> Option<&mut Pane> {
+        self.panes.get_mut(place)
+    }
+
+    /// Changes every pane.
+    pub fn each(&mut self, change: impl FnMut(&mut Pane)) {
+        self.panes.iter_mut().for_each(change);
+    }
+
+    /// The place of the pane that shows `tab`: that with the focus if it does, else the first other one.
+    pub fn showing(&self, tab: Tab) -> Option<usize> {
+        let others = 0..self.panes.len();
+        std::iter::once(self.focus).chain(others).find(|place| self.panes[*place].tab() == tab)
+    }
+
+    /// Places the panes anew. Those that have no place any more go, the one with the focus never; new ones are copies
+    /// of it, and the last of them has the focus.
+    pub fn arrange(&mut self, arrangement: Arrangement) {
+        let count = arrangement.count();
+        while self.panes.len() > count {
+            let last = self.panes.len() - 1;
+            let gone = if self.focus == last { last - 1 } else { last };
+            self.panes.remove(gone);
+            self.focus -= usize::from(gone < self.focus);
+        }
+        while self.panes.len() < count {
+            let copy = self.focused().clone();
+            self.focus += 1;
+            self.panes.insert(self.focus, copy);
+        }
+        (self.arrangement, self.zoomed) = (arrangement, false);
+    }
+
+    /// Gives the pane at `place` the focus, if there is one.
+    pub fn set_focus(&mut self, place: usize) {
+        if place < self.panes.len() {
+            self.focus = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tab_comes_back_with_the_view_it_showed_last() {
+        let mut pane = Pane::default();
+        assert_eq!(pane.view(), View::RoutingToken);
+        pane.show(View::RoutingMap);
+        pane.show_tab(Tab::Next);
+        pane.show_tab(Tab::Lens);
+        assert_eq!(pane.view(), View::LensGrid);
+        pane.show_tab(Tab::Routing);
+        assert_eq!(pane.view(), View::RoutingMap);
+        pane.show_tab(Tab::Routing);
+        assert_eq!(pane.view(), View::RoutingMap);
+    }
+
+    #[test]
+    fn the_pane_with_the_focus_outlives_every_arrangement() {
+        let mut panes = Panes::default();
+        panes.focused_mut().scroll = 7;
+        panes.arrange(Arrangement::Two);
+        assert_eq!((panes.focus(), panes.all().len()), (1, 2));
+        assert!(panes.all().iter().all(|pane| pane.scroll == 7), "a new pane is a copy");
+        panes.focused_mut().scroll = 8;
+        let mut one = panes.clone();
+        one.arrange(Arrangement::One);
+        assert_eq!((one.focus(), one.focused().scroll), (0, 8));
+        panes.set_focus(0);
+        panes.arrange(Arrangement::One);
+        assert_eq!((panes.focus(), panes.focused().scroll), (0, 7));
+        panes.set_focus(1);
+        assert_eq!(panes.focus(), 0, "there is no such pane");
+    }
+
+    #[test]
+    fn a_file_with_panes_that_do_not_fit_is_refused() {
+        let panes = Panes::two(Default::default(), true);
+        let json = serde_json::to_string(&panes).unwrap();
+        assert_eq!(serde_json::from_str::<Panes>(&json).unwrap(), panes);
+        for (good, bad) in
+            [("\"two\"", "\"one\""), ("\"focus\":1", "\"focus\":2"), ("\"panes\":[{", "\"panes\":[],\"x\":[{")]
+        {
+            let wrong = json.replacen(good, bad, 1);
+            assert!(wrong != json && serde_json::from_str::<Panes>(&wrong).is_err(), "{wrong}");
         }
     }
 }

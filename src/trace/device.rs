@@ -2,13 +2,13 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// What multiplies by the model's weights.
+/// A device that multiplies by the model's weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The kernels of this program, on weights in place.
+    /// The CPU, with the kernels of this program on weights in place.
     #[default]
     Cpu,
-    /// candle's f32 products on the CPU: with the cargo features `mkl` and `accelerate` those of these libraries.
+    /// The CPU, with candle's f32 products. The cargo features `mkl` and `accelerate` replace them by these libraries.
     Candle,
     /// The NVIDIA GPU of this number, through candle.
     Cuda(usize),
@@ -17,10 +17,10 @@ pub enum Device {
 }
 
 impl Device {
-    /// The device, if this build of the program can use such.
+    /// The device, if this build of the program can use it.
     ///
     /// # Errors
-    /// If it was built without.
+    /// If the program was built without support for it.
     pub fn in_this_build(self) -> anyhow::Result<Self> {
         let (feature, is_built) = match self {
             Self::Cpu | Self::Candle => return Ok(self),

@@ -1,4 +1,3 @@
-use super::HookKind;
 use serde::Serialize;
 
 /// The sizes of a model.
@@ -22,9 +21,9 @@ pub struct Dims {
     pub top_k: usize,
     /// Entries of the vocabulary.
     pub vocab: usize,
-    /// Positions the model was made for.
+    /// Positions that the model was trained for.
     pub context: usize,
-    /// Keys a query may see, itself included; `None` = all before it.
+    /// Keys that a query can see, itself included; `None` = all keys before it.
     pub window: Option<usize>,
 }
 
@@ -32,17 +31,5 @@ impl Dims {
     /// Bytes of one token's keys and values in all layers, f32.
     pub fn kv_bytes_per_token(&self) -> usize {
         self.layers * self.kv_heads * self.d_head * 2 * size_of::<f32>()
-    }
-
-    /// Bytes that the views keep of one token, f32, KV cache not included.
-    pub fn kept_bytes_per_token(&self) -> usize {
-        let width = |kind: HookKind| match kind {
-            HookKind::RotQ => self.heads * self.d_head,
-            HookKind::RotK => self.kv_heads * self.d_head,
-            HookKind::RouterLogits | HookKind::ExpertWeights => self.experts,
-            HookKind::ExpertIndices | HookKind::MixingWeights => self.top_k,
-            _ => self.d_model,
-        };
-        self.layers * HookKind::FOR_VIEWS.into_iter().map(width).sum::<usize>() * size_of::<f32>()
     }
 }

@@ -21,7 +21,7 @@ impl Dtype {
         if self == Self::F32 { 4 } else { 2 }
     }
 
-    /// The one of the two with fewer mantissa bits.
+    /// The dtype with fewer mantissa bits.
     pub fn coarser(self, other: Self) -> Self {
         if self.mantissa_bits() < other.mantissa_bits() { self } else { other }
     }

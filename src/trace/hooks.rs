@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// What a hook point observes. Names are TransformerLens' where they exist; shapes are those of one forward
-/// pass over `pos` positions, without a batch axis.
+/// A kind of hook point. Names are those of TransformerLens where they exist. Shapes are those of one forward pass over
+/// `pos` positions, without a batch axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HookKind {
     /// Token embeddings `[pos, d_model]`.
@@ -36,7 +36,7 @@ pub enum HookKind {
     AttnOut,
     /// `resid_pre + attn_out` `[pos, d_model]`.
     ResidMid,
-    /// After the MLP's RMSNorm, gain applied: what router and experts read `[pos, d_model]`.
+    /// After the MLP's RMSNorm, gain applied: the input of router and experts `[pos, d_model]`.
     Ln2,
     /// Router logits `[pos, experts]`.
     RouterLogits,
@@ -88,7 +88,7 @@ const LAYERED: [(HookKind, &str); 20] = [
 ];
 
 impl HookKind {
-    /// What every view of the screen is drawn or derived from: linear in tokens, no patterns.
+    /// The hooks that all views are drawn or derived from: their size is linear in tokens, so no patterns.
     pub const FOR_VIEWS: [HookKind; 8] = [
         K::RouterLogits,
         K::ExpertWeights,
@@ -110,7 +110,7 @@ impl HookKind {
         Self::all().filter(|kind| *kind != K::ChoiceScores)
     }
 
-    /// This hook point in layer `layer`; the layer is ignored for those that occur once a pass.
+    /// The hook point in layer `layer`. Kinds that occur once a pass ignore the layer.
     pub fn at(self, layer: usize) -> Hook {
         Hook { kind: self, layer: if self.is_global() { 0 } else { layer as u32 } }
     }
@@ -126,13 +126,13 @@ impl HookKind {
         all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; of norms the word before.
+    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; for norms the word before it.
     pub fn short_name(self) -> &'static str {
         let suffix = self.suffix();
         suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
     }
 
-    /// The shape of its tensor in a trace of `pos` tokens, row-major.
+    /// The shape of the tensor in a trace of `pos` tokens, row-major.
     pub fn shape(self, d: Dims, pos: usize) -> Vec<usize> {
         self.shape_at(d, 0..pos)
     }
@@ -153,16 +153,24 @@ impl HookKind {
         }
     }
 
-    /// Whether the values stay f32 whatever the precision policy (REFERENCE: router softmax and mixing weights).
+    /// Whether the values are f32 under every precision policy: router softmax and mixing weights.
     pub fn always_f32(self) -> bool {
         matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights)
+    }
+}
+
+impl Dims {
+    /// Bytes of the hooks that the views keep of one token, f32, without the KV cache.
+    pub fn kept_bytes_per_token(&self) -> usize {
+        let width = |kind: HookKind| kind.shape(*self, 1).into_iter().product::<usize>();
+        self.layers * HookKind::FOR_VIEWS.into_iter().map(width).sum::<usize>() * size_of::<f32>()
     }
 }
 
 /// One hook point of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hook {
-    /// What it observes.
+    /// Its kind.
     pub kind: HookKind,
     /// The decoder layer, from 0; 0 for global hooks.
     pub layer: u32,
@@ -188,7 +196,7 @@ impl Hook {
         GLOBAL.len() + self.layer as usize * LAYERED.len() + (self.kind as usize - GLOBAL.len())
     }
 
-    /// Sorts hooks in the order of the forward pass: the embedding, layer by layer, final norm, logits.
+    /// A key that sorts hooks in the order of the forward pass: embedding, layer by layer, final norm, logits.
     pub fn order(self) -> (u64, HookKind) {
         let place = match self.kind {
             K::Embed => 0,
@@ -219,7 +227,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// By its name in a trace.
+/// As the hook's name in a trace.
 impl Serialize for Hook {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -2,7 +2,7 @@ use super::Candidate;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Which residual a lens reads.
+/// The residual that a lens reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LensSite {
@@ -33,18 +33,18 @@ pub struct LensKey {
     pub pos: usize,
     /// Decoder layer.
     pub layer: usize,
-    /// Residual that is read.
+    /// The residual.
     pub site: LensSite,
 }
 
-/// What the model would say if it stopped at one residual: final RMSNorm recomputed for it, then the unembedding.
+/// The prediction of one residual: final RMSNorm recomputed for it, then the unembedding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LensCell {
     /// The most probable tokens, best first.
     pub top: Vec<Candidate>,
-    /// Rank (from 1) of the model's own final top-1 at that position.
+    /// Rank, from 1, of the model's own first choice at that position.
     pub final_rank: u32,
-    /// Probability of the model's own final top-1.
+    /// Probability of the model's own first choice.
     pub final_prob: f32,
     /// Entropy of the lens distribution, nats.
     pub entropy: f32,

@@ -24,7 +24,7 @@ pub use dims::Dims;
 pub use direction::Direction;
 pub use dtype::Dtype;
 pub use file::{
-    FORMAT, LensTable, Spelling, Tables, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
+    ExtraTables, FORMAT, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
     replace_file, token_ids,
 };
 pub use hooks::{Hook, HookKind};

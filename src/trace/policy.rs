@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The named precision policies: those to work with, then those of the precision lab.
+/// The named precision policies: those for everyday work, then those of the precision lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
@@ -43,7 +43,7 @@ const POLICIES: [(Policy, &str); 10] = [
 ];
 
 impl Policy {
-    /// All of them; those to work with first.
+    /// All policies, those for everyday work first.
     pub fn all() -> impl Iterator<Item = Policy> {
         POLICIES.into_iter().map(|(policy, _)| policy)
     }
@@ -53,7 +53,7 @@ impl Policy {
         POLICIES.iter().find(|(policy, _)| *policy == self).map_or("", |(_, name)| name)
     }
 
-    /// What it rounds, in a clause.
+    /// Where it rounds, as a clause.
     pub fn about(self) -> &'static str {
         match self {
             Self::Hf => "rounded where transformers rounds, in the weights' dtype",

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// A prompt as text or as ids to be used as they are.
+/// A prompt: text, ids, or a message for the chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prompt {
@@ -8,7 +8,7 @@ pub enum Prompt {
     Text(String),
     /// Used without the tokenizer.
     Ids(Vec<u32>),
-    /// A message of the user, written by the model's chat template.
+    /// A message of the user, put into the model's chat template.
     Chat(String),
 }
 

@@ -2,7 +2,7 @@ use super::{Hook, HookKind};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How a token came into the run.
+/// The source of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -10,7 +10,7 @@ pub enum Source {
     Prompt,
     /// Sampled from the model.
     Generated,
-    /// Chosen by the user against or along with the model.
+    /// Chosen by the user.
     Forced,
 }
 
@@ -25,12 +25,12 @@ impl Source {
     }
 }
 
-/// What the model thought of a token before it saw it.
+/// How well the model predicted a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Negative log-likelihood given the tokens before, nats.
+    /// Negative log-likelihood given the tokens before it, nats.
     pub nll: f32,
-    /// Entropy of the distribution that predicted it, nats.
+    /// Entropy of the distribution that predicted the token, nats.
     pub entropy: f32,
     /// 1 + the number of tokens that were strictly more probable.
     pub rank: u32,
@@ -49,7 +49,8 @@ pub struct Candidate {
     pub prob: f32,
 }
 
-/// The distribution that follows a token, before temperature. See [`Prediction::is_absent`].
+/// The distribution of the token that comes next, before temperature. A saved run may lack it, see
+/// [`Prediction::is_absent`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The most probable tokens, best first.
@@ -59,12 +60,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Of a saved run that does not tell: no candidate, entropy NaN.
+    /// The prediction of a saved run that lacks it: no candidate, entropy NaN.
     pub fn absent() -> Self {
         Self { top: Vec::new(), entropy: f32::NAN }
     }
 
-    /// Whether the run does not tell.
+    /// Whether the run lacks it.
     pub fn is_absent(&self) -> bool {
         self.top.is_empty() && self.entropy.is_nan()
     }
@@ -79,17 +80,17 @@ pub enum Row {
     U32(Box<[u32]>),
 }
 
-/// What was captured at one position, by hook.
+/// The captured values at one position, by hook.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HookValues {
-    /// By index of the hook, ascending.
+    /// The index of each hook and its row, ascending by index.
     rows: Vec<(usize, Row)>,
-    /// Hooks of the model.
+    /// The number of hooks of the model.
     hooks: usize,
 }
 
 impl HookValues {
-    /// Room for the hooks of a model with `layers` layers.
+    /// No value yet, for a model with `layers` layers.
     pub fn new(layers: usize) -> Self {
         Self { rows: Vec::new(), hooks: Hook::count(layers) }
     }
@@ -104,25 +105,26 @@ impl HookValues {
         }
     }
 
-    /// The row captured for `hook`, if it was.
+    /// The row of `hook`, if it was captured.
     pub fn get(&self, hook: Hook) -> Option<&Row> {
         let at = self.rows.binary_search_by_key(&hook.index(), |(index, _)| *index).ok()?;
         Some(&self.rows[at].1)
     }
 }
 
-/// One token of a run: who it is, what was expected, and what was observed while the model read it.
+/// One token of a run: its id, how it was predicted, what was captured while the model read it, and the prediction after
+/// it.
 #[derive(Clone, Debug)]
 pub struct TokenRecord {
     /// Token id.
     pub id: u32,
     /// The tokenizer's spelling (`▁the`, `<0x0A>`); untrusted text.
     pub piece: Arc<str>,
-    /// How the token came into the run.
+    /// Its source.
     pub source: Source,
-    /// How the model had predicted it; `None` at position 0.
+    /// How well the model predicted it; `None` at position 0.
     pub score: Option<Score>,
-    /// What the model expected after it.
+    /// The prediction for the token after it.
     pub next: Arc<Prediction>,
     /// The captured activations.
     pub values: Arc<HookValues>,

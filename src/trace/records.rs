@@ -1,10 +1,10 @@
 use super::{Meta, TokenRecord};
 use std::sync::Arc;
 
-/// The records of a run: what is known of its model, and one record a token.
+/// A run as records: the model, and one record a token.
 #[derive(Clone, Debug)]
 pub struct Records {
-    /// The model and how it was run.
+    /// The model and how it is run.
     pub meta: Arc<Meta>,
     /// One record a position, BOS included.
     pub tokens: Vec<Arc<TokenRecord>>,

@@ -16,7 +16,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// As in files.
+    /// Its name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -32,11 +32,11 @@ impl Level {
 pub struct Finding {
     /// The verdict.
     pub level: Level,
-    /// The file, tensor or key that was looked at.
+    /// The file, tensor or key that was checked.
     pub subject: String,
-    /// What ought to be there.
+    /// What was expected.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
     /// What to do about it; empty if nothing.
     pub advice: String,
@@ -56,7 +56,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What loading validated, in the order in which it was looked at.
+/// Everything that was checked while a model was opened, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The findings.

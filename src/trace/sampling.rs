@@ -9,7 +9,7 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// Keep the smallest set of tokens whose probabilities reach p.
     pub top_p: Option<f64>,
-    /// With the position it seeds the choice, so a step repeated after stepping back gives the same token.
+    /// The seed. Seed and position together seed each choice, so that a repeated step gives the same token.
     pub seed: u64,
 }
 

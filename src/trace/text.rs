@@ -7,7 +7,7 @@ pub fn is_obeyed(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Bytes for people: 93.4 GB, 11.5 MB, 512 B.
+/// Bytes as text for people: 93.4 GB, 11.5 MB, 512 B.
 pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -26,7 +26,7 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", units[unit])
 }
 
-/// Seconds for people: 7 s, 2 min 09 s, 1 h 20 min.
+/// Seconds as text for people: 7 s, 2 min 09 s, 1 h 20 min.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.clamp(0.0, 1e9).ceil() as u64;
     match s {

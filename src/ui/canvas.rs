@@ -1,31 +1,39 @@
 //! What every panel draws with.
 
-use super::Drawn;
+use super::HitMap;
 use super::theme::Theme;
 use crate::state::text::{fit, width};
-use crate::state::{Pane, Spot, State};
+use crate::state::{Geometry, Pane, PaneGeometry, Spot, State, Wanted};
 use crate::trace::{Dims, LensSite};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget};
 
-/// A screen being drawn, what it shows, and what it lacks.
+/// A screen being drawn: what it shows, how, and what it leaves behind.
 pub struct Canvas<'a> {
-    /// The cells.
-    pub buf: &'a mut Buffer,
     /// What is shown.
     pub state: &'a State,
-    /// How.
+    /// In which colours.
     pub theme: &'a Theme,
-    /// What the pane being drawn shows.
-    pub pane: Pane,
-    /// Whether frames are those of the pane with the focus, of two.
+    /// The pane being drawn.
+    pub pane: &'a Pane,
+    /// Its place among the panes.
+    pub place: usize,
+    /// Whether frames are those of the pane with the focus, of several.
     pub focused: bool,
-    /// What is left behind.
-    pub drawn: Drawn,
     /// Whether panels have frames.
     pub framed: bool,
+    /// The cells.
+    pub cells: Buffer,
+    /// Where text is being typed.
+    pub caret: Option<Position>,
+    /// What is where.
+    pub hits: HitMap,
+    /// Numbers that are missing.
+    pub wanted: Wanted,
+    /// Sizes that later keys depend on.
+    pub geometry: Geometry,
 }
 
 impl Canvas<'_> {
@@ -35,12 +43,17 @@ impl Canvas<'_> {
             return x;
         }
         let room = usize::from(area.right() - x);
-        self.buf.set_stringn(x, y, text, room, style).0
+        self.cells.set_stringn(x, y, text, room, style).0
+    }
+
+    /// The sizes of the pane being drawn.
+    pub fn pane_geometry(&mut self) -> &mut PaneGeometry {
+        self.geometry.pane_mut(self.place)
     }
 
     /// Says what `area` stands for.
     pub fn hit(&mut self, area: Rect, spot: Spot) {
-        self.drawn.hits.add(area, spot);
+        self.hits.add(area, spot);
     }
 
     /// Says that the lines of `area` from `y` on, `lines` of them, stand for `spot`.
@@ -100,7 +113,7 @@ impl Canvas<'_> {
         let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
         let block = Block::bordered().border_style(if self.focused { self.theme.accent() } else { self.theme.dim() });
         let inside = block.inner(area);
-        block.render(area, self.buf);
+        block.render(area, &mut self.cells);
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());
         inside
     }
@@ -130,11 +143,11 @@ impl Canvas<'_> {
 
     /// Clears a box over everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
-        Clear.render(area, self.buf);
-        self.drawn.hits.cover(area);
+        Clear.render(area, &mut self.cells);
+        self.hits.cover(area);
         let block = Block::bordered().border_style(self.theme.accent());
         let inside = block.inner(area);
-        block.render(area, self.buf);
+        block.render(area, &mut self.cells);
         let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
         self.put(area, area.x + 2, area.y, &title, self.theme.strong());
         inside
@@ -162,7 +175,7 @@ impl Canvas<'_> {
 
     /// Whether one rounding step could have chosen otherwise for a token in a layer.
     pub fn is_near_tie(&self, pos: usize, layer: usize) -> bool {
-        self.state.stats.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
+        self.state.usage.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
     }
 
     /// A token of the run as it is drawn.

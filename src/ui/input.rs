@@ -1,7 +1,7 @@
 //! From the terminal's events to the state's.
 
 use super::HitMap;
-use crate::state::keys::{Code, Key};
+use crate::state::input::{Code, Key};
 use crate::state::{Event, Gesture};
 use crossterm::event::{
     Event as Terminal, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,

@@ -1,7 +1,8 @@
 //! Which part of the screen is whose.
 
-use super::needs;
-use crate::state::{State, Tab};
+use super::views::{contributions, panel};
+use crate::analysis::view::View;
+use crate::state::State;
 use ratatui::layout::Rect;
 
 /// The smallest screen that shows anything.
@@ -9,19 +10,19 @@ const SMALLEST: (u16, u16) = (40, 10);
 /// From here on panels have frames and the candidates have a line of their own.
 const FRAMED: (u16, u16) = (100, 28);
 
-/// From this width on details stand beside the view.
-const BESIDE: u16 = 120;
+/// From this width on details are next to a view that shares any screen with them.
+const SHARED_WIDTH: u16 = 120;
+/// Narrowest and widest details next to such a view, and next to one whose width is known.
+const DETAILS: (u16, u16) = (36, 60);
+const NARROW_DETAILS: (u16, u16) = (24, 60);
 /// Below this height contributions take the place of the view, and below the other one other details do.
-const SHARED: u16 = 14;
-const SHARED_DETAILS: u16 = 10;
+const CONTRIBUTIONS_HEIGHT: u16 = 14;
+const DETAILS_HEIGHT: u16 = 10;
 /// Lines of details below a view that needs all the room.
-const LEAST_DETAILS: u16 = 4;
-const MOST_DETAILS: u16 = 10;
+const DETAILS_LINES: (u16, u16) = (4, 10);
 
-/// From these sizes on two panes fit beside or above one another.
-const BOTH: (u16, u16) = (80, 14);
-/// The same for the Next view, and the width its table needs.
-const BESIDE_NEXT: (u16, u16) = (100, 76);
+/// The smallest pane next to another one, and above another one.
+const PANE: (u16, u16) = (40, 7);
 
 /// The parts.
 pub struct Rooms {
@@ -30,9 +31,8 @@ pub struct Rooms {
     pub below_header: Rect,
     pub strip: Rect,
     pub tabs: Rect,
-    pub view: Rect,
-    /// Where the other pane is drawn.
-    pub other: Option<Rect>,
+    /// Of each pane, place by place; `None` if it has no room.
+    pub panes: Vec<Option<Rect>>,
     pub details: Option<Rect>,
     pub next: Option<Rect>,
     pub footer: Rect,
@@ -57,69 +57,110 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut rest = Rect { y: top, height: area.bottom() - 1 - top, ..area };
     let below_header = Rect { y: area.y + 1, height: h - 2, ..area };
-    let has_next = state.view == Tab::Next || state.other.is_some_and(|other| other.pane.view == Tab::Next);
-    let next = (framed && !has_next && !state.zoomed).then(|| {
+    let has_next = state.panes.all().iter().any(|pane| pane.view() == View::Next);
+    let next = (framed && !has_next && !state.panes.zoomed).then(|| {
         rest.height -= 3;
         Rect { y: rest.bottom(), height: 3, ..rest }
     });
-    let (view, other, details) = match state.other {
-        _ if state.zoomed => (rest, None, None),
-        Some(other) => {
-            let (focused, other) = halves(rest, other.is_left);
-            (focused, other, None)
-        }
-        None => {
+    let (focus, count) = (state.panes.focus(), state.panes.all().len());
+    let only = |room: Rect| (0..count).map(|place| (place == focus).then_some(room)).collect();
+    let (panes, details) = match places(rest, state.panes.arrangement().columns()) {
+        _ if state.panes.zoomed => (only(rest), None),
+        _ if count == 1 => {
             let (view, details) = divide(rest, framed, state);
-            (view, None, details)
+            (only(view), details)
         }
+        Some(places) => (places.into_iter().map(Some).collect(), None),
+        None => (only(rest), None),
     };
-    Some(Rooms { framed, header, below_header, strip, tabs, view, other, details, next, footer })
+    Some(Rooms { framed, header, below_header, strip, tabs, panes, details, next, footer })
 }
 
-/// Two panes: side by side if there is room for both, else one above the other, else only the one with the focus.
-fn halves(rest: Rect, other_is_first: bool) -> (Rect, Option<Rect>) {
-    let (first, second) = if rest.width >= BOTH.0 {
-        let width = rest.width / 2;
-        (Rect { width, ..rest }, Rect { x: rest.x + width, width: rest.width - width, ..rest })
-    } else if rest.height >= BOTH.1 {
-        let height = rest.height / 2;
-        (Rect { height, ..rest }, Rect { y: rest.y + height, height: rest.height - height, ..rest })
+/// Panes in columns of so many panes each, or all above one another where they would be too narrow; `None` if there is
+/// no room for that either.
+fn places(rest: Rect, columns: &[usize]) -> Option<Vec<Rect>> {
+    let count: usize = columns.iter().sum();
+    let most = columns.iter().copied().max().unwrap_or(1);
+    let fits = |down: usize| down == 1 || usize::from(rest.height) >= down * usize::from(PANE.1);
+    if usize::from(rest.width) >= columns.len() * usize::from(PANE.0) && fits(most) {
+        let column = |(i, count): (usize, &usize)| rows(part(rest, i, columns.len(), true), *count);
+        Some(columns.iter().enumerate().flat_map(column).collect())
+    } else if fits(count) {
+        Some(rows(rest, count).collect())
     } else {
-        return (rest, None);
-    };
-    if other_is_first { (second, Some(first)) } else { (first, Some(second)) }
+        None
+    }
 }
 
-/// Details stand beside the view on a wide screen; on a narrow one they are folded, or lie below it when asked for.
+fn rows(column: Rect, count: usize) -> impl Iterator<Item = Rect> {
+    (0..count).map(move |i| part(column, i, count, false))
+}
+
+/// Part `i` of `count` equal ones, from left to right or from top to bottom.
+fn part(whole: Rect, i: usize, count: usize, across: bool) -> Rect {
+    let at = |length: u16, i: usize| (usize::from(length) * i / count) as u16;
+    if across {
+        let start = at(whole.width, i);
+        Rect { x: whole.x + start, width: at(whole.width, i + 1) - start, ..whole }
+    } else {
+        let start = at(whole.height, i);
+        Rect { y: whole.y + start, height: at(whole.height, i + 1) - start, ..whole }
+    }
+}
+
+/// A view and its details: next to it on a wide screen; on a narrow one they are folded, or below it when asked for.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
-    let contributions = state.shows_contributions();
-    let is_next = state.view == Tab::Next && !contributions;
-    let has_details = state.view != Tab::Fidelity || state.compares();
-    let beside = if is_next { rest.width >= BESIDE_NEXT.0 } else { framed && rest.width >= BESIDE };
-    if !contributions && (!has_details || beside == state.flips_details()) {
+    let (panel, shows_contributions) = (panel(state.view()), state.shows_contributions());
+    let width = panel.width.filter(|_| !shows_contributions);
+    let is_wide = match width {
+        Some(width) => rest.width >= width + NARROW_DETAILS.0,
+        None => framed && rest.width >= SHARED_WIDTH,
+    };
+    if !shows_contributions && (panel.details.is_none() || is_wide == state.flips_details()) {
         return (rest, None);
     }
-    if beside {
-        let width = if is_next {
-            rest.width.saturating_sub(BESIDE_NEXT.1).clamp(24, 60)
-        } else {
-            (rest.width / 3).clamp(36, 60)
+    if is_wide {
+        let width = match width {
+            Some(width) => (rest.width - width).clamp(NARROW_DETAILS.0, NARROW_DETAILS.1),
+            None => (rest.width / 3).clamp(DETAILS.0, DETAILS.1),
         };
         let view = Rect { width: rest.width - width, ..rest };
         return (view, Some(Rect { x: view.right(), width, ..rest }));
     }
-    if rest.height < if contributions { SHARED } else { SHARED_DETAILS } {
+    if rest.height < if shows_contributions { CONTRIBUTIONS_HEIGHT } else { DETAILS_HEIGHT } {
         return (Rect { height: 0, ..rest }, Some(rest));
     }
-    let needed = needs::view(state, framed, rest.width);
+    let edge = if framed { 2 } else { 1 };
+    let whole = |lines: usize| u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(edge);
+    let needed = (panel.lines)(state, state.pane(), rest.width).map(whole);
     let spare = needed.map_or(0, |needed| rest.height.saturating_sub(needed));
-    let height = if contributions {
-        let whole = needs::contributions(state, framed).unwrap_or(rest.height);
+    let height = if shows_contributions {
+        let whole = contributions::lines(state).map_or(rest.height, whole);
         spare.max(rest.height / 2).min(whole)
+    } else if spare >= DETAILS_LINES.0 {
+        // What the view has no use for.
+        spare
     } else {
-        // What the view has no use for; of a view that needs all or takes all a third.
-        if spare >= LEAST_DETAILS { spare } else { (rest.height / 3).clamp(LEAST_DETAILS, MOST_DETAILS) }
+        // A third of a view that needs all or takes all.
+        (rest.height / 3).clamp(DETAILS_LINES.0, DETAILS_LINES.1)
     };
     let view = Rect { height: rest.height - height, ..rest };
     (view, Some(Rect { y: view.bottom(), height, ..rest }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_share_the_screen_and_narrow_ones_lie_above_one_another() {
+        let rest = Rect::new(0, 5, 81, 20);
+        assert_eq!(places(rest, &[1]), Some(vec![rest]));
+        assert_eq!(places(rest, &[1, 1]), Some(vec![Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 20)]));
+        let three = [Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 10), Rect::new(40, 15, 41, 10)];
+        assert_eq!(places(rest, &[1, 2]), Some(three.into()));
+        let narrow = Rect::new(0, 0, 79, 15);
+        assert_eq!(places(narrow, &[1, 1]), Some(vec![Rect::new(0, 0, 79, 7), Rect::new(0, 7, 79, 8)]));
+        assert_eq!(places(narrow, &[1, 2]), None);
+    }
 }

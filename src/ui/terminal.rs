@@ -1,7 +1,7 @@
 //! The terminal's life: taken once, given back on every way out.
 
-use super::{Depth, Drawn, HitMap, Look, Theme, draw};
-use crate::state::{State, Wanted};
+use super::{Depth, HitMap, Look, Theme, draw};
+use crate::state::{Geometry, State, Wanted};
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
@@ -53,28 +53,26 @@ impl Screen {
         Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manners })
     }
 
-    /// Draws one frame.
+    /// Draws one frame; returns what it leaves behind.
     ///
     /// # Errors
     /// If the terminal can't be written to.
-    pub fn draw(&mut self, state: &State) -> Result<Wanted> {
+    pub fn draw(&mut self, state: &State) -> Result<(Wanted, Geometry)> {
         execute!(stdout(), BeginSynchronizedUpdate)?;
         if terminal_size()? != self.size {
             self.forget()?;
         }
-        let mut left = Drawn::default();
-        let theme = &self.theme;
-        let drawn = self.terminal.draw(|frame| {
-            let area = frame.area();
-            left = draw(state, theme, area, frame.buffer_mut());
-            if let Some(caret) = left.caret {
+        let mut drawn = draw(state, &self.theme, self.area());
+        let written = self.terminal.draw(|frame| {
+            std::mem::swap(frame.buffer_mut(), &mut drawn.cells);
+            if let Some(caret) = drawn.caret {
                 frame.set_cursor_position(caret);
             }
         });
         execute!(stdout(), EndSynchronizedUpdate)?;
-        drawn.context("cannot write to the terminal")?;
-        self.hits = left.hits;
-        Ok(left.wanted)
+        written.context("cannot write to the terminal")?;
+        self.hits = drawn.hits;
+        Ok((drawn.wanted, drawn.geometry))
     }
 
     /// All of the screen.

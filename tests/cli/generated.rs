@@ -2,32 +2,27 @@
 //! `<!-- end -->`; with `MIXSCOPE_WRITE_DOCS=1` this test rewrites the blocks instead of comparing them.
 
 use crate::support::cli::{mixscope, stdout};
+use mixscope::analysis::tables::{self, Table};
 use mixscope::app::config::scope_name;
-use mixscope::state::keys::{Keymap, Scope};
+use mixscope::state::input::{Keymap, Scope};
 use mixscope::trace::{Dims, HookKind, Policy};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// A block begins on a line of its own.
 const START: &str = "\n<!-- generated: ";
 const END: &str = "<!-- end -->";
 
-/// Views whose tables have columns of their own.
-const VIEWS: [&str; 7] =
-    ["routing.load", "routing.pairs", "attention.grid", "lens.targets", "fidelity", "fidelity.flips", "fidelity.loss"];
-
 #[test]
 fn generated_blocks_say_what_the_program_says() {
-    let source = Source::new();
     let (mut wrong, mut found) = (Vec::new(), BTreeSet::new());
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         let expected = filled(&text, |name, old| {
             found.insert(name.to_owned());
-            source.block(name, old)
+            block(name, old)
         });
         if text != expected {
             match std::env::var_os("MIXSCOPE_WRITE_DOCS") {
@@ -40,8 +35,7 @@ fn generated_blocks_say_what_the_program_says() {
     for name in ["keys", "settings", "policies", "hooks"] {
         assert!(found.contains(name), "no page has the block `{name}`");
     }
-    let tables = source.tables().chain(VIEWS.map(str::to_owned));
-    for name in tables.map(|table| format!("columns of {table}")) {
+    for name in tables::all().iter().map(|table| format!("columns of {}", table.name)) {
         assert!(found.contains(&name), "no page has the block `{name}`");
     }
 }
@@ -70,6 +64,31 @@ fn links_lead_to_files_and_headings() {
     assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
 }
 
+#[test]
+fn files_have_the_columns_of_their_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let run = |more: &[&str], out: &str| {
+        let ids = ["--prompt-ids", "1,357,702,357", "--quiet", "--out"];
+        let output = mixscope(more.iter().chain(&ids).copied().chain([at(out).as_str()]));
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(&["run", "--attribution", "--format", "csv,trace"], "run");
+    run(&["run", "--precision", "f32", "--format", "trace"], "other");
+    run(&["lab", "--steps", "1", "--policies", "f32", "--format", "csv"], "lab");
+    let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
+    for table in tables::all() {
+        let file = ["run", "lab"].map(|out| folder.path().join(out).join(table.name)).into_iter().find(|p| p.exists());
+        let text = file.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_else(|| {
+            let args = ["export", &trace, "--view", table.name, "--format", "csv", "-o", "-"];
+            let of_two = ["--against", &other].into_iter().filter(|_| table.columns[0].name == "policy_a");
+            stdout(&mixscope(args.into_iter().chain(of_two))).to_owned()
+        });
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        assert_eq!(text.lines().next(), Some(names.join(",").as_str()), "{}", table.name);
+    }
+}
+
 /// The pages for readers.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -93,63 +112,17 @@ fn filled(text: &str, mut block: impl FnMut(&str, &str) -> String) -> String {
     out
 }
 
-/// What the program says: it ran once, and its tables lie in a folder.
-struct Source {
-    folder: TempDir,
-}
-
-impl Source {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let ids = ["--prompt-ids", "1,357,702,357", "--quiet", "--out"];
-        let run = |more: &[&str], out: &str| {
-            let output = mixscope(more.iter().chain(&ids).copied().chain([at(out).as_str()]));
-            assert!(output.status.success(), "{output:?}");
-        };
-        run(&["run", "--attribution", "--format", "csv,trace"], "run");
-        run(&["run", "--precision", "f32", "--format", "trace"], "other");
-        run(&["lab", "--steps", "1", "--policies", "f32", "--format", "csv"], "lab");
-        Self { folder }
-    }
-
-    /// The tables that `run` and `lab` wrote.
-    fn tables(&self) -> impl Iterator<Item = String> {
-        let in_folder = |folder: &str| fs::read_dir(self.folder.path().join(folder)).unwrap();
-        let names = in_folder("run").chain(in_folder("lab")).map(|entry| entry.unwrap().file_name());
-        names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".csv"))
-    }
-
-    fn block(&self, name: &str, old: &str) -> String {
-        match name {
-            "keys" => keys(),
-            "settings" => settings(),
-            "policies" => policies(),
-            "hooks" => hooks(old),
-            _ => {
-                let table = name.strip_prefix("columns of ").unwrap_or_else(|| panic!("unknown block `{name}`"));
-                format!("`{}`\n", self.columns(table))
-            }
+fn block(name: &str, old: &str) -> String {
+    match name {
+        "keys" => keys(),
+        "settings" => settings(),
+        "policies" => policies(),
+        "hooks" => hooks(old),
+        _ => {
+            let named = |table: &&&Table| name.strip_prefix("columns of ") == Some(table.name);
+            let table = *tables::all().iter().find(named).unwrap_or_else(|| panic!("unknown block `{name}`"));
+            format!("{}\n\n{}", table.about, table.markdown())
         }
-    }
-
-    /// The header row of a table of `run` or `lab`, or of a view's table.
-    fn columns(&self, table: &str) -> String {
-        let at = |path: &str| self.folder.path().join(path);
-        let file = ["run", "lab"].map(|folder| at(folder).join(table)).into_iter().find(|path| path.exists());
-        let text = match file {
-            Some(path) => fs::read_to_string(path).unwrap(),
-            None => {
-                let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
-                let (trace, other) = (trace.display().to_string(), other.display().to_string());
-                let mut args = vec!["export", &trace, "--view", table, "--format", "csv", "-o", "-"];
-                if ["fidelity.flips", "fidelity.loss"].contains(&table) {
-                    args.extend(["--against", &other]);
-                }
-                stdout(&mixscope(args)).to_owned()
-            }
-        };
-        text.lines().next().unwrap_or_else(|| panic!("no table `{table}`")).to_owned()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The run under another policy, beside the run on screen.
 
 use crate::support;
+use mixscope::analysis::view::View;
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Replay};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
-use mixscope::state::{Beside, Event, FidelityLens, Overlay, Recorded, Tab};
+use mixscope::state::{Beside, Event, Overlay, Recorded};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Direction, Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
@@ -132,7 +133,7 @@ fn braces_go_from_flip_to_flip() {
     let next = found.layers()[layer].next(0, Direction::Forward);
     assert_eq!(still.state.cursor.token, next.unwrap_or(0));
     still.press("v home }").unwrap();
-    assert_eq!((still.state.view, still.state.fidelity), (Tab::Fidelity, FidelityLens::Loss));
+    assert_eq!(still.state.view(), View::FidelityLoss);
     assert_eq!(
         Some(still.state.cursor.token),
         found.next(0, Direction::Forward),

@@ -7,11 +7,10 @@ use mixscope::app::Still;
 use mixscope::control::{Control, Stopped};
 use mixscope::engine::{Capture, Core, Engine, Live, OpenOptions, attribution, open_target};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Failure, Outcome, RequestId};
-use mixscope::state::{Effect, Event as UiEvent, State, Wanted, update};
+use mixscope::state::{Effect, Event as UiEvent, Geometry, State, Wanted, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, HookKind, HookValues, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -210,7 +209,7 @@ fn still(keys: &str) -> Still {
 /// What a frame of this size lacks.
 fn wanted(state: &State, width: u16, height: u16) -> Wanted {
     let area = Rect::new(0, 0, width, height);
-    draw(state, &Theme::new(Depth::Mono), area, &mut Buffer::empty(area)).wanted
+    draw(state, &Theme::new(Depth::Mono), area).wanted
 }
 
 fn lines(still: &mut Still, width: u16, height: u16, depth: Depth) -> Vec<String> {
@@ -301,14 +300,14 @@ fn what_tokens_that_are_gone_had_a_part_in_is_forgotten() {
 fn what_cannot_be_derived_is_reported_and_not_requested_again() {
     let mut state = still("D").state;
     let lacking = wanted(&state, 160, 45);
-    let asked = update(&mut state, UiEvent::Drawn(lacking.clone()));
+    let asked = update(&mut state, UiEvent::Drawn(lacking.clone(), Geometry::default()));
     let [Effect::Ask(id, Ask::Derive(Derive::Attribution(key)))] = &asked[..] else { panic!("{asked:?}") };
-    assert!(update(&mut state, UiEvent::Drawn(lacking)).is_empty(), "it is under way");
+    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is under way");
     let failure = Failure { summary: "it needs the model\u{1b}[2J".into(), causes: Vec::new() };
     update(&mut state, UiEvent::Engine(Event::Failed { id: *id, failure }));
     assert_eq!(state.derived.attribution(*key), Some(Err("it needs the model\u{1b}[2J")));
     let lacking = wanted(&state, 160, 45);
-    assert!(update(&mut state, UiEvent::Drawn(lacking)).is_empty(), "it is not asked again");
+    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is not asked again");
 
     let mut state = still("D").state;
     let token = Arc::make_mut(&mut state.tokens[state.cursor.token]);

@@ -2,20 +2,18 @@
 
 use crate::support::still::demo;
 use crate::support::{self, Reference, assert_close};
+use mixscope::analysis::view::{Tab, View};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Engine, Live, OpenOptions, Run, lens_cells, open_target, tempered, trajectories};
 use mixscope::engine::{spell, what_if};
 use mixscope::model::{Distribution, Loaded, sampling};
 use mixscope::protocol::{Ask, Derive, Derived, Event, Outcome, RequestId, Spelled};
-use mixscope::state::keys::{Action, Code, Key};
-use mixscope::state::{
-    Effect, Event as StateEvent, Gesture, LensLayout, LensMeasure, State, Tab, Target, Wanted, update,
-};
+use mixscope::state::input::{Action, Code, Key};
+use mixscope::state::{Effect, Event as StateEvent, Geometry, Gesture, LensMeasure, State, Target, Wanted, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Device, LensCell, LensKey, LensSite, Policy, Sampling, Source};
 use mixscope::ui::{Depth, Theme, draw};
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -247,7 +245,7 @@ fn only_what_is_waited_for_is_kept() {
         update(state, StateEvent::Engine(Event::Derived { id, result }));
     };
     let wanted = Wanted { lens: vec![key, LensKey { pos: 1, ..key }], ..Wanted::default() };
-    let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted))[..] else { panic!() };
+    let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted, Geometry::default()))[..] else { panic!() };
     answer(&mut state, RequestId(id.0 + 1000), key);
     assert!(state.derived.lens(key).is_none(), "nobody asked for that");
     answer(&mut state, id, key);
@@ -304,8 +302,7 @@ fn a_click_on_a_name_follows_it_and_another_no_longer_does() {
     let key = LensKey { pos: still.state.cursor.token, layer: 3, site: LensSite::ResidPost };
     let third = still.state.derived.lens(key).unwrap().top[2].clone();
     let (theme, area) = (Theme::new(Depth::Mono), Rect::new(0, 0, 160, 45));
-    let mut buf = Buffer::empty(area);
-    let hits = draw(&still.state, &theme, area, &mut buf).hits;
+    let hits = draw(&still.state, &theme, area).hits;
     let action = Some(Action::ToggleTarget(third.id));
     let spots = area.positions().filter_map(|at| hits.at(at.x, at.y));
     let spot = spots.into_iter().find(|spot| spot.action == action).expect("its name is in the details");
@@ -319,7 +316,7 @@ fn a_click_on_a_name_follows_it_and_another_no_longer_does() {
 fn the_lens_has_four_layouts_and_four_measures() {
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("3").unwrap();
-    let layout = |still: &Still| (still.state.lens, still.state.lens_site);
+    let layout = |still: &Still| (still.state.view(), still.state.pane().lens.site);
     let mut seen = Vec::new();
     for (title, rows) in [
         ("lens · resid_post · top", 6),
@@ -344,7 +341,7 @@ fn the_lens_has_four_layouts_and_four_measures() {
         (LensMeasure::Top, "top token"),
     ] {
         still.press("a").unwrap();
-        assert_eq!(still.state.lens_measure, measure);
+        assert_eq!(still.state.pane().lens.measure, measure);
         let shown = text(&mut still, 160, 45);
         let cell = still.state.derived.lens(key).unwrap();
         let value = match measure {
@@ -362,7 +359,7 @@ fn the_lens_has_four_layouts_and_four_measures() {
 fn the_curves_of_the_plot_differ_without_colour() {
     let mut still = Still::new(demo(), Some(CAPITAL));
     still.press("4 down + 3 v v v").unwrap();
-    assert_eq!(still.state.lens, LensLayout::Plot);
+    assert_eq!(still.state.view(), View::LensTargets);
     let answer = mixscope::state::text::show_piece(&still.state.tokens.last().unwrap().next.top[0].piece);
     for (keys, scale, ticks) in [("", "linear", ["1.00", "0.25"]), ("%", "log", [" 1┤", "0.01┤"])] {
         still.press(keys).unwrap();
@@ -396,7 +393,7 @@ fn the_what_if_panel_is_derived_only_when_it_is_seen() {
     assert_eq!(known(&still), 0, "not for the other views");
     still.press("4 d").unwrap();
     text(&mut still, 160, 45);
-    assert_eq!((known(&still), still.state.view), (0, Tab::Next), "not while it is hidden");
+    assert_eq!((known(&still), still.state.tab()), (0, Tab::Next), "not while it is hidden");
     still.press("d").unwrap();
     let shown = text(&mut still, 160, 45);
     assert_eq!(known(&still), 5);

@@ -1,10 +1,11 @@
 //! Sessions that come back, and a cursor that stands still: state and engine together, without terminal and file.
 
 use crate::support::still::demo;
+use mixscope::analysis::view::{Tab, View};
 use mixscope::app::Still;
 use mixscope::engine::Core;
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
-use mixscope::state::{Effect, Event, Gesture, Phase, RoutingLens, Saved, Spot, State, Tab, update};
+use mixscope::state::{Effect, Event, Gesture, Phase, Saved, Spot, State, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Meta, Policy, Recording, Sampling, Source};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ fn a_session_comes_back_bit_for_bit_with_cursor_and_views() {
         engine(&mut state, event);
     }
     assert_eq!(state.saved(), Some(saved));
-    assert_eq!((state.routing, state.cursor), (RoutingLens::Map, before.state.cursor));
+    assert_eq!((state.view(), state.cursor), (View::RoutingMap, before.state.cursor));
     assert_eq!(state.bookmarks, before.state.bookmarks);
     assert!(!state.bookmarks.is_empty());
     assert_eq!((&state.shown, &state.lines), (&before.state.shown, &before.state.lines), "marks have their cells");
@@ -144,7 +145,7 @@ fn with_reduced_motion_the_cursor_joins_the_end_when_the_run_is_over() {
     update(&mut state, Event::Key("left".parse().unwrap()));
     done(&mut state, going);
     assert_eq!(state.cursor.token, 4);
-    assert_eq!(state.view, Tab::Routing);
+    assert_eq!(state.tab(), Tab::Routing);
     // Whatever moves it: a click, a drag, or a jump to one of the closest calls.
     let spot = |token| Some(Spot { token: Some(token), in_strip: true, ..Spot::default() });
     let jump = |state: &mut State| {

@@ -1,13 +1,14 @@
 //! Attention as the screen sees it: maps that grow with the run, heads together, columns, scores, and the keys for them.
 
 use crate::support::still::demo;
+use mixscope::analysis::view::Tab;
 use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Live, Run, head_rows, pattern};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Told, RequestId};
-use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Event, MeasuredOn, Over, Tab, update};
+use mixscope::state::input::{Code, Key};
+use mixscope::state::{Event, Geometry, MeasuredOn, Over, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;
@@ -176,7 +177,7 @@ fn a_view_of_many_heads_arrives_in_parts_of_one_request() {
 
 fn still(prompt: &str) -> Still {
     let mut still = Still::new(demo(), Some(prompt));
-    still.state.view = Tab::Attention;
+    still.state.pane_mut().show_tab(Tab::Attention);
     still.screen(160, 45, Depth::Mono);
     still
 }
@@ -193,10 +194,11 @@ fn keys_choose_the_measure_the_order_and_the_best_head() {
     let measures = [Measure::Previous, Measure::First, Measure::Induction, Measure::Duplicate, Measure::Entropy];
     for measure in measures {
         still.press("a").unwrap();
-        assert_eq!(still.state.heads.measure, measure);
+        assert_eq!(still.state.pane().heads.measure, measure);
         let screen = text(&mut still, (160, 45));
         assert!(screen.contains(&format!("{measure} on this text")), "{screen}");
-        let value = |layer, head| measure.of(still.state.head_stats(layer, head).unwrap()).unwrap();
+        let value =
+            |layer, head| measure.of(still.state.head_stats(&still.state.pane().heads, layer, head).unwrap()).unwrap();
         let all: Vec<f32> = (0..48).map(|i| value(i / 8, i % 8)).collect();
         let best = all.iter().copied().reduce(|a, b| if measure.order(a, b).is_le() { a } else { b }).unwrap();
         still.press("b").unwrap();
@@ -206,7 +208,7 @@ fn keys_choose_the_measure_the_order_and_the_best_head() {
         assert!(said.contains(&format!("{best:.4}")) && said.contains("of 48 heads"), "{said}");
     }
     still.press("a a a A b").unwrap();
-    let ranking = still.state.ranking();
+    let ranking = still.state.ranking(&still.state.pane().heads);
     assert!(ranking.windows(2).all(|pair| pair[0].value >= pair[1].value));
     assert_eq!((still.state.cursor.layer, still.state.cursor.head), (ranking[0].layer, ranking[0].head));
     still.press("] ]").unwrap();
@@ -219,7 +221,13 @@ fn keys_choose_the_measure_the_order_and_the_best_head() {
 }
 
 fn value_of(still: &Still, layer: usize, head: usize) -> f32 {
-    still.state.heads.measure.of(still.state.head_stats(layer, head).unwrap()).unwrap()
+    still
+        .state
+        .pane()
+        .heads
+        .measure
+        .of(still.state.head_stats(&still.state.pane().heads, layer, head).unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -229,7 +237,7 @@ fn on_repeated_tokens_the_best_induction_head_is_found_whatever_the_text() {
     let said = still.state.message.as_ref().unwrap().failure.summary.clone();
     assert!(said.contains("no token occurs twice"), "{said}");
     still.press("R esc").unwrap();
-    assert_eq!(still.state.heads.on, MeasuredOn::Repeated);
+    assert_eq!(still.state.pane().heads.on, MeasuredOn::Repeated);
     let screen = text(&mut still, (160, 45));
     assert!(screen.contains("induction on 32 random tokens twice"), "{screen}");
     still.press("b").unwrap();
@@ -237,7 +245,7 @@ fn on_repeated_tokens_the_best_induction_head_is_found_whatever_the_text() {
     assert!([(5, 2), (5, 4)].contains(&(cursor.layer, cursor.head)), "{cursor:?}");
     // Going back to the text gives its own figures.
     still.press("R").unwrap();
-    assert_eq!(still.state.head_stats(5, 4).unwrap().n, still.state.tokens.len());
+    assert_eq!(still.state.head_stats(&still.state.pane().heads, 5, 4).unwrap().n, still.state.tokens.len());
 }
 
 #[test]
@@ -267,7 +275,7 @@ fn the_side_the_heads_and_the_scale_are_named_and_exact() {
 
     for (over, named) in [(Over::Mean, "mean of heads"), (Over::Max, "max of heads"), (Over::One, "head")] {
         still.press("x").unwrap();
-        assert_eq!(still.state.heads.over, over);
+        assert_eq!(still.state.pane().heads.over, over);
         assert!(text(&mut still, (160, 45)).contains(&format!("layer {layer} {named}")));
     }
     still.press("%").unwrap();
@@ -311,7 +319,7 @@ fn maps_follow_a_generation_and_are_derived_once_a_token() {
             ..Default::default()
         },
     );
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 2);
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 2);
     let part = mixscope::state::Wanted { maps: wanted.maps[..1].to_vec(), ..wanted };
-    assert_eq!(update(&mut state, Event::Drawn(part)).len(), 0);
+    assert_eq!(update(&mut state, Event::Drawn(part, Geometry::default())).len(), 0);
 }

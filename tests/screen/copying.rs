@@ -7,7 +7,7 @@ use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Run, pattern_of};
 use mixscope::state::text::show_piece;
-use mixscope::state::{Effect, Event, LensLayout, Save, update};
+use mixscope::state::{Effect, Event, Save, update};
 use mixscope::trace::{HookKind, LensCell, LensKey, LensSite, Source};
 use mixscope::ui::Depth;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn a_lens_cell_is_copied_as_the_measure_it_shows() {
     let rank = format!("rank of {} {}", show_piece(&answer.piece), cell.final_rank);
     let texts = [top, format!("KL(final ‖ lens) {} nats", cell.kl), format!("entropy {} nats", cell.entropy), rank];
     for (measure, text) in LensMeasure::ALL.into_iter().zip(texts) {
-        assert_eq!(still.state.lens_measure, measure);
+        assert_eq!(still.state.pane().lens.measure, measure);
         assert_eq!(copied(&mut still, "y c").unwrap(), text);
         assert_eq!(message(&still), format!("copied {text}"));
         assert_eq!(written(&mut still).lens, measure);
@@ -84,7 +84,7 @@ fn a_lens_cell_is_copied_as_the_measure_it_shows() {
     }
     // Both residuals: the cursor's row is one of them, the view is all.
     still.press("v v a").unwrap();
-    assert_eq!(still.state.lens, LensLayout::Both);
+    assert_eq!(still.state.pane().lens.site, None);
     still.screen(400, 60, Depth::Mono);
     let all = copied(&mut still, "y v").unwrap();
     assert_eq!(all.lines().count(), 1 + 12 * still.state.tokens.len());

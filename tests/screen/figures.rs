@@ -237,10 +237,10 @@ fn what_a_run_lacks_is_named() {
         };
         assert!(format!("{error:#}").contains(lacking), "{kind}: {error:#}");
     }
-    data.beside = Some(support::figures::beside(&["a", "b"]));
+    data.against = Some(support::figures::baseline(&["a", "b"]));
     let error = picture(&data, &spec(View::FidelityFlips), &Look::default()).unwrap_err();
     assert_eq!(error.to_string(), "no layer's routing is in this run");
-    data.beside = Some(support::figures::beside(&["a"]));
+    data.against = Some(support::figures::baseline(&["a"]));
     let error = picture(&data, &spec(View::FidelityLoss), &Look::default()).unwrap_err();
     assert_eq!(error.to_string(), "the two runs are not of the same tokens");
     data.trace.tokens.clear();

@@ -1,7 +1,8 @@
 //! What the mouse does: on the screen as it is drawn, at three sizes.
 
+use mixscope::analysis::view::Tab;
 use mixscope::app::Still;
-use mixscope::state::{Gesture, Overlay, Tab};
+use mixscope::state::{Gesture, Overlay, Pane};
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -44,10 +45,10 @@ fn a_click_in_the_text_moves_the_cursor_at_every_size() {
 fn tabs_hints_and_cells_can_be_clicked() {
     let mut still = still("");
     click(&mut still, WIDE, "3 Lens", 0);
-    assert_eq!(still.state.view, Tab::Lens);
+    assert_eq!(still.state.tab(), Tab::Lens);
     click(&mut still, WIDE, "1 Routing", 0);
     click(&mut still, WIDE, "L2", 0);
-    assert_eq!((still.state.view, still.state.cursor.layer), (Tab::Routing, 2));
+    assert_eq!((still.state.tab(), still.state.cursor.layer), (Tab::Routing, 2));
     let (x, _) = find(&mut still, WIDE, "E6", 0);
     let (_, y) = find(&mut still, WIDE, "L4", 0);
     still.mouse(Gesture::Press, (x, y), WIDE.0, WIDE.1);
@@ -145,14 +146,15 @@ fn lists_are_marked_by_a_click_accepted_by_the_next_and_closed_by_one_outside() 
 #[test]
 fn a_click_in_the_other_pane_gives_it_the_focus() {
     let mut still = still("w s");
-    assert_eq!((still.state.view, still.state.other.unwrap().pane.view), (Tab::Attention, Tab::Routing));
+    let tabs = |still: &Still| still.state.panes.all().iter().map(Pane::tab).collect::<Vec<_>>();
+    assert_eq!((tabs(&still), still.state.panes.focus()), (vec![Tab::Routing, Tab::Attention], 1));
     click(&mut still, WIDE, "L2", 0);
-    assert_eq!((still.state.view, still.state.cursor.layer), (Tab::Routing, 2));
-    assert_eq!(still.state.other.unwrap().pane.view, Tab::Attention);
+    assert_eq!((still.state.tab(), still.state.cursor.layer), (Tab::Routing, 2));
+    assert_eq!((tabs(&still), still.state.panes.focus()), (vec![Tab::Routing, Tab::Attention], 0));
     still.press("w z").unwrap();
     let screen = still.screen(WIDE.0, WIDE.1, Depth::True);
     let text: String = screen.content().iter().map(ratatui::buffer::Cell::symbol).collect();
     assert!(!text.contains("all heads") && text.contains("routing · token"), "zoomed");
     still.press("w z w s").unwrap();
-    assert!(still.state.other.is_none());
+    assert_eq!(still.state.panes.all().len(), 1);
 }

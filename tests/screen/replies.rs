@@ -1,8 +1,9 @@
 //! What the explorer says to a key, how long that stays, and what keys mean in each view.
 
+use mixscope::analysis::view::{Tab, View};
 use mixscope::app::Still;
 use mixscope::protocol::Failure;
-use mixscope::state::{AttentionLens, Effect, Event, Gesture, Tab, update};
+use mixscope::state::{Effect, Event, Gesture, update};
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -91,10 +92,10 @@ fn without_a_model_keys_say_how_to_get_one() {
     let mut still = still("");
     still.state.phase = mixscope::state::Phase::Failed(Failure { summary: "gone".into(), causes: Vec::new() });
     for key in ["i", "space", "g", "r", "u", "z", "f", "p", "T", "t", "/"] {
-        let key = mixscope::state::keys::Key::of(if key == "space" {
-            mixscope::state::keys::Code::Char(' ')
+        let key = mixscope::state::input::Key::of(if key == "space" {
+            mixscope::state::input::Code::Char(' ')
         } else {
-            mixscope::state::keys::Code::Char(key.chars().next().unwrap())
+            mixscope::state::input::Code::Char(key.chars().next().unwrap())
         });
         still.state.message = None;
         assert_eq!(update(&mut still.state, Event::Key(key)), []);
@@ -106,7 +107,7 @@ fn without_a_model_keys_say_how_to_get_one() {
 #[test]
 fn details_are_shown_or_hidden_for_each_view_alone() {
     let mut still = still("4 d 1");
-    assert_eq!(still.state.details_flipped, [Tab::Next].into());
+    assert_eq!(still.state.pane().details.flipped, [Tab::Next].into());
     let shown = |still: &mut Still| (0..30).any(|y| line(still, 100, 30, y).contains("─ layer 5, ‘"));
     assert!(!shown(&mut still), "Routing keeps its own way");
     still.press("d").unwrap();
@@ -114,7 +115,7 @@ fn details_are_shown_or_hidden_for_each_view_alone() {
     still.press("4").unwrap();
     assert!((0..30).all(|y| !line(&mut still, 100, 30, y).contains("what would follow")), "still hidden");
     still.press("d 1 d").unwrap();
-    assert!(still.state.details_flipped.is_empty());
+    assert!(still.state.pane().details.flipped.is_empty());
 }
 
 #[test]
@@ -148,11 +149,12 @@ fn a_click_on_the_contributions_moves_the_cursor() {
 #[test]
 fn sorted_heads_are_walked_as_they_stand() {
     let mut still = still("2 A b");
-    assert_eq!(still.state.attention, AttentionLens::Grid);
+    assert_eq!(still.state.view(), View::AttentionGrid);
     // The first frames measure, which sorts; the cursor goes to the best of what was measured.
     still.screen(100, 30, Depth::Mono);
     still.press("b").unwrap();
-    let order: Vec<(usize, usize)> = still.state.ranking().iter().map(|r| (r.layer, r.head)).collect();
+    let order: Vec<(usize, usize)> =
+        still.state.ranking(&still.state.pane().heads).iter().map(|r| (r.layer, r.head)).collect();
     let at = |still: &Still| (still.state.cursor.layer, still.state.cursor.head);
     assert_eq!(at(&still), order[0]);
     let row = line(&mut still, 100, 30, 8);
@@ -191,7 +193,7 @@ fn a_saved_run_refuses_at_once_what_needs_a_model() {
     let mut still = Still::of_saved(run);
     for key in ["i", "space", "g", "r", "u", "U", "z", "Z", "f", "s", "p", "T"] {
         still.state.message = None;
-        let key: mixscope::state::keys::Key = key.parse().unwrap();
+        let key: mixscope::state::input::Key = key.parse().unwrap();
         let effects = update(&mut still.state, Event::Key(key));
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(..))), "{key}");
         assert!(still.state.overlays.is_empty(), "{key} opens what can only fail");

@@ -4,10 +4,11 @@ use crate::support;
 use crate::support::still::demo;
 use mixscope::analysis::RunUsage;
 use mixscope::analysis::routing::ranked;
+use mixscope::analysis::view::{Tab, View};
 use mixscope::app::Still;
 use mixscope::protocol::{self, RequestId};
-use mixscope::state::keys::{Code, Key};
-use mixscope::state::{Event, Lines, LoadMeasure, Overlay, RoutingLens, State, Tab, update};
+use mixscope::state::input::{Code, Key};
+use mixscope::state::{Event, Geometry, Lines, Overlay, State, UsageMeasure, update};
 use mixscope::trace::{HookKind, HookValues, Meta, Policy, Prediction, Row, Sampling, Score, Source, TokenRecord};
 use mixscope::ui::{Depth, Theme, draw};
 use proptest::prelude::*;
@@ -16,8 +17,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use std::sync::Arc;
 
-const LENSES: [RoutingLens; 5] =
-    [RoutingLens::Token, RoutingLens::Layer, RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs];
+const LAYOUTS: [View; 5] =
+    [View::RoutingToken, View::RoutingLayer, View::RoutingMap, View::RoutingUsage, View::RoutingPairs];
 
 /// The demo's description with other sizes.
 fn meta(layers: usize, experts: usize, top_k: usize) -> Arc<Meta> {
@@ -91,10 +92,7 @@ fn press(state: &mut State, keys: &str) {
 }
 
 fn screen(state: &State, (w, h): (u16, u16), depth: Depth) -> Buffer {
-    let area = Rect::new(0, 0, w, h);
-    let mut buf = Buffer::empty(area);
-    draw(state, &Theme::new(depth), area, &mut buf);
-    buf
+    draw(state, &Theme::new(depth), Rect::new(0, 0, w, h)).cells
 }
 
 fn text(buf: &Buffer) -> String {
@@ -114,14 +112,14 @@ fn every_lens_draws_every_model_at_every_size() {
     {
         for tokens in [0, 1, 300] {
             let mut state = run(layers, experts, top_k, tokens);
-            for lens in LENSES {
-                state.routing = lens;
+            for layout in LAYOUTS {
+                state.pane_mut().show(layout);
                 for size in [(40, 10), (41, 11), (80, 24), (100, 28), (120, 30), (160, 45), (300, 90)] {
                     for depth in [Depth::True, Depth::Mono] {
                         for (layer, expert) in [(0, 0), (layers - 1, experts - 1)] {
                             (state.cursor.layer, state.cursor.expert) = (layer, expert);
                             let shown = text(&screen(&state, size, depth));
-                            assert!(shown.contains("routing ·"), "{lens:?} {size:?}:\n{shown}");
+                            assert!(shown.contains("routing ·"), "{layout:?} {size:?}:\n{shown}");
                         }
                     }
                 }
@@ -135,15 +133,15 @@ fn the_chosen_experts_are_on_screen_however_narrow_it_is() {
     for (layers, experts, top_k) in [(6, 8, 2), (6, 16, 1), (6, 16, 3), (3, 128, 2)] {
         let mut state = run(layers, experts, top_k, 9);
         let chosen = state.tokens[8].experts(layers - 1).unwrap().to_vec();
-        for lens in [RoutingLens::Token, RoutingLens::Layer] {
-            state.routing = lens;
+        for layout in [View::RoutingToken, View::RoutingLayer] {
+            state.pane_mut().show(layout);
             for size in [(40, 16), (80, 24), (160, 45)] {
                 let shown = text(&screen(&state, size, Depth::Mono));
                 let view = shown.split("routing ·").nth(1).unwrap();
                 for expert in &chosen {
-                    assert!(view.contains(&format!("E{expert} ")), "E{expert} {lens:?} {size:?}:\n{shown}");
+                    assert!(view.contains(&format!("E{expert} ")), "E{expert} {layout:?} {size:?}:\n{shown}");
                 }
-                assert!(view.matches('[').count() >= top_k, "{lens:?} {size:?}:\n{shown}");
+                assert!(view.matches('[').count() >= top_k, "{layout:?} {size:?}:\n{shown}");
             }
         }
     }
@@ -166,7 +164,7 @@ fn small() -> State {
 #[test]
 fn load_shows_shares_repeats_and_what_was_never_used() {
     let mut state = small();
-    state.routing = RoutingLens::Load;
+    state.pane_mut().show(View::RoutingUsage);
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let shown = |state: &State| screen(state, (160, 45), Depth::Indexed);
     let buf = shown(&state);
@@ -176,7 +174,7 @@ fn load_shows_shares_repeats_and_what_was_never_used() {
     let uniform = words(&line_of(&buf, "unif").replace('│', " "));
     assert_eq!(uniform[..8], ["unif", "25.0", "25.0", "25.0", "25.0", "25.0", "83.3", "1.39"]);
     press(&mut state, "a");
-    assert_eq!(state.load, LoadMeasure::Chosen);
+    assert_eq!(state.pane().usage, UsageMeasure::Chosen);
     assert_eq!(words(&line_of(&shown(&state), "▸L1").replace('│', " "))[1..5], ["50.0", "50.0", "–", "–"]);
     press(&mut state, "a");
     // Weights of 3 against 2: e / (e + 1); three times first, once second.
@@ -184,15 +182,15 @@ fn load_shows_shares_repeats_and_what_was_never_used() {
     let mean = format!("{:.2}", (3.0 * first + (1.0 - first)) / 4.0);
     assert_eq!(words(&line_of(&shown(&state), "▸L1").replace('│', " "))[1], mean.trim_start_matches('0'));
     press(&mut state, "a");
-    assert_eq!(state.load, LoadMeasure::First);
+    assert_eq!(state.pane().usage, UsageMeasure::First);
     press(&mut state, "2 a 1");
-    assert_eq!(state.load, LoadMeasure::First, "other views have other measures");
+    assert_eq!(state.pane().usage, UsageMeasure::First, "other views have other measures");
 }
 
 #[test]
 fn pairs_show_shares_counts_and_the_random_baseline() {
     let mut state = small();
-    state.routing = RoutingLens::Pairs;
+    state.pane_mut().show(View::RoutingPairs);
     press(&mut state, "down");
     // Layer 0: pairs 0+1, 0+1, 3+2, 0+2.
     let buf = screen(&state, (160, 45), Depth::Indexed);
@@ -210,11 +208,11 @@ fn near_ties_are_marked_in_every_lens_and_in_the_text() {
     let mut state = small();
     press(&mut state, "{");
     assert_eq!((state.cursor.token, state.cursor.layer), (1, 1));
-    for lens in LENSES {
-        state.routing = lens;
+    for layout in LAYOUTS {
+        state.pane_mut().show(layout);
         for depth in [Depth::True, Depth::Mono] {
             let buf = screen(&state, (160, 45), depth);
-            assert!(text(&buf).contains('≈'), "{lens:?}:\n{}", text(&buf));
+            assert!(text(&buf).contains('≈'), "{layout:?}:\n{}", text(&buf));
         }
     }
     // In the text: the near-tie at 1 has no background, its neighbours have one.
@@ -290,7 +288,7 @@ fn the_list_of_closest_calls_is_ordered_followed_and_jumped_from() {
     assert!(state.overlays.is_empty());
     assert_eq!((state.cursor.token, state.cursor.layer, state.cursor.expert), (1, 1, 1));
     press(&mut state, "5 t down x Z enter");
-    assert_eq!((state.view, state.overlays.len()), (Tab::Routing, 0), "typed letters do nothing");
+    assert_eq!((state.tab(), state.overlays.len()), (Tab::Routing, 0), "typed letters do nothing");
     press(&mut state, "t t");
     assert!(state.overlays.is_empty(), "the key that opens it closes it");
 
@@ -305,13 +303,13 @@ fn the_list_of_closest_calls_is_ordered_followed_and_jumped_from() {
 #[test]
 fn the_map_shows_the_whole_run_in_bands_and_else_the_cursors() {
     let mut state = run(6, 8, 2, 180);
-    state.routing = RoutingLens::Map;
+    state.pane_mut().show(View::RoutingMap);
     let shown = text(&screen(&state, (160, 45), Depth::True));
     assert!(shown.matches("▸L5").count() > 1 && !shown.contains("tokens 0–"), "all of it:\n{shown}");
     let long = run(6, 8, 2, 4000);
     for (pos, needed) in [(0, "tokens 0–"), (3999, "–3999 of 4000"), (2000, "of 4000")] {
         let mut state = long.clone();
-        state.routing = RoutingLens::Map;
+        state.pane_mut().show(View::RoutingMap);
         state.cursor.token = pos;
         let shown = text(&screen(&state, (160, 45), Depth::True));
         // At the right edge the name is before its tick.
@@ -321,7 +319,8 @@ fn the_map_shows_the_whole_run_in_bands_and_else_the_cursors() {
     // Moving within a band moves no band.
     let bands = |pos: usize| {
         let mut state = long.clone();
-        (state.routing, state.cursor.token) = (RoutingLens::Map, pos);
+        state.pane_mut().show(View::RoutingMap);
+        state.cursor.token = pos;
         line_of(&screen(&state, (160, 45), Depth::True), "routing · map").split('─').nth(1).map(str::to_owned)
     };
     assert_eq!(bands(2000), bands(2001));
@@ -333,18 +332,18 @@ fn real_models_of_one_and_three_choices_draw_every_lens() {
         let loaded = Arc::new(support::load(case, Policy::Hf));
         let mut still = Still::new(loaded, Some("one two three four five six seven"));
         let tokens = still.state.tokens.len();
-        assert!(tokens > 6 && still.state.stats.tokens() == tokens);
-        for lens in LENSES {
-            still.state.routing = lens;
+        assert!(tokens > 6 && still.state.usage.tokens() == tokens);
+        for layout in LAYOUTS {
+            still.state.pane_mut().show(layout);
             for (w, h) in [(40, 10), (80, 24), (160, 45)] {
                 let shown = text(&still.screen(w, h, Depth::Mono));
-                assert!(shown.contains("routing ·"), "{case} {lens:?}\n{shown}");
-                if lens == RoutingLens::Pairs && top_k == 1 {
+                assert!(shown.contains("routing ·"), "{case} {layout:?}\n{shown}");
+                if layout == View::RoutingPairs && top_k == 1 {
                     assert!(shown.contains("chooses one expert"), "{shown}");
                 }
             }
         }
-        let chosen: u32 = still.state.stats.layers()[0].chosen.iter().sum();
+        let chosen: u32 = still.state.usage.layers()[0].chosen.iter().sum();
         assert_eq!(chosen as usize, tokens * top_k);
     }
 }
@@ -358,8 +357,8 @@ proptest! {
         let mut state = ready(&meta(2, 4, 2));
         let width = Lines::of(&[], 20);
         prop_assert_eq!(width.room(), 20);
-        let wanted = mixscope::state::Wanted { lines: Some(20), ..Default::default() };
-        update(&mut state, Event::Drawn(wanted));
+        let geometry = Geometry { text_width: Some(20), ..Default::default() };
+        update(&mut state, Event::Drawn(Default::default(), geometry));
         for (keep, new, again) in steps {
             // Either new tokens, or the present ones sent once more as another source.
             let keep = keep.min(state.tokens.len());
@@ -372,7 +371,7 @@ proptest! {
             };
             give(&mut state, keep, tokens);
             let dims = state.meta().unwrap().dims;
-            prop_assert_eq!(&state.stats, &RunUsage::of(&state.tokens, &dims, state.stats.dtype()));
+            prop_assert_eq!(&state.usage, &RunUsage::of(&state.tokens, &dims, state.usage.dtype()));
             prop_assert_eq!(&state.lines, &Lines::of(&state.shown, 20));
         }
     }

@@ -3,9 +3,10 @@
 use crate::snapshot::{SIZES, compare, lines_of, overlay, page, panel, part, strip, tabs};
 use crate::support::cells::{rows, styles};
 use crate::support::still::demo;
+use mixscope::analysis::view::Tab;
 use mixscope::app::Still;
 use mixscope::protocol::Failure;
-use mixscope::state::{Event, Tab};
+use mixscope::state::Event;
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
@@ -237,7 +238,7 @@ fn failures_are_readable_and_leave_the_views() {
 fn every_size_from_nothing_to_huge_draws_every_view() {
     let mut still = still("space");
     for view in Tab::ALL {
-        still.state.view = view;
+        still.state.pane_mut().show_tab(view);
         for (w, h) in [
             (1, 1),
             (20, 5),

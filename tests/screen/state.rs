@@ -2,11 +2,12 @@
 
 use crate::support::still::demo;
 use mixscope::analysis::Pick;
+use mixscope::analysis::view::{Tab, View};
 use mixscope::protocol::{self, Ask, Failure, Outcome, RequestId};
 use mixscope::protocol::{FormerRun, RunAction};
-use mixscope::state::keys::{Code, Key};
+use mixscope::state::input::{Code, Key};
 use mixscope::state::{
-    Choice, Effect, Event, Origin, Overlay, Page, Phase, RoutingLens, State, StripColour, Tab, Wanted, update,
+    Choice, Effect, Event, Geometry, Origin, Overlay, Page, Phase, State, StripColour, Wanted, update,
 };
 use mixscope::trace::Prompt;
 use mixscope::trace::{
@@ -95,7 +96,7 @@ fn finish(state: &mut State, effects: &[Effect]) {
 fn keys_faster_than_frames_count_from_the_last_line_of_a_page() {
     let mut state = with_tokens(3);
     press(&mut state, "?");
-    update(&mut state, Event::Drawn(Wanted { overflow: Some(15), ..Wanted::default() }));
+    update(&mut state, Event::Drawn(Wanted::default(), Geometry { page_overflow: Some(15), ..Geometry::default() }));
     press(&mut state, "space space space up");
     assert!(matches!(state.overlays.last(), Some(Overlay::Page(Page::Help(14)))), "{:?}", state.overlays);
 }
@@ -147,16 +148,16 @@ fn views_and_layouts_turn() {
         ("tab", Tab::Attention),
     ] {
         press(&mut state, keys);
-        assert_eq!(state.view, view);
+        assert_eq!(state.tab(), view);
     }
     press(&mut state, "1 v");
-    assert_eq!(state.routing, RoutingLens::Layer);
-    for lens in [RoutingLens::Map, RoutingLens::Load, RoutingLens::Pairs, RoutingLens::Token] {
+    assert_eq!(state.view(), View::RoutingLayer);
+    for lens in [View::RoutingMap, View::RoutingUsage, View::RoutingPairs, View::RoutingToken] {
         press(&mut state, "v");
-        assert_eq!(state.routing, lens);
+        assert_eq!(state.view(), lens);
     }
     press(&mut state, "3 v");
-    assert_eq!(state.lens_site, LensSite::ResidMid);
+    assert_eq!(state.pane().lens.site, Some(LensSite::ResidMid));
     press(&mut state, "1 c");
     assert_eq!(state.colour, StripColour::Loss);
 }
@@ -201,7 +202,7 @@ fn a_number_of_tokens_is_requested_and_checked() {
 fn forcing_a_candidate_rewinds_to_the_cursor_first() {
     let mut state = with_tokens(5);
     assert!(press(&mut state, "enter").is_empty());
-    assert_eq!(state.view, Tab::Next, "enter first shows the candidates");
+    assert_eq!(state.tab(), Tab::Next, "enter first shows the candidates");
     assert_eq!(asks(&press(&mut state, "down down enter")), [Ask::ForceToken(2)]);
 
     let mut state = with_tokens(5);
@@ -239,7 +240,7 @@ fn examples_fill_the_prompt_of_the_demo_model() {
         let Some(Overlay::Input(input)) = state.overlays.last() else { panic!() };
         seen.insert(input.editor.text().to_owned());
     }
-    assert_eq!(seen.len(), mixscope::state::examples::EXAMPLES.len());
+    assert_eq!(seen.len(), mixscope::state::overlays::examples::EXAMPLES.len());
 }
 
 #[test]
@@ -297,7 +298,7 @@ fn failures_of_the_engine_leave_what_was_computed() {
     assert!(matches!(state.overlays.last(), Some(Overlay::Page(_))));
     engine(&mut state, protocol::Event::Gone(failure));
     press(&mut state, "esc left 3");
-    assert_eq!((state.view, state.cursor.token), (Tab::Lens, 2));
+    assert_eq!((state.tab(), state.cursor.token), (Tab::Lens, 2));
 }
 
 #[test]
@@ -305,11 +306,11 @@ fn a_frame_asks_once_for_what_it_lacks() {
     let mut state = with_tokens(4);
     let key = mixscope::trace::LensKey { pos: 3, layer: 2, site: LensSite::ResidPost };
     let wanted = Wanted { lens: vec![key], maps: vec![(0, Pick::One(0), 8)], ..Default::default() };
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 2);
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone())).len(), 0, "they are under way");
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 2);
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 0, "they are under way");
     let other = mixscope::trace::LensKey { pos: 1, ..key };
     let moved = Wanted { lens: vec![other], ..Default::default() };
-    let again = update(&mut state, Event::Drawn(moved));
+    let again = update(&mut state, Event::Drawn(moved, Geometry::default()));
     assert_eq!(asks(&again).len(), 1, "something else is wanted now");
 }
 
@@ -550,7 +551,7 @@ proptest! {
                 }
                 Random::Drawn => {
                     let lens = vec![mixscope::trace::LensKey { pos: state.cursor.token, layer: 0, site: LensSite::ResidMid }];
-                    update(&mut state, Event::Drawn(Wanted { lens, overflow: Some(3), ..Default::default() }))
+                    update(&mut state, Event::Drawn(Wanted { lens, ..Default::default() }, Geometry { page_overflow: Some(3), ..Geometry::default() }))
                 }
             };
             model.take(&mut state, effects);

@@ -3,10 +3,11 @@
 
 use crate::support::still::{demo, message};
 use mixscope::analysis::tables::{Row, TokenText, candidates, routing, write_csv};
+use mixscope::analysis::view::Tab;
 use mixscope::analysis::{HeadMap, Pick};
 use mixscope::app::Still;
-use mixscope::state::keys::{Action, Extent, Scope};
-use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, Tab, update};
+use mixscope::state::input::{Action, Extent, Scope};
+use mixscope::state::{Effect, Event, Gesture, Overlay, Selection, Spot, update};
 use mixscope::trace::{LensSite, Records};
 use mixscope::ui::Depth;
 
@@ -66,7 +67,7 @@ fn the_palette_finds_actions_runs_them_and_remembers_them() {
     let shown = screen(&mut still, 80, 24);
     assert!(shown.contains("▸ Lens: what the model would say at each layer"), "{shown}");
     still.press("enter").unwrap();
-    assert_eq!((still.state.view, still.state.overlays.len()), (Tab::Lens, 0));
+    assert_eq!((still.state.tab(), still.state.overlays.len()), (Tab::Lens, 0));
 
     still.press(": down up").unwrap();
     assert!(screen(&mut still, 80, 24).contains("▸ Lens: what"), "used last stands on top");
@@ -249,7 +250,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     assert_eq!(table.lines().count(), 1 + still.state.tokens.len() * layers);
     assert!(table.starts_with("position,layer,site,k,token_id,token,logit,prob\r\n0,0,resid_post,1,"));
     assert_eq!(copied(&mut still, "y r").unwrap(), chosen(&table, &|cells| cells[1] == "4"));
-    assert_eq!(still.state.lens_site, LensSite::ResidPost);
+    assert_eq!(still.state.pane().lens.site, Some(LensSite::ResidPost));
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn palette_and_hints_can_be_clicked() {
     assert_eq!(palette.marked, 1, "a click marks");
     click(&mut still, row(0));
     click(&mut still, row(0));
-    assert_eq!((still.state.view, still.state.overlays.len()), (Tab::Attention, 0), "a second one does it");
+    assert_eq!((still.state.tab(), still.state.overlays.len()), (Tab::Attention, 0), "a second one does it");
     still.press("1 y").unwrap();
     let effects = click(&mut still, Some(Spot { action: Some(Action::Copy(Extent::Row)), ..Spot::default() }));
     assert!(matches!(effects[..], [Effect::Copy(_)]) && still.state.pending.is_none(), "{effects:?}");

@@ -7,7 +7,7 @@ use super::shot::Shot;
 use mixscope::app::{self, ColorChoice, Places, Request, cells};
 use mixscope::engine::{OpenOptions, Opened, Opener, Target, fetch, open_model, open_target};
 use mixscope::hub;
-use mixscope::state::keys::{Code, Key, Keymap};
+use mixscope::state::input::{Code, Key, Keymap};
 use mixscope::state::{Event, StripColour};
 use mixscope::trace::{Device, Policy, Prompt, Sampling};
 use mixscope::ui::{Depth, Drawn, Look, Theme, draw};
@@ -189,8 +189,8 @@ impl Explorer {
             match request {
                 Request::Copy(text) => self.copied.push(text),
                 Request::SaveScreen => {
-                    let (buffer, _) = self.drawn(Depth::True);
-                    self.explorer.save_screen(cells(&buffer), true);
+                    let drawn = self.drawn(Depth::True);
+                    self.explorer.save_screen(cells(&drawn.cells), true);
                 }
                 Request::Redraw | Request::Suspend => {}
                 Request::Quit => self.is_over = true,
@@ -198,18 +198,15 @@ impl Explorer {
         }
     }
 
-    fn drawn(&self, depth: Depth) -> (Buffer, Drawn) {
-        let area = Rect::new(0, 0, self.size.0, self.size.1);
-        let mut buffer = Buffer::empty(area);
-        let drawn = draw(&self.explorer.state, &Theme::new(depth), area, &mut buffer);
-        (buffer, drawn)
+    fn drawn(&self, depth: Depth) -> Drawn {
+        draw(&self.explorer.state, &Theme::new(depth), Rect::new(0, 0, self.size.0, self.size.1))
     }
 
     /// Draws a frame, as the loop does after each event.
     fn draw(&mut self) {
-        let (buffer, drawn) = self.drawn(Depth::True);
-        self.shot = shot(&buffer, drawn.caret.map(|caret| (caret.x, caret.y)));
-        self.take(Event::Drawn(drawn.wanted));
+        let drawn = self.drawn(Depth::True);
+        self.shot = shot(&drawn.cells, drawn.caret.map(|caret| (caret.x, caret.y)));
+        self.take(Event::Drawn(drawn.wanted, drawn.geometry));
     }
 
     /// The screen as it is.

@@ -2,8 +2,8 @@
 
 use mixscope::analysis::colour_map::viridis;
 use mixscope::analysis::tables::TokenText;
-use mixscope::analysis::view::{THUMB, Trajectory, View, ViewData, ViewSpec};
-use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, LabToken, Pattern, Pick};
+use mixscope::analysis::view::{THUMB, View, ViewData, ViewSpec};
+use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, LabToken, Pattern, Pick, Trajectory};
 use mixscope::export::{Look, picture, table};
 use mixscope::model::{Location, open};
 use mixscope::trace::{
@@ -94,15 +94,15 @@ pub fn data(pieces: &[&str]) -> ViewData {
         let stats = HeadStats { entropy: 1.5 - layer as f32, ..HeadStats::of(&pattern(n), &ids) };
         (HeadMap::pool(layer, Pick::One(0), &pattern(n), THUMB), stats)
     };
-    let beside = Some(beside(pieces));
+    let against = Some(baseline(pieces));
     let lab = Some(Arc::new(lab(pieces)));
     let heads = vec![head(0), head(1)];
-    ViewData { pattern: Some(pattern(n)), heads, lens, trajectories, beside, lab, ..ViewData::of(trace) }
+    ViewData { pattern: Some(pattern(n)), heads, lens, trajectories, against, lab, ..ViewData::of(trace) }
 }
 
 /// The same tokens under another policy: every third one, from the third on, has another second expert in both layers, and
 /// every token a loss of 0.25 less.
-pub fn beside(pieces: &[&str]) -> Records {
+pub fn baseline(pieces: &[&str]) -> Records {
     let choices = [(0, 1), (2, 0), (3, 1)];
     let cheaper = |(i, piece): (usize, &&str)| {
         let mut token = token(i as u32, piece, choices[i % 3]);

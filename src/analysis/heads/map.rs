@@ -1,15 +1,15 @@
 use super::pattern::Pattern;
 use super::pick::Pick;
 
-/// A matrix for the screen: `side × side` cells, each the maximum over a `block × block` square of weights; cells
-/// wholly in the future are NaN.
+/// A pattern for the screen: `side × side` cells, each the maximum over a `block × block` square of weights. Cells wholly in
+/// the future are NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadMap {
     /// Decoder layer.
     pub layer: usize,
-    /// Of which head.
+    /// The head, or the heads combined.
     pub pick: Pick,
-    /// The largest number of cells a side that was asked for.
+    /// The requested largest number of cells a side.
     pub max_side: usize,
     /// Tokens of the run when it was derived.
     pub n: usize,
@@ -17,7 +17,7 @@ pub struct HeadMap {
     pub block: usize,
     /// Cells in each direction.
     pub side: usize,
-    /// `[side, side]`, query down, key across.
+    /// The cells `[side, side]`, query down, key across.
     pub cells: Vec<f32>,
 }
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
 
-/// What heads are measured by.
+/// A score of heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -20,7 +20,7 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All of them, in the order of their key.
+    /// All scores, in the order in which the key goes through them.
     pub const ALL: [Measure; 5] = [Self::Entropy, Self::Previous, Self::First, Self::Induction, Self::Duplicate];
 
     /// Its name on the command line and in tables.
@@ -34,7 +34,7 @@ impl Measure {
         }
     }
 
-    /// What it is, for the screen.
+    /// Its meaning, for the screen.
     pub fn explain(self) -> &'static str {
         match self {
             Self::Entropy => "mean over rows, nats; lowest is best",
@@ -45,7 +45,7 @@ impl Measure {
         }
     }
 
-    /// The figure of a head; `None` if the text has no query it could be measured on.
+    /// The score of a head; `None` if the text has no query that it could be scored on.
     pub fn of(self, stats: &HeadStats) -> Option<f32> {
         match self {
             Self::Entropy => Some(stats.entropy),
@@ -56,12 +56,12 @@ impl Measure {
         }
     }
 
-    /// Which of two figures is better comes first: the higher one; of entropies the lower one.
+    /// Orders the better of two scores first: the higher one, but the lower one of entropies.
     pub fn order(self, a: f32, b: f32) -> Ordering {
         if self == Self::Entropy { a.total_cmp(&b) } else { b.total_cmp(&a) }
     }
 
-    /// Puts the heads with the best figures first, those without one last; of equals the earlier stays before.
+    /// Sorts heads stably by score: the best first, those without a score last.
     pub fn sort<T>(self, heads: &mut [T], value: impl Fn(&T) -> Option<f32>) {
         heads.sort_by(|a, b| match (value(a), value(b)) {
             (Some(a), Some(b)) => self.order(a, b),

@@ -1,4 +1,4 @@
-//! Attention heads: their patterns, what they are scored by, and the maps and rows that views show.
+//! Attention heads: their patterns, their scores, and the maps and rows that views show.
 
 mod map;
 mod measure;

@@ -3,7 +3,7 @@
 pub struct Pattern {
     /// Tokens covered.
     pub n: usize,
-    /// Row `query` holds `query + 1` weights, rows one after another.
+    /// Row after row; row `query` holds `query + 1` weights.
     pub weights: Vec<f32>,
 }
 

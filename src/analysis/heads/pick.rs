@@ -3,7 +3,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// One head of a layer, or all of them put together weight by weight.
+/// One head of a layer, or all heads of the layer combined weight by weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pick {
     /// This query head.
@@ -23,7 +23,7 @@ impl Pick {
         }
     }
 
-    /// As tables, file names and the command line have it: the head's number, `mean` or `max`.
+    /// Its name in tables, file names and on the command line: the head's number, `mean` or `max`.
     pub fn name(self) -> String {
         match self {
             Self::One(head) => head.to_string(),
@@ -48,7 +48,7 @@ impl FromStr for Pick {
     }
 }
 
-/// As in tables: see [`Pick::name`].
+/// As its name in tables, see [`Pick::name`].
 impl Serialize for Pick {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -1,11 +1,11 @@
 use super::map::HeadMap;
 use super::pick::Pick;
 
-/// Blocks a side that a growing pattern is kept in, at most.
+/// The largest number of blocks a side of a growing pattern.
 const FINEST: usize = 256;
 
-/// The pattern of a head as it grows row by row, pooled by maximum to squares of a power of two of tokens: a new token
-/// costs one row, and what was pooled before is never computed again.
+/// The pattern of a head as it grows row by row, pooled by maximum to square blocks. The side of a block is a power of two
+/// of tokens. A new token costs one row; pooled blocks are never computed again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pooled {
     n: usize,
@@ -22,22 +22,22 @@ impl Default for Pooled {
 }
 
 impl Pooled {
-    /// Queries taken in.
+    /// Queries that were added.
     pub fn len(&self) -> usize {
         self.n
     }
 
-    /// Whether there is none yet.
+    /// Whether no query was added yet.
     pub fn is_empty(&self) -> bool {
         self.n == 0
     }
 
-    /// Bytes that it holds.
+    /// Its size, bytes.
     pub fn bytes(&self) -> usize {
         self.rows.len() * (self.rows.len() + 1) / 2 * size_of::<f32>()
     }
 
-    /// Takes in the weights of the next query over the keys up to itself.
+    /// Adds the weights of the next query over the keys up to itself.
     pub fn push(&mut self, weights: &[f32]) {
         if self.n == self.block * FINEST {
             self.halve();

@@ -1,15 +1,15 @@
 use super::pick::Pick;
 use crate::analysis::distribution::entropy;
 
-/// Entries of a row or column that are kept sorted.
+/// How many entries of a row or column are sorted.
 const STRONGEST: usize = 64;
 
-/// Where one query looks: exact weights over keys `0..=query`.
+/// The attention of one query: exact weights over keys `0..=query`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadRow {
     /// Decoder layer.
     pub layer: usize,
-    /// Of which head.
+    /// The head, or the heads combined.
     pub pick: Pick,
     /// The query's position.
     pub query: usize,
@@ -17,8 +17,7 @@ pub struct HeadRow {
     pub weights: Vec<f32>,
     /// The keys with the largest weights, largest first.
     pub strongest: Vec<usize>,
-    /// Entropy of the weights, nats. They sum to 1 for one head and for the mean; for the maximum over heads this says
-    /// nothing.
+    /// Entropy of the weights, nats. It means nothing for the maximum over heads, whose weights don't sum to 1.
     pub entropy: f32,
 }
 
@@ -31,12 +30,12 @@ impl HeadRow {
     }
 }
 
-/// Who looks at one key: exact weights from the queries `key..n`.
+/// The attention on one key: exact weights from the queries `key..n`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadColumn {
     /// Decoder layer.
     pub layer: usize,
-    /// Of which head.
+    /// The head, or the heads combined.
     pub pick: Pick,
     /// The key's position.
     pub key: usize,
@@ -44,7 +43,7 @@ pub struct HeadColumn {
     pub weights: Vec<f32>,
     /// The queries with the largest weights, largest first.
     pub strongest: Vec<usize>,
-    /// The weights' sum: what the key gets of all of them.
+    /// The sum of the weights.
     pub total: f32,
 }
 
@@ -61,13 +60,13 @@ impl HeadColumn {
         self.key + self.weights.len()
     }
 
-    /// The weight from `query`; `None` before the key and behind the run.
+    /// The weight from `query`; `None` before the key and after the end of the run.
     pub fn weight(&self, query: usize) -> Option<f32> {
         self.weights.get(query.checked_sub(self.key)?).copied()
     }
 }
 
-/// Indices of the largest weights, largest first; of equals the first comes first.
+/// Indices of the largest weights, largest first; equal weights by ascending index.
 fn strongest(weights: &[f32]) -> Vec<usize> {
     let order = |a: &usize, b: &usize| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b));
     let mut best: Vec<usize> = (0..weights.len()).collect();

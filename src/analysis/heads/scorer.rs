@@ -7,7 +7,7 @@ use std::collections::HashMap;
 const MOST_QUERIES: usize = 512;
 
 impl HeadStats {
-    /// Measures a whole pattern over the tokens `ids`.
+    /// Scores a whole pattern over the tokens `ids`.
     pub fn of(pattern: &Pattern, ids: &[u32]) -> Self {
         let (earlier, mut scorer) = (Earlier::of(ids), HeadScorer::default());
         while scorer.next() < pattern.n {
@@ -17,25 +17,25 @@ impl HeadStats {
     }
 }
 
-/// For every position of a text, the last one before it that holds the same token.
+/// For every position of a text, the last earlier position with the same token.
 #[derive(Clone, Debug, Default)]
 pub struct Earlier(Vec<Option<usize>>);
 
 impl Earlier {
-    /// Of a text of these tokens.
+    /// The earlier positions in a text of these tokens.
     pub fn of(ids: &[u32]) -> Self {
         let mut last = HashMap::new();
         Self(ids.iter().enumerate().map(|(pos, id)| last.insert(*id, pos)).collect())
     }
 
-    /// All positions before `pos` that hold its token, last first.
+    /// All positions before `pos` with the same token, last first.
     pub fn occurrences(&self, pos: usize) -> impl Iterator<Item = usize> {
         let before = |pos: &usize| self.0.get(*pos).copied().flatten();
         std::iter::successors(before(&pos), before)
     }
 }
 
-/// One query's share of the figures; NaN where it has no such key.
+/// The scores of one query; NaN where it has no such key.
 #[derive(Clone, Copy, Debug)]
 struct QueryScore {
     entropy: f32,
@@ -45,8 +45,8 @@ struct QueryScore {
     duplicate: f32,
 }
 
-/// Measures a head row by row. The queries `0, stride, 2·stride, …` are taken in; the stride is 1 up to 512 tokens and
-/// doubles whenever there would be more queries than that.
+/// Scores a head row by row, on the queries `0, stride, 2·stride, …`. The stride is 1 up to 512 queries, and doubles whenever
+/// there would be more.
 #[derive(Clone, Debug)]
 pub struct HeadScorer {
     stride: usize,
@@ -60,12 +60,12 @@ impl Default for HeadScorer {
 }
 
 impl HeadScorer {
-    /// The query whose row is to be taken in next.
+    /// The query whose row must be added next.
     pub fn next(&self) -> usize {
         self.queries.len() * self.stride
     }
 
-    /// Takes in the weights of the query [`HeadScorer::next`] over the keys up to itself.
+    /// Adds the weights of the query [`HeadScorer::next`] over the keys up to itself.
     pub fn push(&mut self, row: &[f32], earlier: &Earlier) {
         let query = self.next();
         let at = |key: Option<usize>| key.and_then(|key| row.get(key)).copied();
@@ -94,7 +94,7 @@ impl HeadScorer {
     /// Forgets queries from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.next() {
-            // The same run read from its start would be measured more densely.
+            // The same run read from its start would be scored more densely.
             if self.stride > 1 && len <= self.stride / 2 * MOST_QUERIES {
                 *self = Self::default();
             } else {
@@ -103,7 +103,7 @@ impl HeadScorer {
         }
     }
 
-    /// The figures of the first `n` tokens, which must have been taken in.
+    /// The scores over the first `n` tokens, whose rows must have been added.
     pub fn stats(&self, n: usize) -> HeadStats {
         let mean = |part: fn(&QueryScore) -> f32| {
             let there = self.queries.iter().map(part).filter(|x| !x.is_nan());

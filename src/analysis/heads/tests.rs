@@ -1,7 +1,7 @@
 use super::*;
 use crate::analysis::heads::Measure;
 
-/// A pattern in which every query looks with these weights at these keys.
+/// A pattern with these weights on these keys for every query.
 fn pattern(n: usize, looks: impl Fn(usize) -> Vec<(usize, f32)>) -> Pattern {
     let mut weights = Vec::new();
     for query in 0..n {

@@ -1,6 +1,6 @@
 use super::row::table;
 use super::text::TokenText;
-use crate::analysis::view::Trajectory;
+use crate::analysis::lens::Trajectory;
 use crate::trace::{LensCell, LensKey, LensSite};
 use std::borrow::Cow;
 

@@ -3,7 +3,7 @@ use super::sum::Sum;
 use crate::trace::{Dims, Dtype, TokenRecord};
 use std::sync::Arc;
 
-/// The counts of a run.
+/// How often each layer of a run chose its experts, and the mean loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunUsage {
     /// Tokens counted.
@@ -23,29 +23,29 @@ impl Default for RunUsage {
 }
 
 impl RunUsage {
-    /// Of no token yet. `dtype` is the one whose rounding step makes near-ties, see
+    /// The usage of an empty run. Near-ties are within one ulp of `dtype`, see
     /// [`Meta::router_dtype`](crate::trace::Meta::router_dtype).
     pub fn new(dims: &Dims, dtype: Dtype) -> Self {
         let layers = vec![LayerUsage::new(dims.experts); dims.layers];
         Self { layers, experts: dims.experts, dtype, ..Self::default() }
     }
 
-    /// Of these tokens.
+    /// The usage over these tokens.
     pub fn of(tokens: &[Arc<TokenRecord>], dims: &Dims, dtype: Dtype) -> Self {
-        let mut stats = Self::new(dims, dtype);
-        stats.extend(tokens);
-        stats
+        let mut usage = Self::new(dims, dtype);
+        usage.extend(tokens);
+        usage
     }
 
     /// Counts one more token.
     pub fn push(&mut self, token: &TokenRecord) {
         let pos = self.tokens;
-        for (layer, stats) in self.layers.iter_mut().enumerate() {
-            let before = std::mem::take(&mut stats.last);
-            if stats.count(token, layer, &before, true, self.dtype) {
-                stats.near_ties.push(pos);
+        for (layer, usage) in self.layers.iter_mut().enumerate() {
+            let before = std::mem::take(&mut usage.last);
+            if usage.count(token, layer, &before, true, self.dtype) {
+                usage.near_ties.push(pos);
             }
-            stats.last = token.experts(layer).filter(|now| !now.is_empty()).map_or(before, <[u32]>::to_vec);
+            usage.last = token.experts(layer).filter(|now| !now.is_empty()).map_or(before, <[u32]>::to_vec);
         }
         self.count_loss(token, true);
         self.tokens += 1;
@@ -56,13 +56,13 @@ impl RunUsage {
         tokens.iter().for_each(|token| self.push(token));
     }
 
-    /// Forgets the tokens from position `len` on. `tokens` are those that were counted, in their order.
+    /// Forgets the tokens from position `len` on. `tokens` are the counted tokens, in order.
     pub fn truncate(&mut self, tokens: &[Arc<TokenRecord>], len: usize) {
         let tokens = &tokens[..self.tokens.min(tokens.len())];
         if len >= tokens.len() {
             return;
         }
-        // Whichever is less work: counting what stays, or taking back what goes.
+        // Counting the kept tokens again is less work than taking back more than half.
         if len < tokens.len() / 2 {
             let layers = vec![LayerUsage::new(self.experts); self.layers.len()];
             *self = Self { layers, experts: self.experts, dtype: self.dtype, ..Self::default() };
@@ -70,17 +70,17 @@ impl RunUsage {
             return;
         }
         for pos in (len..tokens.len()).rev() {
-            for (layer, stats) in self.layers.iter_mut().enumerate() {
+            for (layer, usage) in self.layers.iter_mut().enumerate() {
                 let captured = |token: &Arc<TokenRecord>| token.experts(layer).is_some_and(|now| !now.is_empty());
                 if !captured(&tokens[pos]) {
                     continue;
                 }
                 let before =
-                    if stats.tokens > 1 { tokens[..pos].iter().rev().find(|token| captured(token)) } else { None };
+                    if usage.tokens > 1 { tokens[..pos].iter().rev().find(|token| captured(token)) } else { None };
                 let before = before.and_then(|token| token.experts(layer)).unwrap_or_default();
-                stats.count(&tokens[pos], layer, before, false, self.dtype);
-                stats.near_ties.pop_if(|last| *last == pos);
-                stats.last = before.to_vec();
+                usage.count(&tokens[pos], layer, before, false, self.dtype);
+                usage.near_ties.pop_if(|last| *last == pos);
+                usage.last = before.to_vec();
             }
             self.count_loss(&tokens[pos], false);
             self.tokens -= 1;
@@ -99,7 +99,7 @@ impl RunUsage {
         self.tokens
     }
 
-    /// The dtype whose rounding step makes near-ties.
+    /// The dtype whose ulp decides near-ties.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -114,7 +114,7 @@ impl RunUsage {
         self.layers.get(layer)
     }
 
-    /// Mean loss in nats over the tokens that were predicted, to within 2⁻⁴⁰; `None` while there is none.
+    /// Mean loss over the tokens that were predicted, nats, to within 2⁻⁴⁰; `None` while there is none.
     pub fn mean_loss(&self) -> Option<f64> {
         self.nll.mean(self.scored)
     }

@@ -1,4 +1,4 @@
-/// A sum that can take back exactly what it was given: fixed point, in units of 2⁻⁴⁰.
+/// A sum from which every addend can be subtracted exactly: fixed point, in units of 2⁻⁴⁰.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum(i128);
 
@@ -6,7 +6,7 @@ impl Sum {
     const UNIT: f64 = (1u64 << 40) as f64;
 
     pub fn count(&mut self, x: f32, adds: bool) {
-        // Saturates; NaN counts as 0. Wrapping keeps even absurd sums reversible.
+        // The conversion saturates; NaN becomes 0. Wrapping keeps even absurd sums reversible.
         let x = (f64::from(x) * Self::UNIT).round() as i128;
         self.0 = if adds { self.0.wrapping_add(x) } else { self.0.wrapping_sub(x) };
     }

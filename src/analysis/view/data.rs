@@ -3,39 +3,29 @@
 use crate::analysis::diff::shared;
 use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
 use crate::analysis::lab::Lab;
-use crate::trace::{LensCell, LensKey, LensSite, Records};
+use crate::analysis::lens::Trajectory;
+use crate::trace::{LensCell, LensKey, Records};
 use std::sync::Arc;
 
 /// Largest side of a thumbnail of a head, cells.
 pub const THUMB: usize = 72;
-
-/// Rank and probability of one token in every lens cell of one position.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trajectory {
-    /// Token id.
-    pub id: u32,
-    /// The tokenizer's spelling.
-    pub piece: Arc<str>,
-    /// (layer, site, rank from 1, probability), in the order of the forward pass.
-    pub points: Vec<(usize, LensSite, u32, f32)>,
-}
 
 /// The numbers of a view.
 #[derive(Clone, Debug)]
 pub struct ViewData {
     /// The run.
     pub trace: Records,
-    /// The weights of the one head, or of the heads together, that the view shows.
+    /// The weights of the head, or of the heads combined, that the view shows.
     pub pattern: Option<Pattern>,
     /// All heads that the view shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells a side,
-    /// with its figures on the run.
+    /// with its scores on the run.
     pub heads: Vec<(HeadMap, HeadStats)>,
     /// The lens cells that the view shows, by position, layer and site.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
     /// The tokens that the view follows.
     pub trajectories: Vec<Arc<Trajectory>>,
-    /// The run that this one is compared with; of the same tokens, and at least as long.
-    pub beside: Option<Records>,
+    /// The baseline that the run is compared with: a run of the same tokens, at least as long.
+    pub against: Option<Records>,
     /// The result of a precision lab.
     pub lab: Option<Arc<Lab>>,
 }
@@ -49,14 +39,14 @@ impl ViewData {
             heads: Vec::new(),
             lens: Vec::new(),
             trajectories: Vec::new(),
-            beside: None,
+            against: None,
             lab: None,
         }
     }
 
-    /// Adds another run to compare with, and keeps the tokens that both runs share.
-    pub fn compare_with(&mut self, beside: Records) {
-        self.trace.tokens.truncate(shared(&beside.tokens, &self.trace.tokens));
-        self.beside = Some(beside);
+    /// Adds a baseline to compare with, and keeps the tokens that both runs share.
+    pub fn compare_with(&mut self, baseline: Records) {
+        self.trace.tokens.truncate(shared(&baseline.tokens, &self.trace.tokens));
+        self.against = Some(baseline);
     }
 }

@@ -3,7 +3,7 @@
 mod data;
 mod spec;
 
-pub use data::{THUMB, Trajectory, ViewData};
+pub use data::{THUMB, ViewData};
 pub use spec::ViewSpec;
 
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ pub use show::key_table;
 use super::ColorChoice;
 use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::state::StripColour;
-use crate::state::keys::Keymap;
+use crate::state::input::Keymap;
 use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Look, ThemeName};
 

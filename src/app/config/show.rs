@@ -3,7 +3,7 @@
 use super::keys::scope_name;
 use super::settings::{SECTIONS, SETTINGS, quoted};
 use super::{Config, Keymap};
-use crate::state::keys::{Chord, Scope};
+use crate::state::input::{Chord, Scope};
 use crate::state::text::width;
 use std::fmt::{self, Write};
 

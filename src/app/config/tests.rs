@@ -1,7 +1,7 @@
 use super::file::{nearest, place};
 use super::settings::SETTINGS;
 use super::*;
-use crate::state::keys::{Action, Chord, Found, Scope};
+use crate::state::input::{Action, Chord, Found, Scope};
 
 /// What is wrong with a file, and where: `line:column: what`.
 fn wrong(text: &str) -> String {

@@ -1,7 +1,6 @@
 //! `attribution.csv` of a run.
 
-use super::Watch;
-use super::tables::Rows;
+use super::{Rows, Watch};
 use crate::analysis::tables::{self, TokenText};
 use crate::engine::{Live, attribution};
 use anyhow::{Context, Result};

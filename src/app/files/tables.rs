@@ -1,6 +1,6 @@
 //! The tables of a run.
 
-use super::{RunFiles, Watch, Written, attribution, pictures};
+use super::{Rows, RunFiles, Watch, Written, attribution, pictures};
 use crate::analysis::Pick;
 use crate::analysis::tables::{
     self, AttentionRow, AttributionRow, CandidateRow, CsvWriter, LensRow, LensSummaryRow, RoutingRow, Row, Table,
@@ -26,9 +26,6 @@ pub const TABLES: [&str; 6] = [
 const LARGE_TABLE: u64 = 64 << 20;
 /// The size of a row of attention.csv, roughly, bytes.
 const ATTENTION_ROW: u64 = 26;
-
-/// The rows of a table that is being written.
-pub type Rows<'a> = CsvWriter<&'a mut dyn Write>;
 
 impl RunFiles {
     /// Writes the tables of the run.

@@ -2,7 +2,7 @@
 
 use super::captured::residual;
 use super::lens::BATCH;
-use crate::analysis::view::Trajectory;
+use crate::analysis::Trajectory;
 use crate::control::Control;
 use crate::engine::run::{Live, Run};
 use crate::model::Distribution;

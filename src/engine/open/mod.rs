@@ -1,22 +1,28 @@
 //! From the name of a model or of a saved run to what it stands for.
 
+#[cfg(feature = "hub")]
 mod download;
 mod openings;
+#[cfg(feature = "hub")]
 mod remote;
 mod target;
 
+#[cfg(feature = "hub")]
 pub use download::fetch;
 pub(super) use openings::Openings;
+#[cfg(feature = "hub")]
 pub use remote::{Remote, look_up};
 pub use target::{Target, is_trace, trace_path};
 
 use super::run::{Capture, Live, Replay, Run};
 use crate::control::Control;
-use crate::hub::Settings;
+use crate::hub::RepoId;
 use crate::model::{Loaded, Location, open};
 use crate::protocol::Download;
 use crate::trace::{Device, Dtype, Policy};
-use anyhow::{Context, Result, bail};
+#[cfg(feature = "hub")]
+use anyhow::Context;
+use anyhow::{Result, bail};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,10 +102,7 @@ pub fn open_model(
 ) -> Result<Loaded> {
     let location = match Target::parse(name)? {
         Target::Local(location) => location,
-        Target::Hub(repo) => {
-            let path = fetch(&repo, &Settings::from_env()?, control, report)?;
-            Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))?
-        }
+        Target::Hub(repo) => downloaded(&repo, control, report)?,
         Target::Trace(_) => bail!(
             "{name} is not a model: of a safetensors model give the directory that holds config.json; \
              a saved run is shown by `mixscope open`"
@@ -114,4 +117,17 @@ pub fn open_model(
         name.clone_into(&mut meta.title);
     }
     Ok(loaded)
+}
+
+/// Where a model of the Hub is on this machine, after downloading what is missing.
+#[cfg(feature = "hub")]
+fn downloaded(repo: &RepoId, control: &Control, report: &mut dyn FnMut(&Download)) -> Result<Location> {
+    let path = fetch(repo, &crate::hub::Settings::from_env()?, control, report)?;
+    Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))
+}
+
+/// Refuses models of the Hub in a build without downloads.
+#[cfg(not(feature = "hub"))]
+fn downloaded(repo: &RepoId, _: &Control, _: &mut dyn FnMut(&Download)) -> Result<Location> {
+    bail!("{repo} is on the Hub, and this build can't download: build with the feature `hub`, or give a path")
 }

@@ -1,4 +1,4 @@
-//! The bundled font: what it can draw, how wide, and its pixels.
+//! The bundled font: the characters that it has, their widths and pixels.
 
 use crate::trace::is_obeyed;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthChar;
 static FONT: LazyLock<Option<FontRef<'static>>> =
     LazyLock::new(|| FontRef::try_from_slice(include_bytes!("../../../assets/fonts/DejaVuSansMono.ttf")).ok());
 
-/// What a viewer of an SVG is asked for; all of them are as wide as the bundled one within a few percent.
+/// The fonts that an SVG names. All are as wide as the bundled font within a few percent.
 pub const FAMILY: &str = "DejaVu Sans Mono, Menlo, Consolas, monospace";
 
 /// Advance of every glyph, in em.
@@ -26,14 +26,14 @@ pub fn width(text: &str) -> f64 {
     text.chars().count() as f64 * ADVANCE
 }
 
-/// Whether `c` is drawn as itself: the font has it, it takes room, and nothing obeys it.
+/// Whether `c` is drawn as itself: the font has it, it has a width, and no viewer acts on it.
 pub fn has(c: char) -> bool {
     let has_glyph = || FONT.as_ref().is_some_and(|font| font.glyph_id(c).0 != 0);
     !is_obeyed(c) && c.width().is_some_and(|width| width > 0) && has_glyph()
 }
 
-/// Any text as it can be drawn on one line: white space visible, what the font lacks or a viewer would obey escaped as
-/// `\u{1F642}`.
+/// Any text as it can be drawn on one line: white space is visible, and characters that the font lacks or a viewer would act
+/// on are escaped as `\u{1F642}`.
 pub fn drawable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -47,7 +47,7 @@ pub fn drawable(text: &str) -> String {
     out
 }
 
-/// A token's spelling as it can be drawn: as [`drawable`], with `·` for the tokenizer's space and bytes named.
+/// A token's spelling as it can be drawn: as [`drawable`], with `·` for the tokenizer's space, and bytes by name.
 pub fn label(piece: &str) -> String {
     let byte = piece.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>'));
     if let Some(byte) = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
@@ -63,7 +63,7 @@ pub fn label(piece: &str) -> String {
     }
 }
 
-/// `text` cut to `max` characters, with `…` where something was cut; an escape is cut whole.
+/// `text` cut to `max` characters, with `…` at the cut. An escape is never cut in two.
 pub fn fit(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
@@ -78,8 +78,8 @@ pub fn fit(text: &str, max: usize) -> String {
     kept + "…"
 }
 
-/// Draws a text of height `em` pixels: calls `put` with pixels relative to the start of the baseline and how much of each
-/// is covered, 0 to 1.
+/// Draws a text of height `em` pixels: calls `put` with each pixel relative to the start of the baseline, and its coverage, 0
+/// to 1.
 ///
 /// # Errors
 /// If the font can't be read, or as `put`.

@@ -1,4 +1,4 @@
-//! What colours and marks mean.
+//! Legends: the meaning of colours and marks.
 
 use super::font;
 use super::grid::ramp;
@@ -16,13 +16,13 @@ const SWATCH: f64 = 14.0;
 
 /// One entry of the row of legends.
 pub enum Legend {
-    /// What colours of values mean: name, lowest, highest.
+    /// Colours of values: name, lowest, highest.
     Ramp(String, f32, f32),
     /// Colours of this many categories: name, number.
     Categories(String, usize),
-    /// What a frame around a cell means.
+    /// The meaning of a frame around a cell.
     Frame(String),
-    /// What a corner of a cell means.
+    /// The meaning of a mark in the corner of a cell.
     Corner(String),
     /// A sentence.
     Text(String),
@@ -47,7 +47,7 @@ impl Legend {
         }
     }
 
-    /// Draws it with its top left corner at `at`.
+    /// Draws the legend with its top left corner at `at`.
     ///
     /// # Errors
     /// If the backend fails.

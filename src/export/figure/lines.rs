@@ -1,4 +1,4 @@
-//! Lines over labelled steps, and bars with their values.
+//! Lines over labelled positions on an axis, and bars with their values.
 
 use super::font::{self, fit};
 use super::grid::{Axis, LABEL, LABEL_MAX};
@@ -7,25 +7,25 @@ use crate::analysis::colour_map::EXPERTS;
 use anyhow::Result;
 use plotters::backend::DrawingBackend;
 
-/// How heights are read.
+/// The scale of the values.
 #[derive(Clone, Copy)]
 pub enum Scale {
-    /// From 0 at the bottom to this at the top.
+    /// Linear, from 0 at the bottom to this value at the top.
     Linear(f64),
-    /// Ranks on a logarithmic scale, 1 at the top and this at the bottom.
+    /// Ranks on a logarithmic scale, from 1 at the top to this rank at the bottom.
     Ranks(f64),
 }
 
 /// One line.
 #[derive(Clone)]
 pub struct Series {
-    /// Drawable.
+    /// Its label; the characters must be drawable.
     pub label: String,
-    /// One a step; NaN is left out.
+    /// One value for each label of the axis; NaN is left out.
     pub points: Vec<f64>,
 }
 
-/// Lines over steps.
+/// A plot of lines.
 #[derive(Clone)]
 pub struct Lines {
     pub caption: String,
@@ -48,12 +48,12 @@ impl Lines {
         self.series.iter().map(label).fold(0.0, f64::max) + 26.0
     }
 
-    /// Width and height of all of it, points.
+    /// Width and height with labels, points.
     pub fn extent(&self) -> (f64, f64) {
         (LEFT + self.plot.0 + self.right(), TOP + self.plot.1 + BELOW)
     }
 
-    /// From the top of the plot, 0 to 1.
+    /// The place of a value, from 0 at the top of the plot to 1 at the bottom.
     fn height(&self, value: f64) -> f64 {
         let t = match self.scale {
             Scale::Linear(max) => 1.0 - value / max,
@@ -75,7 +75,7 @@ impl Lines {
         }
     }
 
-    /// Draws it with its top left corner at `at`.
+    /// Draws the plot with its top left corner at `at`.
     ///
     /// # Errors
     /// If the backend fails.
@@ -113,7 +113,7 @@ impl Lines {
         self.names(pen, (x0 + w, y0))
     }
 
-    /// The name of each line where it ends, kept apart.
+    /// The name of each line where it ends, with a distance between names.
     fn names<B: DrawingBackend>(&self, pen: &mut Pen<B>, (x, y0): (f64, f64)) -> Result<()> {
         let end = |series: &Series| series.points.iter().rev().find(|value| !value.is_nan()).copied();
         let ends = self.series.iter().enumerate().filter_map(|(i, series)| Some((i, self.height(end(series)?))));
@@ -123,7 +123,7 @@ impl Lines {
         let all = ends.len().saturating_sub(1) as f64 * line;
         let mut free = f64::NEG_INFINITY;
         for (k, (i, height)) in ends.iter().enumerate() {
-            // No lower than leaves room for those below it.
+            // High enough to leave room for the names below it.
             let lowest = self.plot.1.max(all) - (ends.len() - 1 - k) as f64 * line;
             let y = (height * self.plot.1).max(free).min(lowest);
             free = y + line;
@@ -146,7 +146,7 @@ fn mark<B: DrawingBackend>(pen: &mut Pen<B>, i: usize, (x, y): (f64, f64), r: f6
     }
 }
 
-/// A number without zeros that say nothing.
+/// A number without trailing zeros.
 pub fn trim(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -155,12 +155,12 @@ pub fn trim(value: f64) -> String {
 /// Horizontal bars.
 #[derive(Clone)]
 pub struct Bars {
-    /// (label, value, text after the bar), drawable.
+    /// (label, value, text after the bar); the characters must be drawable.
     pub rows: Vec<(String, f64, String)>,
     /// Value of the longest bar that fits, and its length in points.
     pub max: f64,
     pub length: f64,
-    /// Over the labels and over the bars.
+    /// Headings of the labels and of the bars.
     pub heads: (String, String),
 }
 
@@ -172,14 +172,14 @@ impl Bars {
         labels.map(|label| font::width(label) * LABEL).fold(0.0, f64::max) + 8.0
     }
 
-    /// Width and height of all of it, points.
+    /// Width and height with labels, points.
     pub fn extent(&self) -> (f64, f64) {
         let notes = self.rows.iter().map(|row| font::width(&row.2) * LABEL).fold(0.0, f64::max);
         let head = font::width(&self.heads.1) * LABEL;
         (self.left() + (self.length + 8.0 + notes).max(head), (self.rows.len() + 1) as f64 * BAR)
     }
 
-    /// Draws them with the top left corner at `at`.
+    /// Draws the bars with the top left corner at `at`.
     ///
     /// # Errors
     /// If the backend fails.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! title
-//! model · policy · tokens · prompt's start
+//! model · policy · tokens · start of the prompt
 //! value 0 ▒▒▓▓██ 1    ▢ chosen    ◥ near-tie
 //! ┌panel────┐ ┌panel────┐
 //! │         │ │         │
@@ -25,10 +25,10 @@ use font::{ADVANCE, drawable};
 use pen::{Align, Letters, Pen, Skin};
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 
-/// How a picture looks.
+/// The look of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
-    /// Pixels a point; 1 suits a screen, 2 or more a paper.
+    /// Pixels a point: 1 for a screen, 2 or more for a paper.
     pub scale: f64,
     /// Light text on a dark ground.
     pub dark: bool,
@@ -49,7 +49,7 @@ const PAD: f64 = 18.0;
 const GAP: f64 = 16.0;
 const TITLE: f64 = 15.0;
 const TEXT: f64 = 11.0;
-/// Narrow charts still get room for their titles.
+/// The smallest width, so that narrow charts have room for their titles.
 const MIN_WIDTH: f64 = 640.0;
 const LINE: f64 = 1.4;
 
@@ -80,19 +80,19 @@ impl Panel {
 
 /// A page of charts.
 pub struct Figure {
-    /// What is shown.
+    /// What the page shows.
     pub title: String,
-    /// Of what.
+    /// The run that it shows.
     pub subtitle: String,
     pub legends: Vec<Legend>,
     pub panels: Vec<Panel>,
-    /// Panels beside each other.
+    /// Panels next to each other.
     pub across: usize,
-    /// What a reader has to know, e.g. how values were pooled.
+    /// Notes for the reader, e.g. how values were pooled.
     pub notes: Vec<String>,
 }
 
-/// Where everything goes.
+/// The place of everything on the page.
 struct Layout {
     size: (f64, f64),
     title: Vec<String>,
@@ -191,10 +191,10 @@ impl Figure {
     }
 }
 
-/// Size in pixels of what is this large in points.
+/// Converts a size in points to pixels.
 ///
 /// # Errors
-/// If the scale is no positive number or the picture would be too large.
+/// If the scale is not a positive number or the picture would be too large.
 pub fn pixel_size(points: (f64, f64), scale: f64) -> Result<(u32, u32)> {
     ensure!(scale.is_finite() && scale > 0.0, "the scale {scale} is not a number above 0");
     let (w, h) = ((points.0 * scale).ceil(), (points.1 * scale).ceil());
@@ -206,7 +206,7 @@ pub fn pixel_size(points: (f64, f64), scale: f64) -> Result<(u32, u32)> {
     Ok((w.max(1.0) as u32, h.max(1.0) as u32))
 }
 
-/// Draws on pixels and packs them.
+/// Draws pixels and encodes them as PNG.
 pub fn bitmap((w, h): (u32, u32), draw: impl FnOnce(&mut BitMapBackend) -> Result<()>) -> Result<Vec<u8>> {
     let mut pixels = vec![0; w as usize * h as usize * 3];
     draw(&mut BitMapBackend::with_buffer(&mut pixels, (w, h)))?;
@@ -220,7 +220,7 @@ pub fn bitmap((w, h): (u32, u32), draw: impl FnOnce(&mut BitMapBackend) -> Resul
     Ok(out)
 }
 
-/// Draws shapes and names.
+/// Draws shapes and text as SVG.
 pub fn vector(size: (u32, u32), draw: impl FnOnce(&mut SVGBackend) -> Result<()>) -> Result<Vec<u8>> {
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let mut backend = SVGBackend::with_string(&mut text, size);

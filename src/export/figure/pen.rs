@@ -1,4 +1,4 @@
-//! Drawing in points: what charts draw with, on whatever backend of plotters.
+//! Drawing in points, on any backend of plotters.
 
 use super::font::{self, FAMILY, HALF_CAP};
 use anyhow::{Result, anyhow};
@@ -16,7 +16,7 @@ pub type Rgb = (u8, u8, u8);
 pub struct Skin {
     pub paper: Rgb,
     pub ink: Rgb,
-    /// What matters less.
+    /// Text that matters less.
     pub dim: Rgb,
     /// Frames and rules.
     pub rule: Rgb,
@@ -34,16 +34,16 @@ impl Skin {
     }
 }
 
-/// Who turns text into glyphs.
+/// Where text is turned into glyphs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
-    /// The pen, from the bundled font.
+    /// In the pen, from the bundled font.
     Drawn,
-    /// The viewer of the file, from a font of its own.
+    /// In the viewer of the file, from a font of its own.
     Named,
 }
 
-/// Where a text lies relative to the point it is drawn at.
+/// The place of a text relative to the point that it is drawn at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Start,
@@ -73,7 +73,7 @@ impl<'a, B: DrawingBackend> Pen<'a, B> {
         (at * self.scale).round() as i32
     }
 
-    /// A filled rectangle from one corner to the other; neighbours share an edge and leave no gap at any scale.
+    /// A filled rectangle from one corner to the other. Neighbours share an edge and leave no gap at any scale.
     pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), colour: Rgb) -> Result<()> {
         let (from, to) = ((self.px(from.0), self.px(from.1)), (self.px(to.0), self.px(to.1)));
         if from.0 >= to.0 || from.1 >= to.1 {
@@ -111,7 +111,7 @@ impl<'a, B: DrawingBackend> Pen<'a, B> {
         self.backend.draw_circle(at, radius, &rgb(colour), true).map_err(|error| anyhow!("{error}"))
     }
 
-    /// A line of text whose middle is at height `at.1`; characters must be drawable.
+    /// A line of text whose middle is at height `at.1`. The characters must be drawable.
     pub fn text(&mut self, at: (f64, f64), text: &str, em: f64, align: Align, colour: Rgb) -> Result<()> {
         self.letters(at, text, em, align, colour, false)
     }

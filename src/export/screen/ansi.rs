@@ -20,7 +20,7 @@ pub fn screen_ansi(screen: &Screen) -> Vec<u8> {
                 out.push_str(&style);
                 last = style;
             }
-            // A symbol is no place for escapes of its own.
+            // A symbol must not bring escapes of its own.
             out.extend(cell.symbol.chars().filter(|c| !is_obeyed(*c)));
         }
         out.push_str("\x1b[0m\n");
@@ -28,7 +28,7 @@ pub fn screen_ansi(screen: &Screen) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The escape that sets everything a cell has.
+/// The escape that sets all attributes of a cell.
 fn style(cell: &Cell) -> String {
     let mut codes = String::from("0");
     let flags = [(cell.bold, ";1"), (cell.dim, ";2"), (cell.underline, ";4"), (cell.reversed, ";7")];

@@ -9,19 +9,19 @@ pub use paint::{screen_png, screen_svg};
 /// One character cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// What it shows; not drawn where the symbol before it is two cells wide.
+    /// Its symbol; not drawn if the symbol before it is two cells wide.
     pub symbol: String,
     /// Colour of the text; `None` = the terminal's own.
     pub fg: Option<(u8, u8, u8)>,
-    /// Colour behind it.
+    /// Colour of the background; `None` = the terminal's own.
     pub bg: Option<(u8, u8, u8)>,
-    /// Drawn heavier.
+    /// Whether it is bold.
     pub bold: bool,
-    /// Drawn fainter.
+    /// Whether it is dim.
     pub dim: bool,
-    /// With a line below.
+    /// Whether it is underlined.
     pub underline: bool,
-    /// With both colours exchanged.
+    /// Whether both colours are exchanged.
     pub reversed: bool,
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use plotters::backend::DrawingBackend;
 use unicode_width::UnicodeWidthStr;
 
-/// Size of a cell, and of the text whose glyphs are as wide, points.
+/// Size of a cell, and of text whose glyphs are as wide as a cell, points.
 const CELL: (f64, f64) = (9.0, 18.0);
 const EM: f64 = CELL.0 / ADVANCE;
 /// Side of a braille dot, points.
@@ -15,7 +15,7 @@ const DOT: f64 = 2.0;
 /// Room around the screen.
 const PAD: f64 = 8.0;
 
-/// The screen as a PNG file, in the bundled font; `look.dark` chooses the colours of cells that have none of their own.
+/// The screen as a PNG file, in the bundled font. `look.dark` chooses the colours of cells that have none of their own.
 ///
 /// # Errors
 /// If it would be too large.
@@ -44,7 +44,7 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
         let y = PAD + y as f64 * CELL.1;
         let mut start = 0;
         while start < row.len() {
-            // Neighbours on one ground are one rectangle.
+            // Neighbours with one background are one rectangle.
             let paper = colours(&row[start], pen.skin).1;
             let run = row[start..].iter().take_while(|cell| colours(cell, pen.skin).1 == paper).count();
             if paper != pen.skin.paper {
@@ -56,7 +56,7 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
         let mut start = 0;
         while start < row.len() {
             let at = (PAD + start as f64 * CELL.0, y);
-            // A viewer of an SVG gets words whole; pixels are placed cell by cell.
+            // SVG gets whole words; pixels are placed cell by cell.
             let alike = |cell: &&Cell| is_plain(cell) && same_text(cell, &row[start]);
             let run = if pen.names() { row[start..].iter().take_while(alike).count() } else { 0 };
             if run > 1 {
@@ -75,7 +75,7 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a cell shows one glyph of the font that is a letter, digit or sign.
+/// Whether a symbol is drawn as one glyph of the font: a letter, digit or sign.
 fn is_plain(cell: &Cell) -> bool {
     let mut chars = cell.symbol.chars();
     let is_line = |c: char| ('\u{2500}'..='\u{259f}').contains(&c) || shapes(c).is_some();
@@ -108,7 +108,7 @@ fn underline<B: DrawingBackend>(pen: &mut Pen<B>, at: (f64, f64), cells: f64, in
     pen.rect((at.0, y - 2.0), (at.0 + CELL.0 * cells, y - 1.0), ink)
 }
 
-/// Colour of the text and of the ground of a cell.
+/// Colour of the text and of the background of a cell.
 fn colours(cell: &Cell, skin: Skin) -> (Rgb, Rgb) {
     let (mut ink, mut paper) = (cell.fg.unwrap_or(skin.ink), cell.bg.unwrap_or(skin.paper));
     if cell.reversed {
@@ -124,8 +124,8 @@ fn colours(cell: &Cell, skin: Skin) -> (Rgb, Rgb) {
 /// From one corner to the other.
 type Rect = ((f64, f64), (f64, f64));
 
-/// What a character is drawn as in a cell if it is no letter: blocks and dots fill it, and lines of frames meet between
-/// cells, whatever the font has of them.
+/// The shapes of a character that is not drawn as a glyph: blocks and dots fill the cell, and lines of frames meet between
+/// cells.
 fn shapes(c: char) -> Option<Vec<Rect>> {
     let (w, h) = CELL;
     let eighth = |c: char, first: char| f64::from(c as u32 - first as u32 + 1) / 8.0;
@@ -149,7 +149,7 @@ fn shapes(c: char) -> Option<Vec<Rect>> {
     })
 }
 
-/// The name in a picture of a control character, which the font lacks.
+/// The name of a control character, which the font lacks.
 fn control(c: char) -> Option<&'static str> {
     const NAMES: &str = "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM \
                          SUB ESC FS GS RS US SP DEL";
@@ -181,7 +181,7 @@ fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) 
         None => {
             let cells = cell.symbol.width().max(1) as f64;
             let visible = |c: char| !is_obeyed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
-            // What the bundled font lacks keeps its place as a name or number in small print; a viewer has more fonts.
+            // A character that the bundled font lacks is drawn as its name or number in small print. A viewer has more fonts.
             let is_drawn = cell.symbol.chars().all(|c| has(c) || pen.names() && visible(c));
             let (text, em) = if is_drawn {
                 (cell.symbol.clone(), EM)

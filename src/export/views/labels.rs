@@ -10,7 +10,7 @@ use anyhow::Result;
 const PROMPT: usize = 60;
 /// Longest token in a label, characters; its position follows it.
 pub const PIECE: usize = 14;
-/// Width from which a row of tokens goes on below, points.
+/// Width from which a row of tokens continues in another band below, points.
 const BAND: f64 = 1200.0;
 /// Tokens from which cells shrink to dots.
 pub const MANY: usize = 2048;
@@ -20,17 +20,17 @@ pub fn subtitle(trace: &Records) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
     let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
-    // Not by its name, which may be a path of somebody's machine.
+    // The name may be a path on somebody's machine, so it is not shown.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
     format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
 }
 
-/// How a text of these tokens begins.
+/// The beginning of the text of these tokens.
 pub fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
     let mut start = String::new();
     for (pos, piece) in pieces.enumerate() {
-        // A marker at the start such as <s> is no part of the text.
+        // A marker at the start such as <s> is not part of the text.
         let is_marker = pos == 0 && piece.starts_with('<') && piece.ends_with('>');
         if start.trim().chars().count() > PROMPT {
             break;
@@ -68,7 +68,7 @@ pub fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {
     token.map(|token| &**token).ok_or_else(|| anyhow::anyhow!("position {pos} is outside the run of {n} tokens"))
 }
 
-/// How wide bands of tokens are, so that a long run gives a page and no ribbon.
+/// The width of bands of tokens that gives a long run the shape of a page instead of a ribbon.
 pub fn band_width(cols: usize, cell: f64, height: f64) -> f64 {
     (cols as f64 * cell * (height + 80.0) * 1.5).sqrt().max(BAND)
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
-/// Bars of a picture; the table holds all candidates.
+/// The most bars of a picture; the table holds all candidates.
 const MOST: usize = 40;
 
 /// Probabilities of the candidates.

@@ -1,7 +1,7 @@
 //! Reading a trace tensor by tensor.
 
-use super::read::{check_format, check_version, decode};
-use super::{TraceTensor, Values};
+use super::container::{check_format, check_version, decode};
+use super::tensor::{TraceTensor, Values};
 use crate::trace::{Dtype, Hook, HookKind, Policy};
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -22,7 +22,7 @@ pub struct TraceReader {
     name: String,
     header: Metadata,
     file: Mutex<File>,
-    /// Where the numbers begin and end, bytes from the start of the file.
+    /// Start and end of the numbers, bytes from the start of the file.
     data: (u64, u64),
 }
 
@@ -30,7 +30,7 @@ impl TraceReader {
     /// Reads the header of the trace at `path`.
     ///
     /// # Errors
-    /// If it can't be read, is no trace, or one of a newer version.
+    /// If it can't be read, is not a trace, or is a trace of a newer version.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))
@@ -56,27 +56,27 @@ impl TraceReader {
         Ok(Self { metadata, name: name.to_owned(), header, file: Mutex::new(file), data: (start, end) })
     }
 
-    /// What the file is called.
+    /// The path of the file.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The hooks it holds, in the order of the forward pass.
+    /// The hooks that the file holds, in the order of the forward pass.
     pub fn hooks(&self) -> Vec<Hook> {
         let names = self.header.offset_keys();
-        // A layer may have been spelt otherwise, `blocks.01.`; then it is a tensor that is not known.
+        // A tensor whose layer is spelled differently, such as `blocks.01.`, is not a known hook.
         let named = |name: &String| name.parse::<Hook>().ok().filter(|hook| hook.to_string() == *name);
         let mut hooks: Vec<Hook> = names.iter().filter_map(named).collect();
         hooks.sort_unstable_by_key(|hook| hook.order());
         hooks
     }
 
-    /// Whether it holds the tensor called `name`.
+    /// Whether the file holds the tensor `name`.
     pub fn has(&self, name: &str) -> bool {
         self.header.info(name).is_some()
     }
 
-    /// Shape of the tensor called `name`.
+    /// Shape of the tensor `name`.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
@@ -84,7 +84,7 @@ impl TraceReader {
     /// Reads one tensor.
     ///
     /// # Errors
-    /// If there is none of this name, it reaches beyond the file, can't be read, or has another dtype than traces have.
+    /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't have.
     pub fn tensor(&self, name: &str) -> Result<TraceTensor> {
         let read = || {
             let info = self.header.info(name).context("the trace holds none")?;
@@ -116,7 +116,7 @@ impl TraceReader {
     /// The token ids.
     ///
     /// # Errors
-    /// If there are none, or they are no list of integers.
+    /// If there are none, or they are not a list of integers.
     pub fn tokens(&self) -> Result<Vec<u32>> {
         let tensor = self.tensor("tokens")?;
         let is_list = tensor.shape.len() == 1 && tensor.shape[0] > 0;
@@ -127,22 +127,22 @@ impl TraceReader {
         }
     }
 
-    /// The metadata key `key` as JSON, if it is there and can be read.
+    /// The value of a metadata key as JSON; `None` if it is missing or not JSON.
     pub fn json(&self, key: &str) -> Option<serde_json::Value> {
         serde_json::from_str(self.metadata.get(key)?).ok()
     }
 
-    /// The precision policy under which it was computed, if it says one that is known.
+    /// The precision policy of the run; `None` if the trace names none that is known.
     pub fn policy(&self) -> Option<Policy> {
         self.metadata.get("precision")?.parse().ok()
     }
 
-    /// The dtype in which the `hf` policies rounded, if it says one.
+    /// The dtype in which the `hf` policies rounded; `None` if the trace names none.
     pub fn compute_dtype(&self) -> Option<Dtype> {
         self.json("provenance")?.get("compute_dtype")?.as_str()?.parse().ok()
     }
 
-    /// The dtype in which its activations are exact: what it says of its precision, and what it stores them in.
+    /// The dtype in which the activations are exact: the narrowest stored dtype, or else the one that the trace names.
     pub fn activation_dtype(&self) -> Dtype {
         let stored = |hook: Hook| match self.header.info(&hook.to_string())?.dtype {
             safetensors::Dtype::BF16 => Some(Dtype::Bf16),

@@ -1,6 +1,6 @@
 //! The last message, or the most useful keys.
 
-use crate::state::keys::{Action, Scope};
+use crate::state::input::{Action, Scope};
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Message, Spot};
 use crate::ui::canvas::Canvas;

@@ -4,7 +4,7 @@ use crate::state::text::fit;
 use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas};
-use crate::ui::views::attention;
+use crate::ui::views::attention::want_side;
 use crate::ui::widgets::heatmap;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -14,7 +14,7 @@ const BOOKMARK: &str = "◆";
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    c.drawn.wanted.strip_is_untitled = !c.framed;
+    c.geometry.strip_is_untitled = !c.framed;
     let inside = if c.framed { c.panel(area, &title(c)) } else { area };
     if state.tokens.is_empty() {
         let reading = state.is_busy();
@@ -23,7 +23,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         return;
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
-    c.drawn.wanted.lines = Some(w);
+    c.geometry.text_width = Some(w);
     // Only the first frame at a new width has to find the lines itself.
     let found;
     let lines = if state.lines.room() == w {
@@ -38,7 +38,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let h = h / each;
     let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
-        attention::want_side(c);
+        want_side(c, state.heads());
     }
     for (y, line) in (inside.y..inside.bottom()).step_by(each).take(h).zip(first..lines.count()) {
         let mut x = inside.x;
@@ -119,8 +119,9 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
         }
         StripColour::Loss => token.score.map_or(Style::new(), |score| value(score.nll / FULL_NATS)),
         StripColour::Entropy => token.score.map_or(Style::new(), |score| value(score.entropy / FULL_NATS)),
-        StripColour::Attention => attention::weight_at(state, pos)
-            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads.log))),
+        StripColour::Attention => state
+            .attention_weight(state.heads(), pos)
+            .map_or(c.theme.dim(), |weight| value(heatmap::scaled(weight, state.heads().log))),
         StripColour::Plain => Style::new(),
     };
     if token.source != Source::Prompt {

@@ -1,8 +1,9 @@
 //! ` 1 Routing  2 Attention  3 Lens  4 Next  5 Fidelity      token 17 ‘·ball’  layer 3  head 2  expert 5`
 
-use crate::state::keys::Action;
+use crate::analysis::view::Tab;
+use crate::state::Spot;
+use crate::state::input::Action;
 use crate::state::text::{fit, quoted, width};
-use crate::state::{Spot, Tab};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -10,12 +11,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let narrow = area.width < 70;
     let mut x = area.x;
-    for (i, view) in Tab::ALL.into_iter().enumerate() {
-        let chosen = view == state.view;
-        // A narrow screen names only the view that is shown.
-        let text = if narrow && !chosen { format!(" {} ", i + 1) } else { format!(" {} {} ", i + 1, view.name()) };
+    for (i, tab) in Tab::ALL.into_iter().enumerate() {
+        let chosen = tab == state.tab();
+        // A narrow screen names only the tab that is shown.
+        let text = if narrow && !chosen { format!(" {} ", i + 1) } else { format!(" {} {} ", i + 1, tab.name()) };
         let style = if chosen { c.theme.cursor() } else { c.theme.dim() };
-        let spot = Spot { action: Some(Action::Show(view)), ..Spot::default() };
+        let spot = Spot { action: Some(Action::Show(tab)), ..Spot::default() };
         x = c.put_spot(area, x, area.y, &text, style, spot);
     }
     let cursor = state.cursor;

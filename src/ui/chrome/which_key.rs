@@ -8,7 +8,7 @@
 //! ```
 
 use crate::state::Spot;
-use crate::state::keys::Key;
+use crate::state::input::Key;
 use crate::state::text::{fit, width};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;

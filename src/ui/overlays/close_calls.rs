@@ -29,7 +29,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     if list.calls.is_empty() {
         return c.nothing(inside, "no choice to list: all experts were chosen, or nothing was captured");
     }
-    let dtype = c.state.stats.dtype();
+    let dtype = c.state.usage.dtype();
     let wide = inside.width >= 60;
     // The token's text takes what the columns leave.
     let columns = if wide { 54 } else { 31 };

@@ -10,9 +10,9 @@
 //!        3 Lens: the answer appears only in the last layers
 //! ```
 
-use crate::state::Tab;
-use crate::state::examples::EXAMPLES;
-use crate::state::keys::{Action, Scope};
+use crate::analysis::view::Tab;
+use crate::state::input::{Action, Scope};
+use crate::state::overlays::examples::EXAMPLES;
 use crate::state::text::{fit, harmless};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -30,7 +30,7 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
         return if short.len() <= most { short } else { Vec::new() };
     }
     let key = |scope, action| c.state.keymap.key_of(scope, action).map(|key| key.to_string()).unwrap_or_default();
-    let view = |view| key(Scope::Explore, Action::Show(view));
+    let tab = |at: usize| key(Scope::Explore, Action::Show(Tab::ALL[at]));
     let hints = [
         format!("a small trained Mixtral: {} layers of {} experts, {} of them per token", d.layers, d.experts, d.top_k),
         "it knows a toy world: stories in 3 languages, capitals, sums, code".to_owned(),
@@ -38,8 +38,8 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
             "{} reads the text · {} writes on · {} to {} look inside · {} keys",
             key(Scope::Input, Action::Accept),
             key(Scope::Explore, Action::Generate),
-            view(Tab::Routing),
-            view(Tab::Fidelity),
+            tab(0),
+            tab(Tab::ALL.len() - 1),
             key(Scope::Explore, Action::Help),
         ),
     ];

@@ -1,7 +1,7 @@
 //! The keys, from the table that dispatches them.
 
 use super::page::page;
-use crate::state::keys::Scope;
+use crate::state::input::Scope;
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

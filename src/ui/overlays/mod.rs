@@ -1,12 +1,30 @@
 //! What lies over the views.
 
-pub mod close_calls;
-pub mod examples;
-pub mod help;
+mod close_calls;
+mod examples;
+mod help;
 pub mod message;
 mod page;
-pub mod palette;
-pub mod picker;
-pub mod policies;
-pub mod sampling;
-pub mod text_input;
+mod palette;
+mod picker;
+mod policies;
+mod sampling;
+mod text_input;
+
+use super::canvas::Canvas;
+use crate::state::{Overlay, Page};
+use ratatui::layout::Rect;
+
+/// Draws an overlay over the screen.
+pub fn draw(c: &mut Canvas, screen: Rect, overlay: &Overlay) {
+    match overlay {
+        Overlay::Input(input) => text_input::draw(c, screen, input),
+        Overlay::Picker(picker) => picker::draw(c, screen, picker),
+        Overlay::Palette(palette) => palette::draw(c, screen, palette),
+        Overlay::Form(form) => sampling::draw(c, screen, form),
+        Overlay::Policies(list) => policies::draw(c, screen, list),
+        Overlay::CloseCalls(list) => close_calls::draw(c, screen, list),
+        Overlay::Page(Page::Help(line)) => help::draw(c, screen, *line),
+        Overlay::Page(Page::Message(line)) => message::draw(c, screen, *line),
+    }
+}

@@ -14,7 +14,7 @@ pub fn page(c: &mut Canvas, area: Rect, title: &str, lines: &[(String, Style)], 
     let place = Rect { x: area.x + (area.width - w) / 2, y: area.y + (area.height - h) / 2, width: w, height: h };
     let inside = c.popup(place, title);
     let overflow = lines.len().saturating_sub(usize::from(inside.height));
-    c.drawn.wanted.overflow = Some(overflow);
+    c.geometry.page_overflow = Some(overflow);
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first.min(overflow)..]) {
         c.put(inside, inside.x + 1, y, text, *style);
     }

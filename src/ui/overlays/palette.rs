@@ -30,7 +30,7 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
     let typed: String = if width(&before) < room { before } else { before.chars().skip(skip).collect() };
     let x = c.put(inside, inside.x + 1, inside.y, &typed, c.theme.strong());
     c.put(inside, x, inside.y, &fit(&after, room.saturating_sub(width(&typed))), c.theme.strong());
-    c.drawn.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
+    c.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
     let hint = if commands.is_empty() {
         "no action fits · esc closes"
     } else {

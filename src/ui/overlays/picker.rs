@@ -19,7 +19,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
     let shown = end_of(&before, room.saturating_sub(1));
     let x = c.put(inside, inside.x + 1, inside.y, &shown, c.theme.strong());
     c.put(inside, x, inside.y, &fit(&after, room.saturating_sub(width(&shown))), c.theme.strong());
-    c.drawn.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
+    c.caret = Some(Position::new(x.min(inside.right().saturating_sub(1)), inside.y));
     let mut y = inside.y + 1;
     match &picker.error {
         Some(error) => c.put(inside, inside.x + 1, y, &fit(error, room), c.theme.error()),

@@ -18,7 +18,7 @@ pub fn draw(c: &mut Canvas, area: Rect, form: &Form) {
         let x = c.put(inside, inside.x + 1, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
         let end = c.put(inside, x, y, value, c.theme.strong());
         if chosen {
-            c.drawn.caret = Some(Position::new(end.min(inside.right().saturating_sub(1)), y));
+            c.caret = Some(Position::new(end.min(inside.right().saturating_sub(1)), y));
         }
         let hint_x = (x + 10).max(end + 2);
         let rest = usize::from(inside.right().saturating_sub(hint_x));

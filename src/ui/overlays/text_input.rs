@@ -41,7 +41,7 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     for (i, line) in lines.iter().skip(first).take(usize::from(text_height)).enumerate() {
         c.put(inside, inside.x + 1, inside.y + i as u16, line, c.theme.strong());
     }
-    c.drawn.caret = Some(Position::new(
+    c.caret = Some(Position::new(
         (inside.x + 1 + caret.0 as u16).min(inside.right().saturating_sub(1)),
         (inside.y + (caret.1 - first) as u16).min(inside.bottom().saturating_sub(1)),
     ));

@@ -1,4 +1,4 @@
-//! The panels of the views: one file a view.
+//! The panels of the views: one file a view, and one table of them all.
 
 pub mod attention;
 pub mod contributions;
@@ -6,3 +6,63 @@ pub mod fidelity;
 pub mod lens;
 pub mod next;
 pub mod routing;
+
+use super::canvas::Canvas;
+use crate::analysis::view::View;
+use crate::state::{Pane, State};
+use ratatui::layout::Rect;
+
+/// How a view is drawn.
+#[derive(Clone, Copy)]
+pub struct Panel {
+    /// Draws the view.
+    pub draw: fn(&mut Canvas, Rect),
+    /// Draws the details next to the view, if it has some.
+    pub details: Option<fn(&mut Canvas, Rect)>,
+    /// Lines of the whole view without a frame, in so many cells across; `None` if the view fills whatever it gets.
+    pub lines: fn(&State, &Pane, u16) -> Option<usize>,
+    /// Cells across that are enough for the view next to its details; `None` if it has use for a share of any screen.
+    pub width: Option<u16>,
+}
+
+impl Panel {
+    /// A view that fills whatever it gets, and has no details.
+    const fn new(draw: fn(&mut Canvas, Rect)) -> Self {
+        Self { draw, details: None, lines: |_, _, _| None, width: None }
+    }
+}
+
+/// The panel of every view.
+pub fn panel(view: View) -> &'static Panel {
+    match view {
+        View::RoutingToken => &routing::token::PANEL,
+        View::RoutingLayer => &routing::layer::PANEL,
+        View::RoutingMap => &routing::map::PANEL,
+        View::RoutingUsage => &routing::usage::PANEL,
+        View::RoutingPairs => &routing::pairs::PANEL,
+        View::AttentionGrid => &attention::grid::PANEL,
+        View::AttentionHead => &attention::head::PANEL,
+        View::LensGrid => &lens::grid::PANEL,
+        View::LensTargets => &lens::targets::PANEL,
+        View::Next => &next::PANEL,
+        View::FidelityValidated => &fidelity::validated::PANEL,
+        View::FidelityFlips => &fidelity::flips::PANEL,
+        View::FidelityLoss => &fidelity::loss::PANEL,
+        View::FidelityLab => &fidelity::lab::PANEL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Policy, Sampling};
+
+    #[test]
+    fn state_and_screen_agree_on_which_views_have_details() {
+        let mut state = State::new(None, Sampling::default(), Policy::Hf, Vec::new());
+        for view in View::ALL {
+            state.pane_mut().show(view);
+            assert_eq!(panel(view).details.is_some(), state.has_details(), "{view}");
+        }
+    }
+}

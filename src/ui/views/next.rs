@@ -9,14 +9,25 @@ use crate::state::State;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::{Candidate, TokenRecord};
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::sampling;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+/// Cells across of the table.
+const WIDTH: u16 = 76;
+
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, _, _| Some(3 + state.token()?.next.top.len()),
+    width: Some(WIDTH),
+    ..Panel::new(draw)
+};
+
 /// The candidates as a table; the marked one can be forced, and those that are followed in the lens have their mark.
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next · after token {} {}", cursor.token, quoted(c.shown(cursor.token))));
     let Some(token) = state.token() else { return c.nothing(inside, "no token yet") };
@@ -28,7 +39,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let sampled = state.derived.tempered(cursor.token, &state.sampling);
     let is_saved = c.is_saved();
     if sampled.is_none() && !is_saved {
-        c.drawn.wanted.tempered = Some((cursor.token, state.sampling));
+        c.wanted.tempered = Some((cursor.token, state.sampling));
     }
     let text = if is_saved {
         "a saved run: o opens a model to go on".to_owned()

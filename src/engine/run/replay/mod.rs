@@ -5,8 +5,8 @@ mod meta;
 use crate::control::Control;
 use crate::model::{Arch, Config, Distribution, Precision, bare_piece, router};
 use crate::trace::{
-    Candidate, Dims, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta, Prediction, Records,
-    Report, Row, Score, Source, Spelling, Tables, TokenRecord, TraceFile, hook_values, token_ids,
+    Candidate, Dims, ExtraTables, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta,
+    Prediction, Records, Report, Row, Score, Source, Spelling, TokenRecord, TraceFile, hook_values, token_ids,
 };
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -68,7 +68,7 @@ impl Replay {
         let mut meta = meta::meta(&file, name, json, &config, report)?;
         let ids = token_ids(&mut file, dims.vocab)?;
         let spelling = meta::spelling(&file, &ids)?;
-        let tables = Tables::take(&mut file, dims, ids.len(), &spelling)?;
+        let tables = ExtraTables::take(&mut file, dims, ids.len(), &spelling)?;
         let mut values = hook_values(&mut file, dims, ids.len())?;
         meta::note_unknown(&file, &mut meta.report);
         drop(file);
@@ -176,7 +176,7 @@ fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
 }
 
 /// One record a token; candidates and scores come from the tables, or else from the logits.
-fn records(ids: &[u32], values: Vec<HookValues>, tables: &Tables, spelling: &Spelling) -> Vec<Arc<TokenRecord>> {
+fn records(ids: &[u32], values: Vec<HookValues>, tables: &ExtraTables, spelling: &Spelling) -> Vec<Arc<TokenRecord>> {
     let mut tokens: Vec<Arc<TokenRecord>> = Vec::with_capacity(ids.len());
     for (pos, (id, values)) in ids.iter().zip(values).enumerate() {
         let score = match &tables.scores {
@@ -213,7 +213,7 @@ fn score(before: &TokenRecord, id: u32) -> Option<Score> {
 }
 
 /// Notes which views the run has numbers for.
-fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &Tables) {
+fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &ExtraTables) {
     use HookKind as K;
     let (layers, last) = (meta.dims.layers, meta.dims.layers - 1);
     // A tensor holds all positions or none.

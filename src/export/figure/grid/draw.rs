@@ -6,7 +6,7 @@ use anyhow::Result;
 use plotters::backend::DrawingBackend;
 
 impl Grid {
-    /// Draws it with its top left corner at `at`.
+    /// Draws the grid with its top left corner at `at`.
     ///
     /// # Errors
     /// If the backend fails.
@@ -40,7 +40,7 @@ impl Grid {
             let line = &values[row * cols..(row + 1) * cols];
             let mut start = 0;
             while start < cols {
-                // Neighbours of one colour are one rectangle: far smaller files where most weights are near zero.
+                // Neighbours of one colour are one rectangle, which makes files far smaller where most weights are near zero.
                 let colour = ramp(line[start], range);
                 let run = line[start..].iter().take_while(|value| ramp(**value, range) == colour).count();
                 if let Some(colour) = colour {
@@ -98,7 +98,7 @@ impl Grid {
         let (paper, ink) = ((0xff, 0xff, 0xff), (0, 0, 0));
         for (row, col) in &self.framed {
             let (from, to) = (corner(*row, *col), corner(row + 1, col + 1));
-            // Black within white is seen on every colour.
+            // Black within white is visible on every colour.
             pen.frame(from, to, 2.0, paper)?;
             pen.frame(from, to, 1.0, ink)?;
         }

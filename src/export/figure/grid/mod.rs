@@ -9,30 +9,30 @@ use std::ops::Range;
 
 /// Size of labels and of text in cells, points.
 pub const LABEL: f64 = 11.0;
-/// Characters of a label.
+/// The most characters of a label.
 pub const LABEL_MAX: usize = 20;
-/// Room for the name of an axis, and between things.
+/// Room for the name of an axis, and between elements.
 const NAME: f64 = 18.0;
 const GAP: f64 = 6.0;
 
 /// Labels of rows or columns.
 #[derive(Clone, Default)]
 pub struct Axis {
-    /// What they are; empty = not said.
+    /// The name of the axis; empty = none.
     pub name: String,
-    /// One a row or column, drawable; none = the axis has no labels.
+    /// One label for each row or column, of drawable characters; empty = no labels.
     pub labels: Vec<String>,
-    /// How labels of columns lie.
+    /// The direction of the labels of columns.
     pub turn: Turn,
 }
 
-/// How labels of columns lie.
+/// The direction of the labels of columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Turn {
     /// On one line.
     #[default]
     Flat,
-    /// Cut to the width of their cells, with what follows the last space below.
+    /// Cut to the width of their cells, with the part after the last space on a second line.
     Stacked,
     /// Read from the bottom to the top.
     Upward,
@@ -56,7 +56,7 @@ impl Axis {
         }
     }
 
-    /// Every n-th label is drawn, so that they keep apart.
+    /// Every n-th label is drawn, so that labels don't touch.
     fn step(&self, cell: f64, across: bool) -> usize {
         let room = match self.turn {
             Turn::Flat if across => self.width() + LABEL * 0.6,
@@ -67,10 +67,10 @@ impl Axis {
     }
 }
 
-/// What cells show.
+/// The content of the cells.
 #[derive(Clone)]
 pub enum Cells {
-    /// `[rows, cols]` values; NaN is blank. Colours span `range`; a text in a cell is drawn where it fits.
+    /// `[rows, cols]` values; NaN is blank. Colours span `range`. The text of a cell is drawn where it fits.
     Heat { values: Vec<f32>, range: (f32, f32), texts: Vec<String> },
     /// `[rows, cols]` lists of categories, drawn one above the other, with their digits where they fit.
     Stack(Vec<Vec<u32>>),
@@ -79,7 +79,7 @@ pub enum Cells {
 /// The matrix.
 #[derive(Clone)]
 pub struct Grid {
-    /// Above it; empty = none.
+    /// The caption above the grid; empty = none.
     pub caption: String,
     pub rows: Axis,
     pub cols: Axis,
@@ -104,7 +104,7 @@ impl Grid {
         Self { caption: String::new(), rows: none(), cols: none(), size, cell, cells, framed, marked, side }
     }
 
-    /// These columns alone.
+    /// The grid with these columns only.
     pub fn columns(&self, range: Range<usize>) -> Self {
         let (rows, cols) = self.size;
         let of_row = |row: usize| row * cols + range.start..row * cols + range.end;
@@ -132,7 +132,7 @@ impl Grid {
         }
     }
 
-    /// The grid in bands of at most `max` points each, one below the other.
+    /// The grid cut into bands of at most `max` points each, one below the other.
     pub fn bands(self, max: f64) -> Vec<Self> {
         let (cols, across) = (self.size.1, ((max / self.cell.0) as usize).max(1));
         if cols <= across {
@@ -146,7 +146,7 @@ impl Grid {
         bands
     }
 
-    /// From the corner of the panel to that of the first cell.
+    /// The distance from the corner of the panel to that of the first cell.
     fn inset(&self) -> (f64, f64) {
         let name = if self.rows.name.is_empty() { 0.0 } else { NAME };
         let labels = if self.rows.labels.is_empty() { 0.0 } else { self.rows.width() + GAP };
@@ -157,7 +157,7 @@ impl Grid {
         (self.size.1 as f64 * self.cell.0, self.size.0 as f64 * self.cell.1)
     }
 
-    /// Width and height of all of it, points.
+    /// Width and height with labels, points.
     pub fn extent(&self) -> (f64, f64) {
         let (inset, plot) = (self.inset(), self.plot());
         let side = self.side.iter().map(|text| font::width(text) * LABEL + GAP).fold(0.0, f64::max);

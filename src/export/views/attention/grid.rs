@@ -1,4 +1,4 @@
-//! All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
+//! All heads of all layers as thumbnails with their scores: one layer a row, the last on top, or the best first.
 
 use super::{pooled, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};
@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
-/// Heads as the screen has them: the last layer first, or the best first.
+/// The heads in the order of the screen: the last layer first, or the best first.
 fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadStats)> {
     let mut heads: Vec<&(HeadMap, HeadStats)> = data.heads.iter().collect();
     heads.sort_by(|(a, _), (b, _)| b.layer.cmp(&a.layer).then(a.pick.cmp(&b.pick)));
@@ -21,7 +21,6 @@ fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadSt
     heads
 }
 
-/// All heads of all layers as thumbnails, each with its figure: a layer a row, the last on top, or the best first.
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
     let heads = in_order(data, spec);

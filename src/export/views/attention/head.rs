@@ -1,4 +1,4 @@
-//! One head, or all heads of a layer together: query × key.
+//! One head, or all heads of a layer combined: query × key.
 
 use super::{pooled, queries};
 use crate::analysis::tables::{TokenText, attention, write_csv};
@@ -20,7 +20,6 @@ fn pattern<'a>(data: &'a ViewData, spec: &ViewSpec) -> Result<&'a Pattern> {
     data.pattern.as_ref().with_context(missing)
 }
 
-/// One head, or all heads of a layer together: query × key.
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, pattern) = (&data.trace, pattern(data, spec)?);
     let map = HeadMap::pool(spec.layer, spec.head, pattern, CELLS);
@@ -39,7 +38,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
     grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
     let mut notes = pooled(map.block);
-    // Only the weights of one head have the measures of a head.
+    // Only the weights of a single head have scores.
     if let Pick::One(_) = spec.head {
         notes.push(means(&HeadStats::of(pattern, &ids(trace))));
     }
@@ -75,7 +74,7 @@ fn ids(trace: &Records) -> Vec<u32> {
     trace.tokens.iter().map(|token| token.id).collect()
 }
 
-/// Rows as in `attention.csv`; the head of several together is `mean` or `max`.
+/// Rows as in `attention.csv`; the head is `mean` or `max` for several heads combined.
 fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
     write_csv(attention(spec.layer, spec.head, pattern(data, spec)?), out)
 }

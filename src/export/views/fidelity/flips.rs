@@ -37,15 +37,15 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     grid.marked = marked;
     let width = band_width(n, cell.0, layers.len() as f64 * cell.1);
     let (flips, near) = found.flips();
-    let near_tie = format!("near-tie: a margin within 4 {} steps, which rounding can turn", found.dtype());
+    let within = format!("within rounding: a margin of at most 4 {} ulp", found.dtype());
     Ok(Figure {
         title: format!("Experts that differ, by layer and token: {}", names(&a, b)),
         subtitle: subtitle(b),
-        legends: vec![Legend::Ramp("experts exchanged".to_owned(), 0.0, most), Legend::Corner(near_tie)],
+        legends: vec![Legend::Ramp("experts exchanged".to_owned(), 0.0, most), Legend::Corner(within)],
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes: vec![
-            format!("{flips} of {} choices differ, {near} of them at near-ties", found.choices()),
+            format!("{flips} of {} choices differ, {near} of them within rounding", found.choices()),
             losses(&found),
         ],
     })

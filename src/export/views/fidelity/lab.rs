@@ -26,7 +26,7 @@ fn lab_of(data: &ViewData) -> Result<&Lab> {
     data.lab.as_deref().context("no precision lab was run")
 }
 
-/// Layers up to which panels stand beside each other.
+/// Up to this many layers, panels are next to each other.
 const BESIDE: usize = 12;
 
 /// Flips and equal values by policy and layer, and the mean losses, as a PNG file. The same lab and look always give the
@@ -56,7 +56,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
     let flips = |layer: &LabLayer| layer.flips as f32;
     let count = |value: f32| format!("{value:.0}");
     let equal = |hook: HookKind| move |layer: &LabLayer| layer.equal(hook).map_or(f32::NAN, |e| e.share() as f32);
-    // Not all is never 100.
+    // A share below 1 is never shown as 100.
     let percent = |value: f32| format!("{:.0}", if value < 1.0 { (value * 100.0).min(99.0) } else { 100.0 });
     let tokens = lab.tokens.len();
     let mut end_to_end = panel(lab, Mode::EndToEnd, (0.0, high), flips, count);
@@ -106,8 +106,8 @@ fn panel(
     grid
 }
 
-/// Rows and columns of layers with a flip that is no near-tie, each layer alone; end to end differences accumulate, so
-/// that it means little there.
+/// Rows and columns of layers with a flip beyond rounding, each layer alone. End to end it means little, because differences
+/// accumulate.
 fn wide(lab: &Lab) -> Vec<(usize, usize)> {
     let layers =
         |row: &LabRow| row.isolated.iter().map(|layer| layer.flips > layer.within_rounding).collect::<Vec<_>>();

@@ -14,7 +14,7 @@ pub const FILES: Files = Files { figure, table };
 /// Width of a token in a plot, points.
 const STEP: f64 = 16.0;
 
-/// What each token costs both runs, and the difference.
+/// The loss of each token in both runs, and the difference.
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (a, b, found) = two(data)?;
     let of = |trace: &Records| -> Vec<f64> {
@@ -54,7 +54,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// To the next of 1, 2 or 5 of a power of ten.
+/// Rounds up to 1, 2 or 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;

@@ -1,4 +1,4 @@
-//! What was validated, and two runs of the same tokens side by side: A, and B, the run itself.
+//! What was validated, and two runs of the same tokens compared: A, the baseline, and B, the run itself.
 
 pub mod flips;
 pub mod lab;
@@ -11,9 +11,9 @@ use crate::export::figure::font::drawable;
 use crate::trace::Records;
 use anyhow::{Context, Result, ensure};
 
-/// A and B, as far as both have come, and what they differ in.
+/// A and B over the tokens that both have, and their difference.
 fn two(data: &ViewData) -> Result<(Records, &Records, RunDiff)> {
-    let (a, b) = (data.beside.as_ref().context("there is no second run to compare with")?, &data.trace);
+    let (a, b) = (data.against.as_ref().context("there is no second run to compare with")?, &data.trace);
     let n = b.tokens.len();
     ensure!(a.tokens.len() >= n && a.meta.dims.layers == b.meta.dims.layers, "the two runs are not of the same tokens");
     let a = Records { meta: a.meta.clone(), tokens: a.tokens[..n].to_vec() };

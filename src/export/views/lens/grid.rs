@@ -47,7 +47,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         1025..=MANY => (27.0, 14.0),
         _ => (5.0, 8.0),
     };
-    // A token may be cut, a number not.
+    // A token may be cut, a number must not.
     let longest = texts.iter().map(String::len).max().unwrap_or(0) as f64 * LABEL * ADVANCE + 4.0;
     let is_number = spec.lens != LensMeasure::Top && n <= MANY;
     let cell = if is_number { (longest.max(cell.0), cell.1) } else { cell };

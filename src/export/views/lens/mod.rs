@@ -1,4 +1,4 @@
-//! What the model would have said after each layer.
+//! The logit lens.
 
 pub mod grid;
 pub mod targets;

@@ -1,9 +1,9 @@
 //! One position by layer: probability and rank of the targets, or KL or entropy.
 
 use super::{Place, places};
-use crate::analysis::LensMeasure;
 use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
-use crate::analysis::view::{Trajectory, ViewData, ViewSpec};
+use crate::analysis::view::{ViewData, ViewSpec};
+use crate::analysis::{LensMeasure, Trajectory};
 use crate::export::figure::font::label;
 use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
 use crate::export::views::Files;
@@ -48,7 +48,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 /// Caption, name of the values, their scale, and the lines of one panel.
 type Curves = (String, String, Scale, Vec<Series>);
 
-/// The residuals that the targets' ways go through.
+/// The residuals of the targets' trajectories.
 fn ways(data: &ViewData) -> Result<Vec<Place>> {
     ensure!(!data.trajectories.is_empty(), "no target's way through the layers is in this run");
     let points = data.trajectories.iter().flat_map(|way| way.points.iter().map(|point| (point.0, point.1)));

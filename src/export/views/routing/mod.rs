@@ -16,7 +16,7 @@ use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
 
-const NEAR_TIE: &str = "near-tie: one rounding step could have chosen another expert";
+const NEAR_TIE: &str = "near-tie: one ulp could have chosen another expert";
 
 /// The legends of probabilities with chosen experts and near-ties marked.
 fn probability_legends() -> Vec<Legend> {
@@ -61,7 +61,7 @@ fn is_near_tie(trace: &Records, routing: &TokenRouting) -> bool {
     routing.margin().is_some_and(|margin| margin.is_near_tie(trace.meta.router_dtype()))
 }
 
-/// What routing did over the run.
+/// The usage of experts over the run.
 fn usage(trace: &Records) -> RunUsage {
     RunUsage::of(&trace.tokens, &trace.meta.dims, trace.meta.router_dtype())
 }

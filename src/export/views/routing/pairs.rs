@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
-/// What the router of the layer did, if it says who was chosen with whom.
+/// The usage of the layer, if its pairs were counted.
 fn paired<'a>(trace: &Records, usage: &'a RunUsage, layer: usize) -> Result<&'a LayerUsage> {
     let k = trace.meta.dims.top_k;
     ensure!(k <= MOST_PAIRED, "pairs are counted up to top-{MOST_PAIRED}, this is top-{k}");

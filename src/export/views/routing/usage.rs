@@ -1,4 +1,4 @@
-//! How experts share the work over a run.
+//! How often experts are chosen over a run.
 
 use super::{layer_axis, layers, upward, usage};
 use crate::analysis::LayerUsage;
@@ -42,7 +42,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
         panels.push(Panel::Grid(grid));
     }
     Ok(Figure {
-        title: "Routing: load of the experts over the run".to_owned(),
+        title: "Routing: usage of the experts over the run".to_owned(),
         subtitle: subtitle(trace),
         legends,
         panels,

@@ -1,6 +1,5 @@
 //! Beside attention: the tokens that the cursor's query looks at, or those that look at it, with exact weights.
 
-use super::{strongest, weight_at};
 use crate::analysis::Pick;
 use crate::state::Side;
 use crate::state::text::{fit, quoted, width};
@@ -14,17 +13,19 @@ const NAME: usize = 14;
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let token = quoted(c.shown(cursor.token));
-    let is_row = state.heads.side == Side::Row;
+    let is_row = c.pane.heads.side == Side::Row;
     let looks = if is_row { "looks at" } else { "is looked at by" };
-    let inside = c.panel(area, &format!("{token} {looks} · layer {} {}", cursor.layer, state.pick()));
-    let Some(others) = strongest(state) else {
+    let inside =
+        c.panel(area, &format!("{token} {looks} · layer {} {}", cursor.layer, c.pane.heads.pick(c.state.cursor.head)));
+    let Some(others) = state.strongest_attention(&c.pane.heads) else {
         if !state.tokens.is_empty() {
             c.nothing(inside, if c.has_attention(cursor.layer) { "deriving …" } else { ABSENT });
         }
         return;
     };
-    let column = state.derived.column(cursor.layer, state.pick(), cursor.token).filter(|_| !is_row);
-    let row = state.derived.row(cursor.layer, state.pick(), cursor.token).filter(|_| is_row);
+    let column =
+        state.derived.column(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| !is_row);
+    let row = state.derived.row(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| is_row);
     let sum = match (row, column) {
         // Maxima are no distribution.
         (Some(row), _) if row.pick == Pick::Max => "largest weights over the heads".to_owned(),
@@ -42,7 +43,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
     for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
         y += 1;
-        let Some(weight) = weight_at(state, *pos) else { continue };
+        let Some(weight) = state.attention_weight(&c.pane.heads, *pos) else { continue };
         let name = fit(c.shown(*pos), NAME);
         let gap = " ".repeat(NAME.saturating_sub(width(&name)));
         let text = format!("{weight:.4} {pos:>5} {name}{gap} {}", bar(weight, 10));

@@ -6,17 +6,20 @@
 //!      .03   .41  [.95]       [▀▀▀▀▀▀▀▀]  ▀▀▀▀▀▀▀▀
 //! ```
 
-use super::{head, ready};
+use super::{details, head, ready};
 use crate::analysis::{Measure, Pick};
 use crate::state::text::{fit, width};
 use crate::state::{MeasuredOn, Ranked, Spot};
 use crate::trace::Dims;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap::{self, Matrix};
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use std::collections::HashSet;
+
+pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
 /// Smallest and largest thumbnail, cells across.
 const THUMB: (usize, usize) = (4, 16);
@@ -45,7 +48,7 @@ struct Shown {
 }
 
 /// Draws the heads, and beside them the one at the cursor where there is room.
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = ready(c, area) else { return };
     let width = if area.width < BOTH { area.width } else { area.width * 3 / 5 };
     let (left, right) = (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area });
@@ -57,7 +60,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 
 fn draw_all(c: &mut Canvas, area: Rect, d: Dims) {
     let state = c.state;
-    let ranking = state.ranking();
+    let ranking = state.ranking(&c.pane.heads);
     let inside = c.inside(area);
     let mut room = inside;
     if inside.height >= EXPLAINED {
@@ -65,7 +68,7 @@ fn draw_all(c: &mut Canvas, area: Rect, d: Dims) {
         let at = Rect { y: inside.bottom() - 1, height: 1, ..inside };
         c.put_first_that_fits(at, at.x, at.y, &explain(c), c.theme.dim());
     }
-    let shown = if state.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
+    let shown = if c.pane.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
     // What is out of sight is said behind the title.
     let taken = if shown.rows.len() < shown.all { 20 } else { 6 };
     c.panel(area, &title(c, &ranking, shown.pooled, usize::from(area.width.saturating_sub(taken))));
@@ -132,7 +135,7 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     let side = longest.clamp(NAMED.0, NAMED.1).next_multiple_of(2);
     let (step_x, step_y) = (longest.max(side) + 2, side / 2 + 1);
     let per_line = ((usize::from(room.width) + 1) / step_x).max(1);
-    c.drawn.wanted.heads_across = u16::try_from(per_line).ok();
+    c.pane_geometry().heads_across = u16::try_from(per_line).ok();
     let lines = ranking.len().div_ceil(per_line);
     let at = ranking.iter().position(|r| (r.layer, r.head) == (cursor.layer, cursor.head)).unwrap_or(0);
     let visible = window(at / per_line, lines, (usize::from(room.height) / step_y).max(1));
@@ -161,12 +164,12 @@ fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usi
     let (state, cursor) = (c.state, c.state.cursor);
     let map = state.derived.map(layer, Pick::One(head), side);
     if map.is_none_or(|map| map.n != state.tokens.len()) && c.has_attention(layer) {
-        c.drawn.wanted.maps.push((layer, Pick::One(head), side));
+        c.wanted.maps.push((layer, Pick::One(head), side));
     }
     let spot = Spot { layer: Some(layer), head: Some(head), ..Spot::default() };
     c.hit(Rect { y: place.y.saturating_sub(1), height: place.height + 1, ..place }.intersection(room), spot);
     if let Some(map) = map {
-        let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: None, log: state.heads.log };
+        let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: None, log: c.pane.heads.log };
         heatmap::draw(c, place.intersection(room), &matrix);
     }
     if (layer, head) == (cursor.layer, cursor.head) {
@@ -182,8 +185,8 @@ fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usi
 /// Figures of the heads on the screen, and of all others while the run stands still.
 fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) {
     let state = c.state;
-    if state.heads.on == MeasuredOn::Repeated {
-        c.drawn.wanted.scores = state.derived.scores().is_none() && !state.derived.scores_failed();
+    if c.pane.heads.on == MeasuredOn::Repeated {
+        c.wanted.scores = state.derived.scores().is_none() && !state.derived.scores_failed();
         return;
     }
     let missing = |(layer, head): &(usize, usize)| {
@@ -193,15 +196,15 @@ fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) 
     let others = ranking.iter().map(|ranked| (ranked.layer, ranked.head));
     let others = others.filter(|_| !state.is_busy());
     // The head drawn large may be among them already.
-    let mut seen: HashSet<(usize, usize)> = c.drawn.wanted.stats.iter().copied().collect();
+    let mut seen: HashSet<(usize, usize)> = c.wanted.stats.iter().copied().collect();
     let more: Vec<(usize, usize)> =
         shown.into_iter().chain(others).filter(missing).filter(|head| seen.insert(*head)).collect();
-    c.drawn.wanted.stats.extend(more);
+    c.wanted.stats.extend(more);
 }
 
 /// A figure in four cells; empty where there is none.
 fn figure(c: &Canvas, value: Option<f32>) -> String {
-    match (value, c.state.heads.measure) {
+    match (value, c.pane.heads.measure) {
         (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
         (Some(weight), _) => prob(weight),
         (None, _) => "-".to_owned(),
@@ -211,7 +214,8 @@ fn figure(c: &Canvas, value: Option<f32>) -> String {
 /// What the measure is, in forms of which the longest that fits is shown.
 fn explain(c: &Canvas) -> Vec<String> {
     let state = c.state;
-    let (measure, stats) = (state.heads.measure, state.head_stats(state.cursor.layer, state.cursor.head));
+    let (measure, stats) =
+        (c.pane.heads.measure, state.head_stats(&c.pane.heads, state.cursor.layer, state.cursor.head));
     let what = measure.explain();
     let sample = match stats {
         Some(stats) if stats.stride > 1 => format!(" · of every {}th query", stats.stride),
@@ -230,8 +234,8 @@ fn explain(c: &Canvas) -> Vec<String> {
 /// What is measured, on what, how far that is, and how the maps are pooled; as much of it as there is `room` for.
 fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -> String {
     let state = c.state;
-    let on = match (state.heads.on, state.derived.scores()) {
-        (MeasuredOn::Text, _) => state.heads.on.name().to_owned(),
+    let on = match (c.pane.heads.on, state.derived.scores()) {
+        (MeasuredOn::Text, _) => c.pane.heads.on.name().to_owned(),
         (MeasuredOn::Repeated, Some(scores)) => format!("on {} random tokens twice", scores.repeated),
         (MeasuredOn::Repeated, None) if state.derived.scores_failed() => "could not be measured".to_owned(),
         (MeasuredOn::Repeated, None) => {
@@ -239,10 +243,10 @@ fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -
             format!("reading random tokens {done} of {total}")
         }
     };
-    let measured = state.measured();
-    let what = format!("{} {on}", state.heads.measure);
-    let short = match state.heads.on {
-        MeasuredOn::Text => state.heads.measure.to_string(),
+    let measured = state.measured(c.pane.heads.on);
+    let what = format!("{} {on}", c.pane.heads.measure);
+    let short = match c.pane.heads.on {
+        MeasuredOn::Text => c.pane.heads.measure.to_string(),
         MeasuredOn::Repeated => what.clone(),
     };
     let forms = [format!("attention · all heads · {what}"), format!("attention · all heads · {short}"), short];
@@ -261,10 +265,10 @@ fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -
         Some(Covered { block, .. }) if block > 1 => add(format!("max of {block}×{block}")),
         _ => {}
     }
-    if state.heads.on == MeasuredOn::Text && measured < ranking.len() {
+    if c.pane.heads.on == MeasuredOn::Text && measured < ranking.len() {
         add(format!("{measured} of {} heads", ranking.len()));
     }
-    if state.heads.sorted {
+    if c.pane.heads.sorted {
         add("best first".to_owned());
     }
     title

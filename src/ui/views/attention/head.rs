@@ -10,14 +10,17 @@
 //! └──────────────────────────────────────────────┘
 //! ```
 
-use super::{ready, strongest, weight_at};
+use super::{details, ready};
 use crate::analysis::{HeadMap, HeadStats, Measure, Pick};
 use crate::state::text::{fit, quoted, width};
 use crate::state::{Side, Spot};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap::{self, Matrix};
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
+
+pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
 /// Widest name of a token beside its row, position included.
 const NAME: usize = 26;
@@ -36,7 +39,7 @@ struct Parts {
 }
 
 /// Draws the head over the whole pane.
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     if ready(c, area).is_some() {
         draw_head(c, area);
     }
@@ -46,20 +49,20 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 pub(super) fn draw_head(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     if !c.has_attention(cursor.layer) {
-        let inside = c.panel(area, &format!("layer {} {}", cursor.layer, state.pick()));
+        let inside = c.panel(area, &format!("layer {} {}", cursor.layer, c.pane.heads.pick(c.state.cursor.head)));
         return c.nothing(inside, ABSENT);
     }
     let parts = parts(c.inside(area), state.tokens.len());
     let side = heatmap::room(parts.body).max(2);
-    let (layer, pick) = (cursor.layer, state.pick());
+    let (layer, pick) = (cursor.layer, c.pane.heads.pick(c.state.cursor.head));
     let map = state.derived.map(layer, pick, side);
     if map.is_none_or(|map| map.n != state.tokens.len()) {
-        c.drawn.wanted.maps.push((layer, pick, side));
+        c.wanted.maps.push((layer, pick, side));
     }
     if let Pick::One(head) = pick
         && state.derived.stats(layer, head).is_none_or(|stats| stats.n != state.tokens.len())
     {
-        c.drawn.wanted.stats.push((layer, head));
+        c.wanted.stats.push((layer, head));
     }
     let Some(map) = map else {
         let inside = c.panel(area, &format!("layer {layer} {pick}"));
@@ -71,7 +74,7 @@ pub(super) fn draw_head(c: &mut Canvas, area: Rect) {
     c.panel(area, if fits { &whole } else { &name });
 
     let at = cursor.token / map.block;
-    let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: Some((at, at)), log: state.heads.log };
+    let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: Some((at, at)), log: c.pane.heads.log };
     heatmap::draw(c, parts.body, &matrix);
     let zoom = heatmap::zoom(parts.body, map.side);
     for line in 0..usize::from(parts.body.height).min((map.side * zoom).div_ceil(2)) {
@@ -113,11 +116,11 @@ fn name(c: &Canvas, map: &HeadMap) -> String {
 fn exact(c: &Canvas) -> String {
     let state = c.state;
     let cursor = state.cursor.token;
-    let other = strongest(state).and_then(|strongest| strongest.first().copied());
-    let Some((other, weight)) = other.and_then(|pos| Some((pos, weight_at(state, pos)?))) else {
+    let other = state.strongest_attention(&c.pane.heads).and_then(|strongest| strongest.first().copied());
+    let Some((other, weight)) = other.and_then(|pos| Some((pos, state.attention_weight(&c.pane.heads, pos)?))) else {
         return String::new();
     };
-    let (query, key) = if state.heads.side == Side::Row { (cursor, other) } else { (other, cursor) };
+    let (query, key) = if c.pane.heads.side == Side::Row { (cursor, other) } else { (other, cursor) };
     let token = |pos: usize| format!("{pos} {}", quoted(&fit(c.shown(pos), 12)));
     format!("{} → {} {weight:.4}", token(query), token(key))
 }
@@ -149,7 +152,7 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     }
     let (state, cursor) = (c.state, c.state.cursor);
     let y = below.bottom() - 1;
-    let x = heatmap::legend_of(c, below, below.x, y, state.heads.log);
+    let x = heatmap::legend_of(c, below, below.x, y, c.pane.heads.log);
     let has_marks = below.height >= 3 && below.width >= 41;
     let words = ["  query ↓ key → ▴ here, most", "  query ↓ key → ▴ here", "  query ↓ key →", ""];
     let words = words.map(str::to_owned);
@@ -162,8 +165,8 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     let column = |pos: usize| parts.body.x + (pos / map.block * zoom + zoom / 2) as u16;
     let whole = Rect { height: below.bottom() - parts.body.y, ..parts.body };
     c.put(whole, column(cursor.token), end, "▴", c.theme.accent());
-    if state.heads.side == Side::Row
-        && let Some(key) = strongest(state).and_then(|strongest| strongest.first())
+    if c.pane.heads.side == Side::Row
+        && let Some(key) = state.strongest_attention(&c.pane.heads).and_then(|strongest| strongest.first())
     {
         c.put(whole, column(*key), end, "▴", c.theme.strong());
     }
@@ -182,7 +185,7 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
 /// What the head does on this text, in words.
 fn figures(c: &Canvas) -> Vec<String> {
     let state = c.state;
-    match state.pick() {
+    match c.pane.heads.pick(c.state.cursor.head) {
         Pick::One(head) => state.derived.stats(state.cursor.layer, head).map(figures_of).unwrap_or_default(),
         Pick::Mean => ["mean weight over the heads", "a row sums to 1"].map(str::to_owned).into(),
         Pick::Max => ["largest weight over the heads", "rows may sum to more than 1"].map(str::to_owned).into(),

@@ -24,8 +24,9 @@
 mod sections;
 mod share_out;
 
-pub use share_out::Lines;
+use share_out::Lines;
 
+use crate::state::State;
 use crate::state::text::{fit, harmless, quoted, show_piece};
 use crate::trace::{HookKind, TokenRecord};
 use crate::ui::canvas::Canvas;
@@ -60,11 +61,18 @@ pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
         None => match missing(token, key.layer, c.dims().map_or(0, |d| d.layers)) {
             Some(what) => put_lines(c, inside, &[format!("this run does not hold {what},"), NEEDED.to_owned()]),
             None => {
-                c.drawn.wanted.attribution = Some(key);
+                c.wanted.attribution = Some(key);
                 c.nothing(inside, "deriving …");
             }
         },
     }
+}
+
+/// Lines of the whole panel without a frame.
+pub fn lines(state: &State) -> Option<usize> {
+    let d = state.meta()?.dims;
+    // The sums take up to two.
+    Some(Lines::whole(d.top_k, d.heads, d.layers).sum() + 2)
 }
 
 const NEEDED: &str = "which contributions are derived from";

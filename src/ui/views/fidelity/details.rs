@@ -18,7 +18,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let cursor = c.state.cursor;
     let inside = c.panel(area, &format!("{}, layer {}", quoted(c.shown(cursor.token)), cursor.layer));
     let Some(_) = want_beside(c) else { return };
-    if !c.is_saved() || c.has_lens(0, c.state.lens_site) {
+    if !c.is_saved() || c.has_lens(0, c.pane.lens.site()) {
         want_lens(c);
     }
     let lines = lines(c);
@@ -37,10 +37,10 @@ fn want_lens(c: &mut Canvas) {
     }
     let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.beside.lens(*key).is_none()).collect();
     if let (false, Some(policy)) = (lacking.is_empty(), state.beside.policy()) {
-        c.drawn.wanted.beside.lens = Some((policy, lacking));
+        c.wanted.beside.lens = Some((policy, lacking));
     }
     let own: Vec<LensKey> = state.compared_cells(d).filter(|key| state.derived.lens(*key).is_none()).collect();
-    c.drawn.wanted.lens.extend(own);
+    c.wanted.lens.extend(own);
 }
 
 fn lines(c: &Canvas) -> Vec<(String, Style)> {

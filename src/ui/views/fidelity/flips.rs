@@ -7,19 +7,22 @@
 //! loss · + · · − ·
 //! ```
 
-use super::Two;
+use super::{Two, details};
 use crate::state::Spot;
 use crate::state::text::width;
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_texts};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
+pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
+
 /// Losses that differ by less are drawn as equal, nats.
 const VISIBLE: f32 = 0.005;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let edge = u16::from(c.framed);
     let across = usize::from(area.width.saturating_sub(2 * edge)).saturating_sub(NAMES).max(1);
     let Some((two, inside)) = Two::of(c, area, "flips") else { return };

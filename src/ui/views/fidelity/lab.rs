@@ -12,9 +12,12 @@ use crate::protocol::JobKind;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::HookKind;
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+
+pub const PANEL: Panel = Panel::new(draw);
 
 /// Widths of the policy's name, of the losses, of the shares, and of what is generated.
 const NAME: usize = 20;
@@ -27,7 +30,7 @@ const OTHER: usize = 30;
 const SHARES: [(HookKind, &str); 3] =
     [(HookKind::AttnOut, "attn"), (HookKind::MlpOut, "mlp"), (HookKind::ResidPost, "resid")];
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let job = state.jobs.iter().find(|job| job.kind == JobKind::Lab);
     let Some(lab) = &state.lab else {
@@ -57,8 +60,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let notes = notes(lab);
     let rows = usize::from(inside.height.saturating_sub(1 + notes.len() as u16)).max(1);
     let overflow = lab.rows.len().saturating_sub(rows);
-    c.drawn.wanted.overflow = Some(overflow);
-    let first = state.scroll.min(overflow);
+    c.pane_geometry().overflow = Some(overflow);
+    let first = c.pane.scroll.min(overflow);
     c.left_out(area, &(first..(first + rows).min(lab.rows.len())), lab.rows.len());
     let mut y = inside.y + 1;
     let active = state.meta().map(|meta| meta.policy);

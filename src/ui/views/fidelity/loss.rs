@@ -5,16 +5,19 @@
 //!    7  ·is            0.02    0.03   +0.010    │▏         1    ·P
 //! ```
 
-use super::Two;
+use super::{Two, details};
 use crate::state::Spot;
 use crate::state::text::{fit, show_piece, width};
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::bar::put_bar;
 use crate::ui::widgets::number::signed;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+
+pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
 /// Cells of a bar.
 const BAR: usize = 17;
@@ -22,7 +25,7 @@ const BAR: usize = 17;
 const WITH_BAR: usize = 66;
 const WITH_BEST: usize = 92;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let Some((two, inside)) = Two::of(c, area, "loss by token") else { return };
     let Some(d) = c.dims() else { return };
     let (state, all) = (c.state, c.state.tokens.len());

@@ -62,7 +62,7 @@ fn want_beside(c: &mut Canvas) -> Option<(String, Policy)> {
     let (known, all) = (state.beside.tokens().len(), state.tokens.len());
     // What it takes must not be taken from a run.
     if let (true, Some(policy)) = (known < all && !state.is_busy(), state.beside.policy()) {
-        c.drawn.wanted.beside.run = Some((policy, known, all));
+        c.wanted.beside.run = Some((policy, known, all));
     }
     (all > 0).then(|| (harmless(&a), b))
 }

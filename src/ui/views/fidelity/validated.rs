@@ -4,11 +4,14 @@ use crate::analysis::LayerUsage;
 use crate::state::text::harmless;
 use crate::trace::{Dtype, Level, Meta, Policy, Recording};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::wrap::wrap;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+pub const PANEL: Panel = Panel::new(draw);
+
+fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let inside = c.panel(area, "fidelity · what was validated, and how it is computed");
     let Some(meta) = state.meta() else { return };
@@ -25,7 +28,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         lines.push((format!("mean loss of this run: {ABSENT}"), c.theme.strong()));
         lines.push((near_ties(c, meta), c.theme.dim()));
     }
-    if let Some(loss) = state.stats.mean_loss() {
+    if let Some(loss) = state.usage.mean_loss() {
         lines.push((
             format!("mean loss of this run {loss:.4} nats over {} tokens", state.tokens.len() - 1),
             c.theme.strong(),
@@ -52,8 +55,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let lines: Vec<(String, Style)> = lines.into_iter().flat_map(broken).collect();
     let room = usize::from(inside.height);
     let overflow = lines.len().saturating_sub(room);
-    c.drawn.wanted.overflow = Some(overflow);
-    let first = state.scroll.min(overflow);
+    c.pane_geometry().overflow = Some(overflow);
+    let first = c.pane.scroll.min(overflow);
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first..]) {
         c.put(inside, inside.x + 1, y, text, *style);
     }
@@ -79,7 +82,7 @@ fn explain(meta: &Meta) -> String {
 
 fn near_ties(c: &Canvas, meta: &Meta) -> String {
     let dtype = meta.router_dtype();
-    let layers = c.state.stats.layers().iter().enumerate();
+    let layers = c.state.usage.layers().iter().enumerate();
     let share = |(layer, stats): (usize, &LayerUsage)| match stats.margins {
         0 => format!("L{layer} –"),
         all => format!("L{layer} {}/{all}", stats.near_ties.len()),

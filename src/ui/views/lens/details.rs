@@ -3,7 +3,7 @@
 use super::{ANSWER, colour, glyph, unknown, want_targets};
 use crate::analysis::Lead;
 use crate::state::Spot;
-use crate::state::keys::Action;
+use crate::state::input::Action;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::{LensCell, LensKey};
 use crate::ui::canvas::{ABSENT, Canvas};
@@ -17,12 +17,12 @@ const LEAST: usize = 4;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let inside = c.panel(area, &format!("after {} by layer · {}", quoted(c.shown(cursor.token)), state.lens_site));
+    let inside = c.panel(area, &format!("after {} by layer · {}", quoted(c.shown(cursor.token)), c.pane.lens.site()));
     let (Some(d), Some(token)) = (c.dims(), state.token()) else { return };
     let Some(answer) = token.next.top.first() else { return c.nothing(inside, ABSENT) };
     want_targets(c);
     let room = usize::from(inside.width.saturating_sub(2));
-    let cell = |layer: usize| state.derived.lens(LensKey { pos: cursor.token, layer, site: state.lens_site });
+    let cell = |layer: usize| state.derived.lens(LensKey { pos: cursor.token, layer, site: c.pane.lens.site() });
     let mut y = inside.y;
     let value = prob(answer.prob);
     let name = fit(&show_piece(&answer.piece), room.saturating_sub(20));
@@ -45,7 +45,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let layer = d.layers - 1 - row;
         y += 1;
         let style = if layer == cursor.layer { c.theme.strong() } else { c.theme.dim() };
-        let lacking = if c.has_lens(layer, state.lens_site) { "…" } else { ABSENT };
+        let lacking = if c.has_lens(layer, c.pane.lens.site()) { "…" } else { ABSENT };
         let text = cell(layer).map_or_else(|| format!("L{layer:<3} {lacking}"), |cell| layer_text(layer, cell, cells));
         c.put(inside, inside.x + 1, y, &fit(&text, room), style);
         let line = Rect { y, height: 1, ..inside };
@@ -53,7 +53,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     y = targets(c, inside, y, room);
     y += 1;
-    let text = format!("top of L{} {} · click follows", cursor.layer, state.lens_site);
+    let text = format!("top of L{} {} · click follows", cursor.layer, c.pane.lens.site());
     c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     for candidate in cell(cursor.layer).map_or(&[][..], |cell| &cell.top) {
         y += 1;
@@ -78,12 +78,12 @@ fn targets(c: &mut Canvas, inside: Rect, mut y: u16, room: usize) -> u16 {
     let lines = usize::from(inside.bottom().saturating_sub(y + 1)).saturating_sub(LEAST).max(1);
     let hidden = state.targets.len().saturating_sub(lines);
     let how_many = if hidden > 0 { format!(" · last {lines} of {}", state.targets.len()) } else { String::new() };
-    let text = format!("followed at L{} {}{how_many}", cursor.layer, state.lens_site);
+    let text = format!("followed at L{} {}{how_many}", cursor.layer, c.pane.lens.site());
     c.put(inside, inside.x + 1, y, &fit(&text, room), c.theme.strong());
     for (i, target) in state.targets.iter().enumerate().skip(hidden) {
         y += 1;
         let point = state.derived.trajectory(cursor.token, target.id).and_then(|found| {
-            found.points.iter().find(|(layer, site, ..)| (*layer, *site) == (cursor.layer, state.lens_site))
+            found.points.iter().find(|(layer, site, ..)| (*layer, *site) == (cursor.layer, c.pane.lens.site()))
         });
         let value =
             point.map_or_else(|| unknown(c).to_owned(), |(_, _, rank, p)| format!("rank {rank}  p {}", prob(*p)));

@@ -6,29 +6,36 @@
 //! L5   ·a .90  ·big .29»·ball .70»·bounced .40
 //! ```
 
-use super::want;
+use super::{details, want};
 use crate::analysis::Lead;
 use crate::state::text::{fit, show_piece, width};
-use crate::state::{LensLayout, LensMeasure, Spot};
+use crate::state::{LensMeasure, Spot};
 use crate::trace::{Candidate, Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
+
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, pane, _| Some(3 + pane.lens.sites().len() * state.meta()?.dims.layers),
+    ..Panel::new(draw)
+};
 
 /// Cells of a column with a token and its probability, and of one with a number; the last stays free.
 const COLUMNS: (usize, usize) = (13, 9);
 /// Stands before the residual where the final answer leads for the first time, and from which on it stays.
 const MARKS: (&str, &str) = ("›", "»");
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    let site = match c.pane.lens {
-        LensLayout::Grid => c.pane.lens_site.to_string(),
-        _ => "resid_mid and resid_post".to_owned(),
+    let site = match c.pane.lens.site {
+        Some(site) => site.to_string(),
+        None => "resid_mid and resid_post".to_owned(),
     };
-    let what = match state.lens_measure {
+    let what = match c.pane.lens.measure {
         LensMeasure::Top => "top token after each layer",
         LensMeasure::Kl => "KL(final ‖ lens), nats",
         LensMeasure::Entropy => "entropy, nats",
@@ -43,11 +50,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 
 fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
     let (state, cursor, pane) = (c.state, c.state.cursor, c.pane);
-    let has_both = pane.lens == LensLayout::Both;
-    let both = [LensSite::ResidMid, LensSite::ResidPost];
-    let sites = if has_both { &both[..] } else { std::slice::from_ref(&pane.lens_site) };
+    let (sites, has_both) = (pane.lens.sites(), pane.lens.site.is_none());
     let left = if has_both { 10 } else { 5 };
-    let column = if state.lens_measure == LensMeasure::Top { COLUMNS.0 } else { COLUMNS.1 };
+    let column = if c.pane.lens.measure == LensMeasure::Top { COLUMNS.0 } else { COLUMNS.1 };
     let columns = (usize::from(inside.width.saturating_sub(left)) / column).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);
     let has_legend = inside.height >= 7;
@@ -58,7 +63,7 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
     let forward = || (0..d.layers).flat_map(|layer| sites.iter().map(move |site| (layer, *site)));
     let mut places: Vec<(usize, LensSite)> = forward().collect();
     places.reverse();
-    let chosen = (cursor.layer, pane.lens_site);
+    let chosen = (cursor.layer, pane.lens.site());
     let at = places.iter().position(|place| *place == chosen).unwrap_or(0);
     let rows = window(at, places.len(), body);
     c.left_out(area, &rows, places.len());
@@ -88,7 +93,7 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
         c.hit(strip.intersection(inside), Spot { token: Some(pos), ..Spot::default() });
         let next = &state.tokens[pos].next;
         let answer = next.top.first();
-        let (text, shade) = match (state.lens_measure, answer) {
+        let (text, shade) = match (c.pane.lens.measure, answer) {
             (_, None) => (if i == 0 { ABSENT.to_owned() } else { String::new() }, f32::NAN),
             (LensMeasure::Top, answer) => token_text(answer, column - 1),
             (LensMeasure::Kl, _) => number(0.0, column - 1, d),
@@ -105,7 +110,7 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
         let lead = leading.and_then(|leading| Lead::of(&leading));
         for row in rows.clone() {
             let Some(cell) = cell(places[row]) else { continue };
-            let (text, shade) = cell_text(state.lens_measure, cell, column - 1, d);
+            let (text, shade) = cell_text(c.pane.lens.measure, cell, column - 1, d);
             let along = places.len() - 1 - row;
             let mark = match lead {
                 Some(lead) if lead.stays == Some(along) => MARKS.1,
@@ -156,7 +161,7 @@ fn rank(rank: u32, room: usize, d: Dims) -> (String, f32) {
 fn legend(c: &mut Canvas, inside: Rect, d: Dims) {
     let y = inside.bottom() - 1;
     let most = format!("{:.1} nats (ln of {} tokens)", (d.vocab as f32).ln(), d.vocab);
-    let (low, high, note) = match c.state.lens_measure {
+    let (low, high, note) = match c.pane.lens.measure {
         LensMeasure::Top => ("0", "1", "probability of the next token · out = the model's own"),
         LensMeasure::Kl => ("0", most.as_str(), "out = the model's own"),
         LensMeasure::Entropy => ("0", most.as_str(), "out = the model's own"),

@@ -40,8 +40,8 @@ fn want(c: &mut Canvas, d: Dims, shown: impl Iterator<Item = usize>, sites: &[Le
         missing.extend(keys.filter(|key| c.state.derived.lens(*key).is_none() && c.has_lens(key.layer, key.site)));
     }
     // The other pane may show a lens, too.
-    let asked: HashSet<LensKey> = c.drawn.wanted.lens.iter().copied().collect();
-    c.drawn.wanted.lens.extend(missing.into_iter().filter(|key| !asked.contains(key)));
+    let asked: HashSet<LensKey> = c.wanted.lens.iter().copied().collect();
+    c.wanted.lens.extend(missing.into_iter().filter(|key| !asked.contains(key)));
 }
 
 /// Asks for the targets' trajectories that are missing at the cursor.
@@ -55,7 +55,7 @@ fn want_targets(c: &mut Canvas) {
         state.targets.iter().map(|target| target.id).filter(|id| state.derived.trajectory(pos, *id).is_none());
     let missing: Vec<u32> = missing.collect();
     if !missing.is_empty() {
-        c.drawn.wanted.trajectories = Some((pos, missing));
+        c.wanted.trajectories = Some((pos, missing));
     }
 }
 

@@ -1,17 +1,20 @@
 //! One token's way through the layers as curves: the targets' probabilities or ranks, KL, entropy.
 
-use super::{ANSWER, colour, glyph, unknown, want, want_targets};
-use crate::analysis::view::Trajectory;
+use super::{ANSWER, colour, details, glyph, unknown, want, want_targets};
+use crate::analysis::Trajectory;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::state::{LensMeasure, Spot, State};
 use crate::trace::{Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::Canvas;
 use crate::ui::theme::Theme;
+use crate::ui::views::Panel;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::plot::{self, AXIS, Curve};
 use crate::ui::widgets::scale::Scale;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+
+pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
 /// A curve, its values, and what the legend says of it.
 struct Line {
@@ -21,28 +24,28 @@ struct Line {
     values: Vec<Option<f32>>,
 }
 
-pub fn draw(c: &mut Canvas, area: Rect) {
-    let state = c.state;
-    let what = match state.lens_measure {
+fn draw(c: &mut Canvas, area: Rect) {
+    let (state, pane) = (c.state, c.pane);
+    let what = match pane.lens.measure {
         LensMeasure::Top => "probability",
         LensMeasure::Rank => "rank",
         LensMeasure::Kl => "KL(final ‖ lens), nats",
         LensMeasure::Entropy => "entropy, nats",
     };
-    let scale = if state.log_scale { "log" } else { "linear" };
+    let scale = if pane.lens.log { "log" } else { "linear" };
     let title = format!("lens · plot after {} · {what} · {scale} scale", quoted(c.shown(state.cursor.token)));
     let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     want(c, d, std::iter::empty(), &[]);
     want_targets(c);
-    let lines = lines(state, c.theme, d);
+    let lines = lines(state, pane.lens.measure, c.theme, d);
     let values = || lines.iter().flat_map(|line| line.values.iter().filter_map(|value| *value));
-    let scale = match state.lens_measure {
-        LensMeasure::Top => Scale::probabilities(values(), state.log_scale),
-        LensMeasure::Rank => Scale::ranks(values(), state.log_scale),
-        LensMeasure::Kl | LensMeasure::Entropy => Scale::nats(values(), state.log_scale),
+    let scale = match pane.lens.measure {
+        LensMeasure::Top => Scale::probabilities(values(), pane.lens.log),
+        LensMeasure::Rank => Scale::ranks(values(), pane.lens.log),
+        LensMeasure::Kl | LensMeasure::Entropy => Scale::nats(values(), pane.lens.log),
     };
-    let legend = legend(state, &lines, usize::from(inside.width.saturating_sub(1)), unknown(c));
+    let legend = legend(c, &lines, usize::from(inside.width.saturating_sub(1)));
     let legend_rows = (legend.len() as u16).min(inside.height / 3).max(1);
     // A small plot does without the line under it.
     let axis_rows = if inside.height >= 8 { 2 } else { 1 };
@@ -72,7 +75,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 }
 
 /// Every curve, the one that is to lie on top first.
-fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
+fn lines(state: &State, measure: LensMeasure, theme: &Theme, d: Dims) -> Vec<Line> {
     let pos = state.cursor.token;
     let places = || (0..d.layers).flat_map(|layer| [(layer, LensSite::ResidMid), (layer, LensSite::ResidPost)]);
     let of_cells = |value: fn(&LensCell) -> f32| {
@@ -81,7 +84,7 @@ fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
     let answer = state.token().and_then(|token| token.next.top.first());
     let name = answer.map_or_else(String::new, |answer| show_piece(&answer.piece));
     let line = |name: String, values| Line { glyph: ANSWER, style: theme.strong(), name, values };
-    let is_rank = match state.lens_measure {
+    let is_rank = match measure {
         LensMeasure::Kl => return vec![line("KL".to_owned(), of_cells(|cell| cell.kl))],
         LensMeasure::Entropy => return vec![line("entropy".to_owned(), of_cells(|cell| cell.entropy))],
         LensMeasure::Top => false,
@@ -106,15 +109,15 @@ fn lines(state: &State, theme: &Theme, d: Dims) -> Vec<Line> {
 }
 
 /// Rows of (curve, text): mark, name, and the value at the layer of the cursor.
-fn legend(state: &State, lines: &[Line], room: usize, unknown: &str) -> Vec<Vec<(usize, String)>> {
+fn legend(c: &Canvas, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> {
     let mut rows = vec![vec![]];
     let mut used = 0;
-    let at = state.cursor.layer * 2 + 1;
+    let at = c.state.cursor.layer * 2 + 1;
     for (i, line) in lines.iter().enumerate() {
         let value = line.values.get(at).copied().flatten();
         let value = value.map_or_else(
-            || unknown.to_owned(),
-            |value| match state.lens_measure {
+            || unknown(c).to_owned(),
+            |value| match c.pane.lens.measure {
                 LensMeasure::Top => prob(value),
                 LensMeasure::Rank => format!("{value}"),
                 LensMeasure::Kl | LensMeasure::Entropy => format!("{value:.2}"),
@@ -131,7 +134,7 @@ fn legend(state: &State, lines: &[Line], room: usize, unknown: &str) -> Vec<Vec<
             row.push((i, text));
         }
     }
-    let text = format!("at L{} {}", state.cursor.layer, LensSite::ResidPost);
+    let text = format!("at L{} {}", c.state.cursor.layer, LensSite::ResidPost);
     if used + width(&text) <= room
         && let Some(row) = rows.last_mut()
     {

@@ -35,7 +35,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let waits = state.is_busy();
     // What it takes must not be taken from a run.
     if !missing.is_empty() && !waits {
-        c.drawn.wanted.what_if = Some((pos, missing));
+        c.wanted.what_if = Some((pos, missing));
     }
     let each = inside.height / (top.len().max(1) as u16);
     let mut y = inside.y;

@@ -58,7 +58,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
         line(c, ABSENT, c.theme.dim());
         return usize::from(count);
     }
-    let Some(stats) = state.stats.layer(cursor.layer) else { return usize::from(count) };
+    let Some(stats) = state.usage.layer(cursor.layer) else { return usize::from(count) };
     let found = stats.repeats();
     let (first, either) = repeats_at_random(d.experts, d.top_k);
     if found.pairs > 0 {

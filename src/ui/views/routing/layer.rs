@@ -1,14 +1,21 @@
 //! Experts × tokens of the layer at the cursor; ranks × tokens where the experts do not fit.
 
-use super::{CELL, legend_lines, named_cell, put_legend, put_named, put_prob};
+use super::{CELL, details, legend_lines, named_cell, put_legend, put_named, put_prob};
 use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, _, _| Some(3 + state.meta()?.dims.experts),
+    ..Panel::new(draw)
+};
+
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("routing · layer {} · probability by token", cursor.layer));
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };

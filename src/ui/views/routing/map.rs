@@ -8,13 +8,17 @@
 //! ▸L4   …
 //! ```
 
-use crate::state::Spot;
+use super::details;
 use crate::state::text::width;
+use crate::state::{Pane, Spot, State};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_texts};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
+
+pub const PANEL: Panel = Panel { details: Some(details::draw), lines, ..Panel::new(draw) };
 
 /// How cells are drawn, and how many tokens and bands that makes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +77,13 @@ fn number(expert: usize, digits: usize) -> String {
     }
 }
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+/// Two lines a layer, if all tokens stand side by side; else the map fills what it gets with as many bands as fit.
+fn lines(state: &State, _: &Pane, across: u16) -> Option<usize> {
+    let is_one_band = state.tokens.len() * 2 + 8 <= usize::from(across);
+    Some(2 + 2 * state.meta()?.dims.layers).filter(|_| is_one_band)
+}
+
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let all = state.tokens.len();
     let Some(d) = c.dims().filter(|_| all > 0) else {

@@ -7,26 +7,34 @@
 //! E2 chosen 12 times, with E0 7 (.58), E3 3 (.25)
 //! ```
 
+use super::details;
 use crate::analysis::routing::together_at_random;
 use crate::analysis::{LayerUsage, MOST_PAIRED};
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, _, _| Some(4 + state.meta()?.dims.experts),
+    ..Panel::new(draw)
+};
+
 /// Cells of a share: ` [.55`, closed by the next one's first.
 const CELL: usize = 5;
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let layer = cursor.layer;
     let what = if area.width < 70 { "" } else { " · share of the row's tokens with both" };
     let inside = c.panel(area, &format!("routing · pairs of layer {layer}{what}"));
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
-    let Some(stats) = state.stats.layer(layer) else { return };
+    let Some(stats) = state.usage.layer(layer) else { return };
     if d.top_k < 2 {
         return c.nothing(inside, "this model chooses one expert a token: there are no pairs");
     }

@@ -10,14 +10,21 @@
 //! ▸L3    1.27 [E5 .61][E2 .25] E7 .07
 //! ```
 
-use super::{CELL, legend_lines, named_cell, put_legend, put_named, put_prob};
+use super::{CELL, details, legend_lines, named_cell, put_legend, put_named, put_prob};
 use crate::analysis::entropy;
 use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::quoted;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::views::Panel;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
+
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, _, _| Some(2 + state.meta()?.dims.layers),
+    ..Panel::new(draw)
+};
 
 /// Cells of a margin: `  ≈ 0.012`.
 const MARGIN: usize = 9;
@@ -25,7 +32,7 @@ const MARGIN: usize = 9;
 const ENTROPY: usize = 13;
 
 /// Layers × experts for the token at the cursor.
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let title = format!("routing · token {} {} · probability", cursor.token, quoted(c.shown(cursor.token)));
     let inside = c.panel(area, &title);

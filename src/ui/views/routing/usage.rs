@@ -6,15 +6,23 @@
 //! unif 25.0  25.0  25.0  25.0                    25.0      83.3          1.39
 //! ```
 
+use super::details;
 use crate::analysis::LayerUsage;
 use crate::analysis::routing::repeats_at_random;
-use crate::state::{LoadMeasure, Spot};
+use crate::state::{Spot, UsageMeasure};
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
+use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
+
+pub const PANEL: Panel = Panel {
+    details: Some(details::draw),
+    lines: |state, _, _| Some(3 + state.meta()?.dims.layers),
+    ..Panel::new(draw)
+};
 
 /// Cells of the layers' names; values have a blank before them.
 const NAMES: usize = 4;
@@ -26,25 +34,25 @@ const HEADINGS: [[&str; 4]; 2] =
 /// What the columns at the right say of a layer: near-ties, repeats of the first and of any choice, entropy.
 type Beside = [String; 4];
 
-pub fn draw(c: &mut Canvas, area: Rect) {
+fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let (what, short) = match state.load {
-        LoadMeasure::First => ("share of first choices, %", "first choices, %"),
-        LoadMeasure::Chosen => ("share of all choices, %", "all choices, %"),
-        LoadMeasure::Weight => ("mean weight when chosen", "mean weight"),
+    let (what, short) = match c.pane.usage {
+        UsageMeasure::First => ("share of first choices, %", "first choices, %"),
+        UsageMeasure::Chosen => ("share of all choices, %", "all choices, %"),
+        UsageMeasure::Weight => ("mean weight when chosen", "mean weight"),
     };
     let title = if area.width < 70 {
         format!("routing · load · {short}")
     } else {
-        format!("routing · load of {} tokens · {what} (a: next)", state.stats.tokens())
+        format!("routing · load of {} tokens · {what} (a: next)", state.usage.tokens())
     };
     let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
-    let uniform = uniform(state.load, &d);
+    let uniform = uniform(c.pane.usage, &d);
     let values = |stats: &LayerUsage| -> Vec<Option<f64>> {
-        (0..d.experts).map(|expert| value(stats, state.load, expert)).collect()
+        (0..d.experts).map(|expert| value(stats, c.pane.usage, expert)).collect()
     };
-    let all: Vec<Vec<Option<f64>>> = state.stats.layers().iter().map(values).collect();
+    let all: Vec<Vec<Option<f64>>> = state.usage.layers().iter().map(values).collect();
     let max = all.iter().flatten().flatten().fold(uniform, |max, value| value.max(max));
 
     let room = usize::from(inside.width).saturating_sub(NAMES);
@@ -79,7 +87,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             let at = layer == cursor.layer && expert == cursor.expert;
             put_value(c, inside, x + (i * cell) as u16, y, value, &Scale { max, cell, at });
         }
-        if let Some(stats) = state.stats.layer(layer) {
+        if let Some(stats) = state.usage.layer(layer) {
             let style = if stats.near_ties.is_empty() { c.theme.dim() } else { c.theme.warn() };
             put_beside(c, inside, behind, y, headings, &of_layer(stats), style);
         }
@@ -88,7 +96,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     if has_uniform {
         c.put(inside, inside.x, y, "unif", c.theme.dim());
         for i in 0..experts.len() {
-            c.put(inside, x + (i * cell) as u16, y, &text(state.load, uniform, cell), c.theme.dim());
+            c.put(inside, x + (i * cell) as u16, y, &text(c.pane.usage, uniform, cell), c.theme.dim());
         }
         let (first, either) = repeats_at_random(d.experts, d.top_k);
         let entropy = format!("{:.2}", (d.experts as f64).ln());
@@ -100,19 +108,19 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-fn value(stats: &LayerUsage, measure: LoadMeasure, expert: usize) -> Option<f64> {
+fn value(stats: &LayerUsage, measure: UsageMeasure, expert: usize) -> Option<f64> {
     // An expert that was never used has no share of first choices worth a 0 either.
     match measure {
         _ if stats.chosen.get(expert).is_none_or(|count| *count == 0) => None,
-        LoadMeasure::First => stats.first_share(expert),
-        LoadMeasure::Chosen => stats.chosen_share(expert),
-        LoadMeasure::Weight => stats.mean_weight(expert),
+        UsageMeasure::First => stats.first_share(expert),
+        UsageMeasure::Chosen => stats.chosen_share(expert),
+        UsageMeasure::Weight => stats.mean_weight(expert),
     }
 }
 
 /// What the measure would be if experts were drawn evenly.
-fn uniform(measure: LoadMeasure, d: &Dims) -> f64 {
-    1.0 / (if measure == LoadMeasure::Weight { d.top_k } else { d.experts }).max(1) as f64
+fn uniform(measure: UsageMeasure, d: &Dims) -> f64 {
+    1.0 / (if measure == UsageMeasure::Weight { d.top_k } else { d.experts }).max(1) as f64
 }
 
 fn percent(share: f64) -> String {
@@ -179,7 +187,7 @@ fn put_value(c: &mut Canvas, inside: Rect, x: u16, y: u16, value: Option<f64>, s
         return;
     };
     let part = (value / scale.max) as f32;
-    let text = text(c.state.load, value, scale.cell);
+    let text = text(c.pane.usage, value, scale.cell);
     let style = if scale.at { c.theme.cursor() } else { c.theme.heat(part) };
     let x = c.put(inside, x, y, &text, style);
     if !c.theme.has_ramp() && text.ends_with(' ') {
@@ -188,9 +196,9 @@ fn put_value(c: &mut Canvas, inside: Rect, x: u16, y: u16, value: Option<f64>, s
 }
 
 /// The value and, where there is room, a blank behind it.
-fn text(measure: LoadMeasure, value: f64, cell: usize) -> String {
+fn text(measure: UsageMeasure, value: f64, cell: usize) -> String {
     let number = match (measure, cell) {
-        (LoadMeasure::Weight, _) => prob(value as f32),
+        (UsageMeasure::Weight, _) => prob(value as f32),
         (_, 6) => percent(value),
         _ if value > 0.0 && value < 0.005 => "<1".to_owned(),
         _ => format!("{:.0}", value * 100.0),
@@ -206,15 +214,15 @@ fn column(part: f32) -> &'static str {
 }
 
 fn put_legend(c: &mut Canvas, inside: Rect, uniform: f64, max: f64) {
-    let named = |value: f64| match c.state.load {
-        LoadMeasure::Weight => prob(value as f32),
+    let named = |value: f64| match c.pane.usage {
+        UsageMeasure::Weight => prob(value as f32),
         _ => format!("{} %", percent(value)),
     };
     let (max, uniform) = (named(max), named(uniform));
     let lacks =
         |stats: &LayerUsage| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
-    let is_weight = c.state.load == LoadMeasure::Weight;
-    let none = if is_weight && c.state.stats.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
+    let is_weight = c.pane.usage == UsageMeasure::Weight;
+    let none = if is_weight && c.state.usage.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
     let y = inside.bottom() - 1;
     let x = heatmap::legend_to(c, inside, inside.x + 1, y, &max);
     let forms = [

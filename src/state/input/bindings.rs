@@ -1,0 +1,237 @@
+//! The table of all keys: dispatch, help and hints are made from it.
+
+use super::action::{Action, Extent, Move, TextEdit};
+use super::key::{Chord, Code, Key};
+use super::scope::Scope;
+use crate::analysis::view::Tab;
+
+/// One line of the table.
+pub struct Binding {
+    /// What it means.
+    pub action: Action,
+    /// The keys for it: single ones, or two one after the other.
+    pub keys: &'static [Chord],
+    /// Where.
+    pub scope: Scope,
+    /// What the help says.
+    pub help: &'static str,
+    /// What the hint line says, if it is on it.
+    pub hint: &'static str,
+}
+
+const fn bind(scope: Scope, keys: &'static [Chord], action: Action, help: &'static str, hint: &'static str) -> Binding {
+    Binding { action, keys, scope, help, hint }
+}
+
+const fn ch(c: char) -> Chord {
+    Chord::of(Key::of(Code::Char(c)))
+}
+
+const fn k(code: Code) -> Chord {
+    Chord::of(Key::of(code))
+}
+
+const fn ctrl(c: char) -> Chord {
+    Chord::of(Key { ctrl: true, ..Key::of(Code::Char(c)) })
+}
+
+const fn alt(code: Code) -> Chord {
+    Chord::of(Key { alt: true, ..Key::of(code) })
+}
+
+const fn shift(code: Code) -> Chord {
+    Chord::of(Key { shift: true, ..Key::of(code) })
+}
+
+/// The table: dispatch, help and hints are made from it.
+pub static TABLE: &[Binding] = {
+    use Action as A;
+    use Code as C;
+    use Scope::{Anywhere, Explore, Form, Input, List, Page, Palette, Picker};
+    &[
+        bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
+        bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
+        bind(Explore, &[ch(':'), ctrl('p')], A::Palette, "command palette: find an action by its name", "palette"),
+        bind(Explore, &[ch('i')], A::EditPrompt, "edit the prompt; only what changed is computed again", "prompt"),
+        bind(Explore, &[ch(' ')], A::Generate, "generate one token; pause if it runs", "step"),
+        bind(Explore, &[ch('g')], A::Go, "generate until stopped; pause if it runs", "go"),
+        bind(Explore, &[ch('r')], A::RunCount, "generate a number of tokens", ""),
+        bind(Explore, &[ch('u'), k(C::Backspace)], A::Back, "step back: forget the last token", "back"),
+        bind(Explore, &[ch('U')], A::Rewind, "rewind: forget everything after the cursor", ""),
+        bind(Explore, &[ch('z')], A::Undo, "undo the last edit: prompt, step, generation, forced token, policy", ""),
+        bind(Explore, &[ch('Z')], A::Redo, "redo what was undone", ""),
+        bind(
+            Explore,
+            &[k(C::Enter)],
+            A::ForceCandidate,
+            "show the candidates; in Next, read the marked one next; in Fidelity's lab, run it",
+            "candidates",
+        ),
+        bind(Explore, &[ch('o')], A::OpenModel, "open another model; the prompt stays", "model"),
+        bind(Explore, &[ch('f')], A::ForceText, "type what the model reads next", ""),
+        bind(Explore, &[ch('s')], A::Sampling, "temperature, top-k, top-p, seed", "sampling"),
+        bind(Explore, &[ch('1')], A::Show(Tab::Routing), "Routing: which experts read a token, how narrowly", ""),
+        bind(Explore, &[ch('2')], A::Show(Tab::Attention), "Attention: where each head looks", ""),
+        bind(Explore, &[ch('3')], A::Show(Tab::Lens), "Lens: what the model would say at each layer", ""),
+        bind(Explore, &[ch('4')], A::Show(Tab::Next), "Next: candidates for the next token", ""),
+        bind(Explore, &[ch('5')], A::Show(Tab::Fidelity), "Fidelity: what was validated, the precision policy", ""),
+        bind(Explore, &[k(C::Tab)], A::NextView, "next view", ""),
+        bind(Explore, &[k(C::BackTab)], A::PreviousView, "view before", ""),
+        bind(Explore, &[ch('v')], A::CycleLens, "next layout of the view (its title says which)", "layout"),
+        bind(Explore, &[ch('a')], A::NextMeasure, "next measure of the view (its title says which)", ""),
+        bind(Explore, &[ch('t')], A::CloseCalls, "list the closest calls of the router, to jump to", ""),
+        bind(Explore, &[ch('{')], A::PreviousNearTie, "near-tie before the cursor in its layer; in Fidelity, flip", ""),
+        bind(Explore, &[ch('}')], A::NextNearTie, "next near-tie in the layer of the cursor; in Fidelity, flip", ""),
+        bind(Explore, &[k(C::Left), ch('h')], A::Token(Move::Left), "token before", ""),
+        bind(Explore, &[k(C::Right), ch('l')], A::Token(Move::Right), "next token", ""),
+        bind(
+            Explore,
+            &[k(C::Up), ch('k')],
+            A::Up,
+            "layer up; row up in sorted heads; candidate up in Next; line up in Fidelity",
+            "",
+        ),
+        bind(
+            Explore,
+            &[k(C::Down), ch('j')],
+            A::Down,
+            "layer down; row down in sorted heads; candidate down in Next; line down in Fidelity",
+            "",
+        ),
+        bind(Explore, &[ch('K'), shift(C::Up)], A::LayerUp, "layer up in every view", ""),
+        bind(Explore, &[ch('J'), shift(C::Down)], A::LayerDown, "layer down in every view", ""),
+        bind(Explore, &[ch('H'), shift(C::Left), k(C::PageUp)], A::Token(Move::FarLeft), "ten tokens back", ""),
+        bind(Explore, &[ch('L'), shift(C::Right), k(C::PageDown)], A::Token(Move::FarRight), "ten tokens on", ""),
+        bind(Explore, &[k(C::Home), ch('0')], A::Token(Move::First), "first token", ""),
+        bind(Explore, &[k(C::End), ch('$')], A::Token(Move::Last), "last token; the cursor then follows new ones", ""),
+        bind(Explore, &[ch('/')], A::Search, "search in the text; capitals count only if you type some", ""),
+        bind(Explore, &[ch('n')], A::NextMatch, "next match", ""),
+        bind(Explore, &[ch('N')], A::PreviousMatch, "match before", ""),
+        bind(Explore, &[ch('m')], A::ToggleBookmark, "set a bookmark on the token, or take it off", ""),
+        bind(Explore, &[ch('\'')], A::NextBookmark, "next bookmark", ""),
+        bind(Explore, &[ch('"')], A::PreviousBookmark, "bookmark before", ""),
+        bind(
+            Explore,
+            &[Chord::pair('y', 'c')],
+            A::Copy(Extent::Cell),
+            "copy the value under the cursor, or the selected text",
+            "",
+        ),
+        bind(Explore, &[Chord::pair('y', 'r')], A::Copy(Extent::Row), "copy the row under the cursor as CSV", ""),
+        bind(Explore, &[Chord::pair('y', 'v')], A::Copy(Extent::View), "copy the view as CSV", ""),
+        bind(Explore, &[ch('[')], A::PreviousHead, "head before", ""),
+        bind(Explore, &[ch(']')], A::NextHead, "next head", ""),
+        bind(Explore, &[ch(',')], A::PreviousExpert, "expert before", ""),
+        bind(Explore, &[ch('.')], A::NextExpert, "next expert", ""),
+        bind(Explore, &[ch('c')], A::CycleColour, "colour the text by expert, loss, entropy or attention", "colour"),
+        bind(Explore, &[ch('e')], A::SaveView, "write this view to files: PNG and CSV", "export"),
+        bind(Explore, &[ch('E')], A::SaveRun, "write the whole run to a folder: tables, pictures, trace", ""),
+        bind(Explore, &[ch('S')], A::SaveScreen, "write the screen as a picture: PNG and SVG", ""),
+        bind(Explore, &[Chord::pair('w', 's')], A::Split, "two views side by side, or one again", ""),
+        bind(Explore, &[Chord::pair('w', 'w')], A::OtherPane, "the other view of the two", ""),
+        bind(Explore, &[Chord::pair('w', 'z')], A::Zoom, "all the room for this view, or back", ""),
+        bind(Explore, &[ch('A')], A::SortHeads, "sort the heads by the measure, or by place", ""),
+        bind(Explore, &[ch('b')], A::BestHead, "go to the best head by the measure", ""),
+        bind(Explore, &[ch('R')], A::RepeatedTokens, "measure heads on random tokens given twice, or on this text", ""),
+        bind(
+            Explore,
+            &[ch('x')],
+            A::HeadsTogether,
+            "one head, the mean or the maximum over the heads of the layer",
+            "",
+        ),
+        bind(Explore, &[ch('X')], A::FlipSide, "attention from the cursor (row) or to the cursor (column)", ""),
+        bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(
+            Explore,
+            &[ch('D')],
+            A::ToggleContributions,
+            "details: summary, or contributions to a candidate's logit (Next marks which)",
+            "",
+        ),
+        bind(Explore, &[ch('%')], A::ToggleLog, "linear or logarithmic scale (Attention, plot of Lens)", ""),
+        bind(
+            Explore,
+            &[ch('+')],
+            A::AddTarget,
+            "follow a token in Lens: the candidate marked in Next, the top token at the cursor in Lens",
+            "",
+        ),
+        bind(Explore, &[ch('T')], A::TypeTarget, "type a token to follow in Lens", ""),
+        bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
+        bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
+        bind(Explore, &[ch('P')], A::Policies, "list the precision policies, to run the same tokens under one", ""),
+        bind(Explore, &[ch('!')], A::Causes, "the last message whole, with its causes", ""),
+        bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
+        bind(Input, &[alt(C::Enter), ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
+        bind(Input, &[k(C::Tab)], A::Example, "next example prompt", ""),
+        bind(Input, &[alt(C::Char('1'))], A::PickExample(1), "first example prompt", ""),
+        bind(Input, &[alt(C::Char('2'))], A::PickExample(2), "second example prompt", ""),
+        bind(Input, &[alt(C::Char('3'))], A::PickExample(3), "third example prompt", ""),
+        bind(Input, &[ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not", ""),
+        bind(Input, &[k(C::Up)], A::Edit(TextEdit::Up), "line up; on the first line, earlier prompts", ""),
+        bind(Input, &[k(C::Down)], A::Edit(TextEdit::Down), "line down; on the last line, later prompts", ""),
+        bind(Input, &[ctrl('p'), k(C::PageUp)], A::Edit(TextEdit::HistoryBack), "earlier prompt", ""),
+        bind(Input, &[ctrl('n'), k(C::PageDown)], A::Edit(TextEdit::HistoryForward), "later prompt", ""),
+        bind(Input, &[k(C::Left), ctrl('b')], A::Edit(TextEdit::Left), "left", ""),
+        bind(Input, &[k(C::Right), ctrl('f')], A::Edit(TextEdit::Right), "right", ""),
+        bind(Input, &[alt(C::Left), alt(C::Char('b'))], A::Edit(TextEdit::WordLeft), "word left", ""),
+        bind(Input, &[alt(C::Right), alt(C::Char('f'))], A::Edit(TextEdit::WordRight), "word right", ""),
+        bind(Input, &[k(C::Home), ctrl('a')], A::Edit(TextEdit::LineStart), "start of the line", ""),
+        bind(Input, &[k(C::End), ctrl('e')], A::Edit(TextEdit::LineEnd), "end of the line", ""),
+        bind(Input, &[k(C::Backspace), ctrl('h')], A::Edit(TextEdit::DeleteLeft), "delete to the left", ""),
+        bind(Input, &[k(C::Delete), ctrl('d')], A::Edit(TextEdit::DeleteRight), "delete to the right", ""),
+        bind(Input, &[ctrl('w'), alt(C::Backspace)], A::Edit(TextEdit::DeleteWord), "delete the word before", ""),
+        bind(Input, &[ctrl('u')], A::Edit(TextEdit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Input, &[ctrl('k')], A::Edit(TextEdit::DeleteToEnd), "delete to the end of the line", ""),
+        bind(Form, &[k(C::Enter)], A::Accept, "use these values", ""),
+        bind(Form, &[k(C::Up), k(C::BackTab)], A::Edit(TextEdit::Up), "field above", ""),
+        bind(Form, &[k(C::Down), k(C::Tab)], A::Edit(TextEdit::Down), "field below", ""),
+        bind(Form, &[k(C::Backspace)], A::Edit(TextEdit::DeleteLeft), "delete; empty = off", ""),
+        bind(Form, &[ctrl('u')], A::Edit(TextEdit::DeleteToStart), "clear the field", ""),
+        bind(Picker, &[k(C::Enter)], A::Accept, "open the marked model, or what is typed", ""),
+        bind(Picker, &[k(C::Tab)], A::Complete, "complete the path or name", ""),
+        bind(Picker, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(TextEdit::Up), "choice above", ""),
+        bind(Picker, &[k(C::Down), ctrl('n')], A::Edit(TextEdit::Down), "choice below", ""),
+        bind(Picker, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "ten choices up", ""),
+        bind(Picker, &[k(C::PageDown)], A::Edit(TextEdit::PageDown), "ten choices down", ""),
+        bind(Picker, &[k(C::Left), ctrl('b')], A::Edit(TextEdit::Left), "left", ""),
+        bind(Picker, &[k(C::Right), ctrl('f')], A::Edit(TextEdit::Right), "right", ""),
+        bind(Picker, &[k(C::Home), ctrl('a')], A::Edit(TextEdit::LineStart), "start of the line", ""),
+        bind(Picker, &[k(C::End), ctrl('e')], A::Edit(TextEdit::LineEnd), "end of the line", ""),
+        bind(Picker, &[k(C::Backspace), ctrl('h')], A::Edit(TextEdit::DeleteLeft), "delete to the left", ""),
+        bind(Picker, &[k(C::Delete), ctrl('d')], A::Edit(TextEdit::DeleteRight), "delete to the right", ""),
+        bind(Picker, &[ctrl('w')], A::Edit(TextEdit::DeleteWord), "delete the word before", ""),
+        bind(Picker, &[ctrl('u')], A::Edit(TextEdit::DeleteToStart), "delete to the start of the line", ""),
+        bind(Palette, &[k(C::Enter)], A::Accept, "do what is marked", ""),
+        bind(Palette, &[k(C::Up), ctrl('p'), k(C::BackTab)], A::Edit(TextEdit::Up), "action above", ""),
+        bind(Palette, &[k(C::Down), ctrl('n'), k(C::Tab)], A::Edit(TextEdit::Down), "action below", ""),
+        bind(Palette, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "ten actions up", ""),
+        bind(Palette, &[k(C::PageDown)], A::Edit(TextEdit::PageDown), "ten actions down", ""),
+        bind(Palette, &[k(C::Left), ctrl('b')], A::Edit(TextEdit::Left), "left", ""),
+        bind(Palette, &[k(C::Right), ctrl('f')], A::Edit(TextEdit::Right), "right", ""),
+        bind(Palette, &[k(C::Home), ctrl('a')], A::Edit(TextEdit::LineStart), "start of the line", ""),
+        bind(Palette, &[k(C::End), ctrl('e')], A::Edit(TextEdit::LineEnd), "end of the line", ""),
+        bind(Palette, &[k(C::Backspace), ctrl('h')], A::Edit(TextEdit::DeleteLeft), "delete to the left", ""),
+        bind(Palette, &[k(C::Delete), ctrl('d')], A::Edit(TextEdit::DeleteRight), "delete to the right", ""),
+        bind(Palette, &[ctrl('w')], A::Edit(TextEdit::DeleteWord), "delete the word before", ""),
+        bind(Palette, &[ctrl('u')], A::Edit(TextEdit::DeleteToStart), "delete to the start of the line", ""),
+        bind(List, &[k(C::Enter)], A::Accept, "go to the marked row", ""),
+        bind(List, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "row above", ""),
+        bind(List, &[k(C::Down), ch('j')], A::Edit(TextEdit::Down), "row below", ""),
+        bind(List, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "ten rows up", ""),
+        bind(List, &[k(C::PageDown), ch(' ')], A::Edit(TextEdit::PageDown), "ten rows down", ""),
+        bind(List, &[k(C::Home)], A::Edit(TextEdit::LineStart), "first row", ""),
+        bind(List, &[k(C::End)], A::Edit(TextEdit::LineEnd), "last row", ""),
+        bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
+        bind(Page, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "line up", ""),
+        bind(Page, &[k(C::Down), ch('j')], A::Edit(TextEdit::Down), "line down", ""),
+        bind(Page, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "page up", ""),
+        bind(Page, &[k(C::PageDown), ch(' ')], A::Edit(TextEdit::PageDown), "page down", ""),
+        bind(Page, &[ch('q'), ch('?'), ch('!'), k(C::Enter)], A::Escape, "close", ""),
+        bind(Anywhere, &[k(C::Esc)], A::Escape, "close what is open; else pause", ""),
+        bind(Anywhere, &[ctrl('c')], A::Quit, "quit", ""),
+        bind(Anywhere, &[ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
+        bind(Anywhere, &[ctrl('l')], A::Redraw, "draw the screen anew", ""),
+    ]
+};

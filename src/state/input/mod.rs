@@ -1,0 +1,23 @@
+//! Keys, mouse and actions: what the user does, and what it means.
+
+mod act;
+mod action;
+mod bindings;
+pub mod editor;
+mod key;
+mod keymap;
+mod mouse;
+mod movement;
+mod refusals;
+mod scope;
+mod typing;
+
+pub use action::{Action, Extent, Move, TextEdit, Vertical};
+pub use bindings::{Binding, TABLE};
+pub use key::{Chord, Code, Key};
+pub use keymap::{Entry, Found, Keymap};
+pub use mouse::{Gesture, Selection, Spot};
+pub use scope::Scope;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What the mouse means: a click moves the cursor, the wheel scrolls, a drag over the text selects tokens.
+
+use super::action::{Action, Move, TextEdit, Vertical};
+use crate::state::overlays::Overlay;
+use crate::state::{Effect, State};
+use std::ops::Range;
+
+/// What lies under a cell of the screen. Parts that a place does not determine are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spot {
+    /// Position in the run.
+    pub token: Option<usize>,
+    /// Whether that position is part of the text strip, where tokens can be selected.
+    pub in_strip: bool,
+    /// Decoder layer.
+    pub layer: Option<usize>,
+    /// Query head.
+    pub head: Option<usize>,
+    /// Expert.
+    pub expert: Option<usize>,
+    /// Row of the candidates.
+    pub candidate: Option<usize>,
+    /// Row of the list that is open over the views.
+    pub row: Option<usize>,
+    /// What a click does there.
+    pub action: Option<Action>,
+}
+
+impl Spot {
+    /// This spot, and what only `over` determines or determines otherwise.
+    #[must_use]
+    pub fn under(self, over: Self) -> Self {
+        Self {
+            token: over.token.or(self.token),
+            in_strip: over.in_strip || self.in_strip,
+            layer: over.layer.or(self.layer),
+            head: over.head.or(self.head),
+            expert: over.expert.or(self.expert),
+            candidate: over.candidate.or(self.candidate),
+            row: over.row.or(self.row),
+            action: over.action.or(self.action),
+        }
+    }
+}
+
+/// What was done with the mouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gesture {
+    /// The left button went down.
+    Press,
+    /// The pointer moved with the left button down.
+    Drag,
+    /// The left button went up.
+    Release,
+    /// The wheel turned away from the user.
+    WheelUp,
+    /// The wheel turned towards the user.
+    WheelDown,
+}
+
+/// Tokens selected by dragging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Where the drag began.
+    pub from: usize,
+    /// Where it is or ended.
+    pub to: usize,
+}
+
+impl Selection {
+    /// The selected positions.
+    pub fn range(self) -> Range<usize> {
+        self.from.min(self.to)..self.from.max(self.to) + 1
+    }
+}
+
+impl State {
+    pub(in crate::state) fn on_mouse(&mut self, gesture: Gesture, spot: Option<Spot>) -> Vec<Effect> {
+        match gesture {
+            Gesture::WheelUp => return self.wheel(Vertical::Up, spot),
+            Gesture::WheelDown => return self.wheel(Vertical::Down, spot),
+            Gesture::Press if self.overlays.is_empty() => {
+                self.pending = None;
+                self.selection = None;
+                self.drag_from = spot.filter(|spot| spot.in_strip).and_then(|spot| spot.token);
+                return self.click(spot.unwrap_or_default());
+            }
+            Gesture::Press => return self.click_row(spot),
+            Gesture::Drag => {
+                let to = spot.and_then(|spot| spot.token.filter(|_| spot.in_strip));
+                if let (Some(from), Some(to)) = (self.drag_from, to) {
+                    self.selection = (self.selection.is_some() || from != to).then_some(Selection { from, to });
+                    self.go_to(to);
+                }
+            }
+            Gesture::Release => self.drag_from = None,
+        }
+        self.clamp();
+        Vec::new()
+    }
+
+    fn click(&mut self, spot: Spot) -> Vec<Effect> {
+        if spot.action.is_none() && spot != Spot::default() {
+            self.message.take_if(|message| !message.stays());
+        }
+        if let Some(token) = spot.token {
+            self.go_to(token);
+        }
+        let cursor = &mut self.cursor;
+        for (to, from) in [
+            (&mut cursor.layer, spot.layer),
+            (&mut cursor.head, spot.head),
+            (&mut cursor.expert, spot.expert),
+            (&mut cursor.candidate, spot.candidate),
+        ] {
+            if let Some(from) = from {
+                *to = from;
+            }
+        }
+        self.clamp();
+        spot.action.map_or_else(Vec::new, |action| self.act(action))
+    }
+
+    /// A click on a line of a list marks it; on the marked line it accepts it. Outside the list it closes it.
+    fn click_row(&mut self, spot: Option<Spot>) -> Vec<Effect> {
+        let Some(spot) = spot else { return self.act(Action::Escape) };
+        let Some(row) = spot.row else { return spot.action.map_or_else(Vec::new, |action| self.act(action)) };
+        let is_marked = match self.overlays.last_mut() {
+            Some(Overlay::Picker(picker)) => picker.mark(row),
+            Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
+            Some(Overlay::CloseCalls(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::Policies(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::Form(form)) => {
+                form.field = row;
+                false
+            }
+            _ => false,
+        };
+        if is_marked { self.act(Action::Accept) } else { Vec::new() }
+    }
+
+    fn wheel(&mut self, to: Vertical, spot: Option<Spot>) -> Vec<Effect> {
+        let on_text = spot.is_some_and(|spot| spot.in_strip);
+        let action = match (self.overlays.is_empty(), on_text, to) {
+            (false, _, Vertical::Up) => Action::Edit(TextEdit::Up),
+            (false, _, Vertical::Down) => Action::Edit(TextEdit::Down),
+            (true, true, Vertical::Up) => Action::Token(Move::Left),
+            (true, true, Vertical::Down) => Action::Token(Move::Right),
+            (true, false, Vertical::Up) => Action::Up,
+            (true, false, Vertical::Down) => Action::Down,
+        };
+        self.act(action)
+    }
+}

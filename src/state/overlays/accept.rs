@@ -1,0 +1,66 @@
+//! What enter does in an overlay.
+
+use super::text_input::InputKind;
+use super::{Origin, Overlay};
+use crate::protocol::Ask;
+use crate::state::{Effect, State};
+
+impl State {
+    /// Accepts what was typed, set or marked in the overlay on top.
+    pub(in crate::state) fn accept(&mut self) -> Vec<Effect> {
+        match self.overlays.last_mut() {
+            Some(Overlay::Input(_)) => return self.accept_text(),
+            Some(Overlay::Form(form)) => match form.read() {
+                Ok(sampling) => {
+                    self.sampling = sampling;
+                    self.overlays.pop();
+                }
+                Err(error) => form.error = Some(error),
+            },
+            Some(Overlay::Picker(picker)) => match picker.chosen() {
+                Some(folder) if folder.origin == Origin::Folder => {
+                    picker.enter(&folder.name);
+                    return self.find_models();
+                }
+                Some(choice) if choice.name.ends_with('/') && picker.leads_on() => {
+                    picker.error = Some("a folder: ↓ chooses what is in it, tab completes".to_owned());
+                }
+                Some(choice) => {
+                    self.overlays.pop();
+                    return self.open_model(choice.name);
+                }
+                None => picker.error = Some("type a path or a name on the Hub: owner/name".to_owned()),
+            },
+            Some(Overlay::Palette(_)) => return self.run_command(),
+            Some(Overlay::Policies(_)) => return self.choose_policy(),
+            Some(Overlay::CloseCalls(_)) => self.jump_to_call(),
+            Some(Overlay::Page(_)) | None => {}
+        }
+        Vec::new()
+    }
+
+    fn accept_text(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Input(input)) = self.overlays.last_mut() else { return Vec::new() };
+        let (kind, text) = (input.kind, input.editor.text().to_owned());
+        let count = text.trim().parse::<usize>().ok().filter(|count| *count > 0);
+        match kind {
+            InputKind::Force | InputKind::Target if text.is_empty() => return Vec::new(),
+            InputKind::Count if count.is_none() => {
+                input.error = Some("a whole number of tokens, at least 1".to_owned());
+                return Vec::new();
+            }
+            _ => {}
+        }
+        self.overlays.pop();
+        match kind {
+            InputKind::Prompt => self.submit(text),
+            InputKind::Force => self.start_job(Ask::ForceText(text)),
+            InputKind::Target => self.type_target(text),
+            InputKind::Count => self.generate(count),
+            InputKind::Search => {
+                self.start_search(text);
+                Vec::new()
+            }
+        }
+    }
+}

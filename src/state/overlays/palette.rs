@@ -1,0 +1,132 @@
+//! The command palette: every action of the views by its name.
+
+use super::Overlay;
+use super::fuzzy::fuzzy;
+use crate::state::input::editor::{Editor, Motion};
+use crate::state::input::{Action, Scope, TextEdit};
+use crate::state::{Effect, State};
+
+/// Actions that are remembered as used last.
+const MOST_RECENT: usize = 5;
+/// What the keys of an action count when they are typed as they are written.
+const KEYS_FIT: i32 = 1_000;
+
+/// The palette.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Palette {
+    /// What is typed.
+    pub editor: Editor,
+    /// The marked row.
+    pub marked: usize,
+}
+
+/// A row of the palette.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What it does.
+    pub action: Action,
+    /// What it says.
+    pub text: String,
+    /// Its keys as they are written.
+    pub keys: String,
+    /// Characters of `text` that fit what is typed, by place.
+    pub places: Vec<usize>,
+    /// Whether it was used last from the palette.
+    pub is_recent: bool,
+}
+
+impl Palette {
+    /// Types text.
+    pub(in crate::state) fn insert(&mut self, text: &str) {
+        self.editor.insert(text.trim_matches(['\n', '\r']));
+        self.marked = 0;
+    }
+
+    /// Edits the text or moves the mark among `count` rows.
+    fn edit(&mut self, edit: TextEdit, count: usize) {
+        let last = count.saturating_sub(1);
+        let before = self.editor.text().len();
+        match edit {
+            TextEdit::Up | TextEdit::HistoryBack => self.marked = self.marked.checked_sub(1).unwrap_or(last),
+            TextEdit::Down | TextEdit::HistoryForward => {
+                self.marked = if self.marked < last { self.marked + 1 } else { 0 }
+            }
+            TextEdit::PageUp => self.marked = self.marked.saturating_sub(10),
+            TextEdit::PageDown => self.marked = (self.marked + 10).min(last),
+            TextEdit::Left => self.editor.go(Motion::Left),
+            TextEdit::Right => self.editor.go(Motion::Right),
+            TextEdit::WordLeft => self.editor.go(Motion::WordLeft),
+            TextEdit::WordRight => self.editor.go(Motion::WordRight),
+            TextEdit::LineStart => self.editor.go(Motion::LineStart),
+            TextEdit::LineEnd => self.editor.go(Motion::LineEnd),
+            TextEdit::DeleteLeft => self.editor.delete(Motion::Left),
+            TextEdit::DeleteRight => self.editor.delete(Motion::Right),
+            TextEdit::DeleteWord => self.editor.delete(Motion::WordLeft),
+            TextEdit::DeleteToStart => self.editor.delete(Motion::LineStart),
+            TextEdit::DeleteToEnd => self.editor.delete(Motion::LineEnd),
+        }
+        if self.editor.text().len() != before {
+            self.marked = 0;
+        }
+    }
+}
+
+impl State {
+    /// What fits the text in the palette, best first. With nothing typed: what was used last, then the order of the
+    /// help.
+    pub fn commands(&self, palette: &Palette) -> Vec<Command> {
+        let query = palette.editor.text().trim();
+        let mut found: Vec<(i32, Command)> = Vec::new();
+        if let Ok(pos) = query.parse::<usize>()
+            && pos < self.tokens.len()
+        {
+            let text = format!("go to token {pos} ‘{}’", self.shown[pos].0);
+            let command =
+                Command { action: Action::GoTo(pos), text, keys: String::new(), places: Vec::new(), is_recent: false };
+            found.push((2 * KEYS_FIT, command));
+        }
+        for entry in self.keymap.of(Scope::Explore).filter(|entry| entry.action != Action::Palette) {
+            let written: Vec<String> = entry.keys.iter().map(ToString::to_string).collect();
+            let by_key = written.iter().any(|keys| keys == query);
+            let Some((score, places)) = fuzzy(query, entry.help).or(by_key.then(Default::default)) else { continue };
+            let used = self.recent.iter().position(|action| *action == entry.action);
+            let recency = used.filter(|_| query.is_empty()).map_or(0, |at| (MOST_RECENT - at) as i32);
+            let command = Command {
+                action: entry.action,
+                text: entry.help.to_owned(),
+                keys: written.join("  "),
+                places,
+                is_recent: recency > 0,
+            };
+            found.push((score + recency + if by_key { KEYS_FIT } else { 0 }, command));
+        }
+        // Stable: what fits alike stays in the order of the help.
+        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        found.into_iter().map(|(_, command)| command).collect()
+    }
+
+    pub(in crate::state) fn open_palette(&mut self) {
+        self.overlays.push(Overlay::Palette(Palette::default()));
+    }
+
+    pub(in crate::state) fn edit_palette(&mut self, edit: TextEdit) {
+        let Some(Overlay::Palette(palette)) = self.overlays.last() else { return };
+        let count = self.commands(palette).len();
+        if let Some(Overlay::Palette(palette)) = self.overlays.last_mut() {
+            palette.edit(edit, count);
+        }
+    }
+
+    /// Closes the palette and does what is marked.
+    pub(in crate::state) fn run_command(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Palette(palette)) = self.overlays.last() else { return Vec::new() };
+        let Some(command) = self.commands(palette).into_iter().nth(palette.marked) else { return Vec::new() };
+        self.overlays.pop();
+        if !matches!(command.action, Action::GoTo(_)) {
+            self.recent.retain(|action| *action != command.action);
+            self.recent.insert(0, command.action);
+            self.recent.truncate(MOST_RECENT);
+        }
+        self.act(command.action)
+    }
+}

@@ -1,0 +1,238 @@
+//! Choosing another model: the demo, recent ones, what the Hub's cache holds, and paths as they are typed.
+
+use super::Overlay;
+use crate::state::input::TextEdit;
+use crate::state::input::editor::{Editor, Motion};
+use crate::state::{Effect, State};
+
+/// Where a choice comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The model in the program.
+    Demo,
+    /// Opened before.
+    Recent,
+    /// In the Hub's cache.
+    Cached,
+    /// A model or GGUF file beneath what is typed.
+    Path,
+    /// A folder that leads on.
+    Folder,
+}
+
+/// A model that can be opened, or a folder on the way to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What the MODEL argument would be; untrusted text.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its size or whatever tells it from others.
+    pub note: String,
+}
+
+/// The picker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picker {
+    /// What is typed.
+    pub editor: Editor,
+    /// What was found outside, for some text that was typed.
+    found: Vec<Choice>,
+    /// The marked row; `None` = what is typed is meant.
+    pub marked: Option<usize>,
+    /// What is wrong.
+    pub error: Option<String>,
+}
+
+impl Picker {
+    /// What fits the typed text: paths beneath it first, then everything that contains it.
+    pub fn choices(&self) -> Vec<&Choice> {
+        let text = self.editor.text().to_lowercase();
+        let is_path = |choice: &&Choice| matches!(choice.origin, Origin::Path | Origin::Folder);
+        let contains = |choice: &&Choice| choice.name.to_lowercase().contains(&text);
+        let paths = self.found.iter().filter(|choice| is_path(choice) && contains(choice) && !text.is_empty());
+        paths.chain(self.found.iter().filter(|choice| !is_path(choice) && contains(choice))).collect()
+    }
+
+    /// Takes in what was found.
+    pub(in crate::state) fn take(&mut self, found: Vec<Choice>) {
+        self.found = found;
+        self.mark_within();
+    }
+
+    fn mark_within(&mut self) {
+        let count = self.choices().len();
+        if self.editor.text().is_empty() && self.marked.is_none() {
+            self.marked = Some(0);
+        }
+        self.marked = self.marked.filter(|_| count > 0).map(|at| at.min(count - 1));
+    }
+
+    /// Marks a row; returns whether it was marked already.
+    pub(in crate::state) fn mark(&mut self, row: usize) -> bool {
+        let before = self.marked.replace(row);
+        self.mark_within();
+        before == Some(row)
+    }
+
+    /// Types text.
+    pub(in crate::state) fn insert(&mut self, text: &str) {
+        self.editor.insert(text.trim_matches(['\n', '\r']));
+        (self.marked, self.error) = (None, None);
+        self.mark_within();
+    }
+
+    /// Edits the text or moves the mark; returns whether the text changed.
+    pub(in crate::state) fn edit(&mut self, edit: TextEdit) -> bool {
+        let count = self.choices().len();
+        let step = |by: usize| match self.marked {
+            None => 0,
+            Some(at) => (at + by).min(count.saturating_sub(1)),
+        };
+        let back = |by: usize| self.marked.and_then(|at| at.checked_sub(by));
+        match edit {
+            TextEdit::Down | TextEdit::HistoryForward => self.marked = (count > 0).then(|| step(1)),
+            TextEdit::PageDown => self.marked = (count > 0).then(|| step(10)),
+            TextEdit::Up | TextEdit::HistoryBack => self.marked = back(1),
+            TextEdit::PageUp => self.marked = back(10),
+            TextEdit::Left => self.editor.go(Motion::Left),
+            TextEdit::Right => self.editor.go(Motion::Right),
+            TextEdit::WordLeft => self.editor.go(Motion::WordLeft),
+            TextEdit::WordRight => self.editor.go(Motion::WordRight),
+            TextEdit::LineStart => self.editor.go(Motion::LineStart),
+            TextEdit::LineEnd => self.editor.go(Motion::LineEnd),
+            TextEdit::DeleteLeft => self.editor.delete(Motion::Left),
+            TextEdit::DeleteRight => self.editor.delete(Motion::Right),
+            TextEdit::DeleteWord => self.editor.delete(Motion::WordLeft),
+            TextEdit::DeleteToStart => self.editor.delete(Motion::LineStart),
+            TextEdit::DeleteToEnd => self.editor.delete(Motion::LineEnd),
+        }
+        let changed = matches!(
+            edit,
+            TextEdit::DeleteLeft
+                | TextEdit::DeleteRight
+                | TextEdit::DeleteWord
+                | TextEdit::DeleteToStart
+                | TextEdit::DeleteToEnd
+        );
+        if changed {
+            (self.marked, self.error) = (None, None);
+        }
+        self.mark_within();
+        changed
+    }
+
+    /// Completes the typed text: to the marked choice, or as far as the paths beneath it agree.
+    pub(in crate::state) fn complete(&mut self) {
+        let choices = self.choices();
+        let paths = || choices.iter().filter(|choice| matches!(choice.origin, Origin::Path | Origin::Folder));
+        let completed = match self.marked.filter(|_| !self.editor.text().is_empty() || paths().next().is_none()) {
+            Some(at) => choices.get(at).map(|choice| choice.name.clone()),
+            None => paths().map(|choice| choice.name.clone()).reduce(|a, b| common_start(&a, &b)),
+        };
+        if let Some(completed) = completed.filter(|completed| completed.len() >= self.editor.text().len()) {
+            self.editor = Editor::new(completed);
+            (self.marked, self.error) = (None, None);
+        }
+    }
+
+    /// What is to be opened: the marked choice, else what is typed.
+    pub(in crate::state) fn chosen(&self) -> Option<Choice> {
+        match self.marked.and_then(|at| self.choices().get(at).map(|choice| (*choice).clone())) {
+            Some(choice) => Some(choice),
+            None => {
+                let name = self.editor.text().trim().to_owned();
+                (!name.is_empty()).then_some(Choice { name, origin: Origin::Path, note: String::new() })
+            }
+        }
+    }
+
+    /// Whether there is something beneath what is typed.
+    pub(in crate::state) fn leads_on(&self) -> bool {
+        self.choices().iter().any(|choice| matches!(choice.origin, Origin::Path | Origin::Folder))
+    }
+
+    /// Goes into a folder.
+    pub(in crate::state) fn enter(&mut self, folder: &str) {
+        self.editor = Editor::new(folder);
+        self.marked = None;
+    }
+}
+
+fn common_start(a: &str, b: &str) -> String {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+}
+
+impl State {
+    /// Looks for models that fit the text in the picker.
+    pub(in crate::state) fn find_models(&self) -> Vec<Effect> {
+        match self.overlays.last() {
+            Some(Overlay::Picker(picker)) => vec![Effect::FindModels(picker.editor.text().to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Completes the text in the picker.
+    pub(in crate::state) fn complete(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Picker(picker)) = self.overlays.last_mut() else { return Vec::new() };
+        picker.complete();
+        self.find_models()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(name: &str, origin: Origin) -> Choice {
+        Choice { name: name.to_owned(), origin, note: String::new() }
+    }
+
+    fn picker() -> Picker {
+        let mut picker = Picker::default();
+        picker.take(vec![
+            choice("demo", Origin::Demo),
+            choice("mistralai/Mixtral-8x7B-v0.1", Origin::Cached),
+            choice("models/", Origin::Folder),
+            choice("models/mix.gguf", Origin::Path),
+        ]);
+        picker
+    }
+
+    #[test]
+    fn nothing_typed_offers_what_is_known_and_typing_filters() {
+        let mut picker = picker();
+        assert_eq!(picker.choices().len(), 2);
+        assert_eq!(picker.chosen().unwrap().name, "demo");
+        picker.insert("MIX");
+        let names: Vec<&str> = picker.choices().iter().map(|choice| choice.name.as_str()).collect();
+        assert_eq!(names, ["models/mix.gguf", "mistralai/Mixtral-8x7B-v0.1"]);
+        assert_eq!(picker.chosen().unwrap().name, "MIX", "what is typed is meant until a row is marked");
+        picker.edit(TextEdit::Down);
+        assert_eq!(picker.chosen().unwrap().name, "models/mix.gguf");
+        picker.edit(TextEdit::Up);
+        assert_eq!(picker.chosen().unwrap().name, "MIX");
+    }
+
+    #[test]
+    fn tab_completes_as_far_as_the_paths_agree() {
+        let mut picker = picker();
+        picker.insert("mo");
+        picker.complete();
+        assert_eq!(picker.editor.text(), "models/");
+        picker.edit(TextEdit::Down);
+        picker.edit(TextEdit::Down);
+        picker.complete();
+        assert_eq!(picker.editor.text(), "models/mix.gguf");
+    }
+
+    #[test]
+    fn a_list_that_shrinks_keeps_the_mark_within_it() {
+        let mut picker = picker();
+        picker.edit(TextEdit::PageDown);
+        picker.take(vec![choice("demo", Origin::Demo)]);
+        assert_eq!(picker.marked, Some(0));
+        picker.take(Vec::new());
+        assert_eq!((picker.marked, picker.chosen()), (None, None));
+    }
+}

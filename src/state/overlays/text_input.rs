@@ -1,0 +1,162 @@
+//! Texts being typed: the prompt and the inputs of one line.
+
+use super::Overlay;
+use super::examples::EXAMPLES;
+use crate::state::State;
+use crate::state::input::TextEdit;
+use crate::state::input::editor::{Editor, Motion};
+use crate::trace::Direction;
+
+/// What a typed text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// The prompt.
+    Prompt,
+    /// What the model reads next.
+    Force,
+    /// How many tokens to generate.
+    Count,
+    /// What to look for in the text.
+    Search,
+    /// A token to follow in the lens.
+    Target,
+}
+
+/// A text being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// What it is for.
+    pub kind: InputKind,
+    /// The text.
+    pub editor: Editor,
+    /// What was being typed before the history was looked through, and the entry that is shown.
+    pub(in crate::state) history: Option<(String, usize)>,
+    /// The example that was filled in last.
+    pub(in crate::state) example: Option<usize>,
+    /// Whether the text is a suggestion that the first typed character replaces.
+    pub(in crate::state) suggested: bool,
+    /// Why it has opened, if nobody asked for it.
+    pub note: &'static str,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+impl Input {
+    /// An input that starts with `text`.
+    pub fn new(kind: InputKind, text: &str) -> Self {
+        Self {
+            kind,
+            editor: Editor::new(text),
+            history: None,
+            example: None,
+            suggested: matches!(kind, InputKind::Count | InputKind::Search),
+            note: "",
+            error: None,
+        }
+    }
+
+    /// Inserts what was typed or pasted.
+    pub(in crate::state) fn insert(&mut self, text: &str) {
+        self.error = None;
+        if std::mem::take(&mut self.suggested) {
+            self.editor = Editor::default();
+        }
+        self.editor.insert(text);
+    }
+
+    /// Moves through earlier prompts.
+    pub(in crate::state) fn recall(&mut self, history: &[String], direction: Direction) {
+        if self.kind != InputKind::Prompt || history.is_empty() {
+            return;
+        }
+        let (draft, at) = self.history.take().unwrap_or_else(|| (self.editor.text().to_owned(), history.len()));
+        let at = match direction {
+            Direction::Back => at.saturating_sub(1),
+            Direction::Forward => (at + 1).min(history.len()),
+        };
+        self.editor = Editor::new(history.get(at).unwrap_or(&draft).as_str());
+        self.history = (at < history.len()).then_some((draft, at));
+    }
+
+    /// Edits the text; what the keys of lines and history mean depends on where the cursor is.
+    pub(in crate::state) fn edit(&mut self, edit: TextEdit, history: &[String]) {
+        self.error = None;
+        self.suggested = false;
+        let editor = &mut self.editor;
+        match edit {
+            TextEdit::Left => editor.go(Motion::Left),
+            TextEdit::Right => editor.go(Motion::Right),
+            TextEdit::WordLeft => editor.go(Motion::WordLeft),
+            TextEdit::WordRight => editor.go(Motion::WordRight),
+            TextEdit::LineStart => editor.go(Motion::LineStart),
+            TextEdit::LineEnd => editor.go(Motion::LineEnd),
+            TextEdit::DeleteLeft => editor.delete(Motion::Left),
+            TextEdit::DeleteRight => editor.delete(Motion::Right),
+            TextEdit::DeleteWord => editor.delete(Motion::WordLeft),
+            TextEdit::DeleteToStart => editor.delete(Motion::LineStart),
+            TextEdit::DeleteToEnd => editor.delete(Motion::LineEnd),
+            TextEdit::Up => {
+                if !editor.up() {
+                    self.recall(history, Direction::Back);
+                }
+            }
+            TextEdit::Down => {
+                if !editor.down() {
+                    self.recall(history, Direction::Forward);
+                }
+            }
+            TextEdit::HistoryBack | TextEdit::PageUp => self.recall(history, Direction::Back),
+            TextEdit::HistoryForward | TextEdit::PageDown => self.recall(history, Direction::Forward),
+        }
+    }
+}
+
+impl State {
+    /// Opens the prompt editor with the prompt of the run.
+    pub(in crate::state) fn open_prompt(&mut self) {
+        let prompt = self.prompt.clone();
+        self.open_input(InputKind::Prompt, &prompt);
+    }
+
+    /// Opens an input that starts with `text`.
+    pub(in crate::state) fn open_input(&mut self, kind: InputKind, text: &str) {
+        if self.meta().is_some() {
+            self.overlays.push(Overlay::Input(Input::new(kind, text)));
+        }
+    }
+
+    /// Fills in this example prompt, or the next one.
+    pub(in crate::state) fn fill_example(&mut self, which: Option<usize>) {
+        let is_demo = self.meta().is_some_and(|meta| meta.name == "demo");
+        if let Some(Overlay::Input(input)) = self.overlays.last_mut()
+            && input.kind == InputKind::Prompt
+            && is_demo
+        {
+            let next = input.example.map_or(0, |last| (last + 1) % EXAMPLES.len());
+            let at = which.unwrap_or(next);
+            let Some(example) = EXAMPLES.get(at) else { return };
+            input.editor = Editor::new(example.prompt);
+            input.example = Some(at);
+            input.error = None;
+        }
+    }
+
+    /// Puts the prompt into the chat template, or no longer.
+    pub(in crate::state) fn toggle_chat(&mut self) {
+        let has_chat = self.meta().is_some_and(|meta| meta.has_chat);
+        if let Some(Overlay::Input(input)) = self.overlays.last_mut()
+            && input.kind == InputKind::Prompt
+        {
+            if has_chat {
+                self.chat = !self.chat;
+            } else {
+                input.error = Some("this model has no chat template".to_owned());
+            }
+        }
+    }
+
+    /// Whether a prompt is put into the chat template.
+    pub fn uses_chat(&self) -> bool {
+        self.chat && self.meta().is_some_and(|meta| meta.has_chat)
+    }
+}

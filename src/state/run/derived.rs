@@ -1,0 +1,214 @@
+//! Derived views that have arrived, and those that were asked for.
+
+use super::bounded::Bounded;
+use crate::analysis::Trajectory;
+use crate::analysis::{
+    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
+};
+use crate::protocol::{Derive, DeriveKind, Derived, RequestId};
+use crate::trace::{Candidate, LensCell, LensKey, Sampling};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Bytes that each kind of derived view may hold.
+const MOST_BYTES: usize = 32 << 20;
+/// Attributions kept at most.
+const MOST_ATTRIBUTIONS: usize = 4_000;
+/// Trajectories, sampled distributions and what-ifs kept at most, each.
+const MOST_OF_TOKENS: usize = 5_000;
+
+/// The cache.
+#[derive(Clone, Debug)]
+pub struct Derivations {
+    lens: Bounded<LensKey, LensCell>,
+    trajectories: HashMap<(usize, u32), Arc<Trajectory>>,
+    tempered: HashMap<usize, Arc<Tempered>>,
+    what_if: HashMap<(usize, u32), Arc<WhatIf>>,
+    maps: Bounded<(usize, Pick, usize), HeadMap>,
+    rows: Bounded<(usize, Pick, usize), HeadRow>,
+    columns: Bounded<(usize, Pick, usize), HeadColumn>,
+    /// A few dozen bytes a head.
+    stats: HashMap<(usize, usize), HeadStats>,
+    scores: Option<Arc<HeadScores>>,
+    /// Whether scores could not be had, so that they are not asked for again and again.
+    pub(in crate::state) scores_failed: bool,
+    /// What came, or why it can't be had, which is not asked again.
+    pub(in crate::state) attributions: HashMap<AttributionKey, Result<Arc<Attribution>, String>>,
+    /// Requests under way, one for each kind of view.
+    pub(in crate::state) pending: HashMap<DeriveKind, (RequestId, Derive)>,
+    /// The last request of each kind that failed: asking again would fail again.
+    pub(in crate::state) failed: HashMap<DeriveKind, Derive>,
+    /// Units done and in all of one of them, where the engine says so.
+    pub(in crate::state) progress: Option<(RequestId, usize, usize)>,
+}
+
+impl Default for Derivations {
+    fn default() -> Self {
+        Self {
+            lens: Bounded::new(MOST_BYTES),
+            trajectories: HashMap::new(),
+            tempered: HashMap::new(),
+            what_if: HashMap::new(),
+            maps: Bounded::new(MOST_BYTES),
+            rows: Bounded::new(MOST_BYTES),
+            columns: Bounded::new(MOST_BYTES),
+            stats: HashMap::new(),
+            scores: None,
+            scores_failed: false,
+            attributions: HashMap::new(),
+            pending: HashMap::new(),
+            failed: HashMap::new(),
+            progress: None,
+        }
+    }
+}
+
+impl Derivations {
+    /// A lens cell.
+    pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
+        self.lens.get(&key)
+    }
+
+    /// The way of a token through the layers, after a position.
+    pub fn trajectory(&self, pos: usize, id: u32) -> Option<&Trajectory> {
+        self.trajectories.get(&(pos, id)).map(|found| &**found)
+    }
+
+    /// The distribution after a position as it is sampled from.
+    pub fn tempered(&self, pos: usize, sampling: &Sampling) -> Option<&Tempered> {
+        let same = |found: &&Arc<Tempered>| Sampling { seed: sampling.seed, ..found.sampling } == *sampling;
+        self.tempered.get(&pos).filter(same).map(|found| &**found)
+    }
+
+    /// What would follow a token if it were read after a position.
+    pub fn what_if(&self, pos: usize, id: u32) -> Option<&WhatIf> {
+        self.what_if.get(&(pos, id)).map(|found| &**found)
+    }
+
+    /// The map of a head at this size; it may be of an earlier length of the run.
+    pub fn map(&self, layer: usize, pick: Pick, max_side: usize) -> Option<&HeadMap> {
+        self.maps.get(&(layer, pick, max_side))
+    }
+
+    /// The map of a head, or of heads together, if it holds the exact weights of `n` tokens, whatever size was asked for.
+    pub fn exact_map(&self, layer: usize, pick: Pick, n: usize) -> Option<&HeadMap> {
+        let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, pick, n, 1);
+        self.maps.values().find(is_it)
+    }
+
+    /// Where a head looks from a position.
+    pub fn row(&self, layer: usize, pick: Pick, query: usize) -> Option<&HeadRow> {
+        self.rows.get(&(layer, pick, query))
+    }
+
+    /// Who looks at a position; it may be of an earlier length of the run.
+    pub fn column(&self, layer: usize, pick: Pick, key: usize) -> Option<&HeadColumn> {
+        self.columns.get(&(layer, pick, key))
+    }
+
+    /// What a head does on the run; it may be of an earlier length of it.
+    pub fn stats(&self, layer: usize, head: usize) -> Option<&HeadStats> {
+        self.stats.get(&(layer, head))
+    }
+
+    /// How many heads have been measured on the run.
+    pub fn measured(&self) -> usize {
+        self.stats.len()
+    }
+
+    /// What every head does on random tokens given twice.
+    pub fn scores(&self) -> Option<&HeadScores> {
+        self.scores.as_deref()
+    }
+
+    /// Whether those scores could not be had.
+    pub fn scores_failed(&self) -> bool {
+        self.scores_failed
+    }
+
+    /// What a logit is made of, or why that can't be said.
+    pub fn attribution(&self, key: AttributionKey) -> Option<Result<&Attribution, &str>> {
+        self.attributions.get(&key).map(|found| found.as_deref().map_err(String::as_str))
+    }
+
+    /// Keeps what arrived.
+    pub(in crate::state) fn keep(&mut self, result: Derived) {
+        match result {
+            Derived::Lens(cells) => {
+                for (key, cell) in cells {
+                    let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
+                    self.lens.insert(key, cell, bytes);
+                }
+            }
+            Derived::Trajectories(pos, found) => {
+                let found = found.into_iter().map(|found| ((pos, found.id), found));
+                keep(&mut self.trajectories, found, MOST_OF_TOKENS);
+            }
+            Derived::Tempered(found) => {
+                keep(&mut self.tempered, found.into_iter().map(|found| (found.pos, found)), MOST_OF_TOKENS);
+            }
+            Derived::WhatIf(found) => {
+                let found = found.into_iter().map(|found| ((found.pos, found.id), found));
+                keep(&mut self.what_if, found, MOST_OF_TOKENS);
+            }
+            // Concern the targets and the other run.
+            Derived::Spelled(_) | Derived::Variant { .. } | Derived::VariantLens(..) => {}
+            Derived::HeadMaps(maps) => {
+                for map in maps {
+                    let bytes = size_of::<HeadMap>() + size_of_val(&map.cells[..]);
+                    self.maps.insert((map.layer, map.pick, map.max_side), map, bytes);
+                }
+            }
+            Derived::HeadRows(rows) => {
+                for row in rows {
+                    let bytes = size_of::<HeadRow>() + size_of_val(&row.weights[..]) + size_of_val(&row.strongest[..]);
+                    self.rows.insert((row.layer, row.pick, row.query), row, bytes);
+                }
+            }
+            Derived::Attribution(found) => {
+                if self.attributions.len() >= MOST_ATTRIBUTIONS {
+                    self.attributions.clear();
+                }
+                self.attributions.extend(found.keys().map(|key| (key, Ok(found.clone()))));
+            }
+            Derived::HeadColumns(columns) => {
+                for column in columns {
+                    let bytes =
+                        size_of::<HeadColumn>() + size_of_val(&column.weights[..]) + size_of_val(&column.strongest[..]);
+                    self.columns.insert((column.layer, column.pick, column.key), column, bytes);
+                }
+            }
+            Derived::HeadStats(heads) => {
+                self.stats.extend(heads.into_iter().map(|(layer, head, stats)| ((layer, head), stats)));
+            }
+            Derived::HeadScores(scores) => self.scores = Some(scores),
+        }
+    }
+
+    /// Forgets what tokens from position `len` on had a part in.
+    pub(in crate::state) fn truncate(&mut self, len: usize) {
+        self.lens.retain(|key, _| key.pos < len);
+        self.trajectories.retain(|(pos, _), _| *pos < len);
+        self.tempered.retain(|pos, _| *pos < len);
+        self.what_if.retain(|(pos, _), _| *pos < len);
+        self.rows.retain(|(_, _, query), _| *query < len);
+        self.maps.retain(|_, map| map.n <= len);
+        self.attributions.retain(|key, _| key.pos < len);
+        self.failed.clear();
+        self.columns.retain(|_, column| column.n() <= len);
+        self.stats.retain(|_, stats| stats.n <= len);
+    }
+
+    /// Forgets everything.
+    pub(in crate::state) fn clear(&mut self) {
+        *self = Self { pending: std::mem::take(&mut self.pending), ..Self::default() };
+    }
+}
+
+/// Adds to a cache that starts anew when it is full.
+fn keep<K: Eq + std::hash::Hash, V>(cache: &mut HashMap<K, V>, found: impl Iterator<Item = (K, V)>, most: usize) {
+    if cache.len() >= most {
+        cache.clear();
+    }
+    cache.extend(found);
+}

@@ -1,0 +1,197 @@
+//! What the engine's reports do to the state.
+
+use super::work::Pace;
+use crate::analysis::RunUsage;
+use crate::protocol::{Derived, Event, Failure, JobKind, Outcome, RequestId};
+use crate::state::overlays::Overlay;
+use crate::state::views::attention::MeasuredOn;
+use crate::state::{Effect, Phase, State};
+use crate::trace::{Meta, Prompt};
+use std::sync::Arc;
+
+impl State {
+    pub(in crate::state) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Ready { id, meta } => {
+                // A later choice may be under way already.
+                self.opening.take_if(|opening| opening.id <= id);
+                return self.on_ready(meta);
+            }
+            Event::Opening { id, download } => {
+                if let Some(opening) = self.opening.as_mut().filter(|opening| opening.id == id) {
+                    opening.download = Some(download);
+                }
+            }
+            Event::Memory(memory) => self.memory = Some(memory),
+            Event::Gone(failure) => {
+                self.jobs.clear();
+                self.opening = None;
+                self.tell(true, failure.clone());
+                // What was computed stays explorable; without a model there is nothing to explore.
+                if self.meta().is_none() {
+                    self.phase = Phase::Failed(failure);
+                }
+            }
+            Event::Progress { id, done, total } => {
+                // Of a generation it would only be the layers of one token.
+                if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
+                    job.progress = Some((done, total));
+                }
+                self.derived.progressed(id, done, total);
+            }
+            Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
+            Event::Warning(text) => self.say(text),
+            Event::Switched(meta) => {
+                self.switched(self.policy_in_force(), meta.policy);
+                self.policy = meta.policy;
+                if self.usage.dtype() != meta.router_dtype() {
+                    self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
+                }
+                self.beside.begin(&meta);
+                self.phase = Phase::Ready(meta);
+                self.derived.clear();
+            }
+            Event::Lab(found) => self.lab = Some(found),
+            Event::Acted { former, undos } => self.branches.acted(former, undos),
+            Event::Revised(revision) => self.on_revised(revision),
+            Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
+            Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
+                if let Phase::Ready(run) = &self.phase {
+                    self.beside.take((meta, keep, tokens), run, &self.tokens);
+                }
+            }
+            Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
+                self.beside.take_lens(policy, cells);
+            }
+            // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
+            Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
+            Event::Derived { .. } => {}
+            Event::Finished { id, outcome } => self.on_finished(id, &outcome),
+            Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
+                self.opening = None;
+                // The reason belongs on the line that is seen.
+                let reason = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.tell(true, Failure { summary: failure.summary.clone() + &reason, causes: failure.causes.clone() });
+                if self.meta().is_none() {
+                    self.phase = Phase::Failed(failure);
+                }
+            }
+            // What was asked of a model that has been replaced meanwhile concerns nobody.
+            Event::Failed { id, .. } if !self.knows(id) => {}
+            Event::Failed { id, failure } => {
+                self.jobs.retain(|job| job.id != id);
+                self.derived.refuse(id, &failure);
+                self.derived.fail(id);
+                self.catch_up();
+                self.tell(true, failure);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Another model is there: nothing of the run before is its own but the prompt.
+    fn on_ready(&mut self, meta: Arc<Meta>) -> Vec<Effect> {
+        let had_run = !self.tokens.is_empty();
+        self.memory = None;
+        self.tokens.clear();
+        self.shown.clear();
+        self.lines.truncate(&[], 0);
+        self.usage = RunUsage::new(&meta.dims, meta.router_dtype());
+        self.jobs.clear();
+        self.derived = Default::default();
+        self.branches = Default::default();
+        let unfit = self.beside.for_model(&meta);
+        self.beside.begin(&meta);
+        self.lab = None;
+        self.pace = Pace::default();
+        self.message = None;
+        self.pending = None;
+        self.search = None;
+        self.bookmarks.clear();
+        self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
+        self.cursor = Default::default();
+        self.targets.clear();
+        self.panes.each(|pane| pane.scroll = 0);
+        self.catch_up = false;
+        self.cursor.layer = meta.dims.layers - 1;
+        self.policy = meta.policy;
+        let mut warnings: Vec<String> =
+            meta.report.of(crate::trace::Level::Warn).map(|finding| finding.to_string()).collect();
+        warnings.extend(unfit);
+        let mut effects = vec![Effect::RememberModel(meta.name.clone())];
+        let saved = meta.recording.clone();
+        self.phase = Phase::Ready(meta);
+        self.clamp();
+        self.resume.reading = None;
+        if let Some(saved) = self.resume.waiting.take() {
+            effects.extend(self.read_saved(saved));
+            self.tell_warnings(&warnings);
+            return effects;
+        }
+        if let Some(saved) = saved {
+            // Its tokens follow; its prompt is what a model that is opened next reads.
+            self.overlays.clear();
+            self.panes.each(|pane| pane.heads.on = MeasuredOn::Text);
+            self.prompt = match &saved.prompt {
+                Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+                _ => String::new(),
+            };
+            self.start = saved.prompt;
+            self.tell_warnings(&warnings);
+            return effects;
+        }
+        match self.start.take() {
+            // Only the command line insists on a template; later models use theirs if that was chosen and they have one.
+            Some(Prompt::Chat(text) | Prompt::Text(text)) if had_run => {
+                let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+                effects.extend(self.run_prompt(prompt));
+            }
+            // Ids mean other tokens to another model.
+            Some(Prompt::Ids(_)) if had_run => self.open_prompt(),
+            Some(prompt) => effects.extend(self.run_prompt(prompt)),
+            None if self.overlays.is_empty() => self.open_prompt(),
+            None => {}
+        }
+        // After the prompt is asked for, which takes away older messages.
+        self.tell_warnings(&warnings);
+        effects
+    }
+
+    fn tell_warnings(&mut self, warnings: &[String]) {
+        if let Some((first, rest)) = warnings.split_first() {
+            self.warn(Failure { summary: first.clone(), causes: rest.to_vec() });
+        }
+    }
+
+    fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {
+        if self.opening.as_ref().is_some_and(|opening| opening.id == id) {
+            self.opening = None;
+        }
+        let job = self.jobs.iter().find(|job| job.id == id).map(|job| job.kind);
+        self.jobs.retain(|job| job.id != id);
+        self.derived.finish(id);
+        self.catch_up();
+        if job == Some(JobKind::Session) && *outcome == Outcome::Done {
+            self.on_resumed();
+        }
+        if job == Some(JobKind::Session) && *outcome == Outcome::Cancelled {
+            return self.say("stopped: the session is not back whole; its file stays until something else is run");
+        }
+        let was_prompt = job == Some(JobKind::Prompt);
+        if was_prompt && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
+            let count = self.tokens.len();
+            return self.say(format!("paused: {count} tokens of the prompt were read; i and enter read the rest"));
+        }
+        let text = match outcome {
+            Outcome::EndOfText if job.is_some() => "the model ended the text; space goes on beyond it",
+            Outcome::ContextFull if job.is_some() => "the model's context is full: u steps back, i edits the prompt",
+            _ => return,
+        };
+        self.say(text);
+    }
+
+    /// Whether `id` is a run or a derived view that is still waited for.
+    fn knows(&self, id: RequestId) -> bool {
+        self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
+    }
+}

@@ -1,0 +1,131 @@
+//! What the model is made to read: prompts, steps, forced tokens, and the way back.
+
+use super::work::{Job, Pace};
+use crate::protocol::{Ask, JobKind, Revision};
+use crate::state::overlays::Overlay;
+use crate::state::{Effect, State};
+use crate::trace::{Direction, Policy, Prompt};
+
+impl State {
+    /// Whether work of this kind is under way or waits.
+    pub(in crate::state) fn is_doing(&self, kind: JobKind) -> bool {
+        self.jobs.iter().any(|job| job.kind == kind)
+    }
+
+    /// Requests work on the run.
+    pub(in crate::state) fn start_job(&mut self, ask: Ask) -> Vec<Effect> {
+        let kind = ask.job();
+        // Work on a part of a session takes the place of that session.
+        if kind != Some(JobKind::Session) && !self.is_doing(JobKind::Session) {
+            self.resume.reading = None;
+        }
+        let id = self.new_id();
+        self.message = None;
+        self.jobs.extend(kind.map(|kind| Job { id, kind, progress: None }));
+        if matches!(ask, Ask::Step { .. } | Ask::Prompt(_)) && self.jobs.len() == 1 {
+            self.pace = Pace::default();
+        }
+        vec![Effect::Ask(id, ask)]
+    }
+
+    pub(in crate::state) fn pause(&mut self) -> Vec<Effect> {
+        self.jobs.last().map(|job| Effect::Cancel(job.id)).into_iter().collect()
+    }
+
+    pub(in crate::state) fn submit(&mut self, text: String) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !text.is_empty() && self.history.last() != Some(&text) {
+            self.history.retain(|old| *old != text);
+            self.history.push(text.clone());
+            effects.push(Effect::Remember(text.clone()));
+        }
+        let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+        effects.extend(self.run_prompt(prompt));
+        effects
+    }
+
+    pub(in crate::state) fn run_prompt(&mut self, prompt: Prompt) -> Vec<Effect> {
+        if let Prompt::Text(text) | Prompt::Chat(text) = &prompt {
+            self.prompt.clone_from(text);
+        }
+        self.start = Some(prompt.clone());
+        self.first_run = false;
+        // A new prompt replaces what runs.
+        let mut effects = self.pause();
+        self.cursor.token = self.tokens.len().saturating_sub(1);
+        effects.extend(self.start_job(Ask::Prompt(prompt)));
+        effects
+    }
+
+    /// Generates, or pauses a generation under way. Single steps queue up, so that fast fingers lose nothing.
+    pub(in crate::state) fn generate(&mut self, count: Option<usize>) -> Vec<Effect> {
+        if self.meta().is_none() {
+            return Vec::new();
+        }
+        if self.tokens.is_empty() && !self.is_busy() {
+            self.open_prompt();
+            if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
+                input.note = "there is no text to go on from yet: type a prompt";
+            }
+            return Vec::new();
+        }
+        if self.is_doing(JobKind::Generation) {
+            return self.pause();
+        }
+        self.start_job(Ask::Step { count, sampling: self.sampling })
+    }
+
+    /// Forgets tokens. While a long run is under way it means: stop first.
+    pub(in crate::state) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
+        if [JobKind::Generation, JobKind::Prompt, JobKind::Session].into_iter().any(|kind| self.is_doing(kind)) {
+            return self.pause();
+        }
+        let nothing = match &ask {
+            Ask::Truncate { len } => *len >= self.tokens.len(),
+            _ => self.tokens.len() <= 1,
+        };
+        if nothing && !self.is_busy() { Vec::new() } else { self.start_job(ask) }
+    }
+
+    /// Undoes an edit or does it again. While a long run is under way it means: stop first.
+    pub(in crate::state) fn revise(&mut self, ask: Ask) -> Vec<Effect> {
+        if self.is_doing(JobKind::Generation) || self.is_doing(JobKind::Prompt) {
+            return self.pause();
+        }
+        if self.meta().is_some() { self.start_job(ask) } else { Vec::new() }
+    }
+
+    /// The run is one of before or after an edit again, and so is its prompt.
+    pub(in crate::state) fn on_revised(&mut self, revision: Revision) {
+        let Revision { former, direction, prompt, undos, redos } = revision;
+        let action = former.action.name();
+        self.branches.revised(former, direction);
+        self.chat = match &prompt {
+            Some(Prompt::Chat(_)) => true,
+            Some(Prompt::Text(_)) => false,
+            Some(Prompt::Ids(_)) | None => self.chat,
+        };
+        self.prompt = match &prompt {
+            Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),
+            Some(Prompt::Ids(_)) | None => String::new(),
+        };
+        self.start = prompt;
+        let done = match direction {
+            Direction::Back => "undid",
+            Direction::Forward => "did again",
+        };
+        let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
+        self.say(summary);
+    }
+
+    pub(in crate::state) fn cycle_policy(&mut self) -> Vec<Effect> {
+        let Some(active) = self.meta().map(|meta| meta.policy) else { return Vec::new() };
+        let next = match active {
+            Policy::Hf => Policy::F32,
+            Policy::F32 => Policy::F32Router,
+            // From one of the lab's as well.
+            _ => Policy::Hf,
+        };
+        self.run_under(next)
+    }
+}

@@ -1,0 +1,123 @@
+//! What is on screen as a file.
+
+use crate::analysis::view::{Tab, ViewSpec};
+use crate::protocol::Failure;
+use crate::state::views::attention::MeasuredOn;
+use crate::state::{Effect, State};
+
+/// What is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Save {
+    /// The view, as picture and table.
+    View(ViewSpec),
+    /// The whole run, as `mixscope run` writes it.
+    Run,
+    /// The screen as it is drawn, as picture.
+    Screen,
+}
+
+impl State {
+    /// The view of the pane with the focus, as a file would hold it.
+    pub fn view_spec(&self) -> ViewSpec {
+        let (pane, cursor) = (self.pane(), self.cursor);
+        ViewSpec {
+            view: pane.view(),
+            pos: cursor.token,
+            layer: cursor.layer,
+            head: pane.heads.pick(cursor.head),
+            measure: pane.heads.measure,
+            sorted: pane.heads.sorted,
+            site: pane.lens.site,
+            lens: pane.lens.measure,
+            targets: self.plotted(),
+        }
+    }
+
+    /// The curves of the lens plot: the final answer's, then the targets'.
+    fn plotted(&self) -> Vec<u32> {
+        let answer = self.token().and_then(|token| token.next.top.first()).map(|answer| answer.id);
+        let targets = self.targets.iter().map(|target| target.id).filter(|id| Some(*id) != answer);
+        answer.into_iter().chain(targets).collect()
+    }
+
+    pub(in crate::state) fn save_view(&mut self) -> Vec<Effect> {
+        if let Some(missing) = self.is_missing() {
+            self.say(missing);
+            return Vec::new();
+        }
+        let effects = self.save(Save::View(self.view_spec()));
+        if !effects.is_empty() && self.tab() == Tab::Attention && self.pane().heads.on == MeasuredOn::Repeated {
+            // First, as a long message is cut at its end.
+            self.saving_note = "of this text, not of random tokens: ";
+        }
+        effects
+    }
+
+    pub(in crate::state) fn save(&mut self, what: Save) -> Vec<Effect> {
+        if self.tokens.is_empty() && what != Save::Screen {
+            self.say("there is no run to write yet");
+            return Vec::new();
+        }
+        if self.saving.is_some() {
+            self.say("files are being written already; esc stops that");
+            return Vec::new();
+        }
+        self.message = None;
+        self.saving = Some(String::new());
+        self.saving_note = "";
+        self.warned_of_saving = false;
+        vec![Effect::Save(what)]
+    }
+
+    /// Leaves; but says first that files which are being written would be lost.
+    pub(in crate::state) fn quit(&mut self) -> Vec<Effect> {
+        if self.saving.is_some() && !std::mem::replace(&mut self.warned_of_saving, true) {
+            self.say("files are still being written: the same key again leaves without them");
+            return Vec::new();
+        }
+        vec![Effect::Quit]
+    }
+
+    pub(in crate::state) fn on_saved(&mut self, result: Result<String, Failure>) {
+        self.saving = None;
+        match result {
+            Ok(what) => self.say(format!("{}{what}", self.saving_note)),
+            Err(failure) => self.tell(true, failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Event, update};
+    use crate::trace::{Policy, Sampling};
+
+    fn state() -> State {
+        State::new(None, Sampling::default(), Policy::Hf, Vec::new())
+    }
+
+    #[test]
+    fn leaving_while_files_are_written_is_warned_of_once() {
+        let mut state = state();
+        assert_eq!(state.save(Save::Screen), [Effect::Save(Save::Screen)]);
+        assert_eq!(state.save(Save::Screen), [], "one after the other");
+        assert_eq!(state.quit(), []);
+        assert!(state.message.as_ref().unwrap().failure.summary.contains("still being written"));
+        assert_eq!(state.quit(), [Effect::Quit]);
+        update(&mut state, Event::Saved(Ok("wrote it".to_owned())));
+        assert_eq!(state.saving, None);
+        assert_eq!(state.quit(), [Effect::Quit], "nothing is being written");
+        state.save(Save::Screen);
+        assert_eq!(state.quit(), [], "other files: said again");
+    }
+
+    #[test]
+    fn escape_stops_the_writing() {
+        let mut state = state();
+        state.save(Save::Screen);
+        update(&mut state, Event::Saving("heads 3/48".to_owned()));
+        assert_eq!(state.saving.as_deref(), Some("heads 3/48"));
+        assert_eq!(update(&mut state, Event::Key("esc".parse().unwrap())), [Effect::StopSaving]);
+    }
+}

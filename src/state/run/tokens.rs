@@ -1,0 +1,66 @@
+//! Tokens that arrive.
+
+use super::work::Pace;
+use crate::state::State;
+use crate::state::text::{show_piece, width};
+use crate::trace::TokenRecord;
+use std::sync::Arc;
+
+impl State {
+    pub(in crate::state) fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
+        // Tokens that replace the whole run (another policy) leave the cursor where it is.
+        let followed = self.cursor.token + 1 >= self.tokens.len() && (keep > 0 || self.tokens.is_empty());
+        let stands = keep.min(self.tokens.len());
+        // Records of a prompt that only changed its source keep their derived views.
+        let same = self.tokens[stands..]
+            .iter()
+            .zip(&tokens)
+            .take_while(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.values, &b.values));
+        let unchanged = stands + same.count();
+        if unchanged < self.tokens.len() {
+            self.derived.truncate(unchanged);
+            // The same text read under another policy is still the text that was marked.
+            let alike = self.tokens[stands..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
+            self.bookmarks.split_off(&(stands + alike));
+        }
+        if let Some(search) = &mut self.search {
+            search.truncate(unchanged);
+        }
+        let before = self.tokens.len();
+        self.usage.truncate(&self.tokens, unchanged);
+        self.lines.truncate(&self.shown, stands);
+        self.tokens.truncate(stands);
+        self.shown.truncate(stands);
+        self.shown.extend(tokens.iter().zip(stands..).map(|(token, pos)| {
+            let text = show_piece(&token.piece);
+            let cells = width(&text) + usize::from(self.bookmarks.contains(&pos));
+            (text, cells.min(usize::from(u16::MAX)) as u16)
+        }));
+        if !tokens.is_empty() {
+            self.pace = Pace { tokens: self.pace.tokens + tokens.len(), ms: self.pace.ms + ms };
+        }
+        self.tokens.extend(tokens);
+        self.usage.extend(&self.tokens[unchanged..]);
+        self.lines.extend(&self.shown);
+        self.beside.follow(&self.tokens, unchanged);
+        self.renew_close_calls(unchanged, before);
+        if followed && self.reduced_motion && self.is_busy() {
+            self.catch_up = true;
+        } else if followed {
+            self.go_to_end();
+        }
+        self.clamp();
+    }
+
+    fn go_to_end(&mut self) {
+        self.cursor.token = self.tokens.len().saturating_sub(1);
+        self.cursor.candidate = 0;
+    }
+
+    /// The run is over: a cursor that stood still at its end joins the end it has now.
+    pub(in crate::state) fn catch_up(&mut self) {
+        if self.jobs.is_empty() && std::mem::take(&mut self.catch_up) {
+            self.go_to_end();
+        }
+    }
+}

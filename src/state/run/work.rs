@@ -1,0 +1,35 @@
+//! Work under way.
+
+use crate::protocol::{JobKind, RequestId};
+
+/// Work the engine was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: RequestId,
+    /// What is done.
+    pub kind: JobKind,
+    /// Units done and in all, once the engine said so.
+    pub progress: Option<(usize, usize)>,
+}
+
+impl Job {
+    /// Whether it generates tokens.
+    pub(in crate::state) fn is_generation(&self) -> bool {
+        matches!(self.kind, JobKind::Generation | JobKind::Step)
+    }
+}
+
+/// Tokens and milliseconds of the generation under way, or of the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    pub(super) tokens: usize,
+    pub(super) ms: f64,
+}
+
+impl Pace {
+    /// Tokens a second of model time.
+    pub fn per_second(&self) -> Option<f64> {
+        (self.ms > 0.0 && self.tokens > 0).then(|| self.tokens as f64 / self.ms * 1e3)
+    }
+}

@@ -1,0 +1,127 @@
+//! The one function through which text from models, files and prompts reaches the screen.
+
+mod bookmarks;
+mod lines;
+mod search;
+mod strip;
+
+pub use lines::Lines;
+pub use search::Search;
+pub use strip::{FULL_NATS, StripColour};
+
+use crate::trace::{Direction, is_obeyed};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// A token's spelling as it may be drawn: white space visible, everything a terminal would obey escaped.
+pub fn show_piece(piece: &str) -> String {
+    if let Some(byte) = piece.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>'))
+        && let Ok(byte) = u8::from_str_radix(byte, 16)
+    {
+        return match byte {
+            b'\n' => "↵".to_owned(),
+            b'\t' => "⇥".to_owned(),
+            _ => format!("‹{byte:02X}›"),
+        };
+    }
+    let shown = harmless(piece).replace('▁', "·");
+    if shown.is_empty() {
+        "∅".to_owned()
+    } else if shown.graphemes(true).next().is_some_and(|first| first.width() == 0) {
+        // A combining mark of its own would be drawn onto its neighbour.
+        format!("◌{shown}")
+    } else {
+        shown
+    }
+}
+
+/// Any text as it may be drawn on one line.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push('↵'),
+            '\t' => out.push('⇥'),
+            '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + c as u32)),
+            '\x7f' => out.push('␡'),
+            _ if is_obeyed(c) => out.extend(c.escape_unicode()),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Cells that `text` takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `before` or `after`.
+pub fn before_or_after(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Back => "before",
+        Direction::Forward => "after",
+    }
+}
+
+/// `‘·ball’`
+pub fn quoted(text: &str) -> String {
+    format!("‘{text}’")
+}
+
+/// `text` cut to `max` cells by grapheme, with `…` where something was cut.
+pub fn fit(text: &str, max: usize) -> String {
+    if width(text) <= max {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        if used + width(grapheme) + 1 > max {
+            break;
+        }
+        used += width(grapheme);
+        out.push_str(grapheme);
+    }
+    if max > 0 {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn white_space_is_visible_and_bytes_are_named() {
+        assert_eq!(show_piece("▁the"), "·the");
+        assert_eq!(show_piece("<0x0A>"), "↵");
+        assert_eq!(show_piece("<0xE4>"), "‹E4›");
+        assert_eq!(show_piece("a\tb\r"), "a⇥b␍");
+        assert_eq!(show_piece("\x1b[31mred"), "␛[31mred");
+        assert_eq!(show_piece("\u{202e}abc"), "\\u{202e}abc");
+        assert_eq!(show_piece("\u{301}"), "◌\u{301}");
+        assert_eq!(show_piece(""), "∅");
+    }
+
+    #[test]
+    fn cutting_respects_graphemes_and_wide_cells() {
+        assert_eq!(fit("你好吗", 5), "你好…");
+        assert_eq!(fit("你好吗", 4), "你…");
+        assert_eq!(fit("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("abc", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_obeys_gets_through(piece in any::<String>(), max in 0usize..20) {
+            let shown = show_piece(&piece);
+            prop_assert!(!shown.chars().any(|c| c.is_control() || is_obeyed(c)), "{shown:?}");
+            prop_assert!(width(&shown) > 0);
+            prop_assert!(width(&fit(&shown, max)) <= max);
+        }
+    }
+}

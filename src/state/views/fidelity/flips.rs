@@ -1,0 +1,33 @@
+//! Layers × tokens: where A and B chose other experts.
+
+use super::{NO_OTHER, no_other};
+use crate::analysis::tables::{FlipRow, TokenText};
+use crate::state::State;
+use crate::state::input::Extent;
+use crate::state::views::Rules;
+use crate::state::views::copy::{Copied, csv};
+use crate::trace::Direction;
+
+pub(in crate::state::views) const RULES: Rules =
+    Rules { jump, has_contributions: false, missing: no_other, ..Rules::new(copy) };
+
+/// Goes to a token whose experts differ in the layer of the cursor.
+fn jump(state: &mut State, direction: Direction) {
+    let (at, layer) = (state.cursor.token, state.cursor.layer);
+    let found = state.beside.differences().and_then(|found| found.layers().get(layer)?.next(at, direction));
+    super::jump(state, found, &format!(" in layer {layer}"), direction);
+}
+
+/// Copies one row a token and layer: of the cursor's cell, of all layers of its token, or of all.
+fn copy(state: &State, extent: Extent) -> Copied {
+    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.beside.tokens(), &state.tokens);
+    let (policy, found) = state.beside.policy_of_a().zip(state.beside.differences()).ok_or(NO_OTHER)?;
+    let c = state.cursor;
+    let positions = if extent == Extent::View { 0..a.len().min(b.len()) } else { c.token..(c.token + 1).min(a.len()) };
+    let layers = if extent == Extent::Cell { c.layer..c.layer + 1 } else { 0..meta.dims.layers };
+    let places = positions.flat_map(|pos| layers.clone().map(move |layer| (pos, layer)));
+    let row = |(pos, layer): (usize, usize)| {
+        FlipRow::of([policy, meta.policy], (pos, layer), [&a[pos], &b[pos]], found.dtype(), TokenText::Exact)
+    };
+    csv(places.filter_map(row), "flips")
+}

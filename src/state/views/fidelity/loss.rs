@@ -1,0 +1,42 @@
+//! The loss of each token in A and B, one token a line.
+
+use super::{NO_OTHER, no_other};
+use crate::analysis::tables::{LossRow, TokenText};
+use crate::state::State;
+use crate::state::input::{Extent, Move, Vertical};
+use crate::state::views::Rules;
+use crate::state::views::copy::{Copied, csv};
+use crate::trace::Direction;
+
+pub(in crate::state::views) const RULES: Rules =
+    Rules { vertical, shows_layers: false, jump, has_contributions: false, missing: no_other, ..Rules::new(copy) };
+
+/// Tokens are lines here.
+fn vertical(state: &mut State, to: Vertical) {
+    state.move_token(if to == Vertical::Up { Move::Left } else { Move::Right });
+}
+
+/// Goes to a token whose experts differ in any layer.
+fn jump(state: &mut State, direction: Direction) {
+    let at = state.cursor.token;
+    let found = state.beside.differences().and_then(|found| found.next(at, direction));
+    super::jump(state, found, "", direction);
+}
+
+/// Copies one row a token.
+fn copy(state: &State, extent: Extent) -> Copied {
+    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.beside.tokens(), &state.tokens);
+    let policy = state.beside.policy_of_a().ok_or(NO_OTHER)?;
+    let at = state.cursor.token;
+    let positions = match extent {
+        Extent::Cell => {
+            let by = state.loss_difference(at).ok_or("this token has no loss in both runs")?;
+            return Ok((by.to_string(), format!("{by} nats, B − A")));
+        }
+        Extent::Row => at..(at + 1).min(a.len()),
+        Extent::View => 0..a.len().min(b.len()),
+    };
+    let row =
+        |pos: usize| LossRow::of([policy, meta.policy], pos, [&a[pos], &b[pos]], meta.dims.layers, TokenText::Exact);
+    csv(positions.map(row), "losses")
+}

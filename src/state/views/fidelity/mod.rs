@@ -1,0 +1,59 @@
+//! What was validated, and two runs of the same tokens: A, and B, the run on screen.
+
+pub mod flips;
+pub mod lab;
+pub mod loss;
+pub mod validated;
+
+use crate::analysis::diff::{Flip, same_experts};
+use crate::state::State;
+use crate::state::input::Vertical;
+use crate::state::text::before_or_after;
+use crate::trace::{Dims, Direction, LensKey};
+
+const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
+
+/// Why there is nothing to compare.
+fn no_other(state: &State) -> Option<&'static str> {
+    state.beside.tokens().is_empty().then_some(NO_OTHER)
+}
+
+fn scroll(state: &mut State, to: Vertical) {
+    let line = &mut state.pane_mut().scroll;
+    *line = if to == Vertical::Up { line.saturating_sub(1) } else { *line + 1 };
+}
+
+impl State {
+    /// Whether the experts of A and B differ for a token in a layer; `None` if A has not come so far, or if nothing was
+    /// captured.
+    pub fn experts_differ(&self, pos: usize, layer: usize) -> Option<bool> {
+        let (a, b) = (self.beside.tokens().get(pos)?, self.tokens.get(pos)?);
+        same_experts(a, b, layer).map(|same| !same)
+    }
+
+    /// Loss of B minus loss of A, nats; `None` if one of them is missing.
+    pub fn loss_difference(&self, pos: usize) -> Option<f32> {
+        let (a, b) = (self.beside.tokens().get(pos)?.score?, self.tokens.get(pos)?.score?);
+        Some(b.nll - a.nll)
+    }
+
+    /// The flip of a token in a layer, if there is one.
+    pub fn flip(&self, pos: usize, layer: usize) -> Option<&Flip> {
+        self.beside.differences()?.flip(pos, layer)
+    }
+
+    /// Keys of the lens cells of both runs at the cursor, from the last layer down.
+    pub fn compared_cells(&self, dims: Dims) -> impl Iterator<Item = LensKey> {
+        let (pos, site) = (self.cursor.token, self.pane().lens.site());
+        (0..dims.layers).rev().map(move |layer| LensKey { pos, layer, site })
+    }
+}
+
+/// Goes to where the experts differ: to `found`, or says that there is nothing more in this direction of `place`.
+fn jump(state: &mut State, found: Option<usize>, place: &str, direction: Direction) {
+    let at = state.cursor.token;
+    match found {
+        Some(pos) => state.go_to(pos),
+        None => state.say(format!("no expert differs{place} {} token {at}", before_or_after(direction))),
+    }
+}

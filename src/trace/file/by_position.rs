@@ -1,0 +1,96 @@
+//! Splits the tensors of a trace file by position.
+
+use super::tensor::TraceFile;
+use crate::trace::{Dims, Hook, HookKind, HookValues, Row};
+use anyhow::{Context, Result, bail, ensure};
+
+/// Takes the token ids out of `file`.
+///
+/// # Errors
+/// If there are none, or one is outside the vocabulary.
+pub fn token_ids(file: &mut TraceFile, vocab: usize) -> Result<Vec<u32>> {
+    let tensor = file.tensors.remove("tokens").context("the trace holds no `tokens`")?;
+    let found = tensor.shape.clone();
+    ensure!(found.len() == 1 && found[0] > 0, "`tokens`: expected shape [pos] of at least one, found {found:?}");
+    let ids = tensor.values.into_u32("tokens")?;
+    check_below("tokens", &ids, vocab, "vocab_size of the config")?;
+    Ok(ids)
+}
+
+/// Checks that every integer is an index below `limit`.
+pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) -> Result<()> {
+    match values.iter().position(|value| *value as usize >= limit) {
+        Some(at) => bail!("`{name}`: expected numbers below {limit} ({of}), found {}", values[at]),
+        None => Ok(()),
+    }
+}
+
+/// Takes every hook out of `file` and splits it by position; `pos` is the number of tokens.
+///
+/// # Errors
+/// Naming the tensor, if its shape, its kind of numbers or its layer does not fit `dims`.
+pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<HookValues>> {
+    let mut records = vec![HookValues::new(dims.layers); pos];
+    let mut hooks: Vec<Hook> = file.tensors.keys().filter_map(|name| name.parse().ok()).collect();
+    hooks.sort_unstable_by_key(|hook| hook.index());
+    for hook in hooks {
+        let (name, layers) = (hook.to_string(), dims.layers);
+        ensure!(
+            (hook.layer as usize) < layers,
+            "`{name}`: expected a layer below {layers} (num_hidden_layers of the config), found {}",
+            hook.layer
+        );
+        // A tensor whose layer is spelled differently, such as `blocks.01.`, is not a known hook.
+        let Some(values) = file.take(&name, &hook.kind.shape(dims, pos))? else { continue };
+        match hook.kind {
+            HookKind::ExpertIndices => {
+                let indices = values.into_u32(&name)?;
+                check_below(&name, &indices, dims.experts, "num_local_experts of the config")?;
+                for (record, row) in records.iter_mut().zip(indices.chunks_exact(dims.top_k)) {
+                    record.insert(hook, Row::U32(row.into()));
+                }
+            }
+            HookKind::Pattern => split_pattern(hook, &values.into_f32(&name)?, &mut records)?,
+            _ => {
+                let values = values.into_f32(&name)?;
+                for (record, row) in records.iter_mut().zip(values.chunks_exact(values.len() / pos)) {
+                    record.insert(hook, Row::F32(row.into()));
+                }
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// `[heads, query, key]` to `[heads, query + 1]` for each query.
+fn split_pattern(hook: Hook, values: &[f32], records: &mut [HookValues]) -> Result<()> {
+    let pos = records.len();
+    for (query, record) in records.iter_mut().enumerate() {
+        let rows = || values.chunks_exact(pos).skip(query).step_by(pos);
+        if let Some(weight) = rows().flat_map(|row| &row[query + 1..]).find(|weight| **weight != 0.0) {
+            bail!("`{hook}`: expected 0 for keys behind the query, found {weight} at query {query}");
+        }
+        let row: Vec<f32> = rows().flat_map(|row| &row[..=query]).copied().collect();
+        record.insert(hook, Row::F32(row.into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_split_by_query_and_must_be_causal() {
+        let hook = HookKind::Pattern.at(0);
+        let mut records = vec![HookValues::new(1); 2];
+        // Two heads over two tokens.
+        let mut values = vec![1.0, 0.0, 0.25, 0.75, 1.0, 0.0, 0.5, 0.5];
+        split_pattern(hook, &values, &mut records).unwrap();
+        assert_eq!(records[0].get(hook), Some(&Row::F32([1.0, 1.0].into())));
+        assert_eq!(records[1].get(hook), Some(&Row::F32([0.25, 0.75, 0.5, 0.5].into())));
+        values[5] = 0.5;
+        let error = split_pattern(hook, &values, &mut records).unwrap_err().to_string();
+        assert!(error.contains("hook_pattern") && error.contains("found 0.5 at query 0"), "{error}");
+    }
+}

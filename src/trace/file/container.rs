@@ -1,0 +1,88 @@
+//! Reading the safetensors container.
+
+use super::tensor::{TraceFile, TraceTensor, Values};
+use crate::trace::Dtype;
+use anyhow::{Context, Result, bail, ensure};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype as StDtype, SafeTensors};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The trace version that is written, and the largest that is read.
+pub(super) const VERSION: u32 = 1;
+/// The value of the metadata key `format`.
+pub const FORMAT: &str = "mixscope-trace";
+
+impl TraceFile {
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// If it can't be read, is not safetensors, or is a trace of a newer version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&bytes).with_context(|| format!("{} is not a readable trace", path.display()))
+    }
+
+    /// Reads the bytes of a trace file, or of any safetensors file with f32, f16, bf16, u32 or i64 tensors.
+    ///
+    /// # Errors
+    /// As [`TraceFile::read`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        check_version(&metadata)?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let tensor = decode(name, view.dtype(), view.shape().to_vec(), view.data())?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Self { metadata, tensors })
+    }
+
+    /// Checks that the metadata are those of a trace.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn check_format(&self) -> Result<()> {
+        check_format(&self.metadata)
+    }
+}
+
+/// Checks that this program can read the version, if the metadata name one.
+pub(super) fn check_version(metadata: &HashMap<String, String>) -> Result<()> {
+    if let Some(version) = metadata.get("version") {
+        let newer = version.parse::<u32>().map_or(true, |version| version > VERSION);
+        ensure!(!newer, "it has version {version}, this program reads version {VERSION}: update mixscope");
+    }
+    Ok(())
+}
+
+/// Checks that the metadata are those of a trace.
+pub(super) fn check_format(metadata: &HashMap<String, String>) -> Result<()> {
+    let found = metadata.get("format").map_or("none", String::as_str);
+    ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is no mixscope trace");
+    ensure!(metadata.contains_key("version"), "metadata `version`: expected {VERSION}, found none");
+    Ok(())
+}
+
+/// Decodes one tensor from its stored bytes.
+pub(super) fn decode(name: &str, stored: StDtype, shape: Vec<usize>, data: &[u8]) -> Result<TraceTensor> {
+    let (dtype, values) = match stored {
+        StDtype::F32 => (Dtype::F32, Values::F32(words(data, f32::from_le_bytes))),
+        StDtype::BF16 => (Dtype::Bf16, Values::F32(words(data, |b| bf16::from_le_bytes(b).to_f32()))),
+        StDtype::F16 => (Dtype::F16, Values::F32(words(data, |b| f16::from_le_bytes(b).to_f32()))),
+        StDtype::U32 => (Dtype::F32, Values::U32(words(data, u32::from_le_bytes))),
+        StDtype::I64 => {
+            let wide = words(data, i64::from_le_bytes);
+            let narrow: Result<Vec<u32>, _> = wide.into_iter().map(u32::try_from).collect();
+            (Dtype::F32, Values::U32(narrow.with_context(|| format!("tensor `{name}`: index out of range"))?))
+        }
+        other => bail!("tensor `{name}` has dtype {other:?}; expected F32, F16, BF16, U32 or I64"),
+    };
+    Ok(TraceTensor { shape, dtype, values })
+}
+
+fn words<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    data.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
+}

@@ -1,0 +1,14 @@
+use crate::trace::{LensSite, Source};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The metadata key of the spellings.
+pub const SPELLING: &str = "mixscope.spelling";
+
+pub const SOURCE: &str = "mixscope.source";
+pub const LENS_LAYERS: &str = "mixscope.lens.layers";
+pub const SITES: [LensSite; 2] = [LensSite::ResidMid, LensSite::ResidPost];
+pub const SOURCES: [Source; 3] = [Source::Prompt, Source::Generated, Source::Forced];
+
+/// The spellings of tokens, by id.
+pub type Spelling = HashMap<u32, Arc<str>>;

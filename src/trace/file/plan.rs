@@ -1,0 +1,168 @@
+//! Writing a run as a trace file.
+
+use super::container::{FORMAT, VERSION};
+use super::extra::{ExtraWriter, SPELLING};
+use super::replace::replace_file;
+use super::tensor::{TraceTensor, Values};
+use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Records, Row};
+use anyhow::Result;
+use half::{bf16, f16};
+use safetensors::tensor::Dtype as StDtype;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A trace file that is ready to be written, with its contents and size.
+pub struct TracePlan<'a> {
+    trace: &'a Records,
+    header: Vec<u8>,
+    hooks: Vec<(Hook, StDtype)>,
+    tables: Vec<(String, TraceTensor)>,
+    data_bytes: u64,
+}
+
+impl<'a> TracePlan<'a> {
+    /// Plans a file with every hook that was captured at every position and that `keep` selects, with scores and candidates
+    /// if `candidates`, and with these lens cells: those of all positions, or none. `provenance` says how the run was made.
+    ///
+    /// # Errors
+    /// If lens cells of a position are missing.
+    pub fn new(
+        trace: &'a Records,
+        provenance: &serde_json::Value,
+        candidates: bool,
+        lens: &[(LensKey, Arc<LensCell>)],
+        keep: impl Fn(HookKind, usize) -> bool,
+    ) -> Result<Self> {
+        let (meta, pos) = (&trace.meta, trace.tokens.len());
+        let mut tables = ExtraWriter::default();
+        tables.sources(&trace.tokens);
+        if candidates {
+            tables.candidates(&trace.tokens);
+        }
+        tables.lens(lens, pos)?;
+        let texts: Vec<&str> = trace.tokens.iter().map(|token| &*token.piece).collect();
+        let mut metadata = BTreeMap::from([
+            ("format", FORMAT.to_owned()),
+            ("version", VERSION.to_string()),
+            ("model", meta.model_name().to_owned()),
+            ("config", meta.config.to_string()),
+            ("precision", meta.policy.to_string()),
+            ("token_texts", serde_json::to_string(&texts)?),
+            ("provenance", provenance.to_string()),
+            ("validation", serde_json::to_string(&meta.report)?),
+        ]);
+        if !tables.spelling.is_empty() {
+            let spelling: BTreeMap<u32, &str> = tables.spelling.iter().map(|(id, piece)| (*id, &**piece)).collect();
+            metadata.insert(SPELLING, serde_json::to_string(&spelling)?);
+        }
+        let hooks = hooks(trace, keep);
+        let mut header = serde_json::Map::new();
+        header.insert("__metadata__".to_owned(), serde_json::to_value(metadata)?);
+        let mut end = 0;
+        let mut describe = |name: String, dtype: StDtype, shape: &[usize]| {
+            let start = end;
+            end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            header.insert(name, serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
+        };
+        describe("tokens".to_owned(), StDtype::U32, &[pos]);
+        for (name, tensor) in &tables.tensors {
+            let dtype = if matches!(tensor.values, Values::U32(_)) { StDtype::U32 } else { StDtype::F32 };
+            describe(name.clone(), dtype, &tensor.shape);
+        }
+        for (hook, dtype) in &hooks {
+            describe(hook.to_string(), *dtype, &hook.kind.shape(meta.dims, pos));
+        }
+        let data_bytes = end as u64;
+        let mut header = serde_json::to_vec(&header)?;
+        header.resize(header.len().next_multiple_of(8), b' ');
+        Ok(Self { trace, header, hooks, tables: tables.tensors, data_bytes })
+    }
+
+    /// The size of the file, bytes.
+    pub fn size(&self) -> u64 {
+        size_of::<u64>() as u64 + self.header.len() as u64 + self.data_bytes
+    }
+
+    /// Writes `path` through a temporary file in the same folder. The same run always gives the same bytes.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        replace_file(path, |temp| {
+            let mut out = BufWriter::with_capacity(1 << 16, temp);
+            out.write_all(&(self.header.len() as u64).to_le_bytes())?;
+            out.write_all(&self.header)?;
+            self.trace.tokens.iter().try_for_each(|token| out.write_all(&token.id.to_le_bytes()))?;
+            for (_, tensor) in &self.tables {
+                match &tensor.values {
+                    Values::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+                    Values::U32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+                }
+            }
+            for (hook, dtype) in &self.hooks {
+                write_hook(self.trace, *hook, *dtype, &mut out)?;
+            }
+            Ok(out.flush()?)
+        })
+    }
+}
+
+/// The hooks to be written and their stored dtypes. Wide dtypes come first, which keeps every tensor aligned.
+fn hooks(trace: &Records, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, StDtype)> {
+    let meta = &trace.meta;
+    let exact = match meta.activation_dtype() {
+        Dtype::F32 => StDtype::F32,
+        Dtype::F16 => StDtype::F16,
+        Dtype::Bf16 => StDtype::BF16,
+    };
+    let dtype = |hook: Hook| {
+        // Under `f32-router` the router's logits are the only tensor that is not rounded.
+        let f32_router = hook.kind == HookKind::RouterLogits && meta.policy.keeps_router_f32();
+        match hook.kind {
+            HookKind::ExpertIndices => StDtype::U32,
+            kind if kind.always_f32() || f32_router => StDtype::F32,
+            _ => exact,
+        }
+    };
+    let is_whole = |hook: &Hook| trace.tokens.iter().all(|token| token.values.get(*hook).is_some());
+    let wanted = |hook: &Hook| keep(hook.kind, hook.layer as usize) && !trace.tokens.is_empty();
+    let kept = Hook::all(meta.dims.layers).filter(|hook| wanted(hook) && is_whole(hook));
+    let mut hooks: Vec<(Hook, StDtype)> = kept.map(|hook| (hook, dtype(hook))).collect();
+    hooks.sort_by_key(|(_, dtype)| std::cmp::Reverse(dtype.bitsize()));
+    hooks
+}
+
+/// Writes one hook of all positions, assembled from the records.
+fn write_hook(trace: &Records, hook: Hook, dtype: StDtype, out: &mut impl Write) -> Result<()> {
+    let put = |out: &mut dyn Write, value: f32| match dtype {
+        StDtype::BF16 => out.write_all(&bf16::from_f32(value).to_le_bytes()),
+        StDtype::F16 => out.write_all(&f16::from_f32(value).to_le_bytes()),
+        _ => out.write_all(&value.to_le_bytes()),
+    };
+    let rows = || trace.tokens.iter().filter_map(|token| token.values.get(hook));
+    if hook.kind == HookKind::Pattern {
+        // Records hold [heads, query + 1]; the file holds [heads, query, key] with zeros for the future.
+        let pos = trace.tokens.len();
+        for head in 0..trace.meta.dims.heads {
+            for (query, row) in rows().enumerate() {
+                let Row::F32(row) = row else { continue };
+                for value in &row[head * (query + 1)..(head + 1) * (query + 1)] {
+                    put(out, *value)?;
+                }
+                for _ in query + 1..pos {
+                    put(out, 0.0)?;
+                }
+            }
+        }
+        return Ok(());
+    }
+    for row in rows() {
+        match row {
+            Row::F32(values) => values.iter().try_for_each(|value| put(out, *value))?,
+            Row::U32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+        }
+    }
+    Ok(())
+}
