@@ -6,7 +6,6 @@
 mod activations;
 mod arch;
 mod derive;
-mod json;
 #[doc(hidden)]
 pub mod kernels;
 mod memory;

@@ -2,10 +2,12 @@
 
 pub mod demo;
 mod describe;
+mod json;
 mod location;
 mod open;
 mod sizes;
 
 pub use describe::{Described, check_gguf_header, describe_gguf};
+pub(super) use json::read_json;
 pub use location::Location;
 pub use open::{Loaded, open};

@@ -1,10 +1,11 @@
 //! Opening a model: files, validation, and the report.
 
 use super::demo;
+use super::json::read_json;
 use super::location::Location;
 use super::sizes::{count_params, touched_bytes};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
-use crate::model::json::read_json;
+
 use crate::model::pass::Model;
 use crate::model::tokenizer::{ChatTemplate, Tokenizer, gguf_tokenizer};
 use crate::model::validate;
@@ -79,7 +80,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     let compute = dtype.unwrap_or(checked.compute);
     if compute != checked.compute {
         let found = format!("{weights_dtype} weights, rounded to {compute} as they are read");
-        report.add(Level::Note, "compute dtype", "", found, "asked for by --dtype");
+        report.add(Level::Note, "compute dtype", "", found, "requested by --dtype");
     }
     parts.config.eos.sort_unstable();
     parts.config.eos.dedup();

@@ -1,6 +1,6 @@
 //! The chat template of an instruct model (HF `apply_chat_template`).
 
-use crate::model::json::read_json;
+use crate::model::opening::read_json;
 use anyhow::{Context, Result, anyhow};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value, context};

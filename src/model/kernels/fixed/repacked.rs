@@ -23,7 +23,7 @@ pub(super) struct Repacked {
 impl Repacked {
     pub const ZERO: Self = Self { quads: [[0; 4 * LANES]; BLOCK / 4], scales: [[0.0; LANES]; 2], minima: [0.0; LANES] };
 
-    /// Repacks blocks of which register `i` holds `i` and `i + 4` of the first row, `i + 4` those of the second.
+    /// Repacks blocks: register `i` holds blocks `i` and `i + 4` of the first row, register `i + 4` those of the second.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn put(&mut self, blocks: [__m512i; BLOCKS]) {

@@ -55,7 +55,7 @@ fn sibling(first: &Path, part: u64, parts: u64) -> Result<std::path::PathBuf> {
     let stem = name.strip_suffix(&format!("-00001-of-{parts:05}.gguf"));
     let stem = stem.with_context(|| {
         format!(
-            "{name} is one of {parts} parts; open the first, NAME-00001-of-{parts:05}.gguf, with the others beside it"
+            "{name} is one of {parts} parts; open the first, NAME-00001-of-{parts:05}.gguf, with the others in the same folder"
         )
     })?;
     Ok(first.with_file_name(format!("{stem}-{:05}-of-{parts:05}.gguf", part + 1)))
