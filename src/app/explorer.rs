@@ -12,7 +12,7 @@ use crate::engine::{Engine, Opener};
 use crate::export::Screen;
 use crate::hub;
 use crate::protocol::{self, Failure};
-use crate::state::{Beside, Effect, Event, Save, State, update};
+use crate::state::{Baseline, Effect, Event, Save, State, update};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Explorer {
             state.pane_mut().details.flipped = Tab::ALL.into();
         }
         if let Some(recorded) = options.against {
-            state.beside = Beside::recorded(recorded);
+            state.baseline = Baseline::recorded(recorded);
             state.pane_mut().show(View::FidelityFlips);
         }
         state.keymap = options.keymap;
@@ -161,7 +161,7 @@ impl Explorer {
                     }
                 }
                 Effect::Save(Save::View(spec)) => {
-                    let compared = (self.state.beside.records(), self.state.lab.clone());
+                    let compared = (self.state.baseline.records(), self.state.lab.clone());
                     self.saver.view(spec, compared, self.engine.branch());
                 }
                 Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),

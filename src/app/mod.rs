@@ -28,8 +28,8 @@ use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
-use crate::ui::terminal::{Manners, Screen};
-use crate::ui::{Depth, Look, Theme, draw, input, terminal};
+use crate::ui::terminal::{Screen, ScreenOptions};
+use crate::ui::{Colours, Depth, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
@@ -66,7 +66,7 @@ pub struct Options {
     /// How many colours.
     pub color: ColorChoice,
     /// Which colours.
-    pub look: Look,
+    pub colours: Colours,
     /// Whether the mouse is listened to.
     pub mouse: bool,
     /// Whether frames are rare while a run goes on and the cursor stays where it is.
@@ -88,7 +88,7 @@ pub fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(explore(options))));
-    terminal::give_back();
+    terminal::restore();
     // Does not wait for blocking tasks, such as a read of the terminal.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|_| Err(anyhow!("a defect in mixscope ended it (see above); please report it")))
@@ -100,19 +100,19 @@ fn restore_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() == Some("main") {
-            terminal::give_back();
+            terminal::restore();
             print(panic);
         }
     }));
 }
 
 async fn explore(options: Options) -> Result<()> {
-    let (depth, look) = (options.color.depth(), options.look.clone());
-    let manners = Manners { mouse: options.mouse, calm: options.reduced_motion };
+    let (depth, colours) = (options.color.depth(), options.colours.clone());
+    let screen_options = ScreenOptions { mouse: options.mouse, steady_cursor: options.reduced_motion };
     let mut signals = Signals::listen()?;
     let explorer = Explorer::start(options, Places::of_user(), Arc::new(open_target))?;
-    let screen = Screen::take(depth, &look, manners)?;
-    let mut app = App { explorer, screen, keys: EventStream::new(), look };
+    let screen = Screen::open(depth, &colours, screen_options)?;
+    let mut app = App { explorer, screen, keys: EventStream::new(), colours };
     let ended = app.run(&mut signals).await;
     let kept = app.explorer.end().await;
     drop(app);
@@ -128,7 +128,7 @@ struct App {
     explorer: Explorer,
     screen: Screen,
     keys: EventStream,
-    look: Look,
+    colours: Colours,
 }
 
 impl App {
@@ -203,9 +203,9 @@ impl App {
             match request {
                 Request::Copy(text) => self.screen.copy(&text)?,
                 Request::SaveScreen => {
-                    let theme = Theme::with(Depth::True, &self.look);
+                    let theme = Theme::with(Depth::True, &self.colours);
                     let drawn = draw(&self.explorer.state, &theme, self.screen.area());
-                    self.explorer.save_screen(cells(&drawn.cells), self.look.theme != ThemeName::Light);
+                    self.explorer.save_screen(cells(&drawn.cells), self.colours.theme != ThemeName::Light);
                 }
                 Request::Redraw => self.screen.forget()?,
                 Request::Suspend => self.suspend()?,

@@ -125,7 +125,7 @@ mod tests {
         let mut panes = Panes::two([View::Next, View::LensTargets].map(pane), true);
         panes.zoomed = true;
         Saved {
-            beside: Some(Policy::Hf),
+            baseline: Some(Policy::Hf),
             branches: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),

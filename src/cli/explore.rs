@@ -180,7 +180,7 @@ impl ScreenArgs {
 /// The explorer's options under a configuration.
 pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume: Option<Saved>) -> app::Options {
     app::Options {
-        look: config.look(),
+        colours: config.colours(),
         model: config.model,
         open,
         prompt,

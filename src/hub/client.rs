@@ -1,9 +1,8 @@
 //! Requests: redirects, the token, stalls, and which failures may be retried.
 
 use super::fault::{Answer, Fault};
-use super::http::{content_range, escape, header, redirect, same_host};
+use super::http::{content_range, escape, header, redirect, same_host, shorten, status_text};
 use super::id::RepoId;
-use super::message;
 use super::settings::Settings;
 use crate::control::Stopped;
 use anyhow::{Context, Error, Result, anyhow, ensure};
@@ -113,7 +112,7 @@ impl Client {
             match location {
                 Some(location) if !enough(response.headers()) => {
                     uri = redirect(&uri, location).with_context(|| {
-                        format!("the server redirects to {:?}, which can't be followed", message::shorten(location))
+                        format!("the server redirects to {:?}, which can't be followed", shorten(location))
                     })?;
                 }
                 Some(_) => return Ok(response),
@@ -151,16 +150,16 @@ impl Client {
         let wait = wait.map(|wait| Duration::from_secs(wait.min(RETRY_AFTER)));
         let [code, said] =
             ["x-error-code", "x-error-message"].map(|name| header(response.headers(), name).unwrap_or(""));
-        let (code, mut text) = (message::shorten(code), said.to_owned());
+        let (code, mut text) = (shorten(code), said.to_owned());
         if text.is_empty() {
             let mut body = Vec::new();
             // If the body can't be read, the message goes without it.
             let _ = response.into_body().into_reader().take(1000).read_to_end(&mut body);
             text = String::from_utf8_lossy(&body).into_owned();
         }
-        let text = message::shorten(&text);
+        let text = shorten(&text);
         Err(match status {
-            408 | 429 | 500 | 502..=599 => Fault::Passing(message::status(status, &text), wait),
+            408 | 429 | 500 | 502..=599 => Fault::Passing(status_text(status, &text), wait),
             _ => Fault::Answer(Answer { status, code, text }),
         })
     }

@@ -3,11 +3,12 @@
 use super::cache::Folder;
 use super::checksum::Hasher;
 use super::client::Client;
-use super::fault::{Fault, Patience};
+use super::fault::Fault;
 use super::http::content_range;
 use super::id::RepoId;
 use super::message::{Requested, explain};
 use super::progress::{Stage, Status};
+use super::retry::Patience;
 use super::survey::{Meta, RemoteFile};
 use anyhow::{Context, Error, Result, anyhow};
 use std::fs::{self, File, OpenOptions, TryLockError};

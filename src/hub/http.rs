@@ -1,7 +1,10 @@
-//! Addresses and headers.
+//! Addresses, headers and texts of HTTP.
 
 use std::fmt::Write as _;
 use ureq::http::{HeaderMap, Uri};
+
+/// Most characters of a server's text in a message.
+const MOST: usize = 200;
 
 /// The value of a header, if it is text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -47,6 +50,19 @@ pub(super) fn escape(text: &str, keep: &str) -> String {
         }
     }
     escaped
+}
+
+/// A server's text as one short line.
+pub(super) fn shorten(text: &str) -> String {
+    let words = text.replace(char::is_control, " ");
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(MOST).collect()
+}
+
+/// A status and the server's message.
+pub(super) fn status_text(status: u16, text: &str) -> String {
+    let said = if text.is_empty() { String::new() } else { format!(": {text}") };
+    format!("server answered with status {status}{said}")
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use super::client::Client;
 use super::fault::{Answer, Fault};
+use super::http::status_text;
 use super::id::{MAIN, RepoId};
 use crate::control::Stopped;
 use anyhow::{Error, anyhow};
-
-/// Most characters of a server's text in a message.
-const MOST: usize = 200;
 
 /// What was requested.
 #[derive(Clone, Copy)]
@@ -16,19 +14,6 @@ pub(super) enum Requested<'a> {
     Repo,
     /// A file of the repo.
     File(&'a str),
-}
-
-/// A server's text as one short line.
-pub(super) fn shorten(text: &str) -> String {
-    let words = text.replace(char::is_control, " ");
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(MOST).collect()
-}
-
-/// A status and the server's message.
-pub(super) fn status(status: u16, text: &str) -> String {
-    let said = if text.is_empty() { String::new() } else { format!(": {text}") };
-    format!("server answered with status {status}{said}")
 }
 
 /// The error to show for `fault`.
@@ -85,7 +70,7 @@ fn refusal(client: &Client, repo: &RepoId, requested: Requested, answer: &Answer
                 Requested::Repo => repo.to_string(),
                 Requested::File(file) => format!("{file} of {repo}"),
             };
-            format!("{endpoint} refuses {what}: {}", status(code, &answer.text))
+            format!("{endpoint} refuses {what}: {}", status_text(code, &answer.text))
         }
     }
 }

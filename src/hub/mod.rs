@@ -23,6 +23,8 @@ mod message;
 #[cfg(feature = "hub")]
 mod progress;
 #[cfg(feature = "hub")]
+mod retry;
+#[cfg(feature = "hub")]
 mod select;
 #[cfg(feature = "hub")]
 mod settings;

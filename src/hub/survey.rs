@@ -2,10 +2,11 @@
 
 use super::checksum::Checksum;
 use super::client::Client;
-use super::fault::{Fault, Patience};
+use super::fault::Fault;
 use super::http::{content_range, header};
 use super::id::{RepoId, is_inside, is_word};
 use super::message::{Requested, explain};
+use super::retry::Patience;
 use super::select::{self, INDEX};
 use super::settings::Settings;
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};

@@ -19,7 +19,7 @@ pub struct Cursor {
 }
 
 impl State {
-    /// Brings the cursor back into what exists.
+    /// Moves the cursor to the nearest token, layer, head, expert and candidate that exist.
     pub(super) fn clamp(&mut self) {
         self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
         self.selection.take_if(|selection| selection.range().end > self.tokens.len());

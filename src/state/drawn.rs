@@ -1,4 +1,4 @@
-//! What a frame leaves behind: the numbers it lacked, and the sizes that later keys depend on.
+//! The results of a frame besides its cells: missing numbers are requested, and sizes are kept for later keys.
 
 use super::overlays::Overlay;
 use super::run::Wanted;
@@ -6,16 +6,16 @@ use super::text::Lines;
 use super::{Effect, State};
 use crate::protocol::Ask;
 
-/// Sizes of a frame that later keys depend on. What a frame did not draw, it leaves open.
+/// Sizes of a frame that later keys depend on; `None` for parts that the frame did not draw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Geometry {
-    /// Cells across of the lines of the text.
+    /// Width of the lines of the text, cells.
     pub text_width: Option<usize>,
     /// Whether the text has no title that says what its colours mean.
     pub strip_is_untitled: bool,
     /// Lines of the page on top that do not fit the screen.
     pub page_overflow: Option<usize>,
-    /// Sizes of the panes, place by place.
+    /// Sizes of each pane, in the order of the panes.
     pub panes: Vec<PaneGeometry>,
 }
 
@@ -24,12 +24,12 @@ pub struct Geometry {
 pub struct PaneGeometry {
     /// Lines of a scrolled view that do not fit the pane.
     pub overflow: Option<usize>,
-    /// Heads of a line of the sorted grid.
+    /// Heads in a line of the sorted grid.
     pub heads_across: Option<u16>,
 }
 
 impl Geometry {
-    /// The sizes of the pane at `place`, to be set.
+    /// The sizes of the pane at `place`, mutable.
     pub fn pane_mut(&mut self, place: usize) -> &mut PaneGeometry {
         if self.panes.len() <= place {
             self.panes.resize(place + 1, PaneGeometry::default());
@@ -37,14 +37,14 @@ impl Geometry {
         &mut self.panes[place]
     }
 
-    /// Heads of a line of the sorted grid in the pane at `place`.
+    /// Heads in a line of the sorted grid in the pane at `place`.
     pub(super) fn heads_across(&self, place: usize) -> u16 {
         self.panes.get(place).and_then(|pane| pane.heads_across).unwrap_or(1)
     }
 }
 
 impl State {
-    /// A frame was drawn: keeps its sizes, and asks for what it lacked.
+    /// Keeps the sizes of a frame, and requests its missing numbers.
     pub(super) fn on_drawn(&mut self, wanted: Wanted, geometry: Geometry) -> Vec<Effect> {
         if let (Some(overflow), Some(Overlay::Page(page))) = (geometry.page_overflow, self.overlays.last_mut()) {
             self.geometry.page_overflow = Some(overflow);

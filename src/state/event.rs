@@ -1,4 +1,4 @@
-//! What can happen, and what is to be done outside.
+//! Events, which change the state, and effects, which the state asks of the rest of the program.
 
 use super::drawn::Geometry;
 use super::input::{Gesture, Key, Spot};
@@ -6,53 +6,53 @@ use super::overlays::Choice;
 use super::run::{Save, Wanted};
 use crate::protocol::{Ask, Failure, RequestId};
 
-/// What can happen.
+/// An event.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A key.
     Key(Key),
     /// Pasted text.
     Paste(String),
-    /// The mouse, and what lies under it.
+    /// A gesture of the mouse, and the spot under it.
     Mouse(Gesture, Option<Spot>),
-    /// The engine reports.
+    /// An event of the engine.
     Engine(crate::protocol::Event),
-    /// A frame was drawn: the numbers that it lacked, and its sizes.
+    /// A frame was drawn, with its missing numbers and its sizes.
     Drawn(Wanted, Geometry),
     /// Models that were found for the picker.
     Models(Vec<Choice>),
-    /// How far the files are that are being written.
+    /// The progress of the files that are being written.
     Saving(String),
-    /// Files were written, and what is to be said of them; or not.
+    /// Files were written, with a message about them, or could not be written.
     Saved(Result<String, Failure>),
     /// Something outside the engine failed.
     Trouble(Failure),
 }
 
-/// What is to be done outside.
+/// An effect outside the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Ask the engine.
+    /// Send a request to the engine.
     Ask(RequestId, Ask),
     /// Cancel runs up to this id.
     Cancel(RequestId),
-    /// Stop opening models, up to this id.
+    /// Stop opening models up to this id.
     CancelOpening(RequestId),
-    /// Look for models that can be opened: known ones, and paths that begin with this text.
+    /// Find models for the picker: known ones, and paths that begin with this text.
     FindModels(String),
-    /// Keep this prompt in the history file.
+    /// Add this prompt to the history file.
     Remember(String),
-    /// Keep this model among the recent ones.
+    /// Add this model to the recent ones.
     RememberModel(String),
-    /// Put this text into the clipboard.
+    /// Copy this text to the clipboard.
     Copy(String),
-    /// Stop the program until it is brought back.
+    /// Stop the program until the shell continues it.
     Suspend,
-    /// Clear the screen and draw it anew.
+    /// Clear the screen and draw it again.
     Redraw,
     /// Write this to files.
     Save(Save),
-    /// Give up the files that are being written.
+    /// Stop writing files.
     StopSaving,
     /// Leave.
     Quit,

@@ -1,4 +1,4 @@
-//! What the user sees and means. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
+//! What the user sees and does. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod cursor;
 mod drawn;
@@ -21,7 +21,7 @@ pub use messages::Message;
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
 pub use overlays::{CloseCalls, Policies};
 pub use panes::{Arrangement, Pane, Panes};
-pub use run::{Beside, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBeside};
+pub use run::{Baseline, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBaseline};
 pub use saved::{Saved, SavedOne};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;
@@ -40,105 +40,105 @@ use saved::Resume;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How far the model is.
+/// The model: being opened, open, or failed.
 #[derive(Clone, Debug)]
 pub enum Phase {
-    /// None is open yet.
+    /// No model is open yet.
     Loading,
-    /// Open.
+    /// A model is open.
     Ready(Arc<Meta>),
-    /// Could not be opened, or its thread has ended.
+    /// The model could not be opened, or its thread has ended.
     Failed(Failure),
 }
 
-/// All of it.
+/// The whole state of the explorer.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// How far the model is.
+    /// The model: being opened, open, or failed.
     pub phase: Phase,
     /// The model being opened.
     pub opening: Option<Opening>,
-    /// Where the weights are, if they are in mapped files.
+    /// How much of the weights is in memory, if they are in mapped files.
     pub memory: Option<Memory>,
     /// Whether prompts are put into the model's chat template.
     pub chat: bool,
-    /// What was read so far.
+    /// The tokens of the run.
     pub tokens: Vec<Arc<TokenRecord>>,
-    /// Each token as it is drawn, and the cells that takes.
+    /// Each token as it is drawn, and its width in cells.
     pub shown: Vec<(String, u16)>,
-    /// Where its lines begin at the width the text was last drawn at.
+    /// The lines of the text at the width of the last frame.
     pub lines: Lines,
     /// How often experts were chosen over the run.
     pub usage: RunUsage,
-    /// The prompt as text; what the editor starts from.
+    /// The prompt as text; the prompt editor starts from it.
     pub prompt: String,
     /// Earlier prompts, oldest first.
     pub history: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,
-    /// How far the files are that are being written.
+    /// The progress of the files that are being written.
     pub saving: Option<String>,
-    /// Whether it was said that leaving now would lose them.
+    /// Whether the user was warned that leaving now would lose these files.
     warned_of_saving: bool,
-    /// What the files under way hold other than the screen, to be said when they are there; empty = nothing.
+    /// How these files differ from the screen, for the message when they are written; empty if they do not.
     saving_note: &'static str,
     /// Tokens selected with the mouse.
     pub selection: Option<Selection>,
     /// The panes of the screen.
     pub panes: Panes,
-    /// The run under another policy.
-    pub beside: Beside,
-    /// What the last precision lab found.
+    /// The baseline A of the comparison; the run on screen is B.
+    pub baseline: Baseline,
+    /// The result of the last precision lab.
     pub lab: Option<Arc<Lab>>,
-    /// Tokens that are followed through the layers, oldest first; the model's own answer is followed anyway.
+    /// Tokens that are followed through the layers, oldest first; the model's own answer is always followed.
     pub targets: Vec<Target>,
-    /// What colours the text.
+    /// The colours of the text.
     pub colour: StripColour,
     /// Sizes of the last frame.
     geometry: Geometry,
-    /// What lies over the views, topmost last.
+    /// Overlays over the views; the last one is on top.
     pub overlays: Vec<Overlay>,
     /// How the next token is chosen.
     pub sampling: Sampling,
-    /// The policy that was asked for.
+    /// The requested policy.
     pub policy: Policy,
-    /// The sentence in the status line.
+    /// The message in the footer.
     pub message: Option<Message>,
-    /// Runs the engine has not finished, oldest first.
+    /// Unfinished work of the engine on the run, oldest first.
     pub jobs: Vec<Job>,
-    /// How fast tokens come.
+    /// The speed of the generation.
     pub pace: Pace,
-    /// Derived views that have arrived.
+    /// Derived values that have arrived.
     pub derived: Derivations,
-    /// The keys in force.
+    /// The current keys.
     pub keymap: Arc<Keymap>,
-    /// The first of two keys, until the second comes.
+    /// The first of two keys, until the second one comes.
     pub pending: Option<Key>,
-    /// Whether the prompt editor says what the program is and how to begin.
+    /// Whether the prompt editor introduces the program.
     pub first_run: bool,
-    /// Whether the cursor stays where it is while a run goes on, and joins its end only when it is over.
+    /// Whether the cursor waits for the end of a run before it moves there.
     pub reduced_motion: bool,
-    /// Whether the cursor is to join the end of the run when that is over.
+    /// Whether the cursor moves to the end of the run when the run is over.
     catch_up: bool,
-    /// The runs that edits have left.
+    /// Former runs, for undo and redo.
     branches: Branches,
-    /// An earlier session on its way back.
+    /// A session that is being restored.
     resume: Resume,
-    /// The search under way.
+    /// The current search.
     pub search: Option<Search>,
-    /// Marked tokens.
+    /// Bookmarks, by position.
     pub bookmarks: BTreeSet<usize>,
-    /// Actions that were used from the palette, last first.
+    /// Actions recently used from the palette, last first.
     recent: Vec<Action>,
-    /// The prompt to run once a model is open: the command line's, then the last one.
+    /// The prompt to run when a model opens: that of the command line, then the last one.
     start: Option<Prompt>,
-    /// Where in the text the mouse went down.
+    /// The token where the mouse went down.
     drag_from: Option<usize>,
     next_id: u64,
 }
 
 impl State {
-    /// Before the model is open; `start` is run as soon as it is.
+    /// A state without a model; `start` is run when one opens.
     pub fn new(start: Option<Prompt>, sampling: Sampling, policy: Policy, history: Vec<String>) -> Self {
         Self {
             phase: Phase::Loading,
@@ -157,7 +157,7 @@ impl State {
             saving_note: "",
             selection: None,
             panes: Panes::default(),
-            beside: Beside::default(),
+            baseline: Baseline::default(),
             lab: None,
             targets: Vec::new(),
             colour: StripColour::Expert,
@@ -198,7 +198,7 @@ impl State {
         self.panes.focused()
     }
 
-    /// The pane with the focus, to be changed.
+    /// The pane with the focus, mutable.
     pub fn pane_mut(&mut self) -> &mut Pane {
         self.panes.focused_mut()
     }
@@ -218,12 +218,12 @@ impl State {
         self.tokens.get(self.cursor.token).map(|token| &**token)
     }
 
-    /// Whether the engine has a run to do.
+    /// Whether the engine works on the run.
     pub fn is_busy(&self) -> bool {
         !self.jobs.is_empty()
     }
 
-    /// Whether the screen changes without a key: a run goes on, a model is being opened, a view is being derived.
+    /// Whether the screen changes without a key: the engine works on the run, opens a model or derives values.
     pub fn is_moving(&self) -> bool {
         self.is_busy() || self.opening.is_some() || self.derived.is_pending()
     }

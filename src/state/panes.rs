@@ -1,4 +1,4 @@
-//! What the screen shows: panes in an arrangement, one of which has the focus.
+//! The panes of the screen: their arrangement, the focus, and what each of them shows.
 
 use super::views::attention::Heads;
 use super::views::details::Details;
@@ -8,7 +8,7 @@ use crate::analysis::view::{Tab, View};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How panes share the screen.
+/// A named arrangement of panes on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrangement {
@@ -20,7 +20,7 @@ pub enum Arrangement {
 }
 
 impl Arrangement {
-    /// Panes of each column, from left to right.
+    /// Number of panes in each column, from left to right.
     pub fn columns(self) -> &'static [usize] {
         match self {
             Self::One => &[1],
@@ -28,28 +28,27 @@ impl Arrangement {
         }
     }
 
-    /// Panes in all.
+    /// Number of panes.
     pub fn count(self) -> usize {
         self.columns().iter().sum()
     }
 }
 
-/// A view, and what the user chose in this one and in the other views that the pane can show. The cursor is common to
-/// all panes.
+/// A pane: the view that it shows, and the user's choices in all views. The cursor is common to all panes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pane {
     view: View,
-    /// The view that each tab showed last.
+    /// The last view of each tab.
     layouts: BTreeMap<Tab, View>,
-    /// What the usage of experts is measured by.
+    /// The measure of the usage of experts.
     pub usage: UsageMeasure,
-    /// How heads are scored, ordered and drawn.
+    /// The score, order and drawing of heads.
     pub heads: Heads,
-    /// What the lens shows.
+    /// The residual and measure of the lens.
     pub lens: Lens,
-    /// First line of a view that is scrolled.
+    /// First line of a scrolled view.
     pub scroll: usize,
-    /// What the details next to the view show.
+    /// The details next to the view.
     pub details: Details,
 }
 
@@ -68,12 +67,12 @@ impl Default for Pane {
 }
 
 impl Pane {
-    /// The view on screen.
+    /// The view that it shows.
     pub fn view(&self) -> View {
         self.view
     }
 
-    /// Its tab.
+    /// The tab of this view.
     pub fn tab(&self) -> Tab {
         self.view.tab()
     }
@@ -91,7 +90,7 @@ impl Pane {
         self.show(self.view.next_layout());
     }
 
-    /// Shows a tab, with the view that it showed last.
+    /// Shows the last view of a tab.
     pub fn show_tab(&mut self, tab: Tab) {
         if tab != self.tab() {
             let last = self.layouts.get(&tab).copied().filter(|view| view.tab() == tab);
@@ -100,19 +99,19 @@ impl Pane {
     }
 }
 
-/// The panes of the screen: never none, and as many as the arrangement has places.
+/// The panes of the screen: as many as the arrangement has places, and at least one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Panes {
     arrangement: Arrangement,
-    /// The place of the pane with the focus.
+    /// The index of the pane with the focus.
     focus: usize,
-    /// Whether the pane with the focus has all the room.
+    /// Whether the pane with the focus has the whole screen.
     pub zoomed: bool,
     panes: Vec<Pane>,
 }
 
-/// Panes as a file holds them.
+/// Panes in a session file.
 #[derive(Deserialize)]
 struct Written {
     arrangement: Arrangement,
@@ -150,17 +149,17 @@ impl Panes {
         Self { arrangement: Arrangement::Two, focus: usize::from(second_has_focus), zoomed: false, panes: panes.into() }
     }
 
-    /// How they share the screen.
+    /// The arrangement of the panes.
     pub fn arrangement(&self) -> Arrangement {
         self.arrangement
     }
 
-    /// All panes, place by place.
+    /// All panes, in the order of their places.
     pub fn all(&self) -> &[Pane] {
         &self.panes
     }
 
-    /// The place of the pane with the focus.
+    /// The index of the pane with the focus.
     pub fn focus(&self) -> usize {
         self.focus
     }
@@ -170,12 +169,12 @@ impl Panes {
         &self.panes[self.focus]
     }
 
-    /// The pane with the focus, to be changed.
+    /// The pane with the focus, mutable.
     pub fn focused_mut(&mut self) -> &mut Pane {
         &mut self.panes[self.focus]
     }
 
-    /// A pane by its place, to be changed.
+    /// The pane at `place`, mutable.
     pub fn get_mut(&mut self, place: usize) -> Option<&mut Pane> {
         self.panes.get_mut(place)
     }
@@ -185,14 +184,15 @@ impl Panes {
         self.panes.iter_mut().for_each(change);
     }
 
-    /// The place of the pane that shows `tab`: that with the focus if it does, else the first other one.
+    /// The place of a pane that shows `tab`: the pane with the focus if it does, else the first one.
     pub fn showing(&self, tab: Tab) -> Option<usize> {
         let others = 0..self.panes.len();
         std::iter::once(self.focus).chain(others).find(|place| self.panes[*place].tab() == tab)
     }
 
-    /// Places the panes anew. Those that have no place any more go, the one with the focus never; new ones are copies
-    /// of it, and the last of them has the focus.
+    /// Changes the arrangement. Panes without a place are removed, but never the one with the focus. New panes are
+    /// copies
+    /// of it, and the last of them gets the focus.
     pub fn arrange(&mut self, arrangement: Arrangement) {
         let count = arrangement.count();
         while self.panes.len() > count {

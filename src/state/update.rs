@@ -4,7 +4,7 @@ use super::State;
 use super::event::{Effect, Event};
 use super::overlays::Overlay;
 
-/// Takes one event in, and returns what is to be done outside.
+/// Takes one event, and returns its effects outside the state.
 pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) => return state.on_key(key),
@@ -19,7 +19,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Saving(what) => state.saving = Some(what),
         Event::Saved(result) => state.on_saved(result),
-        Event::Trouble(failure) => state.tell(true, failure),
+        Event::Trouble(failure) => state.fail(failure),
     }
     Vec::new()
 }

@@ -1,4 +1,4 @@
-//! What every panel draws with.
+//! The canvas that every panel draws on.
 
 use super::HitMap;
 use super::theme::Theme;
@@ -10,34 +10,34 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Clear, Widget};
 
-/// A screen being drawn: what it shows, how, and what it leaves behind.
+/// A frame being drawn: the state and theme it is drawn from, its cells, and its other results.
 pub struct Canvas<'a> {
-    /// What is shown.
+    /// The state that is drawn.
     pub state: &'a State,
-    /// In which colours.
+    /// The colours.
     pub theme: &'a Theme,
     /// The pane being drawn.
     pub pane: &'a Pane,
-    /// Its place among the panes.
+    /// The place of this pane.
     pub place: usize,
-    /// Whether frames are those of the pane with the focus, of several.
+    /// Whether frames are highlighted, as the pane has the focus and is not the only one.
     pub focused: bool,
     /// Whether panels have frames.
     pub framed: bool,
     /// The cells.
     pub cells: Buffer,
-    /// Where text is being typed.
+    /// The text cursor, if text is being typed.
     pub caret: Option<Position>,
-    /// What is where.
+    /// The meaning of the cells, for the mouse.
     pub hits: HitMap,
-    /// Numbers that are missing.
+    /// Missing numbers.
     pub wanted: Wanted,
-    /// Sizes that later keys depend on.
+    /// Sizes for later keys.
     pub geometry: Geometry,
 }
 
 impl Canvas<'_> {
-    /// Writes `text` at (x, y) within `area`, cut at its right edge; returns the column behind it.
+    /// Writes `text` at (x, y) within `area`, cut at its right edge; returns the column after it.
     pub fn put(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
         if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
             return x;
@@ -46,34 +46,34 @@ impl Canvas<'_> {
         self.cells.set_stringn(x, y, text, room, style).0
     }
 
-    /// The sizes of the pane being drawn.
+    /// The sizes of the pane being drawn, mutable.
     pub fn pane_geometry(&mut self) -> &mut PaneGeometry {
         self.geometry.pane_mut(self.place)
     }
 
-    /// Says what `area` stands for.
+    /// Maps `area` to `spot`.
     pub fn hit(&mut self, area: Rect, spot: Spot) {
         self.hits.add(area, spot);
     }
 
-    /// Says that the lines of `area` from `y` on, `lines` of them, stand for `spot`.
+    /// Maps `lines` lines of `area` from `y` on to `spot`.
     pub fn hit_lines(&mut self, area: Rect, y: u16, lines: u16, spot: Spot) {
         self.hit(Rect { y, height: lines, ..area }.intersection(area), spot);
     }
 
-    /// Says that the columns of `area` from `x` on, `columns` of them, stand for `spot`.
+    /// Maps `columns` columns of `area` from `x` on to `spot`.
     pub fn hit_columns(&mut self, area: Rect, x: u16, columns: u16, spot: Spot) {
         self.hit(Rect { x, width: columns, ..area }.intersection(area), spot);
     }
 
-    /// Writes `text` as [`Canvas::put`] does, and says what it stands for.
+    /// Writes `text` as [`Canvas::put`] does, and maps it to `spot`.
     pub fn put_spot(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style, spot: Spot) -> u16 {
         let end = self.put(area, x, y, text, style);
         self.hit(Rect { x, y, width: end.saturating_sub(x), height: 1 }, spot);
         end
     }
 
-    /// Writes several pieces one after another.
+    /// Writes several pieces of text one after the other.
     pub fn line(&mut self, area: Rect, x: u16, y: u16, parts: &[(&str, Style)]) -> u16 {
         parts.iter().fold(x, |x, (text, style)| self.put(area, x, y, text, *style))
     }
@@ -85,7 +85,7 @@ impl Canvas<'_> {
         self.put(area, x.max(area.left()), y, &text, style);
     }
 
-    /// Writes the first of `forms` that has room at (x, y), or the last one cut.
+    /// Writes the first of `forms` that fits at (x, y), or the last one, cut.
     pub fn put_first_that_fits(&mut self, area: Rect, x: u16, y: u16, forms: &[String], style: Style) {
         let room = usize::from(area.right().saturating_sub(x));
         let fitting = forms.iter().find(|text| width(text) <= room).or(forms.last());
@@ -94,7 +94,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// Frames a panel and names it; returns the inside. Without frames the name takes the first line.
+    /// Draws the frame of a panel with its title; returns the inside. Without frames the title takes the first line.
     pub fn panel(&mut self, area: Rect, title: &str) -> Rect {
         if area.is_empty() {
             return area;
@@ -118,7 +118,7 @@ impl Canvas<'_> {
         inside
     }
 
-    /// Says on the title's line how many rows before and behind `shown` of `all` are out of sight.
+    /// Writes on the line of the title how many of `all` rows are hidden before and after `shown`.
     pub fn left_out(&mut self, area: Rect, shown: &std::ops::Range<usize>, all: usize) {
         let parts = [("↑", shown.start.min(all)), ("↓", all.saturating_sub(shown.end))];
         let parts: Vec<String> =
@@ -153,27 +153,27 @@ impl Canvas<'_> {
         inside
     }
 
-    /// The sizes of the open model.
+    /// The dimensions of the open model.
     pub fn dims(&self) -> Option<Dims> {
         self.state.meta().map(|meta| meta.dims)
     }
 
-    /// Whether this is a run from a file, without a model.
+    /// Whether the run is from a file, without a model.
     pub fn is_saved(&self) -> bool {
         self.state.meta().is_some_and(|meta| meta.recording.is_some())
     }
 
-    /// Whether the attention of a layer can be had.
+    /// Whether the run has the attention of a layer.
     pub fn has_attention(&self, layer: usize) -> bool {
         self.state.meta().is_none_or(|meta| meta.has_attention(layer))
     }
 
-    /// Whether the lens of a layer can be had.
+    /// Whether the run has the lens of a layer.
     pub fn has_lens(&self, layer: usize, site: LensSite) -> bool {
         self.state.meta().is_none_or(|meta| meta.has_lens(layer, site))
     }
 
-    /// Whether one rounding step could have chosen otherwise for a token in a layer.
+    /// Whether the choice of experts for a token in a layer is a near-tie.
     pub fn is_near_tie(&self, pos: usize, layer: usize) -> bool {
         self.state.usage.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
     }
@@ -183,7 +183,7 @@ impl Canvas<'_> {
         self.state.shown.get(pos).map_or("", |(text, _)| text)
     }
 
-    /// A centred sentence where there is nothing to draw.
+    /// Writes a centred sentence where there is nothing to draw.
     pub fn nothing(&mut self, area: Rect, text: &str) {
         let text = fit(text, usize::from(area.width));
         let x = area.x + (area.width.saturating_sub(width(&text) as u16)) / 2;
@@ -191,5 +191,5 @@ impl Canvas<'_> {
     }
 }
 
-/// What a view says that a saved run has no numbers for.
+/// Stands for numbers that a saved run does not hold.
 pub const ABSENT: &str = "not in this trace";

@@ -1,31 +1,32 @@
-//! Which cell of the screen stands for what.
+//! The meaning of the cells of the screen, for the mouse.
 
 use crate::state::Spot;
 use ratatui::layout::{Position, Rect};
 
-/// What the last frame drew where, for the mouse. Areas may lie over one another: a matrix has one for each row and one
-/// for each column, and a cell is what both say.
+/// The spots of a frame. Areas may overlap: a matrix has one for each row and one for each column, and a cell combines
+/// both.
 #[derive(Clone, Debug, Default)]
 pub struct HitMap {
     hits: Vec<(Rect, Spot)>,
-    /// An area over everything: outside it nothing is meant, inside it only what was drawn later.
+    /// The area of an overlay, and the number of earlier spots: cells outside it have no spot, cells inside it only
+    /// later ones.
     cover: Option<(Rect, usize)>,
 }
 
 impl HitMap {
-    /// `area` stands for `spot`.
+    /// Maps `area` to `spot`.
     pub(super) fn add(&mut self, area: Rect, spot: Spot) {
         if !area.is_empty() {
             self.hits.push((area, spot));
         }
     }
 
-    /// Something was drawn over everything at `area`.
+    /// Hides all spots, as an overlay was drawn at `area`.
     pub(super) fn cover(&mut self, area: Rect) {
         self.cover = Some((area, self.hits.len()));
     }
 
-    /// What the cell (x, y) stands for.
+    /// The spot of the cell (x, y).
     pub fn at(&self, x: u16, y: u16) -> Option<Spot> {
         let position = Position::new(x, y);
         let first = match self.cover {
@@ -35,7 +36,7 @@ impl HitMap {
         };
         let here = self.hits[first..].iter().filter(|(area, _)| area.contains(position));
         let found = here.map(|(_, spot)| *spot).reduce(Spot::under);
-        // A click on a list's frame is no click outside it.
+        // A click on the frame of a list is not a click outside it.
         found.or(self.cover.map(|_| Spot::default()))
     }
 }

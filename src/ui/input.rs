@@ -1,4 +1,4 @@
-//! From the terminal's events to the state's.
+//! Events of the terminal as events of the state.
 
 use super::HitMap;
 use crate::state::input::{Code, Key};
@@ -7,8 +7,8 @@ use crossterm::event::{
     Event as Terminal, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-/// What an event of the terminal means to the state, `hits` being what the screen shows where; `None` for those that
-/// mean nothing to it.
+/// An event of the terminal as an event of the state, with the spots of the screen in `hits`; `None` if it means
+/// nothing to the state.
 pub fn translate(event: Terminal, hits: &HitMap) -> Option<Event> {
     match event {
         Terminal::Key(event) => key(event).map(Event::Key),
@@ -52,7 +52,7 @@ fn key(event: KeyEvent) -> Option<Key> {
         _ => return None,
     };
     let held = |modifier| event.modifiers.contains(modifier);
-    // A character already says whether shift was held, and so does back-tab.
+    // A character includes its shift, and so does back-tab.
     let shift = held(KeyModifiers::SHIFT) && !matches!(code, Code::Char(_) | Code::BackTab);
     Some(Key { code, ctrl: held(KeyModifiers::CONTROL), alt: held(KeyModifiers::ALT), shift })
 }

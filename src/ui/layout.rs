@@ -1,4 +1,4 @@
-//! Which part of the screen is whose.
+//! The division of the screen into parts.
 
 use super::views::{contributions, panel};
 use crate::analysis::view::View;
@@ -7,31 +7,31 @@ use ratatui::layout::Rect;
 
 /// The smallest screen that shows anything.
 const SMALLEST: (u16, u16) = (40, 10);
-/// From here on panels have frames and the candidates have a line of their own.
+/// From this size on panels have frames, and the candidates have their own line.
 const FRAMED: (u16, u16) = (100, 28);
 
-/// From this width on details are next to a view that shares any screen with them.
+/// From this width on a view of unknown width has its details next to it.
 const SHARED_WIDTH: u16 = 120;
-/// Narrowest and widest details next to such a view, and next to one whose width is known.
+/// Least and greatest width of the details next to such a view, and next to a view of known width.
 const DETAILS: (u16, u16) = (36, 60);
 const NARROW_DETAILS: (u16, u16) = (24, 60);
-/// Below this height contributions take the place of the view, and below the other one other details do.
+/// Below these heights contributions or other details take the place of the view.
 const CONTRIBUTIONS_HEIGHT: u16 = 14;
 const DETAILS_HEIGHT: u16 = 10;
-/// Lines of details below a view that needs all the room.
+/// Least and greatest height of details below a view that needs the whole height.
 const DETAILS_LINES: (u16, u16) = (4, 10);
 
-/// The smallest pane next to another one, and above another one.
+/// Least width of panes next to each other, and least height of panes above each other.
 const PANE: (u16, u16) = (40, 7);
 
-/// The parts.
+/// The parts of the screen.
 pub struct Rooms {
     pub framed: bool,
     pub header: Rect,
     pub below_header: Rect,
     pub strip: Rect,
     pub tabs: Rect,
-    /// Of each pane, place by place; `None` if it has no room.
+    /// The part of each pane, in the order of their places; `None` if it has no room.
     pub panes: Vec<Option<Rect>>,
     pub details: Option<Rect>,
     pub next: Option<Rect>,
@@ -76,8 +76,8 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     Some(Rooms { framed, header, below_header, strip, tabs, panes, details, next, footer })
 }
 
-/// Panes in columns of so many panes each, or all above one another where they would be too narrow; `None` if there is
-/// no room for that either.
+/// The parts of panes in columns of so many panes each. If they would be too narrow, all panes are above each other;
+/// `None` if there is no room for that either.
 fn places(rest: Rect, columns: &[usize]) -> Option<Vec<Rect>> {
     let count: usize = columns.iter().sum();
     let most = columns.iter().copied().max().unwrap_or(1);
@@ -96,7 +96,7 @@ fn rows(column: Rect, count: usize) -> impl Iterator<Item = Rect> {
     (0..count).map(move |i| part(column, i, count, false))
 }
 
-/// Part `i` of `count` equal ones, from left to right or from top to bottom.
+/// Part `i` of `count` equal parts, from left to right or from top to bottom.
 fn part(whole: Rect, i: usize, count: usize, across: bool) -> Rect {
     let at = |length: u16, i: usize| (usize::from(length) * i / count) as u16;
     if across {
@@ -108,7 +108,8 @@ fn part(whole: Rect, i: usize, count: usize, across: bool) -> Rect {
     }
 }
 
-/// A view and its details: next to it on a wide screen; on a narrow one they are folded, or below it when asked for.
+/// The parts of a view and its details. They are next to it on a wide screen; on a narrow one they are hidden, or below
+/// it if the user shows them.
 fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
     let (panel, shows_contributions) = (panel(state.view()), state.shows_contributions());
     let width = panel.width.filter(|_| !shows_contributions);
@@ -138,10 +139,10 @@ fn divide(rest: Rect, framed: bool, state: &State) -> (Rect, Option<Rect>) {
         let whole = contributions::lines(state).map_or(rest.height, whole);
         spare.max(rest.height / 2).min(whole)
     } else if spare >= DETAILS_LINES.0 {
-        // What the view has no use for.
+        // The lines that the view does not use.
         spare
     } else {
-        // A third of a view that needs all or takes all.
+        // A third of a view that uses all lines.
         (rest.height / 3).clamp(DETAILS_LINES.0, DETAILS_LINES.1)
     };
     let view = Rect { height: rest.height - height, ..rest };

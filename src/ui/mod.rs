@@ -21,7 +21,7 @@ mod views;
 mod widgets;
 
 pub use hits::HitMap;
-pub use theme::{Depth, Look, Theme, ThemeName};
+pub use theme::{Colours, Depth, Theme, ThemeName};
 
 use crate::state::input::Action;
 use crate::state::text::width;
@@ -32,22 +32,22 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use views::{contributions, panel};
 
-/// A frame, and everything that it leaves behind.
+/// A frame: its cells, and everything else that drawing it results in.
 #[derive(Debug)]
 pub struct Drawn {
     /// The cells.
     pub cells: Buffer,
-    /// Where text is being typed.
+    /// The text cursor, if text is being typed.
     pub caret: Option<Position>,
-    /// What is where.
+    /// The meaning of the cells, for the mouse.
     pub hits: HitMap,
-    /// Numbers that were missing.
+    /// Missing numbers.
     pub wanted: Wanted,
-    /// Sizes that later keys depend on.
+    /// Sizes for later keys.
     pub geometry: Geometry,
 }
 
-/// Draws the whole screen: the same state, theme and area give the same frame.
+/// Draws the whole screen. Pure: the same state, theme and area give the same frame.
 pub fn draw(state: &State, theme: &Theme, area: Rect) -> Drawn {
     let mut c = Canvas {
         state,
@@ -70,7 +70,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect) -> Drawn {
     Drawn { cells, caret, hits, wanted, geometry }
 }
 
-/// What a screen that is too small says.
+/// Writes the needed size on a screen that is too small.
 fn draw_nothing(c: &mut Canvas, area: Rect) {
     let whole = format!("mixscope needs 40×10, this is {}×{}", area.width, area.height);
     let forms = [whole.as_str(), "needs 40×10", "40×10"];

@@ -1,6 +1,6 @@
-//! The terminal's life: taken once, given back on every way out.
+//! The terminal: set up once, and restored on every way out.
 
-use super::{Depth, HitMap, Look, Theme, draw};
+use super::{Colours, Depth, HitMap, Theme, draw};
 use crate::state::{Geometry, State, Wanted};
 use anyhow::{Context, Result};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
@@ -15,45 +15,45 @@ use ratatui::{TerminalOptions, Viewport};
 use std::io::{Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How the explorer behaves towards the terminal.
+/// Options for the terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Manners {
-    /// Whether the mouse is listened to.
+pub struct ScreenOptions {
+    /// Whether mouse events are requested.
     pub mouse: bool,
-    /// Whether the text cursor must not blink.
-    pub calm: bool,
+    /// Whether the text cursor is a steady block.
+    pub steady_cursor: bool,
 }
 
-/// The screen while the explorer has it.
+/// The terminal while the explorer uses it.
 pub struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     theme: Theme,
     size: (u16, u16),
     hits: HitMap,
-    manners: Manners,
+    options: ScreenOptions,
 }
 
-/// Whether the terminal is ours: giving it back twice would move the cursor of what is printed in between.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the explorer uses the terminal. Restoring it twice would move the cursor in the text printed in between.
+static IN_USE: AtomicBool = AtomicBool::new(false);
 /// Whether the shape of the text cursor was changed.
 static SHAPED: AtomicBool = AtomicBool::new(false);
 
 impl Screen {
-    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and what `manners` say.
+    /// Sets up the terminal: raw mode, alternate screen, bracketed paste, and `options`.
     ///
     /// # Errors
-    /// If it can't be set up; it is then as before.
-    pub fn take(depth: Depth, look: &Look, manners: Manners) -> Result<Self> {
-        let depth = look.depth(depth);
-        // crossterm drops colours by NO_COLOR itself; here the depth alone decides.
+    /// If it can't be set up; the terminal is then restored.
+    pub fn open(depth: Depth, colours: &Colours, options: ScreenOptions) -> Result<Self> {
+        let depth = colours.depth(depth);
+        // crossterm drops colours if NO_COLOR is set; here only the depth decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
-        enter(manners)?;
-        let size = terminal_size().inspect_err(|_| give_back())?;
-        let terminal = blank(size).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, theme: Theme::with(depth, look), size, hits: HitMap::default(), manners })
+        enter(options)?;
+        let size = terminal_size().inspect_err(|_| restore())?;
+        let terminal = blank(size).inspect_err(|_| restore())?;
+        Ok(Self { terminal, theme: Theme::with(depth, colours), size, hits: HitMap::default(), options })
     }
 
-    /// Draws one frame; returns what it leaves behind.
+    /// Draws one frame; returns its missing numbers and its sizes.
     ///
     /// # Errors
     /// If the terminal can't be written to.
@@ -75,17 +75,17 @@ impl Screen {
         Ok((drawn.wanted, drawn.geometry))
     }
 
-    /// All of the screen.
+    /// The area of the screen.
     pub fn area(&self) -> Rect {
         Rect::new(0, 0, self.size.0, self.size.1)
     }
 
-    /// What the last frame showed where.
+    /// The spots of the last frame.
     pub fn hits(&self) -> &HitMap {
         &self.hits
     }
 
-    /// Forgets what is on the screen, so that the next frame is drawn whole.
+    /// Clears the screen, so that the next frame is drawn completely.
     ///
     /// # Errors
     /// If the terminal can't be written to.
@@ -95,10 +95,10 @@ impl Screen {
         Ok(())
     }
 
-    /// Puts `text` into the clipboard of the terminal the user sits at, by OSC 52; works through SSH.
+    /// Copies `text` to the clipboard of the user's terminal by OSC 52, which works through SSH.
     ///
     /// # Errors
-    /// If the terminal can't be written to. Whether it takes the text it does not tell.
+    /// If the terminal can't be written to. The terminal does not report whether it takes the text.
     pub fn copy(&mut self, text: &str) -> Result<()> {
         let mut out = stdout();
         write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))
@@ -106,26 +106,26 @@ impl Screen {
             .context("cannot write to the terminal")
     }
 
-    /// Gives the terminal back until [`Screen::resume`].
+    /// Restores the terminal until [`Screen::resume`].
     pub fn pause(&mut self) {
-        give_back();
+        restore();
     }
 
-    /// Takes the terminal again, whatever was done to it meanwhile.
+    /// Sets up the terminal again, whatever its current mode.
     ///
     /// # Errors
-    /// As [`Screen::take`].
+    /// As [`Screen::open`].
     pub fn resume(&mut self) -> Result<()> {
-        // Raw mode counts as on if the program was stopped from outside; the shell has turned it off all the same.
+        // Raw mode counts as on if another process stopped the program, although the shell has turned it off.
         let _ = disable_raw_mode();
-        enter(self.manners)?;
+        enter(self.options)?;
         self.forget()
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
@@ -147,8 +147,8 @@ fn terminal_size() -> Result<(u16, u16)> {
     crossterm::terminal::size().context("cannot ask the terminal for its size")
 }
 
-/// A cleared screen of this size. ratatui's own clearing and resizing would ask the terminal where its cursor is, and
-/// wait for an answer among the keys.
+/// A cleared screen of this size. ratatui's own functions to clear and resize would query the cursor position of the
+/// terminal, and wait for the answer among the keys.
 fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBackend<Stdout>>> {
     execute!(stdout(), Clear(ClearType::All)).context("cannot clear the terminal")?;
     let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
@@ -156,25 +156,25 @@ fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBacke
         .context("cannot set up the terminal")
 }
 
-fn enter(manners: Manners) -> Result<()> {
-    TAKEN.store(true, Ordering::Relaxed);
+fn enter(options: ScreenOptions) -> Result<()> {
+    IN_USE.store(true, Ordering::Relaxed);
     enable_raw_mode().context("cannot switch the terminal to raw mode")?;
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
-        .inspect_err(|_| give_back())
+        .inspect_err(|_| restore())
         .context("cannot switch to the alternate screen")?;
-    if manners.mouse {
-        execute!(stdout(), EnableMouseCapture).inspect_err(|_| give_back()).context("cannot listen to the mouse")?;
+    if options.mouse {
+        execute!(stdout(), EnableMouseCapture).inspect_err(|_| restore()).context("cannot listen to the mouse")?;
     }
-    if manners.calm {
+    if options.steady_cursor {
         SHAPED.store(true, Ordering::Relaxed);
-        execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| give_back())?;
+        execute!(stdout(), cursor::SetCursorStyle::SteadyBlock).inspect_err(|_| restore())?;
     }
     Ok(())
 }
 
-/// Restores the terminal; harmless if it was restored already. Errors have nowhere to go.
-pub fn give_back() {
-    if !TAKEN.swap(false, Ordering::Relaxed) {
+/// Restores the terminal, unless it is restored already. Errors can't be reported.
+pub fn restore() {
+    if !IN_USE.swap(false, Ordering::Relaxed) {
         return;
     }
     if SHAPED.swap(false, Ordering::Relaxed) {

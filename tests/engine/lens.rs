@@ -366,7 +366,7 @@ fn the_curves_of_the_plot_differ_without_colour() {
         let shown = text(&mut still, 120, 40);
         assert!(shown.contains(&format!("{scale} scale")) && shown.contains(&format!("★ {answer}")), "{shown}");
         let marks = |mark: char| shown.chars().filter(|c| *c == mark).count();
-        // Beside twelve places of each curve, the legend and the details have marks.
+        // Besides twelve places of each curve, the legend and the details have marks.
         assert!(marks('★') > 12 && marks('●') > 12, "{shown}");
         assert!(
             ticks.iter().all(|tick| shown.contains(tick)) && shown.contains("L0") && shown.contains("L5"),

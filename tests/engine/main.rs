@@ -3,7 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod beside;
+mod baseline;
 mod contributions;
 mod lens;
 mod requests;

@@ -4,23 +4,19 @@ use crate::source::{Crate, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that are accepted: the room, its files, and what ties them.
-const ACCEPTED: &[(&str, &[&str], &str)] = &[
-    ("app", &["config/file.rs", "config/keys.rs", "config/settings.rs"], "the table of settings has their parsers"),
-    ("hub", &["client.rs", "fault.rs", "message.rs"], "messages name the client's settings"),
-    (
-        "state",
-        &[
-            "drawn.rs",
-            "event.rs",
-            "input/mouse.rs",
-            "overlays/picker.rs",
-            "run/saving.rs",
-            "views/attention/mod.rs",
-            "views/copy.rs",
-        ],
-        "events and effects carry types of the files that handle them",
-    ),
-];
+const ACCEPTED: &[(&str, &[&str], &str)] = &[(
+    "state",
+    &[
+        "drawn.rs",
+        "event.rs",
+        "input/mouse.rs",
+        "overlays/picker.rs",
+        "run/saving.rs",
+        "views/attention/mod.rs",
+        "views/copy.rs",
+    ],
+    "events and effects carry types of the files that handle them",
+)];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 

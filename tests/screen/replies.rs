@@ -74,7 +74,7 @@ fn keys_that_mean_nothing_say_so() {
         ("3 %", "scale"),
         ("x", "2 shows it"),
         ("3 X", "2 shows it"),
-        ("U", "nothing stands after"),
+        ("U", "nothing comes after"),
         ("!", "no message"),
         ("w s d", "w s ends the split"),
         ("w z D", "w z brings back"),

@@ -10,7 +10,7 @@ use mixscope::hub;
 use mixscope::state::input::{Code, Key, Keymap};
 use mixscope::state::{Event, StripColour};
 use mixscope::trace::{Device, Policy, Prompt, Sampling};
-use mixscope::ui::{Depth, Drawn, Look, Theme, draw};
+use mixscope::ui::{Colours, Depth, Drawn, Theme, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -42,7 +42,7 @@ impl Setup {
             against: None,
             sampling: Sampling::default(),
             color: ColorChoice::Never,
-            look: Look::default(),
+            colours: Colours::default(),
             mouse: true,
             reduced_motion: false,
             strip: StripColour::Expert,

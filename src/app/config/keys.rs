@@ -1,6 +1,6 @@
 //! `[keys]`: key bindings. `[keys]` itself is for the views; `[keys.input]` and others are for editors, forms and lists.
 
-use super::file::{Wrong, did_you_mean, place};
+use super::wrong::{Wrong, did_you_mean, place};
 use crate::state::input::{Action, Chord, Keymap, Scope};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};

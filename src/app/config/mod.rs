@@ -8,6 +8,7 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 pub use keys::scope_name;
 pub use show::key_table;
@@ -17,7 +18,7 @@ use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::state::StripColour;
 use crate::state::input::Keymap;
 use crate::trace::{Device, Policy, Sampling};
-use crate::ui::{Look, ThemeName};
+use crate::ui::{Colours, ThemeName};
 
 /// The explorer's configuration: from the command line, else the file, else the defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,12 +76,12 @@ impl Default for Config {
 
 impl Config {
     /// The theme with the chosen colour maps.
-    pub fn look(&self) -> Look {
-        let look = Look::of(self.theme);
-        Look {
-            values: self.values.unwrap_or(look.values),
-            experts: self.experts.clone().unwrap_or(look.experts),
-            ..look
+    pub fn colours(&self) -> Colours {
+        let colours = Colours::of(self.theme);
+        Colours {
+            values: self.values.unwrap_or(colours.values),
+            experts: self.experts.clone().unwrap_or(colours.experts),
+            ..colours
         }
     }
 }

@@ -1,5 +1,5 @@
-use super::file::{nearest, place};
 use super::settings::SETTINGS;
+use super::wrong::{nearest, place};
 use super::*;
 use crate::state::input::{Action, Chord, Found, Scope};
 
@@ -28,7 +28,7 @@ fn errors_name_place_key_and_what_was_meant() {
         ("[ui]\ntheme = 3", "2:9: `theme` in [ui]: expected one of \"dark\","),
         ("[ui]\nmouse = \"yes\"", "2:9: `mouse` in [ui]: expected true or false"),
         ("[ui]\nseed = 1", "2:1: `seed` does not belong in [ui] but in [defaults]"),
-        ("theme = \"dark\"", "1:1: `theme` belongs below [ui]"),
+        ("theme = \"dark\"", "1:1: `theme` belongs in [ui]"),
         ("colour = 1", "1:1: unknown key `colour`; did you mean `color`?; keys stand in"),
         ("ui = 1", "1:1: `ui` is a table: write [ui]"),
         (
@@ -72,7 +72,7 @@ fn errors_in_keys_name_the_line() {
         ("[keys.input]\nx = \"accept\"", "2:1: `x` while typing: a character is typed there"),
         ("[keys]\nF = \"go\"\n\"ctrl-c\" = \"help\"", "3:1: `ctrl-c`"),
         ("[keys]\n\"g g\" = \"help\"", "2:1: `g` in the views has a meaning and is also the first key of `g g`"),
-        ("[keys]\nup = \"help\"\n\"↑\" = \"quit\"", "3:1: `↑` stands on line 2 already"),
+        ("[keys]\nup = \"help\"\n\"↑\" = \"quit\"", "3:1: `↑` is bound on line 2 already"),
         ("[keys]\n\"ctrl-y\" = \"none\"", "2:1: `ctrl-y` means nothing in the views"),
         ("[keys.inputs]\n", "1:7: unknown table [keys.inputs]; did you mean [keys.input]?"),
         (
@@ -166,10 +166,10 @@ fn what_is_printed_gives_the_same_back() {
 
 #[test]
 fn palettes_of_ones_own_come_before_the_themes() {
-    let look = Config::parse("[ui]\ntheme = \"colour-vision-safe\"").unwrap().look();
-    assert_eq!((look.values, look.experts.len()), (Ramp::Cividis, 8));
-    let look = Config::parse(EVERYTHING).unwrap().look();
-    assert_eq!((look.values, look.experts), (Ramp::Magma, vec![(0, 0, 0), (0xab, 0xcd, 0xef)]));
+    let colours = Config::parse("[ui]\ntheme = \"colour-vision-safe\"").unwrap().colours();
+    assert_eq!((colours.values, colours.experts.len()), (Ramp::Cividis, 8));
+    let colours = Config::parse(EVERYTHING).unwrap().colours();
+    assert_eq!((colours.values, colours.experts), (Ramp::Magma, vec![(0, 0, 0), (0xab, 0xcd, 0xef)]));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! A run as a folder of files, as `mixscope run` and the explorer write it.
 
-mod attribution;
 mod fields;
 mod pictures;
 mod tables;
@@ -10,14 +9,13 @@ pub use pictures::{name as picture_name, of_heads as pictures_of_heads};
 pub use tables::TABLES;
 
 use crate::analysis::routing::TokenRouting;
-use crate::analysis::tables::{CsvWriter, TokenText};
+use crate::analysis::tables::TokenText;
 use crate::control::{Control, Stopped};
 use crate::engine::{Run, lens_cells};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, size};
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,9 +48,6 @@ impl Watch<'_> {
         self.control.check()
     }
 }
-
-/// The rows of a table that is being written.
-type Rows<'a> = CsvWriter<&'a mut dyn Write>;
 
 /// The files to write of a run.
 pub struct RunFiles {

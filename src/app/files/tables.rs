@@ -1,14 +1,14 @@
 //! The tables of a run.
 
-use super::{Rows, RunFiles, Watch, Written, attribution, pictures};
+use super::{RunFiles, Watch, Written, pictures};
 use crate::analysis::Pick;
 use crate::analysis::tables::{
     self, AttentionRow, AttributionRow, CandidateRow, CsvWriter, LensRow, LensSummaryRow, RoutingRow, Row, Table,
     TokenRow,
 };
-use crate::engine::{Run, pattern};
+use crate::engine::{Live, Run, attribution, pattern};
 use crate::trace::{LensCell, LensKey, replace_file, size};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub const TABLES: [&str; 6] = [
 const LARGE_TABLE: u64 = 64 << 20;
 /// The size of a row of attention.csv, roughly, bytes.
 const ATTENTION_ROW: u64 = 26;
+
+/// The rows of a table that is being written.
+type Rows<'a> = CsvWriter<&'a mut dyn Write>;
 
 impl RunFiles {
     /// Writes the tables of the run.
@@ -72,7 +75,7 @@ impl RunFiles {
         }
         if self.attribution {
             let live = run.need_live()?;
-            table(folder, AttributionRow::TABLE, |rows| attribution::write(live, &self.layers, text, rows, watch))?;
+            table(folder, AttributionRow::TABLE, |rows| self.attribution(live, rows, watch))?;
         }
         Ok(())
     }
@@ -110,6 +113,20 @@ impl RunFiles {
             }
             Ok(())
         })
+    }
+
+    /// Attributes the logit of the next token at every position; at the last position that of the most probable one.
+    fn attribution(&self, live: &Live, rows: &mut Rows, watch: Watch) -> Result<()> {
+        let tokens = live.tokens();
+        for (pos, token) in tokens.iter().enumerate() {
+            watch.at("attributed positions", pos, tokens.len())?;
+            let came = tokens.get(pos + 1).map(|next| next.id);
+            let target = came.or_else(|| token.next.top.first().map(|best| best.id));
+            let target = target.context("no candidate was kept at the last position")?;
+            let found = attribution(live, pos, target, self.layers.clone(), watch.control)?;
+            rows.extend(tables::attribution(&found, self.text))?;
+        }
+        Ok(())
     }
 }
 

@@ -93,7 +93,8 @@ impl Queue {
                     emit(Event::Derived { id, result });
                 }
                 Ok(Part::None) => pending.parts.push_front(part),
-                Err(error) if error.is::<Stopped>() && !control.is_cancelled() => pending.parts.push_front(part),
+                // It goes on later; any other stop ends the request.
+                Err(error) if error.is::<Stopped>() && gives_way() && !is_over() => pending.parts.push_front(part),
                 Err(error) => return Err(error),
             }
         }

@@ -1,4 +1,4 @@
-//! Words and axes that the pictures of several views share.
+//! Texts and axes that pictures of several views share.
 
 use crate::analysis::view::ViewData;
 use crate::export::figure::font::{drawable, fit, label};
@@ -52,7 +52,7 @@ pub fn token_name(token: &TokenRecord, pos: usize) -> String {
     format!("token {pos} ‘{}’", fit(&label(&token.piece), PIECE))
 }
 
-/// Tokens across, read upward.
+/// An axis of tokens, read upward.
 pub fn tokens_across(trace: &Records) -> Axis {
     let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
     Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }

@@ -14,7 +14,7 @@ use crate::analysis::tables::TokenText;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use anyhow::{Result, ensure};
 
-/// A view as files.
+/// The files of a view.
 struct Files {
     /// The picture.
     figure: fn(&ViewData, &ViewSpec) -> Result<Figure>,
@@ -45,7 +45,7 @@ fn files(view: View) -> &'static Files {
 /// A view as a PNG file. The same data and look always give the same bytes.
 ///
 /// # Errors
-/// If `data` lacks what the view is made of, or the picture would be too large.
+/// If `data` lacks the numbers of the view, or the picture would be too large.
 pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
     figure(data, spec)?.png(look)
 }

@@ -1,58 +1,58 @@
-//! Everything that a user can ask for.
+//! Actions: everything that a key, a click or the palette can do.
 
 use crate::analysis::view::Tab;
 use std::fmt;
 
-/// Everything that a user can mean.
+/// An action of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Leave the program.
     Quit,
     /// Stop it and return to the shell; `fg` comes back.
     Suspend,
-    /// Draw the whole screen anew.
+    /// Draw the whole screen again.
     Redraw,
-    /// Close what is open; else pause what runs.
+    /// Close the overlay on top; else pause the run.
     Escape,
     /// Show the keys.
     Help,
-    /// Show this view.
+    /// Show this tab.
     Show(Tab),
-    /// Show the next view.
+    /// Show the next tab.
     NextView,
-    /// Show the view before.
+    /// Show the previous tab.
     PreviousView,
-    /// Look at the same data another way.
+    /// Show the next layout of the tab.
     CycleLens,
-    /// Measure what the view shows by something else.
+    /// Show the next measure of the view.
     NextMeasure,
-    /// List the choices that were narrowest.
+    /// List the closest calls of the router.
     CloseCalls,
-    /// The near-tie before the cursor in its layer.
+    /// Go to the previous near-tie in the layer of the cursor, or to the previous flip.
     PreviousNearTie,
-    /// The near-tie after the cursor in its layer.
+    /// Go to the next near-tie in the layer of the cursor, or to the next flip.
     NextNearTie,
-    /// Token cursor.
+    /// Move the token cursor.
     Token(Move),
-    /// One layer up: towards the output. In Next, the better candidate; in Fidelity, scroll.
+    /// Move up: to the layer above; in Next, to the better candidate; in Fidelity, a line up.
     Up,
-    /// One layer down: towards the embedding. In Next, the next candidate; in Fidelity, scroll.
+    /// Move down: to the layer below; in Next, to the next candidate; in Fidelity, a line down.
     Down,
-    /// One layer up in every view.
+    /// Go to the layer above in every view.
     LayerUp,
-    /// One layer down in every view.
+    /// Go to the layer below in every view.
     LayerDown,
-    /// The head before.
+    /// Go to the previous head.
     PreviousHead,
-    /// The next head.
+    /// Go to the next head.
     NextHead,
-    /// The expert before.
+    /// Go to the previous expert.
     PreviousExpert,
-    /// The next expert.
+    /// Go to the next expert.
     NextExpert,
     /// Open the prompt editor.
     EditPrompt,
-    /// Generate one token, or pause what runs.
+    /// Generate one token, or pause the run.
     Generate,
     /// Generate until stopped, or pause.
     Go,
@@ -60,11 +60,11 @@ pub enum Action {
     RunCount,
     /// Forget the last token.
     Back,
-    /// Forget everything behind the cursor.
+    /// Forget everything after the cursor.
     Rewind,
-    /// Read the candidate under the cursor next (Next view); elsewhere, show the candidates.
+    /// In Next, read the candidate under the cursor; in the lab, run it; elsewhere, show the candidates.
     ForceCandidate,
-    /// Type what the model must read next.
+    /// Type text that the model reads next.
     ForceText,
     /// Open the sampling form.
     Sampling,
@@ -74,17 +74,17 @@ pub enum Action {
     Policies,
     /// Colour the text by something else.
     CycleColour,
-    /// Sort the heads by the measure, or by place.
+    /// Sort the heads by their score, or by layer and head.
     SortHeads,
-    /// Go to the best head by the measure.
+    /// Go to the head with the best score.
     BestHead,
     /// Measure heads on random tokens given twice, or on the run.
     RepeatedTokens,
-    /// One head, the mean or the maximum over the heads of the layer.
+    /// Show one head, the mean or the maximum over the heads of the layer.
     HeadsTogether,
-    /// Attention from the cursor or to the cursor.
+    /// Show attention from the cursor, or to the cursor.
     FlipSide,
-    /// Show or hide the details beside the view.
+    /// Show or hide the details next to the view.
     ToggleDetails,
     /// Write the view as picture and table.
     SaveView,
@@ -92,27 +92,27 @@ pub enum Action {
     SaveRun,
     /// Write the screen as a picture.
     SaveScreen,
-    /// Put a second pane beside the view, or take the other one away.
+    /// Show a second pane next to the view, or one pane again.
     Split,
     /// Give the next pane the focus.
     OtherPane,
-    /// Give this pane the focus; a click on the pane means it.
+    /// Give this pane the focus; a click on the pane does it.
     FocusPane(usize),
-    /// Give the view all the room, or back what is around it.
+    /// Give the view the whole screen, or show the other parts again.
     Zoom,
-    /// Details: what belongs to the view, or what the candidate's logit is made of.
+    /// Show the summary of the view, or the contributions to the candidate's logit.
     ToggleContributions,
-    /// Linear or logarithmic scale.
+    /// Switch between a linear and a logarithmic scale.
     ToggleLog,
-    /// Follow the candidate under the cursor (Next) or the lens's top token at the cursor (Lens).
+    /// Follow the token at the cursor: in Next the candidate, in Lens the best token.
     AddTarget,
-    /// Follow this token, or no longer; a click on its name means it.
+    /// Follow this token, or stop following it; a click on its name does it.
     ToggleTarget(u32),
     /// Type a token to follow.
     TypeTarget,
-    /// No longer follow the last target.
+    /// Stop following the last target.
     DropTarget,
-    /// Show the last message whole, with its causes.
+    /// Show the whole last message with its causes.
     Causes,
     /// Accept what was typed or set.
     Accept,
@@ -124,38 +124,38 @@ pub enum Action {
     PickExample(u8),
     /// Choose another model.
     OpenModel,
-    /// Complete what is typed.
+    /// Complete the typed text.
     Complete,
     /// Put the prompt into the model's chat template, or not.
     ToggleChat,
-    /// The cursor of the input.
+    /// Edit the typed text, or move in a list or a page.
     Edit(TextEdit),
     /// Open the command palette.
     Palette,
-    /// Put the cursor on this token; the palette offers it for a typed number.
+    /// Go to this token; the palette offers this for a typed number.
     GoTo(usize),
-    /// Look for text in the run.
+    /// Search for text in the run.
     Search,
-    /// The next match.
+    /// Go to the next match.
     NextMatch,
-    /// The match before.
+    /// Go to the previous match.
     PreviousMatch,
-    /// Mark the token at the cursor, or take its mark away.
+    /// Set or remove a bookmark on the token at the cursor.
     ToggleBookmark,
-    /// The next marked token.
+    /// Go to the next bookmark.
     NextBookmark,
-    /// The marked token before.
+    /// Go to the previous bookmark.
     PreviousBookmark,
-    /// Take the last edit of the run back.
+    /// Undo the last action on the run.
     Undo,
-    /// Do again what was taken back.
+    /// Redo the action that was undone.
     Redo,
     /// Copy to the clipboard.
     Copy(Extent),
 }
 
 impl fmt::Display for Action {
-    /// Its name in the configuration: the variant's words joined by `-`, as in `show-routing` or `pick-example-1`.
+    /// The name in the configuration: the words of the variant joined by `-`, as in `show-routing` or `pick-example-1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut name = String::new();
         let mut begins = false;
@@ -183,27 +183,27 @@ pub enum Vertical {
     Down,
 }
 
-/// How much is copied.
+/// The part of a view that is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// The value under the cursor.
     Cell,
-    /// Its row.
+    /// The row under the cursor.
     Row,
-    /// The view.
+    /// The whole view.
     View,
 }
 
-/// Where the token cursor goes.
+/// A move of the token cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
     /// One token back.
     Left,
-    /// One token on.
+    /// One token forward.
     Right,
     /// Ten tokens back.
     FarLeft,
-    /// Ten tokens on.
+    /// Ten tokens forward.
     FarRight,
     /// The first token.
     First,
@@ -211,7 +211,7 @@ pub enum Move {
     Last,
 }
 
-/// Keys that edit a typed text, or move in a list or a page.
+/// A key that edits a typed text, or moves in a list or a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum TextEdit {

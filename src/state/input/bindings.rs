@@ -1,21 +1,21 @@
-//! The table of all keys: dispatch, help and hints are made from it.
+//! The table of all keys, from which dispatch, help, hints and the palette are made.
 
 use super::action::{Action, Extent, Move, TextEdit};
 use super::key::{Chord, Code, Key};
 use super::scope::Scope;
 use crate::analysis::view::Tab;
 
-/// One line of the table.
+/// The keys of one action.
 pub struct Binding {
-    /// What it means.
+    /// The action.
     pub action: Action,
-    /// The keys for it: single ones, or two one after the other.
+    /// Its keys: single ones, or pairs of keys pressed one after the other.
     pub keys: &'static [Chord],
-    /// Where.
+    /// Where the keys apply.
     pub scope: Scope,
-    /// What the help says.
+    /// The line in the help.
     pub help: &'static str,
-    /// What the hint line says, if it is on it.
+    /// The word in the footer; empty if the footer leaves the action out.
     pub hint: &'static str,
 }
 
@@ -43,7 +43,7 @@ const fn shift(code: Code) -> Chord {
     Chord::of(Key { shift: true, ..Key::of(code) })
 }
 
-/// The table: dispatch, help and hints are made from it.
+/// All bindings, in the order of the help.
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
@@ -141,7 +141,7 @@ pub static TABLE: &[Binding] = {
             "",
         ),
         bind(Explore, &[ch('X')], A::FlipSide, "attention from the cursor (row) or to the cursor (column)", ""),
-        bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details beside the view", ""),
+        bind(Explore, &[ch('d')], A::ToggleDetails, "show or hide the details next to the view", ""),
         bind(
             Explore,
             &[ch('D')],
@@ -232,6 +232,6 @@ pub static TABLE: &[Binding] = {
         bind(Anywhere, &[k(C::Esc)], A::Escape, "close what is open; else pause", ""),
         bind(Anywhere, &[ctrl('c')], A::Quit, "quit", ""),
         bind(Anywhere, &[ctrl('z')], A::Suspend, "suspend; fg comes back", ""),
-        bind(Anywhere, &[ctrl('l')], A::Redraw, "draw the screen anew", ""),
+        bind(Anywhere, &[ctrl('l')], A::Redraw, "draw the screen again", ""),
     ]
 };

@@ -2,23 +2,23 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Text being edited and the place of the cursor in it, a byte offset on a grapheme boundary.
+/// A text and the cursor in it, a byte offset on a grapheme boundary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Editor {
     text: String,
     at: usize,
 }
 
-/// Ways to move or delete.
+/// The extent of a movement or deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
     /// One grapheme back.
     Left,
-    /// One grapheme on.
+    /// One grapheme forward.
     Right,
-    /// To the start of the word before.
+    /// To the start of the previous word.
     WordLeft,
-    /// Behind the next word.
+    /// To the end of the next word.
     WordRight,
     /// To the start of the line.
     LineStart,
@@ -27,7 +27,7 @@ pub enum Motion {
 }
 
 impl Editor {
-    /// An editor with the cursor behind `text`.
+    /// An editor with the cursor after `text`.
     pub fn new(text: impl Into<String>) -> Self {
         let text = normalise(&text.into());
         Self { at: text.len(), text }
@@ -48,7 +48,7 @@ impl Editor {
         let text = normalise(text);
         self.text.insert_str(self.at, &text);
         self.at += text.len();
-        // What was inserted may have joined the grapheme behind it.
+        // The inserted text may have joined the grapheme after it.
         self.at = self.boundary(self.at);
     }
 
@@ -57,7 +57,7 @@ impl Editor {
         self.at = self.target(motion);
     }
 
-    /// Deletes from the cursor to where the motion leads.
+    /// Deletes from the cursor to the end of the motion.
     pub fn delete(&mut self, motion: Motion) {
         let to = self.target(motion);
         let (from, to) = (self.at.min(to), self.at.max(to));
@@ -96,7 +96,7 @@ impl Editor {
         start + line.grapheme_indices(true).nth(column).map_or(line.len(), |(i, _)| i)
     }
 
-    /// The grapheme boundary at or behind `at`.
+    /// The grapheme boundary at or after `at`.
     fn boundary(&self, at: usize) -> usize {
         let mut starts = self.text.grapheme_indices(true).map(|(i, _)| i);
         starts.find(|i| *i >= at).unwrap_or(self.text.len())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A key, as far as the program tells keys apart.
+/// A key without its modifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// A character as typed.
@@ -40,14 +40,14 @@ pub enum Code {
 
 use Code as C;
 
-/// Names of keys that are no characters, the one that is shown first; others are understood as well.
+/// Names of keys that are not characters. The first name of a key is shown; all names are understood.
 const NAMES: [(Code, &[&str]); 16] = [
     (C::Char(' '), &["space"]),
     (C::Enter, &["enter", "return"]),
     (C::Esc, &["esc", "escape"]),
     (C::Backspace, &["backspace"]),
     (C::Delete, &["del", "delete"]),
-    // Before Tab: it is written as Tab with shift.
+    // Comes before Tab, as it is written as Tab with shift.
     (C::BackTab, &["shift-tab", "backtab"]),
     (C::Tab, &["tab"]),
     (C::Up, &["↑", "up"]),
@@ -61,16 +61,16 @@ const NAMES: [(Code, &[&str]); 16] = [
     (C::Char('-'), &["-", "minus"]),
 ];
 
-/// A key with its modifiers; shift only where the character does not already tell.
+/// A key with its modifiers; a character includes its shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Which key.
+    /// The key without its modifiers.
     pub code: Code,
     /// Ctrl was held.
     pub ctrl: bool,
     /// Alt was held.
     pub alt: bool,
-    /// Shift was held with a key that is no character.
+    /// Shift was held with a key that is not a character.
     pub shift: bool,
 }
 
@@ -80,7 +80,7 @@ impl Key {
         Self { code, ctrl: false, alt: false, shift: false }
     }
 
-    /// The character it types, if it types one.
+    /// The character that the key types, if any.
     pub fn typed(self) -> Option<char> {
         match self.code {
             Code::Char(c) if !self.ctrl && !self.alt => Some(c),
@@ -123,7 +123,7 @@ impl FromStr for Key {
                 if c.is_control() || c.is_whitespace() {
                     return Err(unknown());
                 }
-                // With ctrl a terminal does not tell capitals.
+                // With ctrl a terminal does not report capitals.
                 key.code = Code::Char(if key.ctrl { c.to_ascii_lowercase() } else { c });
                 break;
             }
@@ -147,12 +147,12 @@ impl FromStr for Key {
     }
 }
 
-/// One key, or two one after the other.
+/// One key, or two keys pressed one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Chord {
-    /// The key that comes first, if there are two.
+    /// The first of two keys.
     pub prefix: Option<Key>,
-    /// The key, or the second one.
+    /// The only key, or the second of two.
     pub key: Key,
 }
 
@@ -162,7 +162,7 @@ impl Chord {
         Self { prefix: None, key }
     }
 
-    /// Two characters typed one after the other.
+    /// Two characters, typed one after the other.
     pub const fn pair(prefix: char, key: char) -> Self {
         Self { prefix: Some(Key::of(Code::Char(prefix))), key: Key::of(Code::Char(key)) }
     }

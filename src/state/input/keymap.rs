@@ -1,45 +1,45 @@
-//! The keys in force: the table's, as far as nobody chose others.
+//! The current keys: those of the table, or those that the user chose.
 
 use super::action::Action;
 use super::bindings::{Binding, TABLE};
 use super::key::{Chord, Key};
 use super::scope::Scope;
 
-/// What one action is bound to.
+/// The current keys of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it means.
+    /// The action.
     pub action: Action,
-    /// The keys for it, the one that is shown first.
+    /// Its keys; the first one is shown.
     pub keys: Vec<Chord>,
-    /// Where.
+    /// Where the keys apply.
     pub scope: Scope,
-    /// What the help says.
+    /// The line in the help.
     pub help: &'static str,
-    /// What the hint line says, if it is on it.
+    /// The word in the footer; empty if the footer leaves the action out.
     pub hint: &'static str,
 }
 
-/// What a key means.
+/// The meaning of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// This.
+    /// This action.
     Action(Action),
-    /// A second key has to follow.
+    /// The first of two keys.
     Prefix,
     /// Nothing.
     Nothing,
 }
 
-/// All keys in force, in the order of the help. Dispatch, help, hints and palette read it.
+/// All current keys. Dispatch, help, hints and the palette read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keymap {
-    /// One entry an action.
+    /// One entry for each action, in the order of the help.
     pub entries: Vec<Entry>,
 }
 
 impl Default for Keymap {
-    /// The table as it is.
+    /// The keys of the table.
     fn default() -> Self {
         let entry = |binding: &Binding| Entry {
             action: binding.action,
@@ -58,7 +58,7 @@ impl Keymap {
         self.entries.iter().filter(move |entry| entry.scope == scope)
     }
 
-    /// What `key` means in `scope` after `prefix`, or as a first key.
+    /// The meaning of `key` in `scope` after `prefix`, or as a first key.
     pub fn look_up(&self, scope: Scope, prefix: Option<Key>, key: Key) -> Found {
         let wanted = Chord { prefix, key };
         for scope in [scope, Scope::Anywhere] {
@@ -74,7 +74,7 @@ impl Keymap {
         }
     }
 
-    /// What can follow `prefix` in `scope`: the second key and what it is bound to.
+    /// The keys that can follow `prefix` in `scope`, and their entries.
     pub fn continuations(&self, scope: Scope, prefix: Key) -> Vec<(Key, &Entry)> {
         let all = self.of(scope).chain(self.of(Scope::Anywhere).filter(|_| scope != Scope::Anywhere));
         let chords = all.flat_map(|entry| entry.keys.iter().map(move |chord| (chord, entry)));
@@ -86,11 +86,11 @@ impl Keymap {
         self.of(scope).find(|entry| entry.action == action)?.keys.first().copied()
     }
 
-    /// Whether every key has one meaning.
+    /// Checks that every key has one meaning.
     ///
     /// # Errors
-    /// Names the first key that has two in one scope, is also the first of two, hides a key that works anywhere, or
-    /// would be typed as text where text is typed.
+    /// Names the first key that has two meanings in one scope, is also the first of two keys, hides a key that works
+    /// anywhere, or is a character in a scope where text is typed.
     pub fn check(&self) -> Result<(), String> {
         let all: Vec<(Scope, Chord, &str)> = self
             .entries

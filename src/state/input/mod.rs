@@ -1,4 +1,4 @@
-//! Keys, mouse and actions: what the user does, and what it means.
+//! Keys, mouse and actions.
 
 mod act;
 mod action;

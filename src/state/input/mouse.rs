@@ -1,11 +1,11 @@
-//! What the mouse means: a click moves the cursor, the wheel scrolls, a drag over the text selects tokens.
+//! The mouse: a click moves the cursor, the wheel scrolls, a drag over the text selects tokens.
 
 use super::action::{Action, Move, TextEdit, Vertical};
 use crate::state::overlays::Overlay;
 use crate::state::{Effect, State};
 use std::ops::Range;
 
-/// What lies under a cell of the screen. Parts that a place does not determine are `None`.
+/// The meaning of a cell of the screen; `None` for parts that the cell does not determine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spot {
     /// Position in the run.
@@ -20,14 +20,14 @@ pub struct Spot {
     pub expert: Option<usize>,
     /// Row of the candidates.
     pub candidate: Option<usize>,
-    /// Row of the list that is open over the views.
+    /// Row of the list on top.
     pub row: Option<usize>,
-    /// What a click does there.
+    /// The action of a click.
     pub action: Option<Action>,
 }
 
 impl Spot {
-    /// This spot, and what only `over` determines or determines otherwise.
+    /// This spot with the parts of `over` that `over` determines.
     #[must_use]
     pub fn under(self, over: Self) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Spot {
     }
 }
 
-/// What was done with the mouse.
+/// A gesture of the mouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
     /// The left button went down.
@@ -52,18 +52,18 @@ pub enum Gesture {
     Drag,
     /// The left button went up.
     Release,
-    /// The wheel turned away from the user.
+    /// The wheel turned up.
     WheelUp,
-    /// The wheel turned towards the user.
+    /// The wheel turned down.
     WheelDown,
 }
 
 /// Tokens selected by dragging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Where the drag began.
+    /// The token where the drag began.
     pub from: usize,
-    /// Where it is or ended.
+    /// The token where it is, or where it ended.
     pub to: usize,
 }
 
@@ -121,7 +121,8 @@ impl State {
         spot.action.map_or_else(Vec::new, |action| self.act(action))
     }
 
-    /// A click on a line of a list marks it; on the marked line it accepts it. Outside the list it closes it.
+    /// A click on a line of a list marks the line; on the marked line it accepts it; outside the list it closes the
+    /// list.
     fn click_row(&mut self, spot: Option<Spot>) -> Vec<Effect> {
         let Some(spot) = spot else { return self.act(Action::Escape) };
         let Some(row) = spot.row else { return spot.action.map_or_else(Vec::new, |action| self.act(action)) };

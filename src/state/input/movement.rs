@@ -1,4 +1,4 @@
-//! Moving the cursor, and what the screen shows along with it.
+//! Movement: of the cursor, through the tabs, through the colours of the text.
 
 use super::action::{Move, Vertical};
 use crate::analysis::view::Tab;
@@ -6,7 +6,7 @@ use crate::state::{State, StripColour};
 use crate::trace::Direction;
 
 impl State {
-    /// Shows the next tab, or the one before.
+    /// Shows the next or the previous tab.
     pub(in crate::state) fn turn_tab(&mut self, direction: Direction) {
         let count = Tab::ALL.len();
         let at = Tab::ALL.iter().position(|tab| *tab == self.tab()).unwrap_or(0);
@@ -14,7 +14,7 @@ impl State {
         self.pane_mut().show_tab(Tab::ALL[(at + by) % count]);
     }
 
-    /// Colours the text by something else.
+    /// Shows the next colours of the text.
     pub(in crate::state) fn cycle_colour(&mut self) {
         self.colour = match self.colour {
             StripColour::Expert => StripColour::Loss,
@@ -28,7 +28,7 @@ impl State {
         }
     }
 
-    /// Moves the token cursor; it then no longer joins the end of a run that goes on.
+    /// Moves the token cursor.
     pub(in crate::state) fn move_token(&mut self, to: Move) {
         let last = self.tokens.len().saturating_sub(1);
         let at = self.cursor.token;
@@ -43,7 +43,7 @@ impl State {
         self.go_to(pos.min(last));
     }
 
-    /// Puts the cursor on a token; it then no longer joins the end of a run that goes on.
+    /// Puts the cursor on a token, where it stays when the run ends.
     pub(in crate::state) fn go_to(&mut self, pos: usize) {
         self.catch_up = false;
         if self.cursor.token != pos {
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Moves the layer cursor: the last layer is drawn on top.
+    /// Moves the layer cursor. The last layer is drawn on top.
     pub(in crate::state) fn move_layer(&mut self, to: Vertical) {
         let layer = self.cursor.layer;
         self.cursor.layer = if to == Vertical::Up { layer + 1 } else { layer.saturating_sub(1) };

@@ -1,14 +1,14 @@
-//! Why a key means nothing now: a sentence instead of silence.
+//! Sentences that say why an action means nothing now.
 
 use super::action::Action;
 use crate::analysis::view::Tab;
 use crate::state::{State, StripColour};
 
-/// What only a model can do.
+/// The refusal of actions that need a model.
 const SAVED: &str = "this is a saved run without a model: o opens a model";
 
 impl State {
-    /// Why an action means nothing now; actions that say so themselves are not here.
+    /// Why an action means nothing now. Some actions check that themselves.
     pub(in crate::state) fn refusal(&self, action: Action) -> Option<String> {
         if !self.overlays.is_empty() {
             return None;
@@ -33,7 +33,7 @@ impl State {
             | Action::Policies
             | Action::TypeTarget => true,
             Action::ForceCandidate => self.enter_runs(),
-            // Without a model there is nothing yet that could be sampled; the values wait for it.
+            // Before a model is open, the values can be set for it.
             Action::Sampling => self.meta().is_some(),
             _ => false,
         };
@@ -63,13 +63,13 @@ impl State {
         Some(sentence.to_owned())
     }
 
-    /// Details have room only next to a single view.
+    /// Details are shown only next to a single view.
     fn without_room(&self, action: Action) -> Option<String> {
         if !matches!(action, Action::ToggleDetails | Action::ToggleContributions) {
             return None;
         }
         if action == Action::ToggleDetails && !self.has_details() {
-            // The view says so itself.
+            // The view has its own sentence.
             return None;
         }
         if self.panes.zoomed {

@@ -1,9 +1,9 @@
-//! The parts of the program that have keys of their own.
+//! The parts of the screen that have their own keys.
 
-/// Where a key means something.
+/// The part of the screen where a key applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Everywhere, whatever is open.
+    /// Everywhere.
     Anywhere,
     /// In the views.
     Explore,
@@ -15,14 +15,14 @@ pub enum Scope {
     Picker,
     /// In the command palette.
     Palette,
-    /// In a list to jump from.
+    /// In a list of places to jump to.
     List,
     /// In the help and error pages.
     Page,
 }
 
 impl Scope {
-    /// Its heading in the help.
+    /// The heading in the help.
     pub fn title(self) -> &'static str {
         match self {
             Self::Anywhere => "anywhere",
@@ -36,7 +36,7 @@ impl Scope {
         }
     }
 
-    /// Whether characters are typed there.
+    /// Whether text is typed there.
     pub fn takes_text(self) -> bool {
         matches!(self, Self::Input | Self::Form | Self::Picker | Self::Palette)
     }

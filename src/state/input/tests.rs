@@ -1,4 +1,4 @@
-//! The table of keys as a whole.
+//! Tests of the table of keys.
 
 use super::*;
 

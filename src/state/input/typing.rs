@@ -1,4 +1,4 @@
-//! Keys and pasted text: to actions, or into what is being typed.
+//! Keys and pasted text: they start actions, or go into the text being typed.
 
 use super::action::{Action, TextEdit};
 use super::key::Key;
@@ -34,12 +34,12 @@ impl State {
         Vec::new()
     }
 
-    /// Which keys are understood now.
+    /// The scope of keys now.
     pub fn scope(&self) -> Scope {
         self.overlays.last().map_or(Scope::Explore, Overlay::scope)
     }
 
-    /// Ends a pair of keys whose second means nothing there; what works anywhere still does.
+    /// Ends a pair of keys whose second key means nothing; a key that works anywhere still works.
     fn give_up(&mut self, scope: Scope, prefix: Key, key: Key) -> Vec<Effect> {
         match self.keymap.look_up(Scope::Anywhere, None, key) {
             Found::Action(Action::Escape) => return Vec::new(),
@@ -52,7 +52,7 @@ impl State {
         Vec::new()
     }
 
-    /// Pasted text goes where text is typed; in the views it opens the prompt, never acts as keys.
+    /// Takes pasted text. It goes where text is typed; in the views it opens the prompt. It never acts as keys.
     pub(in crate::state) fn on_paste(&mut self, text: &str) -> Vec<Effect> {
         self.pending = None;
         let refused = self.refusal(Action::EditPrompt);
@@ -80,7 +80,7 @@ impl State {
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => {
                 page.scroll(edit);
-                // Keys may come faster than frames, and all count from the last line.
+                // Keys may come faster than frames.
                 page.end_at(self.geometry.page_overflow.unwrap_or(usize::MAX));
             }
             Some(Overlay::CloseCalls(list)) => list.edit(edit),

@@ -1,4 +1,4 @@
-//! What enter does in an overlay.
+//! Enter in an overlay.
 
 use super::text_input::InputKind;
 use super::{Origin, Overlay};

@@ -8,7 +8,7 @@ use crate::state::input::TextEdit;
 use crate::trace::TokenRecord;
 use std::sync::Arc;
 
-/// Rows of the list at most.
+/// Most rows of the list.
 const MOST_CALLS: usize = 500;
 
 /// The list of the closest calls of the run.
@@ -50,12 +50,13 @@ impl State {
         }
     }
 
-    /// Keeps an open list in step with a run of which the first `unchanged` tokens stand.
+    /// Updates an open list after the run changed; its first `unchanged` tokens are the same, and it had `before`
+    /// tokens.
     pub(in crate::state) fn renew_close_calls(&mut self, unchanged: usize, before: usize) {
         let Some(at) = self.overlays.iter().position(|overlay| matches!(overlay, Overlay::CloseCalls(_))) else {
             return;
         };
-        // Where something was forgotten, what had no room may have come up.
+        // A call that had no room may have room now that others are forgotten.
         let from = if unchanged < before { 0 } else { unchanged };
         let new = self.calls_of(&self.tokens[from..], from);
         let Some(Overlay::CloseCalls(list)) = self.overlays.get_mut(at) else { return };
@@ -70,7 +71,7 @@ impl State {
         list.step(0);
     }
 
-    /// Goes to the marked call; the list closes.
+    /// Closes the list and goes to the marked call.
     pub(in crate::state) fn jump_to_call(&mut self) {
         let Some(Overlay::CloseCalls(list)) = self.overlays.last() else { return };
         let call = list.calls.get(list.at).copied();

@@ -1,14 +1,14 @@
-//! Prompts that show something true about the demo model (see its model card).
+//! Example prompts for the demo model (see its model card).
 
-/// A prompt and what to look for.
+/// An example prompt.
 pub struct Example {
     /// The prompt.
     pub prompt: &'static str,
-    /// What it shows, and where.
+    /// What it shows, and in which view.
     pub shows: &'static str,
 }
 
-/// Offered while the demo model is open.
+/// The examples, offered while the demo model is open.
 pub const EXAMPLES: [Example; 3] = [
     Example { prompt: "The capital of France is", shows: "3 Lens: the answer appears only in the last layers" },
     Example {

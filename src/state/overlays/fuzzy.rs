@@ -1,17 +1,17 @@
-//! How well a few typed letters fit a sentence.
+//! Fuzzy search: the score of a few typed letters in a sentence.
 
-/// A letter that fits.
+/// Score of a letter that fits.
 const FITS: i32 = 16;
-/// It begins a word.
+/// Extra score of a letter that begins a word.
 const WORD_START: i32 = 12;
-/// It follows the letter that fitted before it.
+/// Extra score of a letter right after the previous one.
 const CONSECUTIVE: i32 = 14;
-/// Each letter that is skipped inside.
+/// Score of each skipped letter between them.
 const GAP: i32 = -1;
 
-/// How well `query` fits `text`, and the characters of `text` that fit, by place; `None` if it does not. Every word of
-/// `query` has to be there as a subsequence, in any order of the words; case does not matter. An empty query fits
-/// everything alike.
+/// The score of `query` in `text`, and the indices of the characters that fit; `None` if it does not fit. Every word of
+/// `query` has to be a subsequence of `text`, in any order of the words; case does not matter. An empty query fits
+/// every text with the same score.
 pub fn fuzzy(query: &str, text: &str) -> Option<(i32, Vec<usize>)> {
     let text: Vec<char> = text.chars().map(fold).collect();
     let (mut sum, mut places) = (0, Vec::new());
@@ -30,13 +30,13 @@ fn fold(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }
 
-/// The best way to find `word` in `text`: the best score of its first `i` letters with the `i`-th at each place, and
-/// where the one before it was.
+/// The best match of `word` in `text`: the best score of its first `i` letters with the `i`-th letter at each place,
+/// and the place of the letter before it.
 fn best(word: &[char], text: &[char]) -> Option<(i32, Vec<usize>)> {
     let mut rows: Vec<Vec<Option<(i32, usize)>>> = Vec::with_capacity(word.len());
     for (i, letter) in word.iter().enumerate() {
         let mut row = vec![None; text.len()];
-        // Best score of the letters before, with what was skipped since counted.
+        // Best score of the previous letters, less the letters skipped since.
         let mut before: Option<(i32, usize)> = None;
         for (at, c) in text.iter().enumerate() {
             let previous = (i > 0 && at > 0).then(|| rows[i - 1][at - 1]).flatten();

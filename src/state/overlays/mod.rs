@@ -1,4 +1,4 @@
-//! What lies over the views: texts being typed, lists, pages.
+//! Overlays over the views: texts being typed, lists, pages.
 
 mod accept;
 pub mod close_calls;
@@ -21,27 +21,27 @@ pub use text_input::{Input, InputKind};
 
 use super::input::Scope;
 
-/// Something that takes the keys before the views do.
+/// An overlay; the one on top takes the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
     /// A text being typed.
     Input(Input),
-    /// Sampling values.
+    /// The sampling form.
     Form(Form),
-    /// Choosing a model.
+    /// The model picker.
     Picker(Picker),
-    /// Finding an action.
+    /// The command palette.
     Palette(Palette),
-    /// The closest calls of the router, to jump to.
+    /// The list of the closest calls of the router.
     CloseCalls(CloseCalls),
-    /// Precision policies to choose from.
+    /// The list of precision policies.
     Policies(Policies),
-    /// Text to read.
+    /// A page to read.
     Page(Page),
 }
 
 impl Overlay {
-    /// Which keys it understands.
+    /// The scope of its keys.
     pub fn scope(&self) -> Scope {
         match self {
             Self::Input(_) => Scope::Input,

@@ -1,18 +1,18 @@
-//! Text to read.
+//! Pages to read.
 
 use crate::state::input::TextEdit;
 
-/// Text to read, scrolled by lines.
+/// A page, scrolled by lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// The keys, from this line on.
+    /// The help, from this line on.
     Help(usize),
     /// The last message with its causes, from this line on.
     Message(usize),
 }
 
 impl Page {
-    /// Begins at line `last` at most.
+    /// Scrolls back to line `last` if the page is further down.
     pub(in crate::state) fn end_at(&mut self, last: usize) {
         let (Self::Help(line) | Self::Message(line)) = self;
         *line = (*line).min(last);

@@ -6,15 +6,15 @@ use crate::state::input::editor::{Editor, Motion};
 use crate::state::input::{Action, Scope, TextEdit};
 use crate::state::{Effect, State};
 
-/// Actions that are remembered as used last.
+/// Number of recent actions that are kept.
 const MOST_RECENT: usize = 5;
-/// What the keys of an action count when they are typed as they are written.
+/// Score of an action whose keys are typed.
 const KEYS_FIT: i32 = 1_000;
 
 /// The palette.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Palette {
-    /// What is typed.
+    /// The typed text.
     pub editor: Editor,
     /// The marked row.
     pub marked: usize,
@@ -23,15 +23,15 @@ pub struct Palette {
 /// A row of the palette.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// What it does.
+    /// The action.
     pub action: Action,
-    /// What it says.
+    /// Its line in the help.
     pub text: String,
-    /// Its keys as they are written.
+    /// Its keys, as text.
     pub keys: String,
-    /// Characters of `text` that fit what is typed, by place.
+    /// Indices of the characters of `text` that fit the typed text.
     pub places: Vec<usize>,
-    /// Whether it was used last from the palette.
+    /// Whether the action was recently used from the palette.
     pub is_recent: bool,
 }
 
@@ -72,8 +72,7 @@ impl Palette {
 }
 
 impl State {
-    /// What fits the text in the palette, best first. With nothing typed: what was used last, then the order of the
-    /// help.
+    /// The actions that fit the typed text, best first. Without a text: recent actions, then the order of the help.
     pub fn commands(&self, palette: &Palette) -> Vec<Command> {
         let query = palette.editor.text().trim();
         let mut found: Vec<(i32, Command)> = Vec::new();
@@ -100,7 +99,7 @@ impl State {
             };
             found.push((score + recency + if by_key { KEYS_FIT } else { 0 }, command));
         }
-        // Stable: what fits alike stays in the order of the help.
+        // The sort is stable: equal scores stay in the order of the help.
         found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         found.into_iter().map(|(_, command)| command).collect()
     }
@@ -117,7 +116,7 @@ impl State {
         }
     }
 
-    /// Closes the palette and does what is marked.
+    /// Closes the palette and carries out the marked action.
     pub(in crate::state) fn run_command(&mut self) -> Vec<Effect> {
         let Some(Overlay::Palette(palette)) = self.overlays.last() else { return Vec::new() };
         let Some(command) = self.commands(palette).into_iter().nth(palette.marked) else { return Vec::new() };

@@ -1,11 +1,11 @@
-//! Choosing another model: the demo, recent ones, what the Hub's cache holds, and paths as they are typed.
+//! The model picker: the demo, recent models, models in the Hub's cache, and typed paths.
 
 use super::Overlay;
 use crate::state::input::TextEdit;
 use crate::state::input::editor::{Editor, Motion};
 use crate::state::{Effect, State};
 
-/// Where a choice comes from.
+/// The origin of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The model in the program.
@@ -14,38 +14,38 @@ pub enum Origin {
     Recent,
     /// In the Hub's cache.
     Cached,
-    /// A model or GGUF file beneath what is typed.
+    /// A model or GGUF file under the typed path.
     Path,
-    /// A folder that leads on.
+    /// A folder under the typed path.
     Folder,
 }
 
-/// A model that can be opened, or a folder on the way to one.
+/// A model that can be opened, or a folder to go into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What the MODEL argument would be; untrusted text.
+    /// The name, as the MODEL argument; untrusted text.
     pub name: String,
-    /// Where it comes from.
+    /// The origin.
     pub origin: Origin,
-    /// Its size or whatever tells it from others.
+    /// A remark, such as the size.
     pub note: String,
 }
 
 /// The picker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picker {
-    /// What is typed.
+    /// The typed text.
     pub editor: Editor,
-    /// What was found outside, for some text that was typed.
+    /// The models and folders that were found for the typed text or an earlier one.
     found: Vec<Choice>,
-    /// The marked row; `None` = what is typed is meant.
+    /// The marked row; `None` = the typed text is the choice.
     pub marked: Option<usize>,
-    /// What is wrong.
+    /// An error to show.
     pub error: Option<String>,
 }
 
 impl Picker {
-    /// What fits the typed text: paths beneath it first, then everything that contains it.
+    /// The choices that fit the typed text: paths under it first, then names that contain it.
     pub fn choices(&self) -> Vec<&Choice> {
         let text = self.editor.text().to_lowercase();
         let is_path = |choice: &&Choice| matches!(choice.origin, Origin::Path | Origin::Folder);
@@ -54,7 +54,7 @@ impl Picker {
         paths.chain(self.found.iter().filter(|choice| !is_path(choice) && contains(choice))).collect()
     }
 
-    /// Takes in what was found.
+    /// Keeps the models and folders that were found.
     pub(in crate::state) fn take(&mut self, found: Vec<Choice>) {
         self.found = found;
         self.mark_within();
@@ -122,7 +122,7 @@ impl Picker {
         changed
     }
 
-    /// Completes the typed text: to the marked choice, or as far as the paths beneath it agree.
+    /// Completes the typed text: to the marked choice, or to the common beginning of the paths under it.
     pub(in crate::state) fn complete(&mut self) {
         let choices = self.choices();
         let paths = || choices.iter().filter(|choice| matches!(choice.origin, Origin::Path | Origin::Folder));
@@ -136,7 +136,7 @@ impl Picker {
         }
     }
 
-    /// What is to be opened: the marked choice, else what is typed.
+    /// The model to open: the marked choice, else the typed text.
     pub(in crate::state) fn chosen(&self) -> Option<Choice> {
         match self.marked.and_then(|at| self.choices().get(at).map(|choice| (*choice).clone())) {
             Some(choice) => Some(choice),
@@ -147,7 +147,7 @@ impl Picker {
         }
     }
 
-    /// Whether there is something beneath what is typed.
+    /// Whether there is something under the typed path.
     pub(in crate::state) fn leads_on(&self) -> bool {
         self.choices().iter().any(|choice| matches!(choice.origin, Origin::Path | Origin::Folder))
     }

@@ -5,7 +5,7 @@ use crate::state::input::TextEdit;
 use crate::state::{Effect, State};
 use crate::trace::Policy;
 
-/// Choosing a policy to run the same tokens under.
+/// The list of policies under which the same tokens can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policies {
     /// The marked row of [`Policy::all`].
@@ -13,7 +13,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// How many there are.
+    /// The number of policies.
     pub fn count() -> usize {
         Policy::all().count()
     }
@@ -31,7 +31,7 @@ impl Policies {
 }
 
 impl State {
-    /// Opens the list of policies at the one in force.
+    /// Opens the list of policies at the current one.
     pub(in crate::state) fn open_policies(&mut self) {
         let active = self.meta().map(|meta| meta.policy);
         let at = Policy::all().position(|policy| Some(policy) == active).unwrap_or(0);

@@ -3,7 +3,7 @@
 use crate::state::input::TextEdit;
 use crate::trace::Sampling;
 
-/// The fields of the sampling form: name and what an empty or odd value means.
+/// The fields of the sampling form: name and explanation.
 pub const FIELDS: [(&str, &str); 4] = [
     ("temperature", "0 = greedy: always the most probable token"),
     ("top-k", "only the K most probable; empty = off"),
@@ -14,18 +14,18 @@ pub const FIELDS: [(&str, &str); 4] = [
 /// The sampling form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
-    /// What is typed in each of [`FIELDS`].
+    /// The typed value of each of [`FIELDS`].
     pub values: [String; 4],
     /// The field being edited.
     pub field: usize,
     /// Whether the first typed character replaces the field.
     untouched: bool,
-    /// What is wrong.
+    /// An error to show.
     pub error: Option<String>,
 }
 
 impl Form {
-    /// Starts from the values in force.
+    /// A form with the current values.
     pub fn new(sampling: &Sampling) -> Self {
         let or_empty = |value: Option<String>| value.unwrap_or_default();
         let values = [
@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// The values, or what is wrong with them.
+    /// The values, or an error.
     pub(in crate::state) fn read(&self) -> Result<Sampling, String> {
         fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<Option<T>, String> {
             if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Texts being typed: the prompt and the inputs of one line.
+//! Text inputs: the prompt editor, and inputs of one line.
 
 use super::Overlay;
 use super::examples::EXAMPLES;
@@ -7,37 +7,37 @@ use crate::state::input::TextEdit;
 use crate::state::input::editor::{Editor, Motion};
 use crate::trace::Direction;
 
-/// What a typed text is for.
+/// The purpose of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
     /// The prompt.
     Prompt,
-    /// What the model reads next.
+    /// Text that the model reads next.
     Force,
-    /// How many tokens to generate.
+    /// A number of tokens to generate.
     Count,
-    /// What to look for in the text.
+    /// A text to search for.
     Search,
     /// A token to follow in the lens.
     Target,
 }
 
-/// A text being typed.
+/// A text input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// What it is for.
+    /// Its purpose.
     pub kind: InputKind,
     /// The text.
     pub editor: Editor,
-    /// What was being typed before the history was looked through, and the entry that is shown.
+    /// The text before the history was opened, and the entry of the history that is shown.
     pub(in crate::state) history: Option<(String, usize)>,
-    /// The example that was filled in last.
+    /// The last example that was filled in.
     pub(in crate::state) example: Option<usize>,
     /// Whether the text is a suggestion that the first typed character replaces.
     pub(in crate::state) suggested: bool,
-    /// Why it has opened, if nobody asked for it.
+    /// Why the input has opened by itself; empty if the user opened it.
     pub note: &'static str,
-    /// What is wrong with it.
+    /// An error to show.
     pub error: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Input {
         }
     }
 
-    /// Inserts what was typed or pasted.
+    /// Inserts typed or pasted text.
     pub(in crate::state) fn insert(&mut self, text: &str) {
         self.error = None;
         if std::mem::take(&mut self.suggested) {
@@ -64,7 +64,7 @@ impl Input {
         self.editor.insert(text);
     }
 
-    /// Moves through earlier prompts.
+    /// Shows an earlier or a later prompt of the history.
     pub(in crate::state) fn recall(&mut self, history: &[String], direction: Direction) {
         if self.kind != InputKind::Prompt || history.is_empty() {
             return;
@@ -78,7 +78,7 @@ impl Input {
         self.history = (at < history.len()).then_some((draft, at));
     }
 
-    /// Edits the text; what the keys of lines and history mean depends on where the cursor is.
+    /// Edits the text. Up and down move by lines, and through the history on the first and last line.
     pub(in crate::state) fn edit(&mut self, edit: TextEdit, history: &[String]) {
         self.error = None;
         self.suggested = false;
@@ -141,7 +141,7 @@ impl State {
         }
     }
 
-    /// Puts the prompt into the chat template, or no longer.
+    /// Switches the chat template on or off for the prompt.
     pub(in crate::state) fn toggle_chat(&mut self) {
         let has_chat = self.meta().is_some_and(|meta| meta.has_chat);
         if let Some(Overlay::Input(input)) = self.overlays.last_mut()
@@ -155,7 +155,7 @@ impl State {
         }
     }
 
-    /// Whether a prompt is put into the chat template.
+    /// Whether a prompt is put into the model's chat template.
     pub fn uses_chat(&self) -> bool {
         self.chat && self.meta().is_some_and(|meta| meta.has_chat)
     }

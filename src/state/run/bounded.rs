@@ -2,20 +2,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Shared values by key, within a number of bytes: beyond it, what was put in longest ago goes first. The newest value
-/// always stays, however large.
+/// A cache of shared values, bounded in bytes: the oldest values are removed first. The newest value always stays,
+/// however large.
 #[derive(Clone, Debug)]
 pub(in crate::state) struct Bounded<K, V> {
     most: usize,
     bytes: usize,
-    /// Value, its bytes, and when it was put in.
+    /// The value, its bytes, and the time of its insertion.
     held: HashMap<K, (Arc<V>, usize, u64)>,
     order: BTreeMap<u64, K>,
     clock: u64,
 }
 
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
-    /// An empty one for at most `most` bytes.
+    /// An empty cache of at most `most` bytes.
     pub fn new(most: usize) -> Self {
         Self { most, bytes: 0, held: HashMap::new(), order: BTreeMap::new(), clock: 0 }
     }
@@ -30,7 +30,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.held.values().map(|(value, ..)| &**value)
     }
 
-    /// Puts a value in that takes `bytes`, in the place of an earlier one.
+    /// Inserts a value of `bytes` bytes; it replaces an earlier value.
     pub fn insert(&mut self, key: K, value: Arc<V>, bytes: usize) {
         self.remove(&key);
         self.clock += 1;
@@ -51,7 +51,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         }
     }
 
-    /// Keeps only what `stays` says.
+    /// Keeps the values for which `stays` is true.
     pub fn retain(&mut self, stays: impl Fn(&K, &V) -> bool) {
         let gone: Vec<K> =
             self.held.iter().filter(|(key, (value, ..))| !stays(key, value)).map(|(key, _)| *key).collect();

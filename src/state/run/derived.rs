@@ -1,4 +1,4 @@
-//! Derived views that have arrived, and those that were asked for.
+//! The cache of derived values.
 
 use super::bounded::Bounded;
 use crate::analysis::Trajectory;
@@ -10,14 +10,14 @@ use crate::trace::{Candidate, LensCell, LensKey, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Bytes that each kind of derived view may hold.
+/// Most bytes of each kind of derived value.
 const MOST_BYTES: usize = 32 << 20;
-/// Attributions kept at most.
+/// Most attributions.
 const MOST_ATTRIBUTIONS: usize = 4_000;
-/// Trajectories, sampled distributions and what-ifs kept at most, each.
+/// Most trajectories, sampled distributions and what-ifs, each.
 const MOST_OF_TOKENS: usize = 5_000;
 
-/// The cache.
+/// Derived values that have arrived, and the requests for others.
 #[derive(Clone, Debug)]
 pub struct Derivations {
     lens: Bounded<LensKey, LensCell>,
@@ -27,18 +27,18 @@ pub struct Derivations {
     maps: Bounded<(usize, Pick, usize), HeadMap>,
     rows: Bounded<(usize, Pick, usize), HeadRow>,
     columns: Bounded<(usize, Pick, usize), HeadColumn>,
-    /// A few dozen bytes a head.
+    /// A few dozen bytes per head.
     stats: HashMap<(usize, usize), HeadStats>,
     scores: Option<Arc<HeadScores>>,
-    /// Whether scores could not be had, so that they are not asked for again and again.
+    /// Whether the scores could not be computed, so that they are not requested again.
     pub(in crate::state) scores_failed: bool,
-    /// What came, or why it can't be had, which is not asked again.
+    /// Attributions, or why they can't be computed; these are not requested again.
     pub(in crate::state) attributions: HashMap<AttributionKey, Result<Arc<Attribution>, String>>,
-    /// Requests under way, one for each kind of view.
+    /// Pending requests, one of each kind.
     pub(in crate::state) pending: HashMap<DeriveKind, (RequestId, Derive)>,
-    /// The last request of each kind that failed: asking again would fail again.
+    /// The last request of each kind that failed; the same request would fail again.
     pub(in crate::state) failed: HashMap<DeriveKind, Derive>,
-    /// Units done and in all of one of them, where the engine says so.
+    /// The pending request that reported progress, its units done, and all its units.
     pub(in crate::state) progress: Option<(RequestId, usize, usize)>,
 }
 
@@ -69,12 +69,12 @@ impl Derivations {
         self.lens.get(&key)
     }
 
-    /// The way of a token through the layers, after a position.
+    /// The trajectory of a token through the layers, after a position.
     pub fn trajectory(&self, pos: usize, id: u32) -> Option<&Trajectory> {
         self.trajectories.get(&(pos, id)).map(|found| &**found)
     }
 
-    /// The distribution after a position as it is sampled from.
+    /// The distribution after a position with the sampling applied.
     pub fn tempered(&self, pos: usize, sampling: &Sampling) -> Option<&Tempered> {
         let same = |found: &&Arc<Tempered>| Sampling { seed: sampling.seed, ..found.sampling } == *sampling;
         self.tempered.get(&pos).filter(same).map(|found| &**found)
@@ -90,48 +90,48 @@ impl Derivations {
         self.maps.get(&(layer, pick, max_side))
     }
 
-    /// The map of a head, or of heads together, if it holds the exact weights of `n` tokens, whatever size was asked for.
+    /// The map of a head, or of heads together, with the exact weights of `n` tokens, whatever size was requested.
     pub fn exact_map(&self, layer: usize, pick: Pick, n: usize) -> Option<&HeadMap> {
         let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, pick, n, 1);
         self.maps.values().find(is_it)
     }
 
-    /// Where a head looks from a position.
+    /// The weights of a head from a position.
     pub fn row(&self, layer: usize, pick: Pick, query: usize) -> Option<&HeadRow> {
         self.rows.get(&(layer, pick, query))
     }
 
-    /// Who looks at a position; it may be of an earlier length of the run.
+    /// The weights of a head to a position; they may be of an earlier length of the run.
     pub fn column(&self, layer: usize, pick: Pick, key: usize) -> Option<&HeadColumn> {
         self.columns.get(&(layer, pick, key))
     }
 
-    /// What a head does on the run; it may be of an earlier length of it.
+    /// The scores of a head on the run; they may be of an earlier length of it.
     pub fn stats(&self, layer: usize, head: usize) -> Option<&HeadStats> {
         self.stats.get(&(layer, head))
     }
 
-    /// How many heads have been measured on the run.
+    /// The number of heads measured on the run.
     pub fn measured(&self) -> usize {
         self.stats.len()
     }
 
-    /// What every head does on random tokens given twice.
+    /// The scores of every head on random tokens given twice.
     pub fn scores(&self) -> Option<&HeadScores> {
         self.scores.as_deref()
     }
 
-    /// Whether those scores could not be had.
+    /// Whether these scores could not be computed.
     pub fn scores_failed(&self) -> bool {
         self.scores_failed
     }
 
-    /// What a logit is made of, or why that can't be said.
+    /// The attribution of a logit, or why it can't be computed.
     pub fn attribution(&self, key: AttributionKey) -> Option<Result<&Attribution, &str>> {
         self.attributions.get(&key).map(|found| found.as_deref().map_err(String::as_str))
     }
 
-    /// Keeps what arrived.
+    /// Keeps derived values that arrived.
     pub(in crate::state) fn keep(&mut self, result: Derived) {
         match result {
             Derived::Lens(cells) => {
@@ -151,7 +151,7 @@ impl Derivations {
                 let found = found.into_iter().map(|found| ((found.pos, found.id), found));
                 keep(&mut self.what_if, found, MOST_OF_TOKENS);
             }
-            // Concern the targets and the other run.
+            // These belong to the targets and to the other run.
             Derived::Spelled(_) | Derived::Variant { .. } | Derived::VariantLens(..) => {}
             Derived::HeadMaps(maps) => {
                 for map in maps {
@@ -185,7 +185,7 @@ impl Derivations {
         }
     }
 
-    /// Forgets what tokens from position `len` on had a part in.
+    /// Removes values that depend on tokens from position `len` on.
     pub(in crate::state) fn truncate(&mut self, len: usize) {
         self.lens.retain(|key, _| key.pos < len);
         self.trajectories.retain(|(pos, _), _| *pos < len);
@@ -199,13 +199,13 @@ impl Derivations {
         self.stats.retain(|_, stats| stats.n <= len);
     }
 
-    /// Forgets everything.
+    /// Removes all values; requests stay pending.
     pub(in crate::state) fn clear(&mut self) {
         *self = Self { pending: std::mem::take(&mut self.pending), ..Self::default() };
     }
 }
 
-/// Adds to a cache that starts anew when it is full.
+/// Adds to a cache, which is cleared when it is full.
 fn keep<K: Eq + std::hash::Hash, V>(cache: &mut HashMap<K, V>, found: impl Iterator<Item = (K, V)>, most: usize) {
     if cache.len() >= most {
         cache.clear();

@@ -1,4 +1,4 @@
-//! What the engine's reports do to the state.
+//! The engine's events.
 
 use super::work::Pace;
 use crate::analysis::RunUsage;
@@ -13,7 +13,7 @@ impl State {
     pub(in crate::state) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Ready { id, meta } => {
-                // A later choice may be under way already.
+                // A later choice may be pending already.
                 self.opening.take_if(|opening| opening.id <= id);
                 return self.on_ready(meta);
             }
@@ -26,14 +26,14 @@ impl State {
             Event::Gone(failure) => {
                 self.jobs.clear();
                 self.opening = None;
-                self.tell(true, failure.clone());
-                // What was computed stays explorable; without a model there is nothing to explore.
+                self.fail(failure.clone());
+                // Computed values stay; without a model there is nothing to explore.
                 if self.meta().is_none() {
                     self.phase = Phase::Failed(failure);
                 }
             }
             Event::Progress { id, done, total } => {
-                // Of a generation it would only be the layers of one token.
+                // The progress of a generation counts only the layers of one token.
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !job.is_generation()) {
                     job.progress = Some((done, total));
                 }
@@ -47,7 +47,7 @@ impl State {
                 if self.usage.dtype() != meta.router_dtype() {
                     self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
-                self.beside.begin(&meta);
+                self.baseline.begin(&meta);
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
@@ -57,39 +57,39 @@ impl State {
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
                 if let Phase::Ready(run) = &self.phase {
-                    self.beside.take((meta, keep, tokens), run, &self.tokens);
+                    self.baseline.take((meta, keep, tokens), run, &self.tokens);
                 }
             }
             Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
-                self.beside.take_lens(policy, cells);
+                self.baseline.take_lens(policy, cells);
             }
-            // Answers to what another request has replaced, or to what an earlier model was asked, are none to this.
+            // The state ignores answers to requests that were replaced, or that an earlier model received.
             Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
             Event::Derived { .. } => {}
             Event::Finished { id, outcome } => self.on_finished(id, &outcome),
             Event::Failed { id, failure } if self.opening.as_ref().is_some_and(|opening| opening.id == id) => {
                 self.opening = None;
-                // The reason belongs on the line that is seen.
+                // The first cause belongs on the visible line.
                 let reason = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.tell(true, Failure { summary: failure.summary.clone() + &reason, causes: failure.causes.clone() });
+                self.fail(Failure { summary: failure.summary.clone() + &reason, causes: failure.causes.clone() });
                 if self.meta().is_none() {
                     self.phase = Phase::Failed(failure);
                 }
             }
-            // What was asked of a model that has been replaced meanwhile concerns nobody.
+            // Failures of a model that has been replaced are ignored.
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
                 self.jobs.retain(|job| job.id != id);
                 self.derived.refuse(id, &failure);
                 self.derived.fail(id);
                 self.catch_up();
-                self.tell(true, failure);
+                self.fail(failure);
             }
         }
         Vec::new()
     }
 
-    /// Another model is there: nothing of the run before is its own but the prompt.
+    /// Starts with another model; only the prompt is kept.
     fn on_ready(&mut self, meta: Arc<Meta>) -> Vec<Effect> {
         let had_run = !self.tokens.is_empty();
         self.memory = None;
@@ -100,8 +100,8 @@ impl State {
         self.jobs.clear();
         self.derived = Default::default();
         self.branches = Default::default();
-        let unfit = self.beside.for_model(&meta);
-        self.beside.begin(&meta);
+        let unfit = self.baseline.for_model(&meta);
+        self.baseline.begin(&meta);
         self.lab = None;
         self.pace = Pace::default();
         self.message = None;
@@ -125,11 +125,11 @@ impl State {
         self.resume.reading = None;
         if let Some(saved) = self.resume.waiting.take() {
             effects.extend(self.read_saved(saved));
-            self.tell_warnings(&warnings);
+            self.show_warnings(&warnings);
             return effects;
         }
         if let Some(saved) = saved {
-            // Its tokens follow; its prompt is what a model that is opened next reads.
+            // Its tokens follow. The next model that is opened reads its prompt.
             self.overlays.clear();
             self.panes.each(|pane| pane.heads.on = MeasuredOn::Text);
             self.prompt = match &saved.prompt {
@@ -137,27 +137,28 @@ impl State {
                 _ => String::new(),
             };
             self.start = saved.prompt;
-            self.tell_warnings(&warnings);
+            self.show_warnings(&warnings);
             return effects;
         }
         match self.start.take() {
-            // Only the command line insists on a template; later models use theirs if that was chosen and they have one.
+            // Only the command line insists on a chat template; later models use theirs if that is chosen and they have
+            // one.
             Some(Prompt::Chat(text) | Prompt::Text(text)) if had_run => {
                 let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
                 effects.extend(self.run_prompt(prompt));
             }
-            // Ids mean other tokens to another model.
+            // Ids mean other tokens in another model.
             Some(Prompt::Ids(_)) if had_run => self.open_prompt(),
             Some(prompt) => effects.extend(self.run_prompt(prompt)),
             None if self.overlays.is_empty() => self.open_prompt(),
             None => {}
         }
-        // After the prompt is asked for, which takes away older messages.
-        self.tell_warnings(&warnings);
+        // A request for a run removes older messages, so warnings come after it.
+        self.show_warnings(&warnings);
         effects
     }
 
-    fn tell_warnings(&mut self, warnings: &[String]) {
+    fn show_warnings(&mut self, warnings: &[String]) {
         if let Some((first, rest)) = warnings.split_first() {
             self.warn(Failure { summary: first.clone(), causes: rest.to_vec() });
         }
@@ -190,7 +191,7 @@ impl State {
         self.say(text);
     }
 
-    /// Whether `id` is a run or a derived view that is still waited for.
+    /// Whether `id` is pending work or a pending derived value.
     fn knows(&self, id: RequestId) -> bool {
         self.jobs.iter().any(|job| job.id == id) || self.derived.waits_for(id)
     }

@@ -1,6 +1,6 @@
-//! The run: what the engine does and reports, and what was derived from it.
+//! The run: requests to the engine, its events, and derived values.
 
-mod beside;
+mod baseline;
 mod bounded;
 mod derived;
 mod events;
@@ -11,9 +11,9 @@ mod tokens;
 mod wanted;
 mod work;
 
-pub use beside::{Beside, Recorded};
+pub use baseline::{Baseline, Recorded};
 pub use derived::Derivations;
 pub use opening::Opening;
 pub use saving::Save;
-pub use wanted::{Wanted, WantedBeside};
+pub use wanted::{Wanted, WantedBaseline};
 pub use work::{Job, Pace};

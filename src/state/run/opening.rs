@@ -3,19 +3,19 @@
 use crate::protocol::{Ask, Download, Failure, RequestId};
 use crate::state::{Effect, Phase, State};
 
-/// A model being opened, beside the one in use if there is one.
+/// A model being opened, while the current one stays in use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opening {
     /// The request.
     pub id: RequestId,
-    /// What was asked for; untrusted text.
+    /// The name of the model; untrusted text.
     pub name: String,
-    /// How far its download is, if it needs one.
+    /// The progress of its download, if it needs one.
     pub download: Option<Download>,
 }
 
 impl State {
-    /// Asks for a model; the one in use stays until it is there.
+    /// Requests a model; the current one stays until the new one is open.
     pub fn open_model(&mut self, name: String) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.cancel_opening().into_iter().collect();
         let id = self.new_id();

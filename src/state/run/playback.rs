@@ -1,4 +1,4 @@
-//! What the model is made to read: prompts, steps, forced tokens, and the way back.
+//! Work on the run: prompts, steps, forced tokens, undo.
 
 use super::work::{Job, Pace};
 use crate::protocol::{Ask, JobKind, Revision};
@@ -7,7 +7,7 @@ use crate::state::{Effect, State};
 use crate::trace::{Direction, Policy, Prompt};
 
 impl State {
-    /// Whether work of this kind is under way or waits.
+    /// Whether work of this kind is pending.
     pub(in crate::state) fn is_doing(&self, kind: JobKind) -> bool {
         self.jobs.iter().any(|job| job.kind == kind)
     }
@@ -50,14 +50,14 @@ impl State {
         }
         self.start = Some(prompt.clone());
         self.first_run = false;
-        // A new prompt replaces what runs.
+        // A new prompt replaces the current work.
         let mut effects = self.pause();
         self.cursor.token = self.tokens.len().saturating_sub(1);
         effects.extend(self.start_job(Ask::Prompt(prompt)));
         effects
     }
 
-    /// Generates, or pauses a generation under way. Single steps queue up, so that fast fingers lose nothing.
+    /// Generates tokens, or pauses the generation. Single steps queue up, so that no key press is lost.
     pub(in crate::state) fn generate(&mut self, count: Option<usize>) -> Vec<Effect> {
         if self.meta().is_none() {
             return Vec::new();
@@ -75,7 +75,7 @@ impl State {
         self.start_job(Ask::Step { count, sampling: self.sampling })
     }
 
-    /// Forgets tokens. While a long run is under way it means: stop first.
+    /// Forgets tokens; pauses long work first.
     pub(in crate::state) fn forget(&mut self, ask: Ask) -> Vec<Effect> {
         if [JobKind::Generation, JobKind::Prompt, JobKind::Session].into_iter().any(|kind| self.is_doing(kind)) {
             return self.pause();
@@ -87,7 +87,7 @@ impl State {
         if nothing && !self.is_busy() { Vec::new() } else { self.start_job(ask) }
     }
 
-    /// Undoes an edit or does it again. While a long run is under way it means: stop first.
+    /// Undoes or redoes an action; pauses long work first.
     pub(in crate::state) fn revise(&mut self, ask: Ask) -> Vec<Effect> {
         if self.is_doing(JobKind::Generation) || self.is_doing(JobKind::Prompt) {
             return self.pause();
@@ -95,7 +95,7 @@ impl State {
         if self.meta().is_some() { self.start_job(ask) } else { Vec::new() }
     }
 
-    /// The run is one of before or after an edit again, and so is its prompt.
+    /// Takes the prompt of the run that undo or redo has brought back.
     pub(in crate::state) fn on_revised(&mut self, revision: Revision) {
         let Revision { former, direction, prompt, undos, redos } = revision;
         let action = former.action.name();
@@ -123,7 +123,7 @@ impl State {
         let next = match active {
             Policy::Hf => Policy::F32,
             Policy::F32 => Policy::F32Router,
-            // From one of the lab's as well.
+            // Also from a policy of the lab.
             _ => Policy::Hf,
         };
         self.run_under(next)

@@ -1,23 +1,23 @@
-//! What is on screen as a file.
+//! Writing files.
 
 use crate::analysis::view::{Tab, ViewSpec};
 use crate::protocol::Failure;
 use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, State};
 
-/// What is to be written.
+/// The content of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Save {
     /// The view, as picture and table.
     View(ViewSpec),
     /// The whole run, as `mixscope run` writes it.
     Run,
-    /// The screen as it is drawn, as picture.
+    /// The screen, as picture.
     Screen,
 }
 
 impl State {
-    /// The view of the pane with the focus, as a file would hold it.
+    /// The view with the focus, for a file.
     pub fn view_spec(&self) -> ViewSpec {
         let (pane, cursor) = (self.pane(), self.cursor);
         ViewSpec {
@@ -33,7 +33,7 @@ impl State {
         }
     }
 
-    /// The curves of the lens plot: the final answer's, then the targets'.
+    /// The tokens of the curves: the final answer, then the targets.
     fn plotted(&self) -> Vec<u32> {
         let answer = self.token().and_then(|token| token.next.top.first()).map(|answer| answer.id);
         let targets = self.targets.iter().map(|target| target.id).filter(|id| Some(*id) != answer);
@@ -47,7 +47,7 @@ impl State {
         }
         let effects = self.save(Save::View(self.view_spec()));
         if !effects.is_empty() && self.tab() == Tab::Attention && self.pane().heads.on == MeasuredOn::Repeated {
-            // First, as a long message is cut at its end.
+            // The note comes first, as a long message is cut at its end.
             self.saving_note = "of this text, not of random tokens: ";
         }
         effects
@@ -69,7 +69,7 @@ impl State {
         vec![Effect::Save(what)]
     }
 
-    /// Leaves; but says first that files which are being written would be lost.
+    /// Leaves; while files are being written, warns first that they would be lost.
     pub(in crate::state) fn quit(&mut self) -> Vec<Effect> {
         if self.saving.is_some() && !std::mem::replace(&mut self.warned_of_saving, true) {
             self.say("files are still being written: the same key again leaves without them");
@@ -82,7 +82,7 @@ impl State {
         self.saving = None;
         match result {
             Ok(what) => self.say(format!("{}{what}", self.saving_note)),
-            Err(failure) => self.tell(true, failure),
+            Err(failure) => self.fail(failure),
         }
     }
 }

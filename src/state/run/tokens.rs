@@ -1,4 +1,4 @@
-//! Tokens that arrive.
+//! Tokens from the engine.
 
 use super::work::Pace;
 use crate::state::State;
@@ -8,30 +8,30 @@ use std::sync::Arc;
 
 impl State {
     pub(in crate::state) fn on_tokens(&mut self, keep: usize, tokens: Vec<Arc<TokenRecord>>, ms: f64) {
-        // Tokens that replace the whole run (another policy) leave the cursor where it is.
+        // The cursor stays if tokens replace the whole run, as under another policy.
         let followed = self.cursor.token + 1 >= self.tokens.len() && (keep > 0 || self.tokens.is_empty());
-        let stands = keep.min(self.tokens.len());
-        // Records of a prompt that only changed its source keep their derived views.
-        let same = self.tokens[stands..]
+        let kept = keep.min(self.tokens.len());
+        // Records that only changed their source keep their derived values.
+        let equal = self.tokens[kept..]
             .iter()
             .zip(&tokens)
             .take_while(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.values, &b.values));
-        let unchanged = stands + same.count();
+        let unchanged = kept + equal.count();
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
-            // The same text read under another policy is still the text that was marked.
-            let alike = self.tokens[stands..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
-            self.bookmarks.split_off(&(stands + alike));
+            // Bookmarks stay on the same text, even if it is read under another policy.
+            let alike = self.tokens[kept..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
+            self.bookmarks.split_off(&(kept + alike));
         }
         if let Some(search) = &mut self.search {
             search.truncate(unchanged);
         }
         let before = self.tokens.len();
         self.usage.truncate(&self.tokens, unchanged);
-        self.lines.truncate(&self.shown, stands);
-        self.tokens.truncate(stands);
-        self.shown.truncate(stands);
-        self.shown.extend(tokens.iter().zip(stands..).map(|(token, pos)| {
+        self.lines.truncate(&self.shown, kept);
+        self.tokens.truncate(kept);
+        self.shown.truncate(kept);
+        self.shown.extend(tokens.iter().zip(kept..).map(|(token, pos)| {
             let text = show_piece(&token.piece);
             let cells = width(&text) + usize::from(self.bookmarks.contains(&pos));
             (text, cells.min(usize::from(u16::MAX)) as u16)
@@ -42,7 +42,7 @@ impl State {
         self.tokens.extend(tokens);
         self.usage.extend(&self.tokens[unchanged..]);
         self.lines.extend(&self.shown);
-        self.beside.follow(&self.tokens, unchanged);
+        self.baseline.follow(&self.tokens, unchanged);
         self.renew_close_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;
@@ -57,7 +57,7 @@ impl State {
         self.cursor.candidate = 0;
     }
 
-    /// The run is over: a cursor that stood still at its end joins the end it has now.
+    /// Moves the cursor to the end of the run when the run is over, if it waited for that.
     pub(in crate::state) fn catch_up(&mut self) {
         if self.jobs.is_empty() && std::mem::take(&mut self.catch_up) {
             self.go_to_end();

@@ -1,15 +1,15 @@
-//! Work under way.
+//! Unfinished work on the run.
 
 use crate::protocol::{JobKind, RequestId};
 
-/// Work the engine was asked for.
+/// Requested work on the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Its id.
     pub id: RequestId,
-    /// What is done.
+    /// The kind of work.
     pub kind: JobKind,
-    /// Units done and in all, once the engine said so.
+    /// Units done and all units, once the engine has reported them.
     pub progress: Option<(usize, usize)>,
 }
 
@@ -20,7 +20,7 @@ impl Job {
     }
 }
 
-/// Tokens and milliseconds of the generation under way, or of the last one.
+/// Tokens and milliseconds of the current generation, or of the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pace {
     pub(super) tokens: usize,
@@ -28,7 +28,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Tokens a second of model time.
+    /// Tokens per second of model time.
     pub fn per_second(&self) -> Option<f64> {
         (self.ms > 0.0 && self.tokens > 0).then(|| self.tokens as f64 / self.ms * 1e3)
     }

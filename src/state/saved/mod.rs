@@ -1,4 +1,4 @@
-//! What is kept of a session, and how it comes back: the tokens are read again, then cursor and views are put back.
+//! Sessions: what is saved of the state, and how it is restored.
 
 mod one;
 
@@ -6,7 +6,7 @@ pub use one::SavedOne;
 
 use super::cursor::Cursor;
 use super::panes::Panes;
-use super::run::Beside;
+use super::run::Baseline;
 use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
@@ -15,7 +15,7 @@ use crate::trace::{Dtype, Policy, Prompt, Sampling, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A session as it is written to a file. Fields that another version of the same format adds are ignored.
+/// A session as it is written to a file. Unknown fields are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     /// Version of the format: [`Saved::VERSION`].
@@ -26,7 +26,7 @@ pub struct Saved {
     pub precision: Policy,
     /// The dtype to round to, if not the weights' own.
     pub dtype: Option<Dtype>,
-    /// The prompt as text; what the editor starts from.
+    /// The prompt as text; the prompt editor starts from it.
     pub prompt: String,
     /// Whether prompts are put into the chat template.
     pub chat: bool,
@@ -38,15 +38,16 @@ pub struct Saved {
     pub cursor: Cursor,
     /// The panes of the screen.
     pub panes: Panes,
-    /// What colours the text.
+    /// The colours of the text.
     pub colour: StripColour,
     /// Id and spelling of the tokens that are followed through the layers.
     pub targets: Vec<(u32, String)>,
-    /// Marked tokens.
+    /// Bookmarks, by position.
     pub bookmarks: BTreeSet<usize>,
-    /// The policy of the run that is compared with, if there is one.
-    pub beside: Option<Policy>,
-    /// What can be undone and done again.
+    /// The policy of the baseline of the comparison, if there is one.
+    #[serde(rename = "beside")]
+    pub baseline: Option<Policy>,
+    /// Former runs, for undo and redo.
     pub branches: Branches,
 }
 
@@ -55,18 +56,18 @@ impl Saved {
     pub const VERSION: u32 = 2;
 }
 
-/// A session on its way back.
+/// A session that is being restored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::state) struct Resume {
-    /// Waits for its model.
+    /// A session that waits for its model.
     pub waiting: Option<Box<Saved>>,
-    /// Its tokens are being read, or could not all be read.
+    /// A session whose tokens are being read, or could not all be read.
     pub reading: Option<Box<Saved>>,
 }
 
 impl State {
-    /// The session as it is; `None` while there is nothing to come back to, the run is a file already, or an earlier
-    /// session is not back whole: that one is worth more.
+    /// The current session; `None` if there is no run, if the run is a file already, or if an earlier session is not
+    /// restored completely, which must not be overwritten.
     pub fn saved(&self) -> Option<Saved> {
         let meta = self.meta()?;
         if self.tokens.is_empty() || meta.recording.is_some() || self.resume != Resume::default() {
@@ -86,28 +87,28 @@ impl State {
             colour: self.colour,
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
-            beside: self.beside.policy(),
+            baseline: self.baseline.policy(),
             branches: self.branches.bounded(),
         })
     }
 
-    /// Asks for the model of a session, which comes back once that is open.
+    /// Requests the model of a session, which is restored when the model is open.
     pub fn resume(&mut self, saved: Saved) -> Vec<Effect> {
         let effects = self.open_model(saved.model.clone());
         self.resume.waiting = Some(Box::new(saved));
         effects
     }
 
-    /// The model is open: puts the views back and has the tokens read.
+    /// Restores the views of a session whose model is open, and requests its tokens.
     pub(in crate::state) fn read_saved(&mut self, saved: Box<Saved>) -> Vec<Effect> {
         self.prompt.clone_from(&saved.prompt);
         self.chat = saved.chat;
         let text = saved.prompt.clone();
         let prompt = if saved.chat { Prompt::Chat(text) } else { Prompt::Text(text) };
-        // For models that are opened later; ids are those of this one.
+        // A later model reads the prompt, as ids are those of this model.
         self.start = (!saved.prompt.is_empty()).then_some(prompt);
         self.panes = saved.panes.clone();
-        self.beside = Beside::of(saved.beside.filter(|policy| *policy != saved.precision));
+        self.baseline = Baseline::of(saved.baseline.filter(|policy| *policy != saved.precision));
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();
@@ -119,11 +120,11 @@ impl State {
         self.start_job(ask)
     }
 
-    /// All tokens of the session were read: puts the cursor back.
+    /// Restores the cursor, as all tokens of the session are read.
     pub(in crate::state) fn on_resumed(&mut self) {
         if let Some(saved) = self.resume.reading.take() {
             self.cursor = saved.cursor;
-            // While there were fewer tokens, views may have had fewer lines.
+            // With fewer tokens, views may have had fewer lines.
             for (place, pane) in saved.panes.all().iter().enumerate() {
                 if let Some(shown) = self.panes.get_mut(place) {
                     shown.scroll = pane.scroll;

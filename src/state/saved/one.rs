@@ -1,4 +1,4 @@
-//! Sessions as version 1 wrote them: the fields of one pane at the top, and one enum of layouts for each tab.
+//! Sessions of version 1: the fields of one pane are those of the session, and each tab has an enum of layouts.
 
 use super::Saved;
 use crate::analysis::view::{Tab, View};
@@ -55,7 +55,7 @@ pub struct SavedOne {
     branches: Branches,
 }
 
-/// What a pane showed.
+/// The views of a pane.
 #[derive(Deserialize)]
 struct PaneOne {
     view: Tab,
@@ -111,7 +111,7 @@ enum Fidelity {
     Lab,
 }
 
-/// Tabs by name; the first programs wrote for all of them whether they were.
+/// Reads names of tabs, or one boolean for all tabs, as the first programs wrote.
 fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Tab>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -127,7 +127,7 @@ fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Tab>, D::Error
 }
 
 impl PaneOne {
-    /// The pane, with what was common to all panes in `common`.
+    /// The pane, with the choices that were common to all panes.
     fn with(self, common: &Pane) -> Pane {
         let mut pane = common.clone();
         pane.lens.site = (!matches!(self.lens, LensLayout::Both)).then_some(self.lens_site);
@@ -154,7 +154,7 @@ impl PaneOne {
                 Fidelity::Lab => View::FidelityLab,
             },
         ];
-        // Each tab remembers its own.
+        // Each tab keeps its last view.
         views.into_iter().for_each(|view| pane.show(view));
         pane.show_tab(self.view);
         pane
@@ -190,7 +190,7 @@ impl From<SavedOne> for Saved {
             colour: one.colour,
             targets: one.targets,
             bookmarks: one.bookmarks,
-            beside: one.beside,
+            baseline: one.beside,
             branches: one.branches,
         }
     }

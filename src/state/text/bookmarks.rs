@@ -1,4 +1,4 @@
-//! Tokens that the user marked, to come back to.
+//! Bookmarks on tokens.
 
 use super::Lines;
 use crate::state::State;
@@ -6,7 +6,7 @@ use crate::trace::Direction;
 use std::collections::BTreeSet;
 
 impl State {
-    /// Marks the token at the cursor, or takes its mark away.
+    /// Sets or removes a bookmark on the token at the cursor.
     pub(in crate::state) fn toggle_bookmark(&mut self) {
         let pos = self.cursor.token;
         let Some((text, _)) = self.shown.get(pos) else { return };
@@ -23,7 +23,7 @@ impl State {
         self.say(summary);
     }
 
-    /// Sets these bookmarks in the place of those there are; those beyond the run are left out.
+    /// Replaces all bookmarks; those beyond the run are left out.
     pub(in crate::state) fn set_bookmarks(&mut self, bookmarks: BTreeSet<usize>) {
         let old = std::mem::take(&mut self.bookmarks);
         old.into_iter().for_each(|pos| self.widen(pos, -1));
@@ -32,14 +32,14 @@ impl State {
         self.lines = Lines::of(&self.shown, self.lines.room());
     }
 
-    /// A mark has a cell of its own.
+    /// Changes the width of a token, as its bookmark takes a cell.
     fn widen(&mut self, pos: usize, by: i16) {
         if let Some((_, cells)) = self.shown.get_mut(pos) {
             *cells = cells.saturating_add_signed(by);
         }
     }
 
-    /// Goes to the next bookmark or the one before, around the ends.
+    /// Goes to the next or the previous bookmark, around the ends.
     pub(in crate::state) fn next_bookmark(&mut self, direction: Direction) {
         let at = self.cursor.token;
         let all = &self.bookmarks;

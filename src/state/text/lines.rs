@@ -1,8 +1,8 @@
-//! Where the lines of the text begin, at the width it was last drawn at.
+//! The lines of the text at the width of the last frame.
 
 use std::ops::Range;
 
-/// Lines of whole tokens, kept beside the run: a new token costs its own cells, a frame only the lines it shows.
+/// Lines of whole tokens, kept along with the run: a new token changes the last line only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
     room: usize,
@@ -15,20 +15,21 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The lines of `shown` (each token as it is drawn, and its cells), each at most `room` cells wide; a token that is
-    /// wider has a line of its own.
+    /// The lines of `shown` (each token as it is drawn, and its width), each at most `room` cells wide; a wider token
+    /// has
+    /// a line of its own.
     pub fn of(shown: &[(String, u16)], room: usize) -> Self {
         let mut lines = Self { room, ..Self::default() };
         lines.extend(shown);
         lines
     }
 
-    /// Cells across for which these lines hold; 0 before the first frame.
+    /// The width of the lines, cells; 0 before the first frame.
     pub fn room(&self) -> usize {
         self.room
     }
 
-    /// Takes in the tokens of `shown` that are new.
+    /// Adds the new tokens of `shown`.
     pub(in crate::state) fn extend(&mut self, shown: &[(String, u16)]) {
         if self.room == 0 {
             return;
@@ -44,7 +45,7 @@ impl Lines {
         self.tokens = shown.len();
     }
 
-    /// Forgets the tokens from `len` on; `shown` still holds those before.
+    /// Removes the tokens from `len` on; `shown` still holds the tokens before them.
     pub(in crate::state) fn truncate(&mut self, shown: &[(String, u16)], len: usize) {
         if len >= self.tokens {
             return;
@@ -55,7 +56,7 @@ impl Lines {
         self.tokens = len;
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub fn count(&self) -> usize {
         self.starts.len()
     }

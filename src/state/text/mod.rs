@@ -1,4 +1,4 @@
-//! The one function through which text from models, files and prompts reaches the screen.
+//! Text on the screen: [`show_piece`] and [`harmless`] are the only way for untrusted text to get there.
 
 mod bookmarks;
 mod lines;
@@ -13,7 +13,7 @@ use crate::trace::{Direction, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// A token's spelling as it may be drawn: white space visible, everything a terminal would obey escaped.
+/// A token's spelling, safe to draw: white space is visible, and everything that a terminal would obey is escaped.
 pub fn show_piece(piece: &str) -> String {
     if let Some(byte) = piece.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>'))
         && let Ok(byte) = u8::from_str_radix(byte, 16)
@@ -28,14 +28,14 @@ pub fn show_piece(piece: &str) -> String {
     if shown.is_empty() {
         "∅".to_owned()
     } else if shown.graphemes(true).next().is_some_and(|first| first.width() == 0) {
-        // A combining mark of its own would be drawn onto its neighbour.
+        // A lone combining mark would be drawn onto its neighbour.
         format!("◌{shown}")
     } else {
         shown
     }
 }
 
-/// Any text as it may be drawn on one line.
+/// Any text, safe to draw on one line.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +51,7 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
-/// Cells that `text` takes.
+/// The width of `text`, cells.
 pub fn width(text: &str) -> usize {
     text.width()
 }
@@ -69,7 +69,7 @@ pub fn quoted(text: &str) -> String {
     format!("‘{text}’")
 }
 
-/// `text` cut to `max` cells by grapheme, with `…` where something was cut.
+/// `text` cut to `max` cells by grapheme, with `…` at the end if it was cut.
 pub fn fit(text: &str, max: usize) -> String {
     if width(text) <= max {
         return text.to_owned();

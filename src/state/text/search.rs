@@ -1,4 +1,4 @@
-//! Finding text in the run, across the borders of tokens.
+//! Search for text in the run, across the borders of tokens.
 
 use super::harmless;
 use crate::state::State;
@@ -6,45 +6,45 @@ use crate::state::overlays::InputKind;
 use crate::trace::Direction;
 use std::ops::Range;
 
-/// A search, from when it is accepted until esc ends it.
+/// A search; esc ends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// What is looked for, as typed.
+    /// The typed text.
     pub query: String,
-    /// Tokens of each match, in the order of the text; no two begin at the same token.
+    /// The tokens of each match, in the order of the text; no two matches begin at the same token.
     matches: Vec<Range<usize>>,
-    /// Whether tokens came or went since they were found.
+    /// Whether the run has changed since.
     is_stale: bool,
 }
 
 impl Search {
     /// Whether the token at `pos` is part of a match.
     pub fn has(&self, pos: usize) -> bool {
-        // Matches are ordered by where they begin and, as they don't overlap in the text, by where they end.
+        // Matches do not overlap in the text, so they are ordered by their ends as well.
         let at = self.matches.partition_point(|found| found.end <= pos);
         self.matches.get(at).is_some_and(|found| found.start <= pos)
     }
 
-    /// Tokens of each match.
+    /// The tokens of each match.
     pub fn matches(&self) -> &[Range<usize>] {
         &self.matches
     }
 
-    /// Forgets matches with tokens from `len` on.
+    /// Removes matches with tokens from `len` on.
     pub(in crate::state) fn truncate(&mut self, len: usize) {
-        let stands = self.matches.partition_point(|found| found.end <= len);
-        self.matches.truncate(stands);
+        let kept = self.matches.partition_point(|found| found.end <= len);
+        self.matches.truncate(kept);
         self.is_stale = true;
     }
 }
 
-/// Text as the strip shows it, a space as the sign for it.
+/// Text as the strip shows it, with `·` for a space.
 fn as_shown(text: &str, fold: bool) -> String {
     let text = harmless(text).replace([' ', '▁'], "·");
     if fold { text.to_lowercase() } else { text }
 }
 
-/// Tokens of each match of `query` in the text that `shown` makes together. Capitals count only if `query` has some.
+/// The tokens of each match of `query` in the text of `shown`. Capitals count only if `query` has some.
 fn find(shown: &[(String, u16)], query: &str) -> Vec<Range<usize>> {
     let fold = !query.chars().any(char::is_uppercase);
     let needle = as_shown(query, fold);
@@ -70,13 +70,13 @@ fn find(shown: &[(String, u16)], query: &str) -> Vec<Range<usize>> {
 }
 
 impl State {
-    /// Opens the input; the last query is there to be repeated.
+    /// Opens the input with the last search.
     pub(in crate::state) fn open_search(&mut self) {
         let last = self.search.as_ref().map_or(String::new(), |search| search.query.clone());
         self.open_input(InputKind::Search, &last);
     }
 
-    /// Searches and goes to the first match at or behind the cursor; an empty query ends the search.
+    /// Searches and goes to the first match at or after the cursor; an empty query ends the search.
     pub(in crate::state) fn start_search(&mut self, query: String) {
         if query.is_empty() {
             self.search = None;
@@ -87,7 +87,7 @@ impl State {
         self.go_to_match(|matches| matches.iter().position(|found| found.start >= at).or(Some(0)));
     }
 
-    /// Goes to the next match or the one before, around the ends.
+    /// Goes to the next or the previous match, around the ends.
     pub(in crate::state) fn next_match(&mut self, direction: Direction) {
         let Some(search) = &mut self.search else {
             let summary = "no search yet: / starts one".to_owned();

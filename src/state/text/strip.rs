@@ -1,31 +1,31 @@
-//! What the text strip shows of each token, in words.
+//! The colours of the text strip.
 
 use crate::analysis::view::Tab;
 use crate::state::State;
 use crate::state::views::attention::Side;
 use serde::{Deserialize, Serialize};
 
-/// What colours the text strip.
+/// The quantity that colours the text strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StripColour {
-    /// First expert of the layer at the cursor.
+    /// First expert in the layer of the cursor.
     Expert,
-    /// Loss of the token.
+    /// Loss of each token.
     Loss,
-    /// Entropy of the distribution that predicted it.
+    /// Entropy of the distribution that predicted each token.
     Entropy,
-    /// How much the head at the cursor looks at it from the token at the cursor, or from it to that token.
+    /// Attention between the token at the cursor and each token.
     Attention,
     /// Nothing.
     Plain,
 }
 
-/// Losses and entropies from here on have the strongest colour, nats.
+/// Losses and entropies from this value on have the strongest colour, nats.
 pub const FULL_NATS: f32 = 8.0;
 
 impl State {
-    /// What colours the text now: in the Attention view, where the head at the cursor looks.
+    /// The quantity that colours the text now: in Attention, that is attention instead of experts.
     pub fn strip_colour(&self) -> StripColour {
         match (self.tab(), self.colour) {
             (Tab::Attention, StripColour::Expert) => StripColour::Attention,
@@ -33,7 +33,7 @@ impl State {
         }
     }
 
-    /// What is shown of each token, by colour or otherwise.
+    /// The quantity in words.
     pub fn strip_caption(&self) -> String {
         let cursor = self.cursor;
         match self.strip_colour() {

@@ -89,7 +89,7 @@ impl State {
         match copied {
             Ok((text, what)) => {
                 let how = "it is sent through the terminal (OSC 52): if nothing arrives, allow it there; in tmux: set -g set-clipboard on";
-                self.tell(false, Failure { summary: format!("copied {what}"), causes: vec![how.to_owned()] });
+                self.inform(Failure { summary: format!("copied {what}"), causes: vec![how.to_owned()] });
                 vec![Effect::Copy(disarmed(&text))]
             }
             Err(summary) => {

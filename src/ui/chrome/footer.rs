@@ -16,7 +16,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(area, x, area.y, "esc closes", c.theme.dim());
         return;
     }
-    // Without a model there is nothing to explore, only to leave.
+    // Without a model there is nothing to explore.
     let useful =
         |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
     for entry in state.keymap.entries.iter().filter(|entry| !entry.hint.is_empty() && useful(entry.action)) {
@@ -36,7 +36,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// What is not said whole says where the rest is, and what stays says how it goes.
+/// Draws the message, with the keys for the rest of it and for its dismissal.
 fn draw_message(c: &mut Canvas, area: Rect, message: &Message) {
     let (style, mark) = match message {
         Message { is_error: true, .. } => (c.theme.error(), "✗ "),

@@ -43,8 +43,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         None => [policy, meta.weights_dtype.clone(), sizes, meta.device.to_string()],
     };
     let title = harmless(&meta.title);
-    // The right side says what changes: it gets its room first, most important parts first; what is kept of the run
-    // gives way to what the model is.
+    // The right side changes, so it gets its room first, most important parts first. The size of the kept run gives way
+    // to the model.
     let model = width(brief(&title)) + more[..3].iter().map(|part| 3 + width(part)).sum::<usize>();
     let whole = join(&right, room * 3 / 5);
     let fewer = join(&right[..right.len() - 1], room * 3 / 5);
@@ -56,14 +56,13 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     c.put_right(area, area.y, &format!("{right} "), c.theme.dim());
 }
 
-/// A title without the remark in brackets behind it.
+/// A title without the remark in brackets after it.
 fn brief(title: &str) -> &str {
     let remark = title.find(" (").filter(|at| *at > 0 && title.ends_with(')'));
     remark.map_or(title, |at| &title[..at])
 }
 
-/// The title and what else is to be said of the model. A long title gives way: first its remark, then its end, as long
-/// as something of it is left.
+/// The title and more parts about the model. A long title loses its remark first, then its end, but not all of it.
 fn model_line(title: &str, more: &[String], room: usize) -> String {
     let needed = |parts: &[String]| parts.iter().map(|part| 3 + width(part)).sum::<usize>();
     let important = needed(&more[..more.len() - 1]);
@@ -74,7 +73,7 @@ fn model_line(title: &str, more: &[String], room: usize) -> String {
     join(&[&[title], more].concat(), room)
 }
 
-/// As many parts as fit, most important first; the first is cut if it must be.
+/// As many parts as fit, most important first; the first one is cut if necessary.
 fn join(parts: &[String], room: usize) -> String {
     let mut out = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
@@ -108,7 +107,7 @@ fn doing(state: &State) -> String {
     }
 }
 
-/// The work under way, as the status line names it.
+/// The name of work on the run.
 fn label(job: JobKind) -> &'static str {
     match job {
         JobKind::Prompt => "reading the prompt",
@@ -134,7 +133,7 @@ fn opening(state: &State) -> Option<String> {
     Some(format!("opening{} {}", share.unwrap_or_default(), fit(&harmless(&opening.name), 24)))
 }
 
-/// `weights 71 % in memory · experts 3 hit 1 read`, or less where there is less room.
+/// `weights 71 % in memory · experts 3 hit 1 read`, or less on a narrow screen.
 fn memory(state: &State, across: u16) -> String {
     let Some(memory) = &state.memory else { return String::new() };
     let share = format!("{:.0} % in memory", (memory.resident * 100.0).floor());

@@ -1,4 +1,4 @@
-//! What is around the views.
+//! The parts of the screen around the views.
 
 pub mod footer;
 pub mod header;

@@ -1,4 +1,4 @@
-//! The best candidates after the cursor in one line, below the other views.
+//! The best candidates after the cursor, in one line below the other views.
 
 use crate::state::Spot;
 use crate::state::text::{fit, quoted, show_piece, width};

@@ -1,4 +1,4 @@
-//! A model being opened: what is done, and how far each file of a download is.
+//! A model being opened: the current step, and the progress of each file of a download.
 //!
 //! ```text
 //! opening owner/name@rev
@@ -14,10 +14,10 @@ use crate::ui::canvas::Canvas;
 use crate::ui::widgets::bar::bar;
 use ratatui::layout::Rect;
 
-/// Cells below which a file has one line without its size and what is done.
+/// Width below which a file has one line without its size and step.
 const NARROW: usize = 60;
 
-/// Draws it over `area`, from its first line on.
+/// Draws the progress into `area`, from its first line on.
 pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
     let room = usize::from(area.width.saturating_sub(2));
     let mut y = area.y;
@@ -38,7 +38,7 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
         c.put(area, area.x + 1, y, &fit(&harmless(&download.note), room), c.theme.warn());
         y += 1;
     }
-    // Those under way first: of many shards only a few are.
+    // Files being loaded come first: of many shards only a few are.
     let mut files: Vec<_> = download.files.iter().collect();
     files.sort_by_key(|file| match file.doing {
         "loading" | "checking" => 0,
@@ -47,7 +47,7 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
     });
     let left = usize::from(area.bottom().saturating_sub(y));
     let longest = files.iter().map(|file| width(&harmless(&file.name))).max().unwrap_or(0);
-    // Where there is little room, which file it is and how far counts most.
+    // On a narrow screen the name and the progress are most important.
     let narrow = room < NARROW;
     let name_room = room.saturating_sub(if narrow { 6 } else { 36 }).min(longest);
     for file in files.iter().take(left) {
@@ -60,7 +60,7 @@ pub fn draw(c: &mut Canvas, area: Rect, opening: &Opening) {
     }
 }
 
-/// Bar, share, amounts, rate and time left; the bar where there is room for it.
+/// Bar, share, amounts, rate and time left; the bar only if there is room.
 fn line(download: &Download, room: usize) -> String {
     let share = if download.total > 0 { download.done as f32 / download.total as f32 } else { 0.0 };
     let amounts = format!("{} of {}", size(download.done), size(download.total));
@@ -69,7 +69,7 @@ fn line(download: &Download, room: usize) -> String {
     if cells < 4 { text } else { format!("{:<cells$} {text}", bar(share, cells)) }
 }
 
-/// `  118 MB/s  2 min 09 s left`, as far as it is known.
+/// `  118 MB/s  2 min 09 s left`, as far as known.
 pub fn pace(download: &Download) -> String {
     let rate =
         if download.per_second > 0.0 { format!("  {}/s", size(download.per_second as u64)) } else { String::new() };

@@ -1,4 +1,4 @@
-//! The text with every token, coloured, and the cursor in it: the map of everything.
+//! The text with all tokens, coloured, and the cursor in it.
 
 use crate::state::text::fit;
 use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
@@ -9,7 +9,7 @@ use crate::ui::widgets::heatmap;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-/// Stands before a token that has a bookmark.
+/// The mark before a token with a bookmark.
 const BOOKMARK: &str = "◆";
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -24,7 +24,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
     let (w, h) = (usize::from(inside.width), usize::from(inside.height));
     c.geometry.text_width = Some(w);
-    // Only the first frame at a new width has to find the lines itself.
+    // Only the first frame at a new width has to compute the lines.
     let found;
     let lines = if state.lines.room() == w {
         &state.lines
@@ -32,7 +32,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         found = Lines::of(&state.shown, w);
         &found
     };
-    // Without colours each line of text has one of numbers below it.
+    // Without colours a line of numbers follows each line of text.
     let numbered = state.strip_colour() == StripColour::Expert && !c.theme.has_experts() && h >= 2;
     let each = if numbered { 2 } else { 1 };
     let h = h / each;
@@ -58,7 +58,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// The first expert of a token below it, as far as it fits there, and whether that was a near-tie.
+/// Writes the first expert of a token below it, as far as it fits, with a mark for a near-tie.
 fn put_number(c: &mut Canvas, room: Rect, (x, y): (u16, u16), pos: usize, spot: Spot) {
     let layer = c.state.cursor.layer;
     let Some(expert) = c.state.tokens[pos].experts(layer).and_then(|chosen| chosen.first()) else { return };
@@ -69,7 +69,7 @@ fn put_number(c: &mut Canvas, room: Rect, (x, y): (u16, u16), pos: usize, spot: 
     c.put_spot(room, x, y, fitting.map_or("…", String::as_str), c.theme.dim(), spot);
 }
 
-/// What is shown of each token and by what; colours are named only where there are some.
+/// The quantity that is shown of each token, and how it is shown.
 fn title(c: &Canvas) -> String {
     let state = c.state;
     if let Some(selection) = state.selection {
@@ -87,7 +87,7 @@ fn title(c: &Canvas) -> String {
     format!("text · {carrier}: {caption}{note}{absent}")
 }
 
-/// Whether a saved run has no numbers for the colour of its text.
+/// Whether a saved run lacks the numbers for these colours.
 fn is_absent(state: &State) -> bool {
     let layer = state.cursor.layer;
     match state.strip_colour() {
@@ -98,7 +98,7 @@ fn is_absent(state: &State) -> bool {
     }
 }
 
-/// What is known of the selected tokens together.
+/// The number and mean loss of the selected tokens.
 fn selected(state: &State, selection: Selection) -> String {
     let range = selection.range();
     let loss = crate::analysis::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
@@ -113,7 +113,7 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
         StripColour::Expert => {
             token.experts(cursor.layer).and_then(|chosen| chosen.first()).map_or(Style::new(), |expert| {
                 let expert = *expert as usize;
-                // Italics and underlines already say where a token came from.
+                // Italics and underlines mark the source of a token.
                 if c.is_near_tie(pos, cursor.layer) { c.theme.expert_text(expert) } else { c.theme.expert(expert) }
             })
         }

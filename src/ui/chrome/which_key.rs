@@ -1,4 +1,4 @@
-//! After the first of two keys: what can follow, in a box above the last line.
+//! After the first of two keys, a box with the keys that can follow.
 //!
 //! ```text
 //! ┌ y … ─────────────────────────────────┐

@@ -11,7 +11,7 @@ use crate::ui::canvas::Canvas;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
-/// Cells across.
+/// Greatest width, cells.
 const WIDEST: u16 = 76;
 
 pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
@@ -31,7 +31,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     }
     let dtype = c.state.usage.dtype();
     let wide = inside.width >= 60;
-    // The token's text takes what the columns leave.
+    // The text of the token takes the room that the columns leave.
     let columns = if wide { 54 } else { 31 };
     let text_room = usize::from(inside.width).saturating_sub(columns);
     let blank = " ".repeat(text_room);

@@ -1,4 +1,4 @@
-//! Below the prompt editor of the demo model: example prompts, and on the first run what this is and how to begin.
+//! Below the prompt editor of the demo model: example prompts, and on the first run an introduction.
 //!
 //! ```text
 //! a small trained Mixtral: 6 layers of 8 experts, 2 of them per token
@@ -18,10 +18,10 @@ use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Pieces of text with their styles.
+/// A line as pieces of text with their styles.
 type Line = Vec<(String, Style)>;
 
-/// The lines for a box of `width` cells that can be `most` lines high; none for other models than the demo.
+/// The lines for a box of `width` cells and at most `most` lines; none for other models than the demo.
 pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
     let Some(meta) = c.state.meta().filter(|meta| meta.name == "demo") else { return Vec::new() };
     let d = meta.dims;
@@ -69,7 +69,7 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
     lines
 }
 
-/// Draws them below one another.
+/// Draws the lines below each other.
 pub fn draw(c: &mut Canvas, area: Rect, lines: &[Line]) {
     for (y, line) in (area.y..area.bottom()).zip(lines) {
         let parts: Vec<(&str, Style)> = line.iter().map(|(text, style)| (text.as_str(), *style)).collect();
@@ -83,13 +83,13 @@ fn heading(c: &Canvas, width: usize) -> Line {
     vec![(fit(&text, width), c.theme.accent())]
 }
 
-/// The key that fills in one of them, seven cells wide.
+/// The key that fills in an example, seven cells wide.
 fn key(c: &Canvas, at: usize) -> (String, Style) {
     let key = c.state.keymap.key_of(Scope::Input, Action::PickExample(at as u8 + 1));
     (format!("{:<7}", key.map(|key| key.to_string()).unwrap_or_default()), c.theme.accent())
 }
 
-/// A line each: the prompt, and what it shows if there is room.
+/// Each example in one line: its prompt, and what it shows.
 fn short(c: &Canvas, width: usize) -> Vec<Line> {
     let mut lines = vec![heading(c, width)];
     for (at, example) in EXAMPLES.iter().enumerate() {
@@ -105,7 +105,7 @@ fn short(c: &Canvas, width: usize) -> Vec<Line> {
     lines
 }
 
-/// Two lines each.
+/// Each example in two lines.
 fn long(c: &Canvas, width: usize) -> Vec<Line> {
     let mut lines = vec![heading(c, width)];
     let room = width.saturating_sub(7);

@@ -1,4 +1,4 @@
-//! The keys, from the table that dispatches them.
+//! The page of keys, from the table that dispatches them.
 
 use super::page::page;
 use crate::state::input::Scope;

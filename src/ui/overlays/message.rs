@@ -1,4 +1,4 @@
-//! Failures and messages, whole.
+//! Whole messages, and the screen of a model that could not be opened.
 
 use super::page::{WIDEST, page};
 use crate::protocol::Failure;
@@ -7,7 +7,7 @@ use crate::ui::widgets::wrap::wrap;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// The last message with its causes.
+/// Draws the last message with its causes.
 pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
     let Some(message) = &c.state.message else { return };
     let style = if message.is_error { c.theme.error() } else { c.theme.strong() };
@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
     page(c, area, "message · esc closes", &lines, first);
 }
 
-/// A model that could not be opened: nothing else to show.
+/// Draws the failure of a model that could not be opened.
 pub fn draw_failure(c: &mut Canvas, area: Rect, failure: &Failure) {
     let mut lines = lines(c.theme.error(), failure, usize::from(area.width.saturating_sub(4)));
     lines.push((String::new(), Style::new()));

@@ -1,4 +1,4 @@
-//! What lies over the views.
+//! Overlays over the views.
 
 mod close_calls;
 mod examples;

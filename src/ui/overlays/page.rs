@@ -4,7 +4,7 @@ use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Cells across of a page.
+/// Greatest width of a page, cells.
 pub const WIDEST: u16 = 100;
 
 /// Draws `lines` from line `first` on.

@@ -25,7 +25,7 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
     let commands = c.state.commands(palette);
     let before = harmless(palette.editor.before());
     let after = harmless(&palette.editor.text()[palette.editor.before().len()..]);
-    // What is before the cursor is being typed: its end stays visible.
+    // The end of the text before the cursor stays visible.
     let skip = before.chars().count().saturating_sub(room.saturating_sub(1) / 2);
     let typed: String = if width(&before) < room { before } else { before.chars().skip(skip).collect() };
     let x = c.put(inside, inside.x + 1, inside.y, &typed, c.theme.strong());

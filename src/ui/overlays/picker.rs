@@ -1,4 +1,4 @@
-//! The model picker: what is typed, and what it could mean.
+//! The model picker: the typed text, and the choices that fit it.
 
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Origin, Picker, Spot};
@@ -15,7 +15,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
     let room = usize::from(inside.width.saturating_sub(2));
     let (before, after) = picker.editor.text().split_at(picker.editor.before().len());
     let (before, after) = (harmless(before), harmless(after));
-    // What is before the cursor is what is being typed: its end stays visible.
+    // The end of the text before the cursor stays visible.
     let shown = end_of(&before, room.saturating_sub(1));
     let x = c.put(inside, inside.x + 1, inside.y, &shown, c.theme.strong());
     c.put(inside, x, inside.y, &fit(&after, room.saturating_sub(width(&shown))), c.theme.strong());
@@ -48,7 +48,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
         };
         let parts: Vec<&str> = [from, choice.note.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
         let name = harmless(&choice.name);
-        // The name tells choices apart: what is said of it gives way.
+        // The remark gives way to the name, which tells choices apart.
         let notes =
             [parts.join(" · "), parts.last().copied().unwrap_or_default().to_owned()].map(|note| harmless(&note));
         let note = notes.into_iter().find(|note| width(&name) + width(note) + 4 <= room).unwrap_or_default();
@@ -62,12 +62,12 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
     }
 }
 
-/// `text`, or `…` and its end: paths differ there.
+/// `text`, or `…` and its end, where paths differ.
 fn last_of(text: &str, room: usize) -> String {
     if width(text) <= room { text.to_owned() } else { format!("…{}", end_of(text, room.saturating_sub(1))) }
 }
 
-/// The end of `text` that fits into `room` cells.
+/// The end of `text` that fits `room` cells.
 fn end_of(text: &str, room: usize) -> String {
     let mut start = 0;
     while width(&text[start..]) > room {

@@ -1,4 +1,4 @@
-//! The precision policies, to run the same tokens under one of them.
+//! The list of precision policies, to run the same tokens under one of them.
 //!
 //! ```text
 //! ▸ hf         B  rounded where transformers rounds, in the weights' dtype
@@ -13,7 +13,7 @@ use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Cells across.
+/// Greatest width, cells.
 const WIDEST: u16 = 110;
 
 pub fn draw(c: &mut Canvas, area: Rect, list: &Policies) {
@@ -29,7 +29,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &Policies) {
     let room = usize::from(inside.width.saturating_sub(1));
     for (y, row) in (inside.y..inside.bottom()).zip(window(list.at, all.len(), usize::from(inside.height))) {
         let policy = all[row];
-        let side = match (Some(policy) == active, Some(policy) == state.beside.policy()) {
+        let side = match (Some(policy) == active, Some(policy) == state.baseline.policy()) {
             (true, _) => "B",
             (_, true) => "A",
             _ => " ",

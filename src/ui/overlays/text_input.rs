@@ -55,7 +55,7 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     examples::draw(c, below, &more);
 }
 
-/// Screen lines of the text, and column and line of the cursor.
+/// The text in screen lines, and column and line of the cursor.
 fn wrap(input: &Input, room: usize) -> (Vec<String>, (usize, usize)) {
     let mut lines = vec![String::new()];
     let mut used = 0;

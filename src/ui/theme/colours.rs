@@ -1,4 +1,4 @@
-//! Themes by name, and what a user may change of them.
+//! Themes by name, and their colours.
 
 use super::Depth;
 use crate::analysis::colour_map::{EXPERTS, Ramp, Rgb};
@@ -14,14 +14,14 @@ pub enum ThemeName {
     Dark,
     /// For white and other light backgrounds.
     Light,
-    /// For dark backgrounds; no two colours that red-green or blue-yellow blindness makes alike mean different things.
+    /// For dark backgrounds, with colours that stay distinct with red-green or blue-yellow blindness.
     ColourVisionSafe,
-    /// No colours: brackets, digits and glyphs.
+    /// Without colours: brackets, digits and glyphs carry the meaning.
     Mono,
 }
 
 impl ThemeName {
-    /// All of them, by name.
+    /// All themes and their names.
     pub const ALL: [(ThemeName, &str); 4] = [
         (Self::Dark, "dark"),
         (Self::Light, "light"),
@@ -46,38 +46,38 @@ impl FromStr for ThemeName {
     }
 }
 
-/// A colour of text: as red, green and blue, and as one of the terminal's own 16 (`Reset`: as other text).
+/// A colour of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shade {
-    /// With 256 and more colours.
+pub struct TextColour {
+    /// Red, green and blue, for 256 and more colours.
     pub rgb: Rgb,
-    /// With 16.
+    /// One of the terminal's own 16 colours; `Reset` = the colour of other text.
     pub ansi: Color,
 }
 
 /// The colours of text on the terminal's own background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shades {
-    /// Frames and what matters less.
-    pub dim: Shade,
-    /// Names of things that can be reached by key.
-    pub accent: Shade,
+pub struct TextColours {
+    /// Frames and less important text.
+    pub dim: TextColour,
+    /// Names of things that a key reaches.
+    pub accent: TextColour,
     /// Near-ties and warnings.
-    pub warn: Shade,
-    /// Failures.
-    pub error: Shade,
-    /// What was found to be right.
-    pub good: Shade,
-    /// Shares for something, and those against it.
-    pub signs: [Shade; 2],
+    pub warn: TextColour,
+    /// Errors.
+    pub error: TextColour,
+    /// Successful checks.
+    pub good: TextColour,
+    /// Positive and negative values.
+    pub signs: [TextColour; 2],
 }
 
-const fn shade(rgb: u32, ansi: Color) -> Shade {
+const fn shade(rgb: u32, ansi: Color) -> TextColour {
     let [_, r, g, b] = rgb.to_be_bytes();
-    Shade { rgb: (r, g, b), ansi }
+    TextColour { rgb: (r, g, b), ansi }
 }
 
-const DARK: Shades = Shades {
+const DARK: TextColours = TextColours {
     dim: shade(0x8a8a8a, Color::DarkGray),
     accent: shade(0x5fd7d7, Color::Cyan),
     warn: shade(0xffaf00, Color::Yellow),
@@ -86,8 +86,8 @@ const DARK: Shades = Shades {
     signs: [shade(0x5fafff, Color::LightCyan), shade(0xffaf5f, Color::Yellow)],
 };
 
-// Yellow, green and cyan of most terminals can't be read on white.
-const LIGHT: Shades = Shades {
+// Yellow, green and cyan of most terminals are not readable on white.
+const LIGHT: TextColours = TextColours {
     dim: shade(0x626262, Color::Reset),
     accent: shade(0x005f87, Color::Blue),
     warn: shade(0x875f00, Color::Magenta),
@@ -96,7 +96,7 @@ const LIGHT: Shades = Shades {
     signs: [shade(0x005faf, Color::Blue), shade(0x875f00, Color::Magenta)],
 };
 
-const COLOUR_VISION_SAFE: Shades = Shades {
+const COLOUR_VISION_SAFE: TextColours = TextColours {
     dim: shade(0x8a8a8a, Color::DarkGray),
     accent: shade(0x87d7ff, Color::Cyan),
     warn: shade(0xffff87, Color::LightYellow),
@@ -105,37 +105,37 @@ const COLOUR_VISION_SAFE: Shades = Shades {
     signs: [shade(0x5fafff, Color::LightCyan), shade(0xff8700, Color::Yellow)],
 };
 
-/// A theme and its palettes.
+/// A theme with its colours of values and experts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Colours {
     /// The theme.
     pub theme: ThemeName,
     /// Colours of values.
     pub values: Ramp,
-    /// Colours of experts, used in turn if there are more experts; never empty.
+    /// Colours of experts; they repeat if there are more experts. Never empty.
     pub experts: Vec<Rgb>,
 }
 
-impl Default for Look {
+impl Default for Colours {
     fn default() -> Self {
         Self::of(ThemeName::default())
     }
 }
 
-impl Look {
-    /// A theme with its own palettes.
+impl Colours {
+    /// A theme with its own colours.
     pub fn of(theme: ThemeName) -> Self {
         let values = if theme == ThemeName::ColourVisionSafe { Ramp::Cividis } else { Ramp::Viridis };
         Self { theme, values, experts: EXPERTS.to_vec() }
     }
 
-    /// The colours in which this is drawn on a terminal of `depth`: none by the theme `mono`.
+    /// The depth on a terminal of `depth`: the theme `mono` has no colours.
     pub fn depth(&self, depth: Depth) -> Depth {
         if self.theme == ThemeName::Mono { Depth::Mono } else { depth }
     }
 
-    /// The colours of its text.
-    pub fn shades(&self) -> &'static Shades {
+    /// The colours of text.
+    pub fn text(&self) -> &'static TextColours {
         match self.theme {
             ThemeName::Dark | ThemeName::Mono => &DARK,
             ThemeName::Light => &LIGHT,
@@ -143,7 +143,7 @@ impl Look {
         }
     }
 
-    /// A background of the kind it is made for.
+    /// A background that the theme is made for.
     pub fn paper(&self) -> Rgb {
         if self.theme == ThemeName::Light { (0xff, 0xff, 0xff) } else { (0x1e, 0x1e, 0x1e) }
     }

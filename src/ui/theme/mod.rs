@@ -1,26 +1,26 @@
-//! Colours: a ramp for values, categories for experts, for every colour depth a terminal may have.
+//! Themes: styles for values, experts and text at every colour depth.
 
 mod colours;
 
 use crate::analysis::colour_map::{Rgb, ink};
-pub use colours::{Look, ThemeName};
-use colours::{Shade, Shades};
+pub use colours::{Colours, ThemeName};
+use colours::{TextColour, TextColours};
 use ratatui::style::{Color, Modifier, Style};
 
-/// How many colours a terminal shows.
+/// The colours of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// 24-bit.
     True,
-    /// The 256-colour table.
+    /// The table of 256 colours.
     Indexed,
-    /// The 16 colours of the terminal's own theme.
+    /// The terminal's own 16 colours.
     Ansi,
-    /// None: brackets, digits and glyph ramps carry everything.
+    /// No colours: brackets, digits and glyphs carry the meaning.
     Mono,
 }
 
-/// Steps of the value ramp.
+/// Steps of the colour map of values.
 const STEPS: usize = 64;
 
 const EXPERTS_ANSI: [Color; 8] = [
@@ -34,48 +34,48 @@ const EXPERTS_ANSI: [Color; 8] = [
     Color::LightGreen,
 ];
 
-/// What a value looks like without colour.
+/// Glyphs of values without colour, from 0 to 1.
 const RAMP: [&str; 5] = [" ", "░", "▒", "▓", "█"];
 
 /// The styles of one theme at one colour depth.
 pub struct Theme {
     depth: Depth,
-    /// Paper and ink of every step.
+    /// Background and text colour of every step.
     ramp: Vec<(Color, Color)>,
-    /// Paper and ink of every expert.
+    /// Background and text colour of every expert.
     experts: Vec<(Color, Color)>,
-    shades: &'static Shades,
+    text: &'static TextColours,
 }
 
 impl Theme {
     /// The default theme.
     pub fn new(depth: Depth) -> Self {
-        Self::with(depth, &Look::default())
+        Self::with(depth, &Colours::default())
     }
 
-    /// Builds the tables of a theme once.
-    pub fn with(depth: Depth, look: &Look) -> Self {
-        let depth = look.depth(depth);
+    /// A theme with its tables of colours at a colour depth.
+    pub fn with(depth: Depth, colours: &Colours) -> Self {
+        let depth = colours.depth(depth);
         let colour = |rgb| Self::colour(depth, rgb);
         let readable = |rgb| {
-            // The table of 256 has only near colours: the ink has to fit what is seen.
+            // The table of 256 has only similar colours; the text colour has to fit the one that is shown.
             let seen = if depth == Depth::Indexed { table_rgb(indexed(rgb)) } else { rgb };
             (colour(rgb), colour(ink(seen)))
         };
-        let step = |i: usize| readable(look.values.colour(i as f32 / (STEPS - 1) as f32));
+        let step = |i: usize| readable(colours.values.colour(i as f32 / (STEPS - 1) as f32));
         let experts = match depth {
             Depth::Ansi => EXPERTS_ANSI.map(|colour| (colour, Color::Black)).to_vec(),
             Depth::Mono => Vec::new(),
-            _ => look.experts.iter().map(|rgb| readable(*rgb)).collect(),
+            _ => colours.experts.iter().map(|rgb| readable(*rgb)).collect(),
         };
-        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, shades: look.shades() }
+        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, text: colours.text() }
     }
 
     fn colour(depth: Depth, rgb: Rgb) -> Color {
         if depth == Depth::True { Color::Rgb(rgb.0, rgb.1, rgb.2) } else { Color::Indexed(indexed(rgb)) }
     }
 
-    /// Whether values can be shown as background colours.
+    /// Whether values have background colours.
     pub fn has_ramp(&self) -> bool {
         matches!(self.depth, Depth::True | Depth::Indexed)
     }
@@ -85,7 +85,7 @@ impl Theme {
         self.ramp[(value * (STEPS - 1) as f32).round() as usize]
     }
 
-    /// Text on a background that shows a value of 0..1; plain text where there is no ramp.
+    /// Text on the background colour of a value of 0..1; plain text if values have no colours.
     pub fn heat(&self, value: f32) -> Style {
         if !self.has_ramp() {
             return Style::new();
@@ -94,7 +94,7 @@ impl Theme {
         Style::new().bg(paper).fg(ink)
     }
 
-    /// Text that shows a value of 0..1: a background, or emphasis in four steps where there is no ramp.
+    /// Text that shows a value of 0..1 by its background, or by four steps of emphasis if values have no colours.
     pub fn emphasis(&self, value: f32) -> Style {
         if self.has_ramp() {
             return self.heat(value);
@@ -115,12 +115,12 @@ impl Theme {
     /// A value as a glyph.
     pub fn glyph(&self, value: f32) -> &'static str {
         let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
-        // Anything above zero is visible.
+        // Values above zero are visible.
         let step = (value * (RAMP.len() - 1) as f32).round() as usize;
         RAMP[if value > 0.02 { step.max(1) } else { step }]
     }
 
-    /// Paper and ink of an expert; `None` without colours.
+    /// Background and text colour of an expert; `None` without colours.
     fn expert_colours(&self, expert: usize) -> Option<(Color, Color)> {
         self.experts.get(expert % self.experts.len().max(1)).copied()
     }
@@ -146,7 +146,7 @@ impl Theme {
         style.add_modifier(Modifier::BOLD)
     }
 
-    fn coloured(&self, shade: Shade) -> Style {
+    fn coloured(&self, shade: TextColour) -> Style {
         match self.depth {
             Depth::Mono => Style::new(),
             Depth::Ansi if shade.ansi == Color::Reset => Style::new(),
@@ -155,22 +155,22 @@ impl Theme {
         }
     }
 
-    /// Frames and what matters less.
+    /// Frames and less important text.
     pub fn dim(&self) -> Style {
         match self.depth {
             Depth::Mono => Style::new().add_modifier(Modifier::DIM),
-            _ => self.coloured(self.shades.dim),
+            _ => self.coloured(self.text.dim),
         }
     }
 
-    /// Titles and what is chosen.
+    /// Titles and chosen things.
     pub fn strong(&self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// Names of things that can be reached by key.
+    /// Names of things that a key reaches.
     pub fn accent(&self) -> Style {
-        self.coloured(self.shades.accent).add_modifier(Modifier::BOLD)
+        self.coloured(self.text.accent).add_modifier(Modifier::BOLD)
     }
 
     /// The cursor.
@@ -178,7 +178,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
-    /// What a search has found.
+    /// Matches of the search.
     pub fn found(&self) -> Style {
         let marked = Modifier::UNDERLINED | Modifier::REVERSED;
         if self.depth == Depth::Mono { Style::new().add_modifier(marked) } else { self.warn().add_modifier(marked) }
@@ -186,29 +186,29 @@ impl Theme {
 
     /// Near-ties and warnings.
     pub fn warn(&self) -> Style {
-        self.coloured(self.shades.warn).add_modifier(Modifier::BOLD)
+        self.coloured(self.text.warn).add_modifier(Modifier::BOLD)
     }
 
-    /// What has a sign, for blue against for orange; the sign itself is written or shown by the side.
+    /// Values with a sign, positive ones blue, negative ones orange. The sign is also written or shown by the side.
     pub fn signed(&self, value: f64) -> Style {
-        self.coloured(self.shades.signs[usize::from(value < 0.0)])
+        self.coloured(self.text.signs[usize::from(value < 0.0)])
     }
 
-    /// Failures.
+    /// Errors.
     pub fn error(&self) -> Style {
-        self.coloured(self.shades.error).add_modifier(Modifier::BOLD)
+        self.coloured(self.text.error).add_modifier(Modifier::BOLD)
     }
 
-    /// What was found to be right.
+    /// Successful checks.
     pub fn good(&self) -> Style {
-        self.coloured(self.shades.good)
+        self.coloured(self.text.good)
     }
 }
 
 /// Levels of the 6×6×6 cube of the 256-colour table.
 const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// The nearest colour of the cube or the grey ramp of the 256-colour table.
+/// The index of the nearest colour in the cube or the greys of the 256-colour table.
 fn indexed((r, g, b): Rgb) -> u8 {
     let near = |v: u8| (0..6u8).min_by_key(|i| LEVELS[usize::from(*i)].abs_diff(v)).unwrap_or(0);
     let distance = |(r2, g2, b2): Rgb| {
@@ -221,7 +221,7 @@ fn indexed((r, g, b): Rgb) -> u8 {
     if distance(table_rgb(grey)) < distance(table_rgb(cube)) { grey } else { cube }
 }
 
-/// What an index of the 256-colour table looks like; the first 16 are the terminal's own.
+/// The colour of an index of the 256-colour table; not for the first 16, which are the terminal's own.
 fn table_rgb(index: u8) -> Rgb {
     if index >= 232 {
         let level = 8 + 10 * (index - 232);

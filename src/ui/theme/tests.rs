@@ -25,7 +25,7 @@ fn without_colour_nothing_is_coloured() {
     assert_eq!([0.0, 0.03, 0.5, 1.0].map(|v| theme.glyph(v)), [" ", "░", "▒", "█"]);
 }
 
-/// What a colour looks like; the terminal's own 16 as xterm draws them.
+/// The colour on the screen; the terminal's own 16 as xterm draws them.
 fn seen(colour: Color) -> Rgb {
     match colour {
         Color::Rgb(r, g, b) => (r, g, b),
@@ -60,15 +60,15 @@ fn texts(theme: &Theme) -> [(&'static str, Style); 7] {
 #[test]
 fn text_of_every_theme_can_be_read() {
     for (name, _) in ThemeName::ALL {
-        let look = Look::of(name);
+        let colours = Colours::of(name);
         for depth in [Depth::True, Depth::Indexed, Depth::Ansi, Depth::Mono] {
-            let theme = Theme::with(depth, &look);
-            // The 16 colours are chosen by those who chose the background: here, xterm's.
+            let theme = Theme::with(depth, &colours);
+            // The user's terminal chooses the 16 colours and the background; here, those of xterm.
             let papers = match (name, depth) {
                 (ThemeName::Light, Depth::Ansi) => vec![(255, 255, 255)],
                 (ThemeName::Light, _) => vec![(255, 255, 255), (0xfd, 0xf6, 0xe3)],
                 (_, Depth::Ansi) => vec![(0, 0, 0)],
-                _ => vec![(0, 0, 0), look.paper()],
+                _ => vec![(0, 0, 0), colours.paper()],
             };
             for (what, style) in texts(&theme) {
                 for paper in papers.iter().filter(|_| style.fg.is_some()) {
@@ -107,12 +107,12 @@ fn dichromat(rgb: Rgb, red: bool) -> [f32; 3] {
 
 #[test]
 fn the_safe_theme_tells_good_from_bad_whatever_the_colour_vision() {
-    let theme = Theme::with(Depth::True, &Look::of(ThemeName::ColourVisionSafe));
+    let theme = Theme::with(Depth::True, &Colours::of(ThemeName::ColourVisionSafe));
     let texts = texts(&theme).map(|(what, style)| (what, seen(style.fg.unwrap())));
     let (meanings, signs) = texts.split_at(5);
     for red in [true, false] {
         for (i, (a, first)) in meanings.iter().chain(signs).enumerate() {
-            // Signs stand among themselves.
+            // Signs are compared with each other only.
             for (b, second) in if i < 5 { &meanings[..i] } else { &signs[..i - 5] } {
                 let (x, y) = (dichromat(*first, red), dichromat(*second, red));
                 let apart = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f32>().sqrt();
@@ -124,27 +124,27 @@ fn the_safe_theme_tells_good_from_bad_whatever_the_colour_vision() {
 
 #[test]
 fn experts_of_ones_own_are_used_in_turn_with_readable_ink() {
-    let look = Look { experts: vec![(0, 0, 0x80), (0xff, 0xff, 0)], ..Look::default() };
-    let theme = Theme::with(Depth::True, &look);
+    let colours = Colours { experts: vec![(0, 0, 0x80), (0xff, 0xff, 0)], ..Colours::default() };
+    let theme = Theme::with(Depth::True, &colours);
     assert_eq!(theme.expert(2), Style::new().bg(Color::Rgb(0, 0, 0x80)).fg(Color::Rgb(255, 255, 255)));
     assert_eq!(theme.expert(3), Style::new().bg(Color::Rgb(255, 255, 0)).fg(Color::Rgb(0, 0, 0)));
 }
 
 #[test]
 fn the_mono_theme_has_no_colour_at_any_depth() {
-    let theme = Theme::with(Depth::True, &Look::of(ThemeName::Mono));
+    let theme = Theme::with(Depth::True, &Colours::of(ThemeName::Mono));
     assert!(!theme.has_ramp() && theme.expert_colour(1).is_none());
     assert!(texts(&theme).iter().all(|(_, style)| style.fg.is_none()));
 }
 
-/// No expert is drawn as text without colour would be, and none as another, whatever the colour vision.
+/// Every expert differs from plain text and from every other expert, for every kind of colour vision.
 #[test]
 fn experts_have_hues_of_their_own() {
     for (name, _) in ThemeName::ALL {
-        for (i, a) in Look::of(name).experts.iter().enumerate() {
+        for (i, a) in Colours::of(name).experts.iter().enumerate() {
             let (most, least) = (a.0.max(a.1).max(a.2), a.0.min(a.1).min(a.2));
             assert!(most - least > 60, "{name}: expert {i} is grey");
-            for (j, b) in Look::of(name).experts[..i].iter().enumerate() {
+            for (j, b) in Colours::of(name).experts[..i].iter().enumerate() {
                 for red in [true, false] {
                     let (x, y) = (dichromat(*a, red), dichromat(*b, red));
                     let apart = (0..3).map(|c| (x[c] - y[c]).powi(2)).sum::<f32>().sqrt();

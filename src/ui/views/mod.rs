@@ -12,21 +12,21 @@ use crate::analysis::view::View;
 use crate::state::{Pane, State};
 use ratatui::layout::Rect;
 
-/// How a view is drawn.
+/// The panel of a view.
 #[derive(Clone, Copy)]
 pub struct Panel {
     /// Draws the view.
     pub draw: fn(&mut Canvas, Rect),
-    /// Draws the details next to the view, if it has some.
+    /// Draws the details next to the view; `None` if it has none.
     pub details: Option<fn(&mut Canvas, Rect)>,
-    /// Lines of the whole view without a frame, in so many cells across; `None` if the view fills whatever it gets.
+    /// The number of lines of the whole view without a frame, at a width; `None` if the view fills any height.
     pub lines: fn(&State, &Pane, u16) -> Option<usize>,
-    /// Cells across that are enough for the view next to its details; `None` if it has use for a share of any screen.
+    /// The width that the view needs next to its details; `None` if it uses a share of any width.
     pub width: Option<u16>,
 }
 
 impl Panel {
-    /// A view that fills whatever it gets, and has no details.
+    /// A panel that fills any height, without details.
     const fn new(draw: fn(&mut Canvas, Rect)) -> Self {
         Self { draw, details: None, lines: |_, _, _| None, width: None }
     }

@@ -1,4 +1,4 @@
-//! What may follow the token at the cursor.
+//! The candidates for the token after the cursor.
 
 pub mod details;
 
@@ -16,7 +16,7 @@ use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-/// Cells across of the table.
+/// Width of the table, cells.
 const WIDTH: u16 = 76;
 
 pub const PANEL: Panel = Panel {
@@ -26,7 +26,7 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// The candidates as a table; the marked one can be forced, and those that are followed in the lens have their mark.
+/// Draws the candidates as a table, with the marks of those that are followed in the lens.
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("next · after token {} {}", cursor.token, quoted(c.shown(cursor.token))));
@@ -86,7 +86,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         };
         c.put(inside, inside.x + 1, y, &text, style);
         if k == cursor.candidate {
-            // Reversed, a bar would be a hole.
+            // In reversed colours a bar would be a hole.
             let style = c.theme.strong().remove_modifier(Modifier::REVERSED);
             c.put(inside, inside.x + 1 + columns.before_bar(), y, &columns.bar(candidate.prob), style);
         }
@@ -95,7 +95,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// How uncertain the next token is, before and after what sampling does.
+/// The entropy of the next token, before and after sampling is applied.
 fn entropies(token: &TokenRecord, state: &State, sampled: Option<&Tempered>) -> String {
     let sampling = &state.sampling;
     let before = format!("entropy {:.2} nats at T 1", token.next.entropy);
@@ -111,20 +111,20 @@ fn entropies(token: &TokenRecord, state: &State, sampled: Option<&Tempered>) -> 
     format!("{heated} · {:.2} for the {} tokens kept", sampled.entropy, sampled.kept)
 }
 
-/// Which columns there is room for, and how wide they are.
+/// The columns that fit, and their widths.
 struct Columns {
     name: usize,
     bar: usize,
     has_sum: bool,
     has_logit: bool,
     has_id: bool,
-    /// Stands for a probability that isn't known.
+    /// Stands for an unknown probability.
     unknown: &'static str,
 }
 
 impl Columns {
     fn fitting(room: usize, unknown: &'static str) -> Self {
-        // Marks, number, name, p at T 1 and p as sampled.
+        // Marks, number, name, p at T 1 and p with sampling.
         let name = room.saturating_sub(23).clamp(6, 18);
         let mut left = room.saturating_sub(7 + name + 16);
         let mut take = |cells: usize| {
@@ -137,7 +137,7 @@ impl Columns {
         Self { name, bar, has_sum, has_logit, has_id, unknown }
     }
 
-    /// Cells of a row before its bar.
+    /// Cells before the bar.
     fn before_bar(&self) -> u16 {
         (15 + self.name) as u16
     }

@@ -1,9 +1,9 @@
-//! Bars from zero, and around it.
+//! Bars from zero, and bars around zero.
 
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
-/// Fewest cells of a bar that says something.
+/// Least length of a readable bar, cells.
 pub const SHORTEST_BAR: usize = 7;
 
 /// A bar of `cells` cells in eighths.
@@ -13,7 +13,7 @@ pub fn bar(share: f32, cells: usize) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
-/// A bar around zero: to the left for what speaks against the token, to the right for what speaks for it.
+/// Draws a bar around zero: negative shares to the left, positive ones to the right.
 pub fn put_bar(c: &mut Canvas, area: Rect, (x, y): (u16, u16), share: f64, cells: usize) {
     if cells < SHORTEST_BAR {
         return;
@@ -24,7 +24,7 @@ pub fn put_bar(c: &mut Canvas, area: Rect, (x, y): (u16, u16), share: f64, cells
     c.line(area, x, y, &[(&left, style), ("│", c.theme.dim()), (&right, style)]);
 }
 
-/// What stands left and right of zero for a share of −1..1; the left in half cells, filled up to `half` cells.
+/// The text left and right of zero for a share of −1..1. The left side is in half cells, filled up to `half` cells.
 fn diverging(share: f64, half: usize) -> [String; 2] {
     if share > 0.0 {
         return [" ".repeat(half), bar(share as f32, half)];

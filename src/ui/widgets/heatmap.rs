@@ -4,13 +4,13 @@ use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// A square matrix to be drawn.
+/// A square matrix.
 pub struct Matrix<'a> {
     /// `[side, side]`, NaN = blank.
     pub cells: &'a [f32],
-    /// Rows and columns.
+    /// Number of rows and of columns.
     pub side: usize,
-    /// Row and column to be marked.
+    /// Row and column that are marked.
     pub crosshair: Option<(usize, usize)>,
     /// Whether values are shown on a logarithmic scale.
     pub log: bool,
@@ -19,22 +19,22 @@ pub struct Matrix<'a> {
 /// Powers of ten that the logarithmic scale spans.
 const DECADES: f32 = 4.0;
 
-/// A value as it is shown: itself, or its place between 1e-4 and 1 on a logarithmic scale.
+/// The brightness of a value: itself, or its place between 1e-4 and 1 on a logarithmic scale.
 pub fn scaled(value: f32, log: bool) -> f32 {
     if !log || value.is_nan() { value } else { (1.0 + value.log10() / DECADES).clamp(0.0, 1.0) }
 }
 
-/// Half-block pixels a value of a `side × side` matrix takes in each direction in `area`.
+/// Half-block pixels of a value in each direction, for a `side × side` matrix in `area`.
 pub fn zoom(area: Rect, side: usize) -> usize {
     (room(area) / side.max(1)).max(1)
 }
 
-/// Screen columns and values a screen row has room for: how large a matrix fits `area`.
+/// The side of the largest matrix that fits `area`.
 pub fn room(area: Rect) -> usize {
     usize::from(area.width).min(usize::from(area.height) * 2)
 }
 
-/// Draws the matrix as large as whole multiples allow, at the top left of `area`.
+/// Draws the matrix at the top left of `area`, with the largest whole number of pixels for each value.
 pub fn draw(c: &mut Canvas, area: Rect, matrix: &Matrix) {
     let side = matrix.side;
     if side == 0 || area.is_empty() {
@@ -56,7 +56,7 @@ pub fn draw(c: &mut Canvas, area: Rect, matrix: &Matrix) {
             };
             c.put(area, x, y, glyph, style);
         }
-        // The crosshair runs beside the matrix and through its blank half, so that colours stay readable.
+        // The crosshair is next to the matrix and in its blank half, so that colours stay readable.
         if matrix.crosshair.is_some_and(|(row, _)| is_in_line(row, zoom, top)) {
             c.put(area, area.x + pixels as u16, y, "◂", c.theme.accent());
         }
@@ -105,12 +105,12 @@ pub fn legend(c: &mut Canvas, area: Rect, x: u16, y: u16) -> u16 {
     put_legend(c, area, x, y, ("0 ", " 1"))
 }
 
-/// As [`legend`], of values up to `max`.
+/// The legend of values up to `max`.
 pub fn legend_to(c: &mut Canvas, area: Rect, x: u16, y: u16, max: &str) -> u16 {
     put_legend(c, area, x, y, ("0 ", &format!(" {max}")))
 }
 
-/// The same for a logarithmic scale, or for the linear one.
+/// The legend of a linear or logarithmic scale.
 pub fn legend_of(c: &mut Canvas, area: Rect, x: u16, y: u16, log: bool) -> u16 {
     put_legend(c, area, x, y, if log { ("≤1e-4 ", " 1 log") } else { ("0 ", " 1") })
 }

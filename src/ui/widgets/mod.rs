@@ -1,4 +1,4 @@
-//! What panels are made of.
+//! Parts that several panels share.
 
 pub mod bar;
 pub mod heatmap;

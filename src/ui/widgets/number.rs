@@ -10,7 +10,7 @@ pub fn plain(x: f64) -> String {
     format!("{x:.digits$}").replace('-', "−")
 }
 
-/// `+0.010`, `−1.830`, `+2.1e−6`: a share with its sign.
+/// `+0.010`, `−1.830`, `+2.1e−6`
 pub fn signed(x: f64) -> String {
     match x.abs() {
         0.0 => "0".to_owned(),
@@ -27,7 +27,7 @@ pub fn cosine(x: f64) -> String {
     if x < 0.0 { format!("−{text}") } else { text.to_owned() }
 }
 
-/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only what is exactly 0 or 1 is shown as that.
+/// `.55`, `<.01`, `>.99`, `0`, `1`: a probability in at most four cells. Only exact values are shown as 0 or 1.
 pub fn prob(p: f32) -> String {
     let rounded = format!("{p:.2}");
     match rounded.as_str() {
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn short_numbers() {
         assert_eq!([0.0, 0.004, 0.55, 0.999, 1.0].map(prob), ["0", "<.01", ".55", ">.99", "1"]);
-        // What rounds to two places is never shown as a value that two places can't hold.
+        // Values close to 0 and 1 are not rounded to them.
         assert_eq!([0.005, 0.00501, 0.995, 0.9949, f32::NAN].map(prob), ["<.01", ".01", ">.99", ".99", "nan"]);
     }
 }

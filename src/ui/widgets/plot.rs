@@ -1,5 +1,4 @@
-//! Curves: a value at each of a row of places. Lines in braille, each place marked with the glyph of its curve, so that
-//! curves can be told apart without colour.
+//! Curves over a row of places, as lines in braille. Glyphs mark the places, so that curves differ without colour.
 
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
@@ -7,15 +6,15 @@ use ratatui::style::Style;
 
 /// One curve.
 pub struct Curve {
-    /// Marks its places.
+    /// The glyph of its places.
     pub glyph: char,
     /// Its colour.
     pub style: Style,
-    /// Height at each place, 0 at the bottom to 1 at the top; `None` where it isn't known.
+    /// Height at each place, 0 at the bottom to 1 at the top; `None` if it is not known.
     pub heights: Vec<Option<f32>>,
 }
 
-/// Cells kept at the left for the numbers of the vertical axis.
+/// Width of the numbers of the vertical axis, cells.
 pub const AXIS: u16 = 8;
 
 /// Bits of the dots of a braille cell: `[column][row]`.
@@ -32,12 +31,12 @@ pub fn column(area: Rect, i: usize, n: usize) -> u16 {
     area.x + (dot_x(i, n, area.width) / 2) as u16
 }
 
-/// Draws the curves over `area`, the first on top, and the vertical axis with its numbers (height, text) to its left.
+/// Draws the curves into `area`, the first on top, and the vertical axis with its numbers (height, text) to its left.
 pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)]) {
     if area.is_empty() {
         return;
     }
-    // One rounding for dots, marks and numbers, so that they lie on one another.
+    // Dots, marks and numbers are rounded alike, so that they coincide.
     let dots = usize::from(area.height) * 4 - 1;
     let dot_y = |height: f32| ((1.0 - height.clamp(0.0, 1.0)) * dots as f32).round() as usize;
     let row = |height: f32| area.y + (dot_y(height) / 4) as u16;
@@ -79,15 +78,15 @@ pub fn draw(c: &mut Canvas, area: Rect, curves: &[Curve], ticks: &[(f32, String)
     let mut marked = std::collections::HashSet::new();
     for curve in curves {
         let n = curve.heights.len();
-        // Where places are close together only every few of them is marked.
+        // If places are close together, only some of them are marked.
         let every = (n * 3).div_ceil(w.max(1)).max(1);
         for (i, height) in curve.heights.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == n) {
             let Some(height) = height else { continue };
             let (x, y) = (column(area, i, n), row(*height));
-            // A mark that would hide another one stands beside it.
-            let beside = [x, x + 1, x.saturating_sub(1)];
+            // A mark that would hide another one is drawn next to it.
+            let places = [x, x + 1, x.saturating_sub(1)];
             if let Some(x) =
-                beside.into_iter().find(|x| (area.x..area.right()).contains(x) && !marked.contains(&(*x, y)))
+                places.into_iter().find(|x| (area.x..area.right()).contains(x) && !marked.contains(&(*x, y)))
             {
                 marked.insert((x, y));
                 c.put(area, x, y, curve.glyph.encode_utf8(&mut [0; 4]), curve.style);

@@ -1,9 +1,9 @@
-//! How the next token is chosen, in words.
+//! The sampling in words.
 
 use crate::state::State;
 use crate::trace::Sampling;
 
-/// How tokens are chosen, or were in a saved run; nothing if that is not known.
+/// The current sampling, or that of a saved run; empty if it is not known.
 pub fn in_words(state: &State) -> String {
     match state.meta().and_then(|meta| meta.recording.as_ref()) {
         Some(saved) => saved.sampling.as_ref().map(describe).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! From values to heights of a plot, linear or logarithmic.
+//! The vertical scale of a plot, linear or logarithmic.
 
 /// A vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -6,33 +6,33 @@ pub struct Scale {
     low: f32,
     high: f32,
     is_log: bool,
-    /// Whether small values are on top, as ranks are.
+    /// Whether small values are on top, as for ranks.
     is_flipped: bool,
-    /// Whether some values lie below a logarithmic axis.
+    /// Whether some values are below a logarithmic axis.
     has_less: bool,
 }
 
-/// The smallest probability that a logarithmic axis reaches down to.
+/// The smallest probability on a logarithmic axis.
 const LEAST: f32 = 1e-12;
-/// The largest power of ten that is a number here.
+/// The largest power of ten of an `f32`.
 const MOST_DECADES: f32 = 38.0;
 
 impl Scale {
-    /// For probabilities: 0 to 1, or the decades down to the smallest of them.
+    /// A scale of probabilities: 0 to 1, or the decades down to the smallest value.
     pub fn probabilities(values: impl Iterator<Item = f32> + Clone, is_log: bool) -> Self {
         let least = values.clone().filter(|p| *p > 0.0).fold(0.1, f32::min).max(LEAST);
         let low = if is_log { 10f32.powf(least.log10().floor()) } else { 0.0 };
         Self { low, high: 1.0, is_log, is_flipped: false, has_less: is_log && below(values, low) }
     }
 
-    /// For ranks: 1 on top.
+    /// A scale of ranks, 1 on top.
     pub fn ranks(values: impl Iterator<Item = f32>, is_log: bool) -> Self {
         let most = values.filter(|rank| rank.is_finite()).fold(2.0, f32::max);
         let high = if is_log { 10f32.powf(most.log10().ceil().min(MOST_DECADES)) } else { most };
         Self { low: 1.0, high, is_log, is_flipped: true, has_less: false }
     }
 
-    /// For values in nats: from 0, or from the decade of the smallest.
+    /// A scale of nats, from 0 or from the decade of the smallest value.
     pub fn nats(values: impl Iterator<Item = f32> + Clone, is_log: bool) -> Self {
         let most = values.clone().filter(|v| v.is_finite()).fold(0.1, f32::max);
         let least = values.clone().filter(|v| *v > 0.0).fold(0.1, f32::min).max(1e-6);
@@ -44,7 +44,7 @@ impl Scale {
         Self { low, high, is_log, is_flipped: false, has_less: is_log && below(values, low) }
     }
 
-    /// Where a value is: 0 at the bottom, 1 on top. What is too small for a logarithmic axis is at its end.
+    /// The height of a value: 0 at the bottom, 1 on top. Values too small for a logarithmic axis are at its end.
     pub fn height(&self, value: f32) -> f32 {
         let (low, high, value) = if self.is_log {
             (self.low.log10(), self.high.log10(), value.max(self.low).log10())

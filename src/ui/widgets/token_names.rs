@@ -4,10 +4,10 @@ use crate::state::text::{fit, width};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
-/// Cells of the layers' names.
+/// Width of the names of layers, cells.
 pub const NAMES: usize = 5;
 
-/// Tokens above a band, each whole with a tick at its column: the cursor's, and as many others as have room.
+/// Writes the names of tokens above a band, with a tick at the column of each: that of the cursor, and others that fit.
 pub fn put_texts(c: &mut Canvas, inside: Rect, y: u16, column: usize, tokens: std::ops::Range<usize>) {
     let cursor = c.state.cursor.token;
     let room = Rect { x: inside.x + NAMES as u16, width: inside.width.saturating_sub(NAMES as u16), ..inside };
@@ -29,14 +29,15 @@ struct Label {
     text: String,
 }
 
-/// Where names stand in `room` cells: that of `at` first, then the others from left to right where they touch none.
+/// The places of names in `room` cells: that of `at` first, then others from left to right that do not touch another
+/// one.
 fn labels(texts: &[&str], at: Option<usize>, column: usize, room: usize) -> Vec<Label> {
     let mut labels = Vec::new();
     let mut taken = room..room;
     if let Some(at) = at.filter(|at| at * column < room) {
         let (tick, name) = (at * column, fit(texts[at], 20));
         let cells = width(&name);
-        // At the right edge it stands before its tick.
+        // At the right edge the name comes before its tick.
         let (start, text) = if tick + 1 + cells <= room {
             (tick, format!("▾{name}"))
         } else {
@@ -73,7 +74,7 @@ mod tests {
             [label(4, 8, "▾·France"), label(0, 0, "▏<s>")],
             "·capital would touch ·France, ·is and ·P begin within it"
         );
-        assert_eq!(shown(Some(6), 2, 14)[0], label(6, 10, "·P▾"), "at the edge the name stands before its tick");
+        assert_eq!(shown(Some(6), 2, 14)[0], label(6, 10, "·P▾"), "at the edge the name comes before its tick");
         assert_eq!(shown(None, 9, 40).len(), 4, "all that begin and end in sight");
     }
 }

@@ -1,6 +1,6 @@
-//! Which of many items are in sight.
+//! The visible part of a list.
 
-/// The `room` items around `at` of `len`, with `at` in the middle where there are enough on both sides.
+/// The `room` items of `len` around `at`, with `at` in the middle if there are enough on both sides.
 pub fn window(at: usize, len: usize, room: usize) -> std::ops::Range<usize> {
     let start = at.saturating_sub(room / 2).min(len.saturating_sub(room));
     start..(start + room).min(len)

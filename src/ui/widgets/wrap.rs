@@ -1,4 +1,4 @@
-//! Text in lines.
+//! Text broken into lines.
 
 use crate::state::text::{harmless, width};
 use unicode_segmentation::UnicodeSegmentation;

@@ -1,9 +1,9 @@
-//! Where heads look.
+//! Attention of heads.
 
 pub mod grid;
 pub mod head;
 
-/// The note of a picture whose cells cover more than one pair of tokens.
+/// A note if cells cover more than one pair of tokens.
 fn pooled(block: usize) -> Vec<String> {
     if block == 1 {
         return Vec::new();
@@ -11,7 +11,7 @@ fn pooled(block: usize) -> Vec<String> {
     vec![format!("pooled: each cell is the largest weight of {block} × {block} query-key pairs")]
 }
 
-/// The queries that a mean is over.
+/// The queries of a mean, in words.
 fn queries(stride: usize) -> String {
     if stride == 1 { "queries".to_owned() } else { format!("every {stride}th query") }
 }

@@ -1,4 +1,4 @@
-//! Which experts read which tokens.
+//! Routing of tokens to experts.
 
 pub mod layer;
 pub mod map;

@@ -14,14 +14,14 @@ pub(in crate::state::views) const RULES: Rules =
 /// Goes to a token whose experts differ in the layer of the cursor.
 fn jump(state: &mut State, direction: Direction) {
     let (at, layer) = (state.cursor.token, state.cursor.layer);
-    let found = state.beside.differences().and_then(|found| found.layers().get(layer)?.next(at, direction));
+    let found = state.baseline.diff().and_then(|found| found.layers().get(layer)?.next(at, direction));
     super::jump(state, found, &format!(" in layer {layer}"), direction);
 }
 
 /// Copies one row a token and layer: of the cursor's cell, of all layers of its token, or of all.
 fn copy(state: &State, extent: Extent) -> Copied {
-    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.beside.tokens(), &state.tokens);
-    let (policy, found) = state.beside.policy_of_a().zip(state.beside.differences()).ok_or(NO_OTHER)?;
+    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.baseline.tokens(), &state.tokens);
+    let (policy, found) = state.baseline.known_policy().zip(state.baseline.diff()).ok_or(NO_OTHER)?;
     let c = state.cursor;
     let positions = if extent == Extent::View { 0..a.len().min(b.len()) } else { c.token..(c.token + 1).min(a.len()) };
     let layers = if extent == Extent::Cell { c.layer..c.layer + 1 } else { 0..meta.dims.layers };

@@ -19,14 +19,14 @@ fn vertical(state: &mut State, to: Vertical) {
 /// Goes to a token whose experts differ in any layer.
 fn jump(state: &mut State, direction: Direction) {
     let at = state.cursor.token;
-    let found = state.beside.differences().and_then(|found| found.next(at, direction));
+    let found = state.baseline.diff().and_then(|found| found.next(at, direction));
     super::jump(state, found, "", direction);
 }
 
 /// Copies one row a token.
 fn copy(state: &State, extent: Extent) -> Copied {
-    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.beside.tokens(), &state.tokens);
-    let policy = state.beside.policy_of_a().ok_or(NO_OTHER)?;
+    let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.baseline.tokens(), &state.tokens);
+    let policy = state.baseline.known_policy().ok_or(NO_OTHER)?;
     let at = state.cursor.token;
     let positions = match extent {
         Extent::Cell => {

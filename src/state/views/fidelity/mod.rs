@@ -15,7 +15,7 @@ const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads
 
 /// Why there is nothing to compare.
 fn no_other(state: &State) -> Option<&'static str> {
-    state.beside.tokens().is_empty().then_some(NO_OTHER)
+    state.baseline.tokens().is_empty().then_some(NO_OTHER)
 }
 
 fn scroll(state: &mut State, to: Vertical) {
@@ -27,19 +27,19 @@ impl State {
     /// Whether the experts of A and B differ for a token in a layer; `None` if A has not come so far, or if nothing was
     /// captured.
     pub fn experts_differ(&self, pos: usize, layer: usize) -> Option<bool> {
-        let (a, b) = (self.beside.tokens().get(pos)?, self.tokens.get(pos)?);
+        let (a, b) = (self.baseline.tokens().get(pos)?, self.tokens.get(pos)?);
         same_experts(a, b, layer).map(|same| !same)
     }
 
     /// Loss of B minus loss of A, nats; `None` if one of them is missing.
     pub fn loss_difference(&self, pos: usize) -> Option<f32> {
-        let (a, b) = (self.beside.tokens().get(pos)?.score?, self.tokens.get(pos)?.score?);
+        let (a, b) = (self.baseline.tokens().get(pos)?.score?, self.tokens.get(pos)?.score?);
         Some(b.nll - a.nll)
     }
 
     /// The flip of a token in a layer, if there is one.
     pub fn flip(&self, pos: usize, layer: usize) -> Option<&Flip> {
-        self.beside.differences()?.flip(pos, layer)
+        self.baseline.diff()?.flip(pos, layer)
     }
 
     /// Keys of the lens cells of both runs at the cursor, from the last layer down.

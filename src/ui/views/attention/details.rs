@@ -1,4 +1,4 @@
-//! Beside attention: the tokens that the cursor's query looks at, or those that look at it, with exact weights.
+//! Details of attention: the strongest weights from the token at the cursor, or to it, with their tokens.
 
 use crate::analysis::Pick;
 use crate::state::Side;
@@ -7,7 +7,7 @@ use crate::ui::canvas::{ABSENT, Canvas};
 use crate::ui::widgets::bar::bar;
 use ratatui::layout::Rect;
 
-/// Cells of a token's name.
+/// Width of the name of a token, cells.
 const NAME: usize = 14;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -27,7 +27,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         state.derived.column(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| !is_row);
     let row = state.derived.row(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| is_row);
     let sum = match (row, column) {
-        // Maxima are no distribution.
+        // Maxima are not a distribution.
         (Some(row), _) if row.pick == Pick::Max => "largest weights over the heads".to_owned(),
         (Some(row), _) => format!("weights of this row · entropy {:.2} nats", row.entropy),
         (_, Some(column)) => {
@@ -37,7 +37,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         _ => String::new(),
     };
     let mut y = inside.y;
-    // The second part is there whole, or not at all.
+    // The second part is never cut.
     let first = sum.split(" · ").next().unwrap_or_default().to_owned();
     let forms = [sum, first];
     c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());

@@ -1,4 +1,4 @@
-//! All heads as thumbnails, each with its figure below it; by layer and head, or the best first.
+//! All heads as thumbnails, each with its score; by layer and head, or the best first.
 //!
 //! ```text
 //!      H0    H1    H2          5.4 .95    5.2 .93
@@ -21,33 +21,33 @@ use std::collections::HashSet;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// Smallest and largest thumbnail, cells across.
+/// Least and greatest width of a thumbnail, cells.
 const THUMB: (usize, usize) = (4, 16);
-/// The same where a thumbnail has its name above it.
+/// The same for thumbnails with their names above them.
 const NAMED: (usize, usize) = (8, 12);
-/// From this width on the head at the cursor stands beside the grid.
+/// From this width on the head at the cursor is drawn next to the grid.
 const BOTH: u16 = 60;
-/// From this height on a line says what the measure is.
+/// From this height on a line explains the measure.
 const EXPLAINED: u16 = 8;
 
-/// Tokens that a map is of, and tokens that a cell of it covers in each direction.
+/// The number of tokens of a map, and of the tokens of a cell in each direction.
 #[derive(Clone, Copy)]
 struct Covered {
     n: usize,
     block: usize,
 }
 
-/// What is on the screen.
+/// The heads on the screen.
 struct Shown {
     heads: Vec<(usize, usize)>,
-    /// What their maps cover.
+    /// The tokens of their maps.
     pooled: Option<Covered>,
-    /// Rows in sight, of how many.
+    /// The visible rows, and the number of all rows.
     rows: std::ops::Range<usize>,
     all: usize,
 }
 
-/// Draws the heads, and beside them the one at the cursor where there is room.
+/// Draws the heads, and the one at the cursor next to them if there is room.
 fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = ready(c, area) else { return };
     let width = if area.width < BOTH { area.width } else { area.width * 3 / 5 };
@@ -69,14 +69,14 @@ fn draw_all(c: &mut Canvas, area: Rect, d: Dims) {
         c.put_first_that_fits(at, at.x, at.y, &explain(c), c.theme.dim());
     }
     let shown = if c.pane.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
-    // What is out of sight is said behind the title.
+    // The number of hidden rows follows the title.
     let taken = if shown.rows.len() < shown.all { 20 } else { 6 };
     c.panel(area, &title(c, &ranking, shown.pooled, usize::from(area.width.saturating_sub(taken))));
     c.left_out(area, &shown.rows, shown.all);
     want_figures(c, &ranking, shown.heads);
 }
 
-/// The heads of each layer in a row of their own, the last layer on top.
+/// Draws a row of heads for each layer, the last layer on top.
 fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Shown {
     let cursor = c.state.cursor;
     // The right edge and a line for the head numbers stay free.
@@ -88,7 +88,7 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
         height: area.height.saturating_sub(1),
     };
     let (across, down) = (usize::from(room.width) / d.heads, usize::from(room.height) / d.layers);
-    // A thumbnail, the gap behind it, and the figure below it.
+    // A thumbnail, the gap after it, and the score below it.
     let side = across.saturating_sub(1).min(down.saturating_sub(1) * 2).clamp(THUMB.0, THUMB.1) / 2 * 2;
     let (step_x, step_y) = (side + 1, side / 2 + 1);
     let heads = window(cursor.head, d.heads, (usize::from(room.width) / step_x).max(1));
@@ -125,7 +125,7 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
     Shown { heads: shown, pooled, rows: layers, all: d.layers }
 }
 
-/// The best heads first, line by line.
+/// Draws the heads line by line, the best first.
 fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     let cursor = c.state.cursor;
     let names: Vec<String> = ranking.iter().map(|r| format!("{}.{}", r.layer, r.head)).collect();
@@ -159,7 +159,7 @@ fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     Shown { heads: shown, pooled, rows: visible, all: lines }
 }
 
-/// Draws a head's map, if it is there; returns what it covers.
+/// Draws the map of a head, if it is derived; returns the tokens of the map.
 fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usize), side: usize) -> Option<Covered> {
     let (state, cursor) = (c.state, c.state.cursor);
     let map = state.derived.map(layer, Pick::One(head), side);
@@ -182,7 +182,7 @@ fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usi
     map.map(|map| Covered { n: map.n, block: map.block })
 }
 
-/// Figures of the heads on the screen, and of all others while the run stands still.
+/// Requests the scores of the heads on the screen, and of all others while the engine does no work on the run.
 fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) {
     let state = c.state;
     if c.pane.heads.on == MeasuredOn::Repeated {
@@ -202,7 +202,7 @@ fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) 
     c.wanted.stats.extend(more);
 }
 
-/// A figure in four cells; empty where there is none.
+/// A score in four cells.
 fn figure(c: &Canvas, value: Option<f32>) -> String {
     match (value, c.pane.heads.measure) {
         (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
@@ -211,7 +211,7 @@ fn figure(c: &Canvas, value: Option<f32>) -> String {
     }
 }
 
-/// What the measure is, in forms of which the longest that fits is shown.
+/// Explanations of the measure, from the longest to the shortest.
 fn explain(c: &Canvas) -> Vec<String> {
     let state = c.state;
     let (measure, stats) =
@@ -231,7 +231,7 @@ fn explain(c: &Canvas) -> Vec<String> {
     forms
 }
 
-/// What is measured, on what, how far that is, and how the maps are pooled; as much of it as there is `room` for.
+/// The title: the measure, the text, the progress and the pooling of the maps, as far as they fit `room`.
 fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -> String {
     let state = c.state;
     let on = match (c.pane.heads.on, state.derived.scores()) {

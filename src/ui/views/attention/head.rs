@@ -22,19 +22,19 @@ use ratatui::layout::Rect;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// Widest name of a token beside its row, position included.
+/// Greatest width of the name of a token next to its row, with its position.
 const NAME: usize = 26;
-/// Room kept for it, and from which width on.
+/// Room for it, and the width of a panel from which on this room is kept.
 const SHORT_NAME: u16 = 9;
 const NAMED_FROM: u16 = 32;
-/// Cells of a name without its position, and of a short one.
+/// Width of a name without its position, and least width of a name.
 const BARE_NAME: u16 = 7;
 const LEAST_NAME: usize = 4;
 
 /// The parts of the panel.
 struct Parts {
     body: Rect,
-    /// Lines below the matrix: column marks, exact value, figures, legend.
+    /// Lines below the matrix: column marks, exact value, scores, legend.
     below: Rect,
 }
 
@@ -94,7 +94,7 @@ fn parts(inside: Rect, tokens: usize) -> Parts {
         (_, 60..) => 5,
         _ => 7,
     };
-    // The mark of the row stands on the right, and names of tokens where the matrix would leave no room for them.
+    // The mark of the row is on the right, and names of tokens where the matrix leaves room for them.
     let is_small = 2 * tokens + 2 + usize::from(BARE_NAME) <= usize::from(inside.width);
     let right = match inside.width {
         NAMED_FROM.. => 2 + SHORT_NAME,
@@ -112,7 +112,7 @@ fn name(c: &Canvas, map: &HeadMap) -> String {
     format!("layer {} {}{pooled}{old}", map.layer, map.pick)
 }
 
-/// The largest weight at the cursor: query, key, exact value.
+/// The largest weight at the cursor: query, key and exact value.
 fn exact(c: &Canvas) -> String {
     let state = c.state;
     let cursor = state.cursor.token;
@@ -125,7 +125,7 @@ fn exact(c: &Canvas) -> String {
     format!("{} → {} {weight:.4}", token(query), token(key))
 }
 
-/// The queries' tokens beside their rows, as far as there is room on the right.
+/// Writes the names of queries next to their rows, as far as there is room.
 fn put_names(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize) {
     let body = parts.body;
     let x = body.x + (map.side * zoom) as u16 + 2;
@@ -160,7 +160,7 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
     if below.height < 3 {
         return;
     }
-    // Right under the matrix, which may be smaller than its part.
+    // The marks are right below the matrix, which may be smaller than its part.
     let end = parts.body.y + (map.side * zoom).div_ceil(2).min(usize::from(parts.body.height)) as u16;
     let column = |pos: usize| parts.body.x + (pos / map.block * zoom + zoom / 2) as u16;
     let whole = Rect { height: below.bottom() - parts.body.y, ..parts.body };
@@ -175,14 +175,14 @@ fn put_below(c: &mut Canvas, parts: &Parts, map: &HeadMap, zoom: usize, exact: &
         lines.push(fit(exact, usize::from(below.width)));
     }
     lines.extend(wrap(&figures(c), usize::from(below.width)));
-    // Whole, or not at all.
+    // Lines are never cut.
     let room = usize::from(below.width);
     for (y, line) in (below.y + 1..y).zip(lines.into_iter().filter(|line| width(line) <= room)) {
         c.put(below, below.x, y, &line, c.theme.dim());
     }
 }
 
-/// What the head does on this text, in words.
+/// The scores of the head in words.
 fn figures(c: &Canvas) -> Vec<String> {
     let state = c.state;
     match c.pane.heads.pick(c.state.cursor.head) {
@@ -208,7 +208,7 @@ fn figures_of(stats: &HeadStats) -> Vec<String> {
     parts
 }
 
-/// Parts set in lines, none of them divided.
+/// The parts in lines; no part is divided.
 fn wrap(parts: &[String], room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! Attention: all heads as thumbnails, and the chosen one large; query down, key across, the future blank.
+//! Attention of heads: query down, key across, future blank.
 
 pub mod details;
 pub mod grid;
@@ -9,7 +9,7 @@ use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
-/// The sizes of the model, if there is attention to draw; else the panel says why there is none.
+/// The dimensions of the model; `None` if there is no attention to draw, with the reason in the panel.
 fn ready(c: &mut Canvas, area: Rect) -> Option<Dims> {
     let Some(d) = c.dims().filter(|_| !c.state.tokens.is_empty()) else {
         let inside = c.panel(area, "attention");
@@ -25,7 +25,7 @@ fn ready(c: &mut Canvas, area: Rect) -> Option<Dims> {
     Some(d)
 }
 
-/// Asks for the row from the cursor or the column to it, if it is not there yet.
+/// Requests the row from the cursor or the column to it, if it is not derived yet.
 pub fn want_side(c: &mut Canvas, heads: &Heads) {
     let (state, cursor) = (c.state, c.state.cursor);
     if !c.has_attention(cursor.layer) {

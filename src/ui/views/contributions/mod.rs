@@ -1,4 +1,4 @@
-//! What a candidate's logit is made of: experts and heads of the layer at the cursor, then every layer.
+//! Contributions to the logit of a candidate: experts and heads of the layer at the cursor, then all layers.
 //!
 //! ```text
 //! mlp of layer 3 +1.643
@@ -15,7 +15,7 @@
 //! embed + attn + mlp = 12.340
 //! remainder +0.010 (rounding), logit 12.350
 //! ```
-//! With fewer lines, each section keeps one at least:
+//! With fewer lines, each section has one at least:
 //! ```text
 //! attn of layer 3 +0.811 · H4 +0.930, H1 −0.214, the 6 others +0.095
 //! 6 layers: attn +3.402, mlp +8.836 · embed +0.102
@@ -33,7 +33,7 @@ use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use sections::Page;
 
-/// Draws the panel; `hides_view`: there is room for nothing else.
+/// Draws the panel; `hides_view` if it takes the place of the view.
 pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
     let (state, cursor) = (c.state, c.state.cursor);
     let target = state.contribution_target().map_or_else(String::new, |target| fit(&show_piece(&target.piece), 16));
@@ -68,10 +68,10 @@ pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
     }
 }
 
-/// Lines of the whole panel without a frame.
+/// The number of lines of the whole panel without a frame.
 pub fn lines(state: &State) -> Option<usize> {
     let d = state.meta()?.dims;
-    // The sums take up to two.
+    // The sums take up to two lines.
     Some(Lines::whole(d.top_k, d.heads, d.layers).sum() + 2)
 }
 
@@ -84,7 +84,7 @@ fn put_lines(c: &mut Canvas, inside: Rect, lines: &[String]) {
     }
 }
 
-/// What a record lacks.
+/// The missing part of a record.
 fn missing(token: &TokenRecord, layer: usize, layers: usize) -> Option<&'static str> {
     let all = |kind: HookKind| (0..layers).all(|layer| token.row(kind, layer).is_some());
     if !all(HookKind::ResidMid) || !all(HookKind::ResidPost) {

@@ -1,4 +1,4 @@
-//! The sections of the panel, each in the lines it has.
+//! The sections of the panel.
 
 use super::share_out::{Lines, rows};
 use crate::analysis::routing::TokenRouting;
@@ -14,16 +14,16 @@ use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-/// Cells in front of the bars of experts and heads.
+/// Cells before the bars of experts and heads.
 const EXPERT: usize = 34;
 const HEAD: usize = 13;
 
-/// One drawing of the panel.
+/// The panel being drawn.
 pub struct Page<'a> {
     inside: Rect,
     found: &'a Attribution,
     shares: &'a LayerShares,
-    /// Next line.
+    /// The next line.
     y: u16,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Page<'a> {
         Self { inside, found, shares, y: inside.y }
     }
 
-    /// Cells of a line.
+    /// The width of a line, cells.
     fn width(&self) -> usize {
         usize::from(self.inside.width.saturating_sub(1))
     }
@@ -50,7 +50,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The check: what the parts come to, and the model's own logit.
+    /// The sum of all parts, and the model's own logit.
     fn sums(&self) -> Vec<String> {
         let (sum, logit) = (self.found.sum(), f64::from(self.found.logit));
         let (sum, logit, rest) = (plain(sum), plain(logit), signed(self.found.remainder));
@@ -64,7 +64,7 @@ impl<'a> Page<'a> {
         if width(&whole) <= self.width() {
             return vec![whole];
         }
-        // With few lines they are worth more to the sections.
+        // With few lines the sections need them more.
         if self.inside.height < 9 {
             return vec![format!("Σ {sum} rounding {rest} logit {logit}")];
         }
@@ -78,7 +78,7 @@ impl<'a> Page<'a> {
         self.y += 1;
     }
 
-    /// Says what the next line stands for.
+    /// Maps the next line to `spot`.
     fn hit(&self, c: &mut Canvas, spot: Spot) {
         c.hit_lines(self.inside, self.y, 1, spot);
     }
@@ -102,7 +102,7 @@ impl<'a> Page<'a> {
             .unwrap_or_else(|| headings[0].trim_end_matches([' ', '·']).to_owned())
     }
 
-    /// The chosen experts under their sum.
+    /// Draws the chosen experts below their sum.
     fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, lines: usize) {
         let shares = self.shares;
         let sum = signed(self.found.mlp[shares.layer]);
@@ -145,7 +145,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The heads by what they say, the one at the cursor among those that have a line.
+    /// Draws the heads with the largest contributions, and the head at the cursor.
     fn heads(&mut self, c: &mut Canvas, lines: usize) {
         if lines == 0 {
             return;
@@ -188,7 +188,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// At which share a bar that begins at cell `bar` is full, as it fits behind `text`; nothing if no bar fits.
+    /// The share of a full bar that begins at cell `bar`, as a text that fits after `text`; empty if no bar fits.
     fn scale(&self, full: f64, bar: usize, text: &str, gap: &str) -> String {
         let room = self.width().saturating_sub(width(text));
         let forms = [format!("{gap}bars to ±{}", plain(full)), format!("{gap}±{}", plain(full))];
@@ -196,7 +196,7 @@ impl<'a> Page<'a> {
         forms.into_iter().find(|form| has_bars && width(form) <= room).unwrap_or_default()
     }
 
-    /// A line that ends in a bar of −1..1, if one fits.
+    /// Draws a line that ends in a bar of −1..1, if the bar fits.
     fn bar_line(&mut self, c: &mut Canvas, text: &str, share: f64, strong: bool) {
         let cells = self.width().saturating_sub(width(text)).min(33);
         let style = if strong { c.theme.strong() } else { Style::new() };
@@ -205,7 +205,7 @@ impl<'a> Page<'a> {
         self.y += 1;
     }
 
-    /// Every layer, the last on top, and the embedding below them; those that don't fit are summed.
+    /// Draws all layers, the last on top, and the embedding below them; layers that do not fit are summed.
     fn layers(&mut self, c: &mut Canvas, lines: usize) {
         let (found, count) = (self.found, self.found.attn.len());
         if lines < 3 {
@@ -252,7 +252,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// All layers and the embedding in a line, or two.
+    /// Draws all layers and the embedding in one or two lines.
     fn summed_layers(&mut self, c: &mut Canvas, lines: usize) {
         let sum = |shares: &[f64]| signed(shares.iter().sum());
         let found = self.found;
@@ -273,7 +273,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The rows of layers that have room beside the sum of the others and the embedding.
+    /// The rows of layers that fit along with the sum of the others and the embedding.
     fn around(&self, count: usize, fits: usize) -> std::ops::Range<usize> {
         window(count - 1 - self.shares.layer, count, fits.saturating_sub(2))
     }

@@ -1,6 +1,6 @@
-//! Which lines of the panel are whose.
+//! The number of lines of each section.
 
-/// Lines of the sections.
+/// The number of lines of each section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lines {
     /// Heading, columns, experts, rounding; or one line.
@@ -12,18 +12,19 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// All that the sections have to say of as many experts, heads and layers.
+    /// All lines of the sections for so many experts, heads and layers.
     pub fn whole(experts: usize, heads: usize, layers: usize) -> Self {
         Self { experts: experts + 3, heads: heads + 2, layers: layers + 2 }
     }
 
-    /// In all.
+    /// The sum.
     pub fn sum(self) -> usize {
         self.experts + self.heads + self.layers
     }
 
-    /// What each has of `room`: a line, as long as there are three, before any has more; then the experts their rows,
-    /// and heads and layers half each of what is left, or all they need.
+    /// The lines of each section in `room` lines. Each section gets one line first. Then the experts get their rows,
+    /// and
+    /// heads and layers half of the rest each, or all they need.
     pub fn of(room: usize, experts: usize, heads: usize, layers: usize) -> Self {
         let whole = Self::whole(experts, heads, layers);
         if room >= whole.sum() {
@@ -52,7 +53,7 @@ impl Lines {
     }
 }
 
-/// How many of `count` rows are shown in `room` lines: all, or one less than fit, so that the others can be summed.
+/// The number of `count` rows shown in `room` lines: all, or one less than fit, as the others are summed in a line.
 pub fn rows(count: usize, room: usize) -> usize {
     if count <= room { count } else { room.saturating_sub(1) }
 }

@@ -1,6 +1,6 @@
-//! Beside two runs: what they differ in over the text, and at the token and layer of the cursor.
+//! Details of two runs: their differences over the text, and at the token and layer of the cursor.
 
-use super::want_beside;
+use super::want_baseline;
 use crate::analysis::routing::TokenRouting;
 use crate::state::State;
 use crate::state::text::{fit, quoted, show_piece, width};
@@ -17,7 +17,7 @@ const CANDIDATES: usize = 5;
 pub fn draw(c: &mut Canvas, area: Rect) {
     let cursor = c.state.cursor;
     let inside = c.panel(area, &format!("{}, layer {}", quoted(c.shown(cursor.token)), cursor.layer));
-    let Some(_) = want_beside(c) else { return };
+    let Some(_) = want_baseline(c) else { return };
     if !c.is_saved() || c.has_lens(0, c.pane.lens.site()) {
         want_lens(c);
     }
@@ -29,15 +29,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Asks for the lens cells of both runs at the cursor.
+/// Requests the lens cells of both runs at the cursor.
 fn want_lens(c: &mut Canvas) {
     let (state, Some(d)) = (c.state, c.dims()) else { return };
-    if state.cursor.token >= state.beside.tokens().len() {
+    if state.cursor.token >= state.baseline.tokens().len() {
         return;
     }
-    let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.beside.lens(*key).is_none()).collect();
-    if let (false, Some(policy)) = (lacking.is_empty(), state.beside.policy()) {
-        c.wanted.beside.lens = Some((policy, lacking));
+    let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.baseline.lens(*key).is_none()).collect();
+    if let (false, Some(policy)) = (lacking.is_empty(), state.baseline.policy()) {
+        c.wanted.baseline.lens = Some((policy, lacking));
     }
     let own: Vec<LensKey> = state.compared_cells(d).filter(|key| state.derived.lens(*key).is_none()).collect();
     c.wanted.lens.extend(own);
@@ -47,7 +47,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
     let (state, theme) = (c.state, c.theme);
     let (Some(d), Some(b)) = (c.dims(), state.token()) else { return Vec::new() };
     let mut lines = Vec::new();
-    if let Some(found) = state.beside.differences() {
+    if let Some(found) = state.baseline.diff() {
         let (flips, near) = found.flips();
         lines.push((format!("over {} tokens:", found.tokens()), theme.strong()));
         if let Some([a, b]) = found.mean_losses() {
@@ -66,7 +66,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
         }
         lines.push((String::new(), theme.dim()));
     }
-    let Some(a) = state.beside.tokens().get(state.cursor.token) else { return lines };
+    let Some(a) = state.baseline.tokens().get(state.cursor.token) else { return lines };
     lines.push((format!("token {}:", state.cursor.token), theme.strong()));
     if let (Some(of_a), Some(of_b)) = (a.score, b.score) {
         let by = signed(f64::from(of_b.nll) - f64::from(of_a.nll));
@@ -85,14 +85,14 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
         let top = |cell: Option<&LensCell>, lacking: &str| {
             cell.and_then(|cell| cell.top.first()).map_or(lacking.to_owned(), named)
         };
-        let of_a = if state.beside.is_recorded() { "not recorded" } else { lacking };
-        let (a, b) = (top(state.beside.lens(key), of_a), top(state.derived.lens(key), lacking));
+        let of_a = if state.baseline.is_recorded() { "not recorded" } else { lacking };
+        let (a, b) = (top(state.baseline.lens(key), of_a), top(state.derived.lens(key), lacking));
         lines.push((pair(&format!("L{}", key.layer), &a, &b), style));
     }
     lines
 }
 
-/// `A  E4 .98  E6 .02   margin 0.2207`: what a run chose in the layer of the cursor, `!` where the other did not.
+/// `A  E4 .98  E6 .02   margin 0.2207`: the choices of a run in the layer of the cursor, with `!` for flips.
 fn chosen(name: &str, token: &TokenRecord, other: &TokenRecord, state: &State) -> String {
     let layer = state.cursor.layer;
     let Some(routing) = TokenRouting::of(token, layer) else { return format!("{name}  {ABSENT}") };
@@ -122,7 +122,7 @@ fn named(candidate: &crate::trace::Candidate) -> String {
     format!("{} {}", fit(&show_piece(&candidate.piece), 10), prob(candidate.prob))
 }
 
-/// Two columns behind a name.
+/// Two columns after a name.
 fn pair(name: &str, a: &str, b: &str) -> String {
     const ROOM: usize = 16;
     let a = fit(a, ROOM);

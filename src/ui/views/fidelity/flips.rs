@@ -1,4 +1,4 @@
-//! Where two runs chose other experts: tokens across, layers upwards. What does not fit across goes on in the next band.
+//! Flips between two runs: tokens across, layers upwards. Tokens that do not fit across follow in the next band.
 //!
 //! ```text
 //!    0 ▏<s>▏·capital ▾·is
@@ -19,7 +19,7 @@ use ratatui::layout::Rect;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// Losses that differ by less are drawn as equal, nats.
+/// Least visible difference of losses, nats.
 const VISIBLE: f32 = 0.005;
 
 fn draw(c: &mut Canvas, area: Rect) {
@@ -30,7 +30,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let (cursor, all) = (c.state.cursor, c.state.tokens.len());
     let has_legend = inside.height >= 8;
     let down = usize::from(inside.height.saturating_sub(u16::from(has_legend)));
-    // A header, the layers, and the losses.
+    // A line of names, the layers, and the losses.
     let band_lines = d.layers + 2;
     let fits = |column: usize| (across / column).max(1) * (down / band_lines).max(1) >= all;
     let column = if fits(2) { 2 } else { 1 };
@@ -82,7 +82,7 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
     }
 }
 
-/// How many experts were exchanged, in one cell.
+/// The number of exchanged experts, in one cell.
 fn digit(exchanged: usize) -> String {
     u32::try_from(exchanged)
         .ok()

@@ -19,14 +19,14 @@ use ratatui::style::Style;
 
 pub const PANEL: Panel = Panel::new(draw);
 
-/// Widths of the policy's name, of the losses, of the shares, and of what is generated.
+/// Widths of the name of the policy, the losses, the flips, a share, and the generated token, cells.
 const NAME: usize = 20;
 const LOSS: usize = 16;
 const FLIPS: usize = 7;
 const SHARE: usize = 7;
 const OTHER: usize = 30;
 
-/// Hooks whose equal values have a column.
+/// Hooks with a column for their equal values.
 const SHARES: [(HookKind, &str); 3] =
     [(HookKind::AttnOut, "attn"), (HookKind::MlpOut, "mlp"), (HookKind::ResidPost, "resid")];
 
@@ -83,11 +83,11 @@ fn notes(lab: &Lab) -> Vec<String> {
     ]
 }
 
-/// Which columns there is room for.
+/// The columns that fit.
 struct Columns {
     has_shares: bool,
     has_other: bool,
-    /// Cells of a layer's flips; 0 = no room.
+    /// Width of the flips of a layer, cells; 0 = no room.
     layer: usize,
 }
 
@@ -140,7 +140,7 @@ impl Columns {
     }
 }
 
-/// A share, never rounded up to all of them.
+/// A share in percent, never rounded up to 100.
 fn percent(row: &LabRow, hook: HookKind) -> String {
     let equal = row.equal(Mode::EndToEnd, hook);
     if equal.equal == equal.values {
@@ -150,7 +150,7 @@ fn percent(row: &LabRow, hook: HookKind) -> String {
     }
 }
 
-/// Which generated token is the first that is not the base's, and what stands there in both.
+/// The first generated token that differs from that of the base, in both.
 fn other(lab: &Lab, row: &LabRow) -> String {
     let Some(at) = row.differs_at else {
         return if row.policy == lab.base { String::new() } else { format!("none of {}", row.generated.len()) };

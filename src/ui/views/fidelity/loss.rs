@@ -1,4 +1,4 @@
-//! What each token costs two runs, one token a line.
+//! The loss of each token in two runs, one token a line.
 //!
 //! ```text
 //!   pos token        loss A  loss B     B − A            flips  best next
@@ -19,9 +19,9 @@ use ratatui::style::Style;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// Cells of a bar.
+/// Length of a bar, cells.
 const BAR: usize = 17;
-/// From this width on a bar is drawn, and from this one what follows best.
+/// Least widths for a bar, and for the best next token.
 const WITH_BAR: usize = 66;
 const WITH_BEST: usize = 92;
 
@@ -42,7 +42,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     c.put(inside, inside.x, inside.y, &fit(&head, room), c.theme.dim());
     let shown = window(state.cursor.token, all, usize::from(inside.height.saturating_sub(1)).max(1));
     c.left_out(area, &shown, all);
-    // One scale for what is in sight, so that bars can be compared.
+    // All visible bars have one scale, so that they can be compared.
     let largest = shown.clone().filter_map(|pos| state.loss_difference(pos)).map(f32::abs).fold(0.01, f32::max);
     for (y, pos) in (inside.y + 1..inside.bottom()).zip(shown) {
         let at = pos == state.cursor.token;
@@ -50,7 +50,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         let style = if at { c.theme.strong() } else { Style::new() };
         let text = fit(c.shown(pos), name);
         let pad = " ".repeat(name.saturating_sub(width(&text)));
-        let losses = [state.beside.tokens().get(pos), state.tokens.get(pos)].map(|token| {
+        let losses = [state.baseline.tokens().get(pos), state.tokens.get(pos)].map(|token| {
             token.and_then(|token| token.score).map_or("–".to_owned(), |score| format!("{:.3}", score.nll))
         });
         let by = state.loss_difference(pos);
@@ -75,7 +75,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// How many layers gave the token to other experts.
+/// The number of layers in which the token flipped.
 fn flips(c: &Canvas, pos: usize, d: Dims, two: &Two) -> String {
     if pos >= two.known {
         return "…".to_owned();
@@ -83,7 +83,7 @@ fn flips(c: &Canvas, pos: usize, d: Dims, two: &Two) -> String {
     (0..d.layers).filter(|layer| c.state.experts_differ(pos, *layer) == Some(true)).count().to_string()
 }
 
-/// The best next token of both, or the one they agree in.
+/// Writes the best next token of both runs, once if they agree.
 fn put_best(c: &mut Canvas, inside: Rect, (x, y): (u16, u16), pos: usize) {
     let best = |tokens: &[std::sync::Arc<crate::trace::TokenRecord>]| {
         tokens
@@ -91,7 +91,7 @@ fn put_best(c: &mut Canvas, inside: Rect, (x, y): (u16, u16), pos: usize) {
             .and_then(|token| token.next.top.first())
             .map(|best| (best.id, fit(&show_piece(&best.piece), 12)))
     };
-    let (text, style) = match (best(c.state.beside.tokens()), best(&c.state.tokens)) {
+    let (text, style) = match (best(c.state.baseline.tokens()), best(&c.state.tokens)) {
         (Some((a, name)), Some((b, _))) if a == b => (name, c.theme.dim()),
         (Some((_, a)), Some((_, b))) => (format!("{a} ≠ {b}"), c.theme.warn()),
         _ => return,

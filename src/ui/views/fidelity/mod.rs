@@ -1,4 +1,4 @@
-//! Whether the model runs as its reference does: what was validated, and two runs of the same tokens side by side.
+//! Fidelity: what was validated, and two runs of the same tokens.
 
 pub mod details;
 pub mod flips;
@@ -11,18 +11,19 @@ use crate::trace::{Dtype, Policy};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
-/// Two runs that can be shown: A, and the run on screen.
+/// Two runs that can be compared: A, and the run on screen.
 struct Two {
-    /// Tokens that A has read.
+    /// The number of tokens of A that have arrived.
     pub known: usize,
-    /// The dtype whose steps margins are counted in.
+    /// The dtype of the margins in ulp.
     pub dtype: Dtype,
 }
 
 impl Two {
-    /// Frames the panel and names both runs; `None`, with a sentence in the panel, if there is nothing to compare.
+    /// Draws the frame of the panel with the names of both runs; `None`, with a sentence in the panel, if there is
+    /// nothing to compare.
     pub fn of(c: &mut Canvas, area: Rect, what: &str) -> Option<(Self, Rect)> {
-        let Some((a, b)) = want_beside(c) else {
+        let Some((a, b)) = want_baseline(c) else {
             let inside = c.panel(area, &format!("fidelity · {what}"));
             let forms = if c.state.tokens.is_empty() {
                 ["no token yet"; 2]
@@ -38,9 +39,9 @@ impl Two {
             c.nothing(inside, forms[usize::from(!fits)]);
             return None;
         };
-        let (known, all) = (c.state.beside.tokens().len(), c.state.tokens.len());
-        let differences = c.state.beside.differences();
-        let holds = if c.state.beside.is_recorded() { "holds" } else { "has read" };
+        let (known, all) = (c.state.baseline.tokens().len(), c.state.tokens.len());
+        let differences = c.state.baseline.diff();
+        let holds = if c.state.baseline.is_recorded() { "holds" } else { "has read" };
         let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
         let found = match differences {
             Some(found) if found.choices() > 0 => match found.flips().0 {
@@ -55,14 +56,14 @@ impl Two {
     }
 }
 
-/// The name of A and the policy of B; asks for what A has not read yet.
-fn want_beside(c: &mut Canvas) -> Option<(String, Policy)> {
+/// The name of A and the policy of B; requests the missing tokens of A.
+fn want_baseline(c: &mut Canvas) -> Option<(String, Policy)> {
     let state = c.state;
-    let (a, b) = (state.beside.name()?, state.meta()?.policy);
-    let (known, all) = (state.beside.tokens().len(), state.tokens.len());
-    // What it takes must not be taken from a run.
-    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.beside.policy()) {
-        c.wanted.beside.run = Some((policy, known, all));
+    let (a, b) = (state.baseline.name()?, state.meta()?.policy);
+    let (known, all) = (state.baseline.tokens().len(), state.tokens.len());
+    // Work on the run comes first.
+    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.baseline.policy()) {
+        c.wanted.baseline.run = Some((policy, known, all));
     }
     (all > 0).then(|| (harmless(&a), b))
 }

@@ -62,7 +62,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Where a saved run comes from.
+/// The origin of a saved run.
 fn recorded(saved: &Recording) -> String {
     let model = if saved.model.is_empty() { "a model without a name" } else { &saved.model };
     harmless(&format!("a saved run of {model}, made by {}; no model is open: o opens one", saved.made_by))

@@ -1,4 +1,5 @@
-//! Beside the lens: one token's top candidates by layer, and where the model's final answer and the targets stand.
+//! Details of the lens at one token: the best candidates by layer, and the ranks of the final answer and of the
+//! targets.
 
 use super::{ANSWER, colour, glyph, unknown, want_targets};
 use crate::analysis::Lead;
@@ -12,7 +13,7 @@ use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
-/// Lines kept for the top of the layer at the cursor, and for the targets.
+/// Lines for the best candidates of the layer at the cursor, and for the targets.
 const LEAST: usize = 4;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -67,14 +68,14 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Rank and probability of each target at the layer of the cursor; returns the last line.
+/// Writes rank and probability of each target at the layer of the cursor; returns the last line.
 fn targets(c: &mut Canvas, inside: Rect, mut y: u16, room: usize) -> u16 {
     let (state, cursor) = (c.state, c.state.cursor);
     if state.targets.is_empty() {
         return y;
     }
     y += 1;
-    // The newest are seen where there is no room for all, and the top of the layer keeps its lines.
+    // If there is no room for all targets, the newest are shown.
     let lines = usize::from(inside.bottom().saturating_sub(y + 1)).saturating_sub(LEAST).max(1);
     let hidden = state.targets.len().saturating_sub(lines);
     let how_many = if hidden > 0 { format!(" · last {lines} of {}", state.targets.len()) } else { String::new() };
@@ -117,7 +118,7 @@ fn named(name: &str, p: f32, room: usize) -> String {
     format!("{text} {}", bar(p, cells))
 }
 
-/// From which layer on the final answer leads, and whether it had led before.
+/// The layer from which on the final answer leads, and whether it led before.
 fn leads<'a>(layers: usize, answer: u32, cell: impl Fn(usize) -> Option<&'a LensCell>) -> Option<String> {
     let leading: Option<Vec<bool>> =
         (0..layers).map(|layer| cell(layer).map(|cell| cell.top.first().is_some_and(|top| top.id == answer))).collect();

@@ -1,4 +1,4 @@
-//! The logit lens: what the model would say if it stopped at each layer; probability as shade.
+//! Layers × tokens: the best token after each layer, with its probability as colour, or a number.
 //!
 //! ```text
 //!      ·had    ·a       ·red     ·ball
@@ -24,9 +24,9 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// Cells of a column with a token and its probability, and of one with a number; the last stays free.
+/// Width of a column with a token and its probability, and of one with a number; the last cell stays free.
 const COLUMNS: (usize, usize) = (13, 9);
-/// Stands before the residual where the final answer leads for the first time, and from which on it stays.
+/// Marks of the residual where the final answer first leads, and of the one from which on it leads.
 const MARKS: (&str, &str) = ("›", "»");
 
 fn draw(c: &mut Canvas, area: Rect) {
@@ -56,7 +56,7 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
     let columns = (usize::from(inside.width.saturating_sub(left)) / column).max(1);
     let shown = window(cursor.token, state.tokens.len(), columns);
     let has_legend = inside.height >= 7;
-    // The row of the cursor comes before the model's own answer.
+    // On a low screen the row of the cursor is more important than the model's own answer.
     let has_out = inside.height >= 3;
     let top = 1 + u16::from(has_out);
     let body = usize::from(inside.height.saturating_sub(top + u16::from(has_legend))).max(1);
@@ -130,7 +130,7 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
     }
 }
 
-/// What a cell shows, and how bright it is.
+/// The text of a cell, and its brightness.
 fn cell_text(measure: LensMeasure, cell: &LensCell, room: usize, d: Dims) -> (String, f32) {
     match measure {
         LensMeasure::Top => token_text(cell.top.first(), room),
@@ -148,12 +148,12 @@ fn token_text(best: Option<&Candidate>, room: usize) -> (String, f32) {
     (format!("{text}{}{p}", " ".repeat(gap)), best.prob)
 }
 
-/// Nats, shaded up to the entropy of a uniform distribution over the vocabulary.
+/// Nats, with full brightness at the entropy of a uniform distribution over the vocabulary.
 fn number(nats: f32, room: usize, d: Dims) -> (String, f32) {
     (format!("{nats:>room$.2}"), nats / (d.vocab as f32).ln())
 }
 
-/// Ranks by their logarithm, the first brightest.
+/// A rank, with a brightness by its logarithm; the first rank is brightest.
 fn rank(rank: u32, room: usize, d: Dims) -> (String, f32) {
     (format!("{rank:>room$}"), 1.0 - (rank as f32).ln() / (d.vocab as f32).ln())
 }

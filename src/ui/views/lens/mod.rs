@@ -10,9 +10,9 @@ use crate::ui::theme::Theme;
 use ratatui::style::Style;
 use std::collections::HashSet;
 
-/// Marks the model's own answer.
+/// The mark of the model's own answer.
 pub const ANSWER: char = '★';
-/// Mark the targets, in their order.
+/// The marks of the targets, in their order.
 const GLYPHS: [char; 20] =
     ['●', '■', '▲', '◆', '○', '□', '△', '◇', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'J', 'K', 'L', 'M'];
 
@@ -26,8 +26,8 @@ fn colour(theme: &Theme, target: usize) -> Style {
     theme.expert_colour(target).map_or(Style::new(), |colour| Style::new().fg(colour))
 }
 
-/// Asks for the cells of these positions that are missing, the cursor's first; there, both residuals of every layer,
-/// which the details and the plot show.
+/// Requests missing cells of these positions, those of the cursor first. The details and the curves need both
+/// residuals of every layer there.
 fn want(c: &mut Canvas, d: Dims, shown: impl Iterator<Item = usize>, sites: &[LensSite]) {
     let at = c.state.cursor.token;
     let mut positions: Vec<usize> = shown.filter(|pos| *pos != at).collect();
@@ -39,15 +39,15 @@ fn want(c: &mut Canvas, d: Dims, shown: impl Iterator<Item = usize>, sites: &[Le
         let keys = (0..d.layers).flat_map(|layer| sites.iter().map(move |site| LensKey { pos, layer, site: *site }));
         missing.extend(keys.filter(|key| c.state.derived.lens(*key).is_none() && c.has_lens(key.layer, key.site)));
     }
-    // The other pane may show a lens, too.
+    // Another pane may show the lens, too.
     let asked: HashSet<LensKey> = c.wanted.lens.iter().copied().collect();
     c.wanted.lens.extend(missing.into_iter().filter(|key| !asked.contains(key)));
 }
 
-/// Asks for the targets' trajectories that are missing at the cursor.
+/// Requests missing trajectories of the targets at the cursor.
 fn want_targets(c: &mut Canvas) {
     let (state, pos) = (c.state, c.state.cursor.token);
-    // Of a saved run only the final answer's way is known.
+    // A saved run has only the trajectory of the final answer.
     if c.is_saved() {
         return;
     }
@@ -59,7 +59,7 @@ fn want_targets(c: &mut Canvas) {
     }
 }
 
-/// What stands for a value that isn't known: yet, or without the model.
+/// Stands for an unknown value.
 fn unknown(c: &Canvas) -> &'static str {
     if c.is_saved() { "needs the model" } else { "…" }
 }

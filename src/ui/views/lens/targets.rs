@@ -1,4 +1,4 @@
-//! One token's way through the layers as curves: the targets' probabilities or ranks, KL, entropy.
+//! The layers at one token as curves: probabilities or ranks of the targets, KL, entropy.
 
 use super::{ANSWER, colour, details, glyph, unknown, want, want_targets};
 use crate::analysis::Trajectory;
@@ -16,7 +16,7 @@ use ratatui::style::Style;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// A curve, its values, and what the legend says of it.
+/// A curve with its values and its name.
 struct Line {
     glyph: char,
     style: Style,
@@ -47,7 +47,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     };
     let legend = legend(c, &lines, usize::from(inside.width.saturating_sub(1)));
     let legend_rows = (legend.len() as u16).min(inside.height / 3).max(1);
-    // A small plot does without the line under it.
+    // A small plot has no line below it.
     let axis_rows = if inside.height >= 8 { 2 } else { 1 };
     let body = Rect {
         x: inside.x + AXIS,
@@ -74,7 +74,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Every curve, the one that is to lie on top first.
+/// All curves, the top one first.
 fn lines(state: &State, measure: LensMeasure, theme: &Theme, d: Dims) -> Vec<Line> {
     let pos = state.cursor.token;
     let places = || (0..d.layers).flat_map(|layer| [(layer, LensSite::ResidMid), (layer, LensSite::ResidPost)]);
@@ -108,7 +108,7 @@ fn lines(state: &State, measure: LensMeasure, theme: &Theme, d: Dims) -> Vec<Lin
     lines
 }
 
-/// Rows of (curve, text): mark, name, and the value at the layer of the cursor.
+/// The rows of the legend as (curve, text): mark, name, and value at the layer of the cursor.
 fn legend(c: &Canvas, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> {
     let mut rows = vec![vec![]];
     let mut used = 0;
@@ -143,7 +143,7 @@ fn legend(c: &Canvas, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> 
     rows
 }
 
-/// The horizontal axis: two places a layer; the layer of the cursor is marked through the plot.
+/// Draws the horizontal axis with two places a layer, and a line at the layer of the cursor.
 fn layers(c: &mut Canvas, inside: Rect, body: Rect, rows: u16, d: Dims) {
     let n = d.layers * 2;
     let y = body.bottom() + rows - 1;

@@ -1,4 +1,4 @@
-//! What would follow each of the best candidates, if it were read.
+//! The tokens that would follow each of the best candidates.
 //!
 //! ```text
 //! ▸1 ·Paris .42   then 1.23 nats
@@ -14,9 +14,9 @@ use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
 
-/// Candidates that are looked behind.
+/// Number of candidates.
 const CANDIDATES: usize = 5;
-/// Tokens shown after each at most.
+/// Most tokens after each candidate.
 const FOLLOWING: u16 = 5;
 
 pub fn draw(c: &mut Canvas, area: Rect) {
@@ -33,7 +33,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let found = |id: u32| state.derived.what_if(pos, id);
     let missing: Vec<u32> = top.iter().map(|candidate| candidate.id).filter(|id| found(*id).is_none()).collect();
     let waits = state.is_busy();
-    // What it takes must not be taken from a run.
+    // Work on the run comes first.
     if !missing.is_empty() && !waits {
         c.wanted.what_if = Some((pos, missing));
     }
@@ -52,7 +52,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// One candidate: a line and what follows below it, or all of it on one line.
+/// Draws a candidate with the tokens that would follow below it, or all on one line.
 fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Option<&WhatIf>, waits: bool) {
     let room = usize::from(area.width.saturating_sub(2));
     let mark = if k == c.state.cursor.candidate { "▸" } else { " " };
@@ -79,7 +79,7 @@ fn one(c: &mut Canvas, area: Rect, k: usize, candidate: &Candidate, found: Optio
     let forms = [after.clone(), after.replace("entropy ", "")];
     let text = forms.iter().find(|text| width(text) <= rest).map_or("", String::as_str);
     c.put(area, x, area.y, &format!("  {text}"), c.theme.dim());
-    // The last line stays free, between this candidate and the next.
+    // The last line stays free as a gap.
     let lines = area.height.saturating_sub(if area.height > 3 { 2 } else { 1 }).min(FOLLOWING);
     for (i, next) in found.map(|found| &found.top[..]).unwrap_or_default().iter().take(usize::from(lines)).enumerate() {
         let most = room.saturating_sub(13).clamp(4, 16);

@@ -1,4 +1,4 @@
-//! Beside routing: the chosen experts of one cell, and what the layer does over the run.
+//! Details of routing: the experts of one cell, and the usage of the layer over the run.
 
 use crate::analysis::routing::{TokenRouting, repeats_at_random};
 use crate::state::text::{fit, quoted};
@@ -14,7 +14,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     c.left_out(area, &(0..usize::from(inside.height)), lines);
 }
 
-/// Draws what fits; returns how many lines there are.
+/// Draws the lines that fit; returns the number of all lines.
 fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     let (state, cursor) = (c.state, c.state.cursor);
     let inside = c.panel(area, &format!("layer {}, {}", cursor.layer, quoted(c.shown(cursor.token))));
@@ -34,7 +34,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             let p = routing.probs[expert];
             let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
             let logit = routing.logits[expert];
-            // A bar that would be cut says the wrong thing.
+            // A cut bar would be wrong.
             let text = if room >= 46 {
                 format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
             } else {
@@ -81,7 +81,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     line(c, "share of choices (| uniform)", c.theme.dim());
     for expert in 0..d.experts {
         let share = stats.chosen_share(expert).unwrap_or(0.0) as f32;
-        // The bar is full at four times the uniform share; the mark is at one.
+        // The bar is full at four times the uniform share; the mark is at the uniform share.
         let cells = 16;
         let mut drawn: Vec<char> = bar(share * d.experts as f32 / 4.0, cells).chars().collect();
         drawn.resize(cells, ' ');
@@ -94,7 +94,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     usize::from(count)
 }
 
-/// What the model had thought of a token, in two lines.
+/// The source, rank, probability, loss and entropy of a token, in two lines.
 fn score(token: &TokenRecord, pos: usize) -> [String; 2] {
     let source = token.source.as_str();
     let nothing =

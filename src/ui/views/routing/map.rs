@@ -1,5 +1,4 @@
-//! Routing over the whole run: tokens across, layers down, each cell the first chosen expert above the second. What
-//! does not fit across goes on in the next band, as text does in lines.
+//! Layers × tokens: the first chosen expert above the second. Tokens that do not fit across follow in the next band.
 //!
 //! ```text
 //!       ·On ce ·up …
@@ -20,10 +19,10 @@ use ratatui::style::{Modifier, Style};
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), lines, ..Panel::new(draw) };
 
-/// How cells are drawn, and how many tokens and bands that makes.
+/// The drawing of the cells, and the resulting numbers of tokens and bands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Plan {
-    /// Cells across a token.
+    /// Width of a token, cells.
     column: usize,
     /// Lines a layer.
     lines: usize,
@@ -36,7 +35,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// The roomiest drawing in which `tokens` fit into `across` × `down` cells; if there is none, the densest.
+    /// The most spacious drawing in which `tokens` fit `across` × `down` cells; if there is none, the densest.
     fn new(tokens: usize, layers: usize, experts: usize, top_k: usize, across: usize, down: usize) -> Self {
         let digits = digits(experts);
         let plan = |column: usize, lines: usize| {
@@ -50,14 +49,14 @@ impl Plan {
         if two {
             plans.push(plan(digits + 1, 2));
         }
-        // Side by side, two digits stand for two experts and longer numbers need a blank between tokens.
+        // Next to each other, two digits are two experts, and longer numbers need a blank between tokens.
         plans.push(plan(side_by_side + usize::from(two && digits > 1) * 2, 1));
         if digits == 1 {
             plans.extend(two.then(|| plan(1, 2)));
             plans.push(plan(1, 1));
         }
         let densest = plans[plans.len() - 1];
-        // Where not even the densest shows all layers at once, they are scrolled in any case.
+        // If not even the densest drawing shows all layers, they are scrolled anyway.
         let scrolled = densest.layers < layers;
         let fits =
             |plan: &&Self| plan.bands * plan.tokens >= tokens && (plan.layers == layers || scrolled && plan.lines == 1);
@@ -65,7 +64,7 @@ impl Plan {
     }
 }
 
-/// Cells of an expert's number; up to 36 experts have one digit, 0 to z.
+/// Width of the number of an expert, cells; up to 36 experts have one digit, 0 to z.
 fn digits(experts: usize) -> usize {
     if experts <= 36 { 1 } else { (experts - 1).to_string().len() }
 }
@@ -77,7 +76,7 @@ fn number(expert: usize, digits: usize) -> String {
     }
 }
 
-/// Two lines a layer, if all tokens stand side by side; else the map fills what it gets with as many bands as fit.
+/// Two lines a layer if one band holds all tokens; else the map fills any height with bands.
 fn lines(state: &State, _: &Pane, across: u16) -> Option<usize> {
     let is_one_band = state.tokens.len() * 2 + 8 <= usize::from(across);
     Some(2 + 2 * state.meta()?.dims.layers).filter(|_| is_one_band)
@@ -90,7 +89,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, "routing · map");
         return c.nothing(inside, "no token yet");
     };
-    // What a frame and a title take is the same whatever the title says.
+    // Frame and title take the same room, whatever the title.
     let edge = u16::from(c.framed);
     let across = usize::from(area.width.saturating_sub(2 * edge)).saturating_sub(NAMES);
     let height = area.height.saturating_sub(1 + edge);
@@ -149,7 +148,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Two values a cell need colours that tell the experts apart.
+/// Whether a cell can show two experts, which needs colours that tell them apart.
 fn half_blocks(c: &Canvas, experts: usize) -> bool {
     c.theme.has_ramp() && experts <= 8
 }
@@ -159,7 +158,7 @@ struct Cell<'a> {
     experts: &'a [u32],
     near: bool,
     at: bool,
-    /// Experts of the model.
+    /// Number of experts of the model.
     all: usize,
 }
 
@@ -204,7 +203,7 @@ fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
     let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
     let needed = |end: &str| 8 + 2 * experts + width(end);
     let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
-    // The mark is explained even where the experts take all the room.
+    // The explanation of the mark keeps its room.
     let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
     let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
     for expert in 0..experts {

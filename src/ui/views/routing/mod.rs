@@ -1,4 +1,4 @@
-//! Routing: probabilities of all experts, the chosen ones in brackets, the margin to the first that was not.
+//! Routing of tokens to experts.
 
 pub mod details;
 pub mod layer;
@@ -13,7 +13,7 @@ use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
 
-/// Cells of one probability: ` [.55]`, `[<.01]`.
+/// Width of a probability, as ` [.55]` or `[<.01]`.
 const CELL: usize = 6;
 
 /// ` [.55]` of a chosen expert, `  .03 ` of another.
@@ -26,7 +26,7 @@ fn put_prob(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting
     x + CELL as u16
 }
 
-/// Cells of an expert's name and probability: `[E5 .61]`, `[E12<.01]`.
+/// Width of an expert with its probability, as `[E5 .61]` or `[E12<.01]`.
 fn named_cell(experts: usize) -> usize {
     7 + (experts.saturating_sub(1)).to_string().len()
 }
@@ -43,7 +43,7 @@ fn put_named(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRoutin
     c.line(inside, x, y, &[(open, strong), (&name_text, name), (&p_text, heat), (close, strong)])
 }
 
-/// Lines that the legend takes: none where they are few.
+/// Number of lines of the legend; a low panel has none.
 fn legend_lines(inside: Rect) -> u16 {
     u16::from(inside.height >= 7)
 }

@@ -1,4 +1,4 @@
-//! Which experts of a layer are chosen together: of the tokens that chose the row's, the share that chose the column's.
+//! Experts × experts of one layer: the share of the row's tokens that chose the expert of the column as well.
 //!
 //! ```text
 //!        E0    E1    E2    E3
@@ -25,7 +25,7 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// Cells of a share: ` [.55`, closed by the next one's first.
+/// Width of a share, as ` [.55`; the first cell of the next share closes it.
 const CELL: usize = 5;
 
 fn draw(c: &mut Canvas, area: Rect) {
@@ -49,7 +49,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     put_names(c, inside, &columns, d.experts);
     let share = |i: usize, j: usize| if i == j { None } else { stats.also(i, j) };
     let random = f64::from(together_at_random(d.experts, d.top_k));
-    // The scale is that of the whole layer, whatever part of it is in sight.
+    // The scale covers the whole layer, whatever part is visible.
     let max = stats.most_also().max(random);
     let chosen = state.token().and_then(|token| token.experts(layer)).unwrap_or_default();
     let is_chosen = |expert: usize| chosen.contains(&(expert as u32));
@@ -98,7 +98,7 @@ fn put_names(c: &mut Canvas, inside: Rect, columns: &std::ops::Range<usize>, exp
     }
 }
 
-/// What the row of the cursor says in counts, the layer's near-ties, and the scale.
+/// Writes the counts of the row at the cursor, the near-ties of the layer, and the scale.
 fn put_sentences(c: &mut Canvas, inside: Rect, y: u16, stats: &LayerUsage, (random, max): (f64, f64)) {
     let expert = c.state.cursor.expert;
     let room = usize::from(inside.width.saturating_sub(1));

@@ -1,11 +1,11 @@
-//! Routing: probabilities of all experts, the chosen ones in brackets, the margin to the first that was not.
+//! Layers × experts of the token at the cursor: probabilities, the chosen experts in brackets, and the margin.
 //!
 //! ```text
 //!        E0    E1    E2    E3     margin entropy nats
 //!  L5   .02   .01  [.55]  .03       1.90         1.19
 //! ▸L3   .01   .02  [.25]  .01     ≈ 0.00         1.13
 //! ```
-//! Where the experts do not fit beside each other, the best ones by name:
+//! If the experts do not fit next to each other, the best ones by name:
 //! ```text
 //! ▸L3    1.27 [E5 .61][E2 .25] E7 .07
 //! ```
@@ -26,12 +26,11 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// Cells of a margin: `  ≈ 0.012`.
+/// Width of a margin, as `  ≈ 0.012`.
 const MARGIN: usize = 9;
-/// Cells of an entropy and its heading.
+/// Width of an entropy and its heading.
 const ENTROPY: usize = 13;
 
-/// Layers × experts for the token at the cursor.
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let title = format!("routing · token {} {} · probability", cursor.token, quoted(c.shown(cursor.token)));
@@ -40,8 +39,8 @@ fn draw(c: &mut Canvas, area: Rect) {
     let rows = usize::from(inside.height.saturating_sub(1 + legend_lines(inside)));
     let layers = window(d.layers - 1 - cursor.layer, d.layers, rows);
     c.left_out(area, &layers, d.layers);
-    let beside = usize::from(inside.width).saturating_sub(5 + MARGIN);
-    let (all_fit, has_entropy) = (d.experts * CELL <= beside, d.experts * CELL + ENTROPY <= beside);
+    let room = usize::from(inside.width).saturating_sub(5 + MARGIN);
+    let (all_fit, has_entropy) = (d.experts * CELL <= room, d.experts * CELL + ENTROPY <= room);
     let heading = if has_entropy { "   margin entropy nats" } else { "   margin" };
     if all_fit {
         for expert in 0..d.experts {
@@ -77,7 +76,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     put_legend(c, inside);
 }
 
-/// `E0    E1   …` above columns of [`CELL`]; returns the column behind them.
+/// Writes `E0    E1   …` above columns of [`CELL`]; returns the column after them.
 fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>) -> u16 {
     let mut x = inside.x + 5;
     for expert in experts {
@@ -89,7 +88,7 @@ fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>) -> u
     x
 }
 
-/// The best experts as far as there is room, the one at the cursor among them if more than the chosen fit.
+/// Writes the best experts that fit; if more than the chosen ones fit, the expert at the cursor is among them.
 fn put_best(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) {
     let cell = named_cell(routing.probs.len());
     let room = usize::from(inside.right().saturating_sub(x));

@@ -1,4 +1,4 @@
-//! Routing over the run, layers × experts: how much each expert is used, and how often choices repeat.
+//! Layers × experts over the run: how often each expert is chosen, and how often choices repeat.
 //!
 //! ```text
 //!        E0    E1    E2    E3   ≈ ties  repeats 1st %  either %  entropy nats
@@ -24,15 +24,15 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// Cells of the layers' names; values have a blank before them.
+/// Width of the names of layers; values have a blank before them.
 const NAMES: usize = 4;
 
-/// Headings of the columns at the right: long, and short with the same meaning.
+/// Headings of the columns on the right, long and short.
 const HEADINGS: [[&str; 4]; 2] =
     [["  ≈ ties", "  repeats 1st %", "  either %", "  entropy nats"], ["   ≈", " 1st %", " either %", "  nats"]];
 
-/// What the columns at the right say of a layer: near-ties, repeats of the first and of any choice, entropy.
-type Beside = [String; 4];
+/// The columns on the right of a layer: near-ties, repeats of the first and of any choice, entropy.
+type Columns = [String; 4];
 
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
@@ -49,27 +49,27 @@ fn draw(c: &mut Canvas, area: Rect) {
     let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let uniform = uniform(c.pane.usage, &d);
-    let values = |stats: &LayerUsage| -> Vec<Option<f64>> {
-        (0..d.experts).map(|expert| value(stats, c.pane.usage, expert)).collect()
+    let values = |usage: &LayerUsage| -> Vec<Option<f64>> {
+        (0..d.experts).map(|expert| value(usage, c.pane.usage, expert)).collect()
     };
     let all: Vec<Vec<Option<f64>>> = state.usage.layers().iter().map(values).collect();
     let max = all.iter().flatten().flatten().fold(uniform, |max, value| value.max(max));
 
     let room = usize::from(inside.width).saturating_sub(NAMES);
-    let beside = |headings: &[&str; 4]| headings.iter().map(|text| text.chars().count()).sum::<usize>();
-    let (cell, headings) = if d.experts * 6 + beside(&HEADINGS[0]) <= room {
+    let width = |headings: &[&str; 4]| headings.iter().map(|text| text.chars().count()).sum::<usize>();
+    let (cell, headings) = if d.experts * 6 + width(&HEADINGS[0]) <= room {
         (6, &HEADINGS[0])
-    } else if d.experts * 6 + beside(&HEADINGS[1]) <= room {
+    } else if d.experts * 6 + width(&HEADINGS[1]) <= room {
         (6, &HEADINGS[1])
     } else {
         (4, &HEADINGS[1])
     };
-    // The near-ties keep their column even where experts have to be scrolled.
+    // The near-ties keep their column even if experts have to be scrolled.
     let experts = window(cursor.expert, d.experts, (room.saturating_sub(4) / cell).max(1));
     let x = inside.x + NAMES as u16;
-    let behind = x + (experts.len() * cell) as u16;
+    let right = x + (experts.len() * cell) as u16;
     put_names(c, inside, experts.clone(), cell);
-    put_beside(c, inside, behind, inside.y, headings, &headings.map(str::to_owned), c.theme.dim());
+    put_columns(c, inside, right, inside.y, headings, &headings.map(str::to_owned), c.theme.dim());
 
     let has_legend = inside.height >= 7;
     let body = usize::from(inside.height).saturating_sub(1 + usize::from(has_legend));
@@ -87,9 +87,9 @@ fn draw(c: &mut Canvas, area: Rect) {
             let at = layer == cursor.layer && expert == cursor.expert;
             put_value(c, inside, x + (i * cell) as u16, y, value, &Scale { max, cell, at });
         }
-        if let Some(stats) = state.usage.layer(layer) {
-            let style = if stats.near_ties.is_empty() { c.theme.dim() } else { c.theme.warn() };
-            put_beside(c, inside, behind, y, headings, &of_layer(stats), style);
+        if let Some(usage) = state.usage.layer(layer) {
+            let style = if usage.near_ties.is_empty() { c.theme.dim() } else { c.theme.warn() };
+            put_columns(c, inside, right, y, headings, &of_layer(usage), style);
         }
         y += 1;
     }
@@ -101,24 +101,24 @@ fn draw(c: &mut Canvas, area: Rect) {
         let (first, either) = repeats_at_random(d.experts, d.top_k);
         let entropy = format!("{:.2}", (d.experts as f64).ln());
         let even = [String::new(), percent(f64::from(first)), percent(f64::from(either)), entropy];
-        put_beside(c, inside, behind, y, headings, &even, c.theme.dim());
+        put_columns(c, inside, right, y, headings, &even, c.theme.dim());
     }
     if has_legend {
         put_legend(c, inside, uniform, max);
     }
 }
 
-fn value(stats: &LayerUsage, measure: UsageMeasure, expert: usize) -> Option<f64> {
-    // An expert that was never used has no share of first choices worth a 0 either.
+fn value(usage: &LayerUsage, measure: UsageMeasure, expert: usize) -> Option<f64> {
+    // An expert that was never chosen has no value, not even a share of 0.
     match measure {
-        _ if stats.chosen.get(expert).is_none_or(|count| *count == 0) => None,
-        UsageMeasure::First => stats.first_share(expert),
-        UsageMeasure::Chosen => stats.chosen_share(expert),
-        UsageMeasure::Weight => stats.mean_weight(expert),
+        _ if usage.chosen.get(expert).is_none_or(|count| *count == 0) => None,
+        UsageMeasure::First => usage.first_share(expert),
+        UsageMeasure::Chosen => usage.chosen_share(expert),
+        UsageMeasure::Weight => usage.mean_weight(expert),
     }
 }
 
-/// What the measure would be if experts were drawn evenly.
+/// The value of the measure if experts were chosen uniformly.
 fn uniform(measure: UsageMeasure, d: &Dims) -> f64 {
     1.0 / (if measure == UsageMeasure::Weight { d.top_k } else { d.experts }).max(1) as f64
 }
@@ -127,11 +127,11 @@ fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
-fn of_layer(stats: &LayerUsage) -> Beside {
-    let repeats = stats.repeats();
+fn of_layer(usage: &LayerUsage) -> Columns {
+    let repeats = usage.repeats();
     let share = |share: f32| if repeats.pairs > 0 { percent(f64::from(share)) } else { "–".to_owned() };
-    let entropy = stats.entropy().map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
-    let near = if stats.margins > 0 { stats.near_ties.len().to_string() } else { "–".to_owned() };
+    let entropy = usage.entropy().map_or_else(|| "–".to_owned(), |nats| format!("{nats:.2}"));
+    let near = if usage.margins > 0 { usage.near_ties.len().to_string() } else { "–".to_owned() };
     [near, share(repeats.first), share(repeats.either), entropy]
 }
 
@@ -152,14 +152,14 @@ fn put_names(c: &mut Canvas, inside: Rect, experts: std::ops::Range<usize>, cell
     }
 }
 
-/// As many of the columns as have room.
-fn put_beside(
+/// Writes the columns that fit.
+fn put_columns(
     c: &mut Canvas,
     inside: Rect,
     x: u16,
     y: u16,
     headings: &[&str; 4],
-    texts: &Beside,
+    texts: &Columns,
     style: ratatui::style::Style,
 ) {
     let mut x = x;
@@ -195,7 +195,7 @@ fn put_value(c: &mut Canvas, inside: Rect, x: u16, y: u16, value: Option<f64>, s
     }
 }
 
-/// The value and, where there is room, a blank behind it.
+/// The value, with a blank after it if there is room.
 fn text(measure: UsageMeasure, value: f64, cell: usize) -> String {
     let number = match (measure, cell) {
         (UsageMeasure::Weight, _) => prob(value as f32),
@@ -207,7 +207,7 @@ fn text(measure: UsageMeasure, value: f64, cell: usize) -> String {
     format!("{:<cell$}", format!("{number:>room$}"))
 }
 
-/// A column in eighths.
+/// A column glyph in eighths.
 fn column(part: f32) -> &'static str {
     const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
     EIGHTHS[(part.clamp(0.0, 1.0) * 8.0).round() as usize]
@@ -220,7 +220,7 @@ fn put_legend(c: &mut Canvas, inside: Rect, uniform: f64, max: f64) {
     };
     let (max, uniform) = (named(max), named(uniform));
     let lacks =
-        |stats: &LayerUsage| (0..stats.chosen.len()).any(|e| stats.chosen[e] > 0 && stats.mean_weight(e).is_none());
+        |usage: &LayerUsage| (0..usage.chosen.len()).any(|e| usage.chosen[e] > 0 && usage.mean_weight(e).is_none());
     let is_weight = c.pane.usage == UsageMeasure::Weight;
     let none = if is_weight && c.state.usage.layers().iter().any(lacks) { "no weight captured" } else { "never used" };
     let y = inside.bottom() - 1;

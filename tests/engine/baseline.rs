@@ -1,4 +1,4 @@
-//! The run under another policy, beside the run on screen.
+//! The baseline of a comparison: the run under another policy.
 
 use crate::support;
 use mixscope::analysis::view::View;
@@ -7,7 +7,7 @@ use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Replay};
 use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
-use mixscope::state::{Beside, Event, Overlay, Recorded};
+use mixscope::state::{Baseline, Event, Overlay, Recorded};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Direction, Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
@@ -51,7 +51,7 @@ fn the_run_that_was_left_is_what_the_new_one_is_compared_with() {
     assert!(text.contains("A hf, B f32"), "{text}");
 
     let (a, b) = (read(Policy::Hf), read(Policy::F32));
-    let found = still.state.beside.differences().unwrap();
+    let found = still.state.baseline.diff().unwrap();
     assert_eq!(found.tokens(), a.len());
     let sets = |token: &TokenRecord, layer: usize| {
         let mut experts = token.experts(layer).unwrap().to_vec();
@@ -79,9 +79,9 @@ fn the_first_policy_stays_a_until_the_run_returns_to_it() {
     still.press("5 v p").unwrap();
     still.press("p").unwrap();
     seen(&mut still);
-    let policies = |still: &Still| (still.state.beside.policy(), still.state.meta().unwrap().policy);
+    let policies = |still: &Still| (still.state.baseline.policy(), still.state.meta().unwrap().policy);
     assert_eq!(policies(&still), (Some(Policy::Hf), Policy::F32Router));
-    assert_eq!(still.state.beside.tokens().len(), still.state.tokens.len(), "A is read again for another B");
+    assert_eq!(still.state.baseline.tokens().len(), still.state.tokens.len(), "A is read again for another B");
     still.press("p").unwrap();
     assert_eq!(policies(&still), (Some(Policy::F32Router), Policy::Hf));
     still.press("z").unwrap();
@@ -105,11 +105,11 @@ fn a_follows_the_run_as_it_grows_shrinks_and_parts() {
     let prompt = still.state.tokens.len();
     let alike = |still: &Still| {
         let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
-        assert_eq!(ids(still.state.beside.tokens()), ids(&still.state.tokens));
-        assert_eq!(still.state.beside.differences().unwrap().tokens(), still.state.tokens.len());
+        assert_eq!(ids(still.state.baseline.tokens()), ids(&still.state.tokens));
+        assert_eq!(still.state.baseline.diff().unwrap().tokens(), still.state.tokens.len());
     };
     still.press("space space").unwrap();
-    assert_eq!(still.state.beside.tokens().len(), prompt, "read when it is looked at");
+    assert_eq!(still.state.baseline.tokens().len(), prompt, "read when it is looked at");
     seen(&mut still);
     alike(&still);
     still.press("u").unwrap();
@@ -127,7 +127,7 @@ fn braces_go_from_flip_to_flip() {
     let mut still = still();
     still.press("5 v p").unwrap();
     seen(&mut still);
-    let found = still.state.beside.differences().unwrap().clone();
+    let found = still.state.baseline.diff().unwrap().clone();
     still.press("home }").unwrap();
     let layer = still.state.cursor.layer;
     let next = found.layers()[layer].next(0, Direction::Forward);
@@ -168,7 +168,7 @@ fn what_is_copied_has_the_columns_of_the_files() {
     assert!(flips.starts_with("policy_a,policy_b,position,token_id,token,layer,flipped,experts_a"), "{flips}");
     assert_eq!(flips.lines().count(), 1 + n * layers);
     let flipped = flips.lines().skip(1).filter(|line| line.split(',').nth(6) == Some("1")).count();
-    assert_eq!(flipped, still.state.beside.differences().unwrap().flips().0);
+    assert_eq!(flipped, still.state.baseline.diff().unwrap().flips().0);
     assert_eq!(copied(&mut still, "y r").lines().count(), 1 + layers);
     assert_eq!(copied(&mut still, "y c").lines().count(), 2);
     let losses = copied(&mut still, "v y v");
@@ -195,11 +195,10 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
     // The same as two runs side by side say.
     still.press("v v p").unwrap();
     seen(&mut still);
-    let flips: Vec<usize> =
-        still.state.beside.differences().unwrap().layers().iter().map(|l| l.flips().len()).collect();
+    let flips: Vec<usize> = still.state.baseline.diff().unwrap().layers().iter().map(|l| l.flips().len()).collect();
     let row = lab.rows.iter().find(|row| row.policy == Policy::F32).unwrap();
     assert_eq!(flips, row.end_to_end.iter().map(|layer| layer.flips).collect::<Vec<_>>());
-    let [of_a, of_b] = still.state.beside.differences().unwrap().mean_losses().unwrap();
+    let [of_a, of_b] = still.state.baseline.diff().unwrap().mean_losses().unwrap();
     assert!((row.mean_loss.unwrap() - of_b).abs() < 1e-6);
     assert!((lab.loss_change(row).unwrap() - (of_b - of_a)).abs() < 1e-6);
     still.press("v v space").unwrap();
@@ -219,30 +218,30 @@ fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
     let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
     let meta = loaded.meta.clone();
     let mut still = Still::with(loaded, Prompt::Ids(ids.clone()));
-    still.state.beside = Beside::recorded(recorded);
+    still.state.baseline = Baseline::recorded(recorded);
     // As the loop does: the recording is there before the model is.
     still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta: meta.clone() }));
     still.press("esc").unwrap();
     still.take(Event::Engine(protocol::Event::Finished { id: Default::default(), outcome: protocol::Outcome::Done }));
-    assert_eq!(still.state.beside.tokens().len(), 0, "no token of the run yet");
+    assert_eq!(still.state.baseline.tokens().len(), 0, "no token of the run yet");
     still.press("5 v p p p").unwrap();
     let text = seen(&mut still);
     assert!(text.contains("A reference.safetensors (hf), B hf"), "{text}");
-    let found = still.state.beside.differences().unwrap();
+    let found = still.state.baseline.diff().unwrap();
     assert_eq!((found.tokens(), found.flips().0), (n, 0), "parity: no expert flips");
     assert!(text.contains("mean loss A"), "{text}");
     let [of_a, of_b] = found.mean_losses().unwrap();
     assert!((of_a - of_b).abs() < 0.05, "{of_a} {of_b}");
     still.press("u u").unwrap();
-    assert_eq!(still.state.beside.tokens().len(), n - 2);
+    assert_eq!(still.state.baseline.tokens().len(), n - 2);
     still.press("space").unwrap();
     let own = still.state.tokens.last().unwrap().id;
-    assert_eq!(still.state.beside.tokens().len(), if own == ids[n - 2] { n - 1 } else { n - 2 });
+    assert_eq!(still.state.baseline.tokens().len(), if own == ids[n - 2] { n - 1 } else { n - 2 });
 
     // A model of another shape can't be compared.
     let demo = demo(Policy::Hf);
     still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta: demo.meta.clone() }));
     let said = &still.state.message.as_ref().unwrap().failure;
     assert!(said.summary.contains("reference.safetensors is not compared with: it has 3 layers"), "{said:?}");
-    assert!(!still.state.beside.is_recorded());
+    assert!(!still.state.baseline.is_recorded());
 }

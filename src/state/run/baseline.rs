@@ -1,4 +1,5 @@
-//! The run under another policy, kept beside the run on screen: A is that one, B the run itself.
+//! The baseline A of a comparison; the run on screen is B. A is a variant of the run under another policy, which the
+//! engine reads, or it is a recording.
 
 use super::bounded::Bounded;
 use crate::analysis::diff::{RunDiff, shared};
@@ -7,26 +8,26 @@ use crate::state::{Effect, State};
 use crate::trace::{Candidate, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use std::sync::Arc;
 
-/// Bytes that lens cells of A may take.
+/// Most bytes of the lens cells of A.
 const MOST_BYTES: usize = 8 << 20;
 
-/// What is known of A.
+/// The tokens of A that have arrived.
 #[derive(Clone, Debug)]
 struct Known {
     meta: Arc<Meta>,
-    /// As far as it has been read; the same ids as the run's.
+    /// The first tokens of A, with the ids of the run on screen.
     tokens: Vec<Arc<TokenRecord>>,
-    differences: RunDiff,
+    diff: RunDiff,
 }
 
-/// A run that was recorded, by mixscope or another program.
+/// A recorded run, made by mixscope or another program.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The file's name; untrusted text.
     pub name: String,
-    /// What it holds.
+    /// Its records.
     pub trace: Records,
-    /// The lens cells that it holds.
+    /// Its lens cells.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
 }
 
@@ -37,34 +38,34 @@ impl Recorded {
     }
 }
 
-/// Where A comes from.
+/// The origin of A.
 #[derive(Clone, Debug, Default)]
 enum Origin {
-    /// There is none.
+    /// There is no A.
     #[default]
     Nowhere,
-    /// The engine reads the run's tokens under this policy.
+    /// The engine reads the tokens of the run under this policy.
     Policy(Policy),
-    /// A file.
+    /// A file holds the run.
     Recording(Arc<Recorded>),
 }
 
-/// A, if there is one.
+/// The baseline A of a comparison, if there is one.
 #[derive(Clone, Debug)]
-pub struct Beside {
+pub struct Baseline {
     origin: Origin,
     known: Option<Known>,
     lens: Bounded<LensKey, LensCell>,
 }
 
-impl Default for Beside {
+impl Default for Baseline {
     fn default() -> Self {
         Self { origin: Origin::default(), known: None, lens: Bounded::new(MOST_BYTES) }
     }
 }
 
-impl Beside {
-    /// One that waits for a run under `policy`.
+impl Baseline {
+    /// A run under `policy`, of which no token has arrived.
     pub(in crate::state) fn of(policy: Option<Policy>) -> Self {
         Self { origin: policy.map_or(Origin::Nowhere, Origin::Policy), ..Self::default() }
     }
@@ -74,7 +75,7 @@ impl Beside {
         Self { origin: Origin::Recording(Arc::new(recorded)), ..Self::default() }
     }
 
-    /// The policy under which the engine reads A.
+    /// The policy under which the engine reads A; `None` for a recording.
     pub fn policy(&self) -> Option<Policy> {
         match self.origin {
             Origin::Policy(policy) => Some(policy),
@@ -87,7 +88,7 @@ impl Beside {
         matches!(self.origin, Origin::Recording(_))
     }
 
-    /// What A is called; may hold untrusted text. `None` if there is none.
+    /// The name of A; may hold untrusted text. `None` if there is no A.
     pub fn name(&self) -> Option<String> {
         match &self.origin {
             Origin::Nowhere => None,
@@ -96,12 +97,12 @@ impl Beside {
         }
     }
 
-    /// How A was rounded, as far as it is known.
-    pub fn policy_of_a(&self) -> Option<Policy> {
+    /// The policy of A, once it is known.
+    pub fn known_policy(&self) -> Option<Policy> {
         self.known.as_ref().map(|known| known.meta.policy)
     }
 
-    /// Another model was opened: a recording stays, if it is of a model of the same shape. Says if it is not.
+    /// Keeps a recording for another model, if the shapes of both models agree; else returns a warning.
     pub(in crate::state) fn for_model(&mut self, run: &Meta) -> Option<String> {
         let origin = std::mem::take(&mut self.origin);
         *self = Self::default();
@@ -125,17 +126,17 @@ impl Beside {
         None
     }
 
-    /// The tokens of A, as far as they have been read.
+    /// The tokens of A that have arrived.
     pub fn tokens(&self) -> &[Arc<TokenRecord>] {
         self.known.as_ref().map_or(&[], |known| &known.tokens)
     }
 
-    /// What A and B differ in, as far as both have come.
-    pub fn differences(&self) -> Option<&RunDiff> {
-        self.known.as_ref().map(|known| &known.differences)
+    /// The differences of A and B, as far as both have come.
+    pub fn diff(&self) -> Option<&RunDiff> {
+        self.known.as_ref().map(|known| &known.diff)
     }
 
-    /// A as a trace that shares its records, as far as it has been read.
+    /// The records of A that have arrived.
     pub fn records(&self) -> Option<Records> {
         self.known.as_ref().map(|known| Records { meta: known.meta.clone(), tokens: known.tokens.clone() })
     }
@@ -145,38 +146,38 @@ impl Beside {
         self.lens.get(&key)
     }
 
-    /// The run now is `tokens`, of which the first `unchanged` are the records they were.
+    /// Follows a change of the run on screen to `tokens`, of which the first `unchanged` records are the same.
     pub(in crate::state) fn follow(&mut self, tokens: &[Arc<TokenRecord>], unchanged: usize) {
         let Some(known) = &mut self.known else { return };
-        known.differences.truncate(unchanged);
-        let stands = unchanged.min(known.tokens.len());
-        let alike = stands + shared(&known.tokens[stands..], &tokens[stands..]);
+        known.diff.truncate(unchanged);
+        let same = unchanged.min(known.tokens.len());
+        let alike = same + shared(&known.tokens[same..], &tokens[same..]);
         known.tokens.truncate(alike);
         if let Origin::Recording(recorded) = &self.origin {
             let more = recorded.trace.tokens.iter().zip(tokens).skip(alike).take_while(|(a, b)| a.id == b.id);
             known.tokens.extend(more.map(|(a, _)| a.clone()));
         }
-        known.differences.truncate(known.tokens.len());
-        known.differences.extend(&known.tokens, tokens);
+        known.diff.truncate(known.tokens.len());
+        known.diff.extend(&known.tokens, tokens);
         let len = known.tokens.len();
         if !matches!(self.origin, Origin::Recording(_)) {
             self.lens.retain(|key, _| key.pos < len);
         }
     }
 
-    /// The run's model and precision are these: what a recording differs in is counted anew.
+    /// Starts the comparison of a recording with a run of this model and precision.
     pub(in crate::state) fn begin(&mut self, run: &Meta) {
         if let Origin::Recording(recorded) = &self.origin {
             let meta = recorded.trace.meta.clone();
             let dtype = meta.router_dtype().coarser(run.router_dtype());
-            self.known = Some(Known { differences: RunDiff::new(meta.dims.layers, dtype), meta, tokens: Vec::new() });
+            self.known = Some(Known { diff: RunDiff::new(meta.dims.layers, dtype), meta, tokens: Vec::new() });
         }
     }
 
-    /// Tokens of A arrived, of which the first `keep` are known.
+    /// Takes tokens of A that follow its first `keep` tokens.
     pub(in crate::state) fn take(
         &mut self,
-        (meta, keep, told): (Arc<Meta>, usize, Vec<Arc<TokenRecord>>),
+        (meta, keep, new): (Arc<Meta>, usize, Vec<Arc<TokenRecord>>),
         run: &Meta,
         tokens: &[Arc<TokenRecord>],
     ) {
@@ -184,19 +185,18 @@ impl Beside {
             return;
         }
         let dtype = meta.router_dtype().coarser(run.router_dtype());
-        let new =
-            || Known { differences: RunDiff::new(meta.dims.layers, dtype), meta: meta.clone(), tokens: Vec::new() };
-        let known = self.known.get_or_insert_with(new);
+        let start = || Known { diff: RunDiff::new(meta.dims.layers, dtype), meta: meta.clone(), tokens: Vec::new() };
+        let known = self.known.get_or_insert_with(start);
         if keep > known.tokens.len() {
-            // An answer to what was asked before the run was edited.
+            // The answer belongs to a request before the run was changed.
             return;
         }
-        known.differences.truncate(keep);
+        known.diff.truncate(keep);
         known.tokens.truncate(keep);
-        known.tokens.extend(told);
+        known.tokens.extend(new);
         let keep = keep.min(tokens.len());
         known.tokens.truncate(keep + shared(&known.tokens[keep..], &tokens[keep..]));
-        known.differences.extend(&known.tokens, tokens);
+        known.diff.extend(&known.tokens, tokens);
     }
 
     pub(in crate::state) fn take_lens(&mut self, policy: Policy, cells: Vec<(LensKey, Arc<LensCell>)>) {
@@ -210,14 +210,15 @@ impl Beside {
 }
 
 impl State {
-    /// The run goes on under another policy: what it was under is what it is compared with, and stays that until the run
-    /// returns to it.
+    /// Follows a change of the policy. The run on screen is compared with a run under its first policy, until it
+    /// returns to
+    /// that policy.
     pub(in crate::state) fn switched(&mut self, left: Policy, now: Policy) {
-        match self.beside.origin {
-            // What it differs in is counted anew as its tokens come.
+        match self.baseline.origin {
+            // The comparison starts again as tokens arrive.
             Origin::Recording(_) => {}
-            Origin::Policy(policy) if policy != now => self.beside = Beside::of(Some(policy)),
-            _ => self.beside = Beside::of((left != now).then_some(left)),
+            Origin::Policy(policy) if policy != now => self.baseline = Baseline::of(Some(policy)),
+            _ => self.baseline = Baseline::of((left != now).then_some(left)),
         }
     }
 
