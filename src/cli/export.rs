@@ -42,9 +42,7 @@ pub struct Export {
     /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
     #[arg(value_name = "TRACE")]
     trace: String,
-    /// routing.token, routing.layer, routing.map, routing.load, routing.pairs, attention.grid, attention.head, lens,
-    /// lens.targets, next, fidelity, fidelity.flips, or fidelity.loss.
-    #[arg(long, value_name = "VIEW", value_parser = view)]
+    #[arg(long, value_name = "VIEW", value_parser = view, help = format!("The view: {}", names()))]
     view: View,
     /// For fidelity.flips and fidelity.loss: a saved run A of the same tokens, compared with B = TRACE.
     #[arg(long, value_name = "TRACE")]
@@ -88,6 +86,11 @@ pub struct Export {
     /// Overwrite existing files.
     #[arg(long)]
     force: bool,
+}
+
+/// The views that a saved run has.
+fn names() -> String {
+    View::ALL.into_iter().filter(|view| *view != View::FidelityLab).map(View::name).collect::<Vec<_>>().join(", ")
 }
 
 /// Parses a view that a saved run has.
