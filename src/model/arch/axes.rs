@@ -42,7 +42,7 @@ pub struct Moe {
 pub enum Dispatch {
     /// To the tokens that chose the expert.
     Chosen,
-    /// To all tokens of the pass: a fault of the drill, see `fault.rs`.
+    /// To all tokens of the pass: a fault of the drill (`pass/fault.rs`), computed in `pass/mixture.rs`.
     #[cfg(debug_assertions)]
     WholeSequence,
 }
