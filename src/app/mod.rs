@@ -153,7 +153,7 @@ impl App {
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
                     panic!("fault asked for by MIXSCOPE_FAULT");
                 }
-                if self.take(Event::Drawn(wanted, geometry))? {
+                if self.take(Event::Drawn(wanted.into(), geometry))? {
                     return Ok(());
                 }
             }

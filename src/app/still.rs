@@ -94,7 +94,7 @@ impl Still {
         // Details may depend on maps and rows on each other; a few rounds settle every view.
         for _ in 0..4 {
             let drawn = draw(&self.state, &theme, area);
-            self.take(Event::Drawn(drawn.wanted, drawn.geometry));
+            self.take(Event::Drawn(drawn.wanted.into(), drawn.geometry));
         }
         draw(&self.state, &theme, area).cells
     }

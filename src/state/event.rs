@@ -18,7 +18,7 @@ pub enum Event {
     /// An event of the engine.
     Engine(crate::protocol::Event),
     /// A frame was drawn, with its missing numbers and its sizes.
-    Drawn(Wanted, Geometry),
+    Drawn(Box<Wanted>, Geometry),
     /// Models that were found for the picker.
     Models(Vec<Choice>),
     /// The progress of the files that are being written.

@@ -11,7 +11,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Paste(text) => return state.on_paste(&text),
         Event::Mouse(gesture, spot) => return state.on_mouse(gesture, spot),
         Event::Engine(event) => return state.on_engine(event),
-        Event::Drawn(wanted, geometry) => return state.on_drawn(wanted, geometry),
+        Event::Drawn(wanted, geometry) => return state.on_drawn(*wanted, geometry),
         Event::Models(found) => {
             if let Some(Overlay::Picker(picker)) = state.overlays.last_mut() {
                 picker.take(found);

@@ -131,7 +131,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn code(text: impl ToString) -> String {
+fn code(text: &(impl ToString + ?Sized)) -> String {
     format!("`{}`", cell(&text.to_string()))
 }
 
@@ -146,7 +146,7 @@ fn keys() -> String {
         text += "| keys | action | meaning |\n|---|---|---|\n";
         for entry in keymap.of(scope) {
             let keys = entry.keys.iter().map(code).collect::<Vec<_>>().join(" ");
-            writeln!(text, "| {keys} | {} | {} |", code(entry.action), cell(entry.help)).unwrap();
+            writeln!(text, "| {keys} | {} | {} |", code(&entry.action), cell(entry.help)).unwrap();
         }
         sections.push(text);
     }
@@ -164,10 +164,10 @@ fn settings() -> String {
             let comment = line.strip_prefix("# ");
             match (comment.unwrap_or(line).split_once(" = "), comment) {
                 (Some((key, value)), None) => {
-                    writeln!(section, "| {} | {} | {} |", code(key), code(value), cell(help)).unwrap();
+                    writeln!(section, "| {} | {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
                 (Some((key, value)), Some(_)) if !key.contains(' ') => {
-                    writeln!(section, "| {} | not set, e.g. {} | {} |", code(key), code(value), cell(help)).unwrap();
+                    writeln!(section, "| {} | not set, e.g. {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
                 (_, comment) => help = comment.unwrap_or_default(),
             }
@@ -178,7 +178,7 @@ fn settings() -> String {
 }
 
 fn policies() -> String {
-    let row = |policy: Policy| format!("| {} | {} |\n", code(policy), cell(policy.about()));
+    let row = |policy: Policy| format!("| {} | {} |\n", code(&policy), cell(policy.about()));
     format!("| policy | values are |\n|---|---|\n{}", Policy::all().map(row).collect::<String>())
 }
 

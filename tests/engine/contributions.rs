@@ -300,14 +300,17 @@ fn what_tokens_that_are_gone_had_a_part_in_is_forgotten() {
 fn what_cannot_be_derived_is_reported_and_not_requested_again() {
     let mut state = still("D").state;
     let lacking = wanted(&state, 160, 45);
-    let effects = update(&mut state, UiEvent::Drawn(lacking.clone(), Geometry::default()));
+    let effects = update(&mut state, UiEvent::Drawn(lacking.clone().into(), Geometry::default()));
     let [Effect::Ask(id, Ask::Derive(Derive::Attribution(key)))] = &effects[..] else { panic!("{effects:?}") };
-    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is under way");
+    assert!(update(&mut state, UiEvent::Drawn(lacking.into(), Geometry::default())).is_empty(), "it is under way");
     let failure = Failure { summary: "it needs the model\u{1b}[2J".into(), causes: Vec::new() };
     update(&mut state, UiEvent::Engine(Event::Failed { id: *id, failure }));
     assert_eq!(state.derived.attribution(*key), Some(Err("it needs the model\u{1b}[2J")));
     let lacking = wanted(&state, 160, 45);
-    assert!(update(&mut state, UiEvent::Drawn(lacking, Geometry::default())).is_empty(), "it is not requested again");
+    assert!(
+        update(&mut state, UiEvent::Drawn(lacking.into(), Geometry::default())).is_empty(),
+        "it is not requested again"
+    );
 
     let mut state = still("D").state;
     let token = Arc::make_mut(&mut state.tokens[state.cursor.token]);

@@ -245,7 +245,9 @@ fn only_what_is_waited_for_is_kept() {
         update(state, StateEvent::Engine(Event::Derived { id, result }));
     };
     let wanted = Wanted { lens: vec![key, LensKey { pos: 1, ..key }], ..Wanted::default() };
-    let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted, Geometry::default()))[..] else { panic!() };
+    let [Effect::Ask(id, _)] = update(&mut state, StateEvent::Drawn(wanted.into(), Geometry::default()))[..] else {
+        panic!()
+    };
     answer(&mut state, RequestId(id.0 + 1000), key);
     assert!(state.derived.lens(key).is_none(), "nothing requested that");
     answer(&mut state, id, key);

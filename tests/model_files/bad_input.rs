@@ -129,9 +129,8 @@ fn with_file(name: &str, bytes: impl AsRef<[u8]>) -> TempDir {
 fn with_config(changes: Value) -> TempDir {
     let mut config: Value =
         serde_json::from_slice(&std::fs::read(fixture("malformed/ok-control/config.json")).unwrap()).unwrap();
-    for (key, value) in changes.as_object().unwrap() {
-        config[key] = value.clone();
-    }
+    let Value::Object(changes) = changes else { panic!("{changes} is no object") };
+    config.as_object_mut().unwrap().extend(changes);
     config.as_object_mut().unwrap().retain(|key, value| !value.is_null() || key == "sliding_window");
     with_file("config.json", config.to_string())
 }

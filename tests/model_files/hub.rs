@@ -231,7 +231,7 @@ fn a_stop_ends_a_stall_at_once() {
 fn hostile_names_are_refused() {
     let hostile = |sha: &str, name: &str| {
         let listing = json!({ "sha": sha, "siblings": [{ "rfilename": "config.json" }, { "rfilename": name }] });
-        let hub = Hub::with_listing(Files::new(), listing, |_| Act::Serve);
+        let hub = Hub::with_listing(Files::new(), &listing, |_| Act::Serve);
         let setup = Setup::of(&hub);
         let error = setup.error(NAME);
         assert_eq!(fs::read_dir(setup.folder.path()).unwrap().count(), 0, "nothing is written");
@@ -255,7 +255,7 @@ fn hostile_etags_stay_in_the_folder() {
         ("HEAD", _) => Act::Status(200, vec![("ETag", "\"../../../evil\"".to_owned())], "GGUF".to_owned()),
         _ => Act::Serve,
     };
-    let hub = Hub::with_listing(files.clone(), listing(&files, false), head);
+    let hub = Hub::with_listing(files.clone(), &listing(&files, false), head);
     let setup = Setup::of(&hub);
     assert_same(&hub, setup.fetch(NAME).unwrap().parent().unwrap(), &["q.gguf"]);
     assert!(setup.in_repo("blobs/.._.._.._evil").is_file());
@@ -311,7 +311,7 @@ fn simple_mirrors_are_enough() {
         "HEAD" => Act::Status(405, vec![], String::new()),
         _ => Act::Serve,
     };
-    let hub = Hub::with_listing(sharded(), listing(&sharded(), false), rule);
+    let hub = Hub::with_listing(sharded(), &listing(&sharded(), false), rule);
     let setup = Setup::of(&hub);
     let (result, last, _) = setup.watch(NAME);
     assert_same(&hub, &result.unwrap(), &NEEDED);

@@ -319,7 +319,7 @@ fn maps_follow_a_generation_and_are_derived_once_a_token() {
             ..Default::default()
         },
     );
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 2);
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone().into(), Geometry::default())).len(), 2);
     let part = mixscope::state::Wanted { maps: wanted.maps[..1].to_vec(), ..wanted };
-    assert_eq!(update(&mut state, Event::Drawn(part, Geometry::default())).len(), 0);
+    assert_eq!(update(&mut state, Event::Drawn(part.into(), Geometry::default())).len(), 0);
 }

@@ -98,7 +98,10 @@ fn finish(state: &mut State, effects: &[Effect]) {
 fn keys_faster_than_frames_count_from_the_last_line_of_a_page() {
     let mut state = with_tokens(3);
     press(&mut state, "?");
-    update(&mut state, Event::Drawn(Wanted::default(), Geometry { page_overflow: Some(15), ..Geometry::default() }));
+    update(
+        &mut state,
+        Event::Drawn(Wanted::default().into(), Geometry { page_overflow: Some(15), ..Geometry::default() }),
+    );
     press(&mut state, "space space space up");
     assert!(matches!(state.overlays.last(), Some(Overlay::Page(Page::Help(14)))), "{:?}", state.overlays);
 }
@@ -308,11 +311,15 @@ fn a_frame_asks_once_for_what_it_lacks() {
     let mut state = with_tokens(4);
     let key = mixscope::trace::LensKey { pos: 3, layer: 2, site: LensSite::ResidPost };
     let wanted = Wanted { lens: vec![key], maps: vec![(0, Pick::One(0), 8)], ..Default::default() };
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 2);
-    assert_eq!(update(&mut state, Event::Drawn(wanted.clone(), Geometry::default())).len(), 0, "they are under way");
+    assert_eq!(update(&mut state, Event::Drawn(wanted.clone().into(), Geometry::default())).len(), 2);
+    assert_eq!(
+        update(&mut state, Event::Drawn(wanted.clone().into(), Geometry::default())).len(),
+        0,
+        "they are under way"
+    );
     let other = mixscope::trace::LensKey { pos: 1, ..key };
     let moved = Wanted { lens: vec![other], ..Default::default() };
-    let again = update(&mut state, Event::Drawn(moved, Geometry::default()));
+    let again = update(&mut state, Event::Drawn(moved.into(), Geometry::default()));
     assert_eq!(asks(&again).len(), 1, "something else is wanted now");
 }
 

@@ -206,7 +206,7 @@ impl Explorer {
     fn draw(&mut self) {
         let drawn = self.drawn(Depth::True);
         self.shot = shot(&drawn.cells, drawn.caret.map(|caret| (caret.x, caret.y)));
-        self.take(Event::Drawn(drawn.wanted, drawn.geometry));
+        self.take(Event::Drawn(drawn.wanted.into(), drawn.geometry));
     }
 
     /// The screen as it is.

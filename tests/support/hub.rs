@@ -79,13 +79,13 @@ impl Hub {
 
     pub fn with(files: Files, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Self {
         let listing = listing(&files, true);
-        Self::with_listing(files, listing, rule)
+        Self::with_listing(files, &listing, rule)
     }
 
     /// A Hub that says of the repo what `listing` says.
     pub fn with_listing(
         files: Files,
-        listing: serde_json::Value,
+        listing: &serde_json::Value,
         rule: impl Fn(&Request) -> Act + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

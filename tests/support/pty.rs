@@ -92,7 +92,7 @@ impl Setup {
         let writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let reader = pair.master.try_clone_reader().unwrap();
         let (theirs, answers) = (shared.clone(), self.answers.then(|| writer.clone()));
-        let reading = std::thread::spawn(move || read(reader, &theirs, answers));
+        let reading = std::thread::spawn(move || read(reader, &theirs, answers.as_ref()));
         let pid = Pid::from_raw(child.process_id().unwrap() as i32);
         let (sender, status) = channel();
         std::thread::spawn(move || sender.send(child.wait().unwrap()));
@@ -117,7 +117,7 @@ struct Tape {
     cut: bool,
 }
 
-fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Writer>) {
+fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<&Writer>) {
     let mut buffer = [0; 8192];
     let mut answered = 0;
     loop {
@@ -141,7 +141,7 @@ fn read(mut reader: Box<dyn Read + Send>, shared: &Shared, answers: Option<Write
         if is_over {
             return;
         }
-        if let Some(writer) = &answers {
+        if let Some(writer) = answers {
             let _ = writer.lock().unwrap().write_all(answer.as_bytes());
         }
     }

@@ -29,7 +29,7 @@ fn errors_name_place_key_and_what_was_meant() {
         ("[ui]\nmouse = \"yes\"", "2:9: `mouse` in [ui]: expected true or false"),
         ("[ui]\nseed = 1", "2:1: `seed` does not belong in [ui] but in [defaults]"),
         ("theme = \"dark\"", "1:1: `theme` belongs in [ui]"),
-        ("colour = 1", "1:1: unknown key `colour`; did you mean `color`?; keys stand in"),
+        ("colour = 1", "1:1: unknown key `colour`; did you mean `color`?; keys belong in"),
         ("ui = 1", "1:1: `ui` is a table: write [ui]"),
         (
             "\n[uii]\n",
@@ -73,7 +73,7 @@ fn errors_in_keys_name_the_line() {
         ("[keys]\nF = \"go\"\n\"ctrl-c\" = \"help\"", "3:1: `ctrl-c`"),
         ("[keys]\n\"g g\" = \"help\"", "2:1: `g` in the views has a meaning and is also the first key of `g g`"),
         ("[keys]\nup = \"help\"\n\"↑\" = \"quit\"", "3:1: `↑` is bound on line 2 already"),
-        ("[keys]\n\"ctrl-y\" = \"none\"", "2:1: `ctrl-y` means nothing in the views"),
+        ("[keys]\n\"ctrl-y\" = \"none\"", "2:1: `ctrl-y` has no action in the views"),
         ("[keys.inputs]\n", "1:7: unknown table [keys.inputs]; did you mean [keys.input]?"),
         (
             "[keys]\nq = \"none\"\n[keys.anywhere]\n\"ctrl-c\" = \"none\"",

@@ -86,9 +86,8 @@ impl State {
             Some(Overlay::CloseCalls(list)) => list.edit(edit),
             Some(Overlay::Policies(list)) => list.edit(edit),
             Some(Overlay::Picker(picker)) => {
-                if picker.edit(edit) {
-                    return self.find_models();
-                }
+                let has_new_text = picker.edit(edit);
+                return if has_new_text { self.find_models() } else { Vec::new() };
             }
             Some(Overlay::Palette(_)) => self.edit_palette(edit),
             None => {}

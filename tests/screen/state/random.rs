@@ -171,7 +171,7 @@ proptest! {
                 }
                 Random::Drawn => {
                     let lens = vec![mixscope::trace::LensKey { pos: state.cursor.token, layer: 0, site: LensSite::ResidMid }];
-                    update(&mut state, Event::Drawn(Wanted { lens, ..Default::default() }, Geometry { page_overflow: Some(3), ..Geometry::default() }))
+                    update(&mut state, Event::Drawn(Wanted { lens, ..Default::default() }.into(), Geometry { page_overflow: Some(3), ..Geometry::default() }))
                 }
             };
             model.take(&mut state, effects);
