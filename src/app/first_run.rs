@@ -16,7 +16,7 @@ pub fn is_first(folder: &Path) -> bool {
     is_first
 }
 
-/// Without the mark the hint comes once more, and a folder that can't be written to is told of with the first prompt.
+/// Writes the mark. Errors are ignored: the hint then appears once more, and the first prompt reports the folder.
 fn leave(mark: &Path) {
     let folder = mark.parent().map_or(Ok(()), fs::create_dir_all);
     let _ = folder.and_then(|()| fs::write(mark, ""));

@@ -42,7 +42,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// The time between two frames that no key caused.
 const FRAME: Duration = Duration::from_millis(16);
-/// The time between two frames of which the second answers a key.
+/// The time between two frames if a key caused the second.
 const ANSWER: Duration = Duration::from_millis(2);
 /// With reduced motion: the time between two frames that no key caused, while a run goes on.
 const CALM_FRAME: Duration = Duration::from_millis(250);

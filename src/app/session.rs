@@ -1,7 +1,7 @@
 //! The file of the last session: written completely or not at all, readable by its owner only.
 
 use super::folders::state_folder;
-use crate::state::{Saved, SavedOne};
+use crate::state::{Saved, SavedVersion1};
 use crate::trace::Dtype;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -77,7 +77,7 @@ fn read(path: &Path) -> Result<Saved> {
         Saved::VERSION
     );
     if version == 1 {
-        return serde_json::from_value::<SavedOne>(value).map(Saved::from).with_context(damaged);
+        return serde_json::from_value::<SavedVersion1>(value).map(Saved::from).with_context(damaged);
     }
     serde_json::from_value(value).with_context(damaged)
 }

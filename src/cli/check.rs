@@ -1,8 +1,8 @@
 //! `mixscope check`: validates the files and weights of a model, tests its computation, and compares it with a recording.
 
-use super::comparison::comparison_text;
 use super::contract::contract_text;
 use super::diff::{TOLERANCES, ToleranceArg, about, line};
+use super::diff_report::comparison_text;
 use super::self_test::self_test_text;
 use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, error, harmless, print};

@@ -1,6 +1,6 @@
 //! `mixscope diff`: two saved runs compared hook by hook.
 
-use super::comparison::comparison_text;
+use super::diff_report::comparison_text;
 use super::{error, harmless, print};
 use crate::analysis::diff::{compare_traces, config_differences};
 use crate::engine::trace_path;

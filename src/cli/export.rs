@@ -229,7 +229,7 @@ impl Export {
             let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));
             ensure!(
                 n == m && same == n,
-                "--against {against}: expected the {n} tokens of {}, found {m}, of which the first {same} are the same; \
+                "--against {against}: expected the {n} tokens of {}, found {m} (the first {same} match); \
                  record both runs with the same --prompt-ids",
                 self.trace
             );

@@ -2,10 +2,10 @@
 
 mod bench;
 mod check;
-mod comparison;
 mod completions;
 mod contract;
 mod diff;
+mod diff_report;
 mod explore;
 mod export;
 mod folder;

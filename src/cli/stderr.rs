@@ -118,7 +118,7 @@ impl Stderr {
     /// Reports how many bytes of the weights were looked at.
     pub fn scanned(&self, done: usize, total: usize) {
         let text = || format!("looking for NaN and infinity: {} of {}", size(done as u64), size(total as u64));
-        // Several threads report; whoever comes while another writes is not missed.
+        // Several threads report. A report is skipped while another thread writes.
         if let Ok(mut written) = self.written.try_lock() {
             self.overwrite(&mut written, text);
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Bytes of the streaming read that is timed beside every step: many times any cache.
+/// Bytes of the streaming read that is timed before and after every step; far more than any cache holds.
 const STREAM: usize = 1 << 29;
 
 /// What was measured. Times are medians.
@@ -20,15 +20,15 @@ pub struct Bench {
     pub bandwidth: Option<f64>,
     /// Bytes of the weights that a token touches.
     pub token_bytes: u64,
-    /// Tokens of the prompt and decoding steps behind it.
+    /// Tokens of the prompt.
     pub prompt: usize,
-    /// See `prompt`.
+    /// Decoding steps after the prompt.
     pub steps: usize,
-    /// With no hook kept, and with those of a default run.
+    /// The costs with no hook kept.
     pub bare: Costs,
-    /// See `bare`.
+    /// The costs with the hooks of a default run kept.
     pub captured: Costs,
-    /// How much longer a step takes with hooks kept than without, step by step side by side; 0.03 is 3 %.
+    /// How much longer a step takes with hooks kept than without, from steps measured in turn; 0.03 is 3 %.
     pub capture_overhead: f64,
 }
 
@@ -43,16 +43,16 @@ pub struct Costs {
     pub of_floor: Option<f64>,
 }
 
-/// One of the two sessions, step by step.
-struct Lane {
+/// One arm of the measurement: a run with or without hooks, and its times.
+struct Arm {
     live: Live,
     prefill: f64,
     steps: Vec<f64>,
     shares: Vec<f64>,
 }
 
-/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn; `warm` is told when the
-/// weights were read once and before anything is allocated to measure with.
+/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn. Calls `warm` after the
+/// weights were read once, before memory for the measurement is allocated.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation, or if the context is too short.
@@ -73,18 +73,18 @@ pub fn bench(
     let ids: Vec<u32> = (0..prompt).map(|i| ((3 + (i * i / 3 + 7 * i) % range) % dims.vocab) as u32).collect();
     let nothing = Capture::of([], 0..0, dims.layers);
     let captures = [nothing, Capture::for_views(dims.layers)];
-    let lane = |capture: &Capture| Live::new(loaded.clone(), capture.clone(), 64);
+    let live = |capture: &Capture| Live::new(loaded.clone(), capture.clone(), 64);
     // The first pass reads the weights from disk.
     for capture in &captures {
-        lane(capture).extend(&ids, Source::Prompt, control)?;
+        live(capture).extend(&ids, Source::Prompt, control)?;
     }
-    let mut lanes = Vec::new();
+    let mut arms = Vec::new();
     for capture in &captures {
-        let mut live = lane(capture);
+        let mut live = live(capture);
         let started = Instant::now();
         live.extend(&ids, Source::Prompt, control)?;
         let prefill = prompt as f64 / started.elapsed().as_secs_f64();
-        lanes.push(Lane { live, prefill, steps: Vec::new(), shares: Vec::new() });
+        arms.push(Arm { live, prefill, steps: Vec::new(), shares: Vec::new() });
     }
     warm();
     let has_floor = loaded.meta.device == Device::Cpu;
@@ -97,29 +97,29 @@ pub fn bench(
     read();
     let (mut bandwidths, mut overheads) = (Vec::new(), Vec::new());
     for _ in 0..steps {
-        for lane in &mut lanes {
+        for arm in &mut arms {
             control.check()?;
             let before = read();
             let started = Instant::now();
-            lane.live.step(&Sampling::default(), control)?;
+            arm.live.step(&Sampling::default(), control)?;
             let step = started.elapsed().as_secs_f64();
-            lane.steps.push(step * 1e3);
+            arm.steps.push(step * 1e3);
             if let Some((before, after)) = before.zip(read()) {
                 let bandwidth = f64::midpoint(before, after);
                 bandwidths.push(bandwidth);
-                lane.shares.push(loaded.meta.touched_bytes as f64 / bandwidth / step);
+                arm.shares.push(loaded.meta.touched_bytes as f64 / bandwidth / step);
             }
         }
-        if let [Some(bare), Some(captured)] = [0, 1].map(|i: usize| lanes[i].steps.last()) {
+        if let [Some(bare), Some(captured)] = [0, 1].map(|i: usize| arms[i].steps.last()) {
             overheads.push(captured / bare - 1.0);
         }
     }
-    let costs = |lane: &mut Lane| Costs {
-        prefill_per_second: lane.prefill,
-        step_ms: median(&mut lane.steps).unwrap_or(f64::NAN),
-        of_floor: median(&mut lane.shares),
+    let costs = |arm: &mut Arm| Costs {
+        prefill_per_second: arm.prefill,
+        step_ms: median(&mut arm.steps).unwrap_or(f64::NAN),
+        of_floor: median(&mut arm.shares),
     };
-    let [bare, captured] = [0, 1].map(|i: usize| costs(&mut lanes[i]));
+    let [bare, captured] = [0, 1].map(|i: usize| costs(&mut arms[i]));
     Ok(Bench {
         bandwidth: median(&mut bandwidths),
         token_bytes: loaded.meta.touched_bytes,

@@ -112,7 +112,7 @@ fn ways(
         return trajectories(live, spec.pos, asked, control);
     }
     if let Some(id) = asked.iter().find(|id| **id != answer.id) {
-        bail!("of token {id} the trace holds no way through the layers, only of the final answer, token {}", answer.id);
+        bail!("the trace has no trajectory for token {id}, only for the final answer, token {}", answer.id);
     }
     let points = cells.iter().map(|(key, cell)| (key.layer, key.site, cell.final_rank, cell.final_prob)).collect();
     Ok(vec![Arc::new(Trajectory { id: answer.id, piece: answer.piece.clone(), points })])

@@ -109,7 +109,7 @@ struct Server {
 }
 
 impl Server {
-    /// Serves requests until told to quit.
+    /// Serves requests until it receives the request to quit.
     fn serve(&self, inbox: &Receiver<Message>, emit: Emit) {
         let interrupts = &*self.interrupts;
         let mut core: Option<Core> = None;

@@ -153,7 +153,7 @@ impl Client {
         let (code, mut text) = (shorten(code), said.to_owned());
         if text.is_empty() {
             let mut body = Vec::new();
-            // If the body can't be read, the message goes without it.
+            // If the response's body can't be read, the message lacks its text.
             let _ = response.into_body().into_reader().take(1000).read_to_end(&mut body);
             text = String::from_utf8_lossy(&body).into_owned();
         }

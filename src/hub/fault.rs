@@ -23,7 +23,7 @@ impl Fault {
         matches!(self, Self::Unreachable(_) | Self::Passing(..))
     }
 
-    /// The fault of a failed read of a body.
+    /// The fault for a failed read of a response's body.
     pub(super) fn of_read(error: io::Error, stall: Duration) -> Self {
         Self::of(error.into(), stall)
     }

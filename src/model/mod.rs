@@ -28,7 +28,9 @@ pub use next::{Distribution, sampling};
 pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};
 #[cfg(debug_assertions)]
 pub use pass::FAULTS;
-pub use pass::{At, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, router};
+pub use pass::{
+    At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, at_ids, router,
+};
 pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
 pub use tokenizer::{ChatTemplate, Tokenizer, bare_piece};
 pub use validate::{FINITE, scan, scanned_on_opening};

@@ -22,7 +22,7 @@ pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Over
 pub use overlays::{CloseCalls, Policies};
 pub use panes::{Arrangement, Pane, Panes};
 pub use run::{Baseline, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBaseline};
-pub use saved::{Saved, SavedOne};
+pub use saved::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;
 pub use views::attention::grid::Ranked;

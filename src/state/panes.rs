@@ -36,6 +36,7 @@ impl Arrangement {
 
 /// A pane: the view that it shows, and the user's choices in all views. The cursor is common to all panes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pane {
     view: View,
     /// The last view of each tab.
@@ -79,6 +80,9 @@ impl Pane {
 
     /// Shows a view.
     pub fn show(&mut self, view: View) {
+        if view != self.view {
+            self.scroll = 0;
+        }
         if view.tab() != self.tab() {
             self.layouts.insert(self.tab(), self.view);
         }
@@ -191,8 +195,7 @@ impl Panes {
     }
 
     /// Changes the arrangement. Panes without a place are removed, but never the one with the focus. New panes are
-    /// copies
-    /// of it, and the last of them gets the focus.
+    /// copies of it, and the last of them gets the focus.
     pub fn arrange(&mut self, arrangement: Arrangement) {
         let count = arrangement.count();
         while self.panes.len() > count {

@@ -3,7 +3,7 @@
 use crate::support::{Recorder, Reference, forward, load, precision, record};
 use anyhow::Result;
 use mixscope::control::Control;
-use mixscope::model::{Activations, Hooks, Loaded, NoHooks, at};
+use mixscope::model::{Activations, Hooks, Loaded, NoHooks, at, at_ids};
 use mixscope::trace::{Hook, HookKind, Policy};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,10 +29,44 @@ fn observing_every_hook_leaves_the_logits_bit_equal() {
         let ids = Reference::read(case, stem).ids();
         let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         let mut recorder = Recorder::default();
-        let observed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut recorder);
+        let mut every = (Choices::default(), &mut recorder);
+        let observed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut every);
         assert_eq!(bits(&bare), bits(&observed), "{case} {policy}");
-        assert_eq!(recorder.seen.len(), Hook::recorded(loaded.meta.dims.layers).count());
+        let seen = every.0.0 + recorder.seen.len();
+        assert_eq!(seen, Hook::all(loaded.meta.dims.layers).count());
     }
+}
+
+/// Counts the choice scores, which a [`Recorder`] leaves out.
+#[derive(Default)]
+struct Choices(usize);
+
+impl Hooks for Choices {
+    fn wants(&self, hook: Hook) -> bool {
+        hook.kind == HookKind::ChoiceScores
+    }
+    fn at(&mut self, _: Hook, _: &mut [f32], _: Range<usize>) -> Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_closure_at_a_hook_of_the_other_kind_is_refused() {
+    let loaded = load("tiny-f32", Policy::Hf);
+    let logits = |hooks: &mut dyn Hooks| {
+        let mut cache = loaded.model.new_cache();
+        loaded.model.forward(&[1, 5, 9], &mut cache, loaded.precision(), hooks, &Control::none())
+    };
+    for hook in Hook::all(loaded.meta.dims.layers) {
+        let (floats, ids) = (logits(&mut at(hook, |_, _| {})), logits(&mut at_ids(hook, |_, _| {})));
+        let (right, wrong) = if hook.kind == HookKind::ExpertIndices { (ids, floats) } else { (floats, ids) };
+        assert!(right.is_ok(), "{hook}");
+        assert!(wrong.unwrap_err().to_string().contains("in place of"), "{hook}");
+    }
+    let plain = logits(&mut NoHooks).unwrap();
+    let swapped = logits(&mut at_ids(HookKind::ExpertIndices.at(0), |ids, _| ids.reverse())).unwrap();
+    assert_ne!(bits(&plain), bits(&swapped));
 }
 
 /// Writes to every value what it was.

@@ -66,7 +66,10 @@ fn files_of_a_room_form_no_circle() {
         let inside = |file: &str, room: &str, files: &[&str]| {
             file.strip_prefix(room).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| files.contains(&rest))
         };
-        if !ACCEPTED.iter().any(|(room, files, _)| circle.iter().all(|file| inside(file, room, files))) {
+        if !ACCEPTED
+            .iter()
+            .any(|(room, files, _)| circle.len() == files.len() && circle.iter().all(|file| inside(file, room, files)))
+        {
             let line = |file: &&str| {
                 let to: Vec<&str> = edges[*file].iter().map(String::as_str).filter(|to| circle.contains(to)).collect();
                 format!("    {file} → {}", to.join(", "))

@@ -1,9 +1,9 @@
 /// The scores of a head on a text.
 ///
-/// Previous, duplicate and induction are the weights on the keys that TransformerLens' `head_detector` names so: the key
-/// before the query, earlier keys with the query's own token, and the keys right after those. The last is the prefix matching
-/// score of Olsson et al., "In-context Learning and Induction Heads" (2022). All are means over the queries that have such a
-/// key.
+/// `previous`, `duplicate` and `induction` are named as in TransformerLens' `head_detector`. They are the weights on the
+/// key before the query, on earlier keys with its token, and on the keys right after those. `induction` is the prefix
+/// matching score of Olsson et al., "In-context Learning and Induction Heads" (2022). Each is a mean over the queries that
+/// have such a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadStats {
     /// Tokens of the run when the head was scored.
@@ -22,10 +22,10 @@ pub struct HeadStats {
     pub duplicate: Option<f32>,
 }
 
-/// The scores of every head of a model on random tokens that occur twice.
+/// The scores of every head of a model on a sequence of random tokens followed by the same sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadScores {
-    /// How many random tokens are repeated.
+    /// Length of that sequence, tokens.
     pub repeated: usize,
     /// Query heads of a layer.
     pub heads: usize,

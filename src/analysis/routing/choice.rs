@@ -33,8 +33,8 @@ impl<'a> TokenRouting<'a> {
         })
     }
 
-    /// The choice of experts in `layer`; `None` if the experts were not captured. Everything else is empty where it was not
-    /// captured.
+    /// The choice of experts in `layer`; `None` if the experts were not captured. The other fields are empty where they
+    /// were not captured.
     pub fn choice(token: &'a TokenRecord, layer: usize) -> Option<Self> {
         Some(Self {
             logits: token.row(HookKind::RouterLogits, layer).unwrap_or_default(),
@@ -57,14 +57,16 @@ impl<'a> TokenRouting<'a> {
         order
     }
 
-    /// Gap between the logits of the last chosen and the best rejected expert; `None` if there is no such pair of logits.
+    /// Gap between the logits of the last chosen and the best rejected expert; `None` if no expert was rejected or the
+    /// logits were not captured.
     pub fn margin(&self) -> Option<Margin> {
         let inside = *self.logits.get(*self.chosen.last()? as usize)?;
         let outside = self.logits[self.runner_up()?];
         Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
     }
 
-    /// The rejected expert with the largest logit, the lower index of equal ones, NaN last; `None` if none was rejected.
+    /// The rejected expert with the largest logit; `None` if no expert was rejected. Equal logits go by ascending index,
+    /// NaN comes last.
     pub fn runner_up(&self) -> Option<usize> {
         let others = (0..self.logits.len()).filter(|e| !self.chosen.contains(&(*e as u32)));
         let is_better = |x: f32, best: f32| x > best || best.is_nan() && !x.is_nan();

@@ -64,10 +64,10 @@ fn the_first_of_two_files_goes_when_the_second_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_writing_is_told_and_the_next_file_is_written() {
+async fn a_panic_while_writing_is_reported_and_the_next_file_is_written() {
     let mut saver = Saver::new(PathBuf::from("."));
     saver.start(|_, _| panic!("at the disco"));
-    let Event::Saved(Err(failure)) = saver.next().await else { panic!("it is told") };
+    let Event::Saved(Err(failure)) = saver.next().await else { panic!("the panic was not reported") };
     assert!(failure.causes.iter().any(|cause| cause.contains("at the disco")), "{failure:?}");
     saver.start(|_, _| Ok("done".to_owned()));
     assert!(matches!(saver.next().await, Event::Saved(Ok(said)) if said == "done"));

@@ -2,7 +2,7 @@
 
 use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow, LabToken};
-use crate::cli::comparison::percent;
+use crate::cli::diff_report::percent;
 use crate::trace::{HookKind, Policy, is_obeyed};
 
 /// Columns of equal values.
@@ -65,7 +65,7 @@ fn table(lab: &Lab, mode: Mode) -> String {
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// Appends a column to the lines of the table, of which the third is the header.
+/// Appends a column to the lines of the table. The third line is the header.
 fn push(lines: &mut [String], name: &str, cells: &[String], right: bool) {
     let before = lines[2..].iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(name.chars().count());

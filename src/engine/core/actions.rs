@@ -75,7 +75,7 @@ impl Core {
         self.paging.skip(&self.run);
         read?;
         if let Some(left) = left {
-            self.derivations.keep_variant(left);
+            self.derivations.keep_variant(left, request.emit);
         }
         request.emit(Event::Switched(self.run.meta().clone()));
         request.emit_tokens(0, self.run.tokens(), started.elapsed().as_secs_f64() * 1e3);

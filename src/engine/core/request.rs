@@ -38,9 +38,16 @@ impl Request<'_> {
         let is_cancelled = || self.interrupts.is_cancelled(self.id);
         let last = Mutex::new(Instant::now());
         let progress = |done, total| {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.elapsed() >= PROGRESS_EVERY {
-                *last = Instant::now();
+            let is_due = {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_due = last.elapsed() >= PROGRESS_EVERY;
+                if is_due {
+                    *last = Instant::now();
+                }
+                is_due
+            };
+            // Without the lock: sending may wait for the receiver.
+            if is_due {
                 self.emit(Event::Progress { id: self.id, done, total });
             }
         };

@@ -44,7 +44,7 @@ impl Core {
         };
         let left = std::mem::replace(self.run.need_live_mut()?, next.clone());
         if left.meta().policy != next.meta().policy {
-            self.derivations.keep_variant(left.clone());
+            self.derivations.keep_variant(left.clone(), request.emit);
             request.emit(Event::Switched(next.meta().clone()));
         }
         let keep = next.shared_with(&left);

@@ -15,8 +15,8 @@ pub fn derive(run: &Run, key: AttributionKey, control: &Control) -> Result<Deriv
     Ok(Derived::Attribution(Arc::new(attribution(run.need_live()?, key.pos, key.target, layers, control)?)))
 }
 
-/// What the logit of `target` after position `pos` is made of; heads and experts are told apart in `layers`, whose
-/// chosen experts are read for it.
+/// The contributions to the logit of `target` after position `pos`. Layers in `layers` are split into heads and experts;
+/// their chosen experts are read for it.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) if `control` says so (looked at between layers) or if the run has no such position any more; if `target` or

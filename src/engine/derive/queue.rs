@@ -53,7 +53,17 @@ impl Queue {
     }
 
     /// Keeps a run that was left for another policy, for the requests of that variant.
-    pub fn keep_variant(&mut self, left: Live) {
+    ///
+    /// Unfinished requests for the former variant are cancelled: they would take the place of what is kept.
+    pub fn keep_variant(&mut self, left: Live, emit: Emit) {
+        let is_variant = |what: &Derive| matches!(what, Derive::Variant { .. } | Derive::VariantLens { .. });
+        let all = std::mem::take(&mut self.pending);
+        let (old, others): (VecDeque<Pending>, VecDeque<Pending>) =
+            all.into_iter().partition(|pending| is_variant(&pending.what));
+        self.pending = others;
+        for old in old {
+            emit(Event::Finished { id: old.id, outcome: Outcome::Cancelled });
+        }
         self.kept.keep_variant(left);
     }
 
@@ -67,7 +77,7 @@ impl Queue {
         self.pending.front().map(|pending| pending.id)
     }
 
-    /// Derives a part of the request `id`; the rest waits behind the other requests.
+    /// Derives a part of the request `id`; the rest is queued after the other requests.
     ///
     /// # Errors
     /// [`Stopped`] if it was cancelled or replaced; if it can't be derived. The request is dropped then.

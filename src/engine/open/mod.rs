@@ -1,4 +1,4 @@
-//! From the name of a model or of a saved run to what it stands for.
+//! Opens a model or a saved run by its name.
 
 #[cfg(feature = "hub")]
 mod download;
@@ -104,7 +104,7 @@ pub fn open_model(
         Target::Local(location) => location,
         Target::Hub(repo) => downloaded(&repo, control, report)?,
         Target::Trace(_) => bail!(
-            "{name} is not a model: of a safetensors model give the directory that holds config.json; \
+            "{name} is not a model: for a safetensors model, give the directory with its config.json; \
              a saved run is shown by `mixscope open`"
         ),
     };

@@ -62,7 +62,7 @@ pub fn trace_path(text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether a file is a safetensors file that says it is a trace, as far as can be told of one that may be damaged.
+/// Whether a file claims to be a trace. Only the start of the file is read, so it may still be damaged.
 pub fn is_trace(path: &Path) -> bool {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = std::fs::File::open(path)?;

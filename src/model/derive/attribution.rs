@@ -5,7 +5,7 @@ use crate::analysis::ExpertShare;
 use crate::model::kernels::linear;
 use crate::model::pass::experts::{self, Routed};
 use crate::model::pass::mixture;
-use crate::model::pass::ops::{rms_norm, rms_scale};
+use crate::model::pass::norm::{rms_norm, rms_scale};
 use crate::model::pass::{KvCache, Model};
 use crate::model::precision::{Precision, Rounding};
 use crate::model::weights::Matrix;

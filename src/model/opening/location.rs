@@ -1,4 +1,4 @@
-//! The place of a model on this machine.
+//! Where a model is: in the program, in a directory, or in a GGUF file.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 /// The place of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// The model in the program.
+    /// The embedded demo model.
     Demo,
     /// A directory with config.json and safetensors files.
     Dir(PathBuf),
-    /// A GGUF file, or the first of its parts.
+    /// A GGUF file; if the model is split, its first part.
     Gguf(PathBuf),
 }
 
@@ -18,7 +18,7 @@ impl Location {
     /// The model at `path`.
     ///
     /// # Errors
-    /// If there is neither a directory nor a GGUF file.
+    /// If `path` is neither a directory nor a GGUF file, or can't be read.
     pub fn at(path: &Path) -> Result<Self> {
         let name = path.display();
         if path.is_dir() {
@@ -31,7 +31,7 @@ impl Location {
         let read = read.with_context(|| format!("cannot read {name}"))?;
         let is_gguf = &magic[..read] == b"GGUF" || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
         if !is_gguf {
-            bail!("{name} is not a GGUF file; of a safetensors model give the directory that holds config.json");
+            bail!("{name} is not a GGUF file; for a safetensors model, give the directory with its config.json");
         }
         Ok(Self::Gguf(path.to_path_buf()))
     }

@@ -1,7 +1,8 @@
 //! What every step of a layer needs: the roundings, the positions, the hooks and the control.
 
 use super::hooks::Hooks;
-use super::ops::{RopeTable, rms_norm};
+use super::norm::rms_norm;
+use super::rope::RopeTable;
 use crate::control::Control;
 use crate::model::precision::{Precision, Rounding};
 use crate::trace::{Dims, HookKind};

@@ -7,8 +7,9 @@ use super::experts::{self, Routed};
 use super::hooks::Hooks;
 use super::mixture;
 use super::model::{Layer, Model};
-use super::ops::{RopeTable, add};
+use super::ops::add;
 use super::outputs::Outputs;
+use super::rope::RopeTable;
 use super::router;
 use crate::control::Control;
 use crate::model::kernels::linear;
@@ -37,7 +38,7 @@ impl Model {
         for l in 0..self.layers.len() {
             x = pass.layer(l, x, cache, hooks, control)?;
         }
-        let logits = pass.outputs(&x, hooks)?.into_logits()?;
+        let logits = pass.outputs(&x, hooks, control)?.into_logits()?;
         pass.end(cache);
         Ok(logits)
     }
@@ -144,10 +145,11 @@ impl<'m> Pass<'m> {
     /// a hook wants them.
     ///
     /// # Errors
-    /// If a hook or the device fails.
-    pub fn outputs(&self, x: &[f32], hooks: &mut dyn Hooks) -> Result<Outputs<'m>> {
-        let (model, control) = (self.model, Control::none());
-        let cx = &mut self.context(0, hooks, &control);
+    /// If a hook or the device fails, or `control` stops the pass.
+    pub fn outputs(&self, x: &[f32], hooks: &mut dyn Hooks, control: &Control) -> Result<Outputs<'m>> {
+        control.check()?;
+        let model = self.model;
+        let cx = &mut self.context(0, hooks, control);
         let normed = cx.hook(K::LnFinal, cx.norm(x, &model.norm))?;
         let logits = match cx.wants(K::Logits) {
             true => Some(cx.hook(K::Logits, model.unembed(&normed, self.precision)?)?),

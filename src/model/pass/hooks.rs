@@ -1,7 +1,7 @@
 //! Hooks: code that sees every named value of the forward pass and may change it.
 
 use crate::trace::Hook;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::ops::Range;
 
 /// Observes and edits the values of a forward pass, in place.
@@ -45,7 +45,8 @@ pub struct At<F> {
     change: F,
 }
 
-/// Hooks that call `change` at `hook` with the value and the positions that the pass reads.
+/// Hooks that call `change` at `hook` with the value and the positions that the pass reads. The pass fails at a hook that
+/// holds expert indices: those are for [`at_ids`]. A hook of a layer that the model lacks is never reached.
 pub fn at<F: FnMut(&mut [f32], Range<usize>)>(hook: Hook, change: F) -> At<F> {
     At { hook, change }
 }
@@ -57,6 +58,37 @@ impl<F: FnMut(&mut [f32], Range<usize>)> Hooks for At<F> {
 
     fn at(&mut self, _: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
         (self.change)(value, positions);
+        Ok(())
+    }
+
+    fn at_ids(&mut self, hook: Hook, _: &mut [u32], _: Range<usize>) -> Result<()> {
+        bail!("`{hook}` holds expert indices: use `at_ids` in place of `at`")
+    }
+}
+
+/// A closure at one hook of expert indices.
+pub struct AtIds<F> {
+    hook: Hook,
+    change: F,
+}
+
+/// Hooks that call `change` at `hook` with the chosen experts `[pos, k]` and the positions that the pass reads. The pass fails
+/// at a hook that holds activations: those are for [`at`].
+pub fn at_ids<F: FnMut(&mut [u32], Range<usize>)>(hook: Hook, change: F) -> AtIds<F> {
+    AtIds { hook, change }
+}
+
+impl<F: FnMut(&mut [u32], Range<usize>)> Hooks for AtIds<F> {
+    fn wants(&self, hook: Hook) -> bool {
+        hook == self.hook
+    }
+
+    fn at(&mut self, hook: Hook, _: &mut [f32], _: Range<usize>) -> Result<()> {
+        bail!("`{hook}` holds activations: use `at` in place of `at_ids`")
+    }
+
+    fn at_ids(&mut self, _: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
+        (self.change)(ids, positions);
         Ok(())
     }
 }

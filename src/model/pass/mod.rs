@@ -11,8 +11,10 @@ mod gate;
 mod hooks;
 pub(super) mod mixture;
 mod model;
-pub(super) mod ops;
+pub(super) mod norm;
+mod ops;
 mod outputs;
+mod rope;
 pub mod router;
 mod variation;
 
@@ -23,7 +25,7 @@ pub use fault::FAULTS;
 #[cfg(debug_assertions)]
 pub(super) use fault::injected;
 pub use forward::Pass;
-pub use hooks::{At, Hooks, NoHooks, at};
+pub use hooks::{At, AtIds, Hooks, NoHooks, at, at_ids};
 pub use model::Model;
 pub use ops::SoftmaxNorm;
 pub use outputs::Outputs;

@@ -1,7 +1,7 @@
 //! The end of a pass: final norm, unembedding, and the lens, which is both of them on any residual.
 
 use super::model::Model;
-use super::ops::rms_norm;
+use super::norm::rms_norm;
 use crate::model::precision::Precision;
 use anyhow::{Result, ensure};
 use std::borrow::Cow;

@@ -25,7 +25,7 @@ impl ChatTemplate {
     }
 
     /// The template of a model directory: `chat_template.jinja`, or `chat_template` in tokenizer_config.json (text, or a
-    /// list of named ones, of which `default` counts).
+    /// list of named templates: the one named `default`).
     ///
     /// # Errors
     /// If a file can't be read.

@@ -65,7 +65,7 @@ impl Default for Baseline {
 }
 
 impl Baseline {
-    /// A run under `policy`, of which no token has arrived.
+    /// A run under `policy` before its first token has arrived.
     pub(in crate::state) fn of(policy: Option<Policy>) -> Self {
         Self { origin: policy.map_or(Origin::Nowhere, Origin::Policy), ..Self::default() }
     }
@@ -146,7 +146,7 @@ impl Baseline {
         self.lens.get(&key)
     }
 
-    /// Follows a change of the run on screen to `tokens`, of which the first `unchanged` records are the same.
+    /// Follows a change of the run on screen to `tokens`. The first `unchanged` records are the same as before.
     pub(in crate::state) fn follow(&mut self, tokens: &[Arc<TokenRecord>], unchanged: usize) {
         let Some(known) = &mut self.known else { return };
         known.diff.truncate(unchanged);
@@ -211,8 +211,7 @@ impl Baseline {
 
 impl State {
     /// Follows a change of the policy. The run on screen is compared with a run under its first policy, until it
-    /// returns to
-    /// that policy.
+    /// returns to that policy.
     pub(in crate::state) fn switched(&mut self, left: Policy, now: Policy) {
         match self.baseline.origin {
             // The comparison starts again as tokens arrive.

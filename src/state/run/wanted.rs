@@ -69,7 +69,7 @@ impl Derivations {
         self.pending.retain(|_, (pending, _)| *pending != id);
     }
 
-    /// Ends a pending request that failed.
+    /// Keeps why a pending attribution can't be computed.
     pub(in crate::state) fn refuse(&mut self, id: RequestId, failure: &Failure) {
         for (pending, ask) in self.pending.values() {
             if let (true, Derive::Attribution(key)) = (*pending == id, ask) {
@@ -114,9 +114,8 @@ impl Derivations {
         asks.retain(|ask| self.failed.get(&ask.kind()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.kind()) {
             None => true,
-            // Answers arrive in parts, so a new request is needed only if something else is missing. Values that grow
-            // with
-            // the run are renewed when the pending answer has arrived.
+            // Answers arrive in parts, so a new request is needed only if something else is missing. Values that
+            // grow with the run are renewed when the pending answer has arrived.
             Some((_, pending)) => !covers(pending, ask),
         });
         asks

@@ -1,8 +1,8 @@
 //! Sessions: what is saved of the state, and how it is restored.
 
-mod one;
+mod version_1;
 
-pub use one::SavedOne;
+pub use version_1::SavedVersion1;
 
 use super::cursor::Cursor;
 use super::panes::Panes;

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 /// A session of version 1. Fields with a default were added to the version later.
 #[derive(Deserialize)]
-pub struct SavedOne {
+pub struct SavedVersion1 {
     model: String,
     precision: Policy,
     dtype: Option<Dtype>,
@@ -161,8 +161,8 @@ impl PaneOne {
     }
 }
 
-impl From<SavedOne> for Saved {
-    fn from(one: SavedOne) -> Self {
+impl From<SavedVersion1> for Saved {
+    fn from(one: SavedVersion1) -> Self {
         let mut common = Pane::default();
         common.usage = one.load;
         common.heads = one.heads;

@@ -16,8 +16,7 @@ pub struct Lines {
 
 impl Lines {
     /// The lines of `shown` (each token as it is drawn, and its width), each at most `room` cells wide; a wider token
-    /// has
-    /// a line of its own.
+    /// has a line of its own.
     pub fn of(shown: &[(String, u16)], room: usize) -> Self {
         let mut lines = Self { room, ..Self::default() };
         lines.extend(shown);

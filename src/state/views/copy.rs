@@ -99,7 +99,7 @@ impl State {
         }
     }
 
-    /// Copies the text of the selected tokens, with the spaces and bytes that the tokenizer's signs stand for.
+    /// Copies the text of the selected tokens, with spaces and bytes in place of the tokenizer's signs for them.
     fn copy_selection(&self) -> Copied {
         let range = self.selection.map_or(0..0, |selection| selection.range());
         let tokens = self.tokens.get(range).ok_or("there is no text there any more")?;

@@ -7,11 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 /// Takes the token ids out of `file`.
 ///
 /// # Errors
-/// If there are none, or one is outside the vocabulary.
+/// If the file has no token ids, or an id is outside the vocabulary.
 pub fn token_ids(file: &mut TraceFile, vocab: usize) -> Result<Vec<u32>> {
-    let tensor = file.tensors.remove("tokens").context("the trace holds no `tokens`")?;
+    let tensor = file.tensors.remove("tokens").context("the trace has no tensor `tokens`")?;
     let found = tensor.shape.clone();
-    ensure!(found.len() == 1 && found[0] > 0, "`tokens`: expected shape [pos] of at least one, found {found:?}");
+    ensure!(
+        found.len() == 1 && found[0] > 0,
+        "`tokens`: expected shape [pos] with at least one token, found {found:?}"
+    );
     let ids = tensor.values.into_u32("tokens")?;
     check_below("tokens", &ids, vocab, "vocab_size of the config")?;
     Ok(ids)
@@ -28,7 +31,7 @@ pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) ->
 /// Takes every hook out of `file` and splits it by position; `pos` is the number of tokens.
 ///
 /// # Errors
-/// Naming the tensor, if its shape, its kind of numbers or its layer does not fit `dims`.
+/// If the shape, the kind of numbers or the layer of a tensor does not fit `dims`; the error names the tensor.
 pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<HookValues>> {
     let mut records = vec![HookValues::new(dims.layers); pos];
     let mut hooks: Vec<Hook> = file.tensors.keys().filter_map(|name| name.parse().ok()).collect();
@@ -40,7 +43,7 @@ pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<H
             "`{name}`: expected a layer below {layers} (num_hidden_layers of the config), found {}",
             hook.layer
         );
-        // A tensor whose layer is spelled differently, such as `blocks.01.`, is not a known hook.
+        // A name that spells the layer differently, such as `blocks.01.`, is not a hook's: such a tensor is skipped.
         let Some(values) = file.take(&name, &hook.kind.shape(dims, pos))? else { continue };
         match hook.kind {
             HookKind::ExpertIndices => {
@@ -62,7 +65,7 @@ pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<H
     Ok(records)
 }
 
-/// `[heads, query, key]` to `[heads, query + 1]` for each query.
+/// Splits a pattern `[heads, query, key]` into one row `[heads, query + 1]` per query.
 fn split_pattern(hook: Hook, values: &[f32], records: &mut [HookValues]) -> Result<()> {
     let pos = records.len();
     for (query, record) in records.iter_mut().enumerate() {

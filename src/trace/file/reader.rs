@@ -14,7 +14,7 @@ use std::sync::Mutex;
 /// The largest header that safetensors allows, bytes.
 const LARGEST_HEADER: u64 = 100_000_000;
 
-/// A trace file of which only the header is in memory; tensors are read one at a time.
+/// An open trace file. Only its header is in memory; tensors are read one at a time.
 #[derive(Debug)]
 pub struct TraceReader {
     /// The metadata strings; untrusted.

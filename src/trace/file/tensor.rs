@@ -70,7 +70,7 @@ impl Values {
 pub struct TraceFile {
     /// The metadata strings.
     pub metadata: HashMap<String, String>,
-    /// The tensors; any subset of the hooks.
+    /// The tensors by name; hooks may be missing.
     pub tensors: BTreeMap<String, TraceTensor>,
 }
 
@@ -78,12 +78,12 @@ impl TraceFile {
     /// The tensor `name`.
     ///
     /// # Errors
-    /// If the file has none.
+    /// If the file has no such tensor.
     pub fn get(&self, name: &str) -> Result<&TraceTensor> {
-        self.tensors.get(name).with_context(|| format!("the trace holds no `{name}`"))
+        self.tensors.get(name).with_context(|| format!("the trace has no tensor `{name}`"))
     }
 
-    /// Takes the tensor `name` out, if the file has it.
+    /// Removes the tensor `name` and returns its numbers; `None` if the file has no such tensor.
     ///
     /// # Errors
     /// If its shape is not `shape`.

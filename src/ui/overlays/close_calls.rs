@@ -36,9 +36,9 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     let text_room = usize::from(inside.width).saturating_sub(columns);
     let blank = " ".repeat(text_room);
     let heading = if wide {
-        format!("   token{blank}layer   kept   lost   logit gap {dtype:>6} steps")
+        format!("   token{blank}layer   kept   lost   logit gap {dtype:>8} ulp")
     } else {
-        format!("   token{blank}layer kept lost steps")
+        format!("   token{blank}layer kept lost   ulp")
     };
     c.put(inside, inside.x, inside.y, &heading, c.theme.dim());
     let rows = usize::from(inside.height).saturating_sub(1).max(1);
@@ -49,11 +49,11 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
         let (kept, lost) = (format!("E{}", call.kept), format!("E{}", call.lost));
         let (layer, mark) = (format!("L{}", call.layer), if call.is_near_tie() { "≈" } else { " " });
         let at = if row == list.at { "▸" } else { " " };
-        let steps = if call.ulps < 1000.0 { format!("{:.1}", call.ulps) } else { format!("{:.0}", call.ulps) };
+        let ulps = if call.ulps < 1000.0 { format!("{:.1}", call.ulps) } else { format!("{:.0}", call.ulps) };
         let text = if wide {
-            format!("{at}{:>5} {name}{layer:>6} {kept:>6} {lost:>6} {:>11.4} {steps:>12} {mark}", call.pos, call.gap)
+            format!("{at}{:>5} {name}{layer:>6} {kept:>6} {lost:>6} {:>11.4} {ulps:>12} {mark}", call.pos, call.gap)
         } else {
-            format!("{at}{:>5} {name}{layer:>5} {kept:>4} {lost:>4} {steps:>6}{mark}", call.pos)
+            format!("{at}{:>5} {name}{layer:>5} {kept:>4} {lost:>4} {ulps:>6}{mark}", call.pos)
         };
         let style = match (row == list.at, call.is_near_tie()) {
             (true, _) => c.theme.cursor(),

@@ -1,9 +1,9 @@
-//! Below the prompt editor of the demo model: example prompts, and on the first run an introduction.
+//! The lines below the demo model's prompt editor: example prompts, and an introduction on the first run.
 //!
 //! ```text
 //! a small trained Mixtral: 6 layers of 8 experts, 2 of them per token
 //! it knows a toy world: stories in 3 languages, capitals, sums, code
-//! enter reads the text · space writes on · 1 to 5 look inside · ? keys
+//! enter reads the text · space adds a token · 1 to 5 look inside · ? keys
 //!
 //! tab fills in an example:
 //! alt-1  The capital of France is
@@ -21,7 +21,7 @@ use ratatui::style::Style;
 /// A line as pieces of text with their styles.
 type Line = Vec<(String, Style)>;
 
-/// The lines for a box of `width` cells and at most `most` lines; none for other models than the demo.
+/// The lines that fit into `width` cells and `most` lines; none if the model is not the demo.
 pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
     let Some(meta) = c.state.meta().filter(|meta| meta.name == "demo") else { return Vec::new() };
     let d = meta.dims;
@@ -35,7 +35,7 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
         format!("a small trained Mixtral: {} layers of {} experts, {} of them per token", d.layers, d.experts, d.top_k),
         "it knows a toy world: stories in 3 languages, capitals, sums, code".to_owned(),
         format!(
-            "{} reads the text · {} writes on · {} to {} look inside · {} keys",
+            "{} reads the text · {} adds a token · {} to {} look inside · {} keys",
             key(Scope::Input, Action::Accept),
             key(Scope::Explore, Action::Generate),
             tab(0),
@@ -46,7 +46,7 @@ pub fn lines(c: &Canvas, width: usize, most: usize) -> Vec<Line> {
     let narrow = [
         "a small trained Mixtral".to_owned(),
         format!(
-            "{} reads · {} writes · {} keys",
+            "{} reads · {} adds a token · {} keys",
             key(Scope::Input, Action::Accept),
             key(Scope::Explore, Action::Generate),
             key(Scope::Explore, Action::Help),

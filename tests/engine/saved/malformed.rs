@@ -47,7 +47,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (says("token_texts", r#"["a"]"#), &["`token_texts`", "expected 3", "found 1"]),
         (says("token_texts", "7"), &["`token_texts`", "list"]),
         (says("mixscope.spelling", "[]"), &["`mixscope.spelling`"]),
-        (without("tokens"), &["no `tokens`"]),
+        (without("tokens"), &["no tensor `tokens`"]),
         (integers("tokens", &[0], 1), &["`tokens`", "at least one", "[0]"]),
         (integers("tokens", &[3, 1], 1), &["`tokens`", "[pos]", "[3, 1]"]),
         (floats("tokens", &[3]), &["`tokens`", "expected integers", "found floating-point"]),
@@ -69,7 +69,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (floats("mixscope.next.probs", &[3, 9]), &["`mixscope.next.probs`", "[3, 10]", "[3, 9]"]),
         (without("mixscope.score.rank"), &["no `mixscope.score.rank`"]),
         (floats("mixscope.score.nll", &[3]), &["`mixscope.score.nll`", "expected shape [2]", "found [3]"]),
-        (without("mixscope.lens.layers"), &["no `mixscope.lens.layers`"]),
+        (without("mixscope.lens.layers"), &["no tensor `mixscope.lens.layers`"]),
         (integers("mixscope.lens.layers", &[6], 6), &["`mixscope.lens.layers`", "below 6", "found 6"]),
         (without("mixscope.lens.resid_mid.kl"), &["no `mixscope.lens.resid_mid.kl`"]),
         (

@@ -1,4 +1,4 @@
-//! One policy on its way through the model.
+//! An arm of the lab: the pass under one policy.
 
 use super::Work;
 use super::watch::{Seen, Watch};
@@ -11,8 +11,8 @@ use std::mem::take;
 /// Positions whose logits are in memory at a time.
 const CHUNK: usize = 64;
 
-/// A policy's pass over the prompt, with what generation needs of it.
-pub struct Lane<'m> {
+/// A policy's pass over the prompt, with the state that generation starts from.
+pub struct Arm<'m> {
     meta: Meta,
     precision: Precision,
     pass: Pass<'m>,
@@ -22,7 +22,7 @@ pub struct Lane<'m> {
     tokens: usize,
 }
 
-impl<'m> Lane<'m> {
+impl<'m> Arm<'m> {
     /// Before the first layer.
     pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32]) -> Result<Self> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
@@ -60,7 +60,7 @@ impl<'m> Lane<'m> {
             let bad = logits.iter().position(|x| !x.is_finite());
             let at = start + bad.unwrap_or(0) / vocab;
             ensure!(bad.is_none(), "NaN or infinity in `{}` at position {at}", HookKind::Logits.at(0));
-            // The last position predicts what is not there yet.
+            // The last position has no next token, so it has no loss.
             let next = ids[start + 1..].iter().zip(logits.chunks_exact(vocab));
             nll.extend(next.map(|(id, row)| -Distribution::of(row).log_prob(*id as usize) as f32));
             last = logits[logits.len() - vocab..].to_vec();
@@ -82,9 +82,9 @@ impl<'m> Lane<'m> {
     }
 }
 
-/// A lane that is compared with the base.
+/// An arm that is compared with the base.
 pub struct Variant<'m> {
-    lane: Lane<'m>,
+    arm: Arm<'m>,
     end_to_end: Comparer,
     isolated: Comparer,
 }
@@ -92,15 +92,15 @@ pub struct Variant<'m> {
 impl<'m> Variant<'m> {
     /// Before the first layer.
     pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], base: &Meta) -> Result<Self> {
-        let lane = Lane::begin(loaded, policy, ids)?;
-        let dtypes = [base.activation_dtype(), lane.meta.activation_dtype()];
+        let arm = Arm::begin(loaded, policy, ids)?;
+        let dtypes = [base.activation_dtype(), arm.meta.activation_dtype()];
         let comparer = |mode| Comparer::new(mode, None, dtypes, ids.to_vec(), base.dims.top_k, false);
         let (end_to_end, isolated) = (comparer(Mode::EndToEnd), comparer(Mode::Isolated));
-        Ok(Self { lane, end_to_end, isolated })
+        Ok(Self { arm, end_to_end, isolated })
     }
 
-    /// One layer, twice: after the layer before it, and with `input`, which the base read `[pos, d_model]`; keys and
-    /// values of the second go to `scratch`, which is empty.
+    /// Computes one layer twice: on this policy's own residual stream, and on the base's `input` `[pos × d_model]`. The
+    /// second time, keys and values go to `scratch`, which must be empty.
     pub fn read(
         &mut self,
         layer: usize,
@@ -109,19 +109,19 @@ impl<'m> Variant<'m> {
         scratch: &mut KvCache,
         work: &mut Work,
     ) -> Result<()> {
-        let lane = &mut self.lane;
-        let (pass, control) = (&lane.pass, work.layer(layer, lane.tokens));
-        let mut watch = Watch::comparing(&lane.meta, seen, &mut self.end_to_end);
-        lane.resid = pass.layer(layer, take(&mut lane.resid), &mut lane.cache, &mut watch, &control)?;
+        let arm = &mut self.arm;
+        let (pass, control) = (&arm.pass, work.layer(layer, arm.tokens));
+        let mut watch = Watch::comparing(&arm.meta, seen, &mut self.end_to_end);
+        arm.resid = pass.layer(layer, take(&mut arm.resid), &mut arm.cache, &mut watch, &control)?;
         self.isolated.fed(HookKind::ResidPre.at(layer));
-        let control = work.layer(layer, lane.tokens);
-        let mut watch = Watch::comparing(&lane.meta, seen, &mut self.isolated);
+        let control = work.layer(layer, arm.tokens);
+        let mut watch = Watch::comparing(&arm.meta, seen, &mut self.isolated);
         pass.layer(layer, input.to_vec(), scratch, &mut watch, &control)?;
         Ok(())
     }
 
-    /// The lane, and its comparisons with the base: end to end, and each layer alone.
-    pub fn into_parts(self) -> (Lane<'m>, [Comparison; 2]) {
-        (self.lane, [self.end_to_end.finish(), self.isolated.finish()])
+    /// The arm, and its comparisons with the base: end to end, and each layer alone.
+    pub fn into_parts(self) -> (Arm<'m>, [Comparison; 2]) {
+        (self.arm, [self.end_to_end.finish(), self.isolated.finish()])
     }
 }

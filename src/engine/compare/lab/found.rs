@@ -1,10 +1,10 @@
-//! What a comparison with the base says of each layer.
+//! The lab's numbers for each layer, from the comparison with the base.
 
 use crate::analysis::diff::{Comparison, Flip};
 use crate::analysis::{Lab, LabEqual, LabFlip, LabLayer, LabToken};
 use crate::trace::Dims;
 
-/// The base beside itself `[layers]`, over `n` tokens.
+/// The base compared with itself, over `n` tokens `[layers]`.
 pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {
     let equal = Lab::COMPONENTS.map(|hook| {
         let values = hook.shape(dims, n).iter().product();
@@ -13,7 +13,7 @@ pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {
     vec![LabLayer { flips: 0, choices: n, within_rounding: 0, equal: equal.to_vec() }; dims.layers]
 }
 
-/// A policy beside the base `[layers]`.
+/// A policy compared with the base `[layers]`.
 pub fn layers(found: &Comparison, layers: usize) -> Vec<LabLayer> {
     let of = |layer: usize| {
         let equal = Lab::COMPONENTS.iter().filter_map(|hook| {

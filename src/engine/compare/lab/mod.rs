@@ -1,10 +1,10 @@
 //! The precision lab: one prompt under several precision policies.
 //!
-//! All policies go through a layer before any goes on to the next. So every weight is read once for all of them, and of
-//! the base no more is in memory than one layer's values.
+//! All policies go through a layer before any of them goes on to the next. So every weight is read once for all policies,
+//! and only one layer's values of the base are in memory.
 
+mod arm;
 mod found;
-mod lane;
 mod policies;
 mod watch;
 
@@ -15,11 +15,11 @@ use crate::control::Control;
 use crate::model::{Loaded, bare_piece};
 use crate::trace::Policy;
 use anyhow::{Context, Result, ensure};
-use lane::{Lane, Variant};
+use arm::{Arm, Variant};
 
 /// Runs `ids` under `base` and each of `policies`, end to end and each layer alone, and lets every one of them go on for
 /// `steps` greedy tokens: fewer where the text ends, and at the model's context. A policy counts once. The policy under
-/// which the model was opened does not matter. Progress is told in token-layers.
+/// which the model was opened does not matter. Progress is in token-layers.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are more than the model's
@@ -49,7 +49,7 @@ pub fn lab(
     let read = n * (1 + 2 * others.len()) + steps.saturating_sub(1) * (1 + others.len());
     let mut work = Work { control, done: 0, all: read * dims.layers };
 
-    let mut first = Lane::begin(loaded, base, ids)?;
+    let mut first = Arm::begin(loaded, base, ids)?;
     let begin = |policy: &Policy| Variant::begin(loaded, *policy, ids, first.meta());
     let mut variants = others.iter().map(begin).collect::<Result<Vec<Variant>>>()?;
     // A layer alone needs no keys and values but its own.
@@ -62,8 +62,8 @@ pub fn lab(
         }
     }
 
-    let finish = |policy: Policy, lane: Lane, work: &mut Work| -> Result<LabRow> {
-        let (nll, generated) = lane.finish(loaded, ids, steps, work).with_context(|| under(policy))?;
+    let finish = |policy: Policy, arm: Arm, work: &mut Work| -> Result<LabRow> {
+        let (nll, generated) = arm.finish(loaded, ids, steps, work).with_context(|| under(policy))?;
         Ok(LabRow {
             policy,
             mean_loss: mean(&nll),
@@ -77,8 +77,8 @@ pub fn lab(
     };
     let mut rows = vec![finish(base, first, &mut work)?];
     for (policy, variant) in others.into_iter().zip(variants) {
-        let (lane, [end_to_end, isolated]) = variant.into_parts();
-        let row = finish(policy, lane, &mut work)?;
+        let (arm, [end_to_end, isolated]) = variant.into_parts();
+        let row = finish(policy, arm, &mut work)?;
         rows.push(LabRow {
             end_to_end: found::layers(&end_to_end, dims.layers),
             isolated: found::layers(&isolated, dims.layers),

@@ -1,10 +1,10 @@
-//! Which policies are worth a row.
+//! The policies that the lab compares.
 
 use crate::model::{GateBlock, Precision};
 use crate::trace::{Meta, Policy};
 
-/// The policies beside `base` that differ from it and from each other on this model, and the others with the reason
-/// why they are left out, e.g. `= hf`.
+/// The policies that differ from `base` and from each other on this model; and the skipped policies with the reason, e.g.
+/// `= hf`.
 pub fn lab_policies(meta: &Meta, base: Policy) -> (Vec<Policy>, Vec<(Policy, String)>) {
     let precision = |policy: Policy| Precision::new(policy, meta.compute_dtype);
     let (mut kept, mut left_out): (Vec<Policy>, Vec<(Policy, String)>) = Default::default();

@@ -1,4 +1,4 @@
-//! What every head does on a text that is nothing but repetition: random tokens given twice.
+//! The scores of every head on a sequence of random tokens followed by the same sequence.
 
 use super::HeadCache;
 use crate::analysis::HeadScores;

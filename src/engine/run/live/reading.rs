@@ -55,7 +55,7 @@ impl Live {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;
         for (i, chunk) in ids.chunks(self.chunk).enumerate() {
-            self.last_logits_if_any()?;
+            self.last_logits_if_any(control)?;
             let start = self.tokens.len();
             let (rows, part) = (chunk.len(), control.part(i * self.chunk * layers, total));
             let mut hooks = Collector::new(&self.capture, rows);
@@ -64,7 +64,7 @@ impl Live {
             for l in 0..layers {
                 resid = pass.layer(l, resid, &mut self.cache, &mut hooks, &part)?;
             }
-            let outputs = pass.outputs(&resid, &mut hooks)?;
+            let outputs = pass.outputs(&resid, &mut hooks, &part)?;
             let values = hooks.into_tokens();
             pass.end(&mut self.cache);
             let kept = self.keep(chunk, source, &outputs, values, control, arrived);
@@ -83,9 +83,11 @@ impl Live {
     /// # Errors
     /// As [`Live::extend`].
     pub fn extend_from(&mut self, tokens: &[(u32, Source)], control: &Control, arrived: OnTokens) -> Result<()> {
+        let (layers, mut read) = (self.meta.dims.layers, 0);
         for same in tokens.chunk_by(|a, b| a.1 == b.1) {
             let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
-            self.extend_reporting(&ids, same[0].1, control, arrived)?;
+            self.extend_reporting(&ids, same[0].1, &control.part(read * layers, tokens.len() * layers), arrived)?;
+            read += ids.len();
         }
         Ok(())
     }
@@ -158,13 +160,16 @@ impl Live {
 
     /// The logits after the last token, `None` if there is no token. After stepping back, the last token is read again, with
     /// the same result.
-    fn last_logits_if_any(&mut self) -> Result<Option<Arc<[f32]>>> {
+    fn last_logits_if_any(&mut self, control: &Control) -> Result<Option<Arc<[f32]>>> {
         if self.last.is_none()
             && let Some(token) = self.tokens.last()
         {
-            self.cache.truncate(self.tokens.len() - 1);
-            let (model, control) = (&self.loaded.model, Control::none());
-            let logits = model.forward(&[token.id], &mut self.cache, self.precision, &mut NoHooks, &control)?;
+            // On a copy: after an error or a stop the cache holds every token as before.
+            let mut cache = self.cache.clone();
+            cache.truncate(self.tokens.len() - 1);
+            let (model, control) = (&self.loaded.model, control.quiet());
+            let logits = model.forward(&[token.id], &mut cache, self.precision, &mut NoHooks, &control)?;
+            self.cache = cache;
             self.last = Some(logits.into());
         }
         Ok(self.last.clone())
@@ -185,7 +190,7 @@ impl Live {
     /// # Errors
     /// As [`Live::extend`]; if there is no token yet or the sampling is out of range.
     pub fn step(&mut self, sampling: &Sampling, control: &Control) -> Result<u32> {
-        let logits = self.last_logits_if_any()?.context("there is no prompt yet: type one first")?;
+        let logits = self.last_logits_if_any(control)?.context("there is no prompt yet: type one first")?;
         let id = sampling::sample(&logits, sampling, self.tokens.len() - 1)?;
         self.extend(&[id], Source::Generated, control)?;
         Ok(id)

@@ -60,7 +60,7 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
     })
 }
 
-/// `mixscope 0.1.0`: the engine and its version, or what else is told in its place.
+/// The program that made the trace, e.g. `mixscope 0.1.0`. Without an own version, the version of a library it names.
 fn made_by(provenance: &Value) -> String {
     let said = |key: &str| provenance.get(key).and_then(Value::as_str);
     let Some(engine) = said("engine") else { return "an unknown program".to_owned() };
@@ -77,7 +77,7 @@ fn stored_dtype(file: &TraceFile) -> Option<Dtype> {
     file.tensors.iter().find(|(name, _)| is_one(name)).map(|(_, tensor)| tensor.dtype)
 }
 
-/// What was validated when the run was made, as far as the trace tells; else what its config says.
+/// The validation report recorded in the trace; if there is none, the report of its config, with recorded checks as notes.
 fn with_recorded(config: Report, recorded: &str) -> Report {
     if let Ok(report) = serde_json::from_str::<Report>(recorded) {
         return report;
@@ -91,10 +91,10 @@ fn with_recorded(config: Report, recorded: &str) -> Report {
     report
 }
 
-/// How tokens are spelt: by the texts of the run's tokens, and by the spellings beside the tables.
+/// The spelling of tokens, from the texts of the run's tokens and from the spellings stored with the tables.
 ///
 /// # Errors
-/// If there are texts, but not one a token, or the spellings can't be read.
+/// If the file has texts, but not one per token, or the spellings can't be read.
 pub fn spelling(file: &TraceFile, ids: &[u32]) -> Result<Spelling> {
     let mut spelling = Spelling::new();
     if let Some(text) = file.metadata.get("mixscope.spelling") {

@@ -153,6 +153,7 @@ fn candidates(distribution: &Distribution, top: usize, spelling: &Spelling) -> V
 /// Adds what follows from a position's router logits.
 fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
     use HookKind as K;
+    let precision = arch.rounding(precision);
     let Dims { layers, experts, top_k, .. } = arch.dims;
     for layer in 0..layers {
         let Some(Row::F32(logits)) = values.get(K::RouterLogits.at(layer)) else { continue };

@@ -27,7 +27,7 @@ fn lab_of(data: &ViewData) -> Result<&Lab> {
 }
 
 /// Up to this many layers, panels are next to each other.
-const BESIDE: usize = 12;
+const SIDE_BY_SIDE: usize = 12;
 
 /// Flips and equal values by policy and layer, and the mean losses, as a PNG file. The same lab and look always give the
 /// same bytes.
@@ -47,7 +47,7 @@ pub fn lab_drawing(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
 }
 
 fn draw(lab: &Lab) -> Result<Figure> {
-    ensure!(lab.layers() > 0, "the lab holds no layer of any policy");
+    ensure!(lab.layers() > 0, "the lab has no layers");
     let most = |mode: Mode| {
         let all = lab.rows.iter().flat_map(|row| row.layers(mode));
         all.map(|layer| layer.flips).max().unwrap_or(0).max(1) as f32
@@ -80,7 +80,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
             Legend::Corner("alone: a flip at a margin that rounding can't turn".to_owned()),
         ],
         panels: [end_to_end, isolated, residual, mixture].map(Panel::Grid).into(),
-        across: if lab.layers() > BESIDE { 1 } else { 2 },
+        across: if lab.layers() > SIDE_BY_SIDE { 1 } else { 2 },
         notes: vec![format!("each layer alone: it reads what it reads under {}; equal: bit for bit", lab.base)],
     })
 }

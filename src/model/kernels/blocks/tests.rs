@@ -30,7 +30,7 @@ fn candle(tensor: &QTensor) -> Vec<f32> {
     tensor.dequantize(&Device::Cpu).unwrap().to_vec1().unwrap()
 }
 
-/// By every supported instruction set, from an odd address.
+/// Checks that every supported instruction set widens `bytes` to `want`, also from an odd address.
 fn check(block: Block, bytes: &[u8], want: &[f32]) {
     let shifted: Vec<u8> = std::iter::once(0).chain(bytes.iter().copied()).collect();
     for isa in supported() {
@@ -38,13 +38,13 @@ fn check(block: Block, bytes: &[u8], want: &[f32]) {
         widen_blocks(isa, block, &shifted[1..], &mut got);
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
             let same = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();
-            assert!(same, "{isa:?} {block:?} {i}: {got} for {want}");
+            assert!(same, "{isa:?} {block:?} {i}: expected {want}, found {got}");
         }
     }
 }
 
 #[test]
-fn formats_are_ggmls() {
+fn formats_agree_with_ggml() {
     for (id, block, dtype) in ALL {
         assert_eq!(Block::from_ggml(id), Some(block));
         assert_eq!((block.width(), block.bytes()), (dtype.block_size(), dtype.type_size()), "{block:?}");
@@ -89,7 +89,7 @@ fn a_product_has_the_bits_of_the_widened_row() {
             let want = dot_f32(Isa::Portable, &values, &x);
             for isa in supported() {
                 let got = dot_blocks(isa, block, bytes, &x);
-                assert_eq!(got.to_bits(), want.to_bits(), "{isa:?} {block:?} {n}: {got} for {want}");
+                assert_eq!(got.to_bits(), want.to_bits(), "{isa:?} {block:?} {n}: expected {want}, found {got}");
             }
         }
     }
@@ -99,6 +99,6 @@ fn a_product_has_the_bits_of_the_widened_row() {
 fn every_f16_is_widened_exactly() {
     for bits in 0..=u16::MAX {
         let (want, got) = (f16::from_bits(bits).to_f32(), widen_f16(bits.to_le_bytes()));
-        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{bits:#06x}: {got} for {want}");
+        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{bits:#06x}: {want} became {got}");
     }
 }

@@ -1,21 +1,22 @@
-//! 256 weights of two rows, repacked so that a register holds the same four weights of each of their sixteen blocks.
+//! 256 weights of each of two rows, repacked: register `i` holds weights `4i` to `4i + 3` of all sixteen blocks.
 
 use super::super::format::part;
 use super::{BLOCK, BLOCKS};
 use std::arch::x86_64::*;
 use std::mem::offset_of;
 
-/// Rows that are repacked together, and their blocks: first those of the first row.
+/// Rows that are repacked together.
 pub(super) const ROWS: usize = 2;
+/// Their blocks: those of the first row, then those of the second.
 pub(super) const LANES: usize = ROWS * BLOCKS;
 
 /// A piece of two rows.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(super) struct Repacked {
-    /// `[four weights][block]`, without a sign.
+    /// Unsigned weights `[group of four][block]`.
     pub quads: [[u8; 4 * LANES]; BLOCK / 4],
-    /// `[half][block]`; if both halves share a scale, it is the first.
+    /// Scales `[half of a block][block]`; if the halves share a scale, only the first row is used.
     pub scales: [[f32; LANES]; 2],
     pub minima: [f32; LANES],
 }
@@ -23,11 +24,13 @@ pub(super) struct Repacked {
 impl Repacked {
     pub const ZERO: Self = Self { quads: [[0; 4 * LANES]; BLOCK / 4], scales: [[0.0; LANES]; 2], minima: [0.0; LANES] };
 
-    /// Repacks blocks: register `i` holds blocks `i` and `i + 4` of the first row, register `i + 4` those of the second.
+    /// Repacks `blocks`. Input register `i < 4` holds blocks `i` and `i + 4` of the first row, register `i + 4` the same
+    /// blocks of the second row.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn put(&mut self, blocks: [__m512i; BLOCKS]) {
-        // In quarters of `four[g + 2·i]`: fours `i` and `i + 4` of blocks 0 to 3, then of blocks 4 to 7, of row `g`.
+        // `four[g + 2 * i]` is made of row `g`. Its quarters are group `i` of blocks 0 to 3, group `i + 4` of them, and the
+        // same two groups of blocks 4 to 7.
         let mut four = [_mm512_setzero_si512(); 8];
         for g in 0..2 {
             let [a, b, c, d] = [blocks[4 * g], blocks[4 * g + 1], blocks[4 * g + 2], blocks[4 * g + 3]];
@@ -42,7 +45,7 @@ impl Repacked {
             let first = _mm512_shuffle_i32x4::<0x88>(four[2 * i], four[2 * i + 1]);
             let second = _mm512_shuffle_i32x4::<0xdd>(four[2 * i], four[2 * i + 1]);
             const { assert!(align_of::<Self>() == 64 && offset_of!(Self, quads) == 0) }
-            // SAFETY: 64 bytes are written to 64, aligned as `Self` is, in which they come first.
+            // SAFETY: each store fills one 64-byte row of `quads`, which is at offset 0 of a type aligned to 64 bytes.
             unsafe {
                 _mm512_store_si512(self.quads[i].as_mut_ptr().cast(), first);
                 _mm512_store_si512(self.quads[4 + i].as_mut_ptr().cast(), second);
@@ -58,11 +61,11 @@ fn store(out: &mut [f32; LANES], numbers: __m512) {
     unsafe { _mm512_storeu_ps(out.as_mut_ptr(), numbers) }
 }
 
-/// A format whose pieces of 256 weights have `N` bytes.
+/// A format that stores 256 weights in `N` bytes.
 pub(super) trait Format<const N: usize> {
-    /// Whether the halves of 32 weights have scales of their own.
+    /// Whether each half of a block (16 weights) has its own scale.
     const HALVES: bool = false;
-    /// The excess of weights stored without a sign.
+    /// What has to be subtracted from the unsigned weights; `None` if nothing.
     const EXCESS: Option<Excess> = None;
     /// Whether blocks have a minimum.
     const MINIMA: bool = false;
@@ -70,7 +73,7 @@ pub(super) trait Format<const N: usize> {
     /// Repacks a piece of each row.
     ///
     /// # Safety
-    /// `vnni::is_here` is true on this machine.
+    /// `vnni::is_here()` must be true on this machine.
     unsafe fn repack(rows: [&[u8; N]; ROWS], out: &mut Repacked);
 }
 
@@ -84,7 +87,7 @@ pub(super) struct Q8_0;
 pub(super) struct Q4K;
 pub(super) struct Q6K;
 
-/// 32 bytes at each of two places.
+/// The 32 bytes of `row` at `first`, followed by the 32 bytes at `second`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn two<const N: usize>(row: &[u8; N], first: usize, second: usize) -> __m512i {
@@ -125,7 +128,7 @@ impl Format<272> for Q8_0 {
     }
 }
 
-/// Two f16 as stored, eight times each.
+/// Two stored f16, widened: `first` in lanes 0 to 7, `second` in lanes 8 to 15.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn eight_times(first: [u8; 2], second: [u8; 2]) -> __m512 {

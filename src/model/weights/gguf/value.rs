@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// An array, of which only the place is kept.
+    /// Reads an array, but keeps only its place in the file.
     fn values(&mut self) -> Result<Array<'a>> {
         let kind = self.u32()?;
         let claimed = self.u64()?;

@@ -55,7 +55,7 @@ fn cell(state: &State) -> Option<&LensCell> {
     state.derived.lens(LensKey { pos: cursor.token, layer: cursor.layer, site })
 }
 
-/// The lens cell at the cursor in words; `top` says what stands for its best token.
+/// The lens cell at the cursor in words; `top` returns the text for its best token.
 fn cell_text(state: &State, top: fn(&LensCell, &str) -> Option<String>) -> Result<String, String> {
     let cell = cell(state).ok_or(UNDERWAY)?;
     let answer = state.token().and_then(|token| token.next.top.first());

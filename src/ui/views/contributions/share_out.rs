@@ -23,8 +23,7 @@ impl Lines {
     }
 
     /// The lines of each section in `room` lines. Each section gets one line first. Then the experts get their rows,
-    /// and
-    /// heads and layers half of the rest each, or all they need.
+    /// and heads and layers half of the rest each, or all they need.
     pub fn of(room: usize, experts: usize, heads: usize, layers: usize) -> Self {
         let whole = Self::whole(experts, heads, layers);
         if room >= whole.sum() {

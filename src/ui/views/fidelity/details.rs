@@ -56,7 +56,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
         }
         lines.push(match found.choices() {
             0 => (format!("routing of A {ABSENT}"), theme.dim()),
-            choices => (format!("flips {flips} of {choices} choices, {near} ≈"), theme.dim()),
+            choices => (format!("flips {flips} of {choices} choices, {near} ~"), theme.dim()),
         });
         let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| !layer.flips().is_empty());
         let by_layer: Vec<String> =

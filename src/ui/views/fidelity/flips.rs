@@ -1,8 +1,9 @@
-//! Flips between two runs: tokens across, layers upwards. Tokens that do not fit across follow in the next band.
+//! Flips between two runs: a column per token, a row per layer, the last layer on top. Tokens that do not fit continue in
+//! the next band.
 //!
 //! ```text
 //!    0 ▏<s>▏·capital ▾·is
-//!  L5  · · ≈ · 1 ·
+//!  L5  · · ~ · 1 ·
 //! ▸L4  · · · · · ·
 //! loss · + · · − ·
 //! ```
@@ -19,7 +20,7 @@ use ratatui::layout::Rect;
 
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
-/// Least visible difference of losses, nats.
+/// Smaller differences of losses are drawn as `·`, nats.
 const VISIBLE: f32 = 0.005;
 
 fn draw(c: &mut Canvas, area: Rect) {
@@ -30,7 +31,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let (cursor, all) = (c.state.cursor, c.state.tokens.len());
     let has_legend = inside.height >= 8;
     let down = usize::from(inside.height.saturating_sub(u16::from(has_legend)));
-    // A line of names, the layers, and the losses.
+    // One line of names, one per layer, and one of losses.
     let band_lines = d.layers + 2;
     let fits = |column: usize| (across / column).max(1) * (down / band_lines).max(1) >= all;
     let column = if fits(2) { 2 } else { 1 };
@@ -74,7 +75,7 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
             Some(false) => ("·".to_owned(), c.theme.dim()),
             Some(true) => match state.flip(pos, layer) {
                 Some(flip) if !flip.is_within_rounding() => (digit(flip.exchanged()), c.theme.error()),
-                _ => ("≈".to_owned(), c.theme.warn()),
+                _ => ("~".to_owned(), c.theme.warn()),
             },
         };
         let at = pos == cursor.token && layer == cursor.layer;
@@ -110,9 +111,9 @@ fn put_legend(c: &mut Canvas, inside: Rect, two: &Two, d: Dims) {
     let y = inside.bottom().saturating_sub(1);
     let exchanged = if d.top_k > 1 { "1, 2 … experts exchanged" } else { "1 another expert" };
     let forms = [
-        format!("· same experts  {exchanged}  ≈ one flipped within 4 {} steps   loss + − of B against A", two.dtype),
-        format!("· same  {exchanged}  ≈ within 4 {} steps", two.dtype),
-        "≈ near-tie  1 2 exchanged".to_owned(),
+        format!("· same experts  {exchanged}  ~ within rounding: 4 {} ulp   loss + − of B against A", two.dtype),
+        format!("· same  {exchanged}  ~ within 4 {} ulp", two.dtype),
+        "~ within rounding  1 2 exchanged".to_owned(),
     ];
     let room = usize::from(inside.width.saturating_sub(1));
     if let Some(text) = forms.iter().find(|text| width(text) <= room) {

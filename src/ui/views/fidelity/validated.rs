@@ -88,5 +88,5 @@ fn near_ties(c: &Canvas, meta: &Meta) -> String {
         all => format!("L{layer} {}/{all}", stats.near_ties.len()),
     };
     let shares: Vec<String> = layers.map(share).collect();
-    format!("near-ties, choices that one {dtype} step could flip: {}", shares.join("  "))
+    format!("near-ties, choices that one {dtype} ulp could flip: {}", shares.join("  "))
 }

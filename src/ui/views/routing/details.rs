@@ -43,12 +43,12 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
         }
         if let Some(margin) = routing.margin() {
-            let (near, step) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
+            let (near, ulp) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
             let verdict = if near { "could flip" } else { "safe" };
-            let (gap, steps) = (margin.gap, margin.gap / step);
-            let steps = if steps < 10.0 { format!("{steps:.1}") } else { format!("{steps:.0}") };
-            let of = if room >= 46 { format!("{} steps", meta.router_dtype()) } else { "steps".to_owned() };
-            let text = format!("{verdict}: margin {gap:.4}, {steps} {of}");
+            let (gap, ulps) = (margin.gap, margin.gap / ulp);
+            let ulps = if ulps < 10.0 { format!("{ulps:.1}") } else { format!("{ulps:.0}") };
+            let of = if room >= 46 { format!("{} ulp", meta.router_dtype()) } else { "ulp".to_owned() };
+            let text = format!("{verdict}: margin {gap:.4}, {ulps} {of}");
             line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
         }
     }

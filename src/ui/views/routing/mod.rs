@@ -57,8 +57,8 @@ fn put_legend(c: &mut Canvas, inside: Rect) {
     let x = heatmap::legend(c, inside, inside.x + 1, y);
     let dtype = meta.router_dtype();
     let forms = [
-        format!("   [ ] chosen   margin: logit gap to the first not chosen, ≈ within one {dtype} step"),
-        format!("  [ ] chosen  margin: logit gap to the next, ≈ within a {dtype} step"),
+        format!("   [ ] chosen   margin: logit gap to the first not chosen, ≈ within one {dtype} ulp"),
+        format!("  [ ] chosen  margin: logit gap to the next, ≈ within a {dtype} ulp"),
         "  [ ] chosen  margin in logits  ≈ near-tie".to_owned(),
     ];
     c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());
