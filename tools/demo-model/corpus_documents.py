@@ -1,6 +1,6 @@
 """Ordinary documents in which names, phrases and lines come back: songs, dialogues, letters, descriptions of invented places,
 records with questions, recipes, chain tales, plans of a week, retellings, and passages given twice."""
-from corpus_grammar import (LANGS, T_ADJECTIVES, T_ANIMALS, T_FOODS, T_OBJECTS, T_PLACES, T_TRAITS, Noun, Person, Place, Words,
+from corpus_grammar import (LANGS, T_ADJECTIVES, T_ANIMALS, T_FOODS, T_OBJECTS, T_PLACES, T_TRAITS, VOWELS, Noun, Person, Place, Words,
                             capitalise, draw_names, render, rows)
 import corpus_words as cw
 
@@ -57,7 +57,8 @@ def song(rng, lang):
         lines = [from_template(rng, lang, SONG, people).rstrip(",") for _ in range(count)]
         lines = [line[0].lower() + line[1:] if i and line.split(",")[0] not in (people[0][0], people[1][0]) else capitalise(line)
                  for i, line in enumerate(lines)]
-        return ",\n".join(lines) + (" !" if lines[-1][-1] not in "?!" and lang == "fr" else "!" if lines[-1][-1] not in "?!" else "")
+        end = "" if lines[-1][-1] == "?" else {"en": "!", "fr": " !", "es": "."}[lang]
+        return ",\n".join(lines) + end
     refrain = verse(rng.randint(2, 4))
     parts = []
     for _ in range(rng.randint(2, 4)):
@@ -178,7 +179,7 @@ def invented(rng, lang):
 
 RECORD = {"en": ("{a} lives in {c} and has {o}.", "Where does {a} live? In {c}.", "What does {a} have? {o}.", "Who has {o}? {a}.",
                  "Who lives in {c}? {a}."),
-          "fr": ("{a} habite à {c} et a {o}.", "Où habite {a} ? À {c}.", "Qu'a {a} ? {o}.", "Qui a {o} ? {a}.", "Qui habite à {c} ? {a}."),
+          "fr": ("{a} habite à {c} et a {o}.", "Où habite {a} ? À {c}.", "Que possède {a} ? {o}.", "Qui a {o} ? {a}.", "Qui habite à {c} ? {a}."),
           "es": ("{a} vive en {c} y tiene {o}.", "¿Dónde vive {a}? En {c}.", "¿Qué tiene {a}? {o}.", "¿Quién tiene {o}? {a}.",
                  "¿Quién vive en {c}? {a}.")}
 
@@ -215,7 +216,7 @@ RECIPE = {"en": ("For the soup of {a} you need {list}.", "First, take {x}.", "Th
 
 
 def recipe(rng, lang):
-    name = next(n for n, _ in draw_names(rng, lang, 20) if n[0] not in "AEIOUÉÁÓYaeiou")
+    name = rng.choice([n for names in cw.NAMES[lang] for n in names.split() if n[0] not in VOWELS])  # no elision after "de"
     parts = []
     for row in rng.sample(T_FOODS, rng.randint(3, 5)):
         count = rng.randint(2, 9)

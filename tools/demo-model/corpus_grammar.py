@@ -117,6 +117,8 @@ def plural(word, lang):
         return word[:-1] + "ces"
     if word in ("paraguas", "lunes"):
         return word
+    if word == "robot":
+        return "robots"
     if word[-2:] in ("ón", "án", "én", "ín"):
         return word[:-2] + {"ó": "o", "á": "a", "é": "e", "í": "i"}[word[-2]] + "nes"
     if word[-1] in "aeiouáéó":
