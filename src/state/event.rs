@@ -1,6 +1,6 @@
 //! Events, which change the state, and effects, which the state asks of the rest of the program.
 
-use super::drawn::Geometry;
+use super::geometry::Geometry;
 use super::input::{Gesture, Key, Spot};
 use super::overlays::Choice;
 use super::run::{Save, Wanted};

@@ -3,6 +3,7 @@
 mod cursor;
 mod drawn;
 mod event;
+mod geometry;
 pub mod input;
 mod messages;
 pub mod overlays;
@@ -14,8 +15,8 @@ mod update;
 pub mod views;
 
 pub use cursor::Cursor;
-pub use drawn::{Geometry, PaneGeometry};
 pub use event::{Effect, Event};
+pub use geometry::{Geometry, PaneGeometry};
 pub use input::{Gesture, Selection, Spot};
 pub use messages::Message;
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};

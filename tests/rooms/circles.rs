@@ -4,19 +4,7 @@ use crate::source::{Crate, Module};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that are accepted: the room, its files, and what ties them.
-const ACCEPTED: &[(&str, &[&str], &str)] = &[(
-    "state",
-    &[
-        "drawn.rs",
-        "event.rs",
-        "input/mouse.rs",
-        "overlays/picker.rs",
-        "run/saving.rs",
-        "views/attention/mod.rs",
-        "views/copy.rs",
-    ],
-    "events and effects carry types of the files that handle them",
-)];
+const ACCEPTED: &[(&str, &[&str], &str)] = &[];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 

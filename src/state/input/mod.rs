@@ -10,14 +10,16 @@ mod mouse;
 mod movement;
 mod refusals;
 mod scope;
+mod spot;
 mod typing;
 
 pub use action::{Action, Extent, Move, TextEdit, Vertical};
 pub use bindings::{Binding, TABLE};
 pub use key::{Chord, Code, Key};
 pub use keymap::{Entry, Found, Keymap};
-pub use mouse::{Gesture, Selection, Spot};
+pub use mouse::Selection;
 pub use scope::Scope;
+pub use spot::{Gesture, Spot};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! Overlays over the views: texts being typed, lists, pages.
 
 mod accept;
-pub mod close_calls;
+pub mod choice;
+mod close_calls;
 pub mod examples;
 mod fuzzy;
 pub mod page;
@@ -11,10 +12,11 @@ pub mod policies;
 pub mod sampling;
 pub mod text_input;
 
+pub use choice::{Choice, Origin};
 pub use close_calls::CloseCalls;
 pub use page::Page;
 pub use palette::{Command, Palette};
-pub use picker::{Choice, Origin, Picker};
+pub use picker::Picker;
 pub use policies::Policies;
 pub use sampling::{FIELDS, Form};
 pub use text_input::{Input, InputKind};

@@ -1,20 +1,10 @@
 //! Writing files.
 
+use super::save::Save;
 use crate::analysis::view::{Tab, ViewSpec};
 use crate::protocol::Failure;
 use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, State};
-
-/// The content of the files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Save {
-    /// The view, as picture and table.
-    View(ViewSpec),
-    /// The whole run, as `mixscope run` writes it.
-    Run,
-    /// The screen, as picture.
-    Screen,
-}
 
 impl State {
     /// The view with the focus, for a file.

@@ -4,6 +4,7 @@ use crate::state::text::fit;
 use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::attention::want_side;
 use crate::ui::widgets::heatmap;
 use ratatui::layout::Rect;
@@ -62,7 +63,7 @@ pub fn draw(c: &mut Canvas, area: Rect) {
 fn put_number(c: &mut Canvas, room: Rect, (x, y): (u16, u16), pos: usize, spot: Spot) {
     let layer = c.state.cursor.layer;
     let Some(expert) = c.state.tokens[pos].experts(layer).and_then(|chosen| chosen.first()) else { return };
-    let near = if c.is_near_tie(pos, layer) { "≈" } else { "" };
+    let near = if c.is_near_tie(pos, layer) { NEAR_TIE } else { "" };
     let number = expert.to_string();
     let forms = [format!("{number}{near}"), number];
     let fitting = forms.iter().find(|text| usize::from(x) + text.chars().count() <= usize::from(room.right()));

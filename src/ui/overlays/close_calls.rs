@@ -8,6 +8,7 @@
 use crate::state::text::{fit, quoted, width};
 use crate::state::{CloseCalls, Spot};
 use crate::ui::canvas::Canvas;
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
@@ -21,9 +22,9 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
     let place = Rect { x: area.x + (area.width - w) / 2, y: area.y + (area.height - h) / 2, width: w, height: h };
     let near = list.calls.iter().filter(|call| call.is_near_tie()).count();
     let title = if w < 60 {
-        format!("{} closest calls, {near} ≈", list.calls.len())
+        format!("{} closest calls, {near} {NEAR_TIE}", list.calls.len())
     } else {
-        format!("the {} closest calls, {near} of them near-ties (≈) · enter goes there", list.calls.len())
+        format!("the {} closest calls, {near} of them near-ties ({NEAR_TIE}) · enter goes there", list.calls.len())
     };
     let inside = c.popup(place, &title);
     if list.calls.is_empty() {
@@ -47,7 +48,7 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
         let name = fit(&if wide { quoted(c.shown(call.pos)) } else { c.shown(call.pos).to_owned() }, text_room);
         let name = format!("{name}{}", " ".repeat(text_room.saturating_sub(width(&name))));
         let (kept, lost) = (format!("E{}", call.kept), format!("E{}", call.lost));
-        let (layer, mark) = (format!("L{}", call.layer), if call.is_near_tie() { "≈" } else { " " });
+        let (layer, mark) = (format!("L{}", call.layer), if call.is_near_tie() { NEAR_TIE } else { " " });
         let at = if row == list.at { "▸" } else { " " };
         let ulps = if call.ulps < 1000.0 { format!("{:.1}", call.ulps) } else { format!("{:.0}", call.ulps) };
         let text = if wide {

@@ -1,6 +1,7 @@
 //! Themes: styles for values, experts and text at every colour depth.
 
 mod colours;
+pub mod marks;
 
 use crate::analysis::colour_map::{Rgb, ink};
 pub use colours::{Colours, ThemeName};

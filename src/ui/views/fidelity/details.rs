@@ -6,6 +6,7 @@ use crate::state::State;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::{LensCell, LensKey, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::WITHIN_ROUNDING;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
@@ -56,7 +57,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
         }
         lines.push(match found.choices() {
             0 => (format!("routing of A {ABSENT}"), theme.dim()),
-            choices => (format!("flips {flips} of {choices} choices, {near} ~"), theme.dim()),
+            choices => (format!("flips {flips} of {choices} choices, {near} {WITHIN_ROUNDING}"), theme.dim()),
         });
         let by_layer = found.layers().iter().enumerate().rev().filter(|(_, layer)| !layer.flips().is_empty());
         let by_layer: Vec<String> =

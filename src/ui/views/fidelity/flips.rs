@@ -13,6 +13,7 @@ use crate::state::Spot;
 use crate::state::text::width;
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
+use crate::ui::theme::marks::WITHIN_ROUNDING;
 use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_texts};
 use crate::ui::widgets::window::window;
@@ -75,7 +76,7 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
             Some(false) => ("·".to_owned(), c.theme.dim()),
             Some(true) => match state.flip(pos, layer) {
                 Some(flip) if !flip.is_within_rounding() => (digit(flip.exchanged()), c.theme.error()),
-                _ => ("~".to_owned(), c.theme.warn()),
+                _ => (WITHIN_ROUNDING.to_owned(), c.theme.warn()),
             },
         };
         let at = pos == cursor.token && layer == cursor.layer;
@@ -111,9 +112,12 @@ fn put_legend(c: &mut Canvas, inside: Rect, two: &Two, d: Dims) {
     let y = inside.bottom().saturating_sub(1);
     let exchanged = if d.top_k > 1 { "1, 2 … experts exchanged" } else { "1 another expert" };
     let forms = [
-        format!("· same experts  {exchanged}  ~ within rounding: 4 {} ulp   loss + − of B against A", two.dtype),
-        format!("· same  {exchanged}  ~ within 4 {} ulp", two.dtype),
-        "~ within rounding  1 2 exchanged".to_owned(),
+        format!(
+            "· same experts  {exchanged}  {WITHIN_ROUNDING} within rounding: 4 {} ulp   loss + − of B against A",
+            two.dtype
+        ),
+        format!("· same  {exchanged}  {WITHIN_ROUNDING} within 4 {} ulp", two.dtype),
+        format!("{WITHIN_ROUNDING} within rounding  1 2 exchanged"),
     ];
     let room = usize::from(inside.width.saturating_sub(1));
     if let Some(text) = forms.iter().find(|text| width(text) <= room) {

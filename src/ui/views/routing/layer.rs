@@ -5,6 +5,7 @@ use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
@@ -56,7 +57,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         }
         if let (Some(margin), Some(meta)) = (routing.margin(), state.meta()) {
             let near = margin.is_near_tie(meta.router_dtype());
-            let text = format!("{}{:.2}", if near { "≈" } else { "" }, margin.gap);
+            let text = format!("{}{:.2}", if near { NEAR_TIE } else { "" }, margin.gap);
             let text = format!("{:>1$}", fit(&text, cell - 1), cell - 1);
             c.put(inside, x, below, &text, if near { c.theme.warn() } else { c.theme.dim() });
         }

@@ -11,6 +11,7 @@ use super::details;
 use crate::state::text::width;
 use crate::state::{Pane, Spot, State};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_texts};
 use crate::ui::widgets::window::window;
@@ -168,7 +169,7 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
     let (digits, column) = (digits(cell.all), cell.plan.column);
     let mark = if cell.near { Modifier::UNDERLINED | Modifier::BOLD } else { Modifier::empty() };
     let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).add_modifier(mark) };
-    let sign = if cell.near { "≈" } else { " " };
+    let sign = if cell.near { NEAR_TIE } else { " " };
     if cell.plan.lines == 2 || second.is_none() {
         let text = |expert: usize| {
             let number = number(expert, digits);

@@ -13,6 +13,7 @@ use crate::analysis::{LayerUsage, MOST_PAIRED};
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::Canvas;
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
@@ -122,7 +123,7 @@ fn put_sentences(c: &mut Canvas, inside: Rect, y: u16, stats: &LayerUsage, (rand
         return;
     }
     let near = stats.near_ties.len();
-    let text = format!("≈ {near} near-ties of {} tokens in this layer", stats.margins);
+    let text = format!("{NEAR_TIE} {near} near-ties of {} tokens in this layer", stats.margins);
     c.put(inside, inside.x + 1, y + 1, &fit(&text, room), if near > 0 { c.theme.warn() } else { c.theme.dim() });
     let x = heatmap::legend_to(c, inside, inside.x + 1, y + 2, &prob(max as f32));
     let random = prob(random as f32);

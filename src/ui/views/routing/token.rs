@@ -16,6 +16,7 @@ use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::quoted;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
@@ -105,7 +106,9 @@ fn put_best(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting
 fn put_margin(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting) -> u16 {
     let Some(meta) = c.state.meta() else { return x };
     let (text, style) = match routing.margin() {
-        Some(margin) if margin.is_near_tie(meta.router_dtype()) => (format!("  ≈{:>6.3}", margin.gap), c.theme.warn()),
+        Some(margin) if margin.is_near_tie(meta.router_dtype()) => {
+            (format!("  {NEAR_TIE}{:>6.3}", margin.gap), c.theme.warn())
+        }
         Some(margin) => (format!("{:>MARGIN$.2}", margin.gap), c.theme.strong()),
         None => ("      all".to_owned(), c.theme.dim()),
     };

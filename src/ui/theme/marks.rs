@@ -1,0 +1,6 @@
+//! The marks of choices of experts on the screen.
+
+/// A near-tie: one ulp could have chosen another expert.
+pub const NEAR_TIE: &str = "≈";
+/// A flip that rounding can explain: a margin of at most 4 ulp.
+pub const WITHIN_ROUNDING: &str = "~";
