@@ -1,4 +1,4 @@
-//! The engine's thread and its live: ids, cancellation, reuse, derived views that equal the forward pass.
+//! The engine's thread and its run: ids, cancellation, reuse, derived views that equal the forward pass.
 
 use crate::support::{self, Recorder, Reference, fixture, forward};
 use mixscope::control::{Control, Stopped};

@@ -1,5 +1,6 @@
 //! A small text editor: lines, a grapheme cursor, nothing else.
 
+use super::action::TextEdit;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// A text and the cursor in it, a byte offset on a grapheme boundary.
@@ -63,6 +64,25 @@ impl Editor {
         let (from, to) = (self.at.min(to), self.at.max(to));
         self.text.replace_range(from..to, "");
         self.at = self.boundary(from);
+    }
+
+    /// Moves the cursor or deletes text. Edits that concern lines, pages or the history change nothing.
+    pub fn edit(&mut self, edit: TextEdit) {
+        match edit {
+            TextEdit::Left => self.go(Motion::Left),
+            TextEdit::Right => self.go(Motion::Right),
+            TextEdit::WordLeft => self.go(Motion::WordLeft),
+            TextEdit::WordRight => self.go(Motion::WordRight),
+            TextEdit::LineStart => self.go(Motion::LineStart),
+            TextEdit::LineEnd => self.go(Motion::LineEnd),
+            TextEdit::DeleteLeft => self.delete(Motion::Left),
+            TextEdit::DeleteRight => self.delete(Motion::Right),
+            TextEdit::DeleteWord => self.delete(Motion::WordLeft),
+            TextEdit::DeleteToStart => self.delete(Motion::LineStart),
+            TextEdit::DeleteToEnd => self.delete(Motion::LineEnd),
+            TextEdit::Up | TextEdit::Down | TextEdit::PageUp | TextEdit::PageDown => {}
+            TextEdit::HistoryBack | TextEdit::HistoryForward => {}
+        }
     }
 
     /// Moves one line up; `false` if there is none.

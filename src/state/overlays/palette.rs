@@ -2,7 +2,7 @@
 
 use super::Overlay;
 use super::fuzzy::fuzzy;
-use crate::state::input::editor::{Editor, Motion};
+use crate::state::input::editor::Editor;
 use crate::state::input::{Action, Scope, TextEdit};
 use crate::state::{Effect, State};
 
@@ -53,17 +53,7 @@ impl Palette {
             }
             TextEdit::PageUp => self.marked = self.marked.saturating_sub(10),
             TextEdit::PageDown => self.marked = (self.marked + 10).min(last),
-            TextEdit::Left => self.editor.go(Motion::Left),
-            TextEdit::Right => self.editor.go(Motion::Right),
-            TextEdit::WordLeft => self.editor.go(Motion::WordLeft),
-            TextEdit::WordRight => self.editor.go(Motion::WordRight),
-            TextEdit::LineStart => self.editor.go(Motion::LineStart),
-            TextEdit::LineEnd => self.editor.go(Motion::LineEnd),
-            TextEdit::DeleteLeft => self.editor.delete(Motion::Left),
-            TextEdit::DeleteRight => self.editor.delete(Motion::Right),
-            TextEdit::DeleteWord => self.editor.delete(Motion::WordLeft),
-            TextEdit::DeleteToStart => self.editor.delete(Motion::LineStart),
-            TextEdit::DeleteToEnd => self.editor.delete(Motion::LineEnd),
+            _ => self.editor.edit(edit),
         }
         if self.editor.text().len() != before {
             self.marked = 0;

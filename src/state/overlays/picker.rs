@@ -3,7 +3,7 @@
 use super::Overlay;
 use super::choice::{Choice, Origin};
 use crate::state::input::TextEdit;
-use crate::state::input::editor::{Editor, Motion};
+use crate::state::input::editor::Editor;
 use crate::state::{Effect, State};
 
 /// The picker.
@@ -70,17 +70,7 @@ impl Picker {
             TextEdit::PageDown => self.marked = (count > 0).then(|| step(10)),
             TextEdit::Up | TextEdit::HistoryBack => self.marked = back(1),
             TextEdit::PageUp => self.marked = back(10),
-            TextEdit::Left => self.editor.go(Motion::Left),
-            TextEdit::Right => self.editor.go(Motion::Right),
-            TextEdit::WordLeft => self.editor.go(Motion::WordLeft),
-            TextEdit::WordRight => self.editor.go(Motion::WordRight),
-            TextEdit::LineStart => self.editor.go(Motion::LineStart),
-            TextEdit::LineEnd => self.editor.go(Motion::LineEnd),
-            TextEdit::DeleteLeft => self.editor.delete(Motion::Left),
-            TextEdit::DeleteRight => self.editor.delete(Motion::Right),
-            TextEdit::DeleteWord => self.editor.delete(Motion::WordLeft),
-            TextEdit::DeleteToStart => self.editor.delete(Motion::LineStart),
-            TextEdit::DeleteToEnd => self.editor.delete(Motion::LineEnd),
+            _ => self.editor.edit(edit),
         }
         let changed = matches!(
             edit,

@@ -4,7 +4,7 @@ use super::Overlay;
 use super::examples::EXAMPLES;
 use crate::state::State;
 use crate::state::input::TextEdit;
-use crate::state::input::editor::{Editor, Motion};
+use crate::state::input::editor::Editor;
 use crate::trace::Direction;
 
 /// The purpose of an input.
@@ -84,17 +84,6 @@ impl Input {
         self.suggested = false;
         let editor = &mut self.editor;
         match edit {
-            TextEdit::Left => editor.go(Motion::Left),
-            TextEdit::Right => editor.go(Motion::Right),
-            TextEdit::WordLeft => editor.go(Motion::WordLeft),
-            TextEdit::WordRight => editor.go(Motion::WordRight),
-            TextEdit::LineStart => editor.go(Motion::LineStart),
-            TextEdit::LineEnd => editor.go(Motion::LineEnd),
-            TextEdit::DeleteLeft => editor.delete(Motion::Left),
-            TextEdit::DeleteRight => editor.delete(Motion::Right),
-            TextEdit::DeleteWord => editor.delete(Motion::WordLeft),
-            TextEdit::DeleteToStart => editor.delete(Motion::LineStart),
-            TextEdit::DeleteToEnd => editor.delete(Motion::LineEnd),
             TextEdit::Up => {
                 if !editor.up() {
                     self.recall(history, Direction::Back);
@@ -107,6 +96,7 @@ impl Input {
             }
             TextEdit::HistoryBack | TextEdit::PageUp => self.recall(history, Direction::Back),
             TextEdit::HistoryForward | TextEdit::PageDown => self.recall(history, Direction::Forward),
+            _ => editor.edit(edit),
         }
     }
 }
