@@ -109,6 +109,8 @@ mod tests {
 
     /// What mixscope 0.1.0 wrote.
     const VERSION_1: &str = include_str!("../../tests/fixtures/session-1.json");
+    /// What the first mixscope with panes wrote.
+    const VERSION_2: &str = include_str!("../../tests/fixtures/session-2.json");
 
     fn saved() -> Saved {
         let pane = |view| {
@@ -178,6 +180,22 @@ mod tests {
         assert_eq!(found.panes.all().len(), 1);
         assert_eq!(found.panes.focused().details.flipped, Tab::ALL.into());
         assert_eq!(found.panes.focused().view(), View::LensGrid);
+    }
+
+    #[test]
+    fn a_session_of_version_2_comes_back_with_its_panes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.json");
+        fs::write(&path, VERSION_2).unwrap();
+        let found = read(&path).unwrap();
+        let [left, right] = found.panes.all() else { panic!("{:?}", found.panes) };
+        assert_eq!((left.view(), right.view(), found.panes.focus()), (View::LensGrid, View::AttentionHead, 1));
+        assert_eq!((left.lens.site, left.lens.measure), (Some(LensSite::ResidPost), LensMeasure::Entropy));
+        assert_eq!((found.cursor.token, found.colour, &found.bookmarks), (9, StripColour::Loss, &[9].into()));
+        assert_eq!(found.tokens.len(), 10);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        write(&path, &found).unwrap();
+        assert_eq!(value(&fs::read_to_string(&path).unwrap()), value(VERSION_2), "nothing is lost, branches included");
     }
 
     #[test]

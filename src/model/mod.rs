@@ -6,6 +6,8 @@
 mod activations;
 mod arch;
 mod derive;
+#[cfg(debug_assertions)]
+mod drill;
 #[doc(hidden)]
 pub mod kernels;
 mod memory;
@@ -23,11 +25,11 @@ pub mod weights;
 pub use activations::{Activation, Activations};
 pub use arch::{Arch, Config, Dispatch, Moe, Rope};
 pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
+#[cfg(debug_assertions)]
+pub use drill::FAULTS;
 pub use memory::available_memory;
 pub use next::{Distribution, sampling};
 pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};
-#[cfg(debug_assertions)]
-pub use pass::FAULTS;
 pub use pass::{
     At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, at_ids, router,
 };

@@ -96,7 +96,7 @@ fn draw_rooms(c: &mut Canvas, area: Rect, rooms: &Rooms) {
         },
         Phase::Failed(failure) => overlays::message::draw_failure(c, rooms.below_header, failure),
         Phase::Ready(_) => {
-            chrome::strip::draw(c, rooms.strip);
+            chrome::text_strip::draw(c, rooms.strip);
             chrome::tabs::draw(c, rooms.tabs);
             draw_panes(c, &rooms.panes);
             if let Some(room) = rooms.details {

@@ -1,5 +1,6 @@
 //! Tokens followed through the lens, distributions as they are sampled from, and what would follow candidates.
 
+use crate::events::{finished, until};
 use crate::support::still::demo;
 use crate::support::{self, Reference, assert_close};
 use mixscope::analysis::view::{Tab, View};
@@ -16,7 +17,7 @@ use mixscope::trace::{Device, LensCell, LensKey, LensSite, Policy, Sampling, Sou
 use mixscope::ui::{Depth, Theme, draw};
 use ratatui::layout::Rect;
 use std::sync::Arc;
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::channel;
 
 const CAPITAL: &str = "The capital of France is";
 
@@ -407,22 +408,6 @@ fn the_what_if_panel_is_derived_only_when_it_is_seen() {
     assert_eq!(known(&still), 5, "what would follow still holds");
     still.press("u u").unwrap();
     assert_eq!(known(&still), 0, "forgotten with its position");
-}
-
-fn until(events: &mut Receiver<Event>, mut done: impl FnMut(&Event) -> bool) -> Vec<Event> {
-    let mut seen = Vec::new();
-    loop {
-        let event = events.blocking_recv().expect("the engine is there");
-        let stop = done(&event);
-        seen.push(event);
-        if stop {
-            return seen;
-        }
-    }
-}
-
-fn finished(id: u64) -> impl FnMut(&Event) -> bool {
-    move |event| matches!(event, Event::Finished { id: RequestId(done), .. } if *done == id)
 }
 
 #[test]

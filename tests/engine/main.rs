@@ -5,6 +5,7 @@ mod support;
 
 mod baseline;
 mod contributions;
+mod events;
 mod lens;
 mod requests;
 mod saved;

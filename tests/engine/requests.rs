@@ -1,5 +1,6 @@
 //! The engine's thread and its run: ids, cancellation, reuse, derived views that equal the forward pass.
 
+use crate::events::{finished, until};
 use crate::support::{self, Recorder, Reference, fixture, forward};
 use mixscope::control::{Control, Stopped};
 use mixscope::engine::{Capture, Core, Engine, Live, OpenOptions, Opener, Run, lens_cells, open_target, pattern};
@@ -274,22 +275,6 @@ fn a_nan_is_named_by_hook_and_position_and_the_run_before_it_stays() {
 }
 
 /// Reads events until `done` says so.
-fn until(events: &mut Receiver<Event>, mut done: impl FnMut(&Event) -> bool) -> Vec<Event> {
-    let mut seen = Vec::new();
-    loop {
-        let event = events.blocking_recv().expect("the engine is there");
-        let stop = done(&event);
-        seen.push(event);
-        if stop {
-            return seen;
-        }
-    }
-}
-
-fn finished(id: u64) -> impl FnMut(&Event) -> bool {
-    move |event| matches!(event, Event::Finished { id: RequestId(done), .. } | Event::Failed { id: RequestId(done), .. } if *done == id)
-}
-
 #[test]
 fn the_thread_answers_cancels_and_derives_while_it_runs() {
     let (engine, mut events) = engine_of_demo(64);

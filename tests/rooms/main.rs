@@ -25,9 +25,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only some rooms may know.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("candle_core", &["model"]),
-    ("candle_transformers", &["model"]),
     ("ratatui", &["ui", "app"]),
     ("crossterm", &["ui", "app"]),
     ("tokio", &["app", "engine"]),

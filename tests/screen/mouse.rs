@@ -138,7 +138,7 @@ fn lists_are_marked_by_a_click_accepted_by_the_next_and_closed_by_one_outside() 
     let (x, y) = find(&mut still, WIDE, "logit gap", 0);
     let y = y + 3;
     still.mouse(Gesture::Press, (x, y), WIDE.0, WIDE.1);
-    assert!(matches!(still.state.overlays.last(), Some(Overlay::CloseCalls(list)) if list.at == 2));
+    assert!(matches!(still.state.overlays.last(), Some(Overlay::ClosestCalls(list)) if list.at == 2));
     still.mouse(Gesture::Press, (x, y), WIDE.0, WIDE.1);
     assert!(still.state.overlays.is_empty(), "the second click goes there");
 }

@@ -258,7 +258,7 @@ fn the_list_of_closest_calls_is_ordered_followed_and_jumped_from() {
     let mut state = small();
     press(&mut state, "t");
     let calls = |state: &State| match state.overlays.last() {
-        Some(Overlay::CloseCalls(list)) => list.clone(),
+        Some(Overlay::ClosestCalls(list)) => list.clone(),
         other => panic!("{other:?}"),
     };
     let list = calls(&state);

@@ -1,11 +1,11 @@
 //! The choice of experts: how they rank, how narrowly they were chosen, what chance alone would give.
 
 mod choice;
-mod close_calls;
+mod closest_calls;
 mod margin;
 mod repeats;
 
 pub use choice::{TokenRouting, ranked};
-pub use close_calls::{CloseCall, close_calls, keep_narrowest};
+pub use closest_calls::{CloseCall, closest_calls, keep_narrowest};
 pub use margin::Margin;
 pub use repeats::{Repeats, repeats_at_random, together_at_random};

@@ -11,6 +11,7 @@ mod findings;
 mod lab;
 mod lens;
 mod next;
+mod pairs;
 mod routing;
 mod row;
 mod text;
@@ -28,12 +29,13 @@ pub use lab::{
 };
 pub use lens::{LensRow, LensSummaryRow, TargetRow, lens, lens_summary, targets};
 pub use next::{CandidateRow, candidates};
+pub use pairs::{PairRow, pairs};
 pub use routing::{RoutingRow, routing};
 pub use row::{Column, Row, Table};
 pub use text::TokenText;
 pub use tokens::{TokenRow, tokens};
 pub use two_runs::{FlipRow, LossRow};
-pub use usage::{PairRow, UsageRow, pairs, usage};
+pub use usage::{UsageRow, usage};
 
 /// Every table that can be a file, in the order of the documentation.
 pub fn all() -> Vec<&'static Table> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::analysis::entropy;
-use crate::analysis::routing::{TokenRouting, close_calls};
+use crate::analysis::routing::{TokenRouting, closest_calls};
 use crate::trace::{HookKind, HookValues, Prediction, Row, Score, Source};
 use proptest::prelude::*;
 
@@ -113,7 +113,7 @@ fn the_closest_calls_come_first() {
         [&[1.0, 0.5, 0.5], &[1.0, 0.0, -4.0]],
     ];
     let tokens: Vec<_> = rows.iter().map(|[a, b]| token(&[Some(*a), Some(*b)], 2, 1.0)).collect();
-    let calls = close_calls(&tokens, 10, 2, Dtype::Bf16, 500);
+    let calls = closest_calls(&tokens, 10, 2, Dtype::Bf16, 500);
     let order: Vec<_> = calls.iter().map(|call| (call.pos, call.layer)).collect();
     assert_eq!(order[..2], [(12, 0), (11, 1)]);
     assert_eq!(order.len(), 6);
@@ -121,7 +121,7 @@ fn the_closest_calls_come_first() {
     assert_eq!((calls[1].gap, calls[1].ulps), (0.25, 0.25 / Dtype::Bf16.ulp(8.5)));
     assert!(calls[0].is_near_tie() && !calls[1].is_near_tie());
     assert!(calls.is_sorted_by(|a, b| a.ulps <= b.ulps));
-    assert_eq!(close_calls(&tokens, 10, 2, Dtype::Bf16, 2), calls[..2]);
+    assert_eq!(closest_calls(&tokens, 10, 2, Dtype::Bf16, 2), calls[..2]);
 }
 
 fn any_token() -> impl Strategy<Value = Arc<TokenRecord>> {

@@ -42,8 +42,7 @@ pub struct Moe {
 pub enum Dispatch {
     /// To the tokens that chose the expert.
     Chosen,
-    /// To all tokens of the pass: a fault of the drill (`pass/fault.rs`), computed in `pass/mixture.rs`.
-    #[cfg(debug_assertions)]
+    /// To all tokens of the pass, as TransformerLens 1.17 to 2.0 did: a suspect when a port is wrong.
     WholeSequence,
 }
 

@@ -105,7 +105,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     };
     let model = Model::new(parts.config.arch.clone(), &parts.store, compute)?;
     #[cfg(debug_assertions)]
-    let model = crate::model::pass::injected(model, &mut meta.report)?;
+    let model = crate::model::drill::injected(model, &mut meta.report)?;
     Ok(Loaded {
         model,
         config: parts.config,

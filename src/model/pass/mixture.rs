@@ -17,7 +17,6 @@ pub fn mix(
 ) -> Result<Vec<f32>> {
     match dispatch {
         Dispatch::Chosen => Ok(combine(outputs, routed.weights, routed.chosen, routed.k, by.1)),
-        #[cfg(debug_assertions)]
         Dispatch::WholeSequence => whole_sequence(experts, routed, by),
     }
 }
@@ -51,7 +50,6 @@ pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, preci
 
 /// The dispatch of TransformerLens 1.17 (#570): every expert that a token chose reads the whole sequence, and is added to all
 /// of it with the weight that its last token gave it.
-#[cfg(debug_assertions)]
 fn whole_sequence(
     experts: &[Expert],
     routed: Routed,

@@ -4,8 +4,6 @@ pub(super) mod attention;
 mod cache;
 mod context;
 pub(super) mod experts;
-#[cfg(debug_assertions)]
-mod fault;
 mod forward;
 mod gate;
 mod hooks;
@@ -20,10 +18,6 @@ mod variation;
 
 pub use cache::KvCache;
 pub use experts::Paging;
-#[cfg(debug_assertions)]
-pub use fault::FAULTS;
-#[cfg(debug_assertions)]
-pub(super) use fault::injected;
 pub use forward::Pass;
 pub use hooks::{At, AtIds, Hooks, NoHooks, at, at_ids};
 pub use model::Model;

@@ -69,7 +69,7 @@ impl Model {
     }
 
     /// The same weights, in place, computed as `arch` says.
-    pub(super) fn with_arch(&self, arch: Arch) -> Self {
+    pub(in crate::model) fn with_arch(&self, arch: Arch) -> Self {
         Self {
             arch,
             compute: self.compute,

@@ -1,11 +1,11 @@
 //! Weights used where they are stored: a mapped file or the program itself.
 
 pub mod gguf;
-mod header;
 mod map;
 mod matrix;
 mod names;
 mod safetensors;
+mod safetensors_header;
 mod store;
 mod stored;
 mod tally;

@@ -1,6 +1,6 @@
 //! Model directories: `model.safetensors`, or shards with an index.
 
-use super::{Bytes, Entry, Store, Stored, header};
+use super::{Bytes, Entry, Store, Stored, safetensors_header as header};
 use crate::trace::{Level, Report};
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::Dtype as StDtype;

@@ -36,7 +36,7 @@ impl State {
             Action::PreviousView => self.turn_tab(Back),
             Action::CycleLens => self.next_layout(),
             Action::NextMeasure => self.next_measure(),
-            Action::CloseCalls => self.open_close_calls(),
+            Action::CloseCalls => self.open_closest_calls(),
             Action::PreviousNearTie => self.jump(Back),
             Action::NextNearTie => self.jump(Forward),
             Action::Token(to) => self.move_token(to),

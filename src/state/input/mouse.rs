@@ -77,7 +77,7 @@ impl State {
         let is_marked = match self.overlays.last_mut() {
             Some(Overlay::Picker(picker)) => picker.mark(row),
             Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
-            Some(Overlay::CloseCalls(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::ClosestCalls(list)) => std::mem::replace(&mut list.at, row) == row,
             Some(Overlay::Policies(list)) => std::mem::replace(&mut list.at, row) == row,
             Some(Overlay::Form(form)) => {
                 form.field = row;

@@ -64,7 +64,7 @@ impl State {
                 return self.find_models();
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
-            Some(Overlay::Page(_) | Overlay::CloseCalls(_) | Overlay::Policies(_)) => {}
+            Some(Overlay::Page(_) | Overlay::ClosestCalls(_) | Overlay::Policies(_)) => {}
             None => match refused {
                 Some(sentence) => self.say(sentence),
                 None => self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text))),
@@ -83,7 +83,7 @@ impl State {
                 // Keys may come faster than frames.
                 page.end_at(self.geometry.page_overflow.unwrap_or(usize::MAX));
             }
-            Some(Overlay::CloseCalls(list)) => list.edit(edit),
+            Some(Overlay::ClosestCalls(list)) => list.edit(edit),
             Some(Overlay::Policies(list)) => list.edit(edit),
             Some(Overlay::Picker(picker)) => {
                 let has_new_text = picker.edit(edit);

@@ -33,7 +33,7 @@ impl State {
             },
             Some(Overlay::Palette(_)) => return self.run_command(),
             Some(Overlay::Policies(_)) => return self.choose_policy(),
-            Some(Overlay::CloseCalls(_)) => self.jump_to_call(),
+            Some(Overlay::ClosestCalls(_)) => self.jump_to_call(),
             Some(Overlay::Page(_)) | None => {}
         }
         Vec::new()

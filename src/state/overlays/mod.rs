@@ -2,9 +2,9 @@
 
 mod accept;
 pub mod choice;
-mod close_calls;
+mod closest_calls;
 pub mod examples;
-mod fuzzy;
+
 pub mod page;
 pub mod palette;
 pub mod picker;
@@ -13,7 +13,7 @@ pub mod sampling;
 pub mod text_input;
 
 pub use choice::{Choice, Origin};
-pub use close_calls::CloseCalls;
+pub use closest_calls::ClosestCalls;
 pub use page::Page;
 pub use palette::{Command, Palette};
 pub use picker::Picker;
@@ -35,7 +35,7 @@ pub enum Overlay {
     /// The command palette.
     Palette(Palette),
     /// The list of the closest calls of the router.
-    CloseCalls(CloseCalls),
+    ClosestCalls(ClosestCalls),
     /// The list of precision policies.
     Policies(Policies),
     /// A page to read.
@@ -50,7 +50,7 @@ impl Overlay {
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
             Self::Palette(_) => Scope::Palette,
-            Self::CloseCalls(_) | Self::Policies(_) => Scope::List,
+            Self::ClosestCalls(_) | Self::Policies(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }
     }

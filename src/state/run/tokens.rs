@@ -43,7 +43,7 @@ impl State {
         self.usage.extend(&self.tokens[unchanged..]);
         self.lines.extend(&self.shown);
         self.baseline.follow(&self.tokens, unchanged);
-        self.renew_close_calls(unchanged, before);
+        self.renew_closest_calls(unchanged, before);
         if followed && self.reduced_motion && self.is_busy() {
             self.catch_up = true;
         } else if followed {

@@ -3,11 +3,11 @@
 mod bookmarks;
 mod lines;
 mod search;
-mod strip;
+mod strip_colour;
 
 pub use lines::Lines;
 pub use search::Search;
-pub use strip::{FULL_NATS, StripColour};
+pub use strip_colour::{FULL_NATS, StripColour};
 
 use crate::trace::{Direction, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;

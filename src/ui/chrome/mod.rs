@@ -4,6 +4,6 @@ pub mod footer;
 pub mod header;
 pub mod next_line;
 pub mod opening;
-pub mod strip;
 pub mod tabs;
+pub mod text_strip;
 pub mod which_key;

@@ -1,6 +1,6 @@
 //! Overlays over the views.
 
-mod close_calls;
+mod closest_calls;
 mod examples;
 mod help;
 pub mod message;
@@ -23,7 +23,7 @@ pub fn draw(c: &mut Canvas, screen: Rect, overlay: &Overlay) {
         Overlay::Palette(palette) => palette::draw(c, screen, palette),
         Overlay::Form(form) => sampling::draw(c, screen, form),
         Overlay::Policies(list) => policies::draw(c, screen, list),
-        Overlay::CloseCalls(list) => close_calls::draw(c, screen, list),
+        Overlay::ClosestCalls(list) => closest_calls::draw(c, screen, list),
         Overlay::Page(Page::Help(line)) => help::draw(c, screen, *line),
         Overlay::Page(Page::Message(line)) => message::draw(c, screen, *line),
     }

@@ -1,10 +1,12 @@
 //! The command palette: every action of the views by its name.
 
+mod search;
+
 use super::Overlay;
-use super::fuzzy::fuzzy;
 use crate::state::input::editor::Editor;
 use crate::state::input::{Action, Scope, TextEdit};
 use crate::state::{Effect, State};
+use search::fuzzy;
 
 /// Number of recent actions that are kept.
 const MOST_RECENT: usize = 5;

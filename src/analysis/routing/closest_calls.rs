@@ -28,7 +28,7 @@ impl CloseCall {
 
 /// The `most` narrowest choices of `tokens`, narrowest first: by ulps of `dtype`, then by gap, position and layer. `first`
 /// is the position of the first token; `layers` is the number of layers of the model.
-pub fn close_calls(
+pub fn closest_calls(
     tokens: &[Arc<TokenRecord>],
     first: usize,
     layers: usize,

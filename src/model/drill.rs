@@ -1,8 +1,7 @@
 //! The fault drill: known ways to compute a Mixtral wrongly, as switches of debug builds. Tests show that `check` names each.
 
-use super::model::Model;
-use super::variation::Variation;
 use crate::model::arch::{Arch, Dispatch, Moe};
+use crate::model::pass::{Model, Variation};
 use crate::model::precision::Rounding;
 use crate::trace::{Level, Report};
 use anyhow::{Result, bail};

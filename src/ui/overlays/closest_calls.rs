@@ -6,7 +6,7 @@
 //! ```
 
 use crate::state::text::{fit, quoted, width};
-use crate::state::{CloseCalls, Spot};
+use crate::state::{ClosestCalls, Spot};
 use crate::ui::canvas::Canvas;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::widgets::window::window;
@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 /// Greatest width, cells.
 const WIDEST: u16 = 76;
 
-pub fn draw(c: &mut Canvas, area: Rect, list: &CloseCalls) {
+pub fn draw(c: &mut Canvas, area: Rect, list: &ClosestCalls) {
     let w = area.width.min(WIDEST);
     let most = if area.height > 20 { (area.height - 6).min(26) } else { area.height };
     let h = (list.calls.len() as u16).saturating_add(3).clamp(4, most.max(4)).min(area.height);

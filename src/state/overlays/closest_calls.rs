@@ -1,7 +1,7 @@
 //! The list of the closest calls of the router, to jump to.
 
 use super::Overlay;
-use crate::analysis::routing::{CloseCall, close_calls, keep_narrowest};
+use crate::analysis::routing::{CloseCall, closest_calls, keep_narrowest};
 use crate::analysis::view::Tab;
 use crate::state::State;
 use crate::state::input::TextEdit;
@@ -13,14 +13,14 @@ const MOST_CALLS: usize = 500;
 
 /// The list of the closest calls of the run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct CloseCalls {
+pub struct ClosestCalls {
     /// Narrowest first.
     pub calls: Vec<CloseCall>,
     /// The marked row.
     pub at: usize,
 }
 
-impl CloseCalls {
+impl ClosestCalls {
     pub(in crate::state) fn edit(&mut self, edit: TextEdit) {
         match edit {
             TextEdit::Up => self.step(-1),
@@ -40,26 +40,26 @@ impl CloseCalls {
 
 impl State {
     fn calls_of(&self, tokens: &[Arc<TokenRecord>], first: usize) -> Vec<CloseCall> {
-        close_calls(tokens, first, self.usage.layers().len(), self.usage.dtype(), MOST_CALLS)
+        closest_calls(tokens, first, self.usage.layers().len(), self.usage.dtype(), MOST_CALLS)
     }
 
-    pub(in crate::state) fn open_close_calls(&mut self) {
+    pub(in crate::state) fn open_closest_calls(&mut self) {
         if self.meta().is_some() {
             let calls = self.calls_of(&self.tokens, 0);
-            self.overlays.push(Overlay::CloseCalls(CloseCalls { calls, at: 0 }));
+            self.overlays.push(Overlay::ClosestCalls(ClosestCalls { calls, at: 0 }));
         }
     }
 
     /// Updates an open list after the run changed; its first `unchanged` tokens are the same, and it had `before`
     /// tokens.
-    pub(in crate::state) fn renew_close_calls(&mut self, unchanged: usize, before: usize) {
-        let Some(at) = self.overlays.iter().position(|overlay| matches!(overlay, Overlay::CloseCalls(_))) else {
+    pub(in crate::state) fn renew_closest_calls(&mut self, unchanged: usize, before: usize) {
+        let Some(at) = self.overlays.iter().position(|overlay| matches!(overlay, Overlay::ClosestCalls(_))) else {
             return;
         };
         // A call that had no room may have room now that others are forgotten.
         let from = if unchanged < before { 0 } else { unchanged };
         let new = self.calls_of(&self.tokens[from..], from);
-        let Some(Overlay::CloseCalls(list)) = self.overlays.get_mut(at) else { return };
+        let Some(Overlay::ClosestCalls(list)) = self.overlays.get_mut(at) else { return };
         let marked = list.calls.get(list.at).copied();
         if from == 0 {
             list.calls.clear();
@@ -73,7 +73,7 @@ impl State {
 
     /// Closes the list and goes to the marked call.
     pub(in crate::state) fn jump_to_call(&mut self) {
-        let Some(Overlay::CloseCalls(list)) = self.overlays.last() else { return };
+        let Some(Overlay::ClosestCalls(list)) = self.overlays.last() else { return };
         let call = list.calls.get(list.at).copied();
         self.overlays.pop();
         let Some(call) = call else { return };
