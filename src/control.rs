@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Cancellation and progress of one piece of work. Copies are cheap.
 ///
-/// What the work produces on its way (tokens, files of a download) is no progress: it goes through a callback of its own.
+/// Intermediate results (tokens, files of a download) are not progress: they go through a callback of their own.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
     is_cancelled: &'a (dyn Fn() -> bool + Sync),

@@ -44,7 +44,7 @@ use tokio::time::{Instant, sleep_until};
 const FRAME: Duration = Duration::from_millis(16);
 /// The time between two frames if a key caused the second.
 const ANSWER: Duration = Duration::from_millis(2);
-/// With reduced motion: the time between two frames that no key caused, while a run goes on.
+/// With reduced motion: the time between two frames that no key caused, while a run is in progress.
 const CALM_FRAME: Duration = Duration::from_millis(250);
 /// The session is written at most this often while it changes.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub struct Options {
     pub colours: Colours,
     /// Whether the mouse is listened to.
     pub mouse: bool,
-    /// Whether frames are rare while a run goes on and the cursor stays where it is.
+    /// Whether frames are rare while a run is in progress and the cursor stays where it is.
     pub reduced_motion: bool,
     /// The measure that colours the text at first.
     pub strip: StripColour,

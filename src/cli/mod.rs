@@ -112,8 +112,8 @@ struct ModelArgs {
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]
     dtype: Option<Dtype>,
-    /// What multiplies by the weights: mixscope's own kernels (cpu), candle on the CPU (with MKL or Accelerate, if built with
-    /// that feature), or candle on a GPU (if built with that feature).
+    /// What computes the matrix products: mixscope's own kernels (cpu), candle on the CPU (with MKL or Accelerate, if
+    /// built with that feature), or candle on a GPU (if built with that feature).
     #[arg(long, default_value = "cpu", value_name = "cpu|candle|cuda[:N]|metal[:N]", value_parser = device)]
     device: Device,
     /// Threads for matrix products [default: one per core].

@@ -115,7 +115,7 @@ impl Stderr {
         }
     }
 
-    /// Reports how many bytes of the weights were looked at.
+    /// Reports how many bytes of the weights were checked.
     pub fn scanned(&self, done: usize, total: usize) {
         let text = || format!("looking for NaN and infinity: {} of {}", size(done as u64), size(total as u64));
         // Several threads report. A report is skipped while another thread writes.

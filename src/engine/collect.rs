@@ -17,7 +17,8 @@ const HEADS: usize = 16;
 /// Collects the numbers of a view from a live or a saved run.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the spec lies outside the run, or the run does not hold what the view is made of.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the spec lies outside the run, or the run does
+/// not hold what the view is made of.
 pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");

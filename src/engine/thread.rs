@@ -67,7 +67,7 @@ impl Engine {
     pub fn ask(&self, id: RequestId, ask: Ask) -> Result<(), Failure> {
         self.interrupts.note(id, &ask);
         self.inbox.send(Message::Ask(id, ask)).map_err(|_| Failure {
-            summary: "the engine has stopped; restart mixscope to go on".to_owned(),
+            summary: "the engine has stopped; restart mixscope to continue".to_owned(),
             causes: Vec::new(),
         })
     }

@@ -72,7 +72,7 @@ impl Job<'_> {
             self.client.sleep(POLL)?;
         }
         self.status.clear_note(slot);
-        // If locks don't work here, the download goes on without one.
+        // If locks don't work here, the download continues without one.
         Ok(file)
     }
 }
@@ -219,7 +219,11 @@ impl<'a> Transfer<'a> {
             Ok(()) => format!("the data is kept in {}", aside.display()),
             Err(error) => format!("{} must be removed by hand ({error})", self.path.display()),
         };
-        anyhow!("{} of {} is wrong: {what}; {kept}, and running again downloads it anew", self.name, self.job.repo)
+        anyhow!(
+            "{} of {} is wrong: {what}; {kept}, and running again downloads it from the start",
+            self.name,
+            self.job.repo
+        )
     }
 
     fn write_error(&self, error: std::io::Error) -> Error {
@@ -228,7 +232,7 @@ impl<'a> Transfer<'a> {
         let name = self.name;
         anyhow!(error).context(format!(
             "cannot write to {folder}: {name} needs {left} more bytes there; {} bytes of it are kept, and running \
-             again goes on from there",
+             again continues from there",
             self.have
         ))
     }
@@ -244,7 +248,7 @@ impl<'a> Transfer<'a> {
         };
         anyhow!(
             "{} of {}: {what}; gave up after {} more tries; {} of {} bytes are kept in {}, and running \
-             again goes on from there",
+             again continues from there",
             self.name,
             self.job.repo,
             self.job.client.retries,

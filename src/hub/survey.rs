@@ -137,7 +137,8 @@ impl Meta {
         let checksum = known.and_then(|known| known.checksum.clone()).or(linked).or_else(sha256);
         let fallback = || checksum.as_ref().map(|checksum| checksum.hex().to_owned());
         let etag = blob_name(&stated).or_else(fallback).ok_or_else(|| anyhow!("the server states no usable ETag"))?;
-        let size = size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not tell its size"))?;
+        let size =
+            size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not report its size"))?;
         Ok(Self { etag, size, checksum })
     }
 }

@@ -69,9 +69,9 @@ pub enum Gate {
 /// Formats in which a policy can quantise the router's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateBlock {
-    /// 8 bits a weight.
+    /// 8 bits per weight.
     Q8_0,
-    /// 4 bits a weight.
+    /// 4 bits per weight.
     Q4_0,
 }
 

@@ -36,7 +36,7 @@ pub struct Meta {
     pub compute_dtype: Dtype,
     /// The active precision policy.
     pub policy: Policy,
-    /// The device that multiplies by the weights; for saved runs see [`Meta::computed_on`].
+    /// The device that computes the matrix products; for saved runs see [`Meta::computed_on`].
     pub device: Device,
     /// All parameters, and those that one token uses (embedding table included).
     pub params: (u64, u64),
@@ -63,7 +63,7 @@ impl Meta {
         recorded.filter(|name| !name.is_empty()).unwrap_or(&self.name)
     }
 
-    /// The device that multiplied by the weights; for a saved run the one that the trace names, if any.
+    /// The device that computed the matrix products; for a saved run the one that the trace names, if any.
     pub fn computed_on(&self) -> Option<String> {
         match &self.recording {
             Some(saved) => saved.provenance.get("device")?.as_str().map(str::to_owned),

@@ -92,7 +92,7 @@ impl RunDiff {
         self.dtype
     }
 
-    /// One entry a layer.
+    /// One entry per layer.
     pub fn layers(&self) -> &[LayerFlips] {
         &self.layers
     }

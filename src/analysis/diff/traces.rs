@@ -82,7 +82,7 @@ fn is_derived_from(hook: Hook) -> bool {
 /// The scores and candidates that mixscope adds to its traces.
 ///
 /// # Errors
-/// If they can't be read or are not one a token.
+/// If they can't be read or there is not one per token.
 pub fn recorded_predictions(trace: &TraceReader, pos: usize) -> Result<Predictions> {
     let mut found = Predictions::default();
     let (nll, next) = ("mixscope.score.nll", "mixscope.next.ids");

@@ -61,7 +61,7 @@ pub enum Part {
     Position,
     /// One layer.
     Layer,
-    /// One head of one layer, or the heads of the layer together.
+    /// One head of one layer, or the heads of the layer combined.
     Head,
 }
 

@@ -65,10 +65,10 @@ fn errors_name_place_key_and_what_was_meant() {
 #[test]
 fn errors_in_keys_name_the_line() {
     for (text, want) in [
-        ("[keys]\n\"ctrl-ö-x\" = \"quit\"", "2:1: `ctrl-ö-x` is no key"),
+        ("[keys]\n\"ctrl-ö-x\" = \"quit\"", "2:1: `ctrl-ö-x` is not a key"),
         ("[keys]\nx = \"gnerate\"", "2:5: unknown action `gnerate`; did you mean `generate`?; `mixscope --print-keys`"),
         ("[keys]\nx = 1", "2:5: `x`: expected the name of an action in quotes, or \"none\""),
-        ("[keys]\nx = \"accept\"", "2:5: `accept` is no action here; it belongs in [keys.input]"),
+        ("[keys]\nx = \"accept\"", "2:5: `accept` is not an action here; it belongs in [keys.input]"),
         ("[keys.input]\nx = \"accept\"", "2:1: `x` while typing: a character is typed there"),
         ("[keys]\nF = \"go\"\n\"ctrl-c\" = \"help\"", "3:1: `ctrl-c`"),
         ("[keys]\n\"g g\" = \"help\"", "2:1: `g` in the views has a meaning and is also the first key of `g g`"),

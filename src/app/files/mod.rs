@@ -72,7 +72,7 @@ pub struct RunFiles {
     pub lenient: bool,
 }
 
-/// Facts about the written files that the options don't tell.
+/// Facts about the written files that don't follow from the options.
 #[derive(Debug, Default)]
 pub struct Written {
     /// Names of the pictures of heads.
@@ -100,8 +100,8 @@ impl RunFiles {
     /// Writes the files into `folder`.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if a file can't be written, or the run does not hold what
-    /// it is made of.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if a file can't be written, or the run does not
+    /// hold what it is made of.
     pub fn write(
         &self,
         run: &Run,

@@ -66,7 +66,7 @@ pub struct Has {
     pub lens: bool,
 }
 
-/// Draws routing.png, lens.png and one picture a head; returns their names.
+/// Draws routing.png, lens.png and one picture per head; returns their names.
 pub fn write(
     run: &Run,
     layers: &Range<usize>,

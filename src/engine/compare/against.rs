@@ -68,7 +68,7 @@ pub fn check_against(
         let mut cache = model.new_cache();
         model.forward(&tokens, &mut cache, precision, &mut hooks, &control).with_context(context)?;
         let mut found = hooks.comparer.finish();
-        // A model holds every hook; what the recording lacks is no finding.
+        // A model holds every hook; what the recording lacks is not a finding.
         found.only_in[1].clear();
         Ok(found)
     };
@@ -77,7 +77,7 @@ pub fn check_against(
     Ok(Fidelity { ok: end_to_end.ok && isolated.ok, end_to_end, isolated, configs, guilty })
 }
 
-/// Compares each value with the recording's and, layer by layer alone, goes on with the recording's.
+/// Compares each value with the recording's and, layer by layer alone, continues with the recording's.
 struct Against<'a> {
     reference: &'a TraceReader,
     meta: &'a Meta,
@@ -95,7 +95,7 @@ impl Against<'_> {
         self.comparer.add(hook, reference, Some(own))
     }
 
-    /// The name in the recording of the value with which the pass goes on at `hook`.
+    /// The name in the recording of the value with which the pass continues at `hook`.
     fn feed(&self, hook: Hook) -> Option<String> {
         let layer = hook.layer as usize;
         let same = match (hook.kind, layer) {

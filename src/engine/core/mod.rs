@@ -93,7 +93,7 @@ impl Core {
         }
     }
 
-    /// The events that tell what was opened, and which tokens a saved run has.
+    /// The events that report what was opened, and which tokens a saved run has.
     pub fn introduce(&self, id: RequestId) -> Vec<Event> {
         let mut events = vec![Event::Ready { id, meta: self.run.meta().clone() }];
         if let Run::Replay(replay) = &self.run {

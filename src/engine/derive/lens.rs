@@ -26,7 +26,7 @@ pub fn derive(run: &Run, cells: &[LensKey], control: &Control) -> Result<Derived
 /// are those that a replay does not hold.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the residuals were not captured.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the residuals were not captured.
 pub fn lens_cells(
     run: &Run,
     cells: &[LensKey],

@@ -38,7 +38,7 @@ impl Queue {
         self.pending.is_empty()
     }
 
-    /// Queues a request in the place of an earlier one of its kind.
+    /// Queues a request, which replaces an earlier one of its kind.
     pub fn push(&mut self, id: RequestId, what: Derive, emit: Emit) {
         let old = self.pending.iter().position(|old| old.what.kind() == what.kind());
         if let Some(old) = old.and_then(|at| self.pending.remove(at)) {
@@ -103,7 +103,7 @@ impl Queue {
                     emit(Event::Derived { id, result });
                 }
                 Ok(Part::None) => pending.parts.push_front(part),
-                // It goes on later; any other stop ends the request.
+                // It continues later; any other stop ends the request.
                 Err(error) if error.is::<Stopped>() && gives_way() && !is_over() => pending.parts.push_front(part),
                 Err(error) => return Err(error),
             }
@@ -117,7 +117,7 @@ impl Queue {
     }
 }
 
-/// Whether a derivation that gives way goes on later from where it was.
+/// Whether a derivation that gives way continues later from where it was.
 fn keeps_what_it_read(part: &Derive) -> bool {
     matches!(part, Derive::HeadMaps { .. } | Derive::HeadColumns { .. } | Derive::HeadStats { .. })
 }

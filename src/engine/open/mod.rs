@@ -62,7 +62,7 @@ pub struct OpenOptions {
     pub dtype: Option<Dtype>,
     /// Whether a broken tokenizer is only worth a warning.
     pub ids_only: bool,
-    /// What multiplies by the weights.
+    /// What computes the matrix products.
     pub device: Device,
 }
 

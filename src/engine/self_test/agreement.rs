@@ -5,7 +5,7 @@ use crate::model::{Model, NoHooks, Precision};
 use anyhow::Result;
 use serde::Serialize;
 
-/// Tokens of a chunk: no divisor of a page of the KV cache or of a kernel's rows.
+/// Tokens of a chunk. The number divides neither a page of the KV cache nor a kernel's rows.
 const CHUNK: usize = 13;
 
 /// Bytes of weights that reading token by token may touch in all.
@@ -51,7 +51,8 @@ pub fn tokens(touched: u64, texts: &[Text]) -> Vec<usize> {
     all.iter().enumerate().map(|(i, all)| if i == 0 { first.min(*all) } else { 0 }).collect()
 }
 
-/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may go on.
+/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may be
+/// longer.
 pub fn compare(
     model: &Model,
     (name, ids): (&'static str, &[u32]),

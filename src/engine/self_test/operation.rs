@@ -24,7 +24,7 @@ pub struct Operation {
     pub name: &'static str,
     /// What is wrong if it is off.
     pub cause: &'static str,
-    /// Values looked at.
+    /// Values compared.
     pub values: usize,
     /// Values that are equal after rounding.
     pub equal: usize,

@@ -4,8 +4,9 @@ use super::{Otherwise, SelfTest};
 use crate::model::Variation;
 use crate::trace::Meta;
 
-/// Loss on plain prose, nats a token, from which a model is no working language model; a small vocabulary, which is easier to
-/// guess from, counts by this share of a blind guess. The text of code repeats itself: of it this share is enough.
+/// Loss on plain prose, nats a token, from which a model does not count as a working language model. With a small
+/// vocabulary, which is easier to guess from, the limit is this share of a blind guess. Code repeats itself, so its
+/// limit is this share of that for prose.
 const HOPELESS: (f64, f64) = (4.0, 0.6);
 const CODE: f64 = 0.6;
 /// This share of what is hopeless is too much for a model that works well.

@@ -1,4 +1,4 @@
-//! Views of a run as pictures and tables: one file a view, and one table of them all.
+//! Views of a run as pictures and tables: one file per view, and one table of them all.
 
 mod attention;
 mod fidelity;

@@ -22,7 +22,7 @@ pub struct Arch {
 /// Rotary position embeddings (RoPE).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
-    /// Component pair `i` of a head turns by `base^(-2i / d_head)` a position.
+    /// Component pair `i` of a head turns by `base^(-2i / d_head)` per position.
     pub base: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A config.json: its family, and the keys that are no part of the architecture.
+//! A config.json: its family, and the keys that are not part of the architecture.
 
 use super::axes::Arch;
 use super::keys::{Keys, token_ids};

@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
+use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, interleave_avx512, lead, padded, sum_pairs};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -38,7 +38,7 @@ pub(super) struct Scratch {
 }
 
 impl Packed {
-    /// Packs `x` `[rows, k]`; `None` if a value is no bf16 number, or without the instruction.
+    /// Packs `x` `[rows, k]`; `None` if a value is not a bf16 number, or if this machine lacks the instruction.
     pub fn of(x: &[f32], k: usize) -> Option<Self> {
         if !is_here() || k == 0 || x.iter().fold(0, |low, x| low | x.to_bits()) & 0xffff != 0 {
             return None;
@@ -158,8 +158,8 @@ fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]
             at = whole;
         }
         if at < to {
-            let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs, and this function has AVX-512.
+            let filled = padded(w, at);
+            // SAFETY: each row is padded to sixteen pairs, and this function has AVX-512.
             put(at, &unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
         }
     }

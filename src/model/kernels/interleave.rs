@@ -18,8 +18,8 @@ pub(super) const LONG: usize = 16 * PAIRS;
 /// `[pair][row]`, the first number of a pair in the low half.
 pub(super) type Interleaved = [[u32; ROWS]; PAIRS];
 
-/// The line of each row that begins with pair `at`, filled up with zeros.
-pub(super) fn filled_up(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
+/// The line of each row that begins with pair `at`, padded with zeros.
+pub(super) fn padded(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
     let mut filled = [[0; LINE]; ROWS];
     for (row, line) in rows.iter().zip(&mut filled) {
         let rest = row.get(at * 4..).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut 
         if rows.iter().all(|row| row.len() >= (at + 1) * LINE) {
             interleave_line(isa, rows, at, out);
         } else {
-            interleave_line(isa, &filled_up(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
+            interleave_line(isa, &padded(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
         }
     }
 }
@@ -116,8 +116,8 @@ macro_rules! sum_pairs {
         let mut at = 0;
         let add = |$sums: __m512, $pair: __m512i, $one: $of| $add;
         let some = |at: usize, end: usize, mut sums: __m512| {
-            let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs, and the function around has AVX-512.
+            let filled = padded(w, at);
+            // SAFETY: each row is padded to sixteen pairs, and the function around has AVX-512.
             let w = unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
             for (w, x) in w.into_iter().zip(&x[at..end]) {
                 sums = add(sums, w, *x);

@@ -8,7 +8,7 @@
 use super::dot::{Isa, per_isa};
 use super::interleave::{Interleaved, PAIRS, ROWS, interleave};
 #[cfg(target_arch = "x86_64")]
-use super::interleave::{LINE, LONG, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
+use super::interleave::{LINE, LONG, fetch_line, interleave_avx512, lead, padded, sum_pairs};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 

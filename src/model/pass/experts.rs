@@ -64,7 +64,7 @@ pub struct Paging {
 
 impl Paging {
     /// Experts that were in memory when they were chosen, and those that had to be read from disk. An expert counts
-    /// once a layer and pass; weights that are part of the program don't count.
+    /// once per layer and pass; weights that are part of the program don't count.
     pub fn counts(&self) -> (u64, u64) {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }

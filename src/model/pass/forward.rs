@@ -1,4 +1,4 @@
-//! The forward pass, from top to bottom: one line a step, one line a hook.
+//! The forward pass, from top to bottom: one line per step, one line per hook.
 
 use super::attention::Heads;
 use super::cache::KvCache;

@@ -10,8 +10,8 @@ pub trait Hooks {
     /// extra work.
     fn wants(&self, hook: Hook) -> bool;
 
-    /// Sees the value at `hook`, and may change it: the pass goes on with what is then in `value`. `positions` are those that
-    /// the pass reads; [`HookKind::shape_at`](crate::trace::HookKind::shape_at) gives the shape.
+    /// Sees the value at `hook`, and may change it: the pass continues with what `value` then holds. `positions` are
+    /// those that the pass reads; [`HookKind::shape_at`](crate::trace::HookKind::shape_at) gives the shape.
     ///
     /// # Errors
     /// Any error stops the pass.

@@ -1,4 +1,4 @@
-//! The experts' outputs become one value a token.
+//! The experts' outputs become one value per token.
 
 use super::experts::{Expert, Routed};
 use super::ops::fill;

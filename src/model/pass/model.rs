@@ -121,7 +121,7 @@ impl Model {
         self.compute
     }
 
-    /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
+    /// Whether weights are decoded again for each token, so that reading many tokens at once saves only memory traffic.
     pub fn decodes_each_token(&self) -> bool {
         self.is_quantised() && !self.products.are_on_device()
     }

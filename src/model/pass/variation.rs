@@ -1,4 +1,5 @@
-//! A model with one thing changed: `check` looks whether it then predicts better, and the fault drill breaks it on purpose.
+//! A model with one thing changed: `check` tests whether it then predicts better, and the fault drill breaks it on
+//! purpose.
 
 use super::model::Model;
 use std::fmt;

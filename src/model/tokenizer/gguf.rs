@@ -77,7 +77,7 @@ impl<'a> Pieces<'a> {
             array.with_context(|| format!("its tokenizer lacks {key}"))
         };
         let pieces: Option<Vec<&str>> = array("tokenizer.ggml.tokens")?.iter().map(Value::text).collect();
-        let pieces = pieces.context("tokenizer.ggml.tokens holds something that is no UTF-8 text")?;
+        let pieces = pieces.context("tokenizer.ggml.tokens holds bytes that are not UTF-8")?;
         let scores: Vec<f64> = array("tokenizer.ggml.scores")?.iter().filter_map(Value::number).collect();
         let kinds: Vec<u64> = array("tokenizer.ggml.token_type")?.iter().filter_map(Value::unsigned).collect();
         ensure!(

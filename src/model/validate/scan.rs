@@ -13,7 +13,7 @@ pub(super) const SPELLED_OUT: usize = 8;
 const SCAN_UP_TO: u64 = 1 << 26;
 /// Bytes scanned between two checks for cancellation.
 const SCAN_STEP: usize = 16 << 20;
-/// Larger weights are no trained model's: products of a few thousand of them would leave the range of f16.
+/// No trained model has larger weights: products of a few thousand of them would leave the range of f16.
 const ABSURD: f32 = 1e4;
 
 /// The expected contents of a tensor with NaN or infinity, in findings.
@@ -27,7 +27,7 @@ pub fn scanned_on_opening(store: &Store) -> bool {
 /// Looks at every weight and returns how many are not finite. Progress is in bytes, from several threads.
 ///
 /// # Errors
-/// [`Stopped`] if `control` says so.
+/// [`Stopped`] if `control` is cancelled.
 pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usize, Stopped> {
     let (done, total) = (AtomicUsize::new(0), store.total_bytes() as usize);
     let mut seen: Vec<(&String, Tally)> = Vec::new();

@@ -109,7 +109,7 @@ impl FromStr for Key {
 
     /// `x`, `X`, `space`, `ctrl-p`, `alt-enter`, `shift-left`, `pgup`, `↑` or `up`.
     fn from_str(name: &str) -> Result<Self, String> {
-        let unknown = || format!("`{name}` is no key; keys are written as x, X, space, enter, up, ctrl-x, alt-x");
+        let unknown = || format!("`{name}` is not a key; keys are written as x, X, space, enter, up, ctrl-x, alt-x");
         let mut key = Key::of(Code::Esc);
         let mut rest = name;
         loop {

@@ -42,7 +42,7 @@ impl State {
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.say(text),
             Event::Switched(meta) => {
-                self.switched(self.policy_in_force(), meta.policy);
+                self.switched(self.current_policy(), meta.policy);
                 self.policy = meta.policy;
                 if self.usage.dtype() != meta.router_dtype() {
                     self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
@@ -184,7 +184,7 @@ impl State {
             return self.say(format!("paused: {count} tokens of the prompt were read; i and enter read the rest"));
         }
         let text = match outcome {
-            Outcome::EndOfText if job.is_some() => "the model ended the text; space goes on beyond it",
+            Outcome::EndOfText if job.is_some() => "the model ended the text; space continues beyond it",
             Outcome::ContextFull if job.is_some() => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };

@@ -65,7 +65,7 @@ impl State {
         if self.tokens.is_empty() && !self.is_busy() {
             self.open_prompt();
             if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
-                input.note = "there is no text to go on from yet: type a prompt";
+                input.note = "there is no text to continue yet: type a prompt";
             }
             return Vec::new();
         }

@@ -27,7 +27,7 @@ pub struct Wanted {
     pub what_if: Option<(usize, Vec<u32>)>,
     /// A missing attribution.
     pub attribution: Option<AttributionKey>,
-    /// Maps that are missing or of an earlier length of the run: layer, head or heads, most cells a side.
+    /// Maps that are missing or of an earlier length of the run: layer, head or heads, most cells per side.
     pub maps: Vec<(usize, Pick, usize)>,
     /// Layer and query of missing attention rows.
     pub rows: Option<(usize, usize)>,

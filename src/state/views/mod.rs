@@ -1,4 +1,4 @@
-//! What the state does for each view: copying, movement, measures, and what keys mean there. One file a view, and one
+//! What the state does for each view: copying, movement, measures, and what keys mean there. One file per view, and one
 //! table of them all.
 
 pub mod attention;
@@ -22,7 +22,7 @@ struct Rules {
     copy: fn(&State, Extent) -> Copied,
     /// Moves up or down.
     vertical: fn(&mut State, Vertical),
-    /// Whether the cursor's layer is to be seen.
+    /// Whether the cursor's layer is visible.
     shows_layers: bool,
     /// Shows the next layout.
     next_layout: fn(&mut State),
@@ -141,7 +141,7 @@ impl State {
         rules(self.view()).enter.is_some()
     }
 
-    /// Whether the cursor's layer is to be seen in the view.
+    /// Whether the cursor's layer is visible in the view.
     pub(in crate::state) fn shows_layers(&self) -> bool {
         rules(self.view()).shows_layers
     }

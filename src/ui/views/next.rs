@@ -42,7 +42,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         c.wanted.tempered = Some((cursor.token, state.sampling));
     }
     let text = if is_saved {
-        "a saved run: o opens a model to go on".to_owned()
+        "a saved run: o opens a model to continue".to_owned()
     } else {
         format!("enter reads the marked token next{}", rewinds(follows))
     };

@@ -1,5 +1,5 @@
 //! Attention derived from captured queries and keys. What was read of a head is kept and grows with the run, so that a
-//! new token costs one row a head and stepping back costs next to nothing.
+//! new token costs one row per head and stepping back costs next to nothing.
 
 pub mod columns;
 pub mod maps;
@@ -26,17 +26,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use together::Together;
 
-/// Queries read of every head before it is looked whether the work is still wanted.
+/// Queries read from every head between two checks whether the work is still wanted.
 const ROWS: usize = 64;
 /// Bytes of pooled patterns kept beyond those that are asked for.
 const MOST_BYTES: usize = 64 << 20;
-/// Bytes of pooled patterns kept beyond those under way: of more heads than fit here some are read anew every time.
+/// Bytes of pooled patterns kept beyond those being read. If the heads need more, some are read again every time.
 const MOST_ASKED_BYTES: usize = 256 << 20;
 
 /// What was read of the heads of one run.
 #[derive(Default)]
 pub struct HeadCache {
-    /// The run it was read from: a token read anew has other values.
+    /// The run that they were read from, to notice tokens that were read again.
     seen: Vec<Weak<HookValues>>,
     grown: HashMap<(usize, Pick), Grown>,
     /// The heads that requests under way ask for, in whatever parts they are read.
@@ -46,11 +46,11 @@ pub struct HeadCache {
     scorers: HashMap<(usize, usize), HeadScorer>,
 }
 
-/// What was read of one head, or of all heads of a layer together.
+/// What was read of one head, or of all heads of a layer combined.
 #[derive(Default)]
 struct Grown {
     pooled: Pooled,
-    /// Of every row; empty for several heads together.
+    /// The norm of every row; empty for several heads combined.
     norms: Vec<SoftmaxNorm>,
     /// When it was read last.
     used: u64,

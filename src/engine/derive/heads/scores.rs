@@ -83,8 +83,8 @@ impl Probe {
     /// Reads a few more tokens; the scores once all are read.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if the vocabulary has nothing to repeat, or the model's
-    /// activations are not finite.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the vocabulary has nothing to repeat, or the
+    /// model's activations are not finite.
     fn advance(&mut self, control: &Control) -> Result<Option<Arc<HeadScores>>> {
         ensure!(self.repeated > 1, "the model's context or vocabulary is too small for repeated random tokens");
         control.check()?;

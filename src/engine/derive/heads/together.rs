@@ -2,7 +2,7 @@
 
 use crate::analysis::Pick;
 
-/// Weights of several heads put together one by one.
+/// Weights of several heads, combined one head at a time.
 pub struct Together {
     pick: Pick,
     heads: usize,

@@ -201,7 +201,7 @@ impl Live {
         self.tokens.iter().map(|token| (token.id, token.source)).collect()
     }
 
-    /// Forgets all tokens and goes on under another policy.
+    /// Forgets all tokens and continues under another policy.
     pub fn switch(&mut self, policy: Policy) {
         self.meta = Arc::new(Meta { policy, ..(*self.meta).clone() });
         self.precision = Precision::new(policy, self.meta.compute_dtype);

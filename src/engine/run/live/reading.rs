@@ -36,7 +36,8 @@ impl Live {
     /// loses the chunk; a stop between two groups of results keeps the groups before it.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if an id is outside the vocabulary or an activation is not finite.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if an id is outside the vocabulary or an
+    /// activation is not finite.
     pub fn extend(&mut self, ids: &[u32], source: Source, control: &Control) -> Result<()> {
         self.extend_reporting(ids, source, control, &mut |_, _| {})
     }
@@ -178,7 +179,7 @@ impl Live {
     /// The logits `[vocab]` after `id`, if it were read after the first `len` tokens. The run does not change.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if `id` is outside the vocabulary.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if `id` is outside the vocabulary.
     pub(in crate::engine) fn peek(&self, len: usize, id: u32, control: &Control) -> Result<Vec<f32>> {
         let mut branch = self.cache.clone();
         branch.truncate(len);

@@ -106,8 +106,8 @@ fn fetch<const N: usize>(piece: &[u8; N], ahead: usize) {
     }
 }
 
-/// The piece of two rows from byte `from` on, filled up with zeros.
-fn filled_up<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
+/// The piece of two rows from byte `from` on, padded with zeros.
+fn padded<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
     let mut filled = [[0; N]; ROWS];
     for (filled, row) in filled.iter_mut().zip(w) {
         let rest = row.get(from..).unwrap_or_default();
@@ -194,7 +194,7 @@ fn repack<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Repacked)
 /// [`repack`] for a last piece that lacks blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn repack_last<F: Format<N>, const N: usize>(w: [&[u8]; ROWS], piece: usize, out: &mut Repacked) {
-    repack::<F, N>(filled_up(w, piece * N).each_ref(), out);
+    repack::<F, N>(padded(w, piece * N).each_ref(), out);
 }
 
 /// A piece of rows of weights times the same piece of `T` rows of activations; `sums` as in [`many`].

@@ -1,4 +1,4 @@
-//! One head as large as fits, or all heads of its layer together, with the cursor as a crosshair.
+//! One head as large as fits, or all heads of its layer combined, with the cursor as a crosshair.
 //!
 //! ```text
 //! ┌ layer 5 head 4 · ‘·seven’ → ‘·blue’ 0.9532 ─┐

@@ -25,9 +25,9 @@ pub const PANEL: Panel = Panel { details: Some(details::draw), lines, ..Panel::n
 struct Plan {
     /// Width of a token, cells.
     column: usize,
-    /// Lines a layer.
+    /// Lines per layer.
     lines: usize,
-    /// Tokens a band.
+    /// Tokens per band.
     tokens: usize,
     /// Bands that fit.
     bands: usize,
@@ -77,7 +77,7 @@ fn number(expert: usize, digits: usize) -> String {
     }
 }
 
-/// Two lines a layer if one band holds all tokens; else the map fills any height with bands.
+/// Two lines per layer if one band holds all tokens; else the map fills any height with bands.
 fn lines(state: &State, _: &Pane, across: u16) -> Option<usize> {
     let is_one_band = state.tokens.len() * 2 + 8 <= usize::from(across);
     Some(2 + 2 * state.meta()?.dims.layers).filter(|_| is_one_band)
