@@ -151,7 +151,7 @@ impl App {
                 drawn = Instant::now();
                 (is_dirty, is_answer) = (false, false);
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
-                    panic!("fault asked for by MIXSCOPE_FAULT");
+                    panic!("fault requested by MIXSCOPE_FAULT");
                 }
                 if self.take(Event::Drawn(wanted.into(), geometry))? {
                     return Ok(());
@@ -197,7 +197,7 @@ impl App {
         }
     }
 
-    /// Handles an event and its effects; `true` if the user leaves.
+    /// Handles an event and its effects; returns `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
         for request in self.explorer.take(event) {
             match request {

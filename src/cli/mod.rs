@@ -89,7 +89,7 @@ enum Command {
     /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
     /// generated token that differs.
     Lab(Box<lab::Lab>),
-    /// Time a model here: decoding and prefill, next to the streaming read of memory that bounds them.
+    /// Time a model on this machine: decoding and prefill, next to the streaming read of memory that bounds them.
     Bench(bench::Bench),
     /// Download a model from the Hub into the shared cache. An interrupted download continues where it stopped.
     Pull(pull::Pull),

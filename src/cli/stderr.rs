@@ -42,7 +42,7 @@ impl Reporter for Stderr {
 }
 
 impl Stderr {
-    /// For this process.
+    /// The stderr of this process; `quiet` leaves out everything but errors.
     pub fn new(quiet: bool) -> Self {
         Self { quiet, terminal: std::io::stderr().is_terminal(), written: Mutex::default() }
     }

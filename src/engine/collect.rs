@@ -57,7 +57,7 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {
-                data.trajectories = ways(run, spec, &std::mem::take(&mut data.lens), control)?;
+                data.trajectories = target_trajectories(run, spec, &std::mem::take(&mut data.lens), control)?;
             }
         }
     }
@@ -95,9 +95,9 @@ fn all_heads(run: &Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats)>> 
     Ok(found)
 }
 
-/// The way of each target through the layers, in the order of the forward pass; of a saved run, that of the final answer
-/// by its lens cells.
-fn ways(
+/// The trajectory of each target, in the order of the forward pass. A saved run has only that of the final answer, from
+/// its lens cells.
+fn target_trajectories(
     run: &Run,
     spec: &ViewSpec,
     cells: &[(LensKey, Arc<LensCell>)],

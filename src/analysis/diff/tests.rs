@@ -164,7 +164,7 @@ fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out()
     assert_eq!(near.hook(K::MlpOut.at(1)).unwrap().max_abs, 8.0);
     let router = |gap| {
         let (hook, mut a, mut b) = flip(gap, Dtype::Bf16);
-        // Close in value, wide in choice: only the recorded indices tell.
+        // The logits are close, but the recorded indices differ beyond rounding.
         (a.values, b.values) = (b.values.clone(), b.values);
         (hook, a, b)
     };

@@ -14,7 +14,7 @@ fn shared_ids(a: impl IntoIterator<Item = u32>, b: impl IntoIterator<Item = u32>
 /// Checks that two runs have the same tokens.
 ///
 /// # Errors
-/// Naming the first position at which they differ.
+/// If they differ; the message names the first position.
 pub fn same_tokens(a: &[u32], b: &[u32]) -> Result<()> {
     let at = shared_ids(a.iter().copied(), b.iter().copied());
     match (a.get(at), b.get(at)) {

@@ -44,7 +44,7 @@ impl Facts {
 /// Compares two traces, one hook at a time.
 ///
 /// # Errors
-/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or no hook is in both.
+/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or the traces have no hook in common.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
     let tokens = a.tokens()?;
     same_tokens(&tokens, &b.tokens()?)?;

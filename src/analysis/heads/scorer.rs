@@ -3,7 +3,7 @@ use super::stats::HeadStats;
 use crate::analysis::distribution::entropy;
 use std::collections::HashMap;
 
-/// The most queries that a head is scored on. Of longer runs every second, fourth, … query is taken.
+/// The most queries that a head is scored on. Of longer runs, only every second, fourth, … query is scored.
 const MOST_QUERIES: usize = 512;
 
 impl HeadStats {

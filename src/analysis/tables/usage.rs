@@ -9,7 +9,7 @@ table! {
         layer: usize,
         /// Expert, from 0.
         expert: usize,
-        /// Share of the tokens whose first choice the expert is, 0 to 1.
+        /// Share of the tokens that have the expert as their first choice, 0 to 1.
         first_share: Option<f64>,
         /// Share of all choices of the layer that fall on the expert, 0 to 1.
         share: Option<f64>,
@@ -31,7 +31,7 @@ pub fn usage(layer: usize, usage: &LayerUsage) -> impl Iterator<Item = UsageRow>
 
 table! {
     "routing.pairs";
-    /// One row for each expert of a layer and another expert.
+    /// One row for each pair of different experts of a layer, in both orders.
     pub struct PairRow {
         /// Decoder layer, from 0.
         layer: usize,

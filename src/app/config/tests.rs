@@ -55,7 +55,7 @@ fn errors_name_place_key_and_what_was_meant() {
         ("[palettes]\nexperts = [\"#+12345\"]", "2:11: `experts` in [palettes]: expected a list of colours"),
         ("[ui\n", "1:4: "),
         ("[ui]\ntheme = \"dark\"\ntheme = \"light\"", "3:1: duplicate key"),
-        // The first of several.
+        // Only the first of several errors.
         ("[keys]\nx = \"nothing\"\n[ui]\na = 1\n", "2:5: unknown action `nothing`"),
     ] {
         assert!(wrong(text).starts_with(want), "{text}\n got {}\nwant {want}", wrong(text));
@@ -155,7 +155,7 @@ fn what_is_printed_gives_the_same_back() {
             assert!(printed.contains(&format!("{} = ", setting.key)), "{} is missing", setting.key);
         }
     }
-    // What stands in comments can be taken out of them.
+    // Settings in comments are valid without the comment signs.
     let open = default.to_string().replace("\n# top_k = ", "\ntop_k = ").replace("\n# top_p = ", "\ntop_p = ");
     let open = open.replace("\n# threads = ", "\nthreads = ").replace("\n# values = ", "\nvalues = ");
     let open = open.replace("\n# experts = ", "\nexperts = ");

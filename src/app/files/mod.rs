@@ -59,7 +59,8 @@ pub struct RunFiles {
     pub trace: Option<Fields>,
     /// The layers in all files.
     pub layers: Range<usize>,
-    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, a few telling ones as pictures.
+    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, and a few characteristic ones as
+    /// pictures.
     pub heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell and position.
     pub lens_k: usize,
@@ -67,8 +68,9 @@ pub struct RunFiles {
     pub attribution: bool,
     /// How token texts are written in tables.
     pub text: TokenText,
-    /// Whether files are left out if the run lacks their numbers, and a large attention.csv holds only a few telling heads.
-    /// Otherwise the first is an error and the second is announced.
+    /// Whether files are left out if the run lacks their numbers, and a large attention.csv holds only a few
+    /// characteristic heads. If false, missing numbers are an error, and a large table is written whole after a
+    /// message.
     pub lenient: bool,
 }
 
@@ -173,7 +175,7 @@ impl RunFiles {
 pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     if let Some(saved) = &meta.recording {
-        // The original maker stays the maker.
+        // The trace still names the program that made the run.
         let mut made = saved.provenance.clone();
         if let Value::Object(made) = &mut made {
             made.insert("exported_by".to_owned(), json!(format!("mixscope {version}")));

@@ -57,7 +57,7 @@ pub(super) fn telling(run: &Run, heads: &[(usize, usize)], watch: Watch) -> Resu
     Ok(found)
 }
 
-/// Which pictures can be drawn, besides those of heads.
+/// Which pictures can be drawn, apart from those of heads.
 #[derive(Clone, Copy, Debug)]
 pub struct Has {
     /// routing.png.

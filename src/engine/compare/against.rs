@@ -16,18 +16,18 @@ use std::ops::Range;
 pub struct Fidelity {
     /// Whether both comparisons agree.
     pub ok: bool,
-    /// Each layer reads what the one before it gave.
+    /// Each layer reads the output of the layer before it.
     pub end_to_end: Comparison,
     /// Each layer reads the recording's input of that layer, so that differences don't accumulate.
     pub isolated: Comparison,
-    /// Where the configs differ in what changes the numbers.
+    /// The keys of the configs that differ and change the numbers.
     pub configs: Vec<ConfigDiff>,
     /// The first part of the model that is wrong on its own.
     pub guilty: Option<Guilt>,
 }
 
-/// Reads the tokens of `reference` twice and compares every hook that it holds as it comes; one hook at a time is in
-/// memory. `tolerance` replaces the default of the dtypes.
+/// Reads the tokens of `reference` twice and compares every hook that the reference holds, one at a time, so that only
+/// one is in memory. `tolerance` replaces the default of the dtypes.
 ///
 /// # Errors
 /// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`](crate::control::Stopped) on cancellation.

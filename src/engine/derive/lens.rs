@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Residuals that go through the unembedding together; cancellation is seen between such batches.
+/// Residuals that go through the unembedding together; cancellation is checked between such batches.
 pub const BATCH: usize = 16;
 /// Tokens kept of every cell on the screen.
 const TOP: usize = 10;

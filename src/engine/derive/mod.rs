@@ -37,7 +37,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Keeps a run that was left for another policy: it is the variant of the run in its place.
+    /// Keeps a run that was left for another policy: it becomes the variant of the run that replaces it.
     pub(super) fn keep_variant(&mut self, left: super::run::Live) {
         self.variant.keep(left);
     }

@@ -20,9 +20,9 @@ pub struct Text {
     pub bytes: usize,
 }
 
-/// Why there is nothing to read.
+/// Why the text can't be read.
 pub struct Unreadable {
-    /// In words.
+    /// The reason, as a clause.
     pub why: String,
     /// Whether that is a fault of the model.
     pub is_fault: bool,

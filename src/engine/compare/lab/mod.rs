@@ -83,7 +83,7 @@ pub fn lab(
             end_to_end: found::layers(&end_to_end, dims.layers),
             isolated: found::layers(&isolated, dims.layers),
             flips: found::flips(&end_to_end),
-            differs_at: found::parting(&rows[0].generated, &row.generated),
+            differs_at: found::first_difference(&rows[0].generated, &row.generated),
             ..row
         });
     }

@@ -28,7 +28,7 @@ use together::Together;
 
 /// Queries read from every head between two checks whether the work is still wanted.
 const ROWS: usize = 64;
-/// Bytes of pooled patterns kept beyond those that are asked for.
+/// Bytes of pooled patterns kept beyond those that are requested.
 const MOST_BYTES: usize = 64 << 20;
 /// Bytes of pooled patterns kept beyond those being read. If the heads need more, some are read again every time.
 const MOST_ASKED_BYTES: usize = 256 << 20;
@@ -39,7 +39,7 @@ pub struct HeadCache {
     /// The run that they were read from, to notice tokens that were read again.
     seen: Vec<Weak<HookValues>>,
     grown: HashMap<(usize, Pick), Grown>,
-    /// The heads that requests under way ask for, in whatever parts they are read.
+    /// The heads of all pending requests, in whatever parts they are read.
     requested: HashSet<(usize, Pick)>,
     /// How often heads were read.
     turn: u64,
@@ -52,7 +52,7 @@ struct Grown {
     pooled: Pooled,
     /// The norm of every row; empty for several heads combined.
     norms: Vec<SoftmaxNorm>,
-    /// When it was read last.
+    /// The turn in which it was last read.
     used: u64,
 }
 
@@ -63,7 +63,7 @@ impl Grown {
 }
 
 impl HeadCache {
-    /// Replaces the heads that are requested: they are the last to be dropped.
+    /// Sets the requested heads, which are dropped last.
     pub fn expect<'a>(&mut self, requests: impl Iterator<Item = &'a Derive>, heads: usize) {
         self.requested.clear();
         for request in requests {
@@ -95,8 +95,8 @@ impl HeadCache {
         result
     }
 
-    /// Forgets heads other than those `under_way` until no more than `most` bytes are left, or `most_asked` of those
-    /// that are asked for.
+    /// Forgets heads other than those `under_way` until no more than `most` bytes are left, or `most_asked` of
+    /// requested ones.
     fn make_room(&mut self, under_way: &[(usize, Pick)], most: usize, most_asked: usize) {
         let mut bytes: usize = self.grown.values().map(Grown::bytes).sum();
         if bytes <= most {
@@ -106,7 +106,7 @@ impl HeadCache {
         let (mut asked, mut idle): (Vec<_>, Vec<_>) = others
             .map(|(head, grown)| (grown.used, *head, grown.bytes()))
             .partition(|(_, head, _)| self.requested.contains(head));
-        // What was used long ago is of least use, but those asked for are read in turns: the last comes last again.
+        // The heads used longest ago go first. But requested heads are read in turns: the one read last is needed last.
         idle.sort_unstable();
         asked.sort_unstable_by(|a, b| b.cmp(a));
         for (gone, most) in [(idle, most), (asked, most_asked)] {
@@ -120,7 +120,7 @@ impl HeadCache {
         }
     }
 
-    /// Forgets what was read of tokens that are no longer there.
+    /// Forgets what was read of tokens that the run no longer has.
     fn follow(&mut self, tokens: &[Arc<TokenRecord>]) {
         let same = |(seen, token): &(&Weak<HookValues>, &Arc<TokenRecord>)| {
             std::ptr::eq(seen.as_ptr(), Arc::as_ptr(&token.values))

@@ -70,7 +70,7 @@ impl Probe {
         Self { policy: live.meta().policy, live: live.fresh(kept), repeated, ids }
     }
 
-    /// Whether it is of the run's policy.
+    /// Whether it was made under the run's policy.
     fn fits(&self, live: &Live) -> bool {
         self.policy == live.meta().policy
     }
@@ -126,7 +126,7 @@ fn words(live: &Live) -> Vec<u32> {
     (0..vocab).filter(|id| !eos.contains(id) && !is_bracketed(&live.piece(*id))).collect()
 }
 
-/// `count` different ones of `from`, drawn by splitmix64.
+/// `count` different elements of `from`, drawn by splitmix64.
 fn draw(from: &[u32], count: usize) -> Vec<u32> {
     let mut state = SEED;
     let mut next = || {
