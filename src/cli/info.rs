@@ -118,12 +118,15 @@ impl About {
         match memory {
             Some(memory) if weights <= memory => "fits: the weights stay in memory".to_owned(),
             Some(memory) if touched <= memory => format!(
-                "runs from disk: the weights exceed the memory; experts are read when a token needs them, at most {} a \
+                "runs from disk: the weights exceed the available memory; experts are read when a token needs them, at most {} a \
                  token",
                 size(touched)
             ),
             Some(_) => {
-                format!("runs from disk, slowly: even the {} that one token reads exceed the memory", size(touched))
+                format!(
+                    "runs from disk, slowly: even the {} that one token reads exceed the available memory",
+                    size(touched)
+                )
             }
             None => "not known: this system does not report its free memory".to_owned(),
         }

@@ -103,7 +103,7 @@ fn target_trajectories(
     cells: &[(LensKey, Arc<LensCell>)],
     control: &Control,
 ) -> Result<Vec<Arc<Trajectory>>> {
-    let answer = run.tokens()[spec.pos].next.top.first().context("what the model answered is not in this trace")?;
+    let answer = run.tokens()[spec.pos].next.top.first().context("the model's answer is not in this trace")?;
     let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
     if let Some(live) = run.live() {
         let vocab = run.meta().dims.vocab;

@@ -151,7 +151,8 @@ impl<'a> Transfer<'a> {
         while self.have < self.meta.size {
             let Err(fault) = self.attempt() else { break };
             self.job.client.check()?;
-            // Only new bytes count: a server that always starts over and always fails must not be retried for ever.
+            // Only new bytes count as success: otherwise a server that always starts over and fails would be retried
+            // for ever.
             if self.have > best {
                 best = self.have;
                 patience.reset();
@@ -168,14 +169,14 @@ impl<'a> Transfer<'a> {
         let response = match client.get(&self.url, range.as_deref()) {
             Err(Fault::Answer(answer)) if answer.status == 416 && self.have > 0 => {
                 self.restart()?;
-                return Err(Fault::passing("server does not know the part asked for"));
+                return Err(Fault::passing("server does not have the requested part"));
             }
             response => response?,
         };
         if response.status() == 206 {
             let (start, size) = content_range(response.headers()).unwrap_or((self.have, None));
             if start != self.have || size.is_some_and(|size| size != self.meta.size) {
-                return Err(Fault::passing("server sent another part than asked for"));
+                return Err(Fault::passing("server sent another part than was requested"));
             }
         } else if self.have > 0 {
             self.restart()?;

@@ -70,7 +70,7 @@ pub fn fetch(
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if control.is_cancelled() => {
                 shared.client.stop();
-                // Long enough to close the files.
+                // This is long enough to close the files.
                 let _ = receiver.recv_timeout(Duration::from_secs(1));
                 return Err(Stopped.into());
             }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub offline: bool,
     /// A connection without data for this long is cut.
     pub stall: Duration,
-    /// Retries of a request that brought nothing.
+    /// How often a request that brought no data is retried.
     pub retries: u32,
 }
 

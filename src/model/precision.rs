@@ -98,7 +98,7 @@ pub struct Precision {
     pub router: Rounding,
     /// The router's weights.
     pub gate: Gate,
-    /// The router's softmax, and the sum that renormalises.
+    /// The router's softmax, and the sum by which weights are renormalised.
     pub choice: Rounding,
     /// The mixing weights.
     pub weights: Rounding,

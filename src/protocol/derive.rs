@@ -59,7 +59,7 @@ pub enum Derive {
     HeadColumns {
         /// Decoder layer.
         layer: usize,
-        /// Of which head.
+        /// The head, or the heads combined.
         pick: Pick,
         /// Position of the key.
         key: usize,

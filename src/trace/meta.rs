@@ -46,7 +46,7 @@ pub struct Meta {
     pub touched_bytes: u64,
     /// Whether prompts can be put into a chat template.
     pub has_chat: bool,
-    /// config.json as found, or the same made of a GGUF's metadata.
+    /// config.json as found, or the equivalent from a GGUF's metadata.
     pub config: serde_json::Value,
     /// The report of opening the model.
     pub report: Report,
@@ -81,7 +81,7 @@ impl Meta {
         self.recording.as_ref().is_none_or(|saved| saved.lens.get(layer).is_some_and(|sites| sites[site as usize]))
     }
 
-    /// Whether the unembedding is the embedding.
+    /// Whether the unembedding shares the weights of the embedding.
     pub fn is_tied(&self) -> bool {
         self.config.get("tie_word_embeddings").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }

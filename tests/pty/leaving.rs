@@ -87,7 +87,7 @@ fn signals_leave_with_status_1_and_the_terminal_as_it_was() {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be requested in debug builds only")]
 fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
     let pty = Setup::program(NONE).env("MIXSCOPE_FAULT", "ui").start();
     let (code, raw) = pty.end_restored();
@@ -108,7 +108,7 @@ fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be requested in debug builds only")]
 fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     let pty = Setup::program(["--prompt", FRANCE]).env("MIXSCOPE_FAULT", "engine").start();
     pty.wait_tokens(FRANCE_LEN);

@@ -98,7 +98,7 @@ fn the_help_shows_the_keys_and_scrolls() {
         explorer.send("space");
         explorer.screen();
     }
-    let shot = explorer.wait_for("suspend; fg comes back");
+    let shot = explorer.wait_for("suspend; fg continues");
     assert!(!shot.has("↓ more") && !shot.has("in the views"));
     explorer.press("up", "↓ more");
     for close in ["q", "?", "esc"] {

@@ -90,7 +90,7 @@ fn read_header(found: &Survey, file: &str, size: u64) -> Result<Vec<u8>> {
         bytes.extend(found.read(file, bytes.len() as u64..end)?);
         let Err(error) = check_gguf_header(&bytes, size) else { return Ok(bytes) };
         if (bytes.len() as u64) < end {
-            bail!("the Hub sent less of {file} than it was asked for");
+            bail!("the Hub sent less of {file} than was requested");
         }
         if end == size || want >= LARGEST_HEADER || !bytes.starts_with(b"GGUF") {
             return Err(error.context(format!("the header of {file} can't be used")));

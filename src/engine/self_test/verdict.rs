@@ -64,7 +64,7 @@ pub fn warnings(found: &SelfTest, meta: &Meta) -> Vec<String> {
     let weak = found.ok && found.trained && exceeds(found, WEAK * hopeless(meta));
     let loss = found.texts.first().map_or(f64::NAN, |first| first.loss);
     let text = || {
-        format!("loss {loss:.1} nats on plain English is much for a language model; if it should know English, {USUAL}")
+        format!("loss {loss:.1} nats on plain English is high for a language model; if it should know English, {USUAL}")
     };
     let perhaps = better(found, hopeless(meta), PERHAPS).filter(|_| found.ok);
     let perhaps = perhaps.map(|best| format!("{}: perhaps {}", falls(found, best), blame(best.variation)));

@@ -50,7 +50,7 @@ pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
     figure(data, spec)?.png(look)
 }
 
-/// A view as an SVG file, complete in itself; the viewer draws text in a font of its own.
+/// A view as an SVG file, complete in itself; the viewer draws text in one of its own fonts.
 ///
 /// # Errors
 /// As [`picture`].

@@ -7,7 +7,7 @@ use crate::trace::{Dtype, Report};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-/// A family of models: what its config.json calls it, and who reads that.
+/// A family of models: its name in config.json, and its reader.
 struct Family {
     model_type: &'static str,
     architecture: &'static str,
@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config.json, or what says the same in a file called `origin`. `report` gets every value that was missing or
+    /// Reads a config.json, or an equivalent from a file called `origin`. `report` gets every value that was missing or
     /// contradicts another.
     ///
     /// # Errors

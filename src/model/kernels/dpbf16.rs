@@ -11,7 +11,7 @@ pub(super) const TILE_X: usize = 12;
 /// Pairs of a row that are multiplied before the next: 32 KB of a tile's weights, which stay in the nearest caches.
 const PIECE: usize = 256;
 
-/// Whether this machine has the instruction.
+/// Whether this machine has the instruction `vdpbf16ps`.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -183,8 +183,8 @@ fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) 
     }
 }
 
-/// Adds pairs of 32 rows of weights times `T` rows of activations `[pairs × T]` to the first `T` of `sums`. On its own, so that
-/// the sums stay in registers.
+/// Adds pairs of 32 rows of weights times `T` rows of activations `[pairs × T]` to the first `T` of `sums`. A separate
+/// function, so that the sums stay in registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) {

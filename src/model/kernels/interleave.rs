@@ -132,7 +132,7 @@ macro_rules! sum_pairs {
             at = lead;
         }
         let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
-        // The same place of the next sixteen rows: the processor by itself does not read past the end of a page.
+        // The same place of the next sixteen rows: the processor does not read ahead past the end of a page.
         let ahead = ROWS * w[0].len();
         while at + PAIRS <= whole {
             w.iter().for_each(|row| fetch_line(row, 4 * at + ahead));

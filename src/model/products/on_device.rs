@@ -75,7 +75,7 @@ impl OnDevice {
                 let wide = copied.to_dtype(*dtype, &self.device)?.t()?;
                 for (rows, tile) in rows.chunks(TILE).zip(tiles) {
                     let product = tile.matmul(&wide)?.narrow(0, 0, rows.len())?;
-                    // Only the rows: a copy back takes everything that a tensor was made from.
+                    // Only the rows are kept: a copy back would include everything that the tensor was made from.
                     results.push(product.to_dtype(DType::F32)?.force_contiguous()?.flatten_all()?);
                     places.extend(rows.iter().map(|row| (job, *row, w.rows())));
                 }
@@ -171,7 +171,7 @@ impl OnDevice {
     }
 }
 
-/// Refuses a copy for which the system would end this program.
+/// Refuses a copy that is so large that the system would end this program.
 fn room_for(bytes: u64, available: Option<u64>) -> Result<()> {
     let free = available.unwrap_or(u64::MAX);
     ensure!(bytes <= free, "it takes {}, and {} of memory are available", size(bytes), size(free));

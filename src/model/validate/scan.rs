@@ -1,4 +1,4 @@
-//! A scan of every weight: NaN, infinity, and sizes that no trained model has.
+//! A scan of every weight: NaN, infinity, and magnitudes that no trained model has.
 
 use crate::control::{Control, Stopped};
 use crate::model::weights::{Store, Stored, Tally, tally};
@@ -6,7 +6,7 @@ use crate::trace::{Level, Report};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Findings of one kind that are spelled out.
+/// How many findings of one kind are listed one by one.
 pub(super) const SPELLED_OUT: usize = 8;
 
 /// Weights up to this many bytes are scanned when a model is opened.
@@ -80,7 +80,7 @@ fn sizes(seen: &[(&String, Tally)], report: &mut Report) {
     }
 }
 
-/// Warnings of the first tensors, and how many more there are.
+/// Warnings about the first tensors, and the number of further ones.
 fn spell_out<'a>(
     report: &mut Report,
     wrong: impl Iterator<Item = &'a (&'a String, Tally)>,

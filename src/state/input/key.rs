@@ -192,7 +192,7 @@ impl FromStr for Chord {
             [key] => Ok(Self::of(key)),
             [prefix, key] => Ok(Self { prefix: Some(prefix), key }),
             [] => Err("a key is missing; the space bar is written as space".to_owned()),
-            _ => Err(format!("`{text}`: two keys one after the other at most")),
+            _ => Err(format!("`{text}`: expected one key, or two keys one after the other")),
         }
     }
 }

@@ -112,7 +112,7 @@ impl Baseline {
         if theirs != own {
             let says = |(layers, experts, vocab)| format!("{layers} layers of {experts} experts, {vocab} tokens");
             return Some(format!(
-                "{} is not compared with: it has {}, this model has {}",
+                "{} can't be compared with this model: it has {}, this model has {}",
                 recorded.name,
                 says(theirs),
                 says(own)

@@ -123,7 +123,7 @@ impl State {
         let next = match active {
             Policy::Hf => Policy::F32,
             Policy::F32 => Policy::F32Router,
-            // Also from a policy of the lab.
+            // A policy of the lab also leads back to `hf`.
             _ => Policy::Hf,
         };
         self.run_under(next)

@@ -17,7 +17,7 @@ pub struct WantedBaseline {
 /// Numbers that a frame could not draw because they are not derived yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// Lens cells, most wanted first.
+    /// Lens cells, most urgent first.
     pub lens: Vec<LensKey>,
     /// Position and targets of missing trajectories.
     pub trajectories: Option<(usize, Vec<u32>)>,
@@ -33,7 +33,7 @@ pub struct Wanted {
     pub rows: Option<(usize, usize)>,
     /// Layer, head and key of an attention column that is missing or of an earlier length of the run.
     pub column: Option<(usize, Pick, usize)>,
-    /// Heads whose scores are missing or of an earlier length of the run, most wanted first.
+    /// Heads whose scores are missing or of an earlier length of the run, most urgent first.
     pub stats: Vec<(usize, usize)>,
     /// Whether the heads' scores on repeated random tokens are missing.
     pub scores: bool,

@@ -42,7 +42,7 @@ struct Rules {
     has_contributions: bool,
     /// Whether the view is of the run's tokens, and so shows nothing without one.
     needs_text: bool,
-    /// What else has to be done before there is something to copy or to write to files, if anything.
+    /// What the user has to do before there is something to copy or to write to files, if anything.
     missing: fn(&State) -> Option<&'static str>,
 }
 
@@ -125,7 +125,7 @@ impl State {
         (rules(self.view()).jump)(self, direction);
     }
 
-    /// Does what enter means in the view: shows the candidates, if nothing else.
+    /// Does what enter means in the view; by default it shows the candidates.
     pub(in crate::state) fn enter(&mut self) -> Vec<Effect> {
         match rules(self.view()).enter {
             Some(enter) => (enter.run)(self),
@@ -136,7 +136,7 @@ impl State {
         }
     }
 
-    /// Whether enter has the model do something.
+    /// Whether enter makes the model compute something.
     pub(in crate::state) fn enter_runs(&self) -> bool {
         rules(self.view()).enter.is_some()
     }

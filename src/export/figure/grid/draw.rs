@@ -85,7 +85,7 @@ impl Grid {
                 }
             }
         }
-        // The second choices of one row would run into the first choices of the next.
+        // Rules between rows, or the second choices of one row would touch the first choices of the next.
         let rule = pen.skin.paper;
         for row in 1..self.size.0 {
             let (x, y) = corner(row, 0);

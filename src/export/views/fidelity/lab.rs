@@ -77,7 +77,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
         legends: vec![
             Legend::Ramp("tokens whose experts flip".to_owned(), 0.0, high),
             Legend::Ramp("share of equal values".to_owned(), 0.0, 1.0),
-            Legend::Corner("alone: a flip at a margin that rounding can't turn".to_owned()),
+            Legend::Corner("alone: a flip at a margin that rounding can't explain".to_owned()),
         ],
         panels: [end_to_end, isolated, residual, mixture].map(Panel::Grid).into(),
         across: if lab.layers() > SIDE_BY_SIDE { 1 } else { 2 },

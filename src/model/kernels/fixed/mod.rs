@@ -110,7 +110,7 @@ impl Pack for Digits {
         for half in 0..2 {
             for i in half * BLOCK / 2..(half + 1) * BLOCK / 2 {
                 let (upper, lower) = parts(numbers[i]);
-                // Half of 256 more, so that each digit is rounded to the nearest.
+                // Adding half of 256 rounds each digit to the nearest.
                 digits[0][i] = ((upper + 0x80) >> 8) as u8;
                 digits[1][i] = upper as u8;
                 digits[2][i] = lower as u8;
@@ -143,8 +143,8 @@ impl Pack for Parts {
     }
 }
 
-/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²² (below
-/// that if it is less than 2⁻¹⁰⁵, for lack of smaller steps). NaN if it is not finite.
+/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²²
+/// (below that if it is less than 2⁻¹⁰⁵, because there are no smaller steps). NaN if it is not finite.
 #[inline(always)]
 fn step(largest: u32) -> f32 {
     if largest >= f32::INFINITY.to_bits() {

@@ -14,7 +14,7 @@ const TILE_X: usize = 4;
 const PAIRS: usize = 2;
 const FOUR: usize = PAIRS * ROWS;
 
-/// Whether this machine has the instructions.
+/// Whether this machine has the instructions of this module.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -183,7 +183,7 @@ fn many<F: Format<N>, const N: usize>(
     }
 }
 
-/// [`Format::repack`], on its own, so that it is compiled once.
+/// [`Format::repack`] as a separate function, so that it is compiled once.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn repack<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Repacked) {

@@ -22,7 +22,7 @@ pub enum MeasuredOn {
 }
 
 impl MeasuredOn {
-    /// For titles.
+    /// The name in titles.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "on this text",
@@ -64,7 +64,7 @@ pub struct Heads {
     pub sorted: bool,
     /// Which heads are drawn large.
     pub over: Over,
-    /// From which side.
+    /// The side from which attention is read.
     pub side: Side,
     /// Whether weights are shown on a logarithmic scale.
     pub log: bool,
