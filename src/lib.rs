@@ -69,8 +69,8 @@ pub mod ui;
 
 pub use engine::OpenOptions;
 
-/// Opens the model that `name` names: `demo`, a directory with config.json and safetensors files, a .gguf file, or a name on
-/// the Hugging Face Hub, from which missing files are downloaded.
+/// Opens the model that `name` names: `demo`, a directory with config.json and safetensors files, a .gguf file, or a
+/// name on the Hugging Face Hub, from which missing files are downloaded.
 ///
 /// # Errors
 /// If a file is missing, can't be read or contradicts another, or the download fails.

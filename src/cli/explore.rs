@@ -46,7 +46,8 @@ pub struct Explore {
     chat: ChatArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Continue the last session: its model, tokens, cursor and view. A session is saved when it ends and every ten seconds.
+    /// Continue the last session: its model, tokens, cursor and view. A session is saved when it ends and every ten
+    /// seconds.
     #[arg(long, conflicts_with_all = ["model", "prompt", "prompt_file", "prompt_ids", "chat"])]
     resume: bool,
     /// Read this recording's tokens and compare the model's run with it, in Fidelity: which experts differ, and the

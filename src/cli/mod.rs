@@ -160,8 +160,9 @@ struct SamplingArgs {
 
 #[derive(Args)]
 struct TextArgs {
-    /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @, a tab
-    /// or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @,
+    /// a tab or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them
+    /// as text.
     #[arg(long)]
     spreadsheet_safe: bool,
 }

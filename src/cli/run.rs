@@ -73,12 +73,12 @@ pub struct Run {
     /// lens, or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| files::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
-    /// Also write attribution.csv: how much embedding, layers, heads and experts add to the logit of each next token (at the
-    /// last position: of the most probable one). Reads the chosen experts once more for every token.
+    /// Also write attribution.csv: how much embedding, layers, heads and experts add to the logit of each next token
+    /// (at the last position: of the most probable one). Reads the chosen experts once more for every token.
     #[arg(long)]
     attribution: bool,
-    /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp of all
-    /// layers, so that they add up, and heads and experts of these.
+    /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp
+    /// of all layers, so that they add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
     /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.

@@ -51,8 +51,8 @@ struct Arm {
     shares: Vec<f64>,
 }
 
-/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn. Calls `warm` after the
-/// weights were read once, before memory for the measurement is allocated.
+/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn. Calls `warm`
+/// after the weights were read once, before memory for the measurement is allocated.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation, or if the context is too short.

@@ -31,8 +31,8 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Downloads the file unless it is in the cache; its progress is that of `slot`. Returns the name of the blob, or `None`
-    /// if the commit's directory has the file already.
+    /// Downloads the file unless it is in the cache; its progress is that of `slot`. Returns the name of the blob, or
+    /// `None` if the commit's directory has the file already.
     ///
     /// # Errors
     /// If the file can't be downloaded, is wrong, or can't be written. The bytes that arrived are kept.

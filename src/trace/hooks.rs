@@ -42,8 +42,8 @@ pub enum HookKind {
     RouterLogits,
     /// Softmax of the router logits over all experts, f32 `[pos, experts]`.
     ExpertWeights,
-    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit changes
-    /// which experts are chosen, and the mixing weights still come from the expert weights.
+    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit
+    /// changes which experts are chosen, and the mixing weights still come from the expert weights.
     ChoiceScores,
     /// Chosen experts, best first, u32 `[pos, k]`.
     ExpertIndices,

@@ -27,8 +27,8 @@ pub fn same_tokens(a: &[u32], b: &[u32]) -> Result<()> {
         (Some(id), None) | (None, Some(id)) => {
             let longer = if a.len() > b.len() { "A" } else { "B" };
             bail!(
-                "the tokens differ from position {at} on: {longer} continues with id {id}, the other ends; compare runs of the \
-                 same tokens (A has {}, B has {})",
+                "the tokens differ from position {at} on: {longer} continues with id {id}, the other ends; compare runs of \
+                 the same tokens (A has {}, B has {})",
                 a.len(),
                 b.len()
             )

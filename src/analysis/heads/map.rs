@@ -1,8 +1,8 @@
 use super::pattern::Pattern;
 use super::pick::Pick;
 
-/// A pattern for the screen: `side × side` cells, each the maximum over a `block × block` square of weights. Cells wholly in
-/// the future are NaN.
+/// A pattern for the screen: `side × side` cells, each the maximum over a `block × block` square of weights. Cells
+/// wholly in the future are NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadMap {
     /// Decoder layer.

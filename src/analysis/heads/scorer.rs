@@ -45,8 +45,8 @@ struct QueryScore {
     duplicate: f32,
 }
 
-/// Scores a head row by row, on the queries `0, stride, 2·stride, …`. The stride is 1 up to 512 queries, and doubles whenever
-/// there would be more.
+/// Scores a head row by row, on the queries `0, stride, 2·stride, …`. The stride is 1 up to 512 queries, and doubles
+/// whenever there would be more.
 #[derive(Clone, Debug)]
 pub struct HeadScorer {
     stride: usize,

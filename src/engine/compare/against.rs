@@ -30,7 +30,8 @@ pub struct Fidelity {
 /// one is in memory. `tolerance` replaces the default of the dtypes.
 ///
 /// # Errors
-/// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`](crate::control::Stopped) on cancellation.
+/// If the recording can't be read or does not fit the model (the tensor is named), or
+/// [`Stopped`](crate::control::Stopped) on cancellation.
 pub fn check_against(
     loaded: &Loaded,
     reference: &TraceReader,

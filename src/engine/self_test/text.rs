@@ -43,7 +43,8 @@ pub fn texts(loaded: &Loaded) -> Result<Vec<Text>, Unreadable> {
             tokenizer.encode(text, true).map_err(|error| Unreadable { why: format!("{error:#}"), is_fault: true })?;
         if let Some(id) = ids.iter().find(|id| **id as usize >= dims.vocab) {
             let why = format!(
-                "the tokenizer gives the id {id} in plain {name}, but the model has {} embeddings: it belongs to another model",
+                "the tokenizer gives the id {id} in plain {name}, but the model has {} embeddings: \
+                 the tokenizer belongs to another model",
                 dims.vocab
             );
             return Err(Unreadable { why, is_fault: true });

@@ -70,8 +70,8 @@ impl Model {
         Ok(Direction { logit, scale, u: wide.iter().zip(&self.norm).map(u).collect() })
     }
 
-    /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share of the
-    /// last residual. `None` if residuals were not captured.
+    /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share
+    /// of the last residual. `None` if residuals were not captured.
     pub fn stream_shares(
         &self,
         token: &TokenRecord,

@@ -124,8 +124,8 @@ macro_rules! sum_pairs {
             }
             sums
         };
-        // The first pairs alone, then each line of the cache as a whole: a load that straddles two lines takes twice as long,
-        // which costs more than the first pairs if a row is long.
+        // The first pairs alone, then each line of the cache as a whole: a load that straddles two lines takes twice as
+        // long, which costs more than the first pairs if a row is long.
         let lead = if x.len() >= LONG { lead(w) } else { 0 };
         if lead > 0 {
             sums = some(0, lead, sums);

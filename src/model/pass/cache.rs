@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// Positions of one page.
 const PAGE: usize = 32;
 
-/// KV cache in pages that branches share. Cloning copies pointers; writing copies a page only while another branch holds it;
-/// truncating drops pages.
+/// KV cache in pages that branches share. Cloning copies pointers; writing copies a page only while another branch
+/// holds it; truncating drops pages.
 #[derive(Clone)]
 pub struct KvCache {
     /// `[layer][page]`

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 /// Values of one parallel task.
 const PIECE: usize = 1 << 12;
 
-/// Calls `work` on pieces of `out`, each a multiple of `width` values, with the index of the piece's first value; in parallel
-/// where that is faster.
+/// Calls `work` on pieces of `out`, each a multiple of `width` values, with the index of the piece's first value; in
+/// parallel where that is faster.
 pub fn fill(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let piece = PIECE.next_multiple_of(width.max(1));
     if out.len() > 2 * piece {

@@ -14,14 +14,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums. With one shape for all
-/// products, a token's values don't depend on the number of tokens that are read with it.
+/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums. With one shape
+/// for all products, a token's values don't depend on the number of tokens that are read with it.
 const TILE: usize = 32;
 
 /// A device with copies of weights.
 pub(super) struct OnDevice {
     device: Device,
-    /// Whether copies keep 16 bits and blocks. On the CPU candle would widen them for each product, so copies are f32 there.
+    /// Whether copies keep 16 bits and blocks. On the CPU candle would widen them for each product, so copies are f32
+    /// there.
     keeps_narrow: bool,
     copies: Mutex<HashMap<Reading, Arc<Copied>>>,
     /// Locked while a thread computes on a GPU: candle has one handle of its library for all threads, but a queue for each.

@@ -22,8 +22,9 @@ use arm::{Arm, Variant};
 /// opened does not matter. Progress is in token-layers.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are more than the model's
-/// context, a policy can't be computed, or an activation is not finite (policy and hook are named).
+/// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are
+/// more than the model's context, a policy can't be computed, or an activation is not finite (policy and hook are
+/// named).
 pub fn lab(
     loaded: &Loaded,
     ids: &[u32],

@@ -106,8 +106,8 @@ fn panel(
     grid
 }
 
-/// Rows and columns of layers with a flip beyond rounding, each layer alone. End to end it means little, because differences
-/// accumulate.
+/// Rows and columns of layers with a flip beyond rounding, each layer alone. End to end it means little, because
+/// differences accumulate.
 fn wide(lab: &Lab) -> Vec<(usize, usize)> {
     let layers =
         |row: &LabRow| row.isolated.iter().map(|layer| layer.flips > layer.within_rounding).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Fixed-point products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights and one digit of
-//! activations at a time.
+//! Fixed-point products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights and one
+//! digit of activations at a time.
 
 use super::super::dot::fold;
 use super::super::interleave::LINE;
@@ -35,8 +35,8 @@ pub(in super::super) struct Scratch {
 }
 
 impl Fixed {
-    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of activations and
-    /// its results. False if the activations are not in digits.
+    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of
+    /// activations and its results. False if the activations are not in digits.
     pub fn multiply(
         &self,
         block: Block,
@@ -64,8 +64,8 @@ impl Fixed {
         let rows = x.len() / self.pieces.max(1);
         repacked.resize(TILE_ROWS / FOUR, [Repacked::ZERO; PAIRS]);
         results.resize(rows, [0.0; TILE_ROWS]);
-        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations come from
-        // the nearest cache.
+        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations
+        // come from the nearest cache.
         let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
         let fours = together / FOUR;
         for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
@@ -149,7 +149,8 @@ fn few<F: Format<N>, const N: usize, const T: usize>(
     }
 }
 
-/// Rows of weights times many rows of activations `x` of `pieces` each; `sums` are `[row of activations][four rows of weights]`.
+/// Rows of weights times many rows of activations `x` of `pieces` each; `sums` are
+/// `[row of activations][four rows of weights]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn many<F: Format<N>, const N: usize>(
     w: &[&[u8]],
