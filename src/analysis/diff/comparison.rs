@@ -44,7 +44,7 @@ pub struct Comparison {
 pub struct Place {
     /// The hook.
     pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
+    /// The decoder layer; `None` for hooks that occur once per pass.
     pub layer: Option<u32>,
     /// Position of the token, from 0.
     pub position: usize,

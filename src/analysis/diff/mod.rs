@@ -1,4 +1,5 @@
-//! The difference of two runs of the same tokens: where they choose other experts, how their losses and values differ.
+//! The difference of two runs of the same tokens: where they choose other experts, and how their losses and values
+//! differ.
 //!
 //! A is the baseline (a reference), B the run that is compared with it. Two *recordings* are compared hook by hook, with a
 //! tolerance and a verdict. Two *live* runs are compared token by token as they grow ([`RunDiff`]). Both share one notion

@@ -164,7 +164,7 @@ fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out()
     assert_eq!(near.hook(K::MlpOut.at(1)).unwrap().max_abs, 8.0);
     let router = |gap| {
         let (hook, mut a, mut b) = flip(gap, Dtype::Bf16);
-        // Close in value, wide in choice: only the recorded indices tell.
+        // The logits are close, but the recorded indices differ beyond rounding.
         (a.values, b.values) = (b.values.clone(), b.values);
         (hook, a, b)
     };
@@ -207,7 +207,7 @@ fn tensors_that_do_not_fit_are_named() {
 fn other_tokens_are_refused_where_they_part() {
     let error = |a: &[u32], b: &[u32]| same_tokens(a, b).unwrap_err().to_string();
     assert!(error(&[1, 5, 7], &[1, 6, 7]).contains("position 1: id 5 in A, id 6 in B"));
-    assert!(error(&[1, 5], &[1, 5, 9]).contains("position 2: B goes on with id 9"));
+    assert!(error(&[1, 5], &[1, 5, 9]).contains("position 2 on: B continues with id 9"));
     same_tokens(&[1, 5], &[1, 5]).unwrap();
 }
 

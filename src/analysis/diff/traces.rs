@@ -44,7 +44,7 @@ impl Facts {
 /// Compares two traces, one hook at a time.
 ///
 /// # Errors
-/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or no hook is in both.
+/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or the traces have no hook in common.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
     let tokens = a.tokens()?;
     same_tokens(&tokens, &b.tokens()?)?;
@@ -82,7 +82,7 @@ fn is_derived_from(hook: Hook) -> bool {
 /// The scores and candidates that mixscope adds to its traces.
 ///
 /// # Errors
-/// If they can't be read or are not one a token.
+/// If they can't be read or there is not one per token.
 pub fn recorded_predictions(trace: &TraceReader, pos: usize) -> Result<Predictions> {
     let mut found = Predictions::default();
     let (nll, next) = ("mixscope.score.nll", "mixscope.next.ids");

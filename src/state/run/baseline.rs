@@ -8,7 +8,7 @@ use crate::state::{Effect, State};
 use crate::trace::{Candidate, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use std::sync::Arc;
 
-/// Most bytes of the lens cells of A.
+/// The most bytes of the lens cells of A.
 const MOST_BYTES: usize = 8 << 20;
 
 /// The tokens of A that have arrived.
@@ -112,7 +112,7 @@ impl Baseline {
         if theirs != own {
             let says = |(layers, experts, vocab)| format!("{layers} layers of {experts} experts, {vocab} tokens");
             return Some(format!(
-                "{} is not compared with: it has {}, this model has {}",
+                "{} can't be compared with this model: it has {}, this model has {}",
                 recorded.name,
                 says(theirs),
                 says(own)
@@ -222,7 +222,7 @@ impl State {
     }
 
     /// The policy of the run on screen.
-    pub(in crate::state) fn policy_in_force(&self) -> Policy {
+    pub(in crate::state) fn current_policy(&self) -> Policy {
         self.meta().map_or(self.policy, |meta| meta.policy)
     }
 

@@ -84,7 +84,8 @@ impl TraceReader {
     /// Reads one tensor.
     ///
     /// # Errors
-    /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't have.
+    /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't
+    /// have.
     pub fn tensor(&self, name: &str) -> Result<TraceTensor> {
         let read = || {
             let info = self.header.info(name).context("the trace holds none")?;
