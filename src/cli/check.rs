@@ -2,13 +2,15 @@
 
 use super::contract::contract_text;
 use super::diff::{TOLERANCES, ToleranceArg, about, line};
-use super::diff_report::comparison_text;
+use super::diff_report::{comparison_text, statistics_text};
+use super::operations_report::operations_text;
 use super::self_test::self_test_text;
 use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, error, harmless, print};
+use crate::analysis::diff::Tolerance;
 use crate::app::files::Reporter;
 use crate::control::Control;
-use crate::engine::{Fidelity, SelfTest, Unreadable, check_against, self_test, texts, trace_path};
+use crate::engine::{Fidelity, SelfTest, Unreadable, Verdict, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
 use crate::trace::{Device, Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
@@ -184,23 +186,33 @@ fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) 
     for config in &fidelity.configs {
         text += &format!("{config}\n");
     }
-    text += &format!("\n{}\n{}\n", comparison_text(&fidelity.end_to_end), comparison_text(&fidelity.isolated));
+    text += &format!("\n{}\n", operations_text(fidelity));
+    let statistics =
+        if matches!(fidelity.isolated.tolerance, Tolerance::Given { .. }) { comparison_text } else { statistics_text };
+    text += &format!("{}\n{}\n", statistics(&fidelity.end_to_end), statistics(&fidelity.isolated));
     text += &format!("{}\n", summary(fidelity));
     text
 }
 
 /// The outcome, in one sentence.
 fn summary(fidelity: &Fidelity) -> String {
-    match (&fidelity.guilty, fidelity.ok) {
-        (_, true) => "the model computes what was recorded, end to end and layer by layer".to_owned(),
-        (Some(guilty), false) => guilty.sentence.clone(),
-        (None, false) if fidelity.isolated.ok => {
-            let failures = fidelity.end_to_end.failures.join("; ");
-            format!("every layer alone agrees, so the difference builds up from layer to layer: {failures}")
+    let open = match &fidelity.record[..] {
+        [] => String::new(),
+        some => format!(
+            "; differences as small as rounding can't be told from it without {}: record them to tell",
+            some.join(", ")
+        ),
+    };
+    let kinds = || fidelity.kinds.iter().map(|fit| fit.cause.as_str()).collect::<Vec<_>>().join("; ");
+    match (fidelity.verdict, &fidelity.guilty) {
+        (Verdict::Agrees, _) => {
+            format!("agrees: the model computes what was recorded, operation by operation{open}")
         }
-        (None, false) => {
+        (Verdict::AgreesUpToRounding, _) => format!("agrees up to rounding of this kind: {}{open}", kinds()),
+        (Verdict::Differs, Some(guilty)) => format!("differs: {}", guilty.sentence),
+        (Verdict::Differs, None) => {
             let failures = [&fidelity.end_to_end.failures[..], &fidelity.isolated.failures[..]].concat();
-            failures.join("; ")
+            format!("differs: {}", failures.join("; "))
         }
     }
 }

@@ -10,13 +10,24 @@ const COLUMNS: [(K, &str); 3] = [(K::AttnOut, "attn_out"), (K::MlpOut, "mlp_out"
 /// Width of a column: share, largest difference, ulp.
 const WIDTH: usize = 27;
 
+/// The comparison without a verdict: a table by layer, totals, first differences.
+pub fn statistics_text(found: &Comparison) -> String {
+    let mut text = format!("{}\n\n", found.mode);
+    body(found, &mut text);
+    text
+}
+
+fn body(found: &Comparison, text: &mut String) {
+    table(found, text);
+    text.push('\n');
+    totals(found, text);
+    first_differences(found, text);
+}
+
 /// The comparison: a table by layer, totals, first differences, and the verdict.
 pub fn comparison_text(found: &Comparison) -> String {
     let mut text = format!("{}, tolerance: {}\n\n", found.mode, found.tolerance.words(found.mode));
-    table(found, &mut text);
-    text.push('\n');
-    totals(found, &mut text);
-    first_differences(found, &mut text);
+    body(found, &mut text);
     if found.ok {
         text += "agree within the tolerance\n";
     }

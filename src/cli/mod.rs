@@ -14,6 +14,7 @@ mod lab;
 mod man;
 mod memory;
 mod open;
+mod operations_report;
 mod pull;
 mod run;
 mod self_test;

@@ -10,7 +10,8 @@ use std::path::Path;
 fn passes(model: &Path, trace: &Path) {
     let output = check(model, trace, &[]);
     assert_eq!(output.status.code(), Some(0), "{}: {}", trace.display(), stderr(&output));
-    assert!(stdout(&output).contains("the model computes what was recorded, end to end and layer by layer"));
+    let text = stdout(&output);
+    assert!(text.contains("\nagrees: the model computes what was recorded, operation by operation\n"), "{text}");
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn hostile_names_are_refused() {
         assert_holds(&hostile(COMMIT, name), &["the file name", &format!("{name:?}"), "leaves the folder"]);
     }
     for sha in ["../../x", "", "..", "a/b"] {
-        assert_holds(&hostile(sha, "q.gguf"), &["the commit", &format!("{sha:?}")]);
+        assert_holds(&hostile(sha, "q.gguf"), &["expected a commit", &format!("{sha:?}")]);
     }
     let mut files = sharded();
     files.insert("model.safetensors.index.json".to_owned(), br#"{"weight_map": {"a": "../../evil"}}"#.to_vec());

@@ -8,13 +8,13 @@
 //! Values are widened to f32 first. *Equal* then means the same number (+0 = -0). NaN and infinity are never equal to
 //! anything. An ulp is one unit in the last place of the coarser of two dtypes, at the larger magnitude of two values.
 
-mod cause;
 mod comparer;
 mod comparison;
 mod config;
 mod flip;
 mod hook;
 mod loss;
+mod operation;
 mod routing;
 mod run;
 #[cfg(test)]
@@ -25,13 +25,13 @@ mod traces;
 mod values;
 mod verdict;
 
-pub use cause::{Guilt, guilt};
 pub use comparer::Comparer;
 pub use comparison::{Comparison, Place};
 pub use config::{ConfigDiff, config_differences};
 pub use flip::{Flip, RouterInput, WITHIN_ROUNDING, same_set};
 pub use hook::HookDiff;
 pub use loss::{LossDiff, Predictions};
+pub use operation::{Gap, Limit, Operation};
 pub use routing::LayerRouting;
 pub use run::{LayerFlips, RunDiff, same_experts};
 pub use tokens::{same_tokens, shared};

@@ -1,8 +1,9 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
+use super::operations::{Fit, Guilt, Operations, Verdict, operations};
 use super::values::own;
 use crate::analysis::diff::{
-    Comparer, Comparison, ConfigDiff, Facts, Guilt, Mode, config_differences, guilt, recorded_predictions,
+    Comparer, Comparison, ConfigDiff, Facts, Mode, Operation, config_differences, recorded_predictions,
 };
 use crate::control::Control;
 use crate::model::{Hooks, Loaded, Precision};
@@ -14,19 +15,27 @@ use std::ops::Range;
 /// What a model's run over a recording's tokens showed. A is the recording, B the model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fidelity {
-    /// Whether both comparisons agree.
+    /// Whether the model computes what was recorded, up to rounding; with a tolerance of the user's, whether all is within it.
     pub ok: bool,
-    /// Each layer reads the output of the layer before it.
+    /// The verdict, from the operations.
+    pub verdict: Verdict,
+    /// Kinds of rounding that make the recording's program differ.
+    pub kinds: Vec<Fit>,
+    /// The first operation that differs by more than rounding.
+    pub guilty: Option<Guilt>,
+    /// Hooks, without their layer, whose recording would tell rounding from other differences where now it can't be told.
+    pub record: Vec<&'static str>,
+    /// Every operation whose output is recorded, computed from the recording's own input of it.
+    pub operations: Vec<Operation>,
+    /// Each layer reads what the one before it gave.
     pub end_to_end: Comparison,
     /// Each layer reads the recording's input of that layer, so that differences don't accumulate.
     pub isolated: Comparison,
-    /// The keys of the configs that differ and change the numbers.
+    /// Where the configs differ in what changes the numbers.
     pub configs: Vec<ConfigDiff>,
-    /// The first part of the model that is wrong on its own.
-    pub guilty: Option<Guilt>,
 }
 
-/// Reads the tokens of `reference` twice and compares every hook that the reference holds, one at a time, so that only
+/// Reads the tokens of `reference` three times and compares every hook that the reference holds, one at a time, so that only
 /// one is in memory. `tolerance` replaces the default of the dtypes.
 ///
 /// # Errors
@@ -64,7 +73,7 @@ pub fn check_against(
         comparer.predictions(0, recorded_predictions(reference, tokens.len())?);
         let mut hooks = Against { reference, meta: &loaded.meta, comparer, mode };
         let (model, all) = (&loaded.model, layers * tokens.len());
-        let control = control.part(if mode == Mode::Isolated { all } else { 0 }, 2 * all);
+        let control = control.part(if mode == Mode::Isolated { all } else { 0 }, 3 * all);
         let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
         let mut cache = model.new_cache();
         model.forward(&tokens, &mut cache, precision, &mut hooks, &control).with_context(context)?;
@@ -74,8 +83,14 @@ pub fn check_against(
         Ok(found)
     };
     let (end_to_end, isolated) = (run(Mode::EndToEnd)?, run(Mode::Isolated)?);
-    let guilty = guilt(&isolated, &configs);
-    Ok(Fidelity { ok: end_to_end.ok && isolated.ok, end_to_end, isolated, configs, guilty })
+    let all = layers * reference.tokens()?.len();
+    let Operations { mut verdict, kinds, guilty, record, all: operations } =
+        operations(loaded, reference, &configs, &control.part(2 * all, 3 * all))?;
+    if tolerance.is_some() {
+        verdict = if end_to_end.ok && isolated.ok { Verdict::Agrees } else { Verdict::Differs };
+    }
+    let ok = verdict != Verdict::Differs;
+    Ok(Fidelity { ok, verdict, kinds, guilty, record, operations, end_to_end, isolated, configs })
 }
 
 /// Compares each value with the recording's and, layer by layer alone, continues with the recording's.

@@ -2,8 +2,10 @@
 
 mod against;
 mod lab;
+mod operations;
 mod values;
 
 pub use against::{Fidelity, check_against};
 pub use lab::{lab, lab_policies};
+pub use operations::Verdict;
 pub use values::exact_in;

@@ -4,10 +4,11 @@ use super::cache::KvCache;
 use super::experts::{Expert, Paging};
 use super::gate::Router;
 use crate::model::arch::Arch;
+use crate::model::precision::Gate;
 use crate::model::products::Products;
 use crate::model::weights::{Matrix, Part, Store, Stored, Which};
 use crate::trace::{Device, Dims, Dtype};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 
 /// A model whose weights stay where they are stored.
@@ -104,6 +105,15 @@ impl Model {
         if !self.products.are_on_device() {
             self.paging.fetch(experts, chosen);
         }
+    }
+
+    /// The router's weights in `layer`, in the form of `gate`.
+    ///
+    /// # Errors
+    /// If they can't be quantised.
+    pub fn router(&self, layer: usize, gate: Gate) -> Result<&Matrix> {
+        let layer = self.layers.get(layer).context("the model has no such layer")?;
+        layer.router.read_as(gate)
     }
 
     /// The sizes.

@@ -80,7 +80,7 @@ impl Matrix {
     }
 
     /// Reads each head's rows as adjacent pairs if they were read as halves, and the other way round.
-    pub(in crate::model) fn toggle_pairs(&mut self, d_head: usize) {
+    pub fn toggle_pairs(&mut self, d_head: usize) {
         self.paired = if self.paired.is_some() { None } else { Some(d_head) };
     }
 

@@ -54,21 +54,22 @@ impl Compared<'_> {
     /// The operation with what was found. `a` is recorded, `own` computed; `rounding` is the relative L2 that rounding alone
     /// gives an operation that is not direct.
     pub fn operation(&self, a: &[f32], own: &[f32], sources: &Sources, rounding: Option<f64>) -> Operation {
-        let parts = self.parts(a, own);
+        let rows = self.rows(a, own);
+        let parts: Vec<Option<Gap>> = rows.iter().map(|rows| rows.iter().copied().reduce(Gap::and)).collect();
         let all = parts.iter().flatten().copied().fold(Gap::default(), Gap::and);
         let limit = Limit::of(self.hook.kind, self.dtype);
-        let allows = |gap: &Gap| match rounding {
-            None => limit.allows(gap),
+        let is_room = |gap: &Gap| match rounding {
+            None => false,
             Some(_) if self.dtype == Dtype::F32 => gap.non_finite == 0 && gap.relative_l2 <= F32_ROOM,
-            Some(rounding) => limit.allows(gap) || gap.non_finite == 0 && gap.relative_l2 <= ROUNDING_ROOM * rounding,
+            Some(rounding) => gap.non_finite == 0 && gap.relative_l2 <= ROUNDING_ROOM * rounding,
         };
         let bad: Vec<usize> = match rounding {
             // The parts of an indirect operation mix.
             Some(_) => Vec::new(),
-            None => (0..parts.len()).filter(|i| parts[*i].is_some_and(|gap| !allows(&gap))).collect(),
+            None => (0..rows.len()).filter(|i| !limit.allows_most(&rows[*i])).collect(),
         };
         let present = parts.iter().flatten().count();
-        let ok = allows(&all) && bad.is_empty();
+        let ok = (limit.allows_most(&rows.concat()) || is_room(&all)) && bad.is_empty();
         let position = (!ok).then(|| self.first(a, own, &bad)).flatten();
         Operation {
             hook: self.hook,
@@ -77,6 +78,7 @@ impl Compared<'_> {
             direct: sources.direct,
             dtype: self.dtype,
             gap: all,
+            ties: [0, 0],
             parts: if bad.len() < present { bad } else { Vec::new() },
             position,
             rounding,
@@ -86,28 +88,66 @@ impl Compared<'_> {
 
     /// The gap of all values together.
     pub fn gap(&self, a: &[f32], b: &[f32]) -> Gap {
-        self.parts(a, b).into_iter().flatten().fold(Gap::default(), Gap::and)
+        self.rows(a, b).into_iter().flatten().fold(Gap::default(), Gap::and)
     }
 
-    /// The gap of each head or expert, or one gap of all values.
-    fn parts(&self, a: &[f32], b: &[f32]) -> Vec<Option<Gap>> {
+    /// The gap of each token's values, by head or expert, or all in one part.
+    fn rows(&self, a: &[f32], b: &[f32]) -> Vec<Vec<Gap>> {
         let rms = (a.iter().map(|x| f64::from(*x) * f64::from(*x)).filter(|x| x.is_finite()).sum::<f64>()
             / a.len().max(1) as f64)
             .sqrt() as f32;
         let width = (a.len() / self.tokens.max(1)).max(1);
-        let mut parts = vec![None; self.part_count()];
+        let mut parts: Vec<Vec<Gap>> = vec![Vec::new(); self.part_count()];
+        let mut last = None;
         for (i, (a, b)) in a.iter().zip(b).enumerate() {
-            let (pos, part) = self.place(i, width);
+            let (pos, index) = self.place(i, width);
             if self.skip.is_some_and(|skip| skip[pos]) {
                 continue;
             }
-            let Some(part) = parts.get_mut(part) else { continue };
+            let Some(part) = parts.get_mut(index) else { continue };
             let b = self.dtype.round(*b);
             let rounded = self.dtype.round(*a);
             let (equal, ulp) = self.measure(i, rounded, b, rms);
-            part.get_or_insert_with(Gap::default).add(rounded, b, equal, ulp);
+            // A row's values of one part follow each other.
+            if last != Some((pos, index)) {
+                part.push(Gap::default());
+                last = Some((pos, index));
+            }
+            if let Some(row) = part.last_mut() {
+                row.add(rounded, b, equal, ulp);
+            }
         }
-        parts.into_iter().map(|part| part.map(Gap::done)).collect()
+        parts.into_iter().map(|rows| rows.into_iter().map(Gap::done).collect()).collect()
+    }
+
+    /// The recorded values of one token, as [`Definition`](super::definition::Definition) gives them.
+    pub fn row(&self, a: &[f32], pos: usize) -> Vec<f32> {
+        let n = self.tokens;
+        match self.hook.kind {
+            K::Pattern => a.chunks_exact(n * n).flat_map(|head| &head[pos * n..][..n]).copied().collect(),
+            _ => a[pos * (a.len() / n)..][..a.len() / n].to_vec(),
+        }
+    }
+
+    /// The gap of one token's values, of these parts or of all.
+    pub fn row_gap(&self, pos: usize, a: &[f32], own: &[f64], parts: &[usize]) -> Gap {
+        let (n, width) = (self.tokens, a.len());
+        let rms = (a.iter().map(|x| x * x).filter(|x| x.is_finite()).sum::<f32>() / width.max(1) as f32).sqrt();
+        let mut gap = Gap::default();
+        for (i, (a, own)) in a.iter().zip(own).enumerate() {
+            // The index that the value has in the whole tensor.
+            let index = match self.hook.kind {
+                K::Pattern => (i / n * n + pos) * n + i % n,
+                _ => pos * width + i,
+            };
+            if !parts.is_empty() && !parts.contains(&self.place(index, width).1) {
+                continue;
+            }
+            let (a, own) = (self.dtype.round(*a), self.dtype.round(*own as f32));
+            let (equal, ulp) = self.measure(index, a, own, rms);
+            gap.add(a, own, equal, ulp);
+        }
+        gap.done()
     }
 
     fn part_count(&self) -> usize {

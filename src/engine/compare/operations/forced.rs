@@ -2,7 +2,7 @@
 
 use super::compared::{Compared, Scores};
 use super::recorded::{Recorded, Sources};
-use crate::analysis::diff::{Operation, WITHIN_ROUNDING};
+use crate::analysis::diff::{Gap, Operation, WITHIN_ROUNDING, same_set};
 use crate::analysis::routing::ranked;
 use crate::engine::compare::exact_in;
 use crate::model::Hooks;
@@ -24,6 +24,8 @@ pub struct Forced<'a> {
     /// Rotated queries, and the scores of attention that they give.
     queries: Vec<f32>,
     scores: Scores,
+    /// The scores from which the experts are chosen `[pos, experts]`, and their dtype if the recording holds them.
+    choice: (Vec<f32>, Option<Dtype>),
     /// The experts that are in force, `[pos, k]`.
     chosen: Vec<u32>,
     /// Tokens of the layer whose choice of experts is not recorded, and which rounding could turn.
@@ -41,6 +43,7 @@ impl<'a> Forced<'a> {
             keeps,
             queries: Vec::new(),
             scores: Scores::default(),
+            choice: (Vec::new(), None),
             chosen: Vec::new(),
             open: vec![false; recorded.tokens],
         }
@@ -67,12 +70,15 @@ impl<'a> Forced<'a> {
             K::RotQ => self.queries = value.to_vec(),
             K::RotK => self.scores = Scores::of(&self.queries, value, self.meta.dims),
             K::RouterLogits => {
+                self.choice.0 = value.to_vec();
                 let (layer, d) = (hook.layer as usize, self.meta.dims);
                 let is_recorded = self.is_choice_recorded(layer);
                 let dtype = self.meta.activation_dtype();
                 let is_open = |row: &[f32]| {
                     let order = ranked(row);
-                    let (Some(last), Some(first_out)) = (order.get(d.top_k - 1), order.get(d.top_k)) else { return false };
+                    let (Some(last), Some(first_out)) = (order.get(d.top_k - 1), order.get(d.top_k)) else {
+                        return false;
+                    };
                     let (a, b) = (row[*last], row[*first_out]);
                     let room = match dtype {
                         Dtype::F32 => 1e-4 * a.abs().max(1.0),
@@ -87,9 +93,56 @@ impl<'a> Forced<'a> {
         }
     }
 
+    /// The choice of experts: A's may differ from that by the scores where these are equal, or, if they are not recorded,
+    /// where rounding could turn it.
+    fn choice(&self, hook: Hook, own: &[u32], recorded: &[u32]) -> Operation {
+        let d = self.meta.dims;
+        let (scores, held) = &self.choice;
+        let mut gap = Gap::default();
+        let (mut ties, mut first) = ([0, 0], None);
+        let rows = own.chunks_exact(d.top_k).zip(recorded.chunks_exact(d.top_k)).zip(scores.chunks_exact(d.experts));
+        for (pos, ((own, recorded), scores)) in rows.enumerate() {
+            let score = |expert: &u32| scores.get(*expert as usize).copied().unwrap_or(f32::NAN);
+            let lowest = recorded.iter().map(score).fold(f32::INFINITY, f32::min);
+            let left_out = (0..d.experts as u32).filter(|expert| !recorded.contains(expert));
+            let highest = left_out.map(|expert| score(&expert)).fold(f32::NEG_INFINITY, f32::max);
+            let room = match (held, self.meta.activation_dtype()) {
+                // Scores that are stored in 16 bits may have been compared in f32.
+                (Some(dtype), computed) if *dtype != Dtype::F32 && *dtype != computed => dtype.ulp(highest),
+                (Some(_), _) => 0.0,
+                (None, Dtype::F32) => 1e-4 * highest.abs().max(1.0),
+                (None, dtype) => WITHIN_ROUNDING * dtype.ulp(highest),
+            };
+            let is_same = same_set(own, recorded);
+            let is_tie = !is_same && highest == lowest;
+            let is_near = !is_same && !is_tie && highest - lowest <= room;
+            ties[0] += usize::from(is_tie);
+            ties[1] += usize::from(is_near);
+            let agrees = is_same || is_tie || is_near;
+            gap.add(0.0, if agrees { 0.0 } else { 1.0 }, agrees, 1.0);
+            if !agrees && first.is_none() {
+                first = Some(pos);
+            }
+        }
+        let sources = self.recorded.sources(hook);
+        Operation {
+            hook,
+            layer: hook.decoder_layer(),
+            inputs: sources.hooks.iter().map(|(_, hook)| *hook).collect(),
+            direct: sources.direct,
+            dtype: Dtype::F32,
+            gap: gap.done(),
+            ties,
+            parts: Vec::new(),
+            position: first,
+            rounding: None,
+            ok: first.is_none(),
+        }
+    }
+
     fn compare(&mut self, hook: Hook, own: &[f32], sources: Sources, a: &TraceTensor) -> Result<()> {
         let a_values = a.f32().with_context(|| format!("`{hook}`"))?;
-        let dtype = granularity(a_values, a.dtype).coarser(exact_in(self.meta, hook.kind));
+        let dtype = a.dtype.coarser(exact_in(self.meta, hook.kind));
         let after_choice = !hook.kind.is_global() && hook.kind > K::ExpertIndices;
         let compared = Compared {
             hook,
@@ -110,24 +163,13 @@ impl<'a> Forced<'a> {
     }
 }
 
-/// The dtype in which values are exact: a tensor of f32 may hold 16-bit numbers only.
-fn granularity(values: &[f32], stored: Dtype) -> Dtype {
-    let exact = |dtype: Dtype| values.iter().all(|x| dtype.round(*x) == *x || x.is_nan());
-    match stored {
-        Dtype::F32 if values.is_empty() => stored,
-        Dtype::F32 if exact(Dtype::Bf16) => Dtype::Bf16,
-        Dtype::F32 if exact(Dtype::F16) => Dtype::F16,
-        stored => stored,
-    }
-}
-
 impl Hooks for Forced<'_> {
     fn wants(&self, hook: Hook) -> bool {
         let layer = hook.layer as usize;
         let is_held = self.recorded.holds(hook).is_some();
         match hook.kind {
             K::RotQ | K::RotK => is_held || self.recorded.holds(K::Pattern.at(layer)).is_some(),
-            K::RouterLogits => is_held || !self.is_choice_recorded(layer),
+            K::RouterLogits => true,
             K::ExpertIndices => true,
             // Without an edit these are the expert weights; a recording of both would feed the same twice.
             K::ChoiceScores => false,
@@ -145,6 +187,12 @@ impl Hooks for Forced<'_> {
                 (true, false) => self.compare(hook, value, sources, &tensor)?,
             }
             value.copy_from_slice(tensor.f32().with_context(|| format!("`{hook}`"))?);
+            if hook.kind == K::ExpertWeights && self.choice.1.is_none() {
+                self.choice = (value.to_vec(), Some(tensor.dtype));
+            }
+            if hook.kind == K::RouterLogits {
+                self.choice.1 = Some(tensor.dtype);
+            }
         }
         self.settle(hook, value);
         Ok(())
@@ -155,8 +203,13 @@ impl Hooks for Forced<'_> {
             let Values::U32(recorded) = &tensor.values else {
                 anyhow::bail!("`{hook}`: expected expert indices, found floating-point values")
             };
+            if !self.keeps {
+                let operation = self.choice(hook, ids, recorded);
+                self.found.push(operation);
+            }
             ids.copy_from_slice(recorded);
         }
+        self.choice.1 = None;
         self.chosen = ids.to_vec();
         Ok(())
     }

@@ -111,4 +111,22 @@ impl<'a> Recorded<'a> {
             }
         }
     }
+
+    /// The inputs of an operation that are neither recorded nor follow plainly from what is.
+    pub fn missing_inputs(&self, hook: Hook) -> Vec<K> {
+        let layer = if hook.kind.is_global() { self.dims.layers - 1 } else { hook.layer as usize };
+        let mut missing = Vec::new();
+        let mut open: Vec<K> = inputs(hook.kind).to_vec();
+        while let Some(kind) = open.pop() {
+            if self.holds(kind.at(layer)).is_some() {
+                continue;
+            }
+            if is_plain(kind) {
+                open.extend(inputs(kind));
+            } else {
+                missing.push(kind);
+            }
+        }
+        missing
+    }
 }

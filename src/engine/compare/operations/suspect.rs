@@ -15,14 +15,29 @@ pub enum Suspect {
     /// What is multiplied with weights is rounded first as llama.cpp does: to the dtype of 16-bit weights, and to blocks of
     /// 8-bit integers for quantised weights.
     InputsAsGgml,
+    /// The same, to blocks of this many 8-bit integers, whatever the weights are.
+    InputsInBlocks(usize),
+    /// The router's product reads and gives 16-bit values.
+    RouterIn(Dtype),
+    /// The router's softmax reads and gives 16-bit values.
+    RouterSoftmaxIn(Dtype),
+    /// RoPE's angles, cosines and sines are 16-bit values.
+    RopeIn(Dtype),
+    /// Nothing but zeros.
+    Zeroed,
     /// Products are added up in f16.
     SumsInF16,
     /// RMSNorm rounds once, after the gain.
     NormRoundedOnce,
     /// Scores and probabilities of attention are not rounded (fused attention).
     AttentionInF32,
-    /// Keys and values are kept in f16, as in llama.cpp's cache.
+    /// Keys and values are kept in f16, as in llama.cpp's cache, and what is multiplied with them is rounded to f16.
     CacheInF16,
+    /// Keys and values alone are kept in f16.
+    KeysValuesInF16,
+    /// Fused attention with keys, values and queries in f16, whose weighted values are added up in f16 (llama.cpp's flash
+    /// attention on a CPU).
+    FlashInF16,
     /// Embeddings times √d_model.
     EmbedScaled,
     /// Another epsilon in RMSNorm.
@@ -39,8 +54,10 @@ pub enum Suspect {
     InputNotNormed,
     /// `x W` in place of `x Wᵀ`.
     Transposed,
-    /// Rows of q and k in the order of pairs, or of halves.
-    RowsPermuted,
+    /// Each head's rows of q and k in the order of pairs (GGUF), where B has halves.
+    RowsAsPairs,
+    /// The other way round.
+    RowsAsHalves,
     /// Key and value projections swapped.
     KeysForValues,
     /// Another RoPE base.
@@ -78,7 +95,7 @@ pub enum Suspect {
     /// w1 and w3 of the experts swapped.
     SwappedGateUp,
     /// The experts' activation.
-    Activation(&'static str, fn(f64) -> f64),
+    Activation(Activation),
     /// The experts' gate is not multiplied by w3 x.
     ExpertsWithoutUp,
     /// One expert computes with the weights of another: (of, with).
@@ -97,6 +114,48 @@ pub enum Suspect {
     OtherHead,
 }
 
+/// Activations that an expert may have in place of SiLU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// With the error function.
+    Gelu,
+    /// Its approximation with tanh.
+    GeluTanh,
+    /// The positive part.
+    Relu,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gelu, Self::GeluTanh, Self::Relu];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "GELU",
+            Self::GeluTanh => "GELU (tanh)",
+            Self::Relu => "ReLU",
+        }
+    }
+
+    /// Its value. The error function is that of Abramowitz and Stegun 7.1.26, within 1.5e-7.
+    pub fn of(self, x: f64) -> f64 {
+        match self {
+            Self::Gelu => {
+                let z = x.abs() / std::f64::consts::SQRT_2;
+                let t = 1.0 / (1.0 + 0.327_591_1 * z);
+                let coefficients = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
+                let sum = coefficients.into_iter().fold(0.0, |sum, c| sum * t + c) * t;
+                0.5 * x * (1.0 + (1.0 - sum * (-z * z).exp()).copysign(x))
+            }
+            Self::GeluTanh => {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+                0.5 * x * (1.0 + inner.tanh())
+            }
+            Self::Relu => x.max(0.0),
+        }
+    }
+}
+
 use Suspect as S;
 
 impl Suspect {
@@ -107,8 +166,13 @@ impl Suspect {
                 policy,
                 Policy::Hf | Policy::F32 | Policy::F32Router | Policy::Bf16 | Policy::EagerExperts | Policy::Hf4
             ),
-            S::InputsIn(_) | S::InputsInTf32 | S::InputsAsGgml | S::SumsInF16 => true,
-            S::NormRoundedOnce | S::AttentionInF32 | S::CacheInF16 => true,
+            S::InputsIn(_) | S::InputsInTf32 | S::InputsAsGgml | S::InputsInBlocks(_) | S::SumsInF16 => true,
+            S::RouterIn(_)
+            | S::NormRoundedOnce
+            | S::AttentionInF32
+            | S::CacheInF16
+            | S::KeysValuesInF16
+            | S::FlashInF16 => true,
             _ => false,
         }
     }
@@ -127,8 +191,7 @@ impl Suspect {
     /// Whether it changes how `kind` follows from its inputs.
     pub fn acts_on(&self, kind: K) -> bool {
         let norm = matches!(kind, K::Ln1 | K::Ln2 | K::LnFinal);
-        let product =
-            matches!(kind, K::Q | K::K | K::V | K::AttnOut | K::RouterLogits | K::ExpertOut | K::Logits);
+        let product = matches!(kind, K::Q | K::K | K::V | K::AttnOut | K::RouterLogits | K::ExpertOut | K::Logits);
         match self {
             S::Policy(Policy::EagerExperts | Policy::Hf4, _) => matches!(kind, K::MixingWeights | K::MlpOut),
             S::Policy(Policy::F32Router | Policy::RouterQ8 | Policy::RouterQ4, _) => kind == K::RouterLogits,
@@ -141,7 +204,12 @@ impl Suspect {
             S::NormRoundedOnce | S::NormEps(_) | S::NormWithoutGain | S::NormOnePlusGain => norm,
             S::NormSubtractsMean | S::NormSkipped => norm,
             S::EmbedScaled => kind == K::Embed,
-            S::RowsPermuted => matches!(kind, K::Q | K::K),
+            S::RowsAsPairs | S::RowsAsHalves => matches!(kind, K::Q | K::K),
+            S::Zeroed => true,
+            S::RopeIn(_) => matches!(kind, K::RotQ | K::RotK),
+            S::RouterIn(_) => matches!(kind, K::RouterLogits),
+            S::RouterSoftmaxIn(_) => matches!(kind, K::ExpertWeights),
+            S::InputsInBlocks(_) => product,
             S::KeysForValues => matches!(kind, K::K | K::V),
             S::RopeBase(_) | S::PositionsZero | S::PositionsShifted(_) | S::PositionsRestart(_) => {
                 matches!(kind, K::RotQ | K::RotK)
@@ -151,11 +219,12 @@ impl Suspect {
             }
             S::AttentionInF32 | S::Window(_) | S::ScoresScaled(..) => matches!(kind, K::Pattern | K::Z),
             S::NotCausal | S::SeesItselfFrom(_) => kind == K::Pattern,
-            S::CacheInF16 | S::KvHeadsInTurn => matches!(kind, K::Pattern | K::Z),
+            S::CacheInF16 | S::KeysValuesInF16 | S::KvHeadsInTurn => matches!(kind, K::Pattern | K::Z),
+            S::FlashInF16 => kind == K::Z,
             S::RouterSigmoid => kind == K::ExpertWeights,
             S::NoRenormalisation => matches!(kind, K::MixingWeights | K::MlpOut),
             S::WeightsReversed => matches!(kind, K::MixingWeights | K::MlpOut),
-            S::SwappedGateUp | S::Activation(..) | S::ExpertsWithoutUp | S::OtherExpert(_) => kind == K::ExpertOut,
+            S::SwappedGateUp | S::Activation(_) | S::ExpertsWithoutUp | S::OtherExpert(_) => kind == K::ExpertOut,
             S::WholeSequence | S::Unweighted | S::FirstExpertOnly => kind == K::MlpOut,
             S::NoResidual => matches!(kind, K::ResidMid | K::ResidPost),
             S::AttentionLost => kind == K::ResidPost,
@@ -188,7 +257,11 @@ impl fmt::Display for Suspect {
             S::SumsInF16 => f.write_str("products added up in f16"),
             S::NormRoundedOnce => f.write_str("RMSNorm rounded once, after the gain"),
             S::AttentionInF32 => f.write_str("attention that does not round scores and probabilities (fused)"),
-            S::CacheInF16 => f.write_str("keys and values kept in f16"),
+            S::CacheInF16 => f.write_str("keys and values kept in f16, and queries and patterns rounded to it (llama.cpp)"),
+            S::FlashInF16 => {
+                f.write_str("flash attention in f16: queries, keys and values rounded to it, and values added up in it (llama.cpp)")
+            }
+            S::KeysValuesInF16 => f.write_str("keys and values kept in f16"),
             S::EmbedScaled => f.write_str("embeddings times √d_model"),
             S::NormEps(eps) => write!(f, "the epsilon of RMSNorm: {eps:e} in A"),
             S::NormWithoutGain => f.write_str("RMSNorm without its gain"),
@@ -197,9 +270,19 @@ impl fmt::Display for Suspect {
             S::NormSkipped => f.write_str("a norm that is left out"),
             S::InputNotNormed => f.write_str("a product that reads the residual stream, not its norm"),
             S::Transposed => f.write_str("a transposed matrix"),
-            S::RowsPermuted => f.write_str(
-                "the rows of q_proj and k_proj in another order (GGUF stores adjacent pairs, transformers halves)",
+            S::RowsAsPairs => f.write_str(
+                "the rows of q_proj and k_proj in another order: adjacent pairs, as GGUF stores them, not halves",
             ),
+            S::RowsAsHalves => f.write_str(
+                "the rows of q_proj and k_proj in another order: halves, as transformers has them, not adjacent pairs",
+            ),
+            S::RopeIn(dtype) => write!(f, "RoPE's angles in {dtype}, not in f32"),
+            S::Zeroed => f.write_str("values that are all 0 in A"),
+            S::RouterIn(dtype) => write!(f, "the router's product in {dtype}"),
+            S::RouterSoftmaxIn(dtype) => write!(f, "the router's softmax in {dtype}, not in f32"),
+            S::InputsInBlocks(width) => {
+                write!(f, "activations in 8 bits, in blocks of {width}, before each product (as llama.cpp multiplies quantised weights)")
+            }
             S::KeysForValues => f.write_str("k_proj and v_proj swapped"),
             S::RopeBase(base) => write!(f, "the RoPE base: {base} in A"),
             S::PositionsZero => f.write_str("RoPE: every token at position 0"),
@@ -223,7 +306,7 @@ impl fmt::Display for Suspect {
             }
             S::WeightsReversed => f.write_str("mixing weights that are given to the wrong ones of the chosen experts"),
             S::SwappedGateUp => f.write_str("w1 and w3 swapped"),
-            S::Activation(name, _) => write!(f, "{name} as the experts' activation, not SiLU"),
+            S::Activation(other) => write!(f, "{} as the experts' activation, not SiLU", other.name()),
             S::ExpertsWithoutUp => f.write_str("experts without the product with w3 x"),
             S::OtherExpert(map) => {
                 let pairs: Vec<String> = map.iter().map(|(of, with)| format!("{of} by {with}")).collect();

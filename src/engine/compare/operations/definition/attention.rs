@@ -10,7 +10,10 @@ impl Definition<'_> {
     /// Every head turned by the angles of its position.
     pub(super) fn rotation(&mut self, from: K, pos: usize) -> Result<Vec<f64>> {
         let x = self.row(from, pos)?;
-        let Precision { module: round, angles, .. } = self.precision;
+        let Precision { module: round, mut angles, .. } = self.precision;
+        let narrow = self.find(|s| if let S::RopeIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
+        angles = narrow.unwrap_or(angles);
+        let turned = narrow.unwrap_or(round);
         let d_head = self.loaded.config.arch.dims.d_head;
         let theta = self.find(|s| if let S::RopeBase(base) = s { Some(*base) } else { None });
         let theta = theta.unwrap_or(self.loaded.config.arch.rope.base);
@@ -20,7 +23,7 @@ impl Definition<'_> {
         let turn = |i: usize| {
             let frequency = exact_or(angles, theta.powf(-2.0 * i as f64 / d_head as f64));
             let angle = exact_or(angles, exact_or(angles, position) * frequency) * sign;
-            (r(round, angle.cos()), r(round, angle.sin()))
+            (r(turned, angle.cos()), r(turned, angle.sin()))
         };
         let turns: Vec<(f64, f64)> = (0..half).map(turn).collect();
         let interleaved = self.has(&S::RopeInterleaved);
@@ -55,10 +58,12 @@ impl Definition<'_> {
         if self.has(&S::KvHeadsInTurn) { head % d.kv_heads } else { head / (d.heads / d.kv_heads) }
     }
 
-    /// The rounding of attention's own steps, and of keys and values as they are kept.
-    fn inside(&self) -> (Rounding, Rounding) {
+    /// The rounding of attention's own steps, of what is multiplied with keys and values, and of these themselves.
+    fn inside(&self) -> [Rounding; 3] {
+        let half = |is: bool| if is { Rounding::to(Dtype::F16) } else { Rounding::None };
         let round = if self.has(&S::AttentionInF32) { Rounding::None } else { self.round() };
-        (round, if self.has(&S::CacheInF16) { Rounding::to(Dtype::F16) } else { Rounding::None })
+        let both = self.has(&S::CacheInF16);
+        [round, half(both), half(both || self.has(&S::KeysValuesInF16))]
     }
 
     /// Attention probabilities of the query at `pos` `[heads, tokens]`.
@@ -75,7 +80,7 @@ impl Definition<'_> {
         };
         let scale = self.find(|s| if let S::ScoresScaled(scale, _) = s { Some(*scale) } else { None });
         let scale = scale.unwrap_or(1.0 / (d.d_head as f64).sqrt());
-        let (round, kept) = self.inside();
+        let [round, read, kept] = self.inside();
         let q = self.row(K::RotQ, pos)?;
         let mut pattern = vec![0.0; d.heads * n];
         for (head, q) in q.chunks_exact(d.d_head).enumerate() {
@@ -83,7 +88,8 @@ impl Definition<'_> {
             let mut weights = Vec::with_capacity(visible.len());
             for key in visible.clone() {
                 let k = self.row(K::RotK, key)?;
-                let dot: f64 = q.iter().zip(&k[kv..][..d.d_head]).map(|(q, k)| q * exact_or(kept, *k)).sum();
+                let pairs = q.iter().zip(&k[kv..][..d.d_head]);
+                let dot: f64 = pairs.map(|(q, k)| exact_or(read, *q) * exact_or(kept, *k)).sum();
                 weights.push(r(round, r(round, dot) * scale));
             }
             softmax(&mut weights);
@@ -96,15 +102,51 @@ impl Definition<'_> {
     /// Each head's values, weighted `[heads, d_head]`.
     pub(super) fn mixed_values(&mut self, pos: usize) -> Result<Vec<f64>> {
         let (d, n) = (self.loaded.config.arch.dims, self.held.tokens.len());
-        let (_, kept) = self.inside();
+        if self.has(&S::FlashInF16) {
+            return self.flash(pos);
+        }
+        let [_, read, kept] = self.inside();
         let pattern = self.row(K::Pattern, pos)?;
         let mut z = vec![0.0; d.heads * d.d_head];
         for (head, z) in z.chunks_exact_mut(d.d_head).enumerate() {
             let kv = self.kv_head(head) * d.d_head;
             for (key, weight) in pattern[head * n..][..n].iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
                 let v = self.row(K::V, key)?;
+                let weight = exact_or(read, *weight);
                 z.iter_mut().zip(&v[kv..][..d.d_head]).for_each(|(z, v)| *z += weight * exact_or(kept, *v));
             }
+        }
+        Ok(z.into_iter().map(|z| r(self.round(), z)).collect())
+    }
+}
+
+impl Definition<'_> {
+    /// Attention in one pass over the keys, with a running maximum, in f16 (ggml's `flash_attn_ext` on a CPU).
+    fn flash(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let d = self.loaded.config.arch.dims;
+        let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
+        let half = |x: f64| r(Rounding::to(Dtype::F16), x);
+        let q = self.row(K::RotQ, pos)?;
+        let mut z = vec![0.0; d.heads * d.d_head];
+        for (head, (q, z)) in q.chunks_exact(d.d_head).zip(z.chunks_exact_mut(d.d_head)).enumerate() {
+            let kv = self.kv_head(head) * d.d_head;
+            let (mut most, mut sum) = (f64::NEG_INFINITY, 0.0);
+            for key in first..=pos {
+                let (k, v) = (self.row(K::RotK, key)?, self.row(K::V, key)?);
+                let pairs = q.iter().zip(&k[kv..][..d.d_head]);
+                let score = pairs.map(|(q, k)| half(*q) * half(*k)).sum::<f64>() / (d.d_head as f64).sqrt();
+                let (mut scale, mut weight) = (1.0, 1.0);
+                if score > most {
+                    scale = (most - score).exp();
+                    most = score;
+                    z.iter_mut().for_each(|z| *z = half(*z * scale));
+                } else {
+                    weight = (score - most).exp();
+                }
+                z.iter_mut().zip(&v[kv..][..d.d_head]).for_each(|(z, v)| *z = half(*z + weight * half(*v)));
+                sum = sum * scale + weight;
+            }
+            z.iter_mut().for_each(|z| *z /= sum);
         }
         Ok(z.into_iter().map(|z| r(self.round(), z)).collect())
     }

@@ -1,24 +1,40 @@
 //! Router and experts.
 
 use super::attention::softmax;
+use super::products::in_blocks;
 use super::{Definition, exact_or, r};
 use crate::analysis::routing::ranked;
 use crate::engine::compare::operations::suspect::Suspect as S;
-use crate::model::Precision;
-use crate::model::weights::{Part, Which};
+use crate::model::weights::{Matrix, Part, Which};
+use crate::model::{Gate, GateBlock, Precision, Rounding};
 use crate::trace::HookKind as K;
 use anyhow::Result;
 
 impl Definition<'_> {
     pub(super) fn router_logits(&mut self, pos: usize) -> Result<Vec<f64>> {
         let x = self.normed(K::Ln2, K::ResidMid, pos)?;
+        if self.precision.gate == Gate::Quantised(GateBlock::Q8_0) {
+            let stored = self.loaded.model.router(self.layer, Gate::Stored)?;
+            let rows: Vec<f32> = (0..stored.rows()).flat_map(|row| in_blocks_of(stored, row)).collect();
+            let router = Matrix::of(&rows, stored.rows(), stored.cols());
+            return Ok(self.product(&x, &router, self.precision.router));
+        }
         let router = self.loaded.model.router(self.layer, self.precision.gate)?;
-        Ok(self.product(&x, router, self.precision.router))
+        let narrow = self.find(|s| if let S::RouterIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
+        let Some(narrow) = narrow else { return Ok(self.product(&x, router, self.precision.router)) };
+        let x: Vec<f64> = x.iter().map(|x| r(narrow, *x)).collect();
+        Ok(self.product(&x, router, narrow))
     }
 
     /// Scores of all experts.
     pub(super) fn probabilities(&mut self, pos: usize) -> Result<Vec<f64>> {
         let mut scores = self.row(K::RouterLogits, pos)?.to_vec();
+        let narrow = self.find(|s| if let S::RouterSoftmaxIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
+        if let Some(narrow) = narrow {
+            scores.iter_mut().for_each(|x| *x = r(narrow, *x));
+            softmax(&mut scores);
+            return Ok(scores.into_iter().map(|p| r(narrow, p)).collect());
+        }
         if self.has(&S::RouterSigmoid) {
             scores.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
         } else {
@@ -70,12 +86,11 @@ impl Definition<'_> {
         });
         let expert = other.unwrap_or(expert);
         let part = |which: Which| self.matrix(Part::Expert(self.layer, expert, which));
-        let (gate, up) =
-            if self.has(&S::SwappedGateUp) { (Which::W3, Which::W1) } else { (Which::W1, Which::W3) };
+        let (gate, up) = if self.has(&S::SwappedGateUp) { (Which::W3, Which::W1) } else { (Which::W1, Which::W3) };
         let gate = self.product(x, &part(gate)?, round);
-        let activation = self.find(|s| if let S::Activation(_, f) = s { Some(*f) } else { None });
-        let activation = activation.unwrap_or(|x| x / (1.0 + (-x).exp()));
-        let mut hidden: Vec<f64> = gate.into_iter().map(|x| r(round, activation(x))).collect();
+        let other = self.find(|s| if let S::Activation(other) = s { Some(*other) } else { None });
+        let activated = |x: f64| other.map_or_else(|| x / (1.0 + (-x).exp()), |other| other.of(x));
+        let mut hidden: Vec<f64> = gate.into_iter().map(|x| r(round, activated(x))).collect();
         if !self.has(&S::ExpertsWithoutUp) {
             let up = self.product(x, &part(up)?, round);
             hidden.iter_mut().zip(up).for_each(|(h, up)| *h = r(round, *h * up));
@@ -140,4 +155,12 @@ impl Definition<'_> {
         }
         Ok(sum.into_iter().map(|x| r(self.round(), x)).collect())
     }
+}
+
+/// A row of weights as Q8_0 keeps it.
+fn in_blocks_of(weights: &Matrix, row: usize) -> Vec<f32> {
+    let mut line = Vec::new();
+    weights.widen_row(row, Rounding::None, &mut line);
+    let line: Vec<f64> = line.into_iter().map(f64::from).collect();
+    in_blocks(&line, GateBlock::VALUES).into_iter().map(|x| x as f32).collect()
 }

@@ -87,6 +87,11 @@ impl<'a> Definition<'a> {
 
     fn computed(&mut self, kind: K, pos: usize) -> Result<Vec<f64>> {
         let layer = self.layer;
+        if kind == self.target && self.has(&Suspect::Zeroed) {
+            let dims = self.loaded.config.arch.dims;
+            let values = kind.shape(dims, self.held.tokens.len()).iter().product::<usize>();
+            return Ok(vec![0.0; values / self.held.tokens.len()]);
+        }
         match kind {
             K::Embed => self.embedding(pos),
             K::ResidPre if layer == 0 => Ok(self.row(K::Embed, pos)?.to_vec()),
@@ -117,8 +122,9 @@ impl<'a> Definition<'a> {
         self.suspects.contains(suspect)
     }
 
+    /// What the last of the suspects says.
     fn find<T>(&self, of: impl FnMut(&Suspect) -> Option<T>) -> Option<T> {
-        self.suspects.iter().find_map(of)
+        self.suspects.iter().rev().find_map(of)
     }
 
     fn matrix(&self, part: Part) -> Result<Matrix> {

@@ -31,11 +31,16 @@ impl Definition<'_> {
             _ => Part::V(l),
         };
         let x = self.normed(K::Ln1, K::ResidPre, pos)?;
-        let mut matrix = self.matrix(part)?;
-        if self.has(&Suspect::RowsPermuted) {
-            matrix = permuted(matrix, self.loaded.config.arch.dims.d_head);
-        }
-        Ok(self.product(&x, &matrix, self.round()))
+        let values = self.product(&x, &self.matrix(part)?, self.round());
+        let half = self.loaded.config.arch.dims.d_head / 2;
+        // REFERENCE: GGUF row `head·h + 2j + s` is HF row `head·h + s·h/2 + j`.
+        let from = |i: usize| match (self.has(&Suspect::RowsAsPairs), self.has(&Suspect::RowsAsHalves)) {
+            (true, _) => i % 2 * half + i / 2,
+            (_, true) => i % half * 2 + i / half,
+            _ => i,
+        };
+        let heads = values.chunks_exact(2 * half);
+        Ok(heads.flat_map(|head| (0..2 * half).map(|i| head[from(i)]).collect::<Vec<f64>>()).collect())
     }
 
     pub(super) fn logits(&mut self, pos: usize) -> Result<Vec<f64>> {
@@ -56,10 +61,7 @@ impl Definition<'_> {
             weights.widen_row(row, round, &mut line);
             let line = line.iter().map(|w| f64::from(if tf32 { to_tf32(*w) } else { *w }));
             let terms = line.zip(&x).map(|(w, x)| w * x);
-            let sum = match in_f16 {
-                true => terms.fold(0.0, |sum: f64, term| f16::from_f64(sum + term).to_f64()),
-                false => terms.sum(),
-            };
+            let sum = if in_f16 { sum_in_f16(terms) } else { terms.sum() };
             r(round, sum)
         };
         (0..weights.rows()).into_par_iter().map(row).collect()
@@ -71,6 +73,9 @@ impl Definition<'_> {
         let of = |suspect: &Suspect| match (suspect, weights.stored()) {
             (Suspect::InputsIn(dtype), _) => Some(rounded(Rounding::to(*dtype))),
             (Suspect::InputsInTf32, _) => Some(x.iter().map(|x| f64::from(to_tf32(*x as f32))).collect()),
+            // Rows that are no multiple of 256 can't be in blocks of 256, and meet blocks of 32.
+            (Suspect::InputsInBlocks(width), _) if !x.len().is_multiple_of(*width) => Some(in_blocks(x, 32)),
+            (Suspect::InputsInBlocks(width), _) => Some(in_blocks(x, *width)),
             (Suspect::InputsAsGgml, Stored::F32) => None,
             (Suspect::InputsAsGgml, Stored::F16) => Some(rounded(Rounding::to(Dtype::F16))),
             (Suspect::InputsAsGgml, Stored::Bf16) => Some(rounded(Rounding::to(Dtype::Bf16))),
@@ -83,7 +88,7 @@ impl Definition<'_> {
 
 /// Activations in blocks of 8-bit integers with one scale (ggml's `Q8_0`, scale in f16, beside blocks of 32 weights; `Q8_K`,
 /// scale in f32, beside blocks of 256).
-fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
+pub(super) fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
     let block = |x: &[f64]| {
         let (largest, most) = x.iter().fold((0f32, 0f32), |(at, most), x| {
             let x = *x as f32;
@@ -95,7 +100,7 @@ fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
                 0.0
             } else if width == 32 {
                 let d = most / 127.0;
-                f64::from((x * (1.0 / d)).round()) * f64::from(f16::from_f32(d).to_f32())
+                f64::from((x * (127.0 / most)).round_ties_even()) * f64::from(f16::from_f32(d).to_f32())
             } else {
                 let inverse = -127.0 / largest;
                 f64::from((inverse * x).round_ties_even().min(127.0)) * f64::from(1.0 / inverse)
@@ -112,14 +117,24 @@ fn to_tf32(x: f32) -> f32 {
     f32::from_bits(bits.wrapping_add(0x0fff + ((bits >> 13) & 1)) & !0x1fff)
 }
 
+/// A sum in f16 with eight running sums, as half-precision vector units keep them.
+fn sum_in_f16(terms: impl Iterator<Item = f64>) -> f64 {
+    let mut lanes = [0f64; 8];
+    for (i, term) in terms.enumerate() {
+        lanes[i % 8] = f16::from_f64(lanes[i % 8] + term).to_f64();
+    }
+    let mut width = 4;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = f16::from_f64(lanes[i] + lanes[i + width]).to_f64();
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 fn transpose(weights: &Matrix) -> Matrix {
     let (n, values) = (weights.rows(), weights.to_f32());
     let turned: Vec<f32> = (0..n * n).map(|i| values[i % n * n + i / n]).collect();
     Matrix::of(&turned, n, n)
-}
-
-/// Each head's rows read as pairs if they were read as halves, and the other way round.
-pub(super) fn permuted(mut matrix: Matrix, d_head: usize) -> Matrix {
-    matrix.toggle_pairs(d_head);
-    matrix
 }

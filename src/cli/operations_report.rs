@@ -1,0 +1,78 @@
+//! The operations of a model compared with those of a recording, as text.
+
+use crate::analysis::diff::{LayerRouting, Operation};
+use crate::engine::{Fidelity, Verdict};
+use crate::trace::HookKind;
+use std::fmt::Write;
+
+/// Losses and flips first, then a table with a row for each kind of operation.
+pub fn operations_text(fidelity: &Fidelity) -> String {
+    let mut text = String::new();
+    if let Some(loss) = &fidelity.end_to_end.loss
+        && let [Some(a), Some(b)] = loss.mean
+    {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "mean loss        A {a:.5}, B {b:.5} ({:+.2e} nats)", b - a);
+    }
+    let routing = &fidelity.end_to_end.routing;
+    if !routing.is_empty() {
+        let sum = |of: fn(&LayerRouting) -> usize| routing.iter().map(of).sum::<usize>();
+        let (flips, within) = (sum(|layer| layer.flips), sum(|layer| layer.within_rounding));
+        let _ = writeln!(
+            text,
+            "choices          {flips} of {} flipped end to end, {within} of them at margins that rounding can turn",
+            sum(|layer| layer.tokens)
+        );
+    }
+    text += "\noperation by operation, each computed from the recording's own input of it\n\n";
+    let _ = writeln!(
+        text,
+        "         {:<22}{:>7}{:>12}{:>10}{:>14}{:>10}",
+        "output", "hooks", "values", "equal", "relative L2", "max ulp"
+    );
+    let mut kinds: Vec<HookKind> = fidelity.operations.iter().map(|operation| operation.hook.kind).collect();
+    kinds.sort_unstable_by_key(|kind| kind.at(0).order());
+    kinds.dedup();
+    for kind in kinds {
+        let all: Vec<&Operation> = fidelity.operations.iter().filter(|operation| operation.hook.kind == kind).collect();
+        text += &line(kind, &all, fidelity);
+    }
+    for fit in &fidelity.kinds {
+        let _ = writeln!(
+            text,
+            "\nrounding: {}; so computed, {}; without it, {}",
+            fit.cause,
+            fit.with.words(fit.dtype),
+            fit.without.words(fit.dtype)
+        );
+    }
+    text
+}
+
+fn line(kind: HookKind, all: &[&Operation], fidelity: &Fidelity) -> String {
+    let sum = |of: fn(&Operation) -> usize| all.iter().map(|operation| of(operation)).sum::<usize>();
+    let most = |of: fn(&Operation) -> f64| all.iter().map(|operation| of(operation)).fold(0.0, f64::max);
+    let (values, equal) = (sum(|operation| operation.gap.values), sum(|operation| operation.gap.equal));
+    let is_off = all.iter().any(|operation| !operation.ok);
+    let is_open = all.iter().any(|operation| !operation.direct);
+    let mark = match (is_off, is_open) {
+        (true, _) if fidelity.verdict == Verdict::AgreesUpToRounding => "round",
+        (true, _) => "DIFFERS",
+        (false, true) => "within",
+        (false, false) => "ok",
+    };
+    let share = 100.0 * equal as f64 / values.max(1) as f64;
+    let share = if equal == values { "100 %".to_owned() } else { format!("{:.2} %", share.min(99.99)) };
+    let mut line = format!(
+        "  {mark:<7}{:<22}{:>7}{values:>12}{share:>10}{:>14}{:>10}",
+        kind.short_name(),
+        all.len(),
+        format!("{:.1e}", most(|operation| operation.gap.relative_l2)),
+        format!("{:.1}", most(|operation| operation.gap.max_ulps)),
+    );
+    let ties = [0, 1].map(|i| all.iter().map(|operation| operation.ties[i]).sum::<usize>());
+    if ties != [0, 0] {
+        line += &format!("  {} exact ties and {} near-ties chosen otherwise", ties[0], ties[1]);
+    }
+    line + "\n"
+}

@@ -1,0 +1,255 @@
+//! The verdict on a recording, operation by operation: each is computed from the recording's own input of it, so that
+//! rounding stays far smaller than any other difference, and what differs is explained by suspects that are tested.
+
+mod compared;
+mod definition;
+mod fit;
+mod forced;
+mod recorded;
+mod search;
+mod suspect;
+
+pub use search::Fit;
+pub use suspect::Suspect;
+
+use crate::analysis::diff::{ConfigDiff, Gap, Limit, Operation};
+use crate::control::Control;
+use crate::model::{Hooks, Loaded, Precision};
+use crate::trace::{Dtype, Hook, HookKind as K, Policy, TraceReader};
+use anyhow::Result;
+use forced::Forced;
+use recorded::Recorded;
+use search::Case;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What the operations of a recording showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operations {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Kinds of rounding that make the recording's program differ.
+    pub kinds: Vec<Fit>,
+    /// The first operation that differs by more than rounding.
+    pub guilty: Option<Guilt>,
+    /// Hooks, without their layer, whose recording would tell rounding from other differences where now it can't be told.
+    pub record: Vec<&'static str>,
+    /// Every operation whose output is recorded, in the order of the forward pass.
+    pub all: Vec<Operation>,
+}
+
+/// The outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every operation gives what was recorded.
+    Agrees,
+    /// Every operation does, with rounding of a kind that is known.
+    AgreesUpToRounding,
+    /// An operation does not.
+    Differs,
+}
+
+/// The operation that is the first to differ.
+#[derive(Clone, Debug, Serialize)]
+pub struct Guilt {
+    /// The hook of its output.
+    pub hook: Hook,
+    /// The decoder layer; `None` for hooks that occur once a pass.
+    pub layer: Option<u32>,
+    /// The first position at which it differs.
+    pub position: usize,
+    /// The heads or experts that differ, if it is not all of them.
+    pub parts: Vec<usize>,
+    /// The finding, in one sentence.
+    pub sentence: String,
+    /// What gives the recorded values, if a suspect does.
+    pub cause: Option<String>,
+    /// How well.
+    pub fit: Option<Fit>,
+}
+
+/// Compares every operation of `reference` with the model's, and explains what differs.
+///
+/// # Errors
+/// If the recording can't be read or does not fit the model, or `control` stops the work.
+pub fn operations(
+    loaded: &Loaded,
+    reference: &TraceReader,
+    configs: &[ConfigDiff],
+    control: &Control,
+) -> Result<Operations> {
+    let tokens = reference.tokens()?;
+    let recorded = Recorded { trace: reference, dims: loaded.meta.dims, tokens: tokens.len() };
+    let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
+    let mut all = compared(loaded, &recorded, &tokens, precision, control)?;
+    let mut kinds: Vec<Fit> = Vec::new();
+    let mut guilty = None;
+    for i in 0..all.len() {
+        if all[i].ok {
+            continue;
+        }
+        control.check()?;
+        let operation = &all[i];
+        let case = match operation.hook.kind {
+            K::ExpertIndices => None,
+            _ => Case::of(loaded, &recorded, operation, precision)?,
+        };
+        let fit = match &case {
+            None => None,
+            Some(case) if case.agrees_in_f64()? => {
+                all[i].ok = true;
+                continue;
+            }
+            Some(case) if is_explained(case, &kinds)? => continue,
+            Some(case) => {
+                let in_force: Vec<Suspect> = kinds.iter().map(|fit| fit.suspect.clone()).collect();
+                case.search(&in_force, control)?
+            }
+        };
+        match fit {
+            Some(fit) if fit.rounding => kinds.push(fit),
+            fit => {
+                guilty = Some(guilt(operation, fit, configs, &all));
+                break;
+            }
+        }
+    }
+    let verdict = match (&guilty, kinds.is_empty()) {
+        (Some(_), _) => Verdict::Differs,
+        (None, true) => Verdict::Agrees,
+        (None, false) => Verdict::AgreesUpToRounding,
+    };
+    Ok(Operations { verdict, kinds, guilty, record: to_record(&recorded, &all), all })
+}
+
+/// Whether the kinds of rounding that were found give the recorded values, together or one alone.
+fn is_explained(case: &Case, kinds: &[Fit]) -> Result<bool> {
+    let together: Vec<Suspect> = kinds.iter().map(|fit| fit.suspect.clone()).collect();
+    let alone = together.iter().map(|suspect| vec![suspect.clone()]);
+    for suspects in std::iter::once(together.clone()).chain(alone.filter(|_| kinds.len() > 1)) {
+        if case.explains(&suspects)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Every operation compared. Where an operation's own input is not recorded, another policy's pass goes before, layer by
+/// layer, to tell how far rounding alone moves it.
+fn compared(
+    loaded: &Loaded,
+    recorded: &Recorded,
+    tokens: &[u32],
+    precision: Precision,
+    control: &Control,
+) -> Result<Vec<Operation>> {
+    let (model, layers) = (&loaded.model, loaded.meta.dims.layers);
+    let is_indirect = recorded.trace.hooks().into_iter().any(|hook| !recorded.sources(hook).direct);
+    let other = match loaded.meta.policy {
+        Policy::F32 => Precision::new(Policy::Hf, recorded.trace.activation_dtype().coarser(Dtype::Bf16)),
+        _ => Precision::new(Policy::F32, loaded.meta.compute_dtype),
+    };
+    let mut forced = Forced::new(*recorded, &loaded.meta, false);
+    let mut before = Forced::new(*recorded, &loaded.meta, true);
+    let (mut cache, mut other_cache) = (model.new_cache(), model.new_cache());
+    let mut other_pass = match is_indirect {
+        true => Some(model.begin(tokens, &other_cache, other, &mut before)?),
+        false => None,
+    };
+    let quiet = control.part(0, 0);
+    let (pass, mut x) = model.begin(tokens, &cache, precision, &mut forced)?;
+    for l in 0..layers {
+        if let Some((pass, x)) = other_pass.take() {
+            let x = pass.layer(l, x, &mut other_cache, &mut before, &quiet)?;
+            forced.other.append(&mut before.other);
+            other_pass = Some((pass, x));
+        }
+        x = pass.layer(l, x, &mut cache, &mut forced, control)?;
+    }
+    if let Some((pass, x)) = other_pass {
+        pass.outputs(&x, &mut before, &quiet)?;
+        forced.other.append(&mut before.other);
+    }
+    pass.outputs(&x, &mut forced, control)?;
+    debug_assert!(!forced.wants(K::ChoiceScores.at(0)));
+    Ok(forced.found)
+}
+
+/// What to record so that all can be told: the inputs of operations that agree only as far as rounding would hide more.
+fn to_record(recorded: &Recorded, all: &[Operation]) -> Vec<&'static str> {
+    let mut missing = BTreeSet::new();
+    for operation in all.iter().filter(|operation| operation.ok && !operation.direct) {
+        if Limit::of(operation.hook.kind, operation.dtype).allows(&operation.gap) {
+            continue;
+        }
+        missing.extend(recorded.missing_inputs(operation.hook));
+    }
+    let mut missing: Vec<K> = missing.into_iter().collect();
+    missing.sort_unstable();
+    missing.into_iter().map(K::suffix).collect()
+}
+
+/// The finding in words. `all` holds every operation, in order.
+fn guilt(operation: &Operation, fit: Option<Fit>, configs: &[ConfigDiff], all: &[Operation]) -> Guilt {
+    let hook = operation.hook;
+    let place = operation.layer.map_or_else(|| "outside the layers".to_owned(), |layer| format!("in layer {layer}"));
+    let position = operation.position.unwrap_or(0);
+    let parts = match (&operation.parts[..], hook.kind) {
+        ([], _) => String::new(),
+        (some, K::ExpertOut) => format!(" of {}", list("expert", some)),
+        (some, _) => format!(" of {}", list("head", some)),
+    };
+    let inputs: Vec<String> = operation.inputs.iter().map(|input| format!("`{input}`")).collect();
+    let from = match &inputs[..] {
+        [] => "the token ids".to_owned(),
+        some => some.join(", "),
+    };
+    let is_first = !all.iter().take_while(|other| other.hook != hook).any(|other| other.gap.values > 0);
+    let before = match (is_first, position) {
+        (true, 0) => "",
+        (true, _) => "; the positions before agree",
+        (false, 0) => "; what comes before it agrees",
+        (false, _) => "; what comes before it agrees, and so do the positions before",
+    };
+    let gap: &Gap = &operation.gap;
+    let cause = fit.as_ref().map(|fit| with_config(&fit.cause, fit.suspect.config_key(), configs));
+    let why = match (&fit, &cause) {
+        (Some(fit), Some(cause)) => {
+            format!(
+                "; the cause: {cause}. So computed, {}; without it, {}",
+                fit.with.words(operation.dtype),
+                fit.without.words(operation.dtype)
+            )
+        }
+        _ if hook.kind == K::ExpertIndices => "; A did not choose the experts with the highest scores".to_owned(),
+        _ => format!("; none of the causes that mixscope knows gives A's values{}", said(configs)),
+    };
+    let different = gap.values - gap.equal;
+    let sentence = format!(
+        "the fault is {place}, `{hook}`{parts}: {different} of {} values do not follow from {from}, from position \
+         {position} on{before}{why}",
+        gap.values
+    );
+    Guilt { hook, layer: operation.layer, position, parts: operation.parts.clone(), sentence, cause, fit }
+}
+
+fn list(what: &str, some: &[usize]) -> String {
+    let names: Vec<String> = some.iter().map(usize::to_string).collect();
+    format!("{what}{} {}", if some.len() == 1 { "" } else { "s" }, names.join(", "))
+}
+
+/// The cause with the difference of the configs that it depends on.
+fn with_config(cause: &str, key: Option<&str>, configs: &[ConfigDiff]) -> String {
+    match configs.iter().find(|diff| Some(diff.key) == key) {
+        Some(diff) => format!("{cause} ({diff})"),
+        None => cause.to_owned(),
+    }
+}
+
+fn said(configs: &[ConfigDiff]) -> String {
+    match configs {
+        [] => String::new(),
+        some => format!(" ({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}

@@ -1,0 +1,389 @@
+//! The search for what makes an operation differ: each suspect is put in force and has to give the recorded values.
+
+use super::compared::{Compared, Scores};
+use super::definition::{Definition, Held, reads};
+use super::fit;
+use super::recorded::Recorded;
+use super::suspect::{Activation, Suspect};
+use crate::analysis::diff::{Gap, Limit, Operation};
+use crate::control::Control;
+use crate::model::{Loaded, Precision};
+use crate::trace::{Dtype, Hook, HookKind as K, Policy, Values};
+use anyhow::{Context, Result};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Positions at which suspects are tested, at least and at most, and the multiply-adds that they may take.
+const POSITIONS: (usize, usize) = (3, 12);
+const BUDGET: u64 = 1 << 31;
+/// A suspect of which only the size of its effect is known fits if the effect is between these times as large.
+const SAME_SIZE: [f64; 2] = [0.3, 3.0];
+/// Roundings to 8 or 16 bits in between fall to the other side now and then, and move the whole of a token's values: this
+/// share of the tokens must be within the limit, and the whole gap close to this factor of what it was.
+const MOST_TOKENS: f64 = 0.6;
+const CLOSED: f64 = 0.5;
+/// A kind of rounding may leave a tenth of its effect, and this relative L2 at most.
+const NEARLY: f64 = 5e-4;
+/// A computation of another structure fits if it leaves this share of the gap, in a rounding of its own.
+const STRUCTURE: f64 = 0.02;
+
+/// A suspect that gives the recorded values.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fit {
+    /// What it is.
+    pub cause: String,
+    /// Whether it is a matter of rounding.
+    pub rounding: bool,
+    /// The dtype in which values are equal or not.
+    pub dtype: Dtype,
+    /// The gap that is left with it, over the positions and parts that were tested.
+    pub with: Gap,
+    /// The gap without it there.
+    pub without: Gap,
+    #[serde(skip)]
+    pub suspect: Suspect,
+}
+
+/// One operation that differs, and what is needed to test suspects on it.
+pub struct Case<'a> {
+    loaded: &'a Loaded,
+    operation: &'a Operation,
+    held: Held,
+    /// The recorded output.
+    a: Vec<f32>,
+    positions: Vec<usize>,
+    scores: Scores,
+    chosen: Vec<u32>,
+    precision: Precision,
+}
+
+impl<'a> Case<'a> {
+    /// Reads what the recording holds around `operation`; `None` if its layer's input is not there.
+    ///
+    /// # Errors
+    /// If the recording can't be read.
+    pub fn of(
+        loaded: &'a Loaded,
+        recorded: &Recorded,
+        operation: &'a Operation,
+        precision: Precision,
+    ) -> Result<Option<Self>> {
+        let hook = operation.hook;
+        if recorded.sources(hook).crosses_layers {
+            return Ok(None);
+        }
+        let held = held(loaded, recorded, hook)?;
+        let tensor = recorded.tensor(hook)?.with_context(|| format!("`{hook}` is not recorded"))?;
+        let a = tensor.f32().with_context(|| format!("`{hook}`"))?.to_vec();
+        let of = |kind: K| held.values.get(&kind);
+        let scores = match (of(K::RotQ), of(K::RotK)) {
+            (Some(q), Some(k)) => Scores::of(q, k, loaded.meta.dims),
+            _ => Scores::default(),
+        };
+        let chosen = of(K::ExpertIndices).map(|ids| ids.iter().map(|e| *e as u32).collect()).unwrap_or_default();
+        let mut case = Self { loaded, operation, held, a, positions: Vec::new(), scores, chosen, precision };
+        case.positions = case.worst_positions(recorded.tokens)?;
+        Ok(Some(case))
+    }
+
+    /// The values by definition at the positions that are tested `[positions, …]`.
+    fn values(&self, suspects: &[Suspect]) -> Result<Vec<Vec<f64>>> {
+        let hook = self.operation.hook;
+        let layer = self.layer();
+        let row = |pos: &usize| -> Result<Vec<f64>> {
+            let at = (layer, hook.kind);
+            let mut definition = Definition::new(self.loaded, &self.held, at, self.precision, suspects);
+            Ok(definition.row(hook.kind, *pos)?.to_vec())
+        };
+        // Rows of products are shared among the threads already.
+        match hook.kind {
+            K::Pattern | K::Z | K::RotQ | K::RotK => self.positions.par_iter().map(row).collect(),
+            _ => self.positions.iter().map(row).collect(),
+        }
+    }
+
+    fn layer(&self) -> usize {
+        match self.operation.hook.kind {
+            K::LnFinal | K::Logits => self.loaded.meta.dims.layers - 1,
+            _ => self.operation.hook.layer as usize,
+        }
+    }
+
+    /// The gap to the recorded values with these suspects in force, over the bad parts.
+    ///
+    /// # Errors
+    /// If weights can't be read.
+    pub fn gap(&self, suspects: &[Suspect]) -> Result<Gap> {
+        Ok(self.gaps(&self.values(suspects)?).into_iter().fold(Gap::default(), Gap::and))
+    }
+
+    /// The gap of each position.
+    fn gaps(&self, values: &[Vec<f64>]) -> Vec<Gap> {
+        let hook = self.operation.hook;
+        let compared = Compared {
+            hook,
+            dims: self.loaded.meta.dims,
+            tokens: self.held.tokens.len(),
+            dtype: self.operation.dtype,
+            scores: &self.scores,
+            chosen: &self.chosen,
+            skip: None,
+        };
+        let gap = |(pos, own): (&usize, &Vec<f64>)| {
+            let a = compared.row(&self.a, *pos);
+            compared.row_gap(*pos, &a, own, &self.operation.parts)
+        };
+        self.positions.iter().zip(values).map(gap).collect()
+    }
+
+    /// Whether the recorded values follow with these suspects in force.
+    ///
+    /// # Errors
+    /// If weights can't be read.
+    pub fn explains(&self, suspects: &[Suspect]) -> Result<bool> {
+        let Some(last) = suspects.last() else { return Ok(false) };
+        if suspects.contains(&Suspect::SumsInF16) {
+            let rest: Vec<Suspect> = suspects.iter().filter(|s| **s != Suspect::SumsInF16).cloned().collect();
+            return self.is_size_of(&rest, suspects);
+        }
+        let (before, after) = (self.gap(&[])?, self.gaps(&self.values(suspects)?));
+        Ok(self.closes(last, before, &after))
+    }
+
+    fn is_size_of(&self, before: &[Suspect], all: &[Suspect]) -> Result<bool> {
+        let (plain, summed) = (self.values(before)?, self.values(all)?);
+        let norm = |of: &dyn Fn(f64, f64) -> f64| {
+            let pairs = plain.iter().flatten().zip(summed.iter().flatten());
+            pairs.map(|(a, b)| of(*a, *b)).sum::<f64>().sqrt()
+        };
+        let effect = norm(&|a, b| (a - b) * (a - b)) / norm(&|a, _| a * a).max(f64::MIN_POSITIVE);
+        let ratio = self.gap(before)?.relative_l2 / effect.max(f64::MIN_POSITIVE);
+        Ok(effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio))
+    }
+
+    /// Whether a suspect closes the gap that was there without it, given what is left at each position.
+    fn closes(&self, suspect: &Suspect, before: Gap, after: &[Gap]) -> bool {
+        let all = after.iter().copied().fold(Gap::default(), Gap::and);
+        let limit = Limit::of(self.operation.hook.kind, self.operation.dtype);
+        let closes = all.relative_l2 <= 0.1 * before.relative_l2 || all.share() >= 0.5 + 0.5 * before.share();
+        if closes && limit.allows(&all) {
+            return true;
+        }
+        if self.operation.rounding.is_some_and(|rounding| closes && all.relative_l2 <= 2.0 * rounding) {
+            return true;
+        }
+        if !suspect.is_rounding() && !matches!(suspect, Suspect::Policy(..)) {
+            let ulp = f64::from(self.operation.dtype.ulp(1.0));
+            return all.relative_l2 <= (STRUCTURE * before.relative_l2).min(ulp);
+        }
+        if all.relative_l2 <= (0.1 * before.relative_l2).min(NEARLY) {
+            return true;
+        }
+        let within = after.iter().filter(|gap| limit.allows(gap)).count();
+        within >= (MOST_TOKENS * after.len() as f64) as usize && all.relative_l2 <= CLOSED * before.relative_l2
+    }
+
+    /// The positions with the largest gaps, as many as the sizes of the model allow, in ascending order.
+    fn worst_positions(&self, tokens: usize) -> Result<Vec<usize>> {
+        let cost = match self.operation.hook.kind {
+            K::ExpertOut | K::MlpOut | K::ResidPost => self.loaded.meta.params.1 / self.loaded.meta.dims.layers as u64,
+            K::Logits => (self.loaded.meta.dims.vocab * self.loaded.meta.dims.d_model) as u64,
+            _ => (self.loaded.meta.dims.d_model * self.loaded.meta.dims.d_model) as u64,
+        };
+        let most = ((BUDGET / cost.max(1)) as usize).clamp(POSITIONS.0, POSITIONS.1).min(tokens);
+        let first = self.operation.position.unwrap_or(0);
+        let room = tokens - first;
+        let step = |i: usize| first + if most > 1 { i * (room - 1) / (most - 1) } else { 0 };
+        let mut all: Vec<usize> = (0..most).map(step).collect();
+        all.dedup();
+        if matches!(self.operation.hook.kind, K::ExpertOut) && !self.operation.parts.is_empty() {
+            let k = self.loaded.meta.dims.top_k;
+            let has = |pos: &usize| {
+                self.chosen[pos * k..][..k].iter().any(|expert| self.operation.parts.contains(&(*expert as usize)))
+            };
+            let with: Vec<usize> = (0..tokens).filter(has).collect();
+            let stride = with.len().div_ceil(most).max(1);
+            all = with.into_iter().step_by(stride).collect();
+        }
+        Ok(all)
+    }
+
+    /// Whether the definition in f64 gives the recorded values: a product's sums in f32 are rounding of their own.
+    ///
+    /// # Errors
+    /// If weights can't be read.
+    pub fn agrees_in_f64(&self) -> Result<bool> {
+        let limit = Limit::of(self.operation.hook.kind, self.operation.dtype);
+        Ok(limit.allows_most(&self.gaps(&self.values(&[])?)))
+    }
+
+    /// The suspect that fits best on top of those `in_force`, with how well; `None` if none does.
+    ///
+    /// # Errors
+    /// If weights can't be read, or `control` stops the search.
+    pub fn search(&self, in_force: &[Suspect], control: &Control) -> Result<Option<Fit>> {
+        let without = self.gap(in_force)?;
+        let mut best: Option<Fit> = None;
+        for suspect in self.suspects()? {
+            control.check()?;
+            let mut all = in_force.to_vec();
+            all.push(suspect.clone());
+            let left = self.gaps(&self.values(&all)?);
+            let with = left.iter().copied().fold(Gap::default(), Gap::and);
+            let fits = match suspect {
+                Suspect::SumsInF16 => self.is_size_of(in_force, &all)?,
+                _ => self.closes(&suspect, without, &left),
+            };
+            if !fits {
+                continue;
+            }
+            // By size alone is less than by value, whatever is left.
+            let rank = |fit: &Fit| (fit.suspect == Suspect::SumsInF16, fit.with.relative_l2);
+            let (cause, rounding) = (suspect.to_string(), suspect.is_rounding());
+            let fit = Fit { cause, rounding, dtype: self.operation.dtype, with, without, suspect };
+            let is_better = best.as_ref().is_none_or(|best| {
+                let ((loose, left), (best_loose, best_left)) = (rank(&fit), rank(best));
+                (loose, left < best_left * 0.5) < (best_loose, false) || loose == best_loose && left < best_left * 0.5
+            });
+            if is_better {
+                best = Some(fit);
+            }
+        }
+        Ok(best)
+    }
+
+    /// Every suspect that acts between the recorded inputs and the operation; some with a number that the values suggest.
+    fn suspects(&self) -> Result<Vec<Suspect>> {
+        let kinds = self.between();
+        let mut all = fixed(self.loaded, self.operation.dtype);
+        all.extend(fit::suggested(self.loaded, &self.held, &self.a, self.operation, self.layer())?);
+        all.retain(|suspect| kinds.iter().any(|kind| suspect.acts_on(*kind)));
+        Ok(all)
+    }
+
+    /// The operation, and those between it and the recorded values.
+    fn between(&self) -> Vec<K> {
+        let mut all = vec![self.operation.hook.kind];
+        let mut i = 0;
+        while i < all.len() {
+            for input in super::recorded::inputs(all[i]) {
+                if !self.held.values.contains_key(input) && !all.contains(input) {
+                    all.push(*input);
+                }
+            }
+            if all[i] == K::ResidPre && self.layer() == 0 && !all.contains(&K::Embed) {
+                all.push(K::Embed);
+            }
+            i += 1;
+        }
+        all
+    }
+}
+
+/// The recorded values that the operation may read.
+fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
+    let layer = match hook.kind {
+        K::LnFinal | K::Logits => loaded.meta.dims.layers - 1,
+        _ => hook.layer as usize,
+    };
+    let mut values = BTreeMap::new();
+    let mut kinds = reads(hook.kind);
+    if kinds.contains(&K::MlpOut) || kinds.contains(&K::ExpertOut) {
+        kinds.push(K::ResidMid);
+    }
+    for kind in kinds {
+        if kind == hook.kind || kind == K::Logits {
+            continue;
+        }
+        if let Some(tensor) = recorded.tensor(kind.at(layer))? {
+            let rows = match tensor.values {
+                Values::F32(rows) => rows,
+                Values::U32(ids) => ids.into_iter().map(|id| id as f32).collect(),
+            };
+            values.insert(kind, rows);
+        }
+    }
+    Ok(Held { values, tokens: recorded.trace.tokens()? })
+}
+
+/// The suspects without a number of their own.
+fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
+    use Suspect as S;
+    let d = loaded.meta.dims;
+    let compute = if loaded.meta.policy == Policy::F32 { Dtype::F32 } else { loaded.meta.compute_dtype };
+    let half = if dtype == Dtype::F32 { Dtype::Bf16 } else { dtype };
+    let mut all = vec![
+        S::Policy(Policy::EagerExperts, compute),
+        S::Policy(Policy::Hf4, compute),
+        S::Policy(Policy::F32Router, compute),
+        S::Policy(Policy::F32, compute),
+        S::Policy(Policy::Hf, half),
+        S::Policy(Policy::RouterSoftmaxBf16, compute),
+        S::Policy(Policy::RopeBf16, compute),
+        S::RopeIn(Dtype::Bf16),
+        S::RopeIn(Dtype::F16),
+        S::RouterIn(Dtype::Bf16),
+        S::RouterIn(Dtype::F16),
+        S::RouterSoftmaxIn(Dtype::Bf16),
+        S::RouterSoftmaxIn(Dtype::F16),
+        S::Zeroed,
+        S::InputsIn(Dtype::Bf16),
+        S::InputsIn(Dtype::F16),
+        S::InputsInTf32,
+        S::InputsAsGgml,
+        S::InputsInBlocks(32),
+        S::InputsInBlocks(256),
+        S::NormRoundedOnce,
+        S::AttentionInF32,
+        S::CacheInF16,
+        S::KeysValuesInF16,
+        S::FlashInF16,
+        S::SumsInF16,
+        S::EmbedScaled,
+        S::NormWithoutGain,
+        S::NormOnePlusGain,
+        S::NormSubtractsMean,
+        S::NormSkipped,
+        S::InputNotNormed,
+        S::Transposed,
+        S::RowsAsPairs,
+        S::RowsAsHalves,
+        S::KeysForValues,
+        S::PositionsZero,
+        S::PositionsShifted(1),
+        S::PositionsShifted(-1),
+        S::RopeInterleaved,
+        S::RopeReversed,
+        S::RopeScaled(2.0),
+        S::RopeScaled(4.0),
+        S::RopeScaled(8.0),
+        S::Window(None),
+        S::ScoresScaled(1.0, "none"),
+        S::ScoresScaled(1.0 / d.d_head as f64, "1/d_head"),
+        S::ScoresScaled(1.0 / (d.d_model as f64).sqrt(), "1/√d_model"),
+        S::NotCausal,
+        S::KvHeadsInTurn,
+        S::RouterSigmoid,
+        S::NoRenormalisation,
+        S::WeightsReversed,
+        S::SwappedGateUp,
+        S::ExpertsWithoutUp,
+        S::WholeSequence,
+        S::Unweighted,
+        S::FirstExpertOnly,
+        S::NoResidual,
+        S::AttentionLost,
+        S::OtherHead,
+    ];
+    let turned = |by: usize| (0..d.experts).map(|of| (of, (of + by) % d.experts)).collect();
+    all.extend([S::OtherExpert(turned(1)), S::OtherExpert(turned(d.experts - 1))]);
+    for (policy, block) in [(Policy::RouterQ8, 32), (Policy::RouterQ4, 32)] {
+        if d.d_model.is_multiple_of(block) {
+            all.push(S::Policy(policy, compute));
+        }
+    }
+    all.extend(Activation::ALL.map(S::Activation));
+    all.retain(|suspect| *suspect != S::Window(None) || d.window.is_some());
+    all
+}
