@@ -61,6 +61,7 @@ fn cause(alone: &Comparison, diff: &HookDiff, from: usize) -> (String, &'static 
     let plain = |text: &str| (text.to_owned(), "");
     match diff.hook.kind {
         K::Embed | K::ResidPre => plain("the token embedding: other weights, a scale, or their dtype"),
+        K::Ln1Scale | K::Ln2Scale | K::LnFinalScale => ("RMSNorm: its eps".to_owned(), "rms_norm_eps"),
         K::Ln1 | K::Ln2 | K::LnFinal => ("RMSNorm: its eps, or its gain".to_owned(), "rms_norm_eps"),
         K::Q | K::K if diff.reordered => {
             plain("the rows of q_proj and k_proj in another order (GGUF stores adjacent pairs, transformers halves)")
