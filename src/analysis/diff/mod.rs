@@ -33,6 +33,6 @@ pub use hook::HookDiff;
 pub use loss::{LossDiff, Predictions};
 pub use routing::LayerRouting;
 pub use run::{LayerFlips, RunDiff, same_experts};
-pub use tokens::{same_tokens, shared};
+pub use tokens::{Parting, shared};
 pub use tolerance::{Mode, Tolerance};
 pub use traces::{Facts, compare_traces, recorded_predictions};

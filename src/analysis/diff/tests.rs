@@ -204,11 +204,29 @@ fn tensors_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn other_tokens_are_refused_where_they_part() {
-    let error = |a: &[u32], b: &[u32]| same_tokens(a, b).unwrap_err().to_string();
-    assert!(error(&[1, 5, 7], &[1, 6, 7]).contains("position 1: id 5 in A, id 6 in B"));
-    assert!(error(&[1, 5], &[1, 5, 9]).contains("position 2: B goes on with id 9"));
-    same_tokens(&[1, 5], &[1, 5]).unwrap();
+fn texts_are_compared_up_to_where_they_part() {
+    let parting = |a: &[u32], b: &[u32]| Parting::of(a, b).unwrap();
+    assert_eq!(parting(&[1, 5], &[1, 5]), None);
+    let other = parting(&[1, 5, 7], &[1, 6]).unwrap();
+    assert_eq!((other.position, other.ids, other.tokens), (1, [Some(5), Some(6)], [3, 2]));
+    let said = other.to_string();
+    assert!(said.contains("part at position 1 (A has id 5, B has id 6): the first 1 tokens"), "{said}");
+    let longer = parting(&[1, 5], &[1, 5, 9]).unwrap().to_string();
+    assert!(longer.contains("position 2 (A ends, B has id 9)"), "{longer}");
+    let error = Parting::of(&[1], &[2]).unwrap_err().to_string();
+    assert!(error.contains("A begins with id 1, B with id 2"), "{error}");
+
+    let parting = Parting { position: 2, ids: [Some(0), None], tokens: [3, 2] };
+    let tensor = |shape: &[usize]| {
+        let count = shape.iter().product::<usize>();
+        floats(Dtype::F32, shape, &(0..count).map(|i| i as f32).collect::<Vec<_>>())
+    };
+    let cut = |kind: K, shape: &[usize]| parting.cut(kind, 0, tensor(shape));
+    assert_eq!(cut(K::ResidPost, &[3, 2]), tensor(&[2, 2]));
+    let pattern = floats(Dtype::F32, &[2, 2, 2], &[0.0, 1.0, 3.0, 4.0, 9.0, 10.0, 12.0, 13.0]);
+    assert_eq!(cut(K::Pattern, &[2, 3, 3]), pattern);
+    assert_eq!(cut(K::Pattern, &[3, 2, 2]), tensor(&[3, 2, 2]), "not of three tokens");
+    assert_eq!(parting.cut(K::ResidPost, 1, tensor(&[2, 2])), tensor(&[2, 2]));
 }
 
 #[test]
