@@ -6,12 +6,14 @@ use crate::trace::{Dims, Hook, HookKind as K};
 pub const TOKENS: &str = "tokens";
 
 /// Names of TransformerLens 4 for the values of a hook that has another name here, without the layer.
-const ALIASES: [(&str, K); 7] = [
+const ALIASES: [(&str, K); 9] = [
     ("embed.hook_out", K::Embed),
     ("hook_in", K::ResidPre),
     ("attn.hook_out", K::AttnOut),
     ("ln2.hook_in", K::ResidMid),
     ("mlp.gate.hook_out", K::RouterLogits),
+    ("mlp.gate.hook_expert_weights", K::ExpertWeights),
+    ("mlp.gate.hook_expert_indices", K::ExpertIndices),
     ("mlp.hook_out", K::MlpOut),
     ("hook_out", K::ResidPost),
 ];
@@ -73,7 +75,7 @@ pub fn alias(name: &str) -> Option<Hook> {
 pub fn is_known(name: &str) -> bool {
     let (first, last) = (name.split('.').next(), name.rsplit('.').next());
     let is_part = first.is_some_and(|first| PARTS.contains(&first)) || first == last;
-    name.starts_with("mixscope.") || is_part && last.is_some_and(|last| UNUSED.contains(&last))
+    name.starts_with("mixscope.") || alias(name).is_some() || is_part && last.is_some_and(|last| UNUSED.contains(&last))
 }
 
 /// The number of axes of a hook's tensor.
