@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Cancellation and progress of one piece of work. Copies are cheap.
 ///
-/// What the work produces on its way (tokens, files of a download) is no progress: it goes through a callback of its own.
+/// Intermediate results (tokens, files of a download) are not progress: they go through a callback of their own.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
     is_cancelled: &'a (dyn Fn() -> bool + Sync),
@@ -25,8 +25,8 @@ impl Control<'static> {
 }
 
 impl<'a> Control<'a> {
-    /// `is_cancelled` is called often, so it should be cheap. `progress` takes the units done and the units in all; the work
-    /// says which units.
+    /// `is_cancelled` is called often, so it should be cheap. `progress` takes the units done and the units in all; the
+    /// work defines the units.
     pub fn new(is_cancelled: &'a (dyn Fn() -> bool + Sync), progress: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
         Self { is_cancelled, progress, outer: None, part: None }
     }
@@ -46,8 +46,8 @@ impl<'a> Control<'a> {
         Self { is_cancelled: is_over, outer: Some(self), ..*self }
     }
 
-    /// The same cancellation for a part of the work: it counts from `done_before`, and the whole is `total`, whatever the
-    /// part says.
+    /// The same cancellation for a part of the work: progress counts from `done_before`, and the total is `total`,
+    /// whatever total the part reports.
     pub fn part(&self, done_before: usize, total: usize) -> Self {
         let (before, total) = self.part.map_or((done_before, total), |(before, all)| (before + done_before, all));
         Self { part: Some((before, total)), ..*self }
@@ -58,12 +58,12 @@ impl<'a> Control<'a> {
         Self { progress: &|_, _| {}, ..*self }
     }
 
-    /// Whether the work is to stop.
+    /// Whether the work must stop.
     pub fn is_cancelled(&self) -> bool {
         (self.is_cancelled)() || self.outer.is_some_and(Control::is_cancelled)
     }
 
-    /// Returns early from work that is to stop.
+    /// Returns an error if the work must stop.
     ///
     /// # Errors
     /// [`Stopped`] if the work is cancelled.

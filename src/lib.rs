@@ -32,10 +32,10 @@
 //! # }
 //! ```
 //!
-//! For other hooks than closures see [`model::Hooks`]; to read a prompt in parts, [`model::Model::forward`] with a
+//! For hooks other than closures, see [`model::Hooks`]. To read a prompt in parts, use [`model::Model::forward`] with a
 //! [`model::KvCache`]. The examples `capture`, `lens`, `edit` and `compare` are programs of some twenty lines.
 
-// Named so that they are linked: candle only declares what they hold.
+// Named so that they are linked: candle only declares their functions.
 #[cfg(feature = "accelerate")]
 extern crate accelerate_src as _;
 #[cfg(feature = "mkl")]
@@ -69,8 +69,8 @@ pub mod ui;
 
 pub use engine::OpenOptions;
 
-/// Opens the model that `name` names: `demo`, a directory with config.json and safetensors files, a .gguf file, or a name on
-/// the Hugging Face Hub, from which missing files are downloaded.
+/// Opens the model that `name` names: `demo`, a directory with config.json and safetensors files, a .gguf file, or a
+/// name on the Hugging Face Hub, from which missing files are downloaded.
 ///
 /// # Errors
 /// If a file is missing, can't be read or contradicts another, or the download fails.

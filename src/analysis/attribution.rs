@@ -14,8 +14,9 @@ pub struct AttributionKey {
 /// The contributions of the parts of the model to the logit of one token at one position.
 ///
 /// The logit is `W_U[t] · (g ⊙ x / rms(x))` with `x` the last residual. With the scale `1 / rms(x)` frozen it is linear
-/// in `x`, and `x` is the sum of the embedding and the outputs of every attention and every mixture of experts. So each part
-/// has a share of the logit, and the shares add up. Shares are in nats, the unit of the logit, and accumulated in f64.
+/// in `x`, and `x` is the sum of the embedding and the outputs of every attention and every mixture of experts. So each
+/// part has a share of the logit, and the shares add up. Shares are in nats, the unit of the logit, and accumulated in
+/// f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// Position in the run.

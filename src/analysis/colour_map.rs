@@ -114,8 +114,9 @@ impl FromStr for Ramp {
     }
 }
 
-/// Colours of experts: those of Okabe and Ito (2008) for all kinds of colour vision. A pale green replaces their black, which
-/// is invisible on a dark screen. Of all hues it is the farthest from the other seven for every kind of colour vision.
+/// Colours of experts: those of Okabe and Ito (2008) for all kinds of colour vision. A pale green replaces their black,
+/// which is invisible on a dark screen. Of all hues it is the farthest from the other seven for every kind of colour
+/// vision.
 pub const EXPERTS: [Rgb; 8] = [
     (0xe6, 0x9f, 0x00),
     (0x56, 0xb4, 0xe9),

@@ -17,7 +17,7 @@ pub struct Lab {
     pub tokens: Vec<LabToken>,
     /// Tokens to generate after the prompt, greedily. A row has fewer if its text ended earlier.
     pub steps: usize,
-    /// One row a policy: the base first, then the others in the requested order.
+    /// One row per policy: the base first, then the others in the requested order.
     pub rows: Vec<LabRow>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether this is the first run on this machine: then the program says how to begin.
+//! Whether this is the first run on this machine: then the program shows how to begin.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Earlier prompts and models: files in the XDG state folder, one JSON string a line.
+//! Earlier prompts and models: files in the XDG state folder, one JSON string per line.
 
 use crate::protocol::Failure;
 use anyhow::{Context, Result};

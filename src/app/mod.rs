@@ -44,7 +44,7 @@ use tokio::time::{Instant, sleep_until};
 const FRAME: Duration = Duration::from_millis(16);
 /// The time between two frames if a key caused the second.
 const ANSWER: Duration = Duration::from_millis(2);
-/// With reduced motion: the time between two frames that no key caused, while a run goes on.
+/// With reduced motion: the time between two frames that no key caused, while a run is in progress.
 const CALM_FRAME: Duration = Duration::from_millis(250);
 /// The session is written at most this often while it changes.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub struct Options {
     pub colours: Colours,
     /// Whether the mouse is listened to.
     pub mouse: bool,
-    /// Whether frames are rare while a run goes on and the cursor stays where it is.
+    /// Whether frames are rare while a run is in progress and the cursor stays where it is.
     pub reduced_motion: bool,
     /// The measure that colours the text at first.
     pub strip: StripColour,
@@ -151,7 +151,7 @@ impl App {
                 drawn = Instant::now();
                 (is_dirty, is_answer) = (false, false);
                 if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "ui") {
-                    panic!("fault asked for by MIXSCOPE_FAULT");
+                    panic!("fault requested by MIXSCOPE_FAULT");
                 }
                 if self.take(Event::Drawn(wanted.into(), geometry))? {
                     return Ok(());
@@ -197,7 +197,7 @@ impl App {
         }
     }
 
-    /// Handles an event and its effects; `true` if the user leaves.
+    /// Handles an event and its effects; returns `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
         for request in self.explorer.take(event) {
             match request {

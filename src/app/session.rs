@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((found.cursor.candidate, found.colour), (1, StripColour::Loss));
         assert_eq!((found.targets.len(), found.bookmarks.len(), found.tokens.len()), (1, 1, 10));
         write(&path, &found).unwrap();
-        assert_eq!(read(&path).unwrap(), found, "it goes on as a session of this version");
+        assert_eq!(read(&path).unwrap(), found, "it continues as a session of this version");
         // The first programs wrote less, and details as one choice for all tabs.
         let first = VERSION_1.replace("\"details_flipped\":[]", "\"details_flipped\":true");
         let value: serde_json::Value = serde_json::from_str(&first).unwrap();
@@ -212,7 +212,7 @@ mod tests {
         }
         let more = fs::read_to_string(&path).unwrap().replacen('{', "{\"branches\":[1],", 1);
         fs::write(&path, more).unwrap();
-        assert_eq!(read(&path).unwrap(), saved(), "what another program of this version adds is no damage");
+        assert_eq!(read(&path).unwrap(), saved(), "fields that another program of this version adds are not damage");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing temporary is left");
     }
 

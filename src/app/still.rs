@@ -22,7 +22,7 @@ pub struct Still {
 }
 
 impl Still {
-    /// An explorer of `loaded`; `prompt` is run at once.
+    /// An explorer of `loaded` that runs `prompt`, if there is one.
     pub fn new(loaded: Arc<Loaded>, prompt: Option<&str>) -> Self {
         Self::start(loaded, prompt.map(|text| Prompt::Text(text.to_owned())))
     }
@@ -88,7 +88,7 @@ impl Still {
         self.take(Event::Mouse(gesture, drawn.hits.at(x, y)));
     }
 
-    /// The screen when every value on it is derived.
+    /// The screen after every value on it has been derived.
     pub fn screen(&mut self, width: u16, height: u16, depth: Depth) -> Buffer {
         let (theme, area) = (Theme::new(depth), Rect::new(0, 0, width, height));
         // Details may depend on maps and rows on each other; a few rounds settle every view.

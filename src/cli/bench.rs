@@ -1,4 +1,4 @@
-//! `mixscope bench`: what a token costs here, next to the streaming read that bounds it.
+//! `mixscope bench`: how long a token takes on this machine, next to the streaming read that bounds it.
 
 use super::memory::{Resident, resident};
 use super::stderr::Stderr;
@@ -24,7 +24,7 @@ because other programs disturb.";
 pub struct Bench {
     #[command(flatten)]
     model: ModelArgs,
-    /// Tokens of the prompt, which is made up.
+    /// Tokens of the prompt, which is generated for the measurement.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     prompt_tokens: u32,
     /// Decoding steps of each kind.

@@ -22,8 +22,8 @@ use serde_json::json;
 pub struct Check {
     #[command(flatten)]
     model: ModelArgs,
-    /// Run the model on the tokens of this recording and compare every hook in it: end to end, and each layer alone, fed the
-    /// recording's own input of that layer. --precision and --dtype default to those of the recording.
+    /// Run the model on the tokens of this recording and compare every hook in it: end to end, and each layer alone,
+    /// fed the recording's own input of that layer. --precision and --dtype default to those of the recording.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]

@@ -90,8 +90,8 @@ impl Diff {
             for config in &configs {
                 text += &format!("{config}\n");
             }
-            if let Some(parting) = &found.parting {
-                text += &format!("{parting}\n");
+            if let Some(prefix) = &found.common_prefix {
+                text += &format!("{prefix}\n");
             }
             print(&harmless(&format!("{text}\n{}", comparison_text(&found))))?;
         }

@@ -1,4 +1,4 @@
-//! The explorer's command line. Options come before the configuration file, and the file before the defaults.
+//! The explorer's command line. Options take precedence over the configuration file, and the file over the defaults.
 
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
 use crate::app::config::{Config, key_table};
@@ -46,11 +46,12 @@ pub struct Explore {
     chat: ChatArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Continue the last session: its model, tokens, cursor and view. A session is saved when it ends and every ten seconds.
+    /// Continue the last session: its model, tokens, cursor and view. A session is saved when it ends and every ten
+    /// seconds.
     #[arg(long, conflicts_with_all = ["model", "prompt", "prompt_file", "prompt_ids", "chat"])]
     resume: bool,
-    /// Read this recording's tokens and compare the model's run with it, in Fidelity: which experts differ, and what each
-    /// token costs. --precision and --dtype default to those of the recording.
+    /// Read this recording's tokens and compare the model's run with it, in Fidelity: which experts differ, and the
+    /// loss of each token. --precision and --dtype default to those of the recording.
     #[arg(long, value_name = "TRACE", conflicts_with_all = ["resume", "prompt", "prompt_file", "prompt_ids", "chat"])]
     against: Option<String>,
     #[command(flatten)]

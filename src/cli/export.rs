@@ -1,7 +1,7 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
-use crate::analysis::diff::Parting;
+use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
 use crate::control::Control;
@@ -228,10 +228,10 @@ impl Export {
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
-            let parting = Parting::of(&ids(&other.tokens), &ids(&data.trace.tokens));
-            if let Some(parting) = parting.with_context(|| format!("--against {against}"))? {
-                eprintln!("{parting}");
-                spec.pos = spec.pos.min(parting.position - 1);
+            let prefix = CommonPrefix::of(&ids(&other.tokens), &ids(&data.trace.tokens));
+            if let Some(prefix) = prefix.with_context(|| format!("--against {against}"))? {
+                eprintln!("{prefix}");
+                spec.pos = spec.pos.min(prefix.length - 1);
             }
             data.compare_with(other);
         }

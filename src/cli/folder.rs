@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// Creates the folder of `--out` if it does not exist, and checks before the work that its files can be written after it.
-/// Returns those of `files` that exist; `more` looks for further ones.
+/// Creates the folder of `--out` if it does not exist, and checks that files can be written there, so that a long
+/// computation is not lost. Returns those of `files` that exist; `more` finds further existing files.
 ///
 /// # Errors
 /// If the folder can't be created or written to, or if such files exist and `force` is false.
@@ -21,7 +21,7 @@ pub fn prepare(
     if !force && !there.is_empty() {
         bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
     }
-    // Fails now and not after the work.
+    // Fails before the work instead of after it.
     tempfile::tempfile_in(out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
     Ok(there)
 }

@@ -21,11 +21,11 @@ pub struct Info {
     json: bool,
 }
 
-/// A model here, or on the Hub.
+/// A model on this machine, or on the Hub.
 struct About {
     meta: Arc<Meta>,
     tokenizer: Option<usize>,
-    /// Commit and files to download, if it is not here yet.
+    /// Commit and files to download, if the model is not on this machine yet.
     remote: Option<(String, Vec<(String, u64)>)>,
     /// Memory available for the weights, bytes.
     memory: Option<u64>,
@@ -66,7 +66,7 @@ impl Info {
 }
 
 impl About {
-    /// A model that is here.
+    /// A model on this machine.
     fn of(loaded: &Loaded, memory: Option<u64>) -> Self {
         let tokenizer = loaded.tokenizer.as_ref().map(|tokenizer| tokenizer.vocab_size());
         Self { meta: loaded.meta.clone(), tokenizer, remote: None, memory, disk: None }
@@ -101,7 +101,7 @@ impl About {
         }
     }
 
-    /// Bytes of the copies on the device once all weights were used; `None` if weights are used in place.
+    /// Bytes of the copies on the device when all weights have been used; `None` if weights are used in place.
     fn copied_bytes(&self) -> Option<u64> {
         let meta = &self.meta;
         let table = (meta.dims.vocab * meta.dims.d_model) as u64;
@@ -118,12 +118,15 @@ impl About {
         match memory {
             Some(memory) if weights <= memory => "fits: the weights stay in memory".to_owned(),
             Some(memory) if touched <= memory => format!(
-                "runs from disk: the weights exceed the memory; experts are read when a token needs them, at most {} a \
+                "runs from disk: the weights exceed the available memory; experts are read when a token needs them, at most {} a \
                  token",
                 size(touched)
             ),
             Some(_) => {
-                format!("runs from disk, slowly: even the {} that one token reads exceed the memory", size(touched))
+                format!(
+                    "runs from disk, slowly: even the {} that one token reads exceed the available memory",
+                    size(touched)
+                )
             }
             None => "not known: this system does not report its free memory".to_owned(),
         }

@@ -89,7 +89,7 @@ enum Command {
     /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
     /// generated token that differs.
     Lab(Box<lab::Lab>),
-    /// Time a model here: decoding and prefill, next to the streaming read of memory that bounds them.
+    /// Time a model on this machine: decoding and prefill, next to the streaming read of memory that bounds them.
     Bench(bench::Bench),
     /// Download a model from the Hub into the shared cache. An interrupted download continues where it stopped.
     Pull(pull::Pull),
@@ -112,8 +112,8 @@ struct ModelArgs {
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]
     dtype: Option<Dtype>,
-    /// What multiplies by the weights: mixscope's own kernels (cpu), candle on the CPU (with MKL or Accelerate, if built with
-    /// that feature), or candle on a GPU (if built with that feature).
+    /// What computes the matrix products: mixscope's own kernels (cpu), candle on the CPU (with MKL or Accelerate, if
+    /// built with that feature), or candle on a GPU (if built with that feature).
     #[arg(long, default_value = "cpu", value_name = "cpu|candle|cuda[:N]|metal[:N]", value_parser = device)]
     device: Device,
     /// Threads for matrix products [default: one per core].
@@ -160,8 +160,9 @@ struct SamplingArgs {
 
 #[derive(Args)]
 struct TextArgs {
-    /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @, a tab
-    /// or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them as text.
+    /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @,
+    /// a tab or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them
+    /// as text.
     #[arg(long)]
     spreadsheet_safe: bool,
 }

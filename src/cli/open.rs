@@ -2,7 +2,7 @@
 
 use super::explore::{ScreenArgs, options, recorded};
 use super::{apply_threads, need_terminal};
-use crate::analysis::diff::Parting;
+use crate::analysis::diff::CommonPrefix;
 use crate::app;
 use crate::engine::{OpenOptions, trace_path};
 use crate::trace::TraceReader;
@@ -29,7 +29,7 @@ impl Open {
         if let Some(against) = &self.against {
             let tokens = |path: &Path| TraceReader::open(path)?.tokens();
             let of_a = tokens(&trace_path(against)?)?;
-            Parting::of(&of_a, &tokens(&path)?).with_context(|| format!("--against {against}"))?;
+            CommonPrefix::of(&of_a, &tokens(&path)?).with_context(|| format!("--against {against}"))?;
         }
         let against = self.against.as_deref().map(recorded).transpose()?;
         need_terminal()?;

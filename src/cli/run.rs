@@ -25,7 +25,7 @@ enum Format {
     Trace,
 }
 
-/// The file that describes the others: written last, removed first.
+/// The file that describes all other files: written last, removed first.
 const RUN: &str = "run.json";
 const FILES: &str = "\
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
@@ -64,21 +64,21 @@ pub struct Run {
     out: PathBuf,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Files to write. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without --heads, these are the heads
-    /// that look most at the token before, at the first token, and after earlier occurrences of the query's token, and the
-    /// one with the lowest entropy.
+    /// Files to write. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without --heads, these are the
+    /// heads that look most at the previous token, at the first token, and after earlier occurrences of the query's
+    /// token, and the one with the lowest entropy.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
     /// Fields that the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates,
     /// lens, or hook names [default: all, without attention patterns if they would exceed 256 MB].
     #[arg(long, value_name = "FIELDS", value_parser = |text: &str| files::capture(text).map(|_| text.to_owned()))]
     capture: Option<String>,
-    /// Also write attribution.csv: how much embedding, layers, heads and experts add to the logit of each next token (at the
-    /// last position: of the most probable one). Reads the chosen experts once more for every token.
+    /// Also write attribution.csv: how much embedding, layers, heads and experts add to the logit of each next token
+    /// (at the last position: of the most probable one). Reads the chosen experts once more for every token.
     #[arg(long)]
     attribution: bool,
-    /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp of all
-    /// layers, so that they add up, and heads and experts of these.
+    /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp
+    /// of all layers, so that they add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
     /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
@@ -161,7 +161,7 @@ impl Run {
         let writing = Instant::now();
         // run.json of an earlier run stays if this run does not write one: pictures can be added to a run.
         let is_whole = self.format.contains(&Format::Json);
-        self.take_away(is_whole.then_some(RUN), &stderr);
+        self.remove_earlier(is_whole.then_some(RUN), &stderr);
         let provenance = files::provenance(run.meta(), Some(prompt), sampling);
         let has = |format| self.format.contains(&format);
         let plan = RunFiles {
@@ -184,7 +184,7 @@ impl Run {
         };
         if is_whole {
             let stale = replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old));
-            self.take_away(stale, &stderr);
+            self.remove_earlier(stale, &stderr);
             let timings = timings.as_slice();
             let info =
                 RunInfo { prompt: prompt_text, prompt_len: ids.len(), generated: &text, sampling, ended, timings };
@@ -270,7 +270,7 @@ impl Run {
     }
 
     /// Removes files of an earlier run, which would look like files of this one.
-    fn take_away<'a>(&self, names: impl IntoIterator<Item = &'a str>, stderr: &Stderr) {
+    fn remove_earlier<'a>(&self, names: impl IntoIterator<Item = &'a str>, stderr: &Stderr) {
         for path in names.into_iter().map(|name| self.out.join(name)).filter(|path| path.exists()) {
             if let Err(error) = std::fs::remove_file(&path) {
                 stderr.say(&format!(

@@ -42,7 +42,7 @@ impl Reporter for Stderr {
 }
 
 impl Stderr {
-    /// For this process.
+    /// The stderr of this process; `quiet` leaves out everything but errors.
     pub fn new(quiet: bool) -> Self {
         Self { quiet, terminal: std::io::stderr().is_terminal(), written: Mutex::default() }
     }
@@ -115,7 +115,7 @@ impl Stderr {
         }
     }
 
-    /// Reports how many bytes of the weights were looked at.
+    /// Reports how many bytes of the weights were checked.
     pub fn scanned(&self, done: usize, total: usize) {
         let text = || format!("looking for NaN and infinity: {} of {}", size(done as u64), size(total as u64));
         // Several threads report. A report is skipped while another thread writes.

@@ -16,7 +16,7 @@ const STREAM: usize = 1 << 29;
 /// What was measured. Times are medians.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bench {
-    /// A streaming read of memory on all threads, bytes a second; `None` where the weights are not read there.
+    /// A streaming read of memory on all threads, bytes per second; `None` where the weights are not read there.
     pub bandwidth: Option<f64>,
     /// Bytes of the weights that a token touches.
     pub token_bytes: u64,
@@ -35,7 +35,7 @@ pub struct Bench {
 /// What reading a prompt and decoding cost.
 #[derive(Clone, Debug, Serialize)]
 pub struct Costs {
-    /// Tokens of the prompt a second.
+    /// Tokens of the prompt per second.
     pub prefill_per_second: f64,
     /// One decoding step, ms.
     pub step_ms: f64,
@@ -51,8 +51,8 @@ struct Arm {
     shares: Vec<f64>,
 }
 
-/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn. Calls `warm` after the
-/// weights were read once, before memory for the measurement is allocated.
+/// Reads a made-up prompt of `prompt` tokens and decodes `steps` more, with and without hooks in turn. Calls `warm`
+/// after the weights were read once, before memory for the measurement is allocated.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation, or if the context is too short.

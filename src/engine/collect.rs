@@ -17,7 +17,8 @@ const HEADS: usize = 16;
 /// Collects the numbers of a view from a live or a saved run.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the spec lies outside the run, or the run does not hold what the view is made of.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the spec lies outside the run, or the run does
+/// not hold what the view is made of.
 pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData> {
     let (dims, n) = (run.meta().dims, run.tokens().len());
     ensure!(n > 0, "the run has no token yet");
@@ -56,7 +57,7 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
                 ensure!(!data.lens.is_empty(), "the lens is not in this trace");
             }
             if follows {
-                data.trajectories = ways(run, spec, &std::mem::take(&mut data.lens), control)?;
+                data.trajectories = target_trajectories(run, spec, &std::mem::take(&mut data.lens), control)?;
             }
         }
     }
@@ -94,15 +95,15 @@ fn all_heads(run: &Run, control: &Control) -> Result<Vec<(HeadMap, HeadStats)>> 
     Ok(found)
 }
 
-/// The way of each target through the layers, in the order of the forward pass; of a saved run, that of the final answer
-/// by its lens cells.
-fn ways(
+/// The trajectory of each target, in the order of the forward pass. A saved run has only that of the final answer, from
+/// its lens cells.
+fn target_trajectories(
     run: &Run,
     spec: &ViewSpec,
     cells: &[(LensKey, Arc<LensCell>)],
     control: &Control,
 ) -> Result<Vec<Arc<Trajectory>>> {
-    let answer = run.tokens()[spec.pos].next.top.first().context("what the model answered is not in this trace")?;
+    let answer = run.tokens()[spec.pos].next.top.first().context("the model's answer is not in this trace")?;
     let asked = if spec.targets.is_empty() { &[answer.id][..] } else { &spec.targets };
     if let Some(live) = run.live() {
         let vocab = run.meta().dims.vocab;

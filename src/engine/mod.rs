@@ -1,9 +1,9 @@
 //! One named thread that owns the run: requests in, events out.
 //!
-//! Runs are computed a token at a time, so that values requested meanwhile are derived between tokens. A newer request for
-//! a derived value replaces an older one of its kind. Cancellation is seen between layers. Whatever happens in the thread,
-//! a panic included, is an event. Models are opened in a thread of their own, so that the one in use can be explored until
-//! the next is there.
+//! Runs are computed one token at a time, so that values requested meanwhile are derived between tokens. A newer
+//! request for a derived value replaces an older one of its kind. Cancellation is checked between layers. Whatever
+//! happens in the thread, a panic included, is an event. Models are opened in a thread of their own, so that the
+//! current model can be explored until the next is open.
 
 mod bench;
 mod collect;

@@ -67,7 +67,7 @@ impl Engine {
     pub fn ask(&self, id: RequestId, ask: Ask) -> Result<(), Failure> {
         self.interrupts.note(id, &ask);
         self.inbox.send(Message::Ask(id, ask)).map_err(|_| Failure {
-            summary: "the engine has stopped; restart mixscope to go on".to_owned(),
+            summary: "the engine has stopped; restart mixscope to continue".to_owned(),
             causes: Vec::new(),
         })
     }
@@ -101,7 +101,7 @@ impl Drop for Engine {
     }
 }
 
-/// What the thread needs besides its run.
+/// What the thread needs apart from its run.
 struct Server {
     openings: Openings,
     options: OpenOptions,
@@ -113,7 +113,7 @@ impl Server {
     fn serve(&self, inbox: &Receiver<Message>, emit: Emit) {
         let interrupts = &*self.interrupts;
         let mut core: Option<Core> = None;
-        // Of the last model that was in use.
+        // The policy of the last model that was in use.
         let mut policy = None;
         loop {
             let is_idle = core.as_ref().is_none_or(Core::is_idle);

@@ -13,7 +13,7 @@ pub(super) enum Checksum {
 }
 
 impl Checksum {
-    /// Parses an ETag of the Hub; other ETags are no checksums.
+    /// Parses an ETag of the Hub; other ETags are not checksums.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         if !text.bytes().all(|b| b.is_ascii_hexdigit()) {

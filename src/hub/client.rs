@@ -170,7 +170,7 @@ impl Client {
         let response = self.get(url, asked.as_deref())?;
         let partial = response.status() == 206;
         if partial && content_range(response.headers()).map(|(start, _)| start) != range.map(|range| range.start) {
-            return Err(Fault::passing("server sent another part than asked for"));
+            return Err(Fault::passing("server sent another part than was requested"));
         }
         let (skip, end) = range.filter(|_| !partial).map_or((0, most), |range| (range.start, range.end));
         if end > most {

@@ -31,8 +31,8 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Downloads the file unless it is in the cache; its progress is that of `slot`. Returns the name of the blob, or `None`
-    /// if the commit's directory has the file already.
+    /// Downloads the file unless it is in the cache; its progress is that of `slot`. Returns the name of the blob, or
+    /// `None` if the commit's directory has the file already.
     ///
     /// # Errors
     /// If the file can't be downloaded, is wrong, or can't be written. The bytes that arrived are kept.
@@ -72,7 +72,7 @@ impl Job<'_> {
             self.client.sleep(POLL)?;
         }
         self.status.clear_note(slot);
-        // If locks don't work here, the download goes on without one.
+        // If locks don't work here, the download continues without one.
         Ok(file)
     }
 }
@@ -151,7 +151,8 @@ impl<'a> Transfer<'a> {
         while self.have < self.meta.size {
             let Err(fault) = self.attempt() else { break };
             self.job.client.check()?;
-            // Only new bytes count: a server that always starts over and always fails must not be retried for ever.
+            // Only new bytes count as success: otherwise a server that always starts over and fails would be retried
+            // for ever.
             if self.have > best {
                 best = self.have;
                 patience.reset();
@@ -168,14 +169,14 @@ impl<'a> Transfer<'a> {
         let response = match client.get(&self.url, range.as_deref()) {
             Err(Fault::Answer(answer)) if answer.status == 416 && self.have > 0 => {
                 self.restart()?;
-                return Err(Fault::passing("server does not know the part asked for"));
+                return Err(Fault::passing("server does not have the requested part"));
             }
             response => response?,
         };
         if response.status() == 206 {
             let (start, size) = content_range(response.headers()).unwrap_or((self.have, None));
             if start != self.have || size.is_some_and(|size| size != self.meta.size) {
-                return Err(Fault::passing("server sent another part than asked for"));
+                return Err(Fault::passing("server sent another part than was requested"));
             }
         } else if self.have > 0 {
             self.restart()?;
@@ -219,7 +220,11 @@ impl<'a> Transfer<'a> {
             Ok(()) => format!("the data is kept in {}", aside.display()),
             Err(error) => format!("{} must be removed by hand ({error})", self.path.display()),
         };
-        anyhow!("{} of {} is wrong: {what}; {kept}, and running again downloads it anew", self.name, self.job.repo)
+        anyhow!(
+            "{} of {} is wrong: {what}; {kept}, and running again downloads it from the start",
+            self.name,
+            self.job.repo
+        )
     }
 
     fn write_error(&self, error: std::io::Error) -> Error {
@@ -228,7 +233,7 @@ impl<'a> Transfer<'a> {
         let name = self.name;
         anyhow!(error).context(format!(
             "cannot write to {folder}: {name} needs {left} more bytes there; {} bytes of it are kept, and running \
-             again goes on from there",
+             again continues from there",
             self.have
         ))
     }
@@ -244,7 +249,7 @@ impl<'a> Transfer<'a> {
         };
         anyhow!(
             "{} of {}: {what}; gave up after {} more tries; {} of {} bytes are kept in {}, and running \
-             again goes on from there",
+             again continues from there",
             self.name,
             self.job.repo,
             self.job.client.retries,

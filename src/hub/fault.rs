@@ -40,7 +40,7 @@ impl Fault {
                 K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe => {
                     Self::passing("connection cut")
                 }
-                // `Other` is, among others, a failed look-up of a name: its kind has no stable name.
+                // `Other` includes a failed look-up of a name, whose kind has no stable name.
                 K::TimedOut | K::WouldBlock | K::Interrupted | K::Other => Self::passing(error.to_string()),
                 _ => Self::Unreachable(error.to_string()),
             },

@@ -36,7 +36,7 @@ struct Shared {
 /// `control` is checked every 50 ms; `report` is called every 100 ms and at the end, from this thread.
 ///
 /// # Errors
-/// [`Stopped`] if `control` says so; else if the Hub can't be reached or refuses, or files are missing, wrong, or
+/// [`Stopped`] if `control` is cancelled; else if the Hub can't be reached or refuses, or files are missing, wrong, or
 /// can't be written. The message says what to do. The bytes that arrived are kept, and the next fetch continues.
 pub fn fetch(
     repo: &RepoId,
@@ -70,7 +70,7 @@ pub fn fetch(
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if control.is_cancelled() => {
                 shared.client.stop();
-                // Long enough to close the files.
+                // This is long enough to close the files.
                 let _ = receiver.recv_timeout(Duration::from_secs(1));
                 return Err(Stopped.into());
             }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use ureq::http::{HeaderMap, Uri};
 
-/// Most characters of a server's text in a message.
+/// The most characters of a server's text in a message.
 const MOST: usize = 200;
 
 /// The value of a header, if it is text.

@@ -1,4 +1,5 @@
-//! Models on the Hugging Face Hub: the files of a repo, and their copies in the cache that other programs share.
+//! Models on the Hugging Face Hub: the files of a repo, and their copies in the cache that it shares with other
+//! programs.
 //!
 //! The cache is laid out as by Python's `huggingface_hub`, with the same lock files and the same names for partial
 //! downloads, so that each program can continue a download of the other.

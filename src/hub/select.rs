@@ -41,7 +41,9 @@ pub(super) fn needed(
                 bail!("{repo} lacks {SINGLE}, {INDEX} and .gguf files: mixscope reads safetensors and GGUF")
             }
             [] => {
-                bail!("{repo} lacks {CONFIG}, {SINGLE}, {INDEX} and .gguf files, so it is no model that mixscope reads")
+                bail!(
+                    "{repo} lacks {CONFIG}, {SINGLE}, {INDEX} and .gguf files, so it is not a model that mixscope reads"
+                )
             }
             [file] => return gguf(repo, names, file),
             several => bail!(

@@ -19,7 +19,7 @@ pub struct Settings {
     pub offline: bool,
     /// A connection without data for this long is cut.
     pub stall: Duration,
-    /// Retries of a request that brought nothing.
+    /// How often a request that brought no data is retried.
     pub retries: u32,
 }
 
@@ -28,7 +28,7 @@ impl Settings {
     /// `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`, and `XDG_CACHE_HOME`.
     ///
     /// # Errors
-    /// If a value is invalid, or no variable tells where the cache is.
+    /// If a value is invalid, or no variable says where the cache is.
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(&|name| std::env::var_os(name))
     }

@@ -61,12 +61,13 @@ impl Listing {
     pub(super) fn ask(client: &Client, repo: &RepoId, note: &dyn Fn(String)) -> Result<Self, Fault> {
         let url = client.info_url(repo);
         let json = Patience::default().retry(client, note, || client.read(&url, None, MOST))?;
-        Ok(Self::parse(&json).with_context(|| format!("what {} says of {repo} can't be used", client.endpoint))?)
+        Ok(Self::parse(&json)
+            .with_context(|| format!("the answer of {} about {repo} can't be used", client.endpoint))?)
     }
 
     fn parse(json: &[u8]) -> Result<Self> {
         let info: Info = serde_json::from_slice(json)?;
-        ensure!(is_word(&info.sha), "the commit {:?} is not one", info.sha);
+        ensure!(is_word(&info.sha), "expected a commit, found {:?}", info.sha);
         if let Some(bad) = info.siblings.iter().find(|file| !is_inside(&file.rfilename)) {
             bail!("the file name {:?} leaves the folder", bad.rfilename);
         }
@@ -130,14 +131,15 @@ impl Meta {
             Some((_, size)) => size,
             None => length(),
         });
-        // The Hub lists checksums; an ETag of a mirror may be any 40 digits.
+        // The Hub lists checksums; the ETag of a mirror may be any 40 digits and no checksum.
         let linked = etag.as_deref().and_then(|etag| Checksum::parse(bare(etag)));
         let stated = etag.or_else(|| header(headers, "etag").map(str::to_owned)).unwrap_or_default();
         let sha256 = || Checksum::parse(bare(&stated)).filter(|_| bare(&stated).len() == 64);
         let checksum = known.and_then(|known| known.checksum.clone()).or(linked).or_else(sha256);
         let fallback = || checksum.as_ref().map(|checksum| checksum.hex().to_owned());
         let etag = blob_name(&stated).or_else(fallback).ok_or_else(|| anyhow!("the server states no usable ETag"))?;
-        let size = size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not tell its size"))?;
+        let size =
+            size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not report its size"))?;
         Ok(Self { etag, size, checksum })
     }
 }

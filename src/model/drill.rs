@@ -1,4 +1,5 @@
-//! The fault drill: known ways to compute a Mixtral wrongly, as switches of debug builds. Tests show that `check` names each.
+//! The fault drill: known ways to compute a Mixtral wrongly, as switches of debug builds. Tests show that `check` finds
+//! each of them.
 
 use crate::model::arch::{Arch, Dispatch, Moe};
 use crate::model::pass::{Model, Variation};
@@ -30,7 +31,7 @@ pub fn injected(model: Model, report: &mut Report) -> Result<Model> {
     report.add(Level::Warn, FAULT, "nothing", name.as_str(), "this debug build computes the model wrongly on purpose");
     let with = |moe: Moe| model.with_arch(Arch { moe, ..model.arch.clone() });
     Ok(match name.as_str() {
-        // The base of Llama, and of the ports that forgot to read it.
+        // The base of Llama, which ports used that did not read Mixtral's.
         "rope-base" => model.varied(Variation::RopeBase(if model.arch.rope.base == 1e4 { 1e6 } else { 1e4 })),
         "no-renormalisation" => model.varied(Variation::NoRenormalisation),
         "swapped-w1-w3" => model.varied(Variation::SwappedGateUp),

@@ -3,8 +3,8 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Memory that the weights can take, bytes: the least of what the system has available and what the cgroups allow (where the
-/// page cache counts as well). `None` if the system does not report it.
+/// Memory that the weights can take, bytes: the least of what the system has available and what the cgroups allow
+/// (where the page cache counts as well). `None` if the system does not report it.
 pub fn available_memory() -> Option<u64> {
     let text = read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -69,9 +69,9 @@ pub enum Gate {
 /// Formats in which a policy can quantise the router's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateBlock {
-    /// 8 bits a weight.
+    /// 8 bits per weight.
     Q8_0,
-    /// 4 bits a weight.
+    /// 4 bits per weight.
     Q4_0,
 }
 
@@ -98,7 +98,7 @@ pub struct Precision {
     pub router: Rounding,
     /// The router's weights.
     pub gate: Gate,
-    /// The router's softmax, and the sum that renormalises.
+    /// The router's softmax, and the sum by which weights are renormalised.
     pub choice: Rounding,
     /// The mixing weights.
     pub weights: Rounding,

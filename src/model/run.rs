@@ -24,8 +24,8 @@ impl Loaded {
     /// The token ids of a prompt. A text begins with BOS if the tokenizer adds it.
     ///
     /// # Errors
-    /// If the prompt is empty or longer than the context, an id is outside the vocabulary, or the model has no tokenizer for
-    /// a text or no template for a message.
+    /// If the prompt is empty or longer than the context, an id is outside the vocabulary, or the model has no
+    /// tokenizer for a text or no template for a message.
     pub fn tokens(&self, prompt: impl Into<Prompt>) -> Result<Vec<u32>> {
         let ids = match prompt.into() {
             Prompt::Ids(ids) => ids,
@@ -93,7 +93,8 @@ impl Loaded {
         Ok(Activation { shape: vec![ids.len(), self.dims().vocab], values })
     }
 
-    /// The logit lens on residuals `[rows × d_model]`: the logits `[rows, vocab]` that the final norm and the unembedding give.
+    /// The logit lens on residuals `[rows × d_model]`: the logits `[rows, vocab]` that the final norm and the
+    /// unembedding give.
     ///
     /// # Errors
     /// If `resid` is not whole rows.

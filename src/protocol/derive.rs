@@ -43,7 +43,7 @@ pub enum Derive {
     },
     /// Pooled maps of several heads.
     HeadMaps {
-        /// Layer, head or heads, and the largest number of cells a side; most urgent first.
+        /// Layer, head or heads, and the largest number of cells per side; most urgent first.
         maps: Vec<(usize, Pick, usize)>,
     },
     /// Attention weights of one query, for each head of a layer, their mean and their maximum.
@@ -59,7 +59,7 @@ pub enum Derive {
     HeadColumns {
         /// Decoder layer.
         layer: usize,
-        /// Of which head.
+        /// The head, or the heads combined.
         pick: Pick,
         /// Position of the key.
         key: usize,
@@ -118,7 +118,7 @@ pub struct Spelled {
 pub enum Derived {
     /// Lens cells.
     Lens(Vec<(LensKey, Arc<LensCell>)>),
-    /// The position, and one trajectory a target.
+    /// The position, and one trajectory per target.
     Trajectories(usize, Vec<Arc<Trajectory>>),
     /// A distribution as it is sampled from; `None` if its position no longer exists.
     Tempered(Option<Arc<Tempered>>),

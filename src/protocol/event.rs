@@ -29,7 +29,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// From an error with its contexts.
+    /// The failure that an error with its contexts describes.
     pub fn of(error: &anyhow::Error) -> Self {
         let mut chain = error.chain().map(ToString::to_string);
         Self { summary: chain.next().unwrap_or_default(), causes: chain.collect() }

@@ -1,4 +1,4 @@
-//! Former runs, each kept as what it takes to compute it again.
+//! Former runs, each kept as the data from which it can be computed again.
 
 use crate::trace::{Direction, Policy, Prompt, Source};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ impl RunAction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FormerRun {
     /// The action between this run and the one that replaced it.
-    // The name that session files use.
+    // Session files call it `edit`.
     #[serde(rename = "edit")]
     pub action: RunAction,
     /// The prompt that it began with, if known.

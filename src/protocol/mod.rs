@@ -1,4 +1,4 @@
-//! What the screen asks of the engine and what the engine answers: plain data.
+//! Requests of the screen to the engine, and its answers: plain data.
 
 mod ask;
 mod derive;

@@ -20,7 +20,7 @@ pub struct Download {
     pub done: u64,
     /// Bytes in all.
     pub total: u64,
-    /// Recent bytes a second.
+    /// Recent bytes per second.
     pub per_second: f64,
     /// Seconds left at that rate, if known.
     pub seconds_left: Option<f64>,

@@ -1,4 +1,4 @@
-//! The results of a frame besides its cells: missing numbers are requested, and sizes are kept for later keys.
+//! The results of a frame apart from its cells: missing numbers are requested, and sizes are kept for later keys.
 
 use super::geometry::Geometry;
 use super::overlays::Overlay;

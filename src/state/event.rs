@@ -1,4 +1,4 @@
-//! Events, which change the state, and effects, which the state asks of the rest of the program.
+//! Events, which change the state, and effects, which the state requests from the rest of the program.
 
 use super::geometry::Geometry;
 use super::input::{Gesture, Key, Spot};

@@ -37,7 +37,7 @@ impl State {
         self.message = Some(Message { is_error: false, is_warning: true, failure });
     }
 
-    /// Removes the message of an earlier action, now that another action follows.
+    /// Removes the message of an earlier action when another action follows.
     pub(super) fn move_on(&mut self, action: Action) {
         let is_read = matches!(self.overlays.last(), Some(Overlay::Page(Page::Message(_)))) && action == Action::Escape;
         let looks = matches!(action, Action::Causes | Action::Redraw | Action::Suspend);

@@ -2,7 +2,7 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// A device that multiplies by the model's weights.
+/// A device that computes matrix products with the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The CPU, with the kernels of this program on weights in place.

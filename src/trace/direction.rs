@@ -1,6 +1,6 @@
-//! A way through something that has an order.
+//! A direction through an ordered list.
 
-/// The way through tokens, matches, layers, undone actions.
+/// A direction through tokens, matches, layers or undone actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// To what comes earlier.

@@ -48,8 +48,8 @@ pub enum HookKind {
     RouterLogits,
     /// Softmax of the router logits over all experts, f32 `[pos, experts]`.
     ExpertWeights,
-    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit changes
-    /// which experts are chosen, and the mixing weights still come from the expert weights.
+    /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit
+    /// changes which experts are chosen, and the mixing weights still come from the expert weights.
     ChoiceScores,
     /// Chosen experts, best first, integers `[pos, k]`.
     ExpertIndices,
@@ -65,7 +65,7 @@ pub enum HookKind {
 
 use HookKind as K;
 
-/// Hook points that occur once a forward pass, with their full names.
+/// Hook points that occur once per forward pass, with their full names.
 const GLOBAL: [(HookKind, &str); 4] = [
     (K::Embed, "hook_embed"),
     (K::LnFinalScale, "ln_final.hook_scale"),
@@ -73,7 +73,8 @@ const GLOBAL: [(HookKind, &str); 4] = [
     (K::Logits, "unembed.hook_out"),
 ];
 
-/// Hook points that occur once a layer, in the order of the forward pass, with the part of the name after `blocks.{l}.`.
+/// Hook points that occur once per layer, in the order of the forward pass, with the part of the name after
+/// `blocks.{l}.`.
 const LAYERED: [(HookKind, &str); 22] = [
     (K::ResidPre, "hook_resid_pre"),
     (K::Ln1Scale, "ln1.hook_scale"),
@@ -122,12 +123,12 @@ impl HookKind {
         Self::all().filter(|kind| *kind != K::ChoiceScores)
     }
 
-    /// The hook point in layer `layer`. Kinds that occur once a pass ignore the layer.
+    /// The hook point in layer `layer`. Kinds that occur once per pass ignore the layer.
     pub fn at(self, layer: usize) -> Hook {
         Hook { kind: self, layer: if self.is_global() { 0 } else { layer as u32 } }
     }
 
-    /// Whether it occurs once a forward pass and not once a layer.
+    /// Whether it occurs once per forward pass and not once per layer.
     pub fn is_global(self) -> bool {
         self <= K::Logits
     }
@@ -228,7 +229,7 @@ impl Hook {
         (place, self.kind)
     }
 
-    /// The decoder layer; `None` for hooks that occur once a pass.
+    /// The decoder layer; `None` for hooks that occur once per pass.
     pub fn decoder_layer(self) -> Option<u32> {
         (!self.kind.is_global()).then_some(self.layer)
     }

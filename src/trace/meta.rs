@@ -36,7 +36,7 @@ pub struct Meta {
     pub compute_dtype: Dtype,
     /// The active precision policy.
     pub policy: Policy,
-    /// The device that multiplies by the weights; for saved runs see [`Meta::computed_on`].
+    /// The device that computes the matrix products; for saved runs see [`Meta::computed_on`].
     pub device: Device,
     /// All parameters, and those that one token uses (embedding table included).
     pub params: (u64, u64),
@@ -46,7 +46,7 @@ pub struct Meta {
     pub touched_bytes: u64,
     /// Whether prompts can be put into a chat template.
     pub has_chat: bool,
-    /// config.json as found, or the same made of a GGUF's metadata.
+    /// config.json as found, or the equivalent from a GGUF's metadata.
     pub config: serde_json::Value,
     /// The report of opening the model.
     pub report: Report,
@@ -63,7 +63,7 @@ impl Meta {
         recorded.filter(|name| !name.is_empty()).unwrap_or(&self.name)
     }
 
-    /// The device that multiplied by the weights; for a saved run the one that the trace names, if any.
+    /// The device that computed the matrix products; for a saved run the one that the trace names, if any.
     pub fn computed_on(&self) -> Option<String> {
         match &self.recording {
             Some(saved) => saved.provenance.get("device")?.as_str().map(str::to_owned),
@@ -81,7 +81,7 @@ impl Meta {
         self.recording.as_ref().is_none_or(|saved| saved.lens.get(layer).is_some_and(|sites| sites[site as usize]))
     }
 
-    /// Whether the unembedding is the embedding.
+    /// Whether the unembedding shares the weights of the embedding.
     pub fn is_tied(&self) -> bool {
         self.config.get("tie_word_embeddings").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }

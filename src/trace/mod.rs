@@ -1,7 +1,7 @@
-//! A run as data: sizes, dtypes, policies, hooks, one record a token, and the file that keeps them.
+//! A run as data: sizes, dtypes, policies, hooks, one record per token, and the file that keeps them.
 //!
-//! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or
-//! a snapshot costs one pointer a token.
+//! Plain numbers and text only. Per-token records are shared behind [`std::sync::Arc`], so keeping a branch or a
+//! snapshot costs one pointer per token.
 
 mod device;
 mod dims;

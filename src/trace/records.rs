@@ -1,12 +1,12 @@
 use super::{Meta, TokenRecord};
 use std::sync::Arc;
 
-/// A run as records: the model, and one record a token.
+/// A run as records: the model, and one record per token.
 #[derive(Clone, Debug)]
 pub struct Records {
     /// The model and how it is run.
     pub meta: Arc<Meta>,
-    /// One record a position, BOS included.
+    /// One record per position, BOS included.
     pub tokens: Vec<Arc<TokenRecord>>,
 }
 

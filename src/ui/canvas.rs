@@ -141,7 +141,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// Clears a box over everything and frames it.
+    /// Clears a box on top of everything and frames it.
     pub fn popup(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, &mut self.cells);
         self.hits.cover(area);

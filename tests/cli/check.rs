@@ -57,7 +57,7 @@ fn another_rope_base_is_named() {
         assert_eq!(output.status.code(), Some(1));
         let message = stderr(&output);
         for part in [
-            "failed the check: guilty is layer 0, `blocks.0.attn.hook_rot_q`",
+            "failed the check: the fault is in layer 0, `blocks.0.attn.hook_rot_q`",
             "from position 1 on",
             "the RoPE base",
             "rope_theta is 1000000.0 in A's config and 10000.0 in B's",

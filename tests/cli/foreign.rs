@@ -138,7 +138,7 @@ fn up_to(end: usize, other: bool) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn texts_that_part_are_compared_up_to_there() {
+fn texts_are_compared_as_far_as_they_are_the_same() {
     let whole = reference("tiny-f32", "reference");
     for other in [false, true] {
         let (_folder, part) = up_to(20, other);
@@ -146,17 +146,17 @@ fn texts_that_part_are_compared_up_to_there() {
             let output = diff(a, b, &["--tolerance", "0"]);
             let report = stdout(&output);
             assert_eq!(output.status.code(), Some(0), "{report}{}", stderr(&output));
-            assert!(report.contains("the texts part at position 20 ("), "{report}");
+            assert!(report.contains("the texts differ from position 20 on ("), "{report}");
             assert!(report.contains("hooks of 20 tokens"), "{report}");
         }
         let found = &parsed(&diff(&whole, &part, &["--json"]))["comparison"];
-        let parting = &found["parting"];
-        assert_eq!((&parting["position"], &found["tokens"]), (&json!(20), &json!(20)));
-        assert_eq!(parting["tokens"], json!([39, if other { 21 } else { 20 }]));
-        assert_eq!(parting["ids"][1].is_null(), !other, "{parting}");
+        let prefix = &found["common_prefix"];
+        assert_eq!((&prefix["length"], &found["tokens"]), (&json!(20), &json!(20)));
+        assert_eq!(prefix["tokens"], json!([39, if other { 21 } else { 20 }]));
+        assert_eq!(prefix["next_ids"][1].is_null(), !other, "{prefix}");
         assert_eq!(found["loss"]["nll"][0].as_array().unwrap().len(), 19);
     }
-    assert!(parsed(&diff(&whole, &whole, &["--json"]))["comparison"]["parting"].is_null());
+    assert!(parsed(&diff(&whole, &whole, &["--json"]))["comparison"]["common_prefix"].is_null());
 }
 
 #[test]
@@ -166,15 +166,15 @@ fn texts_with_no_token_in_common_are_refused() {
     assert_fails(&diff(&whole, &other, &[]), 1, "A begins with id");
     let state = tempfile::tempdir().unwrap();
     let output = command(state.path()).args(["open", text(&whole), "--against", text(&other)]).output().unwrap();
-    assert_fails(&output, 1, "the texts part at position 0");
+    assert_fails(&output, 1, "the texts differ from position 0 on");
     let view = ["--view", "fidelity.loss", "--format", "csv", "-o", "-"];
     let export = |other: &PathBuf| {
         command(state.path()).args(["export", text(&whole), "--against", text(other)]).args(view).output().unwrap()
     };
-    assert_fails(&export(&other), 1, "the texts part at position 0");
+    assert_fails(&export(&other), 1, "the texts differ from position 0 on");
     let (_folder, part) = up_to(20, true);
     let output = export(&part);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the texts part at position 20"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the texts differ from position 20 on"), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 21);
 }

@@ -198,7 +198,7 @@ fn files_that_do_not_belong_together_are_named() {
     std::fs::write(&path, json.to_string()).unwrap();
     let output = check(tokenizer.path());
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("embeddings: it belongs to another model"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("embeddings: the tokenizer belongs to another model"), "{}", stderr(&output));
 
     let rotated = demo_weights(|bytes, place| {
         for layer in 0..6 {

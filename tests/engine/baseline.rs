@@ -242,12 +242,15 @@ fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
     let demo = demo(Policy::Hf);
     still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta: demo.meta.clone() }));
     let said = &still.state.message.as_ref().unwrap().failure;
-    assert!(said.summary.contains("reference.safetensors is not compared with: it has 3 layers"), "{said:?}");
+    assert!(
+        said.summary.contains("reference.safetensors can't be compared with this model: it has 3 layers"),
+        "{said:?}"
+    );
     assert!(!still.state.baseline.is_recorded());
 }
 
 #[test]
-fn a_recording_of_another_text_is_compared_up_to_where_the_texts_part() {
+fn a_recording_of_another_text_is_compared_as_far_as_both_are_the_same() {
     let run = Replay::open(&support::fixture("tiny-bf16/reference.safetensors")).unwrap();
     let seen = |other_at: usize| {
         let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.records(), lens: Vec::new() };
@@ -260,13 +263,16 @@ fn a_recording_of_another_text_is_compared_up_to_where_the_texts_part() {
         still.state.baseline = Baseline::recorded(recorded);
         still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta }));
         still.press("esc").unwrap();
-        still.take(Event::Engine(protocol::Event::Finished { id: Default::default(), outcome: protocol::Outcome::Done }));
+        still.take(Event::Engine(protocol::Event::Finished {
+            id: Default::default(),
+            outcome: protocol::Outcome::Done,
+        }));
         still.press("5 v p p p").unwrap();
         (seen(&mut still), still.state.baseline.tokens().len())
     };
     let (text, compared) = seen(12);
     assert_eq!(compared, 12);
-    assert!(text.contains("the texts part at token 12") && text.contains("over 12 tokens"), "{text}");
+    assert!(text.contains("the texts differ from token 12 on") && text.contains("over 12 tokens"), "{text}");
     let (text, compared) = seen(0);
     assert_eq!(compared, 0);
     assert!(text.contains("not even the first token is the same"), "{text}");

@@ -202,7 +202,7 @@ fn a_typed_target_is_the_first_token_of_its_text() {
     let count = found[1].tokens.len();
     assert_eq!(*said, format!("‘·ball·game’ is {count} tokens; the first, ·ball, is followed"));
     still.press("esc T enter esc").unwrap();
-    assert_eq!((still.state.targets.len(), still.state.message.is_none()), (1, true), "an empty text is no target");
+    assert_eq!((still.state.targets.len(), still.state.message.is_none()), (1, true), "an empty text is not a target");
     still.press("T").unwrap();
     still.type_text(" ball");
     still.press("enter").unwrap();

@@ -83,7 +83,7 @@ fn a_session_stopped_on_its_way_back_is_kept_until_something_else_is_run() {
     engine(&mut state, protocol::Event::Tokens { id, keep: 0, tokens: some, ms: 1.0 });
     assert_eq!(update(&mut state, Event::Key("esc".parse().unwrap())), [Effect::Cancel(id)]);
     engine(&mut state, protocol::Event::Finished { id, outcome: Outcome::Cancelled });
-    assert!(state.message.as_ref().unwrap().failure.summary.contains("not back whole"));
+    assert!(state.message.as_ref().unwrap().failure.summary.contains("restored only in part"));
     assert_eq!(state.saved(), None);
     update(&mut state, Event::Key("space".parse().unwrap()));
     assert_eq!(state.saved().unwrap().tokens.len(), 4);

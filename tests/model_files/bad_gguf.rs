@@ -166,7 +166,7 @@ impl Parts {
     /// With other elements in an array.
     fn edited(mut self, key: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Self {
         let value = self.metadata.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value);
-        let Some(Value::Array(_, elements)) = value else { panic!("{key} is no array") };
+        let Some(Value::Array(_, elements)) = value else { panic!("{key} is not an array") };
         edit(elements);
         self
     }

@@ -129,7 +129,7 @@ fn with_file(name: &str, bytes: impl AsRef<[u8]>) -> TempDir {
 fn with_config(changes: Value) -> TempDir {
     let mut config: Value =
         serde_json::from_slice(&std::fs::read(fixture("malformed/ok-control/config.json")).unwrap()).unwrap();
-    let Value::Object(changes) = changes else { panic!("{changes} is no object") };
+    let Value::Object(changes) = changes else { panic!("{changes} is not an object") };
     config.as_object_mut().unwrap().extend(changes);
     config.as_object_mut().unwrap().retain(|key, value| !value.is_null() || key == "sliding_window");
     with_file("config.json", config.to_string())

@@ -256,7 +256,8 @@ fn where_all_scores_are_equal_text_is_split_as_llama_cpp_does_and_a_warning_says
         let found = loaded.meta.report.of(Level::Warn).filter(|found| found.subject == "tokenizer.ggml.scores").count();
         assert_eq!(found, warnings);
         let tokenizer = loaded.tokenizer.unwrap();
-        let texts = ["Once upon a time there was a little girl.", "déjà vu — 日本語", "def f(x):\n\treturn x  +  1", ""];
+        let texts =
+            ["Once upon a time there was a little girl.", "déjà vu — 日本語", "def f(x):\n\treturn x  +  1", ""];
         let same = texts.map(|text| tokenizer.encode(text, false).unwrap() == leftmost(text, &ids));
         assert_eq!(same, if warnings == 1 { [true; 4] } else { [false, false, false, true] });
         for text in texts {

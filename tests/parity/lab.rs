@@ -237,7 +237,7 @@ fn policies_that_round_alike_are_left_out_with_the_reason() {
     assert_eq!(left_out, "f32 = hf, f32-router = hf, hf4 = eager-experts");
     let mut odd = (*loaded.meta).clone();
     odd.dims.d_model = 100;
-    let why = "the router's width 100 is no multiple of 32";
+    let why = "the router's width 100 is not a multiple of 32";
     assert!(names(&odd, Policy::Hf).1.contains(&format!("router-q8 {why}, router-q4 {why}")));
 }
 

@@ -14,7 +14,7 @@ fn clipboard(raw: &[u8]) -> Option<String> {
         b'0'..=b'9' => c - b'0' + 52,
         b'+' => 62,
         b'/' => 63,
-        other => panic!("{other} is no digit"),
+        other => panic!("{other} is not a digit"),
     };
     let digits: Vec<u8> = coded.iter().filter(|c| **c != b'=').map(digit).collect();
     let bytes: Vec<u8> = digits

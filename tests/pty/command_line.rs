@@ -26,7 +26,7 @@ fn keys_and_theme_come_from_the_configuration() {
     let pty = Setup::program(["--prompt", FRANCE, "--config", file.to_str().unwrap()]).start();
     let shot = pty.wait_tokens(FRANCE_LEN);
     assert!(shot.has("emphasis: loss"), "{}", shot.text());
-    assert!(shot.has("x help") && !shot.has("? help"), "the hints show the key in force: {}", shot.text());
+    assert!(shot.has("x help") && !shot.has("? help"), "the hints show the current key: {}", shot.text());
     pty.press("x", "keys · ↑↓ scroll");
     pty.send("\x1b");
     pty.wait_gone("keys · ↑↓ scroll");

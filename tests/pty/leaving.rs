@@ -87,18 +87,18 @@ fn signals_leave_with_status_1_and_the_terminal_as_it_was() {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be requested in debug builds only")]
 fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
     let pty = Setup::program(NONE).env("MIXSCOPE_FAULT", "ui").start();
     let (code, raw) = pty.end_restored();
     assert_eq!(code, 1);
-    let said = find(&raw, b"fault asked for by MIXSCOPE_FAULT").unwrap();
+    let said = find(&raw, b"fault requested by MIXSCOPE_FAULT").unwrap();
     assert!(find_last(&raw[..said], b"\x1b[?1049l") > find_last(&raw[..said], b"\x1b[?1049h"), "said too early");
     // All of it can be read: nothing was written over.
     let shot = pty.screen();
     let place = |text: &str| shot.lines.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}"));
     let order =
-        ["panicked at", "fault asked for by MIXSCOPE_FAULT", "mixscope: a defect in mixscope ended it"].map(place);
+        ["panicked at", "fault requested by MIXSCOPE_FAULT", "mixscope: a defect in mixscope ended it"].map(place);
     assert!(order.is_sorted(), "not in the order it was said:\n{}", shot.text());
     assert!(
         shot.before_cursor.as_deref() == Some("") && shot.lines[shot.cursor_row()..].concat().is_empty(),
@@ -108,7 +108,7 @@ fn a_defect_of_the_screen_gives_the_terminal_back_and_then_speaks() {
 }
 
 #[test]
-#[cfg_attr(not(debug_assertions), ignore = "faults can be asked for in debug builds only")]
+#[cfg_attr(not(debug_assertions), ignore = "faults can be requested in debug builds only")]
 fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     let pty = Setup::program(["--prompt", FRANCE]).env("MIXSCOPE_FAULT", "engine").start();
     pty.wait_tokens(FRANCE_LEN);
@@ -121,7 +121,7 @@ fn a_defect_of_the_engine_is_an_error_on_the_screen() {
         pty.wait_until("an idle engine", |shot| shot.is_idle() && !shot.has("deriving"));
     }
     let shot = pty.press("!", "message · esc closes");
-    assert!(shot.has("fault asked for by MIXSCOPE_FAULT") && shot.has("please report it"));
+    assert!(shot.has("fault requested by MIXSCOPE_FAULT") && shot.has("please report it"));
     pty.send(ESC);
     pty.wait_gone("message · esc closes");
     pty.send(ESC);

@@ -90,7 +90,7 @@ fn every_arrow_is_one_of_the_plan() {
     let mut wrong = Vec::new();
     for (room, file, code) in sources() {
         let allowed = ARROWS.iter().find(|(name, _)| *name == room).map(|(_, to)| *to);
-        let Some(allowed) = allowed else { panic!("{file}: `{room}` is no room of the plan") };
+        let Some(allowed) = allowed else { panic!("{file}: `{room}` is not a room of the plan") };
         for other in named(&code) {
             if all.contains(&other.as_str()) && other != room && !allowed.contains(&other.as_str()) {
                 wrong.push(format!("{file} names {other}"));

@@ -156,7 +156,7 @@ fn repeated_random_tokens_find_the_induction_heads_and_leave_the_run_alone() {
     assert!(Arc::ptr_eq(&first, &scores(&again)) && !again.iter().any(|e| matches!(e, Reported::Progress { .. })));
     answer(&mut core, 4, Ask::Policy(Policy::F32));
     let exact = scores(&answer(&mut core, 5, Ask::Derive(Derive::HeadScores)));
-    assert_ne!(exact.stats, first.stats, "another policy is measured anew");
+    assert_ne!(exact.stats, first.stats, "another policy is measured again");
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_click_on_the_contributions_moves_the_cursor() {
         (x as u16, y as u16)
     };
     still.mouse(Gesture::Press, place("│ H3 "), w, h);
-    assert_eq!(still.state.cursor.head, 0, "the frame is no row");
+    assert_eq!(still.state.cursor.head, 0, "the frame is not a row");
     let (x, y) = place("│ H3 ");
     still.mouse(Gesture::Press, (x + 3, y), w, h);
     assert_eq!((still.state.cursor.head, still.state.cursor.layer), (3, 5));

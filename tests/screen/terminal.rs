@@ -187,7 +187,7 @@ fn undo_brings_back_run_and_prompt() {
     assert!(message(&still).contains("nothing to undo"), "{}", message(&still));
     still.press("space").unwrap();
     let shown = screen(&mut still, 80, 24);
-    assert!(shown.contains("there is no text to go on from yet"), "the editor says why it opens:\n{shown}");
+    assert!(shown.contains("there is no text to continue yet"), "the editor says why it opens:\n{shown}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn every_layout_of_a_view_is_reached_with_v() {
     let mut explorer = france();
     explorer.press("v", "routing · layer 5 · probability by token");
     explorer.press("v", "routing · map");
-    explorer.press("v", "routing · load");
+    explorer.press("v", "routing · usage");
     explorer.press("v", "routing · pairs");
     explorer.press("v", "routing · token 7");
     explorer.press("2", "attention · all heads");
@@ -98,7 +98,7 @@ fn the_help_shows_the_keys_and_scrolls() {
         explorer.send("space");
         explorer.screen();
     }
-    let shot = explorer.wait_for("suspend; fg comes back");
+    let shot = explorer.wait_for("suspend; fg continues");
     assert!(!shot.has("↓ more") && !shot.has("in the views"));
     explorer.press("up", "↓ more");
     for close in ["q", "?", "esc"] {

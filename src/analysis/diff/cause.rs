@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Guilt {
     /// The hook.
     pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
+    /// The decoder layer; `None` for hooks that occur once per pass.
     pub layer: Option<u32>,
     /// The first position at which it is wrong.
     pub position: usize,
@@ -19,24 +19,25 @@ pub struct Guilt {
     pub cause: Option<String>,
 }
 
-/// The guilty hook of a comparison in which each layer was run alone. `configs` holds the differences of the configs.
+/// The first hook at fault in a comparison in which each layer was run alone. `configs` holds the differences of the
+/// configs.
 pub fn guilt(alone: &Comparison, configs: &[ConfigDiff]) -> Option<Guilt> {
     let Some(diff) = alone.hooks.iter().find(|diff| diff.ok == Some(false)) else { return flip_guilt(alone) };
     let position = diff.first_beyond.or(diff.first_unequal).unwrap_or(0);
     let (cause, key) = cause(alone, diff, position);
     let cause = with_config(cause, key, configs);
-    let place = diff.layer.map_or_else(|| "outside the layers".to_owned(), |layer| format!("layer {layer}"));
+    let place = diff.layer.map_or_else(|| "outside the layers".to_owned(), |layer| format!("in layer {layer}"));
     let before = match alone.hooks.iter().position(|other| other.hook == diff.hook) {
         Some(0) | None => String::new(),
         Some(_) if position > 0 => "; what comes before it agrees, and so do the positions before".to_owned(),
         Some(_) => "; what comes before it agrees".to_owned(),
     };
     let likely = cause.as_ref().map_or_else(String::new, |cause| format!("; likely {cause}"));
-    let sentence = format!("guilty is {place}, {}{before}{likely}", diff.words());
+    let sentence = format!("the fault is {place}, {}{before}{likely}", diff.words());
     Some(Guilt { hook: diff.hook, layer: diff.layer, position, sentence, cause })
 }
 
-/// The guilt where no hook is wrong, but a flip is not within rounding.
+/// The fault if no hook is wrong but a flip is not within rounding.
 fn flip_guilt(alone: &Comparison) -> Option<Guilt> {
     if alone.ok {
         return None;
@@ -45,7 +46,7 @@ fn flip_guilt(alone: &Comparison) -> Option<Guilt> {
     let hook = K::ExpertIndices.at(flip.layer as usize);
     let cause = "the router's top-k, or its softmax".to_owned();
     let sentence = format!(
-        "guilty is layer {}, `{hook}`: at position {} A chose the experts {:?}, B {:?}; likely {cause}",
+        "the fault is in layer {}, `{hook}`: at position {} A chose the experts {:?}, B {:?}; likely {cause}",
         flip.layer, flip.position, flip.experts[0], flip.experts[1]
     );
     Some(Guilt { hook, layer: hook.decoder_layer(), position: flip.position, sentence, cause: Some(cause) })

@@ -17,8 +17,8 @@ pub struct Comparer {
     other_sum: bool,
     layer: Option<u32>,
     choices: [Choices; 2],
-    /// Positions whose experts differ in this layer, once its routing is known.
-    moved: Option<Vec<bool>>,
+    /// Whether the experts or their order differ in this layer, by position; `None` until its routing is known.
+    differing: Option<Vec<bool>>,
     hidden: Option<(Hook, Vec<bool>)>,
     input: Option<(Hook, Vec<bool>)>,
     hooks: Vec<HookDiff>,
@@ -30,9 +30,9 @@ pub struct Comparer {
 }
 
 impl Comparer {
-    /// Starts a comparison of runs over `tokens` whose activations are exact in `dtypes`. Where a recording lacks the chosen
-    /// experts, the best `top_k` are taken. `other_sum`: A and B are known to round the sum of experts at different places,
-    /// so that it need not be bit-equal.
+    /// Starts a comparison of runs over `tokens` whose activations are exact in `dtypes`. Where a recording lacks the
+    /// chosen experts, the best `top_k` count as chosen. `other_sum` says that A and B are known to round the sum of
+    /// experts at different places, so that it need not be bit-equal.
     pub fn new(
         mode: Mode,
         tolerance: Option<f32>,
@@ -52,7 +52,7 @@ impl Comparer {
             other_sum,
             layer: None,
             choices: Default::default(),
-            moved: None,
+            differing: None,
             hidden: None,
             input: None,
             hooks: Vec::new(),
@@ -73,7 +73,7 @@ impl Comparer {
         match (&a, &b) {
             (Some(a), Some(b)) => {
                 let pos = self.tokens.len();
-                let skip = self.moved.as_deref().filter(|_| self.allows_flips());
+                let skip = self.differing.as_deref().filter(|_| self.allows_flips());
                 let found = values::compare(hook, [a, b], self.tolerance, pos, skip)?;
                 self.hooks.push(found.diff);
                 self.note_hidden(hook, found.unequal);
@@ -125,7 +125,7 @@ impl Comparer {
     fn note_hidden(&mut self, hook: Hook, mut unequal: Vec<bool>) {
         match hook.kind {
             K::Embed | K::ResidPre | K::ResidMid | K::Ln2 | K::ResidPost => {}
-            // Added to the hidden state; the sum itself may not be recorded.
+            // These are added to the hidden state. The sum itself may not be recorded.
             K::AttnOut | K::MlpOut => {
                 let Some((_, before)) = &self.hidden else { return };
                 unequal.iter_mut().zip(before).for_each(|(unequal, before)| *unequal |= before);
@@ -157,23 +157,23 @@ impl Comparer {
             self.settle();
         }
         if layer != self.layer {
-            (self.layer, self.moved, self.input) = (layer, None, None);
+            (self.layer, self.differing, self.input) = (layer, None, None);
         }
         if is_routing && self.input.is_none() {
             self.input = self.hidden.clone();
         }
     }
 
-    /// Compares the layer's routing once all of it was added.
+    /// Compares the layer's routing after all of it was added.
     fn settle(&mut self) {
         let choices = std::mem::take(&mut self.choices);
         let Some(layer) = self.layer else { return };
         let [a, b] = &choices;
-        if let Some((routing, moved)) =
+        if let Some((routing, differing)) =
             routing::compare(layer, [a, b], self.tokens.len(), self.top_k, self.input.as_ref())
         {
             self.routing.push(routing);
-            self.moved = Some(moved);
+            self.differing = Some(differing);
         }
     }
 
@@ -186,7 +186,7 @@ impl Comparer {
             mode: self.mode,
             tolerance: self.tolerance,
             tokens: self.tokens.len(),
-            parting: None,
+            common_prefix: None,
             dtypes: self.dtypes,
             ok: false,
             failures: Vec::new(),

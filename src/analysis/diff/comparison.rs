@@ -2,7 +2,7 @@ use super::flip::Flip;
 use super::hook::HookDiff;
 use super::loss::LossDiff;
 use super::routing::LayerRouting;
-use super::tokens::Parting;
+use super::tokens::CommonPrefix;
 use super::tolerance::{Mode, Tolerance};
 use crate::trace::{Dtype, Hook};
 use serde::Serialize;
@@ -16,8 +16,8 @@ pub struct Comparison {
     pub tolerance: Tolerance,
     /// Tokens that were compared.
     pub tokens: usize,
-    /// Where the texts part; `None` if they are the same.
-    pub parting: Option<Parting>,
+    /// Where the texts differ; `None` if they are the same.
+    pub common_prefix: Option<CommonPrefix>,
     /// The dtypes in which the activations of A and B are exact.
     pub dtypes: [Dtype; 2],
     /// Whether everything is within tolerance.
@@ -47,7 +47,7 @@ pub struct Comparison {
 pub struct Place {
     /// The hook.
     pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
+    /// The decoder layer; `None` for hooks that occur once per pass.
     pub layer: Option<u32>,
     /// Position of the token, from 0.
     pub position: usize,

@@ -19,7 +19,7 @@ impl fmt::Display for ConfigDiff {
     }
 }
 
-/// Keys that change the numbers, with their defaults, if fixed.
+/// Keys that change the numbers, with their defaults where these are fixed.
 const KEYS: [(&str, Option<f64>); 9] = [
     ("rope_theta", Some(1e6)),
     ("sliding_window", None),

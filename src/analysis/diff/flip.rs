@@ -4,9 +4,9 @@ use serde::Serialize;
 
 /// Rounding can explain a flip whose margin is at most this many ulps, in A or in B.
 ///
-/// A *near-tie* is something else: a choice within a single run that one ulp could have turned, see
-/// [`Margin::is_near_tie`](crate::analysis::routing::Margin::is_near_tie). The logits of two runs differ by the rounding
-/// of everything before the router, which adds up to more than one ulp.
+/// A *near-tie* is something else: a choice within a single run that one ulp could have changed, see
+/// [`Margin::is_near_tie`](crate::analysis::routing::Margin::is_near_tie). The logits of two runs differ by the
+/// rounding of everything before the router, which adds up to more than one ulp.
 pub const WITHIN_ROUNDING: f32 = 4.0;
 
 /// A token whose set of experts differs between two runs in one layer.
@@ -34,7 +34,8 @@ pub struct RouterInput {
     pub hook: Hook,
     /// Whether A and B agree in it at the token's position, bit for bit.
     pub equal: bool,
-    /// Whether the router of this layer read it, or its input follows from it, so that A and B cannot part between.
+    /// Whether the router of this layer read it, or its input follows from it, so that A and B cannot differ in
+    /// between.
     pub immediate: bool,
 }
 
@@ -55,7 +56,8 @@ impl Flip {
         })
     }
 
-    /// Whether rounding can explain the flip. A choice far against its own logits (a negative gap) is not explained.
+    /// Whether rounding can explain the flip. A chosen expert whose logit is far below a rejected one's (a negative
+    /// gap) is not explained by rounding.
     pub fn is_within_rounding(&self) -> bool {
         self.ulps.iter().flatten().any(|ulps| ulps.abs() <= WITHIN_ROUNDING)
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 pub struct HookDiff {
     /// The hook.
     pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
+    /// The decoder layer; `None` for hooks that occur once per pass.
     pub layer: Option<u32>,
     /// The dtypes in which A and B are stored.
     pub dtypes: [Dtype; 2],

@@ -33,7 +33,7 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// From logits `[pos, vocab]`.
+    /// The predictions of logits `[pos, vocab]`.
     pub fn of(logits: &[f32], tokens: &[u32]) -> Self {
         let vocab = (logits.len() / tokens.len().max(1)).max(1);
         let rows = || logits.chunks_exact(vocab);
@@ -64,16 +64,16 @@ impl Predictions {
 pub struct LossDiff {
     /// Mean loss of A and B, nats; `None` with one token.
     pub mean: [Option<f64>; 2],
-    /// Largest difference of a token's loss, nats.
+    /// Largest difference between the losses of a token, nats.
     pub max_abs: f64,
-    /// Positions at which the most probable next token differs, and positions compared, if both recordings tell.
+    /// Positions at which the most probable next token differs, and positions compared; `None` if a recording lacks it.
     pub top_changed: Option<[usize; 2]>,
     /// Loss of each token but the first, nats, of A and B `[pos - 1]`.
     pub nll: [Vec<f32>; 2],
 }
 
 impl LossDiff {
-    /// If both hold losses.
+    /// The difference of A and B; `None` if one of them lacks losses.
     pub(super) fn of(a: &Predictions, b: &Predictions) -> Option<Self> {
         let nll = [a.nll.clone()?, b.nll.clone()?];
         let mut paired = PairedLoss::default();

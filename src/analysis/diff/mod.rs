@@ -1,4 +1,5 @@
-//! The difference of two runs of the same tokens: where they choose other experts, how their losses and values differ.
+//! The difference of two runs of the same tokens: where they choose other experts, and how their losses and values
+//! differ.
 //!
 //! A is the baseline (a reference), B the run that is compared with it. Two *recordings* are compared hook by hook, with a
 //! tolerance and a verdict. Two *live* runs are compared token by token as they grow ([`RunDiff`]). Both share one notion
@@ -33,6 +34,6 @@ pub use hook::HookDiff;
 pub use loss::{LossDiff, Predictions};
 pub use routing::LayerRouting;
 pub use run::{LayerFlips, RunDiff, same_experts};
-pub use tokens::{Parting, shared};
+pub use tokens::{CommonPrefix, shared};
 pub use tolerance::{Mode, Tolerance};
 pub use traces::{Facts, compare_traces, recorded_predictions};

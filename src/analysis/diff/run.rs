@@ -46,7 +46,7 @@ impl LayerFlips {
         found.map(|flip| flip.position)
     }
 
-    fn count(&mut self, (layer, position): (usize, usize), [a, b]: [&TokenRecord; 2], dtype: Dtype) {
+    fn add(&mut self, (layer, position): (usize, usize), [a, b]: [&TokenRecord; 2], dtype: Dtype) {
         let choices = TokenRouting::choice(a, layer).zip(TokenRouting::choice(b, layer));
         let Some((a, b)) = choices else { return self.unknown.push(position) };
         if let Some(flip) = Flip::of(layer, position, [a, b], dtype) {
@@ -92,7 +92,7 @@ impl RunDiff {
         self.dtype
     }
 
-    /// One entry a layer.
+    /// One entry per layer.
     pub fn layers(&self) -> &[LayerFlips] {
         &self.layers
     }
@@ -102,7 +102,7 @@ impl RunDiff {
         self.layers.get(layer)?.at(position)
     }
 
-    /// How many choices of experts both runs hold.
+    /// How many choices of experts are recorded in both runs.
     pub fn choices(&self) -> usize {
         self.layers.iter().map(|layer| self.tokens() - layer.unknown.len()).sum()
     }
@@ -127,12 +127,12 @@ impl RunDiff {
         }
     }
 
-    /// Continues to the end of the shorter run.
+    /// Adds the tokens that were not compared yet, up to the end of the shorter run.
     pub fn extend(&mut self, a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>]) {
         let done = self.tokens().min(a.len()).min(b.len());
         for (position, (a, b)) in (done..).zip(a[done..].iter().zip(&b[done..])) {
             for (layer, flips) in self.layers.iter_mut().enumerate() {
-                flips.count((layer, position), [a, b], self.dtype);
+                flips.add((layer, position), [a, b], self.dtype);
             }
             let mut losses = self.losses.last().copied().unwrap_or_default();
             if let (Some(a), Some(b)) = (a.score, b.score) {
@@ -207,10 +207,10 @@ mod tests {
         assert_eq!(shared(&a, &b), 3);
 
         // A run without experts is not a run without flips.
-        let mut silent = b.to_vec();
-        Arc::make_mut(&mut silent[1]).values = Arc::new(HookValues::new(1));
+        let mut without_experts = b.to_vec();
+        Arc::make_mut(&mut without_experts[1]).values = Arc::new(HookValues::new(1));
         let mut found = RunDiff::new(1, Dtype::Bf16);
-        found.extend(&a, &silent);
+        found.extend(&a, &without_experts);
         assert_eq!((found.choices(), found.flips().0), (2, 1));
         found.truncate(1);
         assert_eq!((found.choices(), found.flips()), (1, (0, 0)));

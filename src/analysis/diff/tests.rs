@@ -164,7 +164,7 @@ fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out()
     assert_eq!(near.hook(K::MlpOut.at(1)).unwrap().max_abs, 8.0);
     let router = |gap| {
         let (hook, mut a, mut b) = flip(gap, Dtype::Bf16);
-        // Close in value, wide in choice: only the recorded indices tell.
+        // The logits are close, but the recorded indices differ beyond rounding.
         (a.values, b.values) = (b.values.clone(), b.values);
         (hook, a, b)
     };
@@ -204,29 +204,29 @@ fn tensors_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn texts_are_compared_up_to_where_they_part() {
-    let parting = |a: &[u32], b: &[u32]| Parting::of(a, b).unwrap();
-    assert_eq!(parting(&[1, 5], &[1, 5]), None);
-    let other = parting(&[1, 5, 7], &[1, 6]).unwrap();
-    assert_eq!((other.position, other.ids, other.tokens), (1, [Some(5), Some(6)], [3, 2]));
+fn texts_are_compared_as_far_as_they_are_the_same() {
+    let prefix = |a: &[u32], b: &[u32]| CommonPrefix::of(a, b).unwrap();
+    assert_eq!(prefix(&[1, 5], &[1, 5]), None);
+    let other = prefix(&[1, 5, 7], &[1, 6]).unwrap();
+    assert_eq!((other.length, other.next_ids, other.tokens), (1, [Some(5), Some(6)], [3, 2]));
     let said = other.to_string();
-    assert!(said.contains("part at position 1 (A has id 5, B has id 6): the first 1 tokens"), "{said}");
-    let longer = parting(&[1, 5], &[1, 5, 9]).unwrap().to_string();
-    assert!(longer.contains("position 2 (A ends, B has id 9)"), "{longer}");
-    let error = Parting::of(&[1], &[2]).unwrap_err().to_string();
+    assert!(said.contains("differ from position 1 on (A has id 5, B has id 6): only the first 1 tokens"), "{said}");
+    let longer = prefix(&[1, 5], &[1, 5, 9]).unwrap().to_string();
+    assert!(longer.contains("position 2 on (A ends, B has id 9)"), "{longer}");
+    let error = CommonPrefix::of(&[1], &[2]).unwrap_err().to_string();
     assert!(error.contains("A begins with id 1, B with id 2"), "{error}");
 
-    let parting = Parting { position: 2, ids: [Some(0), None], tokens: [3, 2] };
+    let prefix = CommonPrefix { length: 2, next_ids: [Some(0), None], tokens: [3, 2] };
     let tensor = |shape: &[usize]| {
         let count = shape.iter().product::<usize>();
         floats(Dtype::F32, shape, &(0..count).map(|i| i as f32).collect::<Vec<_>>())
     };
-    let cut = |kind: K, shape: &[usize]| parting.cut(kind, 0, tensor(shape));
+    let cut = |kind: K, shape: &[usize]| prefix.cut(kind, 0, tensor(shape));
     assert_eq!(cut(K::ResidPost, &[3, 2]), tensor(&[2, 2]));
     let pattern = floats(Dtype::F32, &[2, 2, 2], &[0.0, 1.0, 3.0, 4.0, 9.0, 10.0, 12.0, 13.0]);
     assert_eq!(cut(K::Pattern, &[2, 3, 3]), pattern);
     assert_eq!(cut(K::Pattern, &[3, 2, 2]), tensor(&[3, 2, 2]), "not of three tokens");
-    assert_eq!(parting.cut(K::ResidPost, 1, tensor(&[2, 2])), tensor(&[2, 2]));
+    assert_eq!(prefix.cut(K::ResidPost, 1, tensor(&[2, 2])), tensor(&[2, 2]));
 }
 
 #[test]

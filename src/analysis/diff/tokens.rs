@@ -13,38 +13,38 @@ fn shared_ids(a: impl IntoIterator<Item = u32>, b: impl IntoIterator<Item = u32>
     a.into_iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Where two texts part. Only the tokens before are compared.
+/// The tokens with which two texts begin, if they do not go on alike. Only these are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Parting {
-    /// The first position at which the tokens are not the same.
-    pub position: usize,
-    /// The ids there, of A and B; `None` where that text has ended.
-    pub ids: [Option<u32>; 2],
-    /// Tokens of A and B.
+pub struct CommonPrefix {
+    /// How many tokens are the same.
+    pub length: usize,
+    /// The ids that follow in A and B; `None` where that text has ended.
+    pub next_ids: [Option<u32>; 2],
+    /// How many tokens A and B have.
     pub tokens: [usize; 2],
 }
 
-impl Parting {
-    /// Where the texts part; `None` if they are the same.
+impl CommonPrefix {
+    /// The common beginning of two texts; `None` if they are the same.
     ///
     /// # Errors
     /// If they have no token in common: there is nothing to compare.
     pub fn of(a: &[u32], b: &[u32]) -> Result<Option<Self>> {
-        let position = shared_ids(a.iter().copied(), b.iter().copied());
-        let ids = [a, b].map(|ids| ids.get(position).copied());
-        match (position, ids) {
+        let length = shared_ids(a.iter().copied(), b.iter().copied());
+        let next_ids = [a, b].map(|ids| ids.get(length).copied());
+        match (length, next_ids) {
             (_, [None, None]) => Ok(None),
             (0, [Some(a), Some(b)]) => bail!(
-                "the texts part at position 0: A begins with id {a}, B with id {b}; compare runs of texts that begin alike"
+                "the texts differ from position 0 on: A begins with id {a}, B with id {b}; compare runs of texts that begin alike"
             ),
-            _ => Ok(Some(Self { position, ids, tokens: [a.len(), b.len()] })),
+            _ => Ok(Some(Self { length, next_ids, tokens: [a.len(), b.len()] })),
         }
     }
 
     /// Cuts a tensor of the run `side`, A (0) or B (1), to the tokens that are compared. One that does not hold that run's
     /// positions stays as it is.
     pub fn cut(&self, kind: HookKind, side: usize, tensor: TraceTensor) -> TraceTensor {
-        let (all, n) = (self.tokens[side], self.position);
+        let (all, n) = (self.tokens[side], self.length);
         match (kind, &tensor.shape[..]) {
             (HookKind::Pattern, [heads, queries, keys]) if *queries == all && *keys == all => {
                 let shape = vec![*heads, n, n];
@@ -74,11 +74,11 @@ impl Parting {
     }
 }
 
-impl fmt::Display for Parting {
+impl fmt::Display for CommonPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |side: usize| self.ids[side].map_or_else(|| "ends".to_owned(), |id| format!("has id {id}"));
-        let Self { position, tokens: [a, b], .. } = self;
-        write!(f, "the texts part at position {position} (A {}, B {}): ", at(0), at(1))?;
-        write!(f, "the first {position} tokens are compared (A has {a}, B {b})")
+        let next = |side: usize| self.next_ids[side].map_or_else(|| "ends".to_owned(), |id| format!("has id {id}"));
+        let Self { length, tokens: [a, b], .. } = self;
+        write!(f, "the texts differ from position {length} on (A {}, B {}): ", next(0), next(1))?;
+        write!(f, "only the first {length} tokens are compared (A has {a}, B {b})")
     }
 }

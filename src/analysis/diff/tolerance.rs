@@ -24,15 +24,15 @@ pub enum Tolerance {
     },
     /// Both are f32: |a - b| ≤ 1e-4 + 2e-5·|a|, probabilities within 2e-5, the same experts in the same order.
     F32,
-    /// Both have the same 16-bit dtype. Each layer alone, and the first layer end to end: 95 % of a tensor's values are equal
-    /// and none is further apart than 8 ulps. Later layers end to end: only loss and flips count, because a difference in
-    /// the last bit spreads.
+    /// Both have the same 16-bit dtype. Each layer alone, and the first layer end to end: 95 % of a tensor's values are
+    /// equal and none is further apart than 8 ulps. Later layers end to end: only loss and flips count, because a
+    /// difference in the last bit spreads.
     Half {
         /// The dtype of both.
         dtype: Dtype,
     },
-    /// The dtypes differ. Each layer alone: tensors are within 8 units of the coarser dtype's precision (relative L2). End to
-    /// end: only loss and flips count.
+    /// The dtypes differ. Each layer alone: tensors are within 8 units of the coarser dtype's precision (relative L2).
+    /// End to end: only loss and flips count.
     Mixed {
         /// The coarser dtype.
         dtype: Dtype,

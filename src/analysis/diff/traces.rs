@@ -1,7 +1,7 @@
 use super::comparer::Comparer;
 use super::comparison::Comparison;
 use super::loss::Predictions;
-use super::tokens::Parting;
+use super::tokens::CommonPrefix;
 use super::tolerance::Mode;
 use crate::trace::{Dtype, Hook, HookKind, TraceReader, Values};
 use anyhow::{Context, Result, ensure};
@@ -47,8 +47,8 @@ impl Facts {
 /// If a tensor can't be read, the first tokens or the shapes of a tensor differ, or no hook is in both.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
     let (mut tokens, of_b) = (a.tokens()?, b.tokens()?);
-    let (all, parting) = ([tokens.len(), of_b.len()], Parting::of(&tokens, &of_b)?);
-    tokens.truncate(parting.map_or(tokens.len(), |parting| parting.position));
+    let (all, prefix) = ([tokens.len(), of_b.len()], CommonPrefix::of(&tokens, &of_b)?);
+    tokens.truncate(prefix.map_or(tokens.len(), |prefix| prefix.length));
     let hooks: BTreeSet<_> = a.hooks().into_iter().chain(b.hooks()).map(|hook| (hook.order(), hook)).collect();
     let mut comparer = Facts::of(a).comparer(&Facts::of(b), Mode::EndToEnd, tolerance, tokens.clone());
     for (side, trace) in [a, b].into_iter().enumerate() {
@@ -67,8 +67,8 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
                 return Ok(None);
             }
             let tensor = trace.tensor(&name)?;
-            Ok(Some(match &parting {
-                Some(parting) => parting.cut(hook.kind, side, tensor),
+            Ok(Some(match &prefix {
+                Some(prefix) => prefix.cut(hook.kind, side, tensor),
                 None => tensor,
             }))
         };
@@ -80,7 +80,7 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
         comparer.add(hook, of_a, of_b)?;
     }
     ensure!(common > 0, "{} and {} have no hook in common; record at least one in both", a.name(), b.name());
-    Ok(Comparison { parting, ..comparer.finish() })
+    Ok(Comparison { common_prefix: prefix, ..comparer.finish() })
 }
 
 /// Whether routing or losses are derived from a hook.
@@ -92,7 +92,7 @@ fn is_derived_from(hook: Hook) -> bool {
 /// The scores and candidates that mixscope adds to its traces.
 ///
 /// # Errors
-/// If they can't be read or are not one a token.
+/// If they can't be read or there is not one per token.
 pub fn recorded_predictions(trace: &TraceReader, pos: usize) -> Result<Predictions> {
     let mut found = Predictions::default();
     let (nll, next) = ("mixscope.score.nll", "mixscope.next.ids");

@@ -57,7 +57,7 @@ impl Comparison {
                 FLIPS * 100.0
             )),
             (Mode::Isolated, true) if wide > 0 && self.not_isolated.is_empty() => failures
-                .push(format!("{wide} of {choices} choices of experts differ at a margin that rounding can't turn")),
+                .push(format!("{wide} of {choices} choices of experts differ at a margin that rounding can't explain")),
             (_, false) if flips > 0 => failures.push(format!("{flips} of {choices} choices of experts differ")),
             _ => {}
         }

@@ -1,15 +1,15 @@
 use super::pattern::Pattern;
 use super::pick::Pick;
 
-/// A pattern for the screen: `side × side` cells, each the maximum over a `block × block` square of weights. Cells wholly in
-/// the future are NaN.
+/// A pattern for the screen: `side × side` cells, each the maximum over a `block × block` square of weights. Cells
+/// wholly in the future are NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadMap {
     /// Decoder layer.
     pub layer: usize,
     /// The head, or the heads combined.
     pub pick: Pick,
-    /// The requested largest number of cells a side.
+    /// The requested largest number of cells per side.
     pub max_side: usize,
     /// Tokens of the run when it was derived.
     pub n: usize,
@@ -22,7 +22,7 @@ pub struct HeadMap {
 }
 
 impl HeadMap {
-    /// Pools a whole pattern to at most `max_side` cells a side.
+    /// Pools a whole pattern to at most `max_side` cells per side.
     pub fn pool(layer: usize, pick: Pick, pattern: &Pattern, max_side: usize) -> Self {
         let n = pattern.n;
         let block = n.div_ceil(max_side.max(1)).max(1);

@@ -1,7 +1,7 @@
 use super::map::HeadMap;
 use super::pick::Pick;
 
-/// The largest number of blocks a side of a growing pattern.
+/// The largest number of blocks per side of a growing pattern.
 const FINEST: usize = 256;
 
 /// The pattern of a head as it grows row by row, pooled by maximum to square blocks. The side of a block is a power of two
@@ -82,7 +82,7 @@ impl Pooled {
         self.block *= 2;
     }
 
-    /// At most `max_side` cells a side, each the maximum over whole blocks.
+    /// At most `max_side` cells per side, each the maximum over whole blocks.
     pub fn map(&self, layer: usize, pick: Pick, max_side: usize) -> HeadMap {
         let fine = self.rows.len();
         let join = fine.div_ceil(max_side.max(1)).max(1);

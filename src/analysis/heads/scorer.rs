@@ -3,7 +3,7 @@ use super::stats::HeadStats;
 use crate::analysis::distribution::entropy;
 use std::collections::HashMap;
 
-/// The most queries that a head is scored on. Of longer runs every second, fourth, … query is taken.
+/// The most queries that a head is scored on. Of longer runs, only every second, fourth, … query is scored.
 const MOST_QUERIES: usize = 512;
 
 impl HeadStats {
@@ -45,8 +45,8 @@ struct QueryScore {
     duplicate: f32,
 }
 
-/// Scores a head row by row, on the queries `0, stride, 2·stride, …`. The stride is 1 up to 512 queries, and doubles whenever
-/// there would be more.
+/// Scores a head row by row, on the queries `0, stride, 2·stride, …`. The stride is 1 up to 512 queries, and doubles
+/// whenever there would be more.
 #[derive(Clone, Debug)]
 pub struct HeadScorer {
     stride: usize,

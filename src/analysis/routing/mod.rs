@@ -1,4 +1,4 @@
-//! The choice of experts: how they rank, how narrowly they were chosen, what chance alone would give.
+//! The choice of experts: how they rank, how narrowly they were chosen, and what chance alone would give.
 
 mod choice;
 mod closest_calls;

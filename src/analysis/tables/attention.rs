@@ -18,7 +18,7 @@ table! {
     }
 }
 
-/// The rows of `attention.csv` for one head, or for several heads put together.
+/// The rows of `attention.csv` for one head, or for several heads combined.
 pub fn attention(layer: usize, head: Pick, pattern: &Pattern) -> impl Iterator<Item = AttentionRow> {
     (0..pattern.n).flat_map(move |query| {
         let row = pattern.row(query).iter().enumerate();

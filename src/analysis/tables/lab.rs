@@ -30,7 +30,7 @@ table! {
         resid_post: f64,
         /// Flips where each layer alone reads the base's input.
         isolated_flips: usize,
-        /// Those of them that rounding can explain.
+        /// Those of these flips that rounding can explain.
         isolated_near_ties: usize,
         /// Share of equal values of attn_out where each layer alone reads the base's input, 0 to 1.
         isolated_attn_out: f64,

@@ -1,8 +1,8 @@
-//! The tables that mixscope writes and copies: one row type a table, with its columns, and the one writer of CSV.
+//! The tables that mixscope writes and copies: one row type per table, with its columns, and the one writer of CSV.
 //!
-//! A function makes the rows from records; its caller chooses the place. `run`, `export`, `lab` and the clipboard
-//! write the same rows. To add a table: a row type with the `table!` macro, a function that makes its rows, a line in
-//! [`all`].
+//! A function makes the rows from records; its caller chooses where they are written. `run`, `export`, `lab` and the
+//! clipboard write the same rows. To add a table: a row type with the `table!` macro, a function that makes its rows, a
+//! line in [`all`].
 
 mod attention;
 mod attribution;

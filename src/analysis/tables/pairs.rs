@@ -3,7 +3,7 @@ use crate::analysis::usage::LayerUsage;
 
 table! {
     "routing.pairs";
-    /// One row for each expert of a layer and another expert.
+    /// One row for each pair of different experts of a layer, in both orders.
     pub struct PairRow {
         /// Decoder layer, from 0.
         layer: usize,

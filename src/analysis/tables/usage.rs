@@ -9,7 +9,7 @@ table! {
         layer: usize,
         /// Expert, from 0.
         expert: usize,
-        /// Share of the tokens whose first choice the expert is, 0 to 1.
+        /// Share of the tokens that have the expert as their first choice, 0 to 1.
         first_share: Option<f64>,
         /// Share of all choices of the layer that fall on the expert, 0 to 1.
         share: Option<f64>,

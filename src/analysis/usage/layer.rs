@@ -58,8 +58,8 @@ impl LayerUsage {
         }
     }
 
-    /// Counts a token (`adds`) or takes it back. `before` are the experts of the token before it. Returns whether the token is
-    /// a near-tie.
+    /// Counts a token (`adds`) or takes it back. `before` are the experts of the token before it. Returns whether the
+    /// token is a near-tie.
     pub(super) fn count(
         &mut self,
         token: &TokenRecord,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct RunUsage {
     /// Tokens counted.
     tokens: usize,
-    /// One entry a layer.
+    /// One entry per layer.
     layers: Vec<LayerUsage>,
     experts: usize,
     dtype: Dtype,
@@ -104,7 +104,7 @@ impl RunUsage {
         self.dtype
     }
 
-    /// One entry a layer, the first layer first.
+    /// One entry per layer, the first layer first.
     pub fn layers(&self) -> &[LayerUsage] {
         &self.layers
     }

@@ -17,8 +17,8 @@ pub struct ViewData {
     pub trace: Records,
     /// The weights of the head, or of the heads combined, that the view shows.
     pub pattern: Option<Pattern>,
-    /// All heads that the view shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells a side,
-    /// with its scores on the run.
+    /// All heads that the view shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells per
+    /// side, with its scores on the run.
     pub heads: Vec<(HeadMap, HeadStats)>,
     /// The lens cells that the view shows, by position, layer and site.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,

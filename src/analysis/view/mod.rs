@@ -41,7 +41,7 @@ impl Tab {
         }
     }
 
-    /// The views of this tab, in the order in which they are gone through.
+    /// The views of this tab, in the order of the layout key.
     pub fn views(self) -> impl Iterator<Item = View> {
         View::ALL.into_iter().filter(move |view| view.tab() == self)
     }
@@ -61,7 +61,7 @@ pub enum Part {
     Position,
     /// One layer.
     Layer,
-    /// One head of one layer, or the heads of the layer together.
+    /// One head of one layer, or the heads of the layer combined.
     Head,
 }
 

@@ -14,7 +14,7 @@ pub struct ViewSpec {
     pub pos: usize,
     /// Decoder layer.
     pub layer: usize,
-    /// Query head, or all heads of the layer together.
+    /// Query head, or all heads of the layer combined.
     pub head: Pick,
     /// The score of the heads.
     pub measure: Measure,

@@ -113,7 +113,7 @@ fn find(keymap: &Keymap, scope: Scope, name: &str, at: Range<usize>) -> Result<A
     if let Some(scope) = elsewhere {
         let table = [String::from("keys"), scope_name(scope)].join(".");
         let table = table.trim_end_matches('.');
-        return Err(Wrong::new(at, format!("`{name}` is no action here; it belongs in [{table}]")));
+        return Err(Wrong::new(at, format!("`{name}` is not an action here; it belongs in [{table}]")));
     }
     let names: Vec<String> = keymap.of(scope).map(|entry| entry.action.to_string()).collect();
     let near = did_you_mean(name, names.iter().map(String::as_str), |name| format!("`{name}`"));

@@ -39,9 +39,9 @@ pub struct Config {
     pub model: String,
     /// The precision policy.
     pub precision: Policy,
-    /// What multiplies by the weights.
+    /// What computes the matrix products.
     pub device: Device,
-    /// Threads for matrix products; `None`: one a core.
+    /// Threads for matrix products; `None`: one per core.
     pub threads: Option<u16>,
     /// How tokens are sampled.
     pub sampling: Sampling,

@@ -101,7 +101,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "device",
-        help: "what multiplies by the weights: cpu, candle, cuda, cuda:N, metal or metal:N",
+        help: "what computes the matrix products: cpu, candle, cuda, cuda:N, metal or metal:N",
         read: |c, v| {
             let device = string(v)?.parse().map_err(|_| "cpu, candle, cuda, cuda:N, metal or metal:N");
             device.map(|device| c.device = device).map_err(str::to_owned)

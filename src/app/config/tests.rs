@@ -55,7 +55,7 @@ fn errors_name_place_key_and_what_was_meant() {
         ("[palettes]\nexperts = [\"#+12345\"]", "2:11: `experts` in [palettes]: expected a list of colours"),
         ("[ui\n", "1:4: "),
         ("[ui]\ntheme = \"dark\"\ntheme = \"light\"", "3:1: duplicate key"),
-        // The first of several.
+        // Only the first of several errors.
         ("[keys]\nx = \"nothing\"\n[ui]\na = 1\n", "2:5: unknown action `nothing`"),
     ] {
         assert!(wrong(text).starts_with(want), "{text}\n got {}\nwant {want}", wrong(text));
@@ -65,10 +65,10 @@ fn errors_name_place_key_and_what_was_meant() {
 #[test]
 fn errors_in_keys_name_the_line() {
     for (text, want) in [
-        ("[keys]\n\"ctrl-ö-x\" = \"quit\"", "2:1: `ctrl-ö-x` is no key"),
+        ("[keys]\n\"ctrl-ö-x\" = \"quit\"", "2:1: `ctrl-ö-x` is not a key"),
         ("[keys]\nx = \"gnerate\"", "2:5: unknown action `gnerate`; did you mean `generate`?; `mixscope --print-keys`"),
         ("[keys]\nx = 1", "2:5: `x`: expected the name of an action in quotes, or \"none\""),
-        ("[keys]\nx = \"accept\"", "2:5: `accept` is no action here; it belongs in [keys.input]"),
+        ("[keys]\nx = \"accept\"", "2:5: `accept` is not an action here; it belongs in [keys.input]"),
         ("[keys.input]\nx = \"accept\"", "2:1: `x` while typing: a character is typed there"),
         ("[keys]\nF = \"go\"\n\"ctrl-c\" = \"help\"", "3:1: `ctrl-c`"),
         ("[keys]\n\"g g\" = \"help\"", "2:1: `g` in the views has a meaning and is also the first key of `g g`"),
@@ -155,7 +155,7 @@ fn what_is_printed_gives_the_same_back() {
             assert!(printed.contains(&format!("{} = ", setting.key)), "{} is missing", setting.key);
         }
     }
-    // What stands in comments can be taken out of them.
+    // Settings in comments are valid without the comment signs.
     let open = default.to_string().replace("\n# top_k = ", "\ntop_k = ").replace("\n# top_p = ", "\ntop_p = ");
     let open = open.replace("\n# threads = ", "\nthreads = ").replace("\n# values = ", "\nvalues = ");
     let open = open.replace("\n# experts = ", "\nexperts = ");

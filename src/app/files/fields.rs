@@ -79,7 +79,7 @@ pub fn capture(text: &str) -> Result<Fields> {
                 } else {
                     let groups: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
                     bail!(
-                        "`{field}` is no field; use all, none, {}, {CANDIDATES}, {LENS}, or the name of a hook such as \
+                        "`{field}` is not a field; use all, none, {}, {CANDIDATES}, {LENS}, or the name of a hook such as \
                          mlp.hook_router_logits",
                         groups.join(", ")
                     );

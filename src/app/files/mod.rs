@@ -59,7 +59,8 @@ pub struct RunFiles {
     pub trace: Option<Fields>,
     /// The layers in all files.
     pub layers: Range<usize>,
-    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, a few telling ones as pictures.
+    /// (layer, head) of attention.csv and the pictures; `None` = all in the table, and a few characteristic ones as
+    /// pictures.
     pub heads: Option<Vec<(usize, usize)>>,
     /// Tokens of each lens cell and position.
     pub lens_k: usize,
@@ -67,12 +68,13 @@ pub struct RunFiles {
     pub attribution: bool,
     /// How token texts are written in tables.
     pub text: TokenText,
-    /// Whether files are left out if the run lacks their numbers, and a large attention.csv holds only a few telling heads.
-    /// Otherwise the first is an error and the second is announced.
+    /// Whether files are left out if the run lacks their numbers, and a large attention.csv holds only a few
+    /// characteristic heads. If false, missing numbers are an error, and a large table is written whole after a
+    /// message.
     pub lenient: bool,
 }
 
-/// Facts about the written files that the options don't tell.
+/// Facts about the written files that don't follow from the options.
 #[derive(Debug, Default)]
 pub struct Written {
     /// Names of the pictures of heads.
@@ -100,8 +102,8 @@ impl RunFiles {
     /// Writes the files into `folder`.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if a file can't be written, or the run does not hold what
-    /// it is made of.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if a file can't be written, or the run does not
+    /// hold what it is made of.
     pub fn write(
         &self,
         run: &Run,
@@ -173,7 +175,7 @@ impl RunFiles {
 pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     if let Some(saved) = &meta.recording {
-        // The original maker stays the maker.
+        // The trace still names the program that made the run.
         let mut made = saved.provenance.clone();
         if let Value::Object(made) = &mut made {
             made.insert("exported_by".to_owned(), json!(format!("mixscope {version}")));

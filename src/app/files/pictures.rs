@@ -39,7 +39,7 @@ pub(super) fn telling(run: &Run, heads: &[(usize, usize)], watch: Watch) -> Resu
     let ids: Vec<u32> = run.tokens().iter().map(|token| token.id).collect();
     let mut best: [Option<(f32, (usize, usize))>; 4] = [None; 4];
     for (i, (layer, head)) in heads.iter().enumerate() {
-        watch.at("heads looked through", i, heads.len())?;
+        watch.at("heads scored", i, heads.len())?;
         let pattern = pattern(run, *layer, *head)?;
         let stats = HeadStats::of(&pattern, &ids);
         let scores = [stats.previous, stats.first, stats.induction, Some(-stats.entropy)];
@@ -57,7 +57,7 @@ pub(super) fn telling(run: &Run, heads: &[(usize, usize)], watch: Watch) -> Resu
     Ok(found)
 }
 
-/// Which pictures can be drawn, besides those of heads.
+/// Which pictures can be drawn, apart from those of heads.
 #[derive(Clone, Copy, Debug)]
 pub struct Has {
     /// routing.png.
@@ -66,7 +66,7 @@ pub struct Has {
     pub lens: bool,
 }
 
-/// Draws routing.png, lens.png and one picture a head; returns their names.
+/// Draws routing.png, lens.png and one picture per head; returns their names.
 pub fn write(
     run: &Run,
     layers: &Range<usize>,

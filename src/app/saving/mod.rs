@@ -62,9 +62,7 @@ impl Saver {
             let control = Control::cancelled_by(&is_cancelled);
             let result = match catch_unwind(AssertUnwindSafe(|| work(&control, &reporter))) {
                 Ok(Ok(said)) => Ok(said),
-                Ok(Err(error)) if error.is::<Stopped>() => {
-                    Ok("the writing was stopped; nothing of it is left".to_owned())
-                }
+                Ok(Err(error)) if error.is::<Stopped>() => Ok("writing was stopped; no file was kept".to_owned()),
                 Ok(Err(error)) => Err(Failure::of(&error)),
                 Err(panic) => Err(failure_of(&*panic)),
             };

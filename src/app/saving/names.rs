@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
     for number in 1..10_000 {
         let folder = parent.join(format!("mixscope-run-{number}"));
-        // An empty folder reserves the name: renaming over it is atomic, and renaming over files of others is an error.
+        // An empty folder reserves the name: renaming over it is atomic, and renaming over other files is an error.
         match std::fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => {

@@ -46,8 +46,8 @@ fn table(lab: &Lab, mode: Mode) -> String {
         columns.push((hook.short_name().to_owned(), rows(&equal)));
     }
     let flips = |row: &LabRow| {
-        let near_ties: usize = row.layers(mode).iter().map(|layer| layer.within_rounding).sum();
-        unless_base(row, format!("{} ({near_ties})", row.flips(mode)))
+        let within_rounding: usize = row.layers(mode).iter().map(|layer| layer.within_rounding).sum();
+        unless_base(row, format!("{} ({within_rounding})", row.flips(mode)))
     };
     columns.push(("flips".to_owned(), rows(&flips)));
     columns.push(by_layer(lab, mode));

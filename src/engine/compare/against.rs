@@ -16,21 +16,22 @@ use std::ops::Range;
 pub struct Fidelity {
     /// Whether both comparisons agree.
     pub ok: bool,
-    /// Each layer reads what the one before it gave.
+    /// Each layer reads the output of the layer before it.
     pub end_to_end: Comparison,
     /// Each layer reads the recording's input of that layer, so that differences don't accumulate.
     pub isolated: Comparison,
-    /// Where the configs differ in what changes the numbers.
+    /// The keys of the configs that differ and change the numbers.
     pub configs: Vec<ConfigDiff>,
     /// The first part of the model that is wrong on its own.
     pub guilty: Option<Guilt>,
 }
 
-/// Reads the tokens of `reference` twice and compares every hook that it holds as it comes; one hook at a time is in
-/// memory. `tolerance` replaces the default of the dtypes.
+/// Reads the tokens of `reference` twice and compares every hook that the reference holds, one at a time, so that only
+/// one is in memory. `tolerance` replaces the default of the dtypes.
 ///
 /// # Errors
-/// If the recording can't be read or does not fit the model (the tensor is named), or [`Stopped`](crate::control::Stopped) on cancellation.
+/// If the recording can't be read or does not fit the model (the tensor is named), or
+/// [`Stopped`](crate::control::Stopped) on cancellation.
 pub fn check_against(
     loaded: &Loaded,
     reference: &TraceReader,
@@ -68,7 +69,7 @@ pub fn check_against(
         let mut cache = model.new_cache();
         model.forward(&tokens, &mut cache, precision, &mut hooks, &control).with_context(context)?;
         let mut found = hooks.comparer.finish();
-        // A model holds every hook; what the recording lacks is no finding.
+        // A model holds every hook; what the recording lacks is not a finding.
         found.only_in[1].clear();
         Ok(found)
     };
@@ -77,7 +78,7 @@ pub fn check_against(
     Ok(Fidelity { ok: end_to_end.ok && isolated.ok, end_to_end, isolated, configs, guilty })
 }
 
-/// Compares each value with the recording's and, layer by layer alone, goes on with the recording's.
+/// Compares each value with the recording's and, layer by layer alone, continues with the recording's.
 struct Against<'a> {
     reference: &'a TraceReader,
     meta: &'a Meta,
@@ -95,7 +96,7 @@ impl Against<'_> {
         self.comparer.add(hook, reference, Some(own))
     }
 
-    /// The name in the recording of the value with which the pass goes on at `hook`.
+    /// The name in the recording of the value with which the pass continues at `hook`.
     fn feed(&self, hook: Hook) -> Option<String> {
         let layer = hook.layer as usize;
         let same = match (hook.kind, layer) {

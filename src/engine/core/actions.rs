@@ -1,4 +1,4 @@
-//! What the requests do to the run.
+//! How requests change the run.
 
 use super::Core;
 use super::generation::Generation;
@@ -33,7 +33,7 @@ impl Core {
                 self.run.need_live()?;
                 sampling::check(&sampling)?;
                 self.sampling = Some(sampling);
-                // It says itself when it is finished.
+                // The generation reports its own end.
                 self.generation = Some(Generation { id: request.id, left: count, sampling });
                 return Ok(());
             }

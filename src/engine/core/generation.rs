@@ -12,7 +12,7 @@ use std::time::Instant;
 /// A generation under way.
 pub struct Generation {
     pub id: RequestId,
-    /// Tokens to come; `None` = until something ends it.
+    /// Tokens still to generate; `None` = until something ends the generation.
     pub left: Option<usize>,
     pub sampling: Sampling,
 }
@@ -22,7 +22,7 @@ impl Core {
     pub(super) fn generate(&mut self, mut generation: Generation, interrupts: &Interrupts, emit: Emit) -> Result<()> {
         let request = Request { id: generation.id, interrupts, emit };
         if cfg!(debug_assertions) && std::env::var_os("MIXSCOPE_FAULT").is_some_and(|fault| fault == "engine") {
-            panic!("fault asked for by MIXSCOPE_FAULT");
+            panic!("fault requested by MIXSCOPE_FAULT");
         }
         let live = self.run.need_live_mut()?;
         if live.is_full() {

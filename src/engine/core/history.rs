@@ -4,7 +4,7 @@ use crate::engine::run::Live;
 use crate::protocol::{Ask, Branches, FormerRun, RunAction};
 use crate::trace::{Direction, Prompt};
 
-/// Actions that can be undone at most.
+/// The most actions that can be undone.
 const MOST_ACTIONS: usize = 100;
 /// Bytes that former runs may hold beyond what they share; the oldest go first.
 const BUDGET: usize = 256 << 20;
@@ -17,13 +17,13 @@ pub struct Snapshot {
     pub run: SavedRun,
 }
 
-/// What it takes to have a run back.
+/// What is kept of a former run, to restore it.
 pub enum SavedRun {
-    /// It is the first tokens of the run that followed it: nothing is kept.
+    /// The length of a run that the run after it begins with: nothing else is kept.
     Start(usize),
     /// Records and pages are shared with other runs as far as they are the same.
     Whole(Box<Live>),
-    /// It comes from a session file: its tokens are read when it is wanted.
+    /// A run from a session file: its tokens are read when it is restored.
     Unread(FormerRun),
 }
 
@@ -64,7 +64,8 @@ impl History {
         }
     }
 
-    /// Ends the action under way. If it changed the run, it counts: the run before it, and how many actions can be undone.
+    /// Ends the action under way. If it changed the run, it can be undone: returns the run before it, and how many
+    /// actions can be undone.
     pub fn end(&mut self, live: &Live) -> Option<(FormerRun, usize)> {
         let (action, prompt, before) = self.open.take()?;
         if before.is_same_as(live) {

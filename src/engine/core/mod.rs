@@ -40,16 +40,16 @@ pub struct Core {
     generation: Option<Generation>,
     /// Requests for derived values.
     derivations: Queue,
-    /// Time that derivations took from the generation under way and that it gets back first.
+    /// Time that derivations took from the current generation, which it gets back before the next derivation.
     owed: Duration,
     paging: Paging,
 }
 
-/// The run as it was when it was requested, and how it came to be.
+/// The run as it was when it was requested, and how it was made.
 pub struct Branch {
     /// The run.
     pub run: Run,
-    /// What it began with.
+    /// The prompt that it began with.
     pub prompt: Option<Prompt>,
     /// How its tokens were chosen last; `None` if none was.
     pub sampling: Option<Sampling>,
@@ -81,19 +81,19 @@ impl Core {
         &self.run
     }
 
-    /// The run as it is now: what happens to it later does not change what is returned.
+    /// A copy of the current run, which later changes of the run do not affect.
     pub fn branch(&self) -> Branch {
         Branch { run: self.run.clone(), prompt: self.prompt.clone(), sampling: self.sampling }
     }
 
-    /// Computes what comes under this policy, if a model is open and nothing was read yet.
+    /// Computes the run under this policy. It must have no token yet, because all would be forgotten; a saved run stays.
     pub(super) fn start_under(&mut self, policy: Policy) {
         if let Run::Live(live) = &mut self.run {
             live.switch(policy);
         }
     }
 
-    /// The events that tell what was opened, and which tokens a saved run has.
+    /// The events that report what was opened, and which tokens a saved run has.
     pub fn introduce(&self, id: RequestId) -> Vec<Event> {
         let mut events = vec![Event::Ready { id, meta: self.run.meta().clone() }];
         if let Run::Replay(replay) = &self.run {
@@ -102,7 +102,7 @@ impl Core {
         events
     }
 
-    /// Does one request whole, without a thread, and returns its events: for tests and pictures.
+    /// Carries out one request completely, without a thread, and returns its events: for tests and pictures.
     pub fn answer(&mut self, id: RequestId, ask: Ask) -> Vec<Event> {
         let interrupts = Interrupts::default();
         let events = Mutex::new(Vec::new());
@@ -155,7 +155,7 @@ impl Core {
         }
     }
 
-    /// Does what comes first; `id` becomes that of its request.
+    /// Does the most urgent piece of work, and sets `id` to the id of its request.
     fn next(&mut self, id: &mut RequestId, interrupts: &Interrupts, emit: Emit) -> Result<()> {
         let is_busy = self.generation.is_some() || !self.requests.is_empty();
         let must_wait = is_busy && self.owed > Duration::ZERO;

@@ -12,7 +12,7 @@ impl Core {
     /// Goes back to the run before the last action, or forward to the run after the last that was undone.
     ///
     /// # Errors
-    /// If the run is a replay; if a run of a session file can't be read, or reading it was stopped.
+    /// If the run is a replay, or a run of a session file can't be read, or reading it was stopped.
     pub(super) fn revise(&mut self, request: &Request, direction: Direction) -> Result<()> {
         let live = self.run.need_live()?;
         let Some(Snapshot { action, prompt, run }) = self.history.pop(direction) else {
@@ -52,7 +52,7 @@ impl Core {
         let left_prompt = std::mem::replace(&mut self.prompt, prompt.clone());
         let former = former(action, left_prompt.clone(), &left, &next);
         let (other, run) = match direction {
-            // Whole, although it may only be longer: the rest of it is nowhere else.
+            // Kept whole even if it is only longer than the earlier run: its last tokens are kept nowhere else.
             Direction::Back => (Direction::Forward, SavedRun::Whole(Box::new(left))),
             Direction::Forward => (Direction::Back, SavedRun::keep(left, &next)),
         };

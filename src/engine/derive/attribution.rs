@@ -19,8 +19,8 @@ pub fn derive(run: &Run, key: AttributionKey, control: &Control) -> Result<Deriv
 /// their chosen experts are read for it.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so (looked at between layers) or if the run has no such position any more; if `target` or
-/// `layers` are outside the model; if what it is derived from was not captured.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled (checked between layers), or if the run no longer has
+/// this position; if `target` or `layers` are outside the model; if what it is derived from was not captured.
 pub fn attribution(
     live: &Live,
     pos: usize,

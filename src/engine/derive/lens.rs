@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Residuals that go through the unembedding together; cancellation is seen between such batches.
+/// Residuals that go through the unembedding together; cancellation is checked between such batches.
 pub const BATCH: usize = 16;
 /// Tokens kept of every cell on the screen.
 const TOP: usize = 10;
@@ -26,7 +26,7 @@ pub fn derive(run: &Run, cells: &[LensKey], control: &Control) -> Result<Derived
 /// are those that a replay does not hold.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the residuals were not captured.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the residuals were not captured.
 pub fn lens_cells(
     run: &Run,
     cells: &[LensKey],

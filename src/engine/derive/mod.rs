@@ -37,7 +37,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Keeps a run that was left for another policy: it is the variant of the run in its place.
+    /// Keeps a run that was left for another policy: it becomes the variant of the run that replaces it.
     pub(super) fn keep_variant(&mut self, left: super::run::Live) {
         self.variant.keep(left);
     }
@@ -50,15 +50,15 @@ pub enum Part {
     Whole(Derived),
     /// Some of it, and the request for the rest.
     Some(Derived, Derive),
-    /// Nothing yet: the same request goes on from what is kept.
+    /// Nothing yet: the same request continues from what is kept.
     None,
 }
 
 /// Derives a value of `run`, or a part of it.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the run does not keep what the value is derived from; if
-/// it needs a model and the run is a replay.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the run does not keep what the value is derived
+/// from; if it needs a model and the run is a replay.
 pub fn derive(run: &Run, kept: &mut Kept, what: &Derive, control: &Control) -> Result<Part> {
     let heads = &mut kept.heads;
     let whole = match what {

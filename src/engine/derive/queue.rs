@@ -1,5 +1,5 @@
-//! Requests for derived values: answered in parts, by turns, and for a short time each, so that the run's next token never
-//! waits long.
+//! Requests for derived values: answered in parts, in turn, and for a short time each, so that the run's next token
+//! never waits long.
 
 use super::{Kept, Part, derive};
 use crate::control::{Control, Stopped};
@@ -11,7 +11,7 @@ use anyhow::Result;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Attention of long runs is derived for so long before requests and the run's next token have their turn.
+/// The time for which attention of long runs is derived before requests and the run's next token have their turn.
 const SLICE: Duration = Duration::from_millis(60);
 /// Heads derived in one part.
 const HEADS: usize = 16;
@@ -38,7 +38,7 @@ impl Queue {
         self.pending.is_empty()
     }
 
-    /// Queues a request in the place of an earlier one of its kind.
+    /// Queues a request, which replaces an earlier one of its kind.
     pub fn push(&mut self, id: RequestId, what: Derive, emit: Emit) {
         let old = self.pending.iter().position(|old| old.what.kind() == what.kind());
         if let Some(old) = old.and_then(|at| self.pending.remove(at)) {
@@ -103,7 +103,7 @@ impl Queue {
                     emit(Event::Derived { id, result });
                 }
                 Ok(Part::None) => pending.parts.push_front(part),
-                // It goes on later; any other stop ends the request.
+                // It continues later; any other stop ends the request.
                 Err(error) if error.is::<Stopped>() && gives_way() && !is_over() => pending.parts.push_front(part),
                 Err(error) => return Err(error),
             }
@@ -117,12 +117,13 @@ impl Queue {
     }
 }
 
-/// Whether a derivation that gives way goes on later from where it was.
+/// Whether a derivation that gives way continues later from where it was.
 fn keeps_what_it_read(part: &Derive) -> bool {
     matches!(part, Derive::HeadMaps { .. } | Derive::HeadColumns { .. } | Derive::HeadStats { .. })
 }
 
-/// A request in parts: on a large model or a long run the whole takes a while, and each part is shown when it is there.
+/// A request in parts: on a large model or a long run the whole takes a while, and each part is shown as soon as it is
+/// derived.
 fn parts(what: &Derive) -> VecDeque<Derive> {
     match what {
         Derive::Lens { cells } => {

@@ -19,7 +19,7 @@ pub fn derive(run: &Run, pos: usize, targets: &[u32], control: &Control) -> Resu
 /// serves all of them. Ids outside the vocabulary are left out; a position after the end of the run gives nothing.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if residuals were not captured.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if residuals were not captured.
 pub fn trajectories(live: &Live, pos: usize, targets: &[u32], control: &Control) -> Result<Vec<Arc<Trajectory>>> {
     let dims = live.meta().dims;
     let model = &live.loaded().model;

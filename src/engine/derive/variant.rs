@@ -32,8 +32,8 @@ impl VariantRun {
         live.with_context(|| format!("the tokens have not been read under {policy}"))
     }
 
-    /// Reads the next of the first `len` tokens of `run` under `policy`. Gives the records after the first `have`, as far as
-    /// they are read.
+    /// Reads the next of the first `len` tokens of `run` under `policy`. Gives the records after the first `have`, as
+    /// far as they are read.
     ///
     /// # Errors
     /// If `run` is a replay; as [`Live::extend`].

@@ -24,7 +24,7 @@ pub fn derive(run: &Run, pos: usize, ids: &[u32], control: &Control) -> Result<D
 /// after the end of the run or the context ends there.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if the id is outside the vocabulary.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the id is outside the vocabulary.
 pub fn what_if(live: &Live, pos: usize, id: u32, control: &Control) -> Result<Option<WhatIf>> {
     if pos >= live.tokens().len() || pos + 1 >= live.meta().dims.context {
         return Ok(None);

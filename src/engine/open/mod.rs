@@ -32,7 +32,7 @@ const CANDIDATES: usize = 64;
 /// How a model or a saved run is opened by its name; reports downloads.
 pub type Opener = dyn Fn(&str, OpenOptions, &Control, &mut dyn FnMut(&Download)) -> Result<Opened> + Send + Sync;
 
-/// What a name stood for.
+/// What was opened by a name.
 pub enum Opened {
     /// A model.
     Model(Arc<Loaded>),
@@ -60,9 +60,9 @@ pub struct OpenOptions {
     pub policy: Policy,
     /// The dtype to round to, if not the weights' own.
     pub dtype: Option<Dtype>,
-    /// Whether a broken tokenizer is only worth a warning.
+    /// Whether a broken tokenizer is only a warning, because prompts are ids.
     pub ids_only: bool,
-    /// What multiplies by the weights.
+    /// What computes the matrix products.
     pub device: Device,
 }
 
@@ -73,8 +73,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// Opens what `name` names, after downloading it if it is on the Hub; `report` receives the
-/// download as it goes.
+/// Opens what `name` names, after downloading it if it is on the Hub; `report` receives the progress of the download.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) if cancelled; if the download, the model or the trace fails.
@@ -111,7 +110,7 @@ pub fn open_model(
     control.check()?;
     let mut loaded = open(&location, options.policy, options.dtype, options.ids_only)?.on(options.device)?;
     if location != Location::Demo && !Path::new(name).exists() {
-        // The requested name says more than a folder of the cache.
+        // The requested name means more to the user than a folder of the cache.
         let meta = Arc::make_mut(&mut loaded.meta);
         name.clone_into(&mut meta.name);
         name.clone_into(&mut meta.title);

@@ -5,7 +5,7 @@ use crate::model::{Config, Described, check_gguf_header, describe_gguf};
 use crate::trace::{Device, Dtype, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, bail};
 
-/// Most of the start of a GGUF file that is read for its header, bytes; the tokenizer is part of it.
+/// The most bytes that are read from the start of a GGUF file for its header, which holds the tokenizer.
 const LARGEST_HEADER: u64 = 32 << 20;
 
 /// A model on the Hub.
@@ -14,7 +14,7 @@ pub struct Remote {
     pub meta: Meta,
     /// Entries of the tokenizer, where that is known without downloading it.
     pub tokenizer: Option<usize>,
-    /// The commit that was looked at.
+    /// The commit that was read.
     pub commit: String,
     /// The files that opening it would download, and their sizes in bytes.
     pub files: Vec<(String, u64)>,
@@ -47,7 +47,7 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
         }
     };
     let weight_bytes = total(".gguf") + total(".safetensors");
-    report.add(Level::Note, "weights", "", "not looked at: they are on the Hub", "checked when it is opened");
+    report.add(Level::Note, "weights", "", "not checked: they are on the Hub", "checked when it is opened");
     let name = repo.to_string();
     let meta = Meta {
         title: name.clone(),
@@ -90,7 +90,7 @@ fn read_header(found: &Survey, file: &str, size: u64) -> Result<Vec<u8>> {
         bytes.extend(found.read(file, bytes.len() as u64..end)?);
         let Err(error) = check_gguf_header(&bytes, size) else { return Ok(bytes) };
         if (bytes.len() as u64) < end {
-            bail!("the Hub sent less of {file} than it was asked for");
+            bail!("the Hub sent less of {file} than was requested");
         }
         if end == size || want >= LARGEST_HEADER || !bytes.starts_with(b"GGUF") {
             return Err(error.context(format!("the header of {file} can't be used")));

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Most of a safetensors header that is looked at, bytes.
+/// The most bytes of a safetensors header that are read.
 const LARGEST_HEADER: u64 = 100 << 20;
 
 /// What the MODEL argument names.

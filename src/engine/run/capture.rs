@@ -38,7 +38,7 @@ impl Capture {
     }
 }
 
-/// Collects one pass over a chunk of tokens: one set of values a token.
+/// Collects one pass over a chunk of tokens: one set of values per token.
 pub(super) struct Collector<'a> {
     capture: &'a Capture,
     tokens: Vec<HookValues>,

@@ -19,9 +19,9 @@ const NO_MODEL: &str = "this is a saved run without a model: o opens a model";
 /// What views are drawn and derived from. Cloning it is a branch: the records are shared.
 #[derive(Clone)]
 pub enum Run {
-    /// A model is open and goes on with it.
+    /// A run of an open model, which can continue it.
     Live(Live),
-    /// It was read from a trace file and stays as it is.
+    /// A run from a trace file, which does not change.
     Replay(Replay),
 }
 

@@ -5,15 +5,15 @@ use crate::model::{Model, NoHooks, Precision};
 use anyhow::Result;
 use serde::Serialize;
 
-/// Tokens of a chunk: no divisor of a page of the KV cache or of a kernel's rows.
+/// Tokens of a chunk. The number divides neither a page of the KV cache nor a kernel's rows.
 const CHUNK: usize = 13;
 
-/// Bytes of weights that reading token by token may touch in all.
+/// The most bytes of weights that are read in the token-by-token test.
 const BUDGET: u64 = 1 << 36;
 /// Tokens of the first text that are read in any case: more than a page of the KV cache.
 const LEAST: usize = 34;
 
-/// What was found of a way to read the text.
+/// How the logits of one way to read the text compare with those of the prefill.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
     /// `chunks of 13`, or `token by token`.
@@ -35,13 +35,14 @@ impl Agreement {
     }
 }
 
-/// Both ways, before any text.
+/// Both ways, before any text is read.
 pub fn ways() -> [(usize, Agreement); 2] {
     let way = |way: String| Agreement { way, tokens: [0, 0], equal: [0, 0], max_abs: 0.0, first: None };
     [(CHUNK, way(format!("chunks of {CHUNK}"))), (1, way("token by token".to_owned()))]
 }
 
-/// How many tokens of each text are read in other ways: all, or, if tokens touch gigabytes, some of the first text.
+/// How many tokens of each text are also read in other ways: all tokens, or only the start of the first text if each
+/// token reads gigabytes of weights.
 pub fn tokens(touched: u64, texts: &[Text]) -> Vec<usize> {
     let all: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
     if touched.saturating_mul(all.iter().sum::<usize>() as u64) <= BUDGET {
@@ -51,7 +52,8 @@ pub fn tokens(touched: u64, texts: &[Text]) -> Vec<usize> {
     all.iter().enumerate().map(|(i, all)| if i == 0 { first.min(*all) } else { 0 }).collect()
 }
 
-/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may go on.
+/// Reads `ids` in pieces of `size` and compares the logits with those of the prefill `[pos × vocab]`, which may be
+/// longer.
 pub fn compare(
     model: &Model,
     (name, ids): (&'static str, &[u32]),

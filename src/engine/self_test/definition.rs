@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// Multiply-adds that the definition may take.
 const BUDGET: u64 = 1 << 32;
-/// Positions that are looked at.
+/// Positions that are checked.
 const POSITIONS: (usize, usize) = (2, 8);
 
 /// Reads `ids` once and computes every operation of it again.
@@ -45,7 +45,7 @@ struct Definition<'a> {
     ids: &'a [u32],
     precision: Precision,
     positions: Vec<usize>,
-    /// Values of the layer at hand, and of the ends, one row a position.
+    /// Values of the current layer, and of embedding and outputs, one row per position.
     seen: BTreeMap<K, Vec<f32>>,
     found: Vec<Operation>,
 }
@@ -176,7 +176,7 @@ impl Definition<'_> {
 
     fn routing(&mut self, layer: usize, pos: usize) -> Result<()> {
         let Precision { router, choice, weights, .. } = self.precision;
-        // A router that is quantised for a look is not what the file holds.
+        // Under a policy that quantises the router, its weights are not those of the file.
         if !self.precision.quantises() {
             let want = product(&wide(self.row(K::Ln2, pos)?), &self.matrix(Part::Gate(layer))?, router);
             self.see(K::RouterLogits, layer, pos, &want)?;

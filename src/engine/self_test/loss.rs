@@ -16,7 +16,7 @@ pub struct RouterLoad {
     pub entropy: f64,
     /// Share of all choices that each expert got `[experts]`.
     pub load: Vec<f64>,
-    /// Share of choices that one rounding step of the compute dtype could have made otherwise.
+    /// Share of choices that one ulp of the compute dtype could have changed.
     pub near_ties: f64,
     #[serde(skip)]
     tokens: usize,
@@ -36,7 +36,7 @@ impl RouterLoad {
         }
     }
 
-    /// From sums to means.
+    /// Turns sums into means.
     pub(super) fn settle(&mut self, k: usize) {
         let tokens = self.tokens.max(1) as f64;
         self.entropy /= tokens;
@@ -67,7 +67,7 @@ pub fn token_losses(logits: &[f32], ids: &[u32]) -> Vec<f64> {
     rows.map(|(id, row)| -Distribution::of(row).log_prob(*id as usize)).collect()
 }
 
-/// The mean.
+/// The mean of the values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -80,7 +80,7 @@ pub fn standard_error(values: &[f64]) -> f64 {
 
 struct Watch<'a> {
     routers: &'a mut Vec<RouterLoad>,
-    /// Of the layer at hand `[pos × experts]`.
+    /// Router logits of the current layer `[pos × experts]`.
     logits: Vec<f32>,
     experts: usize,
     k: usize,

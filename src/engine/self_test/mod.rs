@@ -1,8 +1,8 @@
 //! The self-test: does an opened model predict plain text, and does it compute what a Mixtral is?
 //!
 //! It needs no reference. The loss on a built-in text says whether this is a working language model; the same text in
-//! one prefill, in chunks and token by token must give the same logits; every operation is held against its definition;
-//! and where the model predicts better with one thing changed, that thing is wrong.
+//! one prefill, in chunks and token by token must give the same logits; every operation is compared with its
+//! definition; and where the model predicts better with one thing changed, that thing is wrong.
 
 mod agreement;
 mod definition;
@@ -31,7 +31,7 @@ pub struct SelfTest {
     pub ok: bool,
     /// The outcome in one sentence.
     pub verdict: String,
-    /// What is wrong, most telling first.
+    /// What is wrong, the most conclusive finding first.
     pub failures: Vec<String>,
     /// What may be wrong.
     pub warnings: Vec<String>,
@@ -47,7 +47,7 @@ pub struct SelfTest {
     pub routers: Vec<RouterLoad>,
     /// Every operation against its definition.
     pub definition: Vec<Operation>,
-    /// The loss, computed otherwise; only of trained weights.
+    /// The loss with one thing changed; only for trained weights.
     pub otherwise: Vec<Otherwise>,
 }
 
@@ -163,7 +163,7 @@ fn spreads(loaded: &Loaded) -> Result<[f64; 2]> {
     Ok([embed, if loaded.config.arch.tied { embed } else { of(Part::Unembed)? }])
 }
 
-/// What is tried on texts of `tokens`: what files and ports are known to get wrong.
+/// The changes to try on texts of `tokens` tokens: what files and ports are known to get wrong.
 fn variations(model: &Model, tokens: usize) -> Vec<Variation> {
     let arch = model.arch();
     let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != arch.rope.base).map(Variation::RopeBase);

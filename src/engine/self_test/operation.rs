@@ -4,7 +4,8 @@ use crate::trace::{Dtype, Hook, HookKind as K};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Steps that a value may be off where numbers have 16 bits: a rounding inside that falls to the other side.
+/// How many ulps a value may be off where numbers have 16 bits, because a rounding inside the operation may go the
+/// other way.
 const HALF_STEPS: f64 = 4.0;
 /// The same in f32, whose sums depend on the order of additions: 1e-4 of the terms.
 const F32_STEPS: f64 = 1024.0;
@@ -14,7 +15,7 @@ const NORM_F32_STEPS: f64 = 16.0;
 const NORM_SHARE: f64 = 5e-4;
 /// Share of values that may be further off: scores at a rounding boundary move whole rows of attention.
 const SHARE: f64 = 0.005;
-/// As many may always be: some operations have few values.
+/// This many values may always be further off, because some operations have few values.
 const FEW: usize = 2;
 
 /// One operation of the model in all layers.
@@ -24,17 +25,17 @@ pub struct Operation {
     pub name: &'static str,
     /// What is wrong if it is off.
     pub cause: &'static str,
-    /// Values looked at.
+    /// Values compared.
     pub values: usize,
     /// Values that are equal after rounding.
     pub equal: usize,
     /// Values that are further off than rounding explains.
     pub beyond: usize,
-    /// The largest difference, in steps of the value's dtype at the magnitude of what was added up.
+    /// The largest difference, in ulps of the value's dtype at the magnitude of what was added up.
     pub max_steps: f64,
     /// Hook and position of the first value beyond.
     pub first: Option<(String, usize)>,
-    /// Values and values beyond of each hook: a fault of one layer must not drown in the others.
+    /// Values, and values beyond, of each hook: a fault of one layer must not be hidden by the values of other layers.
     #[serde(skip)]
     hooks: BTreeMap<Hook, [usize; 2]>,
 }
@@ -92,7 +93,7 @@ fn index(kind: K) -> usize {
     }
 }
 
-/// All operations, before any value.
+/// All operations, before any value is compared.
 pub fn operations() -> Vec<Operation> {
     let none = |(name, cause)| Operation {
         name,

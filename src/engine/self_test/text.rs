@@ -20,9 +20,9 @@ pub struct Text {
     pub bytes: usize,
 }
 
-/// Why there is nothing to read.
+/// Why the text can't be read.
 pub struct Unreadable {
-    /// In words.
+    /// The reason, as a clause.
     pub why: String,
     /// Whether that is a fault of the model.
     pub is_fault: bool,
@@ -43,14 +43,15 @@ pub fn texts(loaded: &Loaded) -> Result<Vec<Text>, Unreadable> {
             tokenizer.encode(text, true).map_err(|error| Unreadable { why: format!("{error:#}"), is_fault: true })?;
         if let Some(id) = ids.iter().find(|id| **id as usize >= dims.vocab) {
             let why = format!(
-                "of plain {name} the tokenizer makes the id {id}, and the model has {} embeddings: it belongs to another model",
+                "the tokenizer gives the id {id} in plain {name}, but the model has {} embeddings: \
+                 the tokenizer belongs to another model",
                 dims.vocab
             );
             return Err(Unreadable { why, is_fault: true });
         }
         ids.truncate(dims.context);
         if ids.len() < 2 {
-            return Err(not(format!("of the text only {} token fits", ids.len())));
+            return Err(not(format!("only {} token of the text fits the context", ids.len())));
         }
         Ok(Text { name, ids, bytes: text.len() })
     };

@@ -14,7 +14,7 @@ pub fn spread(matrix: &Matrix) -> f64 {
     let (mut before, mut rows) = (Vec::new(), 0.0);
     for row in 0..matrix.rows() {
         matrix.widen_row(row, Rounding::None, &mut line);
-        // Padding, and tokens that were added with the mean of all, say nothing of training.
+        // Padding, and tokens that were added with the mean of all, say nothing about training.
         if line == before || line.iter().all(|x| *x == 0.0) {
             continue;
         }

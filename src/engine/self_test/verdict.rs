@@ -4,21 +4,22 @@ use super::{Otherwise, SelfTest};
 use crate::model::Variation;
 use crate::trace::Meta;
 
-/// Loss on plain prose, nats a token, from which a model is no working language model; a small vocabulary, which is easier to
-/// guess from, counts by this share of a blind guess. The text of code repeats itself: of it this share is enough.
+/// Loss on plain prose, nats a token, from which a model does not count as a working language model. With a small
+/// vocabulary, which is easier to guess from, the limit is this share of a blind guess. Code repeats itself, so its
+/// limit is this share of that for prose.
 const HOPELESS: (f64, f64) = (4.0, 0.6);
 const CODE: f64 = 0.6;
-/// This share of what is hopeless is too much for a model that works well.
+/// A loss above this share of the limit is too high for a model that works well.
 const WEAK: f64 = 0.65;
-/// With one thing changed the loss has to fall by this, nats a token, and by so many standard errors, before that thing is
-/// called wrong; by a few less, it is worth a warning.
+/// How far the loss has to fall with one thing changed before that thing is called wrong: nats a token, and standard
+/// errors. [`PERHAPS`] standard errors are enough for a warning.
 const BETTER: (f64, f64) = (0.03, 3.0);
 const PERHAPS: f64 = 2.5;
 /// The usual reasons for a loss that is too high.
 const USUAL: &str = "most often the RoPE base, the roles of w1 and w3, permuted rows of q and k, another number of heads, \
                      missing renormalisation, or weights and tokenizer of different models";
 
-/// What is wrong, most telling first.
+/// What is wrong, the most conclusive finding first.
 pub fn failures(found: &SelfTest, meta: &Meta) -> Vec<String> {
     let mut failures = Vec::new();
     for operation in found.definition.iter().filter(|operation| !operation.ok()) {
@@ -44,7 +45,7 @@ pub fn failures(found: &SelfTest, meta: &Meta) -> Vec<String> {
         return failures;
     }
     let name = first.name;
-    // Where an operation is wrong or tokens disturb each other, what helps says nothing.
+    // If an operation is wrong or tokens influence each other, a change that lowers the loss proves nothing.
     let limit = hopeless(meta);
     if failures.is_empty()
         && let Some(best) = better(found, limit, BETTER.1)
@@ -63,7 +64,7 @@ pub fn warnings(found: &SelfTest, meta: &Meta) -> Vec<String> {
     let weak = found.ok && found.trained && exceeds(found, WEAK * hopeless(meta));
     let loss = found.texts.first().map_or(f64::NAN, |first| first.loss);
     let text = || {
-        format!("loss {loss:.1} nats on plain English is much for a language model; if it should know English, {USUAL}")
+        format!("loss {loss:.1} nats on plain English is high for a language model; if it should know English, {USUAL}")
     };
     let perhaps = better(found, hopeless(meta), PERHAPS).filter(|_| found.ok);
     let perhaps = perhaps.map(|best| format!("{}: perhaps {}", falls(found, best), blame(best.variation)));
@@ -82,12 +83,13 @@ fn hopeless(meta: &Meta) -> f64 {
     HOPELESS.0.min(HOPELESS.1 * (meta.dims.vocab as f64).ln())
 }
 
-/// Whether the losses of all texts are above what is allowed them.
+/// Whether the losses of all texts are above their limits.
 fn exceeds(found: &SelfTest, limit: f64) -> bool {
     found.texts.iter().all(|text| text.loss > if text.name == "code" { CODE * limit } else { limit })
 }
 
-/// The change with which the model predicts clearly better, and well: of two wrong ways one is always the better.
+/// The change with which the model predicts clearly better, and well. Predicting better is not enough: of two wrong
+/// ways, one is always better.
 fn better(found: &SelfTest, limit: f64, errors: f64) -> Option<&Otherwise> {
     let is_better = |other: &&Otherwise| {
         let [falls, error] = other.falls;

@@ -32,8 +32,8 @@ pub fn has(c: char) -> bool {
     !is_obeyed(c) && c.width().is_some_and(|width| width > 0) && has_glyph()
 }
 
-/// Any text as it can be drawn on one line: white space is visible, and characters that the font lacks or a viewer would act
-/// on are escaped as `\u{1F642}`.
+/// Any text as it can be drawn on one line: white space is visible, and characters that the font lacks or a viewer
+/// would act on are escaped as `\u{1F642}`.
 pub fn drawable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,8 +78,8 @@ pub fn fit(text: &str, max: usize) -> String {
     kept + "…"
 }
 
-/// Draws a text of height `em` pixels: calls `put` with each pixel relative to the start of the baseline, and its coverage, 0
-/// to 1.
+/// Draws a text of height `em` pixels: calls `put` with each pixel relative to the start of the baseline, and its
+/// coverage, 0 to 1.
 ///
 /// # Errors
 /// If the font can't be read, or as `put`.

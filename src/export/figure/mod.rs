@@ -28,7 +28,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 /// The look of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
-    /// Pixels a point: 1 for a screen, 2 or more for a paper.
+    /// Pixels per point: 1 for a screen, 2 or more for print.
     pub scale: f64,
     /// Light text on a dark ground.
     pub dark: bool,

@@ -34,12 +34,12 @@ impl Skin {
     }
 }
 
-/// Where text is turned into glyphs.
+/// Where text becomes glyphs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
     /// In the pen, from the bundled font.
     Drawn,
-    /// In the viewer of the file, from a font of its own.
+    /// In the viewer of the file, from one of the viewer's fonts.
     Named,
 }
 

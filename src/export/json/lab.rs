@@ -14,7 +14,7 @@ pub struct LabInfo<'a> {
     pub dims: Dims,
     /// The storage type of its weights.
     pub weights_dtype: &'a str,
-    /// The device that multiplied by them.
+    /// The device that computed the matrix products.
     pub device: Device,
     /// The prompt as text; `None` if it was given as ids.
     pub prompt: Option<&'a str>,

@@ -20,7 +20,7 @@ pub fn screen_ansi(screen: &Screen) -> Vec<u8> {
                 out.push_str(&style);
                 last = style;
             }
-            // A symbol must not bring escapes of its own.
+            // A symbol must not contain escapes.
             out.extend(cell.symbol.chars().filter(|c| !is_obeyed(*c)));
         }
         out.push_str("\x1b[0m\n");

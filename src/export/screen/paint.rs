@@ -181,7 +181,8 @@ fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) 
         None => {
             let cells = cell.symbol.width().max(1) as f64;
             let visible = |c: char| !is_obeyed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
-            // A character that the bundled font lacks is drawn as its name or number in small print. A viewer has more fonts.
+            // A character that the bundled font lacks is drawn as its name or number in small print. A viewer has more
+            // fonts.
             let is_drawn = cell.symbol.chars().all(|c| has(c) || pen.names() && visible(c));
             let (text, em) = if is_drawn {
                 (cell.symbol.clone(), EM)

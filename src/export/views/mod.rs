@@ -1,4 +1,4 @@
-//! Views of a run as pictures and tables: one file a view, and one table of them all.
+//! Views of a run as pictures and tables: one file per view, and one table of them all.
 
 mod attention;
 mod fidelity;
@@ -50,7 +50,7 @@ pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
     figure(data, spec)?.png(look)
 }
 
-/// A view as an SVG file, complete in itself; the viewer draws text in a font of its own.
+/// A view as an SVG file, complete in itself; the viewer draws text in one of its own fonts.
 ///
 /// # Errors
 /// As [`picture`].

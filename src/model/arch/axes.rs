@@ -3,15 +3,15 @@
 use crate::model::precision::{Precision, Rounding};
 use crate::trace::Dims;
 
-/// How a model computes. Sizes that a trace needs are in [`Arch::dims`], the window of attention and the number of experts
-/// among them; every other difference is an axis of its own.
+/// How a model computes. Sizes that a trace needs are in [`Arch::dims`], the window of attention and the number of
+/// experts among them; every other difference has its own axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arch {
     /// The sizes.
     pub dims: Dims,
     /// The number that RMSNorm adds to the mean square.
     pub eps: f64,
-    /// Whether the unembedding is the embedding.
+    /// Whether the unembedding shares the weights of the embedding.
     pub tied: bool,
     /// Positions.
     pub rope: Rope,
@@ -22,7 +22,7 @@ pub struct Arch {
 /// Rotary position embeddings (RoPE).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
-    /// Component pair `i` of a head turns by `base^(-2i / d_head)` a position.
+    /// Component pair `i` of a head turns by `base^(-2i / d_head)` per position.
     pub base: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A config.json: its family, and the keys that are no part of the architecture.
+//! A config.json: its family, and the keys that are not part of the architecture.
 
 use super::axes::Arch;
 use super::keys::{Keys, token_ids};
@@ -7,7 +7,7 @@ use crate::trace::{Dtype, Report};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-/// A family of models: what its config.json calls it, and who reads that.
+/// A family of models: its name in config.json, and its reader.
 struct Family {
     model_type: &'static str,
     architecture: &'static str,
@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config.json, or what says the same in a file called `origin`. `report` gets every value that was missing or
+    /// Reads a config.json, or an equivalent from a file called `origin`. `report` gets every value that was missing or
     /// contradicts another.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A GGUF file's metadata as the config.json that says the same.
+//! A GGUF file's metadata as the equivalent config.json.
 
 use crate::model::weights::gguf::{Header, Value};
 use crate::trace::{Level, Report};

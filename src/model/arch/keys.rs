@@ -10,7 +10,7 @@ const MAX_SIZE: u64 = 1 << 31;
 /// The values that a window may have.
 const OR_WINDOW: &str = "null, as in Mixtral's own models";
 
-/// A config.json, or what says the same, and the name of its file in messages.
+/// A config.json, or an equivalent, and the name of its file in messages.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
     pub json: &'a Value,
@@ -94,7 +94,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The RoPE base, which is in one of two places.
+    /// The RoPE base, which transformers writes in one of two places.
     pub fn rope_base(&self, report: &mut Report) -> Result<f64> {
         let origin = self.origin;
         let nested = self.get("rope_parameters");

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// The sizes of a larger model could not be multiplied without an overflow, parameters.
+/// The most parameters. The sizes of a larger model could overflow when they are multiplied.
 const MAX_PARAMETERS: f64 = (1u64 << 56) as f64;
 /// Epsilons that norms of trained models have; Mixtral's is 1e-5.
 const EPS: RangeInclusive<f64> = 1e-8..=1e-4;
@@ -82,7 +82,7 @@ fn eps(keys: &Keys, report: &mut Report) -> Result<f64> {
     }
 }
 
-/// The number of weights, about.
+/// The approximate number of weights.
 fn parameters(d: Dims) -> f64 {
     let [layers, d_model, d_ff, experts, vocab] = [d.layers, d.d_model, d.d_ff, d.experts, d.vocab].map(|n| n as f64);
     let heads = (d.heads + d.kv_heads) as f64 * d.d_head as f64;

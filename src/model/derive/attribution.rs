@@ -40,11 +40,11 @@ impl Direction {
 
 /// Shares of the parts of the residual stream.
 pub struct StreamShares {
-    /// Of the embedding.
+    /// Share of the embedding.
     pub embed: f64,
-    /// Of `resid_mid - resid_pre`, by layer.
+    /// Share of `resid_mid - resid_pre`, by layer.
     pub attn: Vec<f64>,
-    /// Of `resid_post - resid_mid`, by layer.
+    /// Share of `resid_post - resid_mid`, by layer.
     pub mlp: Vec<f64>,
 }
 
@@ -70,8 +70,8 @@ impl Model {
         Ok(Direction { logit, scale, u: wide.iter().zip(&self.norm).map(u).collect() })
     }
 
-    /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share of the
-    /// last residual. `None` if residuals were not captured.
+    /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share
+    /// of the last residual. `None` if residuals were not captured.
     pub fn stream_shares(
         &self,
         token: &TokenRecord,
@@ -95,7 +95,7 @@ impl Model {
         Some(shares)
     }
 
-    /// Share of each head of `layer` at `pos`, `[heads]`: of its output `z` through its columns of `W_O`. `None` if
+    /// Share of each head of `layer` at `pos`, `[heads]`: that of its output `z` times its columns of `W_O`. `None` if
     /// queries or keys were not captured or `cache` does not hold the position.
     pub fn head_shares(
         &self,

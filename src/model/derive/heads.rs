@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// One head of a run: its rotated keys (`hook_rot_k`) collected once, its queries (`hook_rot_q`) read one by one.
 pub struct HeadReader<'a> {
     tokens: &'a [Arc<TokenRecord>],
-    /// By position, each `[d_head]`; empty if patterns were captured.
+    /// Keys by position, each `[d_head]`; empty if patterns were captured.
     keys: Vec<&'a [f32]>,
     /// Whether whole patterns were captured; then queries and keys are not read.
     is_kept: bool,

@@ -1,4 +1,4 @@
-//! Dot products, compiled once a supported instruction set from the same safe source.
+//! Dot products, compiled once per supported instruction set from the same safe source.
 
 use std::sync::OnceLock;
 

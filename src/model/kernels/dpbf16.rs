@@ -1,6 +1,6 @@
 //! Products of bf16 weights and bf16 activations by AVX512-BF16's `vdpbf16ps`, in the order of [`super::pairs`].
 
-use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
+use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, interleave_avx512, lead, padded, sum_pairs};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -11,7 +11,7 @@ pub(super) const TILE_X: usize = 12;
 /// Pairs of a row that are multiplied before the next: 32 KB of a tile's weights, which stay in the nearest caches.
 const PIECE: usize = 256;
 
-/// Whether this machine has the instruction.
+/// Whether this machine has the instruction `vdpbf16ps`.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -38,7 +38,7 @@ pub(super) struct Scratch {
 }
 
 impl Packed {
-    /// Packs `x` `[rows, k]`; `None` if a value is no bf16 number, or without the instruction.
+    /// Packs `x` `[rows, k]`; `None` if a value is not a bf16 number, or if this machine lacks the instruction.
     pub fn of(x: &[f32], k: usize) -> Option<Self> {
         if !is_here() || k == 0 || x.iter().fold(0, |low, x| low | x.to_bits()) & 0xffff != 0 {
             return None;
@@ -158,8 +158,8 @@ fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]
             at = whole;
         }
         if at < to {
-            let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs, and this function has AVX-512.
+            let filled = padded(w, at);
+            // SAFETY: each row is padded to sixteen pairs, and this function has AVX-512.
             put(at, &unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
         }
     }
@@ -183,8 +183,8 @@ fn tile_of(rows: usize, w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) 
     }
 }
 
-/// Adds pairs of 32 rows of weights times `T` rows of activations `[pairs × T]` to the first `T` of `sums`. On its own, so that
-/// the sums stay in registers.
+/// Adds pairs of 32 rows of weights times `T` rows of activations `[pairs × T]` to the first `T` of `sums`. A separate
+/// function, so that the sums stay in registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn tile<const T: usize>(w: &[[u32; TILE_ROWS]], x: &[u32], sums: &mut TileSums) {

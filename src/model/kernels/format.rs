@@ -2,7 +2,7 @@
 
 /// A format of `N` bytes that hold `32 * G` values.
 pub(super) trait Format<const N: usize, const G: usize> {
-    /// Passes all values to `sink`, those of one lane in their order.
+    /// Passes all values to `sink`. The values of a lane come in their order.
     fn decode(block: &[u8; N], sink: &mut impl Sink);
 }
 

@@ -18,8 +18,8 @@ pub(super) const LONG: usize = 16 * PAIRS;
 /// `[pair][row]`, the first number of a pair in the low half.
 pub(super) type Interleaved = [[u32; ROWS]; PAIRS];
 
-/// The line of each row that begins with pair `at`, filled up with zeros.
-pub(super) fn filled_up(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
+/// The line of each row that begins with pair `at`, padded with zeros.
+pub(super) fn padded(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
     let mut filled = [[0; LINE]; ROWS];
     for (row, line) in rows.iter().zip(&mut filled) {
         let rest = row.get(at * 4..).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut 
         if rows.iter().all(|row| row.len() >= (at + 1) * LINE) {
             interleave_line(isa, rows, at, out);
         } else {
-            interleave_line(isa, &filled_up(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
+            interleave_line(isa, &padded(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
         }
     }
 }
@@ -116,23 +116,23 @@ macro_rules! sum_pairs {
         let mut at = 0;
         let add = |$sums: __m512, $pair: __m512i, $one: $of| $add;
         let some = |at: usize, end: usize, mut sums: __m512| {
-            let filled = filled_up(w, at);
-            // SAFETY: each row is filled up to sixteen pairs, and the function around has AVX-512.
+            let filled = padded(w, at);
+            // SAFETY: each row is padded to sixteen pairs, and the function around has AVX-512.
             let w = unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
             for (w, x) in w.into_iter().zip(&x[at..end]) {
                 sums = add(sums, w, *x);
             }
             sums
         };
-        // The first pairs alone, then each line of the cache as a whole: a load that straddles two lines takes twice as long,
-        // which costs more than the first pairs if a row is long.
+        // The first pairs alone, then each line of the cache as a whole: a load that straddles two lines takes twice as
+        // long, which costs more than the first pairs if a row is long.
         let lead = if x.len() >= LONG { lead(w) } else { 0 };
         if lead > 0 {
             sums = some(0, lead, sums);
             at = lead;
         }
         let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
-        // The same place of the next sixteen rows: the processor by itself does not read past the end of a page.
+        // The same place of the next sixteen rows: the processor does not read ahead past the end of a page.
         let ahead = ROWS * w[0].len();
         while at + PAIRS <= whole {
             w.iter().for_each(|row| fetch_line(row, 4 * at + ahead));

@@ -1,10 +1,10 @@
 //! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
-//! `pairs` describes the order for products of bf16 weights, `fixed` that for Q8_0, Q4_K and Q6_K. Every other dot product
-//! is added in lanes: element `i` in lane `i % 32`, or `i % 8` of short vectors such as a head's, each product rounded before
-//! it is added. Then the lanes are folded in halves. Neither the number of rows, threads or chunks nor the instruction set
-//! changes that order. So a value is bit for bit the same in prefill, step by step, and on every machine. There is one
-//! exception: some instructions take bf16 numbers below 2⁻¹²⁶ for zero.
+//! `pairs` describes the order for products of bf16 weights, `fixed` that for Q8_0, Q4_K and Q6_K. Every other dot
+//! product is added in lanes: element `i` in lane `i % 32`, or `i % 8` of short vectors such as a head's, each product
+//! rounded before it is added. Then the lanes are folded in halves. Neither the number of rows, threads or chunks nor
+//! the instruction set changes that order. So a value is bit for bit the same in prefill, step by step, and on every
+//! machine. There is one exception: some instructions treat bf16 numbers below 2⁻¹²⁶ as zero.
 
 mod blocks;
 mod dot;

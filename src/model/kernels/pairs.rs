@@ -1,14 +1,15 @@
 //! Rows of bf16 weights times activations, in the order in which `vdpbf16ps` adds.
 //!
-//! Every result has one sum. It goes through the row pair by pair, and adds the product of a pair's second number before that
-//! of the first, each by one fma. A row of odd length ends in a zero. The matrix product that transformers runs on a CPU with
-//! that instruction adds in the same order. Products of two bf16 numbers are exact, so with bf16 activations the instruction
-//! and the fma give the same bits. The exception are numbers below 2⁻¹²⁶, which the instruction takes for zero.
+//! Every result has one sum. It goes through the row pair by pair, and adds the product of a pair's second number
+//! before that of the first, each by one fma. A row of odd length ends in a zero. The matrix product that transformers
+//! runs on a CPU with that instruction adds in the same order. Products of two bf16 numbers are exact, so with bf16
+//! activations the instruction and the fma give the same bits. Numbers below 2⁻¹²⁶ are the exception: the instruction
+//! treats them as zero.
 
 use super::dot::{Isa, per_isa};
 use super::interleave::{Interleaved, PAIRS, ROWS, interleave};
 #[cfg(target_arch = "x86_64")]
-use super::interleave::{LINE, LONG, fetch_line, filled_up, interleave_avx512, lead, sum_pairs};
+use super::interleave::{LINE, LONG, fetch_line, interleave_avx512, lead, padded, sum_pairs};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -107,7 +108,7 @@ pub(super) mod tests {
     use super::*;
     use half::bf16;
 
-    /// The order of additions in the words of this file's head.
+    /// The order of additions as the head of this file states it.
     pub fn stated(w: &[bf16], x: &[f32]) -> f32 {
         w.chunks(2).zip(x.chunks(2)).fold(0.0, |sum, (w, x)| {
             let product = |i: usize| (w.get(i).map_or(0.0, |w| w.to_f32()), x.get(i).map_or(0.0, |x| *x));

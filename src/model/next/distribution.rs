@@ -59,7 +59,7 @@ impl<'a> Distribution<'a> {
         1 + self.logits.iter().filter(|x| **x > self.logits[id]).count() as u32
     }
 
-    /// The `k` most probable tokens, best first; among equals the lower id.
+    /// The `k` most probable tokens, best first; equal ones by ascending id.
     pub fn top(&self, k: usize) -> Vec<usize> {
         let k = k.min(self.logits.len());
         if k == 0 {

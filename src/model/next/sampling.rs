@@ -28,7 +28,7 @@ pub fn check(sampling: &Sampling) -> Result<()> {
 pub struct Heated {
     /// Probability of each token after temperature `[vocab]`.
     pub probs: Vec<f32>,
-    /// Tokens left by top-k and top-p, most probable first.
+    /// The tokens that top-k and top-p keep, most probable first.
     pub kept: Vec<usize>,
 }
 

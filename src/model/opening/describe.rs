@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A model without its weights.
 pub struct Described {
-    /// Its config.json, or what the metadata of a GGUF file say in its place.
+    /// Its config.json, or the equivalent from the metadata of a GGUF file.
     pub json: Value,
     /// Sizes.
     pub dims: Dims,
@@ -34,7 +34,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// From a config.json, which also gives the weights' dtype.
+    /// The model that a config.json describes, which also gives the weights' dtype.
     pub fn from_config(json: Value, config: &Config) -> Self {
         let dtype = config.dtype.unwrap_or(Dtype::F32);
         let params = count_params(config.arch.dims, config.arch.tied);

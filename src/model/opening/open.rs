@@ -24,7 +24,7 @@ pub struct Loaded {
     pub tokenizer: Option<Tokenizer>,
     /// The format of a conversation.
     pub chat: Option<ChatTemplate>,
-    /// Its config.json, or what the metadata of a GGUF file say in its place.
+    /// Its config.json, or the equivalent from the metadata of a GGUF file.
     pub config: Config,
     /// Its tensors.
     pub store: Store,
@@ -57,7 +57,7 @@ struct Parts {
     file_type: Option<&'static str>,
 }
 
-/// Opens a model. With `ids_only` a broken or missing tokenizer is only noted, because prompts come as ids.
+/// Opens a model. With `ids_only`, a broken or missing tokenizer is only noted, because prompts are ids.
 ///
 /// # Errors
 /// If anything is missing or contradicts the config; the message says what, and what to do.
@@ -178,7 +178,7 @@ fn names(path: &Path) -> (String, String) {
     (name, title)
 }
 
-/// A tokenizer that can't be used is only worth a warning when prompts come as ids.
+/// A tokenizer that can't be used; only a warning if prompts are ids.
 fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<Tokenizer>> {
     match read {
         Ok(tokenizer) => Ok(Some(tokenizer)),

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 /// The number of parameters: all, and those that one token uses.
 pub fn count_params(d: Dims, tied: bool) -> (u64, u64) {
-    // In floating point: sizes that were not compared with weights yet may be anything.
+    // In floating point, because sizes that were not compared with weights yet may be too large for integers.
     let [layers, d_model, d_ff, vocab] = [d.layers, d.d_model, d.d_ff, d.vocab].map(|n| n as f64);
     let attention = 2.0 * d_model * d.d_head as f64 * (d.heads as f64 + d.kv_heads as f64);
     let shared = attention + 2.0 * d_model + d_model * d.experts as f64;

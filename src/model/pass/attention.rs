@@ -16,7 +16,7 @@ pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
     window.map_or(0, |window| (pos + 1).saturating_sub(window))..pos + 1
 }
 
-/// The score of one key: product rounded, scaled, rounded.
+/// The score of one key: the dot product is rounded, then scaled and rounded again.
 pub fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
     scaled(dot_small(query, key), query.len(), round)
 }
@@ -26,7 +26,7 @@ fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
     round.one(round.one(product) * scale as f32)
 }
 
-/// Attention probabilities of one query over `keys`, into `out`: scores, softmax in f32, rounded.
+/// Writes the attention probabilities of one query over `keys` into `out`: the softmax of the scores in f32, rounded.
 pub fn weigh<'a>(
     query: &[f32],
     mut keys: impl ExactSizeIterator<Item = &'a [f32]>,
@@ -44,7 +44,7 @@ pub fn weigh<'a>(
     norm
 }
 
-/// `Σ weight · value` over positions from `first` on, rounded once.
+/// Writes `Σ weight · value` over the positions from `first` on into `out`, rounded once.
 pub fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [f32]) {
     out.fill(0.0);
     let (fours, rest) = weights.as_chunks::<4>();
@@ -63,11 +63,11 @@ pub fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [
 pub struct Heads<'a> {
     /// Rotated queries `[rows, heads, d_head]`.
     pub q: &'a [f32],
-    /// Position of the first row; rows follow each other.
+    /// Position of the first row; the others follow it.
     pub start: usize,
     /// Decoder layer.
     pub layer: usize,
-    /// Keys and values, the rows' own included.
+    /// Keys and values, including those of the rows.
     pub cache: &'a KvCache,
     /// Sizes.
     pub dims: Dims,
@@ -98,7 +98,7 @@ impl Heads<'_> {
         }
     }
 
-    /// Per-head outputs `[rows, heads, d_head]` without keeping a pattern.
+    /// The output of each head `[rows, heads, d_head]`, computed without keeping the pattern.
     pub fn z(&self) -> Vec<f32> {
         let width = self.dims.heads * self.dims.d_head;
         let mut z = vec![0f32; self.rows() * width];
@@ -114,7 +114,7 @@ impl Heads<'_> {
         z
     }
 
-    /// Attention probabilities `[heads, rows, start + rows]`; exact zeros where a query may not look.
+    /// Attention probabilities `[heads, rows, start + rows]`; exactly zero where a query may not look.
     pub fn pattern(&self) -> Vec<f32> {
         let (rows, keys) = (self.rows(), self.start + self.rows());
         let mut pattern = vec![0f32; self.dims.heads * rows * keys];
@@ -129,8 +129,8 @@ impl Heads<'_> {
         pattern
     }
 
-    /// Per-head outputs `[rows, heads, d_head]` from a pattern `[heads, rows, start + rows]`. An edited row may have weights
-    /// on any key; a row without weights on hidden keys gives the bits of [`Heads::z`].
+    /// The output of each head `[rows, heads, d_head]` from a pattern `[heads, rows, start + rows]`. An edited row may
+    /// have weights on any key; a row without weights on hidden keys gives the same bits as [`Heads::z`].
     pub fn z_from(&self, pattern: &[f32]) -> Vec<f32> {
         let (rows, keys) = (self.rows(), self.start + self.rows());
         let width = self.dims.heads * self.dims.d_head;

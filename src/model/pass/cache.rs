@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// Positions of one page.
 const PAGE: usize = 32;
 
-/// KV cache in pages that branches share. Cloning copies pointers; writing copies a page only while another branch holds it;
-/// truncating drops pages.
+/// KV cache in pages that branches share. Cloning copies pointers; writing copies a page only while another branch
+/// holds it; truncating drops pages.
 #[derive(Clone)]
 pub struct KvCache {
     /// `[layer][page]`
@@ -56,8 +56,8 @@ impl KvCache {
         self.pages.iter().zip(&other.pages).map(count).sum()
     }
 
-    /// Writes keys and values `[rows, width]` of `layer` after the last position. They count from [`KvCache::advance`] on, so
-    /// that an interrupted pass leaves the cache as it was.
+    /// Writes keys and values `[rows, width]` of `layer` after the last position. They count only after
+    /// [`KvCache::advance`], so that an interrupted pass leaves the cache as it was.
     pub(super) fn write(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
         let width = self.width;
         let pages = &mut self.pages[layer];

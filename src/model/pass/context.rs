@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// A pass inside one layer.
+/// The state of a pass while it computes one layer.
 pub struct Context<'a> {
     pub dims: Dims,
     pub eps: f64,
@@ -29,7 +29,7 @@ impl Context<'_> {
         self.precision.module
     }
 
-    /// Whether anybody observes or edits `kind` in this layer.
+    /// Whether the hooks observe or edit `kind` in this layer.
     pub fn wants(&self, kind: HookKind) -> bool {
         self.hooks.wants(kind.at(self.layer))
     }
@@ -43,7 +43,7 @@ impl Context<'_> {
         Ok(value)
     }
 
-    /// Shows a copy of `value` to the hooks, so that a change leaves `value` as it is; without hooks there is no copy.
+    /// Shows a copy of `value` to the hooks, so that changes do not reach `value`; without hooks nothing is copied.
     pub fn hook_copy<'v>(&mut self, kind: HookKind, value: &'v [f32]) -> Result<Cow<'v, [f32]>> {
         match self.wants(kind) {
             true => Ok(self.hook(kind, value.to_vec())?.into()),
@@ -77,8 +77,8 @@ impl Context<'_> {
         self.rope.rotate(x, heads, self.round())
     }
 
-    /// Reports that `done` of `total` parts of the layer are computed, and returns early if the pass is cancelled. Units are
-    /// token-layers: the layer of a long prompt takes seconds.
+    /// Reports that `done` of `total` parts of the layer are computed; an error if the pass is cancelled. Progress is
+    /// in token-layers, because one layer of a long prompt takes seconds.
     pub fn advance(&self, done: usize, total: usize) -> Result<()> {
         self.control.check()?;
         let rows = self.positions.len();

@@ -8,8 +8,8 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Choices up to which all their experts are computed in one parallel job. With more, each expert keeps the threads busy by
-/// itself, and the hidden values of one at a time are in memory.
+/// Up to this many choices, all experts are computed in one parallel job. With more, each expert alone keeps the
+/// threads busy, and only the hidden values of one expert are in memory.
 const FEW: usize = 16;
 
 /// One expert: `w2(silu(w1 x) * (w3 x))`.
@@ -63,12 +63,13 @@ pub struct Paging {
 
 impl Paging {
     /// Experts that were in memory when they were chosen, and those that had to be read from disk. An expert counts
-    /// once a layer and pass; weights that are part of the program don't count.
+    /// once per layer and pass; weights that are part of the program don't count.
     pub fn counts(&self) -> (u64, u64) {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
-    /// Counts which of the `chosen` experts are in memory, and asks for the others while the first are computed.
+    /// Counts which of the `chosen` experts are in memory, and asks the system to read the others while the first are
+    /// computed.
     pub fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
         let chosen: BTreeSet<usize> = chosen.iter().map(|e| *e as usize).collect();
         let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! The forward pass, from top to bottom: one line a step, one line a hook.
+//! The forward pass, from top to bottom: one line per step, one line per hook.
 
 use super::attention::Heads;
 use super::cache::KvCache;
@@ -71,8 +71,8 @@ impl Model {
     }
 }
 
-/// A pass over some tokens, layer by layer. Layers are run in their order, each with the cache with which the pass began; the
-/// keys and values that they write there count from [`Pass::end`] on.
+/// A pass over some tokens, layer by layer. Layers are run in their order, each with the cache with which the pass
+/// began; the keys and values that they write there count from [`Pass::end`] on.
 pub struct Pass<'m> {
     model: &'m Model,
     rope: RopeTable,
@@ -143,8 +143,8 @@ impl<'m> Pass<'m> {
         cx.hook(K::MlpOut, mixture::mix(moe.dispatch, &layer.experts, routed, &outputs, by)?)
     }
 
-    /// The outputs that follow from the last layer's residual stream `x` `[ids × d_model]`: the final norm, and the logits if
-    /// a hook wants them.
+    /// The outputs that follow from the last layer's residual stream `x` `[ids × d_model]`: the final norm, and the
+    /// logits if a hook wants them.
     ///
     /// # Errors
     /// If a hook or the device fails, or `control` stops the pass.

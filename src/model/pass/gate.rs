@@ -23,7 +23,7 @@ impl Router {
     /// The weights in the form of `gate`. They are quantised when they are first read.
     ///
     /// # Errors
-    /// If their width is no multiple of a block's.
+    /// If the width of the weights is not a multiple of the width of a block.
     pub fn read_as(&self, gate: Gate) -> Result<&Matrix> {
         let Gate::Quantised(block) = gate else { return Ok(&self.stored) };
         let (made, dtype) = match block {

@@ -6,12 +6,12 @@ use std::ops::Range;
 
 /// Observes and edits the values of a forward pass, in place.
 pub trait Hooks {
-    /// Whether the pass calls [`Hooks::at`] at `hook` ([`Hooks::at_ids`] at the expert indices). Where it does not, it does no
-    /// extra work.
+    /// Whether the pass calls [`Hooks::at`] at `hook` ([`Hooks::at_ids`] at the expert indices). Where it does not, it
+    /// does no extra work.
     fn wants(&self, hook: Hook) -> bool;
 
-    /// Sees the value at `hook`, and may change it: the pass goes on with what is then in `value`. `positions` are those that
-    /// the pass reads; [`HookKind::shape_at`](crate::trace::HookKind::shape_at) gives the shape.
+    /// Sees the value at `hook`, and may change it: the pass continues with what `value` then holds. `positions` are
+    /// those that the pass reads; [`HookKind::shape_at`](crate::trace::HookKind::shape_at) gives the shape.
     ///
     /// # Errors
     /// Any error stops the pass.
@@ -72,8 +72,8 @@ pub struct AtIds<F> {
     change: F,
 }
 
-/// Hooks that call `change` at `hook` with the chosen experts `[pos, k]` and the positions that the pass reads. The pass fails
-/// at a hook that holds activations: those are for [`at`].
+/// Hooks that call `change` at `hook` with the chosen experts `[pos, k]` and the positions that the pass reads. The
+/// pass fails at a hook that holds activations: those are for [`at`].
 pub fn at_ids<F: FnMut(&mut [u32], Range<usize>)>(hook: Hook, change: F) -> AtIds<F> {
     AtIds { hook, change }
 }

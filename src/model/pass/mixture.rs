@@ -1,4 +1,4 @@
-//! The experts' outputs become one value a token.
+//! The experts' outputs become one value per token.
 
 use super::experts::{Expert, Routed};
 use super::ops::fill;
@@ -21,9 +21,9 @@ pub fn mix(
     }
 }
 
-/// Weighted sum of the experts' outputs: in f32, best expert first, rounded once (HF `grouped_mm`), or added one by one in
-/// the order of their indices, each sum rounded (HF `eager`).
-/// `outputs` is `[rows, k, d_model]`, `weights` and `chosen` `[rows, k]`, the result `[rows, d_model]`.
+/// Weighted sum of the experts' outputs: in f32, best expert first, rounded once (HF `grouped_mm`), or added one by one
+/// in the order of their indices, each sum rounded (HF `eager`). `outputs` is `[rows, k, d_model]`, `weights` and
+/// `chosen` `[rows, k]`, the result `[rows, d_model]`.
 pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, precision: Precision) -> Vec<f32> {
     let d_model = outputs.len() / weights.len().max(1);
     let mut out = vec![0f32; weights.len() / k * d_model];
@@ -48,8 +48,8 @@ pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, preci
     out
 }
 
-/// The dispatch of TransformerLens 1.17 (#570): every expert that a token chose reads the whole sequence, and is added to all
-/// of it with the weight that its last token gave it.
+/// The dispatch of TransformerLens 1.17 (#570): every expert that a token chose reads the whole sequence, and is added
+/// to all of it with the weight that its last token gave it.
 fn whole_sequence(
     experts: &[Expert],
     routed: Routed,

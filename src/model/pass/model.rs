@@ -36,8 +36,8 @@ pub(in crate::model) struct Layer {
 }
 
 impl Model {
-    /// Takes the parts of the model from `store`. `compute` is the dtype in which the `hf` policies round, and to which they
-    /// round other weights as they are read.
+    /// Takes the parts of the model from `store`. `compute` is the dtype in which the `hf` policies round, and to which
+    /// they round weights of other dtypes when these are read.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape or type.
@@ -82,7 +82,7 @@ impl Model {
         }
     }
 
-    /// Moves the products with all weights but the routers' to `device`.
+    /// Computes the products with all weights except the routers' on `device`.
     pub(in crate::model) fn compute_on(&mut self, device: Device) -> Result<()> {
         let products = Products::on(device)?;
         let in_blocks = |matrix: &Matrix| matches!(matrix.stored(), Stored::Blocks(_));
@@ -121,7 +121,7 @@ impl Model {
         self.compute
     }
 
-    /// Whether weights are decoded anew for each token, so that reading many at once saves nothing but memory traffic.
+    /// Whether weights are decoded again for each token, so that reading many tokens at once saves only memory traffic.
     pub fn decodes_each_token(&self) -> bool {
         self.is_quantised() && !self.products.are_on_device()
     }
@@ -131,7 +131,7 @@ impl Model {
         KvCache::new(self.arch.dims.layers, self.arch.dims.kv_heads * self.arch.dims.d_head)
     }
 
-    /// Every matrix of a product, but for the routers'.
+    /// Every matrix that activations are multiplied by, except the routers'.
     fn multiplied(&self) -> impl Iterator<Item = &Matrix> {
         let of = |layer| {
             let Layer { q, k, v, o, experts, .. }: &Layer = layer;

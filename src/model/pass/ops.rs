@@ -6,8 +6,8 @@ use rayon::prelude::*;
 /// Values of one parallel task.
 const PIECE: usize = 1 << 12;
 
-/// Calls `work` on pieces of `out`, each a multiple of `width` values, with the index of the piece's first value; in parallel
-/// where that is faster.
+/// Calls `work` on pieces of `out`, each a multiple of `width` values, with the index of the piece's first value; in
+/// parallel where that is faster.
 pub fn fill(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let piece = PIECE.next_multiple_of(width.max(1));
     if out.len() > 2 * piece {
@@ -17,7 +17,7 @@ pub fn fill(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sy
     }
 }
 
-/// `a + b`, rounded, in the place of `a`.
+/// `a + b`, rounded; reuses the memory of `a`.
 pub fn add(mut a: Vec<f32>, b: &[f32], round: Rounding) -> Vec<f32> {
     fill(&mut a, 1, |from, a| {
         for (a, b) in a.iter_mut().zip(&b[from..]) {
@@ -27,7 +27,7 @@ pub fn add(mut a: Vec<f32>, b: &[f32], round: Rounding) -> Vec<f32> {
     a
 }
 
-/// `silu(gate) * up` in the place of `gate`, each operation rounded (HF rounds the activation before the product).
+/// Replaces `gate` with `silu(gate) * up`, each operation rounded (HF rounds the activation before the product).
 pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
     fill(gate, 1, |from, gate| {
         for (gate, up) in gate.iter_mut().zip(&up[from..]) {

@@ -13,8 +13,8 @@ pub fn probabilities(mut logits: Vec<f32>, experts: usize, round: Rounding) -> V
     logits
 }
 
-/// The `k` experts with the highest scores in each row, best first; among equals the lower index (torch leaves it open).
-/// `scores` is `[rows, experts]`, the result `[rows, k]`.
+/// The `k` experts with the highest scores in each row, best first; equal ones by ascending index (torch leaves this
+/// order open). `scores` is `[rows, experts]`, the result `[rows, k]`.
 pub fn top_k(scores: &[f32], experts: usize, k: usize) -> Vec<u32> {
     scores.chunks_exact(experts).flat_map(|row| ranked(row).into_iter().take(k).map(|e| e as u32)).collect()
 }

@@ -1,4 +1,5 @@
-//! A model with one thing changed: `check` looks whether it then predicts better, and the fault drill breaks it on purpose.
+//! A model with one thing changed: `check` tests whether it then predicts better, and the fault drill breaks it on
+//! purpose.
 
 use super::model::Model;
 use std::fmt;
@@ -12,7 +13,7 @@ pub enum Variation {
     Window(Option<usize>),
     /// w1 (gate) and w3 (up) of every expert swapped.
     SwappedGateUp,
-    /// Rows of q and k read as llama.cpp stores them, or no longer so.
+    /// Rows of q and k read as llama.cpp stores them, or no longer read so.
     PermutedHeads,
     /// Mixing weights that are not divided by their sum.
     NoRenormalisation,

@@ -1,8 +1,8 @@
 //! Products with the weights: by this program's kernels, or by candle on a device.
 //!
-//! Everything else of the forward pass stays on the CPU, so that one pass with all its hooks serves all devices. A few vectors
-//! a token move to the device and back. Weights are copied to it when they are first used, once for each dtype to which they
-//! are rounded.
+//! Everything else of the forward pass stays on the CPU, so that one pass with all its hooks serves all devices. A few
+//! vectors per token move to the device and back. Weights are copied to it when they are first used, once for each
+//! dtype to which they are rounded.
 
 mod on_device;
 
@@ -43,7 +43,7 @@ impl Products {
         self.on_device.is_some()
     }
 
-    /// Whether weights in blocks can be used. For Metal candle would decode them on the CPU, anew for every product.
+    /// Whether weights in blocks can be used. For Metal, candle would decode them on the CPU again for every product.
     pub fn decode_blocks(&self) -> bool {
         self.on_device.as_ref().is_none_or(|on_device| !on_device.is_metal())
     }

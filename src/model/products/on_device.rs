@@ -14,14 +14,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums. With one shape for all
-/// products, a token's values don't depend on the number of tokens that are read with it.
+/// Rows of each product. A library chooses its kernel by the shape, and with it the order of the sums. With one shape
+/// for all products, a token's values don't depend on the number of tokens that are read with it.
 const TILE: usize = 32;
 
 /// A device with copies of weights.
 pub(super) struct OnDevice {
     device: Device,
-    /// Whether copies keep 16 bits and blocks. On the CPU candle would widen them for each product, so copies are f32 there.
+    /// Whether copies keep 16 bits and blocks. On the CPU candle would widen them for each product, so copies are f32
+    /// there.
     keeps_narrow: bool,
     copies: Mutex<HashMap<Reading, Arc<Copied>>>,
     /// Locked while a thread computes on a GPU: candle has one handle of its library for all threads, but a queue for each.
@@ -75,7 +76,7 @@ impl OnDevice {
                 let wide = copied.to_dtype(*dtype, &self.device)?.t()?;
                 for (rows, tile) in rows.chunks(TILE).zip(tiles) {
                     let product = tile.matmul(&wide)?.narrow(0, 0, rows.len())?;
-                    // Only the rows: a copy back takes everything that a tensor was made from.
+                    // Only the rows are kept: a copy back would include everything that the tensor was made from.
                     results.push(product.to_dtype(DType::F32)?.force_contiguous()?.flatten_all()?);
                     places.extend(rows.iter().map(|row| (job, *row, w.rows())));
                 }
@@ -171,7 +172,7 @@ impl OnDevice {
     }
 }
 
-/// Refuses a copy for which the system would end this program.
+/// Refuses a copy that is so large that the system would end this program.
 fn room_for(bytes: u64, available: Option<u64>) -> Result<()> {
     let free = available.unwrap_or(u64::MAX);
     ensure!(bytes <= free, "it takes {}, and {} of memory are available", size(bytes), size(free));

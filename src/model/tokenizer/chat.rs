@@ -84,7 +84,7 @@ impl ChatTemplate {
 mod tests {
     use super::*;
 
-    /// The gist of Mixtral-Instruct's.
+    /// The essential part of Mixtral-Instruct's template.
     const INSTRUCT: &str = "{{ bos_token }}{% for message in messages %}\n\
         {% if message['role'] == 'user' %}\n{{ ' [INST] ' + message['content'].strip() + ' [/INST]' }}\
         {% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}\n\

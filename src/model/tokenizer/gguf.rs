@@ -16,10 +16,10 @@ const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
 const BYTE: u64 = 6;
 
-/// Bytes of a token; finding the merges of a piece takes the square of its length.
+/// Bytes of a token; the time to find the merges of a piece grows with the square of its length.
 const LONGEST: usize = 512;
 
-/// Tokens, four times those of the largest vocabularies.
+/// The most tokens: four times those of the largest vocabularies.
 const MOST: usize = 1 << 20;
 /// Merges for every token; SentencePiece models have about two.
 const MOST_MERGES: usize = 16;
@@ -95,7 +95,7 @@ impl<'a> Pieces<'a> {
             array.with_context(|| format!("its tokenizer lacks {key}"))
         };
         let pieces: Option<Vec<&str>> = array("tokenizer.ggml.tokens")?.iter().map(Value::text).collect();
-        let pieces = pieces.context("tokenizer.ggml.tokens holds something that is no UTF-8 text")?;
+        let pieces = pieces.context("tokenizer.ggml.tokens holds bytes that are not UTF-8")?;
         let scores: Vec<f64> = array("tokenizer.ggml.scores")?.iter().filter_map(Value::number).collect();
         let kinds: Vec<u64> = array("tokenizer.ggml.token_type")?.iter().filter_map(Value::unsigned).collect();
         ensure!(
@@ -106,7 +106,11 @@ impl<'a> Pieces<'a> {
             kinds.len()
         );
         ensure!(scores.iter().all(|score| !score.is_nan()), "tokenizer.ggml.scores holds NaN");
-        ensure!(u32::try_from(pieces.len()).is_ok(), "its tokenizer has {} tokens, which none has", pieces.len());
+        ensure!(
+            u32::try_from(pieces.len()).is_ok(),
+            "its tokenizer has {} tokens, more than any tokenizer has",
+            pieces.len()
+        );
         ensure!(pieces.len() <= MOST, "its tokenizer has {} tokens; at most {MOST} are read", pieces.len());
         if let Some(piece) = pieces.iter().find(|piece| piece.len() > LONGEST) {
             bail!("tokenizer.ggml.tokens holds a token of {} bytes; at most {LONGEST} are read", piece.len());

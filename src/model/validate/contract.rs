@@ -6,7 +6,7 @@ use crate::model::weights::{Naming, Part, Store, Which, place};
 use crate::trace::{Level, Report};
 use serde_json::Value;
 
-/// Notes which tensors play the roles of an expert's three matrices: shapes don't tell gate from up.
+/// Notes which tensors play the roles of an expert's three matrices: shapes don't distinguish gate from up.
 pub fn roles(arch: &Arch, naming: Naming, report: &mut Report) {
     let name = |which| place(Part::Expert(0, 0, which), arch, naming).name;
     let short = |name: String| {

@@ -1,4 +1,4 @@
-//! A scan of every weight: NaN, infinity, and sizes that no trained model has.
+//! A scan of every weight: NaN, infinity, and magnitudes that no trained model has.
 
 use crate::control::{Control, Stopped};
 use crate::model::weights::{Store, Stored, Tally, tally};
@@ -6,14 +6,14 @@ use crate::trace::{Level, Report};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Findings of one kind that are spelled out.
+/// How many findings of one kind are listed one by one.
 pub(super) const SPELLED_OUT: usize = 8;
 
 /// Weights up to this many bytes are scanned when a model is opened.
 const SCAN_UP_TO: u64 = 1 << 26;
 /// Bytes scanned between two checks for cancellation.
 const SCAN_STEP: usize = 16 << 20;
-/// Larger weights are no trained model's: products of a few thousand of them would leave the range of f16.
+/// No trained model has larger weights: products of a few thousand of them would leave the range of f16.
 const ABSURD: f32 = 1e4;
 
 /// The expected contents of a tensor with NaN or infinity, in findings.
@@ -27,7 +27,7 @@ pub fn scanned_on_opening(store: &Store) -> bool {
 /// Looks at every weight and returns how many are not finite. Progress is in bytes, from several threads.
 ///
 /// # Errors
-/// [`Stopped`] if `control` says so.
+/// [`Stopped`] if `control` is cancelled.
 pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usize, Stopped> {
     let (done, total) = (AtomicUsize::new(0), store.total_bytes() as usize);
     let mut seen: Vec<(&String, Tally)> = Vec::new();
@@ -80,7 +80,7 @@ fn sizes(seen: &[(&String, Tally)], report: &mut Report) {
     }
 }
 
-/// Warnings of the first tensors, and how many more there are.
+/// Warnings about the first tensors, and the number of further ones.
 fn spell_out<'a>(
     report: &mut Report,
     wrong: impl Iterator<Item = &'a (&'a String, Tally)>,

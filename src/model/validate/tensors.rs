@@ -8,7 +8,7 @@ use crate::model::weights::{Naming, Store, Stored, parts, place};
 use crate::trace::{Dtype, Level, Report};
 use std::collections::{BTreeMap, HashSet};
 
-/// Matrices and vectors that a model may have: a hundred times those of Mixtral-8x22B.
+/// The most matrices and vectors that a model may have: a hundred times those of Mixtral-8x22B.
 const MOST_PARTS: usize = 200_000;
 
 /// The tensors that hold all parts of the model, with shapes, in the order of the model.

@@ -38,7 +38,7 @@ impl Residency {
     }
 }
 
-/// Pages of a sample.
+/// How many pages a sample has.
 const SAMPLES: usize = 16;
 
 impl Bytes {
@@ -56,8 +56,8 @@ impl Bytes {
         if about.len() == 0 {
             bail!("{name} is empty; download it again");
         }
-        // SAFETY: the map is only read. Another process that cuts the file short while it is mapped would
-        // raise SIGBUS, as for every program that maps model files; the README says not to do that.
+        // SAFETY: the map is only read. Another process that cuts the file short while it is mapped would raise SIGBUS,
+        // as for every program that maps model files; docs/models.md says not to do that.
         let map = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot map {name}"))?;
         Ok(Self::Mapped(Arc::new(map)))
     }

@@ -73,7 +73,7 @@ impl Matrix {
         self.len() == 0
     }
 
-    /// Differs from that of all other weights of the model.
+    /// An id that differs from those of all other weights of the model.
     pub(in crate::model) fn id(&self) -> WeightsId {
         let address = self.bytes.as_slice().as_ptr().addr() + self.start;
         WeightsId { address, rows: self.rows, paired: self.paired }
@@ -128,7 +128,7 @@ impl Matrix {
         all
     }
 
-    /// The share of it that is in memory, from a few samples.
+    /// The share of the matrix that is in memory, from a few samples.
     pub fn residency(&self) -> Residency {
         self.bytes.residency(self.start, self.len())
     }

@@ -103,7 +103,7 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {
 /// The `weight_map` of an index file: tensor → shard.
 ///
 /// # Errors
-/// If it is no index, or a shard's name leaves the model's folder.
+/// If it is not an index, or a shard's name leaves the model's folder.
 pub fn parse_index(text: &[u8]) -> Result<BTreeMap<String, String>> {
     let index: Index = serde_json::from_slice(text).context("it is not a safetensors index (no weight_map)")?;
     for shard in index.weight_map.values() {

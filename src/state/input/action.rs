@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Action {
     /// Leave the program.
     Quit,
-    /// Stop it and return to the shell; `fg` comes back.
+    /// Stop the program and return to the shell; `fg` continues it.
     Suspend,
     /// Draw the whole screen again.
     Redraw,

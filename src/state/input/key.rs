@@ -109,7 +109,7 @@ impl FromStr for Key {
 
     /// `x`, `X`, `space`, `ctrl-p`, `alt-enter`, `shift-left`, `pgup`, `↑` or `up`.
     fn from_str(name: &str) -> Result<Self, String> {
-        let unknown = || format!("`{name}` is no key; keys are written as x, X, space, enter, up, ctrl-x, alt-x");
+        let unknown = || format!("`{name}` is not a key; keys are written as x, X, space, enter, up, ctrl-x, alt-x");
         let mut key = Key::of(Code::Esc);
         let mut rest = name;
         loop {
@@ -192,7 +192,7 @@ impl FromStr for Chord {
             [key] => Ok(Self::of(key)),
             [prefix, key] => Ok(Self { prefix: Some(prefix), key }),
             [] => Err("a key is missing; the space bar is written as space".to_owned()),
-            _ => Err(format!("`{text}`: two keys one after the other at most")),
+            _ => Err(format!("`{text}`: expected one key, or two keys one after the other")),
         }
     }
 }

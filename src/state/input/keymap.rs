@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(keymap.look_up(Explore, None, ch('x')), Found::Prefix);
         assert_eq!(keymap.look_up(Explore, Some(ch('w')), ch('s')), Found::Action(Action::Help));
         assert_eq!(keymap.look_up(Explore, Some(ch('x')), ch('q')), Found::Action(Action::Quit));
-        assert_eq!(keymap.look_up(Explore, Some(ch('w')), ch('w')), Found::Nothing, "a prefix twice is no prefix");
+        assert_eq!(keymap.look_up(Explore, Some(ch('w')), ch('w')), Found::Nothing, "a prefix twice is not a prefix");
         assert_eq!(keymap.look_up(Explore, None, ch('s')), Found::Nothing);
         let keys: Vec<Key> = keymap.continuations(Explore, ch('w')).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [ch('s'), ch('g')]);

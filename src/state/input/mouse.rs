@@ -11,7 +11,7 @@ use std::ops::Range;
 pub struct Selection {
     /// The token where the drag began.
     pub from: usize,
-    /// The token where it is, or where it ended.
+    /// The token where the drag is, or where it ended.
     pub to: usize,
 }
 

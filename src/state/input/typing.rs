@@ -39,7 +39,7 @@ impl State {
         self.overlays.last().map_or(Scope::Explore, Overlay::scope)
     }
 
-    /// Ends a pair of keys whose second key means nothing; a key that works anywhere still works.
+    /// Ends a pair of keys whose second key means nothing, unless that key works anywhere.
     fn give_up(&mut self, scope: Scope, prefix: Key, key: Key) -> Vec<Effect> {
         match self.keymap.look_up(Scope::Anywhere, None, key) {
             Found::Action(Action::Escape) => return Vec::new(),
@@ -104,7 +104,7 @@ impl State {
         }
     }
 
-    /// Opens a page over everything.
+    /// Opens a page on top of everything.
     pub(in crate::state) fn open_page(&mut self, page: Page) {
         self.geometry.page_overflow = None;
         self.overlays.push(Overlay::Page(page));

@@ -8,7 +8,7 @@ use crate::state::input::TextEdit;
 use crate::trace::TokenRecord;
 use std::sync::Arc;
 
-/// Most rows of the list.
+/// The most rows of the list.
 const MOST_CALLS: usize = 500;
 
 /// The list of the closest calls of the run.

@@ -8,7 +8,7 @@ use crate::state::{Effect, State};
 use crate::trace::{Candidate, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
 use std::sync::Arc;
 
-/// Most bytes of the lens cells of A.
+/// The most bytes of the lens cells of A.
 const MOST_BYTES: usize = 8 << 20;
 
 /// The tokens of A that have arrived.
@@ -112,7 +112,7 @@ impl Baseline {
         if theirs != own {
             let says = |(layers, experts, vocab)| format!("{layers} layers of {experts} experts, {vocab} tokens");
             return Some(format!(
-                "{} is not compared with: it has {}, this model has {}",
+                "{} can't be compared with this model: it has {}, this model has {}",
                 recorded.name,
                 says(theirs),
                 says(own)
@@ -138,7 +138,7 @@ impl Baseline {
 
     /// The first position at which the text of a recording is not that of the run on screen, `tokens`. `None` if one is the
     /// beginning of the other, or A is no recording.
-    pub fn parts_at(&self, tokens: &[Arc<TokenRecord>]) -> Option<usize> {
+    pub fn differs_from(&self, tokens: &[Arc<TokenRecord>]) -> Option<usize> {
         let Origin::Recording(recorded) = &self.origin else { return None };
         let same = self.known.as_ref()?.tokens.len();
         (same < tokens.len() && same < recorded.trace.tokens.len()).then_some(same)
@@ -230,7 +230,7 @@ impl State {
     }
 
     /// The policy of the run on screen.
-    pub(in crate::state) fn policy_in_force(&self) -> Policy {
+    pub(in crate::state) fn current_policy(&self) -> Policy {
         self.meta().map_or(self.policy, |meta| meta.policy)
     }
 

@@ -10,11 +10,11 @@ use crate::trace::{Candidate, LensCell, LensKey, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most bytes of each kind of derived value.
+/// The most bytes of each kind of derived value.
 const MOST_BYTES: usize = 32 << 20;
-/// Most attributions.
+/// The most attributions that are kept.
 const MOST_ATTRIBUTIONS: usize = 4_000;
-/// Most trajectories, sampled distributions and what-ifs, each.
+/// The most trajectories, sampled distributions and what-ifs that are kept, of each.
 const MOST_OF_TOKENS: usize = 5_000;
 
 /// Derived values that have arrived, and the requests for others.
@@ -90,7 +90,7 @@ impl Derivations {
         self.maps.get(&(layer, pick, max_side))
     }
 
-    /// The map of a head, or of heads together, with the exact weights of `n` tokens, whatever size was requested.
+    /// The map of a head, or of heads combined, with the exact weights of `n` tokens, whatever size was requested.
     pub fn exact_map(&self, layer: usize, pick: Pick, n: usize) -> Option<&HeadMap> {
         let is_it = |map: &&HeadMap| (map.layer, map.pick, map.n, map.block) == (layer, pick, n, 1);
         self.maps.values().find(is_it)

@@ -13,7 +13,7 @@ impl State {
     pub(in crate::state) fn on_engine(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Ready { id, meta } => {
-                // A later choice may be pending already.
+                // A later choice of a model may be pending already.
                 self.opening.take_if(|opening| opening.id <= id);
                 return self.on_ready(meta);
             }
@@ -42,7 +42,7 @@ impl State {
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.say(text),
             Event::Switched(meta) => {
-                self.switched(self.policy_in_force(), meta.policy);
+                self.switched(self.current_policy(), meta.policy);
                 self.policy = meta.policy;
                 if self.usage.dtype() != meta.router_dtype() {
                     self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
@@ -147,7 +147,7 @@ impl State {
                 let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
                 effects.extend(self.run_prompt(prompt));
             }
-            // Ids mean other tokens in another model.
+            // In another model, the same ids are other tokens.
             Some(Prompt::Ids(_)) if had_run => self.open_prompt(),
             Some(prompt) => effects.extend(self.run_prompt(prompt)),
             None if self.overlays.is_empty() => self.open_prompt(),
@@ -176,7 +176,8 @@ impl State {
             self.on_resumed();
         }
         if job == Some(JobKind::Session) && *outcome == Outcome::Cancelled {
-            return self.say("stopped: the session is not back whole; its file stays until something else is run");
+            return self
+                .say("stopped: the session is restored only in part; its file stays until something else is run");
         }
         let was_prompt = job == Some(JobKind::Prompt);
         if was_prompt && *outcome == Outcome::Cancelled && !self.tokens.is_empty() && self.jobs.is_empty() {
@@ -184,7 +185,7 @@ impl State {
             return self.say(format!("paused: {count} tokens of the prompt were read; i and enter read the rest"));
         }
         let text = match outcome {
-            Outcome::EndOfText if job.is_some() => "the model ended the text; space goes on beyond it",
+            Outcome::EndOfText if job.is_some() => "the model ended the text; space continues beyond it",
             Outcome::ContextFull if job.is_some() => "the model's context is full: u steps back, i edits the prompt",
             _ => return,
         };

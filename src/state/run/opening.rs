@@ -33,7 +33,7 @@ impl State {
         let opening = self.opening.take()?;
         if self.meta().is_none() {
             let summary = format!("opening {} was cancelled", opening.name);
-            let kept = "what was downloaded is kept, and opening it again goes on from there".to_owned();
+            let kept = "what was downloaded is kept, and opening it again continues from there".to_owned();
             self.phase = Phase::Failed(Failure { summary, causes: vec![kept] });
         }
         Some(Effect::CancelOpening(opening.id))

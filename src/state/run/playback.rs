@@ -65,7 +65,7 @@ impl State {
         if self.tokens.is_empty() && !self.is_busy() {
             self.open_prompt();
             if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
-                input.note = "there is no text to go on from yet: type a prompt";
+                input.note = "there is no text to continue yet: type a prompt";
             }
             return Vec::new();
         }
@@ -123,7 +123,7 @@ impl State {
         let next = match active {
             Policy::Hf => Policy::F32,
             Policy::F32 => Policy::F32Router,
-            // Also from a policy of the lab.
+            // A policy of the lab also leads back to `hf`.
             _ => Policy::Hf,
         };
         self.run_under(next)

@@ -19,7 +19,7 @@ impl State {
         let unchanged = kept + equal.count();
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
-            // Bookmarks stay on the same text, even if it is read under another policy.
+            // Bookmarks stay on the same text, even if the text is read under another policy.
             let alike = self.tokens[kept..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();
             self.bookmarks.split_off(&(kept + alike));
         }

@@ -17,7 +17,7 @@ pub struct WantedBaseline {
 /// Numbers that a frame could not draw because they are not derived yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// Lens cells, most wanted first.
+    /// Lens cells, most urgent first.
     pub lens: Vec<LensKey>,
     /// Position and targets of missing trajectories.
     pub trajectories: Option<(usize, Vec<u32>)>,
@@ -27,13 +27,13 @@ pub struct Wanted {
     pub what_if: Option<(usize, Vec<u32>)>,
     /// A missing attribution.
     pub attribution: Option<AttributionKey>,
-    /// Maps that are missing or of an earlier length of the run: layer, head or heads, most cells a side.
+    /// Maps that are missing or of an earlier length of the run: layer, head or heads, most cells per side.
     pub maps: Vec<(usize, Pick, usize)>,
     /// Layer and query of missing attention rows.
     pub rows: Option<(usize, usize)>,
     /// Layer, head and key of an attention column that is missing or of an earlier length of the run.
     pub column: Option<(usize, Pick, usize)>,
-    /// Heads whose scores are missing or of an earlier length of the run, most wanted first.
+    /// Heads whose scores are missing or of an earlier length of the run, most urgent first.
     pub stats: Vec<(usize, usize)>,
     /// Whether the heads' scores on repeated random tokens are missing.
     pub scores: bool,

@@ -66,8 +66,8 @@ pub(in crate::state) struct Resume {
 }
 
 impl State {
-    /// The current session; `None` if there is no run, if the run is a file already, or if an earlier session is not
-    /// restored completely, which must not be overwritten.
+    /// The current session; `None` if there is no run, if the run is a file already, or if an earlier session, which
+    /// must not be overwritten, is not restored completely.
     pub fn saved(&self) -> Option<Saved> {
         let meta = self.meta()?;
         if self.tokens.is_empty() || meta.recording.is_some() || self.resume != Resume::default() {

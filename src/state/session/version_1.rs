@@ -111,7 +111,7 @@ enum Fidelity {
     Lab,
 }
 
-/// Reads names of tabs, or one boolean for all tabs, as the first programs wrote.
+/// Reads names of tabs, or one boolean for all tabs, as the first versions of the program wrote.
 fn flipped<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Tab>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -12,7 +12,7 @@ impl State {
         let Some((text, _)) = self.shown.get(pos) else { return };
         let text = text.clone();
         let summary = if self.bookmarks.remove(&pos) {
-            format!("took the bookmark off token {pos} ‘{text}’")
+            format!("removed the bookmark from token {pos} ‘{text}’")
         } else {
             self.bookmarks.insert(pos);
             format!("bookmark on token {pos} ‘{text}’ · {} in all", self.bookmarks.len())

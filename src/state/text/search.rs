@@ -115,7 +115,7 @@ impl State {
             Some((i, pos)) => {
                 let count = search.matches.len();
                 self.go_to(pos);
-                format!("match {} of {count} for ‘{query}’ · n next, N before, esc ends", i + 1)
+                format!("match {} of {count} for ‘{query}’ · n next, N previous, esc ends", i + 1)
             }
         };
         self.say(summary);

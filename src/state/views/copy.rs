@@ -53,7 +53,7 @@ pub fn candidate(candidate: &Candidate) -> String {
     format!("{} {}", show_piece(&candidate.piece), candidate.prob)
 }
 
-/// `text` with escapes in the place of what a terminal it is pasted into would obey, line ends and tabs aside.
+/// `text` with escapes for the characters that a terminal would act on if it is pasted there. Line ends and tabs stay.
 fn disarmed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

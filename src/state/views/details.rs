@@ -24,8 +24,7 @@ pub enum DetailsPage {
 pub struct Details {
     /// What they show.
     pub page: DetailsPage,
-    /// Tabs whose details are not as the size of the screen suggests (shown on a wide screen, folded on a narrow one)
-    /// but the other way.
+    /// Tabs whose details are the opposite of the default, which is shown on a wide screen and folded on a narrow one.
     pub flipped: BTreeSet<Tab>,
 }
 
@@ -35,8 +34,8 @@ impl State {
         self.pane().details.page == DetailsPage::Contributions && rules(self.view()).has_contributions
     }
 
-    /// The token whose logit is taken apart: the candidate under the cursor, which is the model's own answer until
-    /// another one is marked in Next.
+    /// The token whose logit is split into contributions: the candidate under the cursor, which is the model's own
+    /// answer until another one is marked in Next.
     pub fn contribution_target(&self) -> Option<&Candidate> {
         self.token()?.next.top.get(self.cursor.candidate)
     }
@@ -59,12 +58,12 @@ impl State {
         };
     }
 
-    /// Whether the details of the view are the other way than the size of the screen suggests.
+    /// Whether the details of the view are the opposite of the default for the size of the screen.
     pub fn flips_details(&self) -> bool {
         self.pane().details.flipped.contains(&self.tab())
     }
 
-    /// Shows or hides the details; contributions, which show themselves, give way to the page before.
+    /// Shows or hides the details. Contributions are always shown, so they are replaced by the summary instead.
     pub(in crate::state) fn toggle_details(&mut self) {
         let shows_contributions = self.shows_contributions();
         let tab = self.tab();

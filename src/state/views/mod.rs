@@ -1,4 +1,4 @@
-//! What the state does for each view: copying, movement, measures, and what keys mean there. One file a view, and one
+//! What the state does for each view: copying, movement, measures, and what keys mean there. One file per view, and one
 //! table of them all.
 
 pub mod attention;
@@ -22,7 +22,7 @@ struct Rules {
     copy: fn(&State, Extent) -> Copied,
     /// Moves up or down.
     vertical: fn(&mut State, Vertical),
-    /// Whether the cursor's layer is to be seen.
+    /// Whether the cursor's layer is visible.
     shows_layers: bool,
     /// Shows the next layout.
     next_layout: fn(&mut State),
@@ -42,7 +42,7 @@ struct Rules {
     has_contributions: bool,
     /// Whether the view is of the run's tokens, and so shows nothing without one.
     needs_text: bool,
-    /// What else has to be done before there is something to copy or to write to files, if anything.
+    /// What the user has to do before there is something to copy or to write to files, if anything.
     missing: fn(&State) -> Option<&'static str>,
 }
 
@@ -125,7 +125,7 @@ impl State {
         (rules(self.view()).jump)(self, direction);
     }
 
-    /// Does what enter means in the view: shows the candidates, if nothing else.
+    /// Does what enter means in the view; by default it shows the candidates.
     pub(in crate::state) fn enter(&mut self) -> Vec<Effect> {
         match rules(self.view()).enter {
             Some(enter) => (enter.run)(self),
@@ -136,12 +136,12 @@ impl State {
         }
     }
 
-    /// Whether enter has the model do something.
+    /// Whether enter makes the model compute something.
     pub(in crate::state) fn enter_runs(&self) -> bool {
         rules(self.view()).enter.is_some()
     }
 
-    /// Whether the cursor's layer is to be seen in the view.
+    /// Whether the cursor's layer is visible in the view.
     pub(in crate::state) fn shows_layers(&self) -> bool {
         rules(self.view()).shows_layers
     }

@@ -41,7 +41,7 @@ fn copy(state: &State, extent: Extent) -> Copied {
 }
 
 impl State {
-    /// Has the model read the candidate at the cursor next.
+    /// Makes the model read the candidate at the cursor next.
     fn force_candidate(&mut self) -> Vec<Effect> {
         let Some(candidate) = self.token().and_then(|token| token.next.top.get(self.cursor.candidate)) else {
             return Vec::new();

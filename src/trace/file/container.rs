@@ -61,7 +61,7 @@ pub(super) fn check_version(metadata: &HashMap<String, String>) -> Result<()> {
 /// Checks that the metadata are those of a trace.
 pub(super) fn check_format(metadata: &HashMap<String, String>) -> Result<()> {
     let found = metadata.get("format").map_or("none", String::as_str);
-    ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is no mixscope trace");
+    ensure!(found == FORMAT, "metadata `format`: expected `{FORMAT}`, found {found:?}; this is not a mixscope trace");
     ensure!(metadata.contains_key("version"), "metadata `version`: expected {VERSION}, found none");
     Ok(())
 }

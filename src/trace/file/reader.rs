@@ -89,7 +89,8 @@ impl TraceReader {
     /// Reads what the trace format calls `name`.
     ///
     /// # Errors
-    /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't have.
+    /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't
+    /// have.
     pub fn tensor(&self, name: &str) -> Result<TraceTensor> {
         match self.translation.read(self, name)? {
             Some(tensor) => Ok(tensor),

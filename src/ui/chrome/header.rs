@@ -43,8 +43,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         None => [policy, meta.weights_dtype.clone(), sizes, meta.device.to_string()],
     };
     let title = harmless(&meta.title);
-    // The right side changes, so it gets its room first, most important parts first. The size of the kept run gives way
-    // to the model.
+    // The right side changes, so it gets its room first, most important parts first. The size of the run is left out
+    // first if the model needs the room.
     let model = width(brief(&title)) + more[..3].iter().map(|part| 3 + width(part)).sum::<usize>();
     let whole = join(&right, room * 3 / 5);
     let fewer = join(&right[..right.len() - 1], room * 3 / 5);

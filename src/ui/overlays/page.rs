@@ -1,4 +1,4 @@
-//! A scrolled page over everything.
+//! A scrolled page on top of everything.
 
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;

@@ -48,7 +48,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
         };
         let parts: Vec<&str> = [from, choice.note.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
         let name = harmless(&choice.name);
-        // The remark gives way to the name, which tells choices apart.
+        // The remark is cut before the name, because names distinguish the choices.
         let notes =
             [parts.join(" · "), parts.last().copied().unwrap_or_default().to_owned()].map(|note| harmless(&note));
         let note = notes.into_iter().find(|note| width(&name) + width(note) + 4 <= room).unwrap_or_default();
@@ -62,7 +62,7 @@ pub fn draw(c: &mut Canvas, area: Rect, picker: &Picker) {
     }
 }
 
-/// `text`, or `…` and its end, where paths differ.
+/// `text`, or `…` and its end, because paths differ at their ends.
 fn last_of(text: &str, room: usize) -> String {
     if width(text) <= room { text.to_owned() } else { format!("…{}", end_of(text, room.saturating_sub(1))) }
 }

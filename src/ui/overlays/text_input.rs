@@ -17,7 +17,7 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
             "enter follows its first token · start with a space for a new word · esc closes",
         ),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
-        InputKind::Search => ("search in the text", "enter goes to it · n next · N before · nothing typed ends it"),
+        InputKind::Search => ("search in the text", "enter goes to it · n next · N previous · empty text ends it"),
     };
     let title = if input.note.is_empty() { title } else { input.note };
     let title = if is_prompt && input.note.is_empty() && c.state.uses_chat() {

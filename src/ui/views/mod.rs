@@ -1,4 +1,4 @@
-//! The panels of the views: one file a view, and one table of them all.
+//! The panels of the views: one file per view, and one table of them all.
 
 pub mod attention;
 pub mod contributions;

@@ -42,7 +42,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         c.wanted.tempered = Some((cursor.token, state.sampling));
     }
     let text = if is_saved {
-        "a saved run: o opens a model to go on".to_owned()
+        "a saved run: o opens a model to continue".to_owned()
     } else {
         format!("enter reads the marked token next{}", rewinds(follows))
     };
@@ -86,7 +86,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         };
         c.put(inside, inside.x + 1, y, &text, style);
         if k == cursor.candidate {
-            // In reversed colours a bar would be a hole.
+            // In reversed colours, a bar would look like a gap.
             let style = c.theme.strong().remove_modifier(Modifier::REVERSED);
             c.put(inside, inside.x + 1 + columns.before_bar(), y, &columns.bar(candidate.prob), style);
         }

@@ -24,7 +24,7 @@ pub fn put_bar(c: &mut Canvas, area: Rect, (x, y): (u16, u16), share: f64, cells
     c.line(area, x, y, &[(&left, style), ("│", c.theme.dim()), (&right, style)]);
 }
 
-/// The text left and right of zero for a share of −1..1. The left side is in half cells, filled up to `half` cells.
+/// The text left and right of zero for a share of −1..1. The left side is in half cells, padded to `half` cells.
 fn diverging(share: f64, half: usize) -> [String; 2] {
     if share > 0.0 {
         return [" ".repeat(half), bar(share as f32, half)];

@@ -1,4 +1,4 @@
-//! A matrix of values of 0..1: two values a cell with half blocks, one glyph a cell without colour.
+//! A matrix of values of 0..1: two values per cell with half blocks, one glyph per cell without colour.
 
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;

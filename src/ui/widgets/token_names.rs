@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 /// Width of the names of layers, cells.
 pub const NAMES: usize = 5;
 
-/// Writes the names of tokens above a band, with a tick at the column of each: that of the cursor, and others that fit.
-pub fn put_texts(c: &mut Canvas, inside: Rect, y: u16, column: usize, tokens: std::ops::Range<usize>) {
+/// Writes the name of the token at the cursor above a band, and as many other names as fit. A tick marks the column of
+/// each.
+pub fn put_token_names(c: &mut Canvas, inside: Rect, y: u16, column: usize, tokens: std::ops::Range<usize>) {
     let cursor = c.state.cursor.token;
     let room = Rect { x: inside.x + NAMES as u16, width: inside.width.saturating_sub(NAMES as u16), ..inside };
     c.put(inside, inside.x, y, &format!("{:>4}", tokens.start), c.theme.dim());
@@ -29,8 +30,8 @@ struct Label {
     text: String,
 }
 
-/// The places of names in `room` cells: that of `at` first, then others from left to right that do not touch another
-/// one.
+/// The names that fit `room` cells, with their places: the name of token `at` first, then those that touch no other
+/// name, from left to right.
 fn labels(texts: &[&str], at: Option<usize>, column: usize, room: usize) -> Vec<Label> {
     let mut labels = Vec::new();
     let mut taken = room..room;
@@ -75,6 +76,6 @@ mod tests {
             "·capital would touch ·France, ·is and ·P begin within it"
         );
         assert_eq!(shown(Some(6), 2, 14)[0], label(6, 10, "·P▾"), "at the edge the name comes before its tick");
-        assert_eq!(shown(None, 9, 40).len(), 4, "all that begin and end in sight");
+        assert_eq!(shown(None, 9, 40).len(), 4, "all names that begin and end within the room");
     }
 }

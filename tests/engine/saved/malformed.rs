@@ -132,5 +132,5 @@ fn a_truncated_a_foreign_and_a_newer_file_say_so() {
     assert!(is_trace && error.contains("version 2") && error.contains("update mixscope"), "{error}");
     let weights = std::fs::read(fixture("tiny-f32/model/model.safetensors")).unwrap();
     let (is_trace, error) = opened("weights.safetensors", &weights);
-    assert!(!is_trace && error.unwrap().contains("no mixscope trace"));
+    assert!(!is_trace && error.unwrap().contains("not a mixscope trace"));
 }

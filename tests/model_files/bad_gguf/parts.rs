@@ -93,7 +93,7 @@ fn fused() -> TempDir {
             let each = (0..4).flat_map(|e| ws.iter().map(move |w| (e, *w)));
             each.flat_map(|(e, w)| expert(e, w).data().to_vec()).collect()
         };
-        let [d_ff, d_model] = *expert(0, 1).shape() else { panic!("w1 is no matrix") };
+        let [d_ff, d_model] = *expert(0, 1).shape() else { panic!("w1 is not a matrix") };
         let name = |name: &str| format!("model.layers.{l}.mlp.experts.{name}");
         made.insert(name("gate_up_proj"), (vec![4, 2 * d_ff, d_model], data(&[1, 3])));
         made.insert(name("down_proj"), (vec![4, d_model, d_ff], data(&[2])));

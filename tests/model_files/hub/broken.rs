@@ -82,7 +82,7 @@ fn stalls_without_end_are_given_up() {
     let kept = format!("5000 of 200000 bytes are kept in {}", partial.display());
     assert_holds(
         &error,
-        &["connection stalled", "gave up after 2 more tries", &kept, "running again goes on from there"],
+        &["connection stalled", "gave up after 2 more tries", &kept, "running again continues from there"],
     );
     assert!(fs::read(partial).unwrap() == hub.files[SHARDS[0]][..5000]);
     assert!(!setup.in_repo("refs/main").exists());
@@ -187,7 +187,7 @@ fn wrong_content_is_put_aside_and_downloaded_anew() {
         let wrong: Vec<u8> = hub.files[name].iter().map(|byte| !byte).collect();
         let (expected, found) = (etag(name, &hub.files[name]), etag(name, &wrong));
         let checksums = format!("expected checksum {expected}, found {found}");
-        assert_holds(&setup.error(NAME), &[name, &checksums, ".rejected", "running again downloads it anew"]);
+        assert_holds(&setup.error(NAME), &[name, &checksums, ".rejected", "running again downloads it from the start"]);
         assert!(fs::read(setup.blob(&hub, name, ".rejected")).unwrap() == wrong);
         assert_same(&hub, &setup.fetch(NAME).unwrap(), &NEEDED);
     }

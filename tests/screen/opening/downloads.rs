@@ -75,7 +75,7 @@ fn a_model_named_at_the_start_shows_its_download() {
     explorer.send("esc");
     let shot = explorer.wait_for("was cancelled");
     assert!(shot.has(&format!("opening {NAME} was cancelled")), "{}", shot.text());
-    assert!(shot.has("goes on from there") && shot.has("o opens another model"), "{}", shot.text());
+    assert!(shot.has("continues from there") && shot.has("o opens another model"), "{}", shot.text());
     open(&mut explorer, "demo");
     wait_model(&mut explorer, "demo");
     assert_eq!(explorer.wait_tokens(FRANCE_LEN).strip(), FRANCE_SHOWN, "the prompt of the start");

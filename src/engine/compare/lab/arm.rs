@@ -23,7 +23,7 @@ pub struct Arm<'m> {
 }
 
 impl<'m> Arm<'m> {
-    /// Before the first layer.
+    /// An arm before the first layer.
     pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32]) -> Result<Self> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
         let precision = Precision::new(policy, meta.compute_dtype);
@@ -90,7 +90,7 @@ pub struct Variant<'m> {
 }
 
 impl<'m> Variant<'m> {
-    /// Before the first layer.
+    /// An arm before the first layer.
     pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], base: &Meta) -> Result<Self> {
         let arm = Arm::begin(loaded, policy, ids)?;
         let dtypes = [base.activation_dtype(), arm.meta.activation_dtype()];

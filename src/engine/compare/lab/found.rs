@@ -34,7 +34,7 @@ pub fn flips(found: &Comparison) -> Vec<LabFlip> {
     let one = |flip: &Flip| {
         let [base, own] = &flip.experts;
         let without = |of: &[u32], others: &[u32]| of.iter().filter(|e| !others.contains(e)).copied().collect();
-        // Where there is a flip, not all experts were chosen, so there are gaps.
+        // A flip means that some experts were rejected, so there are gaps.
         let [margin_base, margin] = flip.gaps.map(|gap| gap.unwrap_or(f32::NAN));
         let (layer, position) = (flip.layer, flip.position);
         LabFlip { layer, position, margin_base, margin, left: without(base, own), came: without(own, base) }
@@ -43,7 +43,7 @@ pub fn flips(found: &Comparison) -> Vec<LabFlip> {
 }
 
 /// Index of the first token that is not the same in both.
-pub fn parting(base: &[LabToken], own: &[LabToken]) -> Option<usize> {
+pub fn first_difference(base: &[LabToken], own: &[LabToken]) -> Option<usize> {
     let all = base.len().max(own.len());
     (0..all).find(|i| base.get(*i) != own.get(*i))
 }

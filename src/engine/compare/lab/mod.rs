@@ -1,6 +1,6 @@
 //! The precision lab: one prompt under several precision policies.
 //!
-//! All policies go through a layer before any of them goes on to the next. So every weight is read once for all policies,
+//! All policies compute a layer before any of them computes the next. So every weight is read once for all policies,
 //! and only one layer's values of the base are in memory.
 
 mod arm;
@@ -17,13 +17,14 @@ use crate::trace::Policy;
 use anyhow::{Context, Result, ensure};
 use arm::{Arm, Variant};
 
-/// Runs `ids` under `base` and each of `policies`, end to end and each layer alone, and lets every one of them go on for
-/// `steps` greedy tokens: fewer where the text ends, and at the model's context. A policy counts once. The policy under
-/// which the model was opened does not matter. Progress is in token-layers.
+/// Runs `ids` under `base` and each of `policies`, end to end and each layer alone. Then each of them generates `steps`
+/// greedy tokens, or fewer if its text or the context ends. A policy counts once. The policy under which the model was
+/// opened does not matter. Progress is in token-layers.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are more than the model's
-/// context, a policy can't be computed, or an activation is not finite (policy and hook are named).
+/// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are
+/// more than the model's context, a policy can't be computed, or an activation is not finite (policy and hook are
+/// named).
 pub fn lab(
     loaded: &Loaded,
     ids: &[u32],
@@ -83,7 +84,7 @@ pub fn lab(
             end_to_end: found::layers(&end_to_end, dims.layers),
             isolated: found::layers(&isolated, dims.layers),
             flips: found::flips(&end_to_end),
-            differs_at: found::parting(&rows[0].generated, &row.generated),
+            differs_at: found::first_difference(&rows[0].generated, &row.generated),
             ..row
         });
     }

@@ -14,7 +14,7 @@ pub fn lab_policies(meta: &Meta, base: Policy) -> (Vec<Policy>, Vec<(Policy, Str
             Some(other) => left_out.push((policy, format!("= {other}"))),
             None if precision(policy).quantises() && !meta.dims.d_model.is_multiple_of(GateBlock::VALUES) => {
                 let reason =
-                    format!("the router's width {} is no multiple of {}", meta.dims.d_model, GateBlock::VALUES);
+                    format!("the router's width {} is not a multiple of {}", meta.dims.d_model, GateBlock::VALUES);
                 left_out.push((policy, reason));
             }
             None => kept.push(policy),

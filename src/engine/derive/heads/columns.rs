@@ -21,7 +21,7 @@ pub fn derive(
 }
 
 impl HeadCache {
-    /// Who looks at `key`; `None` if the run has become too short for it.
+    /// The attention on `key`; `None` if the run has become too short for it.
     ///
     /// # Errors
     /// As [`HeadCache::maps`].

@@ -14,10 +14,10 @@ pub fn derive(run: &Run, cache: &mut HeadCache, wanted: &[(usize, Pick, usize)],
 }
 
 impl HeadCache {
-    /// Pooled maps, in the order of `wanted`: layer, head or heads, and the largest number of cells a side.
+    /// Pooled maps, in the order of `wanted`: layer, head or heads, and the largest number of cells per side.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if queries or keys were not captured.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if queries or keys were not captured.
     pub fn maps(&mut self, run: &Run, wanted: &[(usize, Pick, usize)], control: &Control) -> Result<Vec<Arc<HeadMap>>> {
         let heads: BTreeSet<(usize, Pick)> = wanted.iter().map(|(layer, pick, _)| (*layer, *pick)).collect();
         self.grow(run, &Vec::from_iter(heads), control)?;

@@ -1,5 +1,5 @@
 //! Attention derived from captured queries and keys. What was read of a head is kept and grows with the run, so that a
-//! new token costs one row a head and stepping back costs next to nothing.
+//! new token costs one row per head and stepping back costs next to nothing.
 
 pub mod columns;
 pub mod maps;
@@ -26,33 +26,33 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use together::Together;
 
-/// Queries read of every head before it is looked whether the work is still wanted.
+/// Queries read from every head between two checks whether the work is still wanted.
 const ROWS: usize = 64;
-/// Bytes of pooled patterns kept beyond those that are asked for.
+/// Bytes of pooled patterns kept beyond those that are requested.
 const MOST_BYTES: usize = 64 << 20;
-/// Bytes of pooled patterns kept beyond those under way: of more heads than fit here some are read anew every time.
+/// Bytes of pooled patterns kept beyond those being read. If the heads need more, some are read again every time.
 const MOST_ASKED_BYTES: usize = 256 << 20;
 
 /// What was read of the heads of one run.
 #[derive(Default)]
 pub struct HeadCache {
-    /// The run it was read from: a token read anew has other values.
+    /// The run that they were read from, to notice tokens that were read again.
     seen: Vec<Weak<HookValues>>,
     grown: HashMap<(usize, Pick), Grown>,
-    /// The heads that requests under way ask for, in whatever parts they are read.
+    /// The heads of all pending requests, in whatever parts they are read.
     requested: HashSet<(usize, Pick)>,
     /// How often heads were read.
     turn: u64,
     scorers: HashMap<(usize, usize), HeadScorer>,
 }
 
-/// What was read of one head, or of all heads of a layer together.
+/// What was read of one head, or of all heads of a layer combined.
 #[derive(Default)]
 struct Grown {
     pooled: Pooled,
-    /// Of every row; empty for several heads together.
+    /// The norm of every row; empty for several heads combined.
     norms: Vec<SoftmaxNorm>,
-    /// When it was read last.
+    /// The turn in which it was last read.
     used: u64,
 }
 
@@ -63,7 +63,7 @@ impl Grown {
 }
 
 impl HeadCache {
-    /// Replaces the heads that are requested: they are the last to be dropped.
+    /// Sets the requested heads, which are dropped last.
     pub fn expect<'a>(&mut self, requests: impl Iterator<Item = &'a Derive>, heads: usize) {
         self.requested.clear();
         for request in requests {
@@ -95,8 +95,8 @@ impl HeadCache {
         result
     }
 
-    /// Forgets heads other than those `under_way` until no more than `most` bytes are left, or `most_asked` of those
-    /// that are asked for.
+    /// Forgets heads other than those `under_way` until no more than `most` bytes are left, or `most_asked` of
+    /// requested ones.
     fn make_room(&mut self, under_way: &[(usize, Pick)], most: usize, most_asked: usize) {
         let mut bytes: usize = self.grown.values().map(Grown::bytes).sum();
         if bytes <= most {
@@ -106,7 +106,7 @@ impl HeadCache {
         let (mut asked, mut idle): (Vec<_>, Vec<_>) = others
             .map(|(head, grown)| (grown.used, *head, grown.bytes()))
             .partition(|(_, head, _)| self.requested.contains(head));
-        // What was used long ago is of least use, but those asked for are read in turns: the last comes last again.
+        // The heads used longest ago go first. But requested heads are read in turns: the one read last is needed last.
         idle.sort_unstable();
         asked.sort_unstable_by(|a, b| b.cmp(a));
         for (gone, most) in [(idle, most), (asked, most_asked)] {
@@ -120,7 +120,7 @@ impl HeadCache {
         }
     }
 
-    /// Forgets what was read of tokens that are no longer there.
+    /// Forgets what was read of tokens that the run no longer has.
     fn follow(&mut self, tokens: &[Arc<TokenRecord>]) {
         let same = |(seen, token): &(&Weak<HookValues>, &Arc<TokenRecord>)| {
             std::ptr::eq(seen.as_ptr(), Arc::as_ptr(&token.values))

@@ -17,10 +17,11 @@ pub fn pattern(run: &Run, layer: usize, head: usize) -> Result<Pattern> {
     derive_pattern(run.tokens(), layer, head, dims, round).with_context(not_captured)
 }
 
-/// The attention probabilities of a head, or of all heads of `layer` together, over the whole run.
+/// The attention probabilities of a head, or of all heads of `layer` combined, over the whole run.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` says so; if neither patterns nor queries and keys were captured.
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if neither patterns nor queries and keys were
+/// captured.
 pub fn pattern_of(run: &Run, layer: usize, pick: Pick, control: &Control) -> Result<Pattern> {
     let readers = pick.heads(run.meta().dims.heads).map(|head| reader(run, layer, head)).collect::<Result<Vec<_>>>()?;
     let n = run.tokens().len();

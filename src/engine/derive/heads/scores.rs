@@ -70,7 +70,7 @@ impl Probe {
         Self { policy: live.meta().policy, live: live.fresh(kept), repeated, ids }
     }
 
-    /// Whether it is of the run's policy.
+    /// Whether it was made under the run's policy.
     fn fits(&self, live: &Live) -> bool {
         self.policy == live.meta().policy
     }
@@ -83,8 +83,8 @@ impl Probe {
     /// Reads a few more tokens; the scores once all are read.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if the vocabulary has nothing to repeat, or the model's
-    /// activations are not finite.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the vocabulary has nothing to repeat, or the
+    /// model's activations are not finite.
     fn advance(&mut self, control: &Control) -> Result<Option<Arc<HeadScores>>> {
         ensure!(self.repeated > 1, "the model's context or vocabulary is too small for repeated random tokens");
         control.check()?;
@@ -126,7 +126,7 @@ fn words(live: &Live) -> Vec<u32> {
     (0..vocab).filter(|id| !eos.contains(id) && !is_bracketed(&live.piece(*id))).collect()
 }
 
-/// `count` different ones of `from`, drawn by splitmix64.
+/// `count` different elements of `from`, drawn by splitmix64.
 fn draw(from: &[u32], count: usize) -> Vec<u32> {
     let mut state = SEED;
     let mut next = || {

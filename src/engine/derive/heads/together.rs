@@ -2,7 +2,7 @@
 
 use crate::analysis::Pick;
 
-/// Weights of several heads put together one by one.
+/// Weights of several heads, combined one head at a time.
 pub struct Together {
     pick: Pick,
     heads: usize,
@@ -10,12 +10,12 @@ pub struct Together {
 }
 
 impl Together {
-    /// Nothing yet of `heads` heads.
+    /// The start of a combination of `heads` heads.
     pub fn new(pick: Pick, heads: usize) -> Self {
         Self { pick, heads, weights: Vec::new() }
     }
 
-    /// Takes in the weights of one more head.
+    /// Adds the weights of one more head.
     pub fn add(&mut self, weights: &[f32]) {
         if self.weights.is_empty() {
             self.weights.extend_from_slice(weights);
@@ -26,7 +26,7 @@ impl Together {
         }
     }
 
-    /// The mean or the maximum of all; the weights themselves of one head.
+    /// The mean or the maximum of all heads; for one head, its weights.
     pub fn done(mut self) -> Vec<f32> {
         if self.pick == Pick::Mean {
             self.weights.iter_mut().for_each(|weight| *weight /= self.heads as f32);

@@ -40,7 +40,7 @@ impl Live {
         let meta = loaded.meta.clone();
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         let cache = loaded.model.new_cache();
-        // Quantised weights gain nothing by long chunks, and the patterns of a long chunk are large.
+        // Quantised weights gain nothing from long chunks, and the patterns of a long chunk are large.
         let is_large = meta.touched_bytes > LARGE && !loaded.model.decodes_each_token();
         let is_long = is_large && !capture.has(HookKind::Pattern);
         let chunk = if is_long { LONG_CHUNK } else { CHUNK };
@@ -201,7 +201,7 @@ impl Live {
         self.tokens.iter().map(|token| (token.id, token.source)).collect()
     }
 
-    /// Forgets all tokens and goes on under another policy.
+    /// Forgets all tokens and continues under another policy.
     pub fn switch(&mut self, policy: Policy) {
         self.meta = Arc::new(Meta { policy, ..(*self.meta).clone() });
         self.precision = Precision::new(policy, self.meta.compute_dtype);

@@ -16,8 +16,8 @@ const LOGITS: usize = 64;
 pub type OnTokens<'a> = &'a mut dyn FnMut(usize, &[Arc<TokenRecord>]);
 
 impl Live {
-    /// Makes `ids` the prompt: keeps the tokens that the run begins with already, and reads the others. Tokens that were read
-    /// before an error or a stop stay.
+    /// Makes `ids` the prompt: keeps the tokens that the run begins with already, and reads the others. Tokens that
+    /// were read before an error or a stop stay.
     ///
     /// # Errors
     /// As [`Live::extend`].
@@ -32,11 +32,12 @@ impl Live {
         self.extend_reporting(&ids[shared..], Source::Prompt, control, arrived)
     }
 
-    /// Reads `ids` after the run, in chunks. Tokens that were read before an error or a stop stay. A stop between two experts
-    /// loses the chunk; a stop between two groups of results keeps the groups before it.
+    /// Reads `ids` after the run, in chunks. Tokens that were read before an error or a stop stay. A stop between two
+    /// experts loses the chunk; a stop between two groups of results keeps the groups before it.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if an id is outside the vocabulary or an activation is not finite.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if an id is outside the vocabulary or an
+    /// activation is not finite.
     pub fn extend(&mut self, ids: &[u32], source: Source, control: &Control) -> Result<()> {
         self.extend_reporting(ids, source, control, &mut |_, _| {})
     }
@@ -92,7 +93,8 @@ impl Live {
         Ok(())
     }
 
-    /// Records a chunk up to the first position with logits that are not finite. The positions before it don't depend on it.
+    /// Records a chunk up to the first position with logits that are not finite. The positions before it don't depend
+    /// on it.
     fn keep(
         &mut self,
         chunk: &[u32],
@@ -158,8 +160,8 @@ impl Live {
         }
     }
 
-    /// The logits after the last token, `None` if there is no token. After stepping back, the last token is read again, with
-    /// the same result.
+    /// The logits after the last token, `None` if there is no token. After stepping back, the last token is read again,
+    /// with the same result.
     fn last_logits_if_any(&mut self, control: &Control) -> Result<Option<Arc<[f32]>>> {
         if self.last.is_none()
             && let Some(token) = self.tokens.last()
@@ -178,7 +180,7 @@ impl Live {
     /// The logits `[vocab]` after `id`, if it were read after the first `len` tokens. The run does not change.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so; if `id` is outside the vocabulary.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if `id` is outside the vocabulary.
     pub(in crate::engine) fn peek(&self, len: usize, id: u32, control: &Control) -> Result<Vec<f32>> {
         let mut branch = self.cache.clone();
         branch.truncate(len);

@@ -60,7 +60,8 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
     })
 }
 
-/// The program that made the trace, e.g. `mixscope 0.1.0`. Without an own version, the version of a library it names.
+/// The program that made the trace, e.g. `mixscope 0.1.0`. If the program states no version, the version of a library
+/// that the trace names.
 fn made_by(provenance: &Value) -> String {
     let said = |key: &str| provenance.get(key).and_then(Value::as_str);
     let Some(engine) = said("engine") else { return "an unknown program".to_owned() };
@@ -112,7 +113,7 @@ pub fn spelling(file: &TraceFile, ids: &[u32]) -> Result<Spelling> {
     Ok(spelling)
 }
 
-/// Notes the tensors that nobody took.
+/// Notes the tensors that are neither hooks nor tables.
 pub fn note_unknown(file: &TraceFile, report: &mut Report) {
     let Some(first) = file.tensors.keys().next() else { return };
     let more = match file.tensors.len() - 1 {

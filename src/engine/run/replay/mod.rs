@@ -42,8 +42,8 @@ impl Replay {
     /// The run that `file` holds.
     ///
     /// # Errors
-    /// If it is no trace, of another architecture, or a tensor does not fit the config; the message names the tensor,
-    /// what was expected and what was found.
+    /// If it is not a trace, is of another architecture, or a tensor does not fit the config; the message names the
+    /// tensor, what was expected and what was found.
     pub fn of(mut file: TraceFile, name: &str) -> Result<Self> {
         file.check_format()?;
         let mut report = Report::default();
@@ -104,7 +104,7 @@ impl Replay {
     /// The lens cells among these that the trace holds, position by position.
     ///
     /// # Errors
-    /// [`Stopped`](crate::control::Stopped) if `control` says so.
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled.
     pub fn lens_cells(
         &self,
         cells: &[LensKey],
@@ -178,7 +178,7 @@ fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
     }
 }
 
-/// One record a token; candidates and scores come from the tables, or else from the logits.
+/// One record per token; candidates and scores come from the tables, or else from the logits.
 fn records(ids: &[u32], values: Vec<HookValues>, tables: &ExtraTables, spelling: &Spelling) -> Vec<Arc<TokenRecord>> {
     let mut tokens: Vec<Arc<TokenRecord>> = Vec::with_capacity(ids.len());
     for (pos, (id, values)) in ids.iter().zip(values).enumerate() {

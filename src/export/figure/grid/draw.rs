@@ -40,7 +40,8 @@ impl Grid {
             let line = &values[row * cols..(row + 1) * cols];
             let mut start = 0;
             while start < cols {
-                // Neighbours of one colour are one rectangle, which makes files far smaller where most weights are near zero.
+                // Neighbours of one colour are one rectangle, which makes files far smaller where most weights are near
+                // zero.
                 let colour = ramp(line[start], range);
                 let run = line[start..].iter().take_while(|value| ramp(**value, range) == colour).count();
                 if let Some(colour) = colour {
@@ -85,7 +86,7 @@ impl Grid {
                 }
             }
         }
-        // The second choices of one row would run into the first choices of the next.
+        // Rules between rows, or the second choices of one row would touch the first choices of the next.
         let rule = pen.skin.paper;
         for row in 1..self.size.0 {
             let (x, y) = corner(row, 0);

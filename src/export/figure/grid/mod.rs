@@ -11,7 +11,7 @@ use std::ops::Range;
 pub const LABEL: f64 = 11.0;
 /// The most characters of a label.
 pub const LABEL_MAX: usize = 20;
-/// Room for the name of an axis, and between elements.
+/// Room for the name of an axis; gap between elements.
 const NAME: f64 = 18.0;
 const GAP: f64 = 6.0;
 

@@ -1,4 +1,4 @@
-//! All heads of all layers as thumbnails with their scores: one layer a row, the last on top, or the best first.
+//! All heads of all layers as thumbnails with their scores: one layer per row, the last on top, or the best first.
 
 use super::{pooled, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};

@@ -77,7 +77,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
         legends: vec![
             Legend::Ramp("tokens whose experts flip".to_owned(), 0.0, high),
             Legend::Ramp("share of equal values".to_owned(), 0.0, 1.0),
-            Legend::Corner("alone: a flip at a margin that rounding can't turn".to_owned()),
+            Legend::Corner("alone: a flip at a margin that rounding can't explain".to_owned()),
         ],
         panels: [end_to_end, isolated, residual, mixture].map(Panel::Grid).into(),
         across: if lab.layers() > SIDE_BY_SIDE { 1 } else { 2 },
@@ -106,8 +106,8 @@ fn panel(
     grid
 }
 
-/// Rows and columns of layers with a flip beyond rounding, each layer alone. End to end it means little, because differences
-/// accumulate.
+/// Rows and columns of layers with a flip beyond rounding, each layer alone. End to end it means little, because
+/// differences accumulate.
 fn wide(lab: &Lab) -> Vec<(usize, usize)> {
     let layers =
         |row: &LabRow| row.isolated.iter().map(|layer| layer.flips > layer.within_rounding).collect::<Vec<_>>();

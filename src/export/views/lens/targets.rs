@@ -26,7 +26,7 @@ fn step_label((layer, site): &Place) -> String {
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let token = token_name(record(data, spec.pos)?, spec.pos);
     let (what, steps, panels) = match spec.lens {
-        LensMeasure::Top | LensMeasure::Rank => ("targets", ways(data)?, curves(data)?),
+        LensMeasure::Top | LensMeasure::Rank => ("targets", residuals(data)?, curves(data)?),
         measure => (measure.quantity(), places(of_position(data, spec)), vec![nats(data, spec)?]),
     };
     let labels: Vec<String> = steps.iter().map(step_label).collect();
@@ -49,14 +49,14 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 type Curves = (String, String, Scale, Vec<Series>);
 
 /// The residuals of the targets' trajectories.
-fn ways(data: &ViewData) -> Result<Vec<Place>> {
-    ensure!(!data.trajectories.is_empty(), "no target's way through the layers is in this run");
+fn residuals(data: &ViewData) -> Result<Vec<Place>> {
+    ensure!(!data.trajectories.is_empty(), "this run has no trajectory of a target");
     let points = data.trajectories.iter().flat_map(|way| way.points.iter().map(|point| (point.0, point.1)));
     Ok(Vec::from_iter(points.collect::<BTreeSet<Place>>()))
 }
 
 fn curves(data: &ViewData) -> Result<Vec<Curves>> {
-    let steps = ways(data)?;
+    let steps = residuals(data)?;
     let series = |value: fn(u32, f32) -> f64| {
         let of = |way: &Arc<Trajectory>| {
             let mut points = vec![f64::NAN; steps.len()];

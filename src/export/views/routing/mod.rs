@@ -30,7 +30,7 @@ fn probability_legends() -> Vec<Legend> {
 /// The routing of a token in a layer.
 ///
 /// # Errors
-/// If the run does not hold it.
+/// If the run does not hold the routing.
 fn of(token: &TokenRecord, layer: usize, pos: usize) -> Result<TokenRouting<'_>> {
     let missing = || format!("the routing of layer {layer} at position {pos} is not in this run");
     TokenRouting::of(token, layer).with_context(missing)

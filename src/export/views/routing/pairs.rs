@@ -45,7 +45,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// One row for each expert of the layer and another expert.
+/// One row for each pair of different experts of the layer, in both orders.
 fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
     let usage = usage(&data.trace);
     let layer = paired(&data.trace, &usage, spec.layer)?;

@@ -1,14 +1,15 @@
 //! Products of quantised weights as they are stored, Q8_0, Q4_K and Q6_K, and activations in fixed point.
 //!
-//! Activations: each block of 32 has a step, the power of two with which its largest value has 22 bits. Values are rounded to
-//! the nearest multiple of the step, so none is off by more than 2⁻²² of the largest, if that is from 2⁻⁹⁰ to 2¹²⁰ (below,
-//! products may become zero). Each multiple is an upper part times 256 plus a lower part from −128 to 127.
+//! Activations: each block of 32 has a step, the power of two with which its largest value has 22 bits. Values are
+//! rounded to the nearest multiple of the step, so none is off by more than 2⁻²² of the largest, if that is from 2⁻⁹⁰
+//! to 2¹²⁰ (below, products may become zero). Each multiple is an upper part times 256 plus a lower part from −128 to
+//! 127.
 //!
-//! Products: weights that share a scale (32 of a block, 16 in Q6_K) are multiplied as the integers they are stored as. Their
-//! products with the upper parts are added up exactly, and so are those with the lower parts. Both sums are converted to f32
-//! and joined by one fma; for Q4_K and Q6_K that is the exact sum, rounded once. The result times the stored scale times the
-//! step is added to lane `i % 8` for block `i` (fma). Q4_K then subtracts from that lane the block's minimum times the sum of
-//! the block's activations (fma). At the end the lanes are folded in halves.
+//! Products: weights that share a scale (32 of a block, 16 in Q6_K) are multiplied as the integers they are stored as.
+//! Their products with the upper parts are added up exactly, and so are those with the lower parts. Both sums are
+//! converted to f32 and joined by one fma; for Q4_K and Q6_K that is the exact sum, rounded once. The result times the
+//! stored scale times the step is added to lane `i % 8` for block `i` (fma). Q4_K then subtracts from that lane the
+//! block's minimum times the sum of the block's activations (fma). At the end the lanes are folded in halves.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -65,8 +66,8 @@ enum Packed {
 pub(super) struct Digits {
     /// The highest first: `[digit][four activations][block]`.
     digits: [[[[u8; 4]; BLOCKS]; BLOCK / 4]; 3],
-    /// Corrections of the upper and the lower sum of each block: for each half if its weights are 32 too high, and for both if
-    /// they are 128 too high.
+    /// Corrections of the upper and the lower sum of each block: for each half if its weights are 32 too high, and for
+    /// both if they are 128 too high.
     excess: [[[i32; BLOCKS]; 2]; 3],
     steps: [f32; BLOCKS],
     /// Sums of the activations.
@@ -110,7 +111,7 @@ impl Pack for Digits {
         for half in 0..2 {
             for i in half * BLOCK / 2..(half + 1) * BLOCK / 2 {
                 let (upper, lower) = parts(numbers[i]);
-                // Half of 256 more, so that each digit is rounded to the nearest.
+                // Adding half of 256 rounds each digit to the nearest.
                 digits[0][i] = ((upper + 0x80) >> 8) as u8;
                 digits[1][i] = upper as u8;
                 digits[2][i] = lower as u8;
@@ -143,8 +144,8 @@ impl Pack for Parts {
     }
 }
 
-/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²² (below
-/// that if it is less than 2⁻¹⁰⁵, for lack of smaller steps). NaN if it is not finite.
+/// The step of a block whose largest absolute value has these bits: the power of two that puts it from 2²¹ to 2²²
+/// (below that if it is less than 2⁻¹⁰⁵, because there are no smaller steps). NaN if it is not finite.
 #[inline(always)]
 fn step(largest: u32) -> f32 {
     if largest >= f32::INFINITY.to_bits() {

@@ -8,8 +8,8 @@ use super::{BLOCK, BLOCKS, Block, Fixed, Isa, Parts};
 
 struct Plain;
 
-/// A row of weights times four rows of activations from `row` on, so that it is decoded once. After the last row its result is
-/// repeated. `None` if the activations are in digits.
+/// A row of weights times four rows of activations from `row` on, so that it is decoded once. After the last row its
+/// result is repeated. `None` if the activations are in digits.
 pub(in super::super) fn dot_four(isa: Isa, block: Block, w: &[u8], x: &Fixed, row: usize) -> Option<[f32; 4]> {
     let parts = x.parts()?;
     let last = (parts.len() / x.pieces.max(1)).saturating_sub(1);

@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 const ALL: [(Block, GgmlDType); 3] =
     [(Block::Q8_0, GgmlDType::Q8_0), (Block::Q4K, GgmlDType::Q4K), (Block::Q6K, GgmlDType::Q6K)];
 
-/// Rows of weights times rows of activations, `[row of activations][row of weights]`: by an instruction set, or as this machine
-/// does it.
+/// Rows of weights times rows of activations, `[row of activations][row of weights]`: by an instruction set, or as this
+/// machine does it.
 fn products(isa: Option<Isa>, block: Block, w: &[&[u8]], x: &[f32], k: usize) -> Vec<Vec<f32>> {
     let mut out = vec![vec![0.0; w.len()]; x.len() / k];
     let fixed = match isa {

@@ -1,5 +1,5 @@
-//! Fixed-point products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights and one digit of
-//! activations at a time.
+//! Fixed-point products by AVX512-VNNI's `vpdpbusd`: sums of four products of bytes, sixteen blocks of weights and one
+//! digit of activations at a time.
 
 use super::super::dot::fold;
 use super::super::interleave::LINE;
@@ -14,7 +14,7 @@ const TILE_X: usize = 4;
 const PAIRS: usize = 2;
 const FOUR: usize = PAIRS * ROWS;
 
-/// Whether this machine has the instructions.
+/// Whether this machine has the instructions of this module.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -35,8 +35,8 @@ pub(in super::super) struct Scratch {
 }
 
 impl Fixed {
-    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of activations and
-    /// its results. False if the activations are not in digits.
+    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of
+    /// activations and its results. False if the activations are not in digits.
     pub fn multiply(
         &self,
         block: Block,
@@ -64,8 +64,8 @@ impl Fixed {
         let rows = x.len() / self.pieces.max(1);
         repacked.resize(TILE_ROWS / FOUR, [Repacked::ZERO; PAIRS]);
         results.resize(rows, [0.0; TILE_ROWS]);
-        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations come from
-        // the nearest cache.
+        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations
+        // come from the nearest cache.
         let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
         let fours = together / FOUR;
         for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
@@ -106,8 +106,8 @@ fn fetch<const N: usize>(piece: &[u8; N], ahead: usize) {
     }
 }
 
-/// The piece of two rows from byte `from` on, filled up with zeros.
-fn filled_up<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
+/// The piece of two rows from byte `from` on, padded with zeros.
+fn padded<const N: usize>(w: [&[u8]; ROWS], from: usize) -> [[u8; N]; ROWS] {
     let mut filled = [[0; N]; ROWS];
     for (filled, row) in filled.iter_mut().zip(w) {
         let rest = row.get(from..).unwrap_or_default();
@@ -149,7 +149,8 @@ fn few<F: Format<N>, const N: usize, const T: usize>(
     }
 }
 
-/// Rows of weights times many rows of activations `x` of `pieces` each; `sums` are `[row of activations][four rows of weights]`.
+/// Rows of weights times many rows of activations `x` of `pieces` each; `sums` are
+/// `[row of activations][four rows of weights]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn many<F: Format<N>, const N: usize>(
     w: &[&[u8]],
@@ -183,7 +184,7 @@ fn many<F: Format<N>, const N: usize>(
     }
 }
 
-/// [`Format::repack`], on its own, so that it is compiled once.
+/// [`Format::repack`] as a separate function, so that it is compiled once.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn repack<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Repacked) {
@@ -194,7 +195,7 @@ fn repack<F: Format<N>, const N: usize>(w: [&[u8; N]; ROWS], out: &mut Repacked)
 /// [`repack`] for a last piece that lacks blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni")]
 fn repack_last<F: Format<N>, const N: usize>(w: [&[u8]; ROWS], piece: usize, out: &mut Repacked) {
-    repack::<F, N>(filled_up(w, piece * N).each_ref(), out);
+    repack::<F, N>(padded(w, piece * N).each_ref(), out);
 }
 
 /// A piece of rows of weights times the same piece of `T` rows of activations; `sums` as in [`many`].

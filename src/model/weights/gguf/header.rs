@@ -57,7 +57,7 @@ impl<'a> Header<'a> {
         let version = reader.u32()?;
         match version {
             2 | 3 => {}
-            1 => bail!("it is GGUF version 1, of the format's first weeks; convert the model again"),
+            1 => bail!("it is GGUF version 1, which is obsolete; convert the model again"),
             v if (1..=3).contains(&v.swap_bytes()) => bail!("it is a big-endian GGUF, which is not supported"),
             v => bail!("it is GGUF version {v}; versions 2 and 3 can be read"),
         }

@@ -1,4 +1,4 @@
-//! One head, or all heads of a layer together.
+//! One head, or all heads of a layer combined.
 
 use super::{next_measure, next_scale, row_of};
 use crate::analysis::Pick;
@@ -21,6 +21,6 @@ fn copy_map(state: &State) -> Copied {
     let map = map.ok_or("the screen has this head pooled or not yet: e writes the exact values to a file")?;
     let looks = (0..map.side).flat_map(|query| (0..=query).map(move |key| (query, key)));
     let weight = |(query, key)| (query, key, map.cells[query * map.side + key]);
-    let what = if matches!(pick, Pick::One(_)) { "the head" } else { "the heads together" };
+    let what = if matches!(pick, Pick::One(_)) { "the head" } else { "the heads combined" };
     csv(looks.map(weight).map(row_of(state, pick)), what)
 }

@@ -22,7 +22,7 @@ pub enum MeasuredOn {
 }
 
 impl MeasuredOn {
-    /// For titles.
+    /// The name in titles.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "on this text",
@@ -64,7 +64,7 @@ pub struct Heads {
     pub sorted: bool,
     /// Which heads are drawn large.
     pub over: Over,
-    /// From which side.
+    /// The side from which attention is read.
     pub side: Side,
     /// Whether weights are shown on a logarithmic scale.
     pub log: bool,
@@ -97,14 +97,14 @@ impl Heads {
 /// Query, key and weight.
 type Look = (usize, usize, f32);
 
-/// A row of `attention.csv` of one head of the layer at the cursor, or of its heads together.
+/// A row of `attention.csv` of one head of the layer at the cursor, or of its heads combined.
 fn row_of(state: &State, head: Pick) -> impl Fn(Look) -> AttentionRow {
     let layer = state.cursor.layer;
     move |(query, key, weight)| AttentionRow { layer, head, query, key, weight }
 }
 
 /// Copies the largest weight at the cursor, or all weights at it, with the columns of `attention.csv`; the head of
-/// several together is `mean` or `max`. `view` copies the whole view.
+/// several combined is `mean` or `max`. `view` copies the whole view.
 fn copy(state: &State, extent: Extent, view: fn(&State) -> Copied) -> Copied {
     let heads = &state.pane().heads;
     let (layer, pick) = (state.cursor.layer, heads.pick(state.cursor.head));

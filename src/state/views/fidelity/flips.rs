@@ -18,7 +18,7 @@ fn jump(state: &mut State, direction: Direction) {
     super::jump(state, found, &format!(" in layer {layer}"), direction);
 }
 
-/// Copies one row a token and layer: of the cursor's cell, of all layers of its token, or of all.
+/// Copies one row per token and layer: of the cursor's cell, of all layers of its token, or of all.
 fn copy(state: &State, extent: Extent) -> Copied {
     let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.baseline.tokens(), &state.tokens);
     let (policy, found) = state.baseline.known_policy().zip(state.baseline.diff()).ok_or(NO_OTHER)?;

@@ -36,7 +36,7 @@ impl State {
     }
 }
 
-/// Copies one row a policy, end to end.
+/// Copies one row per policy, end to end.
 fn copy(state: &State, extent: Extent) -> Copied {
     let lab = state.lab.as_ref().ok_or(NOT_RUN)?;
     if extent != Extent::View {

@@ -1,4 +1,4 @@
-//! The loss of each token in A and B, one token a line.
+//! The loss of each token in A and B, one token per line.
 
 use super::{NO_OTHER, no_other};
 use crate::analysis::tables::{LossRow, TokenText};
@@ -23,7 +23,7 @@ fn jump(state: &mut State, direction: Direction) {
     super::jump(state, found, "", direction);
 }
 
-/// Copies one row a token.
+/// Copies one row per token.
 fn copy(state: &State, extent: Extent) -> Copied {
     let (meta, a, b) = (state.meta().ok_or(NO_OTHER)?, state.baseline.tokens(), &state.tokens);
     let policy = state.baseline.known_policy().ok_or(NO_OTHER)?;

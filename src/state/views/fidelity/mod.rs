@@ -24,8 +24,8 @@ fn scroll(state: &mut State, to: Vertical) {
 }
 
 impl State {
-    /// Whether the experts of A and B differ for a token in a layer; `None` if A has not come so far, or if nothing was
-    /// captured.
+    /// Whether the experts of A and B differ for a token in a layer; `None` if the token of A has not arrived yet, or
+    /// if the experts were not captured.
     pub fn experts_differ(&self, pos: usize, layer: usize) -> Option<bool> {
         let (a, b) = (self.baseline.tokens().get(pos)?, self.tokens.get(pos)?);
         same_experts(a, b, layer).map(|same| !same)
@@ -49,7 +49,7 @@ impl State {
     }
 }
 
-/// Goes to where the experts differ: to `found`, or says that there is nothing more in this direction of `place`.
+/// Goes to `found`, where the experts differ, or says that no flip is left in this direction of `place`.
 fn jump(state: &mut State, found: Option<usize>, place: &str, direction: Direction) {
     let at = state.cursor.token;
     match found {

@@ -16,7 +16,7 @@ pub(in crate::state::views) const RULES: Rules = Rules {
     ..Rules::new(copy)
 };
 
-/// Copies the report, one finding a row.
+/// Copies the report, one finding per row.
 fn copy(state: &State, extent: Extent) -> Copied {
     let meta = state.meta().ok_or("no model is open")?;
     if extent != Extent::View {

@@ -82,8 +82,8 @@ impl State {
         }
     }
 
-    /// Follows token `id`, which the lens or the model names at the cursor; if it is followed already, does so no
-    /// longer.
+    /// Follows token `id`, which the lens or the model names at the cursor; if it is followed already, stops following
+    /// it.
     pub(in crate::state) fn toggle_target(&mut self, id: u32) {
         if let Some(at) = self.target(id) {
             self.targets.remove(at);
@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    /// No longer follows the last target.
+    /// Stops following the last target.
     pub(in crate::state) fn drop_target(&mut self) {
         if self.targets.pop().is_none() {
             self.say("no token is followed; + and T add some");

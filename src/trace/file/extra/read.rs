@@ -61,7 +61,7 @@ impl ExtraTables {
     /// Takes the tables of a run of `pos` tokens out of `file`.
     ///
     /// # Errors
-    /// Naming the tensor, if a table lacks one or does not fit `dims` and `pos`.
+    /// If a table lacks a tensor or does not fit `dims` and `pos`; the message names the tensor.
     pub fn take(file: &mut TraceFile, dims: Dims, pos: usize, spelling: &Spelling) -> Result<Self> {
         let spell = |id: u32| spelling.get(&id).cloned().unwrap_or_else(|| bare(id));
         Ok(Self {
@@ -87,7 +87,7 @@ fn take_sources(file: &mut TraceFile, pos: usize) -> Result<Option<Vec<Source>>>
 
 /// Takes the tensor `name` of a table that the trace holds; no tensor of a table may be missing.
 fn need(file: &mut TraceFile, name: &str, shape: &[usize]) -> Result<Values> {
-    file.take(name, shape)?.with_context(|| format!("the trace holds no `{name}`, but others of its table"))
+    file.take(name, shape)?.with_context(|| format!("the trace lacks `{name}`, but holds other tensors of its table"))
 }
 
 fn need_f32(file: &mut TraceFile, name: &str, shape: &[usize]) -> Result<Vec<f32>> {

@@ -74,7 +74,7 @@ impl ExtraWriter {
                 (0..pos).flat_map(|pos| layers.iter().map(move |layer| LensKey { pos, layer: *layer, site }));
             let is_whole = of_site(site).map(|(key, _)| *key).eq(expected);
             let is_whole = is_whole && of_site(site).all(|(_, cell)| cell.top.len() == k);
-            ensure!(is_whole, "the lens cells of {site} are not whole");
+            ensure!(is_whole, "the lens cells of {site} are incomplete");
             let all = || of_site(site).flat_map(|(_, cell)| &cell.top);
             let (wide, shape) = ([pos, layers.len(), k], [pos, layers.len()]);
             let name = |what: &str| format!("mixscope.lens.{site}.{what}");

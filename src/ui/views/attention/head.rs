@@ -1,4 +1,4 @@
-//! One head as large as fits, or all heads of its layer together, with the cursor as a crosshair.
+//! One head as large as fits, or all heads of its layer combined, with the cursor as a crosshair.
 //!
 //! ```text
 //! ┌ layer 5 head 4 · ‘·seven’ → ‘·blue’ 0.9532 ─┐
@@ -24,7 +24,7 @@ pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw
 
 /// Greatest width of the name of a token next to its row, with its position.
 const NAME: usize = 26;
-/// Room for it, and the width of a panel from which on this room is kept.
+/// Room for this name, and the width of a panel from which on the room is reserved.
 const SHORT_NAME: u16 = 9;
 const NAMED_FROM: u16 = 32;
 /// Width of a name without its position, and least width of a name.

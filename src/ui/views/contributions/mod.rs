@@ -53,7 +53,7 @@ pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
     match state.derived.attribution(key) {
         Some(Ok(found)) => match found.layer(key.layer) {
             Some(shares) => Page::new(inside, found, shares).draw(c, token),
-            None => c.nothing(inside, "this layer was not looked into"),
+            None => c.nothing(inside, "this layer was not attributed"),
         },
         Some(Err(reason)) => {
             put_lines(c, inside, &["contributions can't be derived:".to_owned(), harmless(reason)]);

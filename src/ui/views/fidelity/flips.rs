@@ -15,7 +15,7 @@ use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
 use crate::ui::theme::marks::WITHIN_ROUNDING;
 use crate::ui::views::Panel;
-use crate::ui::widgets::token_names::{NAMES, put_texts};
+use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
@@ -45,7 +45,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let mut y = inside.y;
     for band in bands {
         let tokens = band * per_band..((band + 1) * per_band).min(all);
-        put_texts(c, inside, y, column, tokens.clone());
+        put_token_names(c, inside, y, column, tokens.clone());
         let place = Rect { y, height: (layers.len() + 2) as u16, ..inside }.intersection(inside);
         for (i, pos) in tokens.clone().enumerate() {
             let x = inside.x + (NAMES + i * column) as u16;

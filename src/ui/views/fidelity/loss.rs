@@ -1,4 +1,4 @@
-//! The loss of each token in two runs, one token a line.
+//! The loss of each token in two runs, one token per line.
 //!
 //! ```text
 //!   pos token        loss A  loss B     B − A            flips  best next

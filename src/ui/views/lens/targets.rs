@@ -143,7 +143,7 @@ fn legend(c: &Canvas, lines: &[Line], room: usize) -> Vec<Vec<(usize, String)>> 
     rows
 }
 
-/// Draws the horizontal axis with two places a layer, and a line at the layer of the cursor.
+/// Draws the horizontal axis with two places per layer, and a line at the layer of the cursor.
 fn layers(c: &mut Canvas, inside: Rect, body: Rect, rows: u16, d: Dims) {
     let n = d.layers * 2;
     let y = body.bottom() + rows - 1;

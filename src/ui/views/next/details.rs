@@ -16,7 +16,7 @@ use ratatui::layout::Rect;
 
 /// Number of candidates.
 const CANDIDATES: usize = 5;
-/// Most tokens after each candidate.
+/// The most tokens after each candidate.
 const FOLLOWING: u16 = 5;
 
 pub fn draw(c: &mut Canvas, area: Rect) {

@@ -34,7 +34,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             let p = routing.probs[expert];
             let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
             let logit = routing.logits[expert];
-            // A cut bar would be wrong.
+            // A bar that is cut would show a wrong value.
             let text = if room >= 46 {
                 format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
             } else {

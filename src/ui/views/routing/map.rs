@@ -13,7 +13,7 @@ use crate::state::{Pane, Spot, State};
 use crate::ui::canvas::{ABSENT, Canvas};
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
-use crate::ui::widgets::token_names::{NAMES, put_texts};
+use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -25,9 +25,9 @@ pub const PANEL: Panel = Panel { details: Some(details::draw), lines, ..Panel::n
 struct Plan {
     /// Width of a token, cells.
     column: usize,
-    /// Lines a layer.
+    /// Lines per layer.
     lines: usize,
-    /// Tokens a band.
+    /// Tokens per band.
     tokens: usize,
     /// Bands that fit.
     bands: usize,
@@ -77,7 +77,7 @@ fn number(expert: usize, digits: usize) -> String {
     }
 }
 
-/// Two lines a layer if one band holds all tokens; else the map fills any height with bands.
+/// Two lines per layer if one band holds all tokens; else the map fills any height with bands.
 fn lines(state: &State, _: &Pane, across: u16) -> Option<usize> {
     let is_one_band = state.tokens.len() * 2 + 8 <= usize::from(across);
     Some(2 + 2 * state.meta()?.dims.layers).filter(|_| is_one_band)
@@ -118,7 +118,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let mut y = inside.y;
     for band in bands {
         let tokens = band * plan.tokens..((band + 1) * plan.tokens).min(all);
-        put_texts(c, inside, y, plan.column, tokens.clone());
+        put_token_names(c, inside, y, plan.column, tokens.clone());
         let band = Rect { y, height: (1 + layers.len() * plan.lines) as u16, ..inside }.intersection(inside);
         for (i, pos) in tokens.clone().enumerate() {
             let x = inside.x + (NAMES + i * plan.column) as u16;
@@ -149,7 +149,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
 }
 
-/// Whether a cell can show two experts, which needs colours that tell them apart.
+/// Whether a cell can show two experts, which needs colours that distinguish the experts.
 fn half_blocks(c: &Canvas, experts: usize) -> bool {
     c.theme.has_ramp() && experts <= 8
 }

@@ -37,7 +37,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let Some(stats) = state.usage.layer(layer) else { return };
     if d.top_k < 2 {
-        return c.nothing(inside, "this model chooses one expert a token: there are no pairs");
+        return c.nothing(inside, "this model chooses one expert per token: there are no pairs");
     }
     if d.top_k > MOST_PAIRED {
         return c.nothing(inside, &format!("pairs are counted up to top-{MOST_PAIRED}, this is top-{}", d.top_k));

@@ -42,9 +42,9 @@ fn draw(c: &mut Canvas, area: Rect) {
         UsageMeasure::Weight => ("mean weight when chosen", "mean weight"),
     };
     let title = if area.width < 70 {
-        format!("routing · load · {short}")
+        format!("routing · usage · {short}")
     } else {
-        format!("routing · load of {} tokens · {what} (a: next)", state.usage.tokens())
+        format!("routing · usage over {} tokens · {what} (a: next)", state.usage.tokens())
     };
     let inside = c.panel(area, &title);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };

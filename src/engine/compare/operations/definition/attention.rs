@@ -1,0 +1,118 @@
+//! RoPE and attention.
+
+use super::{Definition, exact_or, r};
+use crate::engine::compare::operations::suspect::Suspect as S;
+use crate::model::{Precision, Rounding};
+use crate::trace::{Dtype, HookKind as K};
+use anyhow::Result;
+
+impl Definition<'_> {
+    /// Every head turned by the angles of its position.
+    pub(super) fn rotation(&mut self, from: K, pos: usize) -> Result<Vec<f64>> {
+        let x = self.row(from, pos)?;
+        let Precision { module: round, angles, .. } = self.precision;
+        let d_head = self.loaded.config.arch.dims.d_head;
+        let theta = self.find(|s| if let S::RopeBase(base) = s { Some(*base) } else { None });
+        let theta = theta.unwrap_or(self.loaded.config.arch.rope.base);
+        let sign = if self.has(&S::RopeReversed) { -1.0 } else { 1.0 };
+        let position = self.position(pos);
+        let half = d_head / 2;
+        let turn = |i: usize| {
+            let frequency = exact_or(angles, theta.powf(-2.0 * i as f64 / d_head as f64));
+            let angle = exact_or(angles, exact_or(angles, position) * frequency) * sign;
+            (r(round, angle.cos()), r(round, angle.sin()))
+        };
+        let turns: Vec<(f64, f64)> = (0..half).map(turn).collect();
+        let interleaved = self.has(&S::RopeInterleaved);
+        let pair = |i: usize| if interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
+        let mut out = x.to_vec();
+        for (head, out) in x.chunks_exact(d_head).zip(out.chunks_exact_mut(d_head)) {
+            for (i, (cos, sin)) in turns.iter().enumerate() {
+                let (low, high) = pair(i);
+                let (a, b) = (head[low], head[high]);
+                out[low] = r(round, r(round, a * cos) + r(round, -b * sin));
+                out[high] = r(round, r(round, b * cos) + r(round, a * sin));
+            }
+        }
+        Ok(out)
+    }
+
+    fn position(&self, pos: usize) -> f64 {
+        let of = |s: &S| match s {
+            S::PositionsZero => Some(0.0),
+            S::PositionsShifted(by) => Some(pos as f64 + f64::from(*by)),
+            S::PositionsRestart(at) if pos >= *at => Some((pos - at) as f64),
+            S::PositionsZeroFrom(at) if pos >= *at => Some(0.0),
+            S::RopeScaled(by) => Some(pos as f64 / by),
+            _ => None,
+        };
+        self.find(of).unwrap_or(pos as f64)
+    }
+
+    /// The head of keys and values that a query head reads.
+    fn kv_head(&self, head: usize) -> usize {
+        let d = self.loaded.config.arch.dims;
+        if self.has(&S::KvHeadsInTurn) { head % d.kv_heads } else { head / (d.heads / d.kv_heads) }
+    }
+
+    /// The rounding of attention's own steps, and of keys and values as they are kept.
+    fn inside(&self) -> (Rounding, Rounding) {
+        let round = if self.has(&S::AttentionInF32) { Rounding::None } else { self.round() };
+        (round, if self.has(&S::CacheInF16) { Rounding::to(Dtype::F16) } else { Rounding::None })
+    }
+
+    /// Attention probabilities of the query at `pos` `[heads, tokens]`.
+    pub(super) fn pattern(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let (d, n) = (self.loaded.config.arch.dims, self.held.tokens.len());
+        let window = self.find(|s| if let S::Window(window) = s { Some(*window) } else { None }).unwrap_or(d.window);
+        let alone = self.find(|s| if let S::SeesItselfFrom(at) = s { Some(*at) } else { None });
+        let visible = match alone {
+            Some(at) if pos >= at => pos..pos + 1,
+            _ => {
+                let end = if self.has(&S::NotCausal) { n } else { pos + 1 };
+                window.map_or(0, |window| (pos + 1).saturating_sub(window))..end
+            }
+        };
+        let scale = self.find(|s| if let S::ScoresScaled(scale, _) = s { Some(*scale) } else { None });
+        let scale = scale.unwrap_or(1.0 / (d.d_head as f64).sqrt());
+        let (round, kept) = self.inside();
+        let q = self.row(K::RotQ, pos)?;
+        let mut pattern = vec![0.0; d.heads * n];
+        for (head, q) in q.chunks_exact(d.d_head).enumerate() {
+            let kv = self.kv_head(head) * d.d_head;
+            let mut weights = Vec::with_capacity(visible.len());
+            for key in visible.clone() {
+                let k = self.row(K::RotK, key)?;
+                let dot: f64 = q.iter().zip(&k[kv..][..d.d_head]).map(|(q, k)| q * exact_or(kept, *k)).sum();
+                weights.push(r(round, r(round, dot) * scale));
+            }
+            softmax(&mut weights);
+            let weights = weights.into_iter().map(|weight| r(round, weight));
+            pattern[head * n..][visible.clone()].iter_mut().zip(weights).for_each(|(out, weight)| *out = weight);
+        }
+        Ok(pattern)
+    }
+
+    /// Each head's values, weighted `[heads, d_head]`.
+    pub(super) fn mixed_values(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let (d, n) = (self.loaded.config.arch.dims, self.held.tokens.len());
+        let (_, kept) = self.inside();
+        let pattern = self.row(K::Pattern, pos)?;
+        let mut z = vec![0.0; d.heads * d.d_head];
+        for (head, z) in z.chunks_exact_mut(d.d_head).enumerate() {
+            let kv = self.kv_head(head) * d.d_head;
+            for (key, weight) in pattern[head * n..][..n].iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+                let v = self.row(K::V, key)?;
+                z.iter_mut().zip(&v[kv..][..d.d_head]).for_each(|(z, v)| *z += weight * exact_or(kept, *v));
+            }
+        }
+        Ok(z.into_iter().map(|z| r(self.round(), z)).collect())
+    }
+}
+
+pub(super) fn softmax(values: &mut [f64]) {
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    values.iter_mut().for_each(|x| *x = (*x - max).exp());
+    let sum: f64 = values.iter().sum();
+    values.iter_mut().for_each(|x| *x /= sum);
+}

@@ -1,0 +1,205 @@
+//! The operations of a layer as plain formulas in f64, with the roundings of a policy, and with suspects in force.
+//!
+//! Values that the recording holds are taken from it; the value that is asked for, and what lies between it and the
+//! recorded ones, is computed. Roundings are those of REFERENCE ("where HF rounds").
+
+mod attention;
+mod experts;
+mod products;
+
+use super::recorded::inputs;
+use super::suspect::Suspect;
+use crate::model::weights::{Matrix, Part};
+use crate::model::{Loaded, Precision, Rounding};
+use crate::trace::HookKind as K;
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// The recorded values around one operation, f32, row-major; and the token ids.
+pub struct Held {
+    /// Values by kind; those of the residual stream under the kind that the layer reads.
+    pub values: BTreeMap<K, Vec<f32>>,
+    /// The tokens.
+    pub tokens: Vec<u32>,
+}
+
+/// The values of one layer by definition.
+pub struct Definition<'a> {
+    loaded: &'a Loaded,
+    held: &'a Held,
+    layer: usize,
+    target: K,
+    precision: Precision,
+    suspects: &'a [Suspect],
+    memo: HashMap<(K, usize), Rc<[f64]>>,
+}
+
+impl<'a> Definition<'a> {
+    /// The definition of the value at `target` in `layer`, which is computed even if the recording holds it.
+    pub fn new(
+        loaded: &'a Loaded,
+        held: &'a Held,
+        (layer, target): (usize, K),
+        precision: Precision,
+        suspects: &'a [Suspect],
+    ) -> Self {
+        let policy = |suspect: &Suspect| match suspect {
+            Suspect::Policy(policy, dtype) => Some(Precision::new(*policy, *dtype)),
+            _ => None,
+        };
+        let precision = suspects.iter().rev().find_map(policy).unwrap_or(precision);
+        let precision = loaded.config.arch.rounding(precision);
+        Self { loaded, held, layer, target, precision, suspects, memo: HashMap::new() }
+    }
+
+    /// The value at `kind` for the token at `pos`: a row of its tensor; of a pattern `[heads, tokens]`.
+    ///
+    /// # Errors
+    /// If weights can't be read, or it does not follow from what the recording holds.
+    pub fn row(&mut self, kind: K, pos: usize) -> Result<Rc<[f64]>> {
+        if kind != self.target
+            && let Some(values) = self.held.values.get(&kind)
+        {
+            return Ok(self.held_row(values, kind, pos));
+        }
+        if let Some(row) = self.memo.get(&(kind, pos)) {
+            return Ok(row.clone());
+        }
+        let row: Rc<[f64]> = self.computed(kind, pos)?.into();
+        self.memo.insert((kind, pos), row.clone());
+        Ok(row)
+    }
+
+    fn held_row(&self, values: &[f32], kind: K, pos: usize) -> Rc<[f64]> {
+        let n = self.held.tokens.len();
+        match kind {
+            K::Pattern => {
+                let heads = values.chunks_exact(n * n);
+                heads.flat_map(|head| &head[pos * n..][..n]).map(|x| f64::from(*x)).collect()
+            }
+            _ => {
+                let width = values.len() / n;
+                values[pos * width..][..width].iter().map(|x| f64::from(*x)).collect()
+            }
+        }
+    }
+
+    fn computed(&mut self, kind: K, pos: usize) -> Result<Vec<f64>> {
+        let layer = self.layer;
+        match kind {
+            K::Embed => self.embedding(pos),
+            K::ResidPre if layer == 0 => Ok(self.row(K::Embed, pos)?.to_vec()),
+            K::ResidPre => anyhow::bail!("the recording does not hold the input of layer {layer}"),
+            K::Ln1 => self.norm(K::ResidPre, Part::Ln1(layer), pos),
+            K::Ln2 => self.norm(K::ResidMid, Part::Ln2(layer), pos),
+            K::LnFinal => self.norm(K::ResidPost, Part::Norm, pos),
+            K::Q | K::K | K::V => self.projection(kind, pos),
+            K::RotQ => self.rotation(K::Q, pos),
+            K::RotK => self.rotation(K::K, pos),
+            K::Pattern => self.pattern(pos),
+            K::Z => self.mixed_values(pos),
+            K::AttnOut => self.linear(K::Z, Part::O(layer), pos),
+            K::ResidMid => self.sum(K::ResidPre, K::AttnOut, pos),
+            K::ResidPost if self.has(&Suspect::AttentionLost) => self.sum(K::ResidPre, K::MlpOut, pos),
+            K::ResidPost => self.sum(K::ResidMid, K::MlpOut, pos),
+            K::RouterLogits => self.router_logits(pos),
+            K::ExpertWeights | K::ChoiceScores => self.probabilities(pos),
+            K::ExpertIndices => self.choice(pos),
+            K::MixingWeights => self.mixing_weights(pos),
+            K::ExpertOut => self.expert_outputs(pos),
+            K::MlpOut => self.mixture(pos),
+            K::Logits => self.logits(pos),
+        }
+    }
+
+    fn has(&self, suspect: &Suspect) -> bool {
+        self.suspects.contains(suspect)
+    }
+
+    fn find<T>(&self, of: impl FnMut(&Suspect) -> Option<T>) -> Option<T> {
+        self.suspects.iter().find_map(of)
+    }
+
+    fn matrix(&self, part: Part) -> Result<Matrix> {
+        self.loaded.store.matrix(part, &self.loaded.config.arch)
+    }
+
+    fn round(&self) -> Rounding {
+        self.precision.module
+    }
+
+    fn embedding(&self, pos: usize) -> Result<Vec<f64>> {
+        let id = *self.held.tokens.get(pos).context("there is no such token")?;
+        let mut row = Vec::new();
+        self.matrix(Part::Embed)?.widen_row(id as usize, self.round(), &mut row);
+        let scale = if self.has(&Suspect::EmbedScaled) { (row.len() as f64).sqrt() } else { 1.0 };
+        Ok(row.into_iter().map(|x| r(self.round(), f64::from(x) * scale)).collect())
+    }
+
+    /// RMSNorm: normalised, rounded, times the gain, rounded.
+    fn norm(&mut self, from: K, gain: Part, pos: usize) -> Result<Vec<f64>> {
+        let round = self.round();
+        let mut x = self.row(from, pos)?.to_vec();
+        if self.has(&Suspect::NormSkipped) {
+            return Ok(x);
+        }
+        if self.has(&Suspect::NormSubtractsMean) {
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            x.iter_mut().for_each(|x| *x -= mean);
+        }
+        let eps = self.find(|suspect| match suspect {
+            Suspect::NormEps(eps) => Some(*eps),
+            _ => None,
+        });
+        let squares = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        let scale = 1.0 / (squares + eps.unwrap_or(self.loaded.config.arch.eps)).sqrt();
+        let plus = if self.has(&Suspect::NormOnePlusGain) { 1.0 } else { 0.0 };
+        let gain = self.matrix(gain)?.to_f32();
+        let gain = |i: usize| match self.has(&Suspect::NormWithoutGain) {
+            true => 1.0,
+            false => r(round, f64::from(gain[i])) + plus,
+        };
+        let once = self.has(&Suspect::NormRoundedOnce);
+        let one = |(i, x): (usize, &f64)| match once {
+            true => r(round, gain(i) * x * scale),
+            false => r(round, gain(i) * r(round, x * scale)),
+        };
+        Ok(x.iter().enumerate().map(one).collect())
+    }
+
+    /// The residual stream with what is added to it.
+    fn sum(&mut self, stream: K, added: K, pos: usize) -> Result<Vec<f64>> {
+        let added = self.row(added, pos)?;
+        if self.has(&Suspect::NoResidual) {
+            return Ok(added.to_vec());
+        }
+        let stream = self.row(stream, pos)?;
+        Ok(stream.iter().zip(&*added).map(|(a, b)| r(self.round(), a + b)).collect())
+    }
+}
+
+/// The kinds whose recorded values the definition of `kind` may read, `kind` included.
+pub fn reads(kind: K) -> Vec<K> {
+    let mut all = vec![kind];
+    let mut i = 0;
+    while i < all.len() {
+        for input in inputs(all[i]) {
+            if !all.contains(input) {
+                all.push(*input);
+            }
+        }
+        i += 1;
+    }
+    all
+}
+
+/// `x` as f32, rounded.
+fn r(round: Rounding, x: f64) -> f64 {
+    f64::from(round.one(x as f32))
+}
+
+/// Rounds only where the policy does.
+fn exact_or(round: Rounding, x: f64) -> f64 {
+    if round == Rounding::None { x } else { r(round, x) }
+}

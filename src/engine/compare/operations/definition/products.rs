@@ -1,0 +1,125 @@
+//! Products with the weights.
+
+use super::{Definition, exact_or, r};
+use crate::engine::compare::operations::suspect::Suspect;
+use crate::model::Rounding;
+use crate::model::weights::{Matrix, Part, Stored};
+use crate::trace::{Dtype, HookKind as K};
+use anyhow::Result;
+use half::f16;
+use rayon::prelude::*;
+
+impl Definition<'_> {
+    pub(super) fn linear(&mut self, from: K, part: Part, pos: usize) -> Result<Vec<f64>> {
+        let x = self.row(from, pos)?;
+        Ok(self.product(&x, &self.matrix(part)?, self.round()))
+    }
+
+    /// What a product after a norm reads.
+    pub(super) fn normed(&mut self, norm: K, stream: K, pos: usize) -> Result<std::rc::Rc<[f64]>> {
+        self.row(if self.has(&Suspect::InputNotNormed) { stream } else { norm }, pos)
+    }
+
+    pub(super) fn projection(&mut self, kind: K, pos: usize) -> Result<Vec<f64>> {
+        let l = self.layer;
+        let swapped = self.has(&Suspect::KeysForValues);
+        let part = match kind {
+            K::Q => Part::Q(l),
+            K::K if swapped => Part::V(l),
+            K::V if swapped => Part::K(l),
+            K::K => Part::K(l),
+            _ => Part::V(l),
+        };
+        let x = self.normed(K::Ln1, K::ResidPre, pos)?;
+        let mut matrix = self.matrix(part)?;
+        if self.has(&Suspect::RowsPermuted) {
+            matrix = permuted(matrix, self.loaded.config.arch.dims.d_head);
+        }
+        Ok(self.product(&x, &matrix, self.round()))
+    }
+
+    pub(super) fn logits(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let tied = self.loaded.config.arch.tied != self.has(&Suspect::OtherHead);
+        let x = self.normed(K::LnFinal, K::ResidPost, pos)?;
+        Ok(self.product(&x, &self.matrix(if tied { Part::Embed } else { Part::Unembed })?, self.round()))
+    }
+
+    /// `W x`, each sum rounded.
+    pub(super) fn product(&self, x: &[f64], weights: &Matrix, round: Rounding) -> Vec<f64> {
+        let x = self.input(x, weights);
+        let tf32 = self.has(&Suspect::InputsInTf32);
+        let in_f16 = self.has(&Suspect::SumsInF16);
+        let transposed = self.has(&Suspect::Transposed) && weights.rows() == weights.cols();
+        let weights = if transposed { transpose(weights) } else { weights.clone() };
+        let row = |row: usize| {
+            let mut line = Vec::new();
+            weights.widen_row(row, round, &mut line);
+            let line = line.iter().map(|w| f64::from(if tf32 { to_tf32(*w) } else { *w }));
+            let terms = line.zip(&x).map(|(w, x)| w * x);
+            let sum = match in_f16 {
+                true => terms.fold(0.0, |sum: f64, term| f16::from_f64(sum + term).to_f64()),
+                false => terms.sum(),
+            };
+            r(round, sum)
+        };
+        (0..weights.rows()).into_par_iter().map(row).collect()
+    }
+
+    /// What a product with `weights` reads in place of `x`.
+    fn input(&self, x: &[f64], weights: &Matrix) -> Vec<f64> {
+        let rounded = |round: Rounding| x.iter().map(|x| exact_or(round, *x)).collect();
+        let of = |suspect: &Suspect| match (suspect, weights.stored()) {
+            (Suspect::InputsIn(dtype), _) => Some(rounded(Rounding::to(*dtype))),
+            (Suspect::InputsInTf32, _) => Some(x.iter().map(|x| f64::from(to_tf32(*x as f32))).collect()),
+            (Suspect::InputsAsGgml, Stored::F32) => None,
+            (Suspect::InputsAsGgml, Stored::F16) => Some(rounded(Rounding::to(Dtype::F16))),
+            (Suspect::InputsAsGgml, Stored::Bf16) => Some(rounded(Rounding::to(Dtype::Bf16))),
+            (Suspect::InputsAsGgml, Stored::Blocks(block)) => Some(in_blocks(x, block.width())),
+            _ => None,
+        };
+        self.find(of).unwrap_or_else(|| x.to_vec())
+    }
+}
+
+/// Activations in blocks of 8-bit integers with one scale (ggml's `Q8_0`, scale in f16, beside blocks of 32 weights; `Q8_K`,
+/// scale in f32, beside blocks of 256).
+fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
+    let block = |x: &[f64]| {
+        let (largest, most) = x.iter().fold((0f32, 0f32), |(at, most), x| {
+            let x = *x as f32;
+            if x.abs() > most { (x, x.abs()) } else { (at, most) }
+        });
+        let quantised = |x: &f64| -> f64 {
+            let x = *x as f32;
+            if most == 0.0 {
+                0.0
+            } else if width == 32 {
+                let d = most / 127.0;
+                f64::from((x * (1.0 / d)).round()) * f64::from(f16::from_f32(d).to_f32())
+            } else {
+                let inverse = -127.0 / largest;
+                f64::from((inverse * x).round_ties_even().min(127.0)) * f64::from(1.0 / inverse)
+            }
+        };
+        x.iter().map(quantised).collect::<Vec<f64>>()
+    };
+    x.chunks(width).flat_map(block).collect()
+}
+
+/// `x` with 10 bits of mantissa, to nearest even.
+fn to_tf32(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits(bits.wrapping_add(0x0fff + ((bits >> 13) & 1)) & !0x1fff)
+}
+
+fn transpose(weights: &Matrix) -> Matrix {
+    let (n, values) = (weights.rows(), weights.to_f32());
+    let turned: Vec<f32> = (0..n * n).map(|i| values[i % n * n + i / n]).collect();
+    Matrix::of(&turned, n, n)
+}
+
+/// Each head's rows read as pairs if they were read as halves, and the other way round.
+pub(super) fn permuted(mut matrix: Matrix, d_head: usize) -> Matrix {
+    matrix.toggle_pairs(d_head);
+    matrix
+}

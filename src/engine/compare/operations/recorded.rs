@@ -1,0 +1,114 @@
+//! What a recording holds, and from what each of its values follows.
+
+use crate::trace::{Dims, Hook, HookKind as K, TraceReader, TraceTensor};
+use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+
+/// A recording, seen as inputs and outputs of operations.
+#[derive(Clone, Copy)]
+pub struct Recorded<'a> {
+    pub trace: &'a TraceReader,
+    pub dims: Dims,
+    pub tokens: usize,
+}
+
+/// Where the input of an operation comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sources {
+    /// The recorded hooks.
+    pub hooks: BTreeSet<(u64, Hook)>,
+    /// Whether nothing but look-ups, additions and the choice of experts lies between them and the operation.
+    pub direct: bool,
+    /// Whether another layer's operations lie between.
+    pub crosses_layers: bool,
+}
+
+/// The values that an operation reads, in its own layer. The first layer's residual stream is read from the embedding.
+pub fn inputs(kind: K) -> &'static [K] {
+    match kind {
+        K::Embed | K::ResidPre => &[],
+        K::Ln1 => &[K::ResidPre],
+        K::Q | K::K | K::V => &[K::Ln1],
+        K::RotQ => &[K::Q],
+        K::RotK => &[K::K],
+        K::Pattern => &[K::RotQ, K::RotK],
+        K::Z => &[K::Pattern, K::V],
+        K::AttnOut => &[K::Z],
+        K::ResidMid => &[K::ResidPre, K::AttnOut],
+        K::Ln2 => &[K::ResidMid],
+        K::RouterLogits => &[K::Ln2],
+        K::ExpertWeights => &[K::RouterLogits],
+        K::ChoiceScores | K::ExpertIndices => &[K::ExpertWeights],
+        K::MixingWeights => &[K::ExpertWeights, K::ExpertIndices],
+        K::ExpertOut => &[K::Ln2, K::ExpertIndices],
+        K::MlpOut => &[K::ExpertOut, K::MixingWeights, K::ExpertIndices],
+        K::ResidPost => &[K::ResidMid, K::MlpOut],
+        K::LnFinal => &[K::ResidPost],
+        K::Logits => &[K::LnFinal],
+    }
+}
+
+/// Whether a value that is not recorded follows from its inputs without rounding that programs do otherwise.
+fn is_plain(kind: K) -> bool {
+    matches!(kind, K::Embed | K::ResidPre | K::ResidMid | K::ResidPost)
+        || matches!(kind, K::ExpertWeights | K::ChoiceScores | K::ExpertIndices | K::MixingWeights)
+}
+
+impl<'a> Recorded<'a> {
+    /// The hook of the recording that holds the value at `hook`.
+    pub fn holds(&self, hook: Hook) -> Option<Hook> {
+        let has = |hook: Hook| self.trace.has(&hook.to_string()).then_some(hook);
+        let layer = hook.layer as usize;
+        has(hook).or_else(|| match hook.kind {
+            K::ResidPre if layer == 0 => has(K::Embed.at(0)),
+            K::ResidPre => has(K::ResidPost.at(layer - 1)),
+            K::ResidPost if layer + 1 < self.dims.layers => has(K::ResidPre.at(layer + 1)),
+            _ => None,
+        })
+    }
+
+    /// The value at `hook`, if the recording holds it.
+    ///
+    /// # Errors
+    /// If it can't be read, or its shape is not the model's.
+    pub fn tensor(&self, hook: Hook) -> Result<Option<TraceTensor>> {
+        let Some(held) = self.holds(hook) else { return Ok(None) };
+        let tensor = self.trace.tensor(&held.to_string())?;
+        let shape = hook.kind.shape(self.dims, self.tokens);
+        ensure!(
+            tensor.shape == shape,
+            "{}: `{held}`: expected shape {shape:?} as in the model, found {:?}",
+            self.trace.name(),
+            tensor.shape
+        );
+        Ok(Some(tensor))
+    }
+
+    /// From what the value at `hook` follows.
+    pub fn sources(&self, hook: Hook) -> Sources {
+        let mut found = Sources { direct: true, ..Sources::default() };
+        self.trace_back(hook, hook.layer as usize, &mut found);
+        found
+    }
+
+    fn trace_back(&self, hook: Hook, from: usize, found: &mut Sources) {
+        let layer = hook.layer as usize;
+        let before = match (hook.kind, layer) {
+            (K::LnFinal, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
+            (K::ResidPre, 0) => vec![K::Embed.at(0)],
+            (K::ResidPre, _) => vec![K::ResidPost.at(layer - 1)],
+            (kind, _) => inputs(kind).iter().map(|kind| kind.at(layer)).collect(),
+        };
+        for input in before {
+            // Held under the name of the very value that is looked at is no source.
+            match self.holds(input).filter(|held| *held != hook) {
+                Some(held) => drop(found.hooks.insert((held.order().0, held))),
+                None => {
+                    found.direct &= is_plain(input.kind);
+                    found.crosses_layers |= input.kind == K::ResidPost && !hook.kind.is_global();
+                    self.trace_back(input, from, found);
+                }
+            }
+        }
+    }
+}
