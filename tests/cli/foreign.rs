@@ -100,7 +100,7 @@ fn a_batch_of_several_texts_is_refused_by_name() {
         embed.shape = vec![3, embed.shape[0] / 3, embed.shape[1]];
     });
     let whole = reference("tiny-f32", "reference");
-    assert_fails(&diff(&whole, &batch, &[]), 1, "`hook_embed`: expected one text, found a batch of 3");
+    assert_fails(&diff(&whole, &batch, &[]), 1, "t.safetensors: `hook_embed`: expected one text, found a batch of 3");
     assert_fails(&check(&fixture("tiny-f32/model"), &batch, &[]), 1, "a batch of 3; record one text");
 }
 

@@ -39,6 +39,7 @@ impl TraceReader {
         let name = path.display().to_string();
         let mut trace = Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))?;
         let mut translation = Translation::of(&trace)?;
+        translation.check_batch(&trace).context(name)?;
         trace.notes = std::mem::take(&mut translation.notes);
         trace.translation = translation;
         Ok(trace)

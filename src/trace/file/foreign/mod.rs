@@ -56,7 +56,7 @@ impl Translation {
     /// Finds the hooks in `file`. Router logits and expert weights are read, because their names don't say what they are.
     ///
     /// # Errors
-    /// If such a tensor can't be read, or a tensor has a batch of more than one text; the error names the tensor.
+    /// If such a tensor can't be read; the error names it.
     pub fn of(file: &impl Tensors) -> Result<Self> {
         let mut found = Self::default();
         let mut names = file.names();
@@ -79,7 +79,6 @@ impl Translation {
         for (kind, names) in aliases {
             found.note(&few(&names), format!("read as `{}`", kind.suffix()));
         }
-        found.check_batch(file)?;
         found.read_weights(file)?;
         found.read_logits(file)?;
         if !unknown.is_empty() {
@@ -155,7 +154,11 @@ impl Translation {
         self.notes.push(Finding { level: Level::Note, subject: subject.to_owned(), expected, found, advice });
     }
 
-    fn check_batch(&mut self, file: &impl Tensors) -> Result<()> {
+    /// Checks that the file holds one text, and notes which tensors have a batch axis.
+    ///
+    /// # Errors
+    /// If a tensor has a batch of more than one text; the error names it.
+    pub fn check_batch(&mut self, file: &impl Tensors) -> Result<()> {
         let mut dropped = Vec::new();
         for source in self.sources.values() {
             match file.shape_of(&source.tensor) {
@@ -240,7 +243,8 @@ impl TraceFile {
     /// # Errors
     /// If a tensor has a batch of more than one text, or indices beyond the experts.
     pub fn translate(&mut self) -> Result<Vec<Finding>> {
-        let translation = Translation::of(self)?;
+        let mut translation = Translation::of(self)?;
+        translation.check_batch(self)?;
         let mut tensors = BTreeMap::new();
         for (name, source) in translation.sources.iter().filter(|(_, source)| source.form != Form::Whole) {
             tensors.extend(translation.read(self, name)?.map(|tensor| (name.clone(), tensor)));
