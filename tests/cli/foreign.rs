@@ -2,7 +2,7 @@
 
 use crate::support::cli::{assert_fails, command, stderr, stdout};
 use crate::support::fixture;
-use crate::support::recordings::{check, diff, edited, floats, lens4, parsed, reference, text};
+use crate::support::recordings::{check, diff, edited, floats, insert, lens4, parsed, reference, text};
 use mixscope::trace::{TraceFile, Values};
 use serde_json::json;
 use std::path::PathBuf;
@@ -73,6 +73,30 @@ fn experts_that_are_recorded_beside_dense_weights_keep_their_order() {
     });
     let output = diff(&reversed, &cache, &["--tolerance", "0"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
+fn a_cache_of_transformer_lens_2_is_read_as_what_it_holds() {
+    let (_folder, cache) = changed(|trace| {
+        for layer in 0..LAYERS {
+            let name = |hook: &str| format!("blocks.{layer}.mlp.{hook}");
+            let weights = trace.tensors.remove(&name("hook_mixing_weights")).unwrap();
+            trace.tensors.remove(&name("hook_router_logits")).unwrap();
+            trace.tensors.insert(name("hook_expert_weights"), weights);
+            insert(trace, &name("experts.0.hook_pre_linear"), &[1], Values::F32(vec![0.0]));
+        }
+        let logits = trace.tensors.remove("unembed.hook_out").unwrap();
+        trace.tensors.insert("logits".to_owned(), logits);
+        trace.tensors.values_mut().for_each(|tensor| tensor.shape.insert(0, 1));
+    });
+    let output = diff(&reference("tiny-f32", "reference"), &cache, &["--tolerance", "0"]);
+    let report = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}{}", stderr(&output));
+    let said = "and 2 more: one number for each of `mlp.hook_expert_indices`: read as `mlp.hook_mixing_weights`";
+    for said in [said, "`logits`: read as `unembed.hook_out`", "6 hooks are only in A"] {
+        assert!(report.contains(said), "no {said:?} in {report}");
+    }
+    assert!(!report.contains("not known"), "{report}");
 }
 
 #[test]

@@ -177,4 +177,8 @@ impl Tensors for TraceReader {
         };
         read().with_context(|| format!("{}: `{name}`", self.name))
     }
+
+    fn said(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
 }

@@ -22,6 +22,14 @@ pub(super) trait Tensors {
     fn shape_of(&self, name: &str) -> Option<&[usize]>;
     /// The tensor `name`.
     fn read(&self, name: &str) -> Result<TraceTensor>;
+    /// The value of a metadata key.
+    fn said(&self, key: &str) -> Option<&str>;
+
+    /// Experts of a layer, if the config says so.
+    fn experts(&self) -> Option<u64> {
+        let config: serde_json::Value = serde_json::from_str(self.said("config")?).ok()?;
+        ["num_local_experts", "num_experts"].into_iter().find_map(|key| config.get(key)?.as_u64())
+    }
 }
 
 /// Which tensor of a file holds which hook.
@@ -176,29 +184,45 @@ impl Translation {
         Ok(())
     }
 
-    /// Finds expert weights that are 0 but for the chosen experts: their mixing weights.
+    /// Finds expert weights that are those of the chosen experts only: their mixing weights.
     fn read_weights(&mut self, file: &impl Tensors) -> Result<()> {
-        let (mut found, mut chosen) = (Vec::new(), 0);
+        let (mut dense, mut narrow, mut chosen) = (Vec::new(), Vec::new(), 0);
+        let experts = file.experts();
         for hook in self.hooks().into_iter().filter(|hook| hook.kind == K::ExpertWeights) {
-            let Some(k) = self.read(file, &hook.to_string())?.and_then(|tensor| chosen_in_each_row(&tensor)) else {
-                continue;
-            };
-            let Some(source) = self.sources.remove(&hook.to_string()) else { continue };
+            let Some(weights) = self.read(file, &hook.to_string())? else { continue };
             let name = |kind: K| kind.at(hook.layer as usize).to_string();
             let order = self.tensor_of(&name(K::ExpertIndices)).map(str::to_owned);
-            let form = Form::Chosen { k, order };
-            self.sources.entry(name(K::MixingWeights)).or_insert_with(|| Source { form, ..source.clone() });
-            let form = Form::Places { k };
-            self.sources.entry(name(K::ExpertIndices)).or_insert_with(|| Source { form, ..source.clone() });
-            (chosen, found) = (k, [found, vec![source.tensor]].concat());
+            let is_narrow = order.is_some() && experts.is_some_and(|experts| (width(&weights) as u64) < experts);
+            let k = chosen_in_each_row(&weights);
+            if !is_narrow && k.is_none() {
+                continue;
+            }
+            let Some(source) = self.sources.remove(&hook.to_string()) else { continue };
+            let form = match k {
+                Some(k) if !is_narrow => {
+                    let form = Form::Places { k };
+                    self.sources.entry(name(K::ExpertIndices)).or_insert_with(|| Source { form, ..source.clone() });
+                    (chosen, dense) = (k, [dense, vec![source.tensor.clone()]].concat());
+                    Form::Chosen { k, order }
+                }
+                _ => {
+                    narrow.push(source.tensor.clone());
+                    Form::Whole
+                }
+            };
+            self.sources.entry(name(K::MixingWeights)).or_insert_with(|| Source { form, ..source });
         }
-        if !found.is_empty() {
+        let (mixing, indices) = (K::MixingWeights.suffix(), K::ExpertIndices.suffix());
+        if !dense.is_empty() {
             let said = format!(
-                "each row has {chosen} numbers that are not 0: read as `{}` and `{}`, best first (TransformerLens 4)",
-                K::MixingWeights.suffix(),
-                K::ExpertIndices.suffix()
+                "each row has {chosen} numbers that are not 0: read as `{mixing}` and `{indices}`, best first \
+                 (TransformerLens 4)"
             );
-            self.note(&few(&found), said);
+            self.note(&few(&dense), said);
+        }
+        if !narrow.is_empty() {
+            let said = format!("one number for each of `{indices}`: read as `{mixing}` (TransformerLens 2.0)");
+            self.note(&few(&narrow), said);
         }
         Ok(())
     }
@@ -233,6 +257,10 @@ impl Tensors for TraceFile {
 
     fn read(&self, name: &str) -> Result<TraceTensor> {
         self.get(name).cloned()
+    }
+
+    fn said(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 }
 

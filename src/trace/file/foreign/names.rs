@@ -5,10 +5,15 @@ use crate::trace::{Dims, Hook, HookKind as K};
 /// The name of the token ids.
 pub const TOKENS: &str = "tokens";
 
-/// Names of TransformerLens 4 for the values of a hook that has another name here, without the layer.
-const ALIASES: [(&str, K); 9] = [
+/// Names of TransformerLens for the values of a hook that has another name here, without the layer.
+const ALIASES: [(&str, K); 14] = [
     ("embed.hook_out", K::Embed),
+    ("logits", K::Logits),
     ("hook_in", K::ResidPre),
+    ("attn.q.hook_out", K::Q),
+    ("attn.k.hook_out", K::K),
+    ("attn.v.hook_out", K::V),
+    ("attn.o.hook_in", K::Z),
     ("attn.hook_out", K::AttnOut),
     ("ln2.hook_in", K::ResidMid),
     ("mlp.gate.hook_out", K::RouterLogits),
@@ -54,7 +59,7 @@ pub fn hook(name: &str) -> Option<Hook> {
     name.parse::<Hook>().ok().filter(|hook| hook.to_string() == name)
 }
 
-/// The hook that TransformerLens 4 calls `name`.
+/// The hook that TransformerLens calls `name`.
 pub fn alias(name: &str) -> Option<Hook> {
     let of = |suffix: &str, is_global: bool| {
         ALIASES
