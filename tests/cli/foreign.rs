@@ -16,7 +16,7 @@ fn changed(change: impl FnOnce(&mut TraceFile)) -> (tempfile::TempDir, PathBuf) 
 
 /// What is said of a recording.
 const SAID: [&str; 5] = [
-    "`blocks.0.mlp.gate.hook_out` and 2 more: read as `mlp.hook_router_logits`",
+    "names of TransformerLens: `mlp.gate.hook_out` as `mlp.hook_router_logits`",
     "and 2 more: each row has 2 numbers that are not 0: read as `mlp.hook_mixing_weights` and `mlp.hook_expert_indices`",
     "a batch axis of 1 is left out",
     "tensors that are not known: 2: `blocks.0.mlp.hook_speed` and 1 more; they are not used",
@@ -93,7 +93,7 @@ fn a_cache_of_transformer_lens_2_is_read_as_what_it_holds() {
     let report = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{report}{}", stderr(&output));
     let said = "and 2 more: one number for each of `mlp.hook_expert_indices`: read as `mlp.hook_mixing_weights`";
-    for said in [said, "`logits`: read as `unembed.hook_out`", "6 hooks are only in A"] {
+    for said in [said, "names of TransformerLens: `logits` as `unembed.hook_out`", "6 hooks are only in A"] {
         assert!(report.contains(said), "no {said:?} in {report}");
     }
     assert!(!report.contains("not known"), "{report}");

@@ -20,9 +20,12 @@ fn a_cache_of_transformer_lens_4_opens_as_the_same_run_and_says_how_it_was_read(
     }
     let notes = |run: &Run| run.meta().report.of(Level::Note).map(ToString::to_string).collect::<Vec<_>>();
     let said = notes(&cache);
-    for part in
-        ["read as `mlp.hook_router_logits`", "read as `mlp.hook_mixing_weights`", "a batch axis", "not known: 2"]
-    {
+    for part in [
+        "`mlp.gate.hook_out` as `mlp.hook_router_logits`",
+        "read as `mlp.hook_mixing_weights`",
+        "a batch axis",
+        "not known: 2",
+    ] {
         assert_eq!(said.iter().filter(|note| note.contains(part)).count(), 1, "{part}: {said:?}");
     }
     assert_eq!(said.len(), notes(&whole).len() + 4, "{said:?}");

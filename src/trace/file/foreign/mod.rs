@@ -69,7 +69,7 @@ impl Translation {
         let mut found = Self::default();
         let mut names = file.names();
         names.sort_unstable();
-        let (mut unknown, mut aliases) = (Vec::new(), BTreeMap::<K, Vec<String>>::new());
+        let (mut unknown, mut aliases) = (Vec::new(), BTreeMap::new());
         for name in names {
             match hook(&name) {
                 _ if name == TOKENS => found.insert(TOKENS.to_owned(), &name, 1),
@@ -77,15 +77,17 @@ impl Translation {
                 None => match alias(&name).filter(|hook| file.shape_of(&hook.to_string()).is_none()) {
                     Some(hook) => {
                         found.insert(hook.to_string(), &name, rank(hook.kind));
-                        aliases.entry(hook.kind).or_default().push(name);
+                        aliases.insert(hook.kind, names::suffix(&name).to_owned());
                     }
                     None if is_known(&name) => {}
                     None => unknown.push(name),
                 },
             }
         }
-        for (kind, names) in aliases {
-            found.note(&few(&names), format!("read as `{}`", kind.suffix()));
+        if !aliases.is_empty() {
+            let read = |(kind, name): (&K, &String)| format!("`{name}` as `{}`", kind.suffix());
+            let said = aliases.iter().map(read).collect::<Vec<_>>().join(", ");
+            found.note("names of TransformerLens", said);
         }
         found.read_weights(file)?;
         found.read_logits(file)?;
@@ -168,10 +170,11 @@ impl Translation {
     /// If a tensor has a batch of more than one text; the error names it.
     pub fn check_batch(&mut self, file: &impl Tensors) -> Result<()> {
         let mut dropped = Vec::new();
+        let pos = file.shape_of(TOKENS).and_then(|shape| shape.last().copied());
         for source in self.sources.values() {
             match file.shape_of(&source.tensor) {
                 Some([1, rest @ ..]) if rest.len() == source.rank => dropped.push(source.tensor.clone()),
-                Some([batch, rest @ ..]) if rest.len() == source.rank => bail!(
+                Some([batch, rest @ ..]) if rest.len() == source.rank && Some(*batch) != pos => bail!(
                     "`{}`: expected one text, found a batch of {batch}; record one text, or save `tensor[i]` of each",
                     source.tensor
                 ),

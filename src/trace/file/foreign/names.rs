@@ -76,6 +76,12 @@ pub fn alias(name: &str) -> Option<Hook> {
     }
 }
 
+/// A name without the layer.
+pub fn suffix(name: &str) -> &str {
+    let layered = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
+    layered.map_or(name, |(_, suffix)| suffix)
+}
+
 /// Whether TransformerLens has a hook of this name, or mixscope a table.
 pub fn is_known(name: &str) -> bool {
     let (first, last) = (name.split('.').next(), name.rsplit('.').next());
