@@ -181,6 +181,17 @@ fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out()
 }
 
 #[test]
+fn what_a_norm_divides_by_follows_from_values_that_are_rounded() {
+    let at = |hook: K, gap: f32| {
+        let (a, b) = (rows(Dtype::F32, 1, 3.0, &[]), rows(Dtype::F32, 1, 3.0 * (1.0 + gap), &[]));
+        compare(BF16, None, &[(hook.at(0), a, b)]).ok
+    };
+    assert!(at(K::Ln2Scale, 1e-3), "less than an ulp of bf16");
+    assert!(!at(K::Ln2Scale, 0.02));
+    assert!(!at(K::MixingWeights, 1e-3), "a softmax of equal logits is equal up to f32");
+}
+
+#[test]
 fn losses_come_from_logits() {
     // Tokens 1, 0, 2: the first row predicts 0, the second 2.
     let a = floats(Dtype::F32, &[POS, 3], &[0.0, 0.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 1.0]);

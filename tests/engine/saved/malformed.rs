@@ -63,7 +63,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (integers("blocks.1.mlp.hook_expert_indices", &[3, 2], 8), &["hook_expert_indices", "below 8", "found 8"]),
         (floats("blocks.1.mlp.hook_expert_indices", &[3, 2]), &["hook_expert_indices", "expected integers"]),
         (integers("mixscope.source", &[3], 3), &["`mixscope.source`", "below 3", "found 3"]),
-        (without("mixscope.next.logits"), &["no `mixscope.next.logits`"]),
+        (without("mixscope.next.logits"), &["lacks `mixscope.next.logits`"]),
         (integers("mixscope.next.ids", &[3, 10], 5000), &["`mixscope.next.ids`", "vocab_size", "found 5000"]),
         (integers("mixscope.next.ids", &[2, 10], 5), &["`mixscope.next.ids`", "[3]", "found [2, 10]"]),
         (floats("mixscope.next.probs", &[3, 9]), &["`mixscope.next.probs`", "[3, 10]", "[3, 9]"]),
