@@ -221,7 +221,12 @@ fn texts_are_compared_as_far_as_they_are_the_same() {
     let other = prefix(&[1, 5, 7], &[1, 6]).unwrap();
     assert_eq!((other.length, other.next_ids, other.tokens), (1, [Some(5), Some(6)], [3, 2]));
     let said = other.to_string();
-    assert!(said.contains("differ from position 1 on (A has id 5, B has id 6): only the first 1 tokens"), "{said}");
+    assert!(
+        said.contains(
+            "differ from position 1 on (A has id 5, B has id 6): only the first token is compared (A has 3, B 2)"
+        ),
+        "{said}"
+    );
     let longer = prefix(&[1, 5], &[1, 5, 9]).unwrap().to_string();
     assert!(longer.contains("position 2 on (A ends, B has id 9)"), "{longer}");
     let error = CommonPrefix::of(&[1], &[2]).unwrap_err().to_string();

@@ -79,6 +79,7 @@ impl fmt::Display for CommonPrefix {
         let next = |side: usize| self.next_ids[side].map_or_else(|| "ends".to_owned(), |id| format!("has id {id}"));
         let Self { length, tokens: [a, b], .. } = self;
         write!(f, "the texts differ from position {length} on (A {}, B {}): ", next(0), next(1))?;
-        write!(f, "only the first {length} tokens are compared (A has {a}, B {b})")
+        let compared = if *length == 1 { "token is".to_owned() } else { format!("{length} tokens are") };
+        write!(f, "only the first {compared} compared (A has {a}, B {b})")
     }
 }
