@@ -225,7 +225,7 @@ class Recorder:
     def route(self, prefix: str, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
         logits, weights, self.chosen = output
         every = nn.functional.softmax(logits.float(), dim=-1)  # as the router does, which returns the chosen ones' only
-        for hook, value in zip(ROUTING, (logits, every, self.chosen.cpu().to(torch.uint32), weights)):
+        for hook, value in zip(ROUTING, (logits, every, self.chosen.cpu().to(torch.int64), weights)):
             self.put(prefix, hook, value)
         self.linears = [] if EXPERT_OUT in self.hooks else None
 
@@ -347,7 +347,7 @@ def main() -> None:
     if args.rank == 0:
         compared = "not compared" if plain is None else "bit for bit"
         checks = {"logits as without hooks": compared, **verify(recorder.tensors, model)}
-        tensors = {"tokens": torch.tensor(ids).to(torch.uint32), **recorder.tensors}
+        tensors = {"tokens": torch.tensor(ids), **recorder.tensors}
         write(args.out, tensors, {**metadata(args, model, spellings, text), "validation": json.dumps(checks)})
         note(f"wrote {len(tensors)} tensors of {len(ids)} tokens to {args.out}")
 

@@ -37,7 +37,7 @@ pub struct Diff {
     /// The baseline: trace.safetensors of `mixscope run`, or a recording of another program, such as transformers.
     #[arg(value_name = "A")]
     a: String,
-    /// The variant: any subset of the hooks, in any dtype, of the same tokens.
+    /// The variant: any subset of the hooks, in any dtype. The tokens with which both begin are compared.
     #[arg(value_name = "B")]
     b: String,
     #[command(flatten)]
@@ -90,6 +90,9 @@ impl Diff {
             for config in &configs {
                 text += &format!("{config}\n");
             }
+            if let Some(prefix) = &found.common_prefix {
+                text += &format!("{prefix}\n");
+            }
             print(&harmless(&format!("{text}\n{}", comparison_text(&found))))?;
         }
         if !found.ok {
@@ -99,7 +102,7 @@ impl Diff {
     }
 }
 
-/// A trace in one line.
+/// A trace in one line, and in one more line for each tensor that was read otherwise than its name says.
 pub fn line(trace: &TraceReader) -> String {
     let said = |key: &str| trace.metadata.get(key).map_or("", String::as_str);
     let model = said("model");
@@ -107,7 +110,8 @@ pub fn line(trace: &TraceReader) -> String {
     let made = trace.json("provenance").unwrap_or_default();
     let device = made.get("device").and_then(serde_json::Value::as_str).filter(|device| *device != "cpu");
     let on = device.map(|device| format!(" · device {device}")).unwrap_or_default();
-    format!("{} · precision {}{on}{model}", trace.name(), said("precision"))
+    let notes: String = trace.notes.iter().map(|note| format!("\n   {note}")).collect();
+    format!("{} · precision {}{on}{model}{notes}", trace.name(), said("precision"))
 }
 
 /// A trace's metadata, for JSON.
@@ -118,5 +122,6 @@ pub fn about(trace: &TraceReader) -> serde_json::Value {
         "model": said("model"),
         "precision": said("precision"),
         "provenance": trace.json("provenance"),
+        "notes": trace.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

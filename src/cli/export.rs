@@ -1,19 +1,20 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
-use crate::analysis::diff::shared;
+use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
-use crate::trace::{LensSite, replace_file};
+use crate::trace::{LensSite, TokenRecord, replace_file};
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -44,7 +45,7 @@ pub struct Export {
     trace: String,
     #[arg(long, value_name = "VIEW", value_parser = view, help = format!("The view: {}", names()))]
     view: View,
-    /// For fidelity.flips and fidelity.loss: a saved run A of the same tokens, compared with B = TRACE.
+    /// For fidelity.flips and fidelity.loss: a saved run A, compared with B = TRACE as far as both texts are the same.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     /// png, svg, csv, or several of them [default: the ending of FILE].
@@ -226,13 +227,12 @@ impl Export {
         let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
-            let (n, m, same) = (data.trace.tokens.len(), other.tokens.len(), shared(&other.tokens, &data.trace.tokens));
-            ensure!(
-                n == m && same == n,
-                "--against {against}: expected the {n} tokens of {}, found {m} (the first {same} match); \
-                 record both runs with the same --prompt-ids",
-                self.trace
-            );
+            let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
+            let prefix = CommonPrefix::of(&ids(&other.tokens), &ids(&data.trace.tokens));
+            if let Some(prefix) = prefix.with_context(|| format!("--against {against}"))? {
+                eprintln!("{prefix}");
+                spec.pos = spec.pos.min(prefix.length - 1);
+            }
             data.compare_with(other);
         }
         Ok((data, spec))

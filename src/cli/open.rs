@@ -2,17 +2,20 @@
 
 use super::explore::{ScreenArgs, options, recorded};
 use super::{apply_threads, need_terminal};
+use crate::analysis::diff::CommonPrefix;
 use crate::app;
 use crate::engine::{OpenOptions, trace_path};
-use anyhow::Result;
+use crate::trace::TraceReader;
+use anyhow::{Context, Result};
 use clap::{ArgMatches, Args};
+use std::path::Path;
 
 #[derive(Args)]
 pub struct Open {
     /// A saved run: trace.safetensors of `mixscope run`, or a recording of another program.
     #[arg(value_name = "TRACE")]
     trace: String,
-    /// Another saved run A of the same tokens; Fidelity compares it with B = TRACE.
+    /// Another saved run A; Fidelity compares it with B = TRACE, as far as both texts are the same.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]
@@ -22,7 +25,12 @@ pub struct Open {
 impl Open {
     pub fn main(self, matches: &ArgMatches) -> Result<()> {
         let mut config = self.screen.config(matches)?;
-        trace_path(&self.trace)?;
+        let path = trace_path(&self.trace)?;
+        if let Some(against) = &self.against {
+            let tokens = |path: &Path| TraceReader::open(path)?.tokens();
+            let of_a = tokens(&trace_path(against)?)?;
+            CommonPrefix::of(&of_a, &tokens(&path)?).with_context(|| format!("--against {against}"))?;
+        }
         let against = self.against.as_deref().map(recorded).transpose()?;
         need_terminal()?;
         // Needed for derived values, and for the next model.

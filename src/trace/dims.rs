@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 /// The sizes of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Dims {
     /// Decoder layers.
     pub layers: usize,

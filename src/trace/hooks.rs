@@ -10,12 +10,16 @@ use std::str::FromStr;
 pub enum HookKind {
     /// Token embeddings `[pos, d_model]`.
     Embed,
+    /// What the last RMSNorm divides by, f32 `[pos, 1]`: `sqrt(mean(x²) + eps)` of each row. An edit changes the norm.
+    LnFinalScale,
     /// After the last RMSNorm, gain applied `[pos, d_model]`.
     LnFinal,
     /// Logits `[pos, vocab]`.
     Logits,
     /// Input of the decoder layer `[pos, d_model]`.
     ResidPre,
+    /// What the attention RMSNorm divides by, f32 `[pos, 1]`.
+    Ln1Scale,
     /// After the attention RMSNorm, gain applied `[pos, d_model]`.
     Ln1,
     /// Query projection before RoPE `[pos, heads, d_head]`.
@@ -36,6 +40,8 @@ pub enum HookKind {
     AttnOut,
     /// `resid_pre + attn_out` `[pos, d_model]`.
     ResidMid,
+    /// What the MLP's RMSNorm divides by, f32 `[pos, 1]`.
+    Ln2Scale,
     /// After the MLP's RMSNorm, gain applied: the input of router and experts `[pos, d_model]`.
     Ln2,
     /// Router logits `[pos, experts]`.
@@ -45,7 +51,7 @@ pub enum HookKind {
     /// What top-k is taken from, f32 `[pos, experts]`: the expert weights, unless an edit changed them here. An edit
     /// changes which experts are chosen, and the mixing weights still come from the expert weights.
     ChoiceScores,
-    /// Chosen experts, best first, u32 `[pos, k]`.
+    /// Chosen experts, best first, integers `[pos, k]`.
     ExpertIndices,
     /// Renormalised weights of the chosen experts, f32, same order `[pos, k]`.
     MixingWeights,
@@ -60,13 +66,18 @@ pub enum HookKind {
 use HookKind as K;
 
 /// Hook points that occur once per forward pass, with their full names.
-const GLOBAL: [(HookKind, &str); 3] =
-    [(K::Embed, "hook_embed"), (K::LnFinal, "ln_final.hook_out"), (K::Logits, "unembed.hook_out")];
+const GLOBAL: [(HookKind, &str); 4] = [
+    (K::Embed, "hook_embed"),
+    (K::LnFinalScale, "ln_final.hook_scale"),
+    (K::LnFinal, "ln_final.hook_out"),
+    (K::Logits, "unembed.hook_out"),
+];
 
 /// Hook points that occur once per layer, in the order of the forward pass, with the part of the name after
 /// `blocks.{l}.`.
-const LAYERED: [(HookKind, &str); 20] = [
+const LAYERED: [(HookKind, &str); 22] = [
     (K::ResidPre, "hook_resid_pre"),
+    (K::Ln1Scale, "ln1.hook_scale"),
     (K::Ln1, "ln1.hook_out"),
     (K::Q, "attn.hook_q"),
     (K::K, "attn.hook_k"),
@@ -77,6 +88,7 @@ const LAYERED: [(HookKind, &str); 20] = [
     (K::Z, "attn.hook_z"),
     (K::AttnOut, "hook_attn_out"),
     (K::ResidMid, "hook_resid_mid"),
+    (K::Ln2Scale, "ln2.hook_scale"),
     (K::Ln2, "ln2.hook_out"),
     (K::RouterLogits, "mlp.hook_router_logits"),
     (K::ExpertWeights, "mlp.hook_expert_weights"),
@@ -127,9 +139,13 @@ impl HookKind {
         all.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; for norms the word before it.
+    /// The last word of its name without `hook_`: `attn_out`, `router_logits`, …; for norms the word before it; for the scales
+    /// of norms the whole name, because they have one last word.
     pub fn short_name(self) -> &'static str {
         let suffix = self.suffix();
+        if self.is_scale() {
+            return suffix;
+        }
         suffix.strip_suffix(".hook_out").unwrap_or_else(|| suffix.rsplit("hook_").next().unwrap_or(suffix))
     }
 
@@ -143,6 +159,7 @@ impl HookKind {
         let pos = positions.len();
         match self {
             K::Logits => vec![pos, d.vocab],
+            K::Ln1Scale | K::Ln2Scale | K::LnFinalScale => vec![pos, 1],
             K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
             K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
             K::Pattern => vec![d.heads, pos, positions.end],
@@ -154,9 +171,14 @@ impl HookKind {
         }
     }
 
-    /// Whether the values are f32 under every precision policy: router softmax and mixing weights.
+    /// Whether the values are f32 under every precision policy: router softmax, mixing weights and the scales of norms.
     pub fn always_f32(self) -> bool {
-        matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights)
+        matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights) || self.is_scale()
+    }
+
+    /// Whether it is what a norm divides by. Recordings of transformers lack these.
+    pub fn is_scale(self) -> bool {
+        matches!(self, K::Ln1Scale | K::Ln2Scale | K::LnFinalScale)
     }
 }
 
@@ -201,7 +223,7 @@ impl Hook {
     pub fn order(self) -> (u64, HookKind) {
         let place = match self.kind {
             K::Embed => 0,
-            K::LnFinal | K::Logits => u64::MAX,
+            K::LnFinalScale | K::LnFinal | K::Logits => u64::MAX,
             _ => 1 + u64::from(self.layer),
         };
         (place, self.kind)

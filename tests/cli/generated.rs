@@ -185,17 +185,17 @@ fn policies() -> String {
 /// Names and shapes are the program's; the meanings are the page's own.
 fn hooks(old: &str) -> String {
     // Every size is another number, so that it identifies its name.
-    let names: [&str; 8] = ["d_model", "vocab", "heads", "kv_heads", "d_head", "experts", "k", "pos"];
+    let names: [&str; 9] = ["d_model", "1", "vocab", "heads", "kv_heads", "d_head", "experts", "k", "pos"];
     let d = Dims {
         d_model: 0,
-        vocab: 1,
-        heads: 2,
-        kv_heads: 3,
-        d_head: 4,
-        experts: 5,
-        top_k: 6,
+        vocab: 2,
+        heads: 3,
+        kv_heads: 4,
+        d_head: 5,
+        experts: 6,
+        top_k: 7,
         layers: 1,
-        d_ff: 8,
+        d_ff: 9,
         context: 8,
         window: None,
     };
@@ -204,7 +204,7 @@ fn hooks(old: &str) -> String {
     let mut text = String::from("| name | shape | meaning |\n|---|---|---|\n");
     for kind in kinds {
         let name = if kind.is_global() { kind.suffix().to_owned() } else { format!("blocks.{{l}}.{}", kind.suffix()) };
-        let shape = kind.shape(d, 7).into_iter().map(|size| names[size]).collect::<Vec<_>>().join(", ");
+        let shape = kind.shape(d, 8).into_iter().map(|size| names[size]).collect::<Vec<_>>().join(", ");
         let shape = shape.replace("pos, pos", "query, key");
         let line = old.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         let meaning = line.and_then(|line| line.trim_end_matches(" |").rsplit_once(" | ")).map(|(_, meaning)| meaning);

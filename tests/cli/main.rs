@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod diff;
 mod docs;
+mod foreign;
 mod generated;
 mod lab;
 mod models;

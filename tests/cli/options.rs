@@ -204,7 +204,7 @@ fn layers_restrict_all_tables_and_the_trace() {
         Err(_) => !name.starts_with("mixscope.lens."),
     };
     let wanted: BTreeMap<_, _> = all.trace().tensors.into_iter().filter(|(name, _)| keep(name)).collect();
-    assert_eq!(wanted.len(), 1 + 3 + 2 * 19 + 1 + 3 + 4);
+    assert_eq!(wanted.len(), 1 + 4 + 2 * 21 + 1 + 3 + 4);
     let (lens, some): (BTreeMap<_, _>, BTreeMap<_, _>) =
         some.trace().tensors.into_iter().partition(|(name, _)| name.starts_with("mixscope.lens."));
     assert!(some == wanted);

@@ -248,3 +248,33 @@ fn a_recording_is_compared_with_as_far_as_the_tokens_are_its_own() {
     );
     assert!(!still.state.baseline.is_recorded());
 }
+
+#[test]
+fn a_recording_of_another_text_is_compared_as_far_as_both_are_the_same() {
+    let run = Replay::open(&support::fixture("tiny-bf16/reference.safetensors")).unwrap();
+    let seen = |other_at: usize| {
+        let recorded = Recorded { name: "reference.safetensors".to_owned(), trace: run.records(), lens: Vec::new() };
+        let mut ids = recorded.ids();
+        ids[other_at] += 1;
+        let (dir, _temp) = support::model_dir("tiny-bf16");
+        let loaded = Arc::new(open(&Location::Dir(dir), Policy::Hf, None, false).unwrap());
+        let meta = loaded.meta.clone();
+        let mut still = Still::with(loaded, Prompt::Ids(ids));
+        still.state.baseline = Baseline::recorded(recorded);
+        still.take(Event::Engine(protocol::Event::Ready { id: Default::default(), meta }));
+        still.press("esc").unwrap();
+        still.take(Event::Engine(protocol::Event::Finished {
+            id: Default::default(),
+            outcome: protocol::Outcome::Done,
+        }));
+        still.press("5 v p p p").unwrap();
+        (seen(&mut still), still.state.baseline.tokens().len())
+    };
+    let (text, compared) = seen(12);
+    assert_eq!(compared, 12);
+    assert!(text.contains("the texts differ from token 12 on") && text.contains("over 12 tokens"), "{text}");
+    let (text, compared) = seen(0);
+    assert_eq!(compared, 0);
+    assert!(text.contains("not even the first token is the same"), "{text}");
+    assert!(!text.contains("0 flips") && !text.contains("over 0 tokens"), "{text}");
+}

@@ -1,5 +1,6 @@
 //! Saved runs: what is written is read again, what follows is derived to the last bit, what is wrong is named.
 
+mod foreign;
 mod malformed;
 
 use crate::support::cli::{Run as Command, join};
@@ -15,7 +16,7 @@ use mixscope::model::{Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, RequestId};
 use mixscope::trace::Prompt;
 use mixscope::trace::{
-    HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
+    Hook, HookKind, LensKey, LensSite, Policy, Sampling, Source, TokenRecord, TraceFile, TraceTensor, Values,
 };
 use mixscope::ui::Depth;
 use std::path::Path;

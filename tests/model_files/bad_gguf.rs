@@ -11,7 +11,7 @@ use crate::support::{self, fixture};
 use mixscope::control::Control;
 use mixscope::model::weights::gguf::{self, Header};
 use mixscope::model::{Loaded, Location, NoHooks, Precision, describe_gguf, open};
-use mixscope::trace::{Policy, Report};
+use mixscope::trace::{Level, Policy, Report};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use safetensors::SafeTensors;

@@ -3,7 +3,8 @@
 use crate::support::gguf_writer::{TensorInfo, Value, file};
 use crate::support::{assert_close, fixture, forward, record};
 use mixscope::model::{Distribution, Loaded, Location, NoHooks, open};
-use mixscope::trace::{Device, HookKind, Policy, TraceFile, Values};
+use mixscope::trace::{Device, HookKind, Level, Policy, TraceFile, Values};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// GGUF file and the stem of its reference; the split Q8_0 dequantises to the same values as the merged one.
@@ -150,10 +151,15 @@ fn sentencepiece(bytes: &[u8]) -> Vec<(String, f32, i32)> {
     fields(bytes).into_iter().filter(|(field, ..)| *field == 1).map(|(.., content)| piece(content)).collect()
 }
 
-/// A tiny model with the tokenizer of Mixtral-8x7B in its metadata.
-fn with_real_tokenizer(path: &Path) {
+/// Mixtral-8x7B's own pieces.
+fn mixtrals() -> Vec<(String, f32, i32)> {
     let pieces = sentencepiece(&std::fs::read(fixture("tokenizer/tokenizer.model")).unwrap());
     assert_eq!(pieces.len(), 32000);
+    pieces
+}
+
+/// A tiny model with these pieces in its metadata.
+fn with_tokenizer(path: &Path, pieces: &[(String, f32, i32)]) {
     let text = |text: &str| Value::String(text.as_bytes().to_vec());
     let mut metadata: Vec<(String, Value)> = [("context_length", 64), ("block_count", 1), ("embedding_length", 32)]
         .into_iter()
@@ -204,7 +210,7 @@ fn with_real_tokenizer(path: &Path) {
 fn mixtrals_own_tokenizer_comes_out_of_the_metadata_whole() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("tokenizer.gguf");
-    with_real_tokenizer(&path);
+    with_tokenizer(&path, &mixtrals());
     let loaded = open(&Location::Gguf(path), Policy::Hf, None, false).unwrap();
     assert!(loaded.meta.is_tied());
     let tokenizer = loaded.tokenizer.unwrap();
@@ -217,5 +223,48 @@ fn mixtrals_own_tokenizer_comes_out_of_the_metadata_whole() {
         let got = tokenizer.encode(text, true).unwrap();
         assert_eq!(got, ids(case, "ids"), "{text:?}");
         assert_eq!(tokenizer.decode(&got).unwrap(), case["decoded"].as_str().unwrap(), "{text:?}");
+    }
+}
+
+/// The pieces of a text if none is better than another, as llama.cpp finds them: the leftmost two that are a piece together
+/// are joined, until there are none; what is then no piece becomes its bytes.
+fn leftmost(text: &str, ids: &HashMap<&str, u32>) -> Vec<u32> {
+    let prefix = if text.is_empty() { "" } else { "▁" };
+    let mut parts: Vec<String> = format!("{prefix}{}", text.replace(' ', "▁")).chars().map(String::from).collect();
+    let joined = |pair: &[String]| ids.contains_key(pair.concat().as_str());
+    while let Some(at) = parts.windows(2).position(joined) {
+        let right = parts.remove(at + 1);
+        parts[at] += &right;
+    }
+    let of = |part: &String| match ids.get(part.as_str()) {
+        Some(id) => vec![*id],
+        None => part.bytes().map(|byte| ids[format!("<0x{byte:02X}>").as_str()]).collect(),
+    };
+    parts.iter().flat_map(of).collect()
+}
+
+#[test]
+fn where_all_scores_are_equal_text_is_split_as_llama_cpp_does_and_a_warning_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("tokenizer.gguf");
+    let mut pieces = mixtrals();
+    let own = pieces.clone();
+    pieces.iter_mut().for_each(|piece| piece.1 = -1000.0);
+    let ids: HashMap<&str, u32> = own.iter().zip(0..).map(|(piece, id)| (piece.0.as_str(), id)).collect();
+    for (pieces, warnings) in [(&own, 0), (&pieces, 1)] {
+        with_tokenizer(&path, pieces);
+        let loaded = open(&Location::Gguf(path.clone()), Policy::Hf, None, false).unwrap();
+        let found = loaded.meta.report.of(Level::Warn).filter(|found| found.subject == "tokenizer.ggml.scores").count();
+        assert_eq!(found, warnings);
+        let tokenizer = loaded.tokenizer.unwrap();
+        let texts = ["Once upon a time there was a little girl.", "déjà vu — 日本語 🦀", "return x  +  1", ""];
+        let same = texts.map(|text| tokenizer.encode(text, false).unwrap() == leftmost(text, &ids));
+        assert_eq!(same, [true, true, warnings == 1, true], "only double spaces are joined otherwise");
+        for text in texts {
+            let decoded = tokenizer.decode(&tokenizer.encode(text, true).unwrap()).unwrap();
+            assert_eq!(decoded, text);
+        }
+        let special = tokenizer.encode("a</s>b", true).unwrap();
+        assert_eq!((special[0], special[2], special.len()), (1, 2, 4), "{special:?}");
     }
 }

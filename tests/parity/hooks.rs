@@ -1,6 +1,6 @@
 //! Hook points change nothing when observed, everything when edited; chunks, steps and branches agree bit for bit.
 
-use crate::support::{Recorder, Reference, forward, load, precision, record};
+use crate::support::{Recorder, Reference, forward, in_recordings, load, precision, record};
 use anyhow::Result;
 use mixscope::control::Control;
 use mixscope::model::{Activations, Hooks, Loaded, NoHooks, at, at_ids};
@@ -29,7 +29,7 @@ fn observing_every_hook_leaves_the_logits_bit_equal() {
         let ids = Reference::read(case, stem).ids();
         let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
         let mut recorder = Recorder::default();
-        let mut every = (Choices::default(), &mut recorder);
+        let mut every = (Others::default(), &mut recorder);
         let observed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut every);
         assert_eq!(bits(&bare), bits(&observed), "{case} {policy}");
         let seen = every.0.0 + recorder.seen.len();
@@ -37,13 +37,13 @@ fn observing_every_hook_leaves_the_logits_bit_equal() {
     }
 }
 
-/// Counts the choice scores, which a [`Recorder`] leaves out.
+/// Counts the hooks that a [`Recorder`] leaves out.
 #[derive(Default)]
-struct Choices(usize);
+struct Others(usize);
 
-impl Hooks for Choices {
+impl Hooks for Others {
     fn wants(&self, hook: Hook) -> bool {
-        hook.kind == HookKind::ChoiceScores
+        !in_recordings(hook)
     }
     fn at(&mut self, _: Hook, _: &mut [f32], _: Range<usize>) -> Result<()> {
         self.0 += 1;
@@ -67,6 +67,48 @@ fn a_closure_at_a_hook_of_the_other_kind_is_refused() {
     let plain = logits(&mut NoHooks).unwrap();
     let swapped = logits(&mut at_ids(HookKind::ExpertIndices.at(0), |ids, _| ids.reverse())).unwrap();
     assert_ne!(bits(&plain), bits(&swapped));
+}
+
+#[test]
+fn a_norm_divides_by_the_root_of_the_mean_square_and_an_edit_of_it_is_followed() {
+    for (case, stem, policy) in CASES {
+        let loaded = load(case, policy);
+        let (d, layers) = (loaded.meta.dims.d_model, loaded.meta.dims.layers);
+        let ids = Reference::read(case, stem).ids();
+        let norms = (0..layers).flat_map(|layer| {
+            [(HookKind::ResidPre, HookKind::Ln1Scale), (HookKind::ResidMid, HookKind::Ln2Scale)]
+                .map(|(from, to)| (from.at(layer), to.at(layer)))
+        });
+        let last = (HookKind::ResidPost.at(layers - 1), HookKind::LnFinalScale.at(0));
+        let resid = record(&loaded, &ids).seen;
+        for (from, to) in norms.chain([last]) {
+            let mut found = Vec::new();
+            forward(
+                &loaded,
+                &ids,
+                &mut loaded.model.new_cache(),
+                &mut at(to, |value, _| found.extend_from_slice(value)),
+            );
+            assert_eq!(found.len(), ids.len(), "{case} {to}");
+            for (x, found) in resid[&from.to_string()].chunks_exact(d).zip(found) {
+                let mean = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / d as f64;
+                let want = (mean + loaded.config.arch.eps).sqrt();
+                assert!((f64::from(found) - want).abs() < 1e-6 * want, "{case} {to}: {found} {want}");
+            }
+        }
+    }
+    let loaded = load("tiny-f32", Policy::Hf);
+    let output = |scale: f32| {
+        let mut normed = Vec::new();
+        let mut hooks = (
+            at(HookKind::Ln2Scale.at(1), |value, _| value.iter_mut().for_each(|value| *value *= scale)),
+            at(HookKind::Ln2.at(1), |value, _| normed.extend_from_slice(value)),
+        );
+        forward(&loaded, &[1, 5, 9], &mut loaded.model.new_cache(), &mut hooks);
+        normed
+    };
+    let halved: Vec<f32> = output(1.0).iter().map(|x| x / 2.0).collect();
+    assert_eq!(bits(&output(2.0)), bits(&halved));
 }
 
 /// Writes to every value what it was.

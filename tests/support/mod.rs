@@ -88,6 +88,11 @@ pub fn precision(loaded: &Loaded) -> Precision {
     Precision::new(loaded.meta.policy, loaded.meta.compute_dtype)
 }
 
+/// Whether a complete recording of transformers holds a hook.
+pub fn in_recordings(hook: Hook) -> bool {
+    hook.kind != HookKind::ChoiceScores && !hook.kind.is_scale()
+}
+
 /// Keeps a copy of every value that a recording holds, rows of later passes appended; optionally replaces values.
 #[derive(Default)]
 pub struct Recorder {
@@ -98,7 +103,7 @@ pub struct Recorder {
 
 impl Hooks for Recorder {
     fn wants(&self, hook: Hook) -> bool {
-        hook.kind != HookKind::ChoiceScores && !self.except.contains(&hook.kind)
+        in_recordings(hook) && !self.except.contains(&hook.kind)
     }
 
     fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {

@@ -80,3 +80,34 @@ pub fn reference(case: &str, stem: &str) -> PathBuf {
     let case = if case == "tied-window-modern" { "tied-window-legacy" } else { case };
     fixture(case).join(format!("{stem}.safetensors"))
 }
+
+/// Adds a tensor of f32 or integers.
+pub fn insert(trace: &mut TraceFile, name: &str, shape: &[usize], values: Values) {
+    trace.tensors.insert(name.to_owned(), TraceTensor { shape: shape.to_vec(), dtype: Dtype::F32, values });
+}
+
+/// A complete recording of transformers as TransformerLens 4 keeps it: a batch axis, the router's logits by the router's name, and the weights of the
+/// chosen experts, 0 for the others, where the softmax was.
+pub fn lens4(trace: &mut TraceFile) {
+    let layers = trace.tensors.keys().filter(|name| name.ends_with("mlp.hook_router_logits")).count();
+    for layer in 0..layers {
+        let name = |hook: &str| format!("blocks.{layer}.mlp.{hook}");
+        let mut take = |hook: &str| trace.tensors.remove(&name(hook)).unwrap();
+        let (logits, chosen) = (take("hook_router_logits"), take("hook_expert_indices"));
+        let (weights, probs) = (take("hook_mixing_weights"), take("hook_expert_weights"));
+        let (k, experts) = (weights.shape[1], probs.shape[1]);
+        let mut dense = vec![0.0; probs.shape[0] * experts];
+        for (i, (expert, weight)) in chosen.u32().unwrap().iter().zip(weights.f32().unwrap()).enumerate() {
+            dense[i / k * experts + *expert as usize] = *weight;
+        }
+        insert(trace, &name("gate.hook_out"), &logits.shape, logits.values);
+        insert(trace, &name("hook_expert_weights"), &probs.shape, Values::F32(dense));
+        insert(trace, &format!("blocks.{layer}.attn.hook_attn_scores"), &[1], Values::F32(vec![0.0]));
+        insert(trace, &format!("blocks.{layer}.ln1.hook_normalized"), &[1], Values::F32(vec![0.0]));
+    }
+    for tensor in trace.tensors.values_mut() {
+        tensor.shape.insert(0, 1);
+    }
+    insert(trace, "blocks.0.mlp.hook_speed", &[1], Values::F32(vec![0.0]));
+    insert(trace, "velocity", &[1], Values::F32(vec![0.0]));
+}

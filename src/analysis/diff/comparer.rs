@@ -186,6 +186,7 @@ impl Comparer {
             mode: self.mode,
             tolerance: self.tolerance,
             tokens: self.tokens.len(),
+            common_prefix: None,
             dtypes: self.dtypes,
             ok: false,
             failures: Vec::new(),

@@ -2,6 +2,7 @@ use super::flip::Flip;
 use super::hook::HookDiff;
 use super::loss::LossDiff;
 use super::routing::LayerRouting;
+use super::tokens::CommonPrefix;
 use super::tolerance::{Mode, Tolerance};
 use crate::trace::{Dtype, Hook};
 use serde::Serialize;
@@ -13,8 +14,10 @@ pub struct Comparison {
     pub mode: Mode,
     /// The tolerance.
     pub tolerance: Tolerance,
-    /// Tokens of the run.
+    /// Tokens that were compared.
     pub tokens: usize,
+    /// Where the texts differ; `None` if they are the same.
+    pub common_prefix: Option<CommonPrefix>,
     /// The dtypes in which the activations of A and B are exact.
     pub dtypes: [Dtype; 2],
     /// Whether everything is within tolerance.

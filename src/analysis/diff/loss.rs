@@ -47,6 +47,16 @@ impl Predictions {
         };
         Self { nll: Some(rows().zip(tokens.iter().skip(1)).map(nll).collect()), top: Some(rows().map(best).collect()) }
     }
+
+    /// Keeps what was predicted of and after the first `tokens` tokens.
+    pub(super) fn truncate(&mut self, tokens: usize) {
+        if let Some(nll) = &mut self.nll {
+            nll.truncate(tokens.saturating_sub(1));
+        }
+        if let Some(top) = &mut self.top {
+            top.truncate(tokens);
+        }
+    }
 }
 
 /// How the predictions differ.

@@ -34,6 +34,6 @@ pub use loss::{LossDiff, Predictions};
 pub use operation::{Gap, Limit, Operation};
 pub use routing::LayerRouting;
 pub use run::{LayerFlips, RunDiff, same_experts};
-pub use tokens::{same_tokens, shared};
+pub use tokens::{CommonPrefix, shared};
 pub use tolerance::{Mode, Tolerance};
 pub use traces::{Facts, compare_traces, recorded_predictions};

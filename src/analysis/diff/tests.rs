@@ -180,6 +180,17 @@ fn alone_only_within_rounding_may_flip_in_16_bits_and_what_follows_is_left_out()
 }
 
 #[test]
+fn what_a_norm_divides_by_follows_from_values_that_are_rounded() {
+    let at = |hook: K, gap: f32| {
+        let (a, b) = (rows(Dtype::F32, 1, 3.0, &[]), rows(Dtype::F32, 1, 3.0 * (1.0 + gap), &[]));
+        compare(BF16, None, &[(hook.at(0), a, b)]).ok
+    };
+    assert!(at(K::Ln2Scale, 1e-3), "less than an ulp of bf16");
+    assert!(!at(K::Ln2Scale, 0.02));
+    assert!(!at(K::MixingWeights, 1e-3), "a softmax of equal logits is equal up to f32");
+}
+
+#[test]
 fn losses_come_from_logits() {
     // Tokens 1, 0, 2: the first row predicts 0, the second 2.
     let a = floats(Dtype::F32, &[POS, 3], &[0.0, 0.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 1.0]);
@@ -203,11 +214,34 @@ fn tensors_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn other_tokens_are_refused_where_they_part() {
-    let error = |a: &[u32], b: &[u32]| same_tokens(a, b).unwrap_err().to_string();
-    assert!(error(&[1, 5, 7], &[1, 6, 7]).contains("position 1: id 5 in A, id 6 in B"));
-    assert!(error(&[1, 5], &[1, 5, 9]).contains("position 2 on: B continues with id 9"));
-    same_tokens(&[1, 5], &[1, 5]).unwrap();
+fn texts_are_compared_as_far_as_they_are_the_same() {
+    let prefix = |a: &[u32], b: &[u32]| CommonPrefix::of(a, b).unwrap();
+    assert_eq!(prefix(&[1, 5], &[1, 5]), None);
+    let other = prefix(&[1, 5, 7], &[1, 6]).unwrap();
+    assert_eq!((other.length, other.next_ids, other.tokens), (1, [Some(5), Some(6)], [3, 2]));
+    let said = other.to_string();
+    assert!(
+        said.contains(
+            "differ from position 1 on (A has id 5, B has id 6): only the first token is compared (A has 3, B 2)"
+        ),
+        "{said}"
+    );
+    let longer = prefix(&[1, 5], &[1, 5, 9]).unwrap().to_string();
+    assert!(longer.contains("position 2 on (A ends, B has id 9)"), "{longer}");
+    let error = CommonPrefix::of(&[1], &[2]).unwrap_err().to_string();
+    assert!(error.contains("A begins with id 1, B with id 2"), "{error}");
+
+    let prefix = CommonPrefix { length: 2, next_ids: [Some(0), None], tokens: [3, 2] };
+    let tensor = |shape: &[usize]| {
+        let count = shape.iter().product::<usize>();
+        floats(Dtype::F32, shape, &(0..count).map(|i| i as f32).collect::<Vec<_>>())
+    };
+    let cut = |kind: K, shape: &[usize]| prefix.cut(kind, 0, tensor(shape));
+    assert_eq!(cut(K::ResidPost, &[3, 2]), tensor(&[2, 2]));
+    let pattern = floats(Dtype::F32, &[2, 2, 2], &[0.0, 1.0, 3.0, 4.0, 9.0, 10.0, 12.0, 13.0]);
+    assert_eq!(cut(K::Pattern, &[2, 3, 3]), pattern);
+    assert_eq!(cut(K::Pattern, &[3, 2, 2]), tensor(&[3, 2, 2]), "not of three tokens");
+    assert_eq!(prefix.cut(K::ResidPost, 1, tensor(&[2, 2])), tensor(&[2, 2]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::comparer::Comparer;
 use super::comparison::Comparison;
 use super::loss::Predictions;
-use super::tokens::same_tokens;
+use super::tokens::CommonPrefix;
 use super::tolerance::Mode;
 use crate::trace::{Dtype, Hook, HookKind, TraceReader, Values};
 use anyhow::{Context, Result, ensure};
@@ -41,17 +41,20 @@ impl Facts {
     }
 }
 
-/// Compares two traces, one hook at a time.
+/// Compares two traces over the tokens with which both begin, one hook at a time.
 ///
 /// # Errors
-/// If a tensor can't be read, the tokens or the shapes of a tensor differ, or the traces have no hook in common.
+/// If a tensor can't be read, the first tokens or the shapes of a tensor differ, or no hook is in both.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
-    let tokens = a.tokens()?;
-    same_tokens(&tokens, &b.tokens()?)?;
+    let (mut tokens, of_b) = (a.tokens()?, b.tokens()?);
+    let (all, prefix) = ([tokens.len(), of_b.len()], CommonPrefix::of(&tokens, &of_b)?);
+    tokens.truncate(prefix.map_or(tokens.len(), |prefix| prefix.length));
     let hooks: BTreeSet<_> = a.hooks().into_iter().chain(b.hooks()).map(|hook| (hook.order(), hook)).collect();
     let mut comparer = Facts::of(a).comparer(&Facts::of(b), Mode::EndToEnd, tolerance, tokens.clone());
     for (side, trace) in [a, b].into_iter().enumerate() {
-        comparer.predictions(side, recorded_predictions(trace, tokens.len())?);
+        let mut recorded = recorded_predictions(trace, all[side])?;
+        recorded.truncate(tokens.len());
+        comparer.predictions(side, recorded);
     }
     let mut common = 0;
     for (_, hook) in hooks {
@@ -59,10 +62,17 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
         let in_both = a.has(&name) && b.has(&name);
         common += usize::from(in_both);
         // A hook that only one trace holds is still read where routing or loss can be derived from it.
-        let read = |trace: &TraceReader| {
-            (trace.has(&name) && (in_both || is_derived_from(hook))).then(|| trace.tensor(&name)).transpose()
+        let read = |trace: &TraceReader, side: usize| -> Result<_> {
+            if !trace.has(&name) || !(in_both || is_derived_from(hook)) {
+                return Ok(None);
+            }
+            let tensor = trace.tensor(&name)?;
+            Ok(Some(match &prefix {
+                Some(prefix) => prefix.cut(hook.kind, side, tensor),
+                None => tensor,
+            }))
         };
-        let (of_a, of_b) = (read(a)?, read(b)?);
+        let (of_a, of_b) = (read(a, 0)?, read(b, 1)?);
         if !in_both && !is_derived_from(hook) {
             comparer.note_missing(hook, usize::from(b.has(&name)));
             continue;
@@ -70,7 +80,7 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
         comparer.add(hook, of_a, of_b)?;
     }
     ensure!(common > 0, "{} and {} have no hook in common; record at least one in both", a.name(), b.name());
-    Ok(comparer.finish())
+    Ok(Comparison { common_prefix: prefix, ..comparer.finish() })
 }
 
 /// Whether routing or losses are derived from a hook.

@@ -12,7 +12,7 @@ const FIELDS: [(&str, &[HookKind]); 7] = {
         ("residuals", &[K::Embed, K::ResidPre, K::ResidMid, K::ResidPost]),
         ("attention", &[K::Q, K::K, K::V, K::RotQ, K::RotK, K::Z]),
         ("pattern", &[K::Pattern]),
-        ("norms", &[K::Ln1, K::Ln2, K::LnFinal]),
+        ("norms", &[K::Ln1Scale, K::Ln1, K::Ln2Scale, K::Ln2, K::LnFinalScale, K::LnFinal]),
         ("outputs", &[K::AttnOut, K::MlpOut, K::ExpertOut]),
         ("logits", &[K::Logits]),
     ]
@@ -107,6 +107,10 @@ mod tests {
         let hooks = &some.hooks;
         assert!(hooks.contains(&HookKind::Ln1) && hooks.contains(&HookKind::LnFinal) && hooks.contains(&HookKind::Q));
         assert_eq!(some.describe(), "routing, ln_final.hook_out, ln1.hook_out, attn.hook_q, mlp.hook_expert_out");
+        let scale = capture("ln_final.hook_scale").unwrap();
+        assert!(
+            scale.hooks == [HookKind::LnFinalScale].into() && Fields::all().hooks.contains(&HookKind::LnFinalScale)
+        );
         assert_eq!(capture("none").unwrap(), Fields::default());
         let scores = capture("mlp.hook_choice_scores").unwrap();
         assert!(

@@ -52,7 +52,7 @@ struct Definition<'a> {
 
 impl Hooks for Definition<'_> {
     fn wants(&self, hook: Hook) -> bool {
-        !matches!(hook.kind, K::Pattern | K::ChoiceScores | K::Logits)
+        !matches!(hook.kind, K::Pattern | K::ChoiceScores | K::Logits) && !hook.kind.is_scale()
     }
 
     fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {

@@ -78,7 +78,7 @@ const OPERATIONS: [(&str, &str); 13] = [
 fn index(kind: K) -> usize {
     match kind {
         K::Embed => 0,
-        K::Ln1 | K::Ln2 | K::LnFinal => NORM,
+        K::Ln1Scale | K::Ln1 | K::Ln2Scale | K::Ln2 | K::LnFinalScale | K::LnFinal => NORM,
         K::Q | K::K | K::V | K::AttnOut => PROJECTION,
         K::RotQ | K::RotK => ROPE,
         K::Pattern | K::Z => 4,

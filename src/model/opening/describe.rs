@@ -2,6 +2,7 @@
 
 use super::sizes::count_params;
 use crate::model::arch::{Config, file_type, gguf_config};
+use crate::model::tokenizer::check_gguf_scores;
 use crate::model::weights::Stored;
 use crate::model::weights::gguf::{self, Header};
 use crate::trace::{Dims, Dtype, Report};
@@ -73,6 +74,7 @@ pub fn describe_gguf(parts: &[(&[u8], u64)], report: &mut Report) -> Result<Desc
     let rows = |name: &str| tensors().find(|tensor| tensor.name == name)?.shape.first().copied();
     let json = gguf_config(header, rows, report)?;
     let config = Config::parse(&json, "metadata", report)?;
+    check_gguf_scores(header, report);
     let mut stored = std::collections::BTreeMap::<Option<Stored>, u64>::new();
     let (mut shared, mut experts) = (0u64, 0u64);
     for tensor in tensors() {

@@ -7,7 +7,7 @@ use super::sizes::{count_params, touched_bytes};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
 
 use crate::model::pass::Model;
-use crate::model::tokenizer::{ChatTemplate, Tokenizer, gguf_tokenizer};
+use crate::model::tokenizer::{ChatTemplate, Tokenizer, check_gguf_scores};
 use crate::model::validate;
 use crate::model::weights::{Store, gguf};
 use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
@@ -157,8 +157,8 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
     let rows = |name: &str| store.tensors().get(name).and_then(|entry| entry.shape.first().copied());
     let json = gguf_config(&header, rows, report)?;
     let config = Config::parse(&json, "metadata", report)?;
-    let read = gguf_tokenizer(&header)
-        .map(Tokenizer::of)
+    check_gguf_scores(&header, report);
+    let read = Tokenizer::of_gguf(&header)
         .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
     let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
     let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);

@@ -1,7 +1,7 @@
 //! What every step of a layer needs: the roundings, the positions, the hooks and the control.
 
 use super::hooks::Hooks;
-use super::norm::rms_norm;
+use super::norm::{rms_divisors, rms_norm, rms_norm_by};
 use super::rope::RopeTable;
 use crate::control::Control;
 use crate::model::precision::{Precision, Rounding};
@@ -63,9 +63,13 @@ impl Context<'_> {
         Ok(ids)
     }
 
-    /// RMSNorm of every row of `x` `[pos, d_model]`.
-    pub fn norm(&self, x: &[f32], gain: &[f32]) -> Vec<f32> {
-        rms_norm(x, gain, self.eps, self.round())
+    /// RMSNorm of every row of `x` `[pos, d_model]`. `scale` is the hook of what each row is divided by.
+    pub fn norm(&mut self, scale: HookKind, x: &[f32], gain: &[f32]) -> Result<Vec<f32>> {
+        if !self.wants(scale) {
+            return Ok(rms_norm(x, gain, self.eps, self.round()));
+        }
+        let by = self.hook(scale, rms_divisors(x, gain.len(), self.eps))?;
+        Ok(rms_norm_by(x, gain, &by, self.round()))
     }
 
     /// `x` `[pos, heads, d_head]` rotated to its positions.

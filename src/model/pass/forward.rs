@@ -96,10 +96,12 @@ impl<'m> Pass<'m> {
         let (layer, cx) = (&self.model.layers[l], &mut self.context(l, hooks, control));
         cx.advance(0, 1)?;
         let x = cx.hook(K::ResidPre, x)?;
-        let ln1 = cx.hook(K::Ln1, cx.norm(&x, &layer.ln1))?;
+        let ln1 = cx.norm(K::Ln1Scale, &x, &layer.ln1)?;
+        let ln1 = cx.hook(K::Ln1, ln1)?;
         let attn_out = self.attention(layer, &ln1, cache, cx)?;
         let x = cx.hook(K::ResidMid, add(x, &attn_out, cx.round()))?;
-        let ln2 = cx.hook(K::Ln2, cx.norm(&x, &layer.ln2))?;
+        let ln2 = cx.norm(K::Ln2Scale, &x, &layer.ln2)?;
+        let ln2 = cx.hook(K::Ln2, ln2)?;
         let mlp_out = self.moe(layer, &ln2, cx)?;
         cx.hook(K::ResidPost, add(x, &mlp_out, cx.round()))
     }
@@ -150,7 +152,8 @@ impl<'m> Pass<'m> {
         control.check()?;
         let model = self.model;
         let cx = &mut self.context(0, hooks, control);
-        let normed = cx.hook(K::LnFinal, cx.norm(x, &model.norm))?;
+        let normed = cx.norm(K::LnFinalScale, x, &model.norm)?;
+        let normed = cx.hook(K::LnFinal, normed)?;
         let logits = match cx.wants(K::Logits) {
             true => Some(cx.hook(K::Logits, model.unembed(&normed, self.precision)?)?),
             false => None,

@@ -1,6 +1,8 @@
 //! The SentencePiece tokenizer in a GGUF file's metadata.
 
+use super::leftmost::Leftmost;
 use crate::model::weights::gguf::{Header, Value};
+use crate::trace::{Level, Report};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -8,6 +10,7 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, Tokenizer};
 
 /// Token types of ggml's `llama_token_type`.
+const NORMAL: u64 = 1;
 const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
 const USER_DEFINED: u64 = 4;
@@ -30,11 +33,11 @@ struct Pieces<'a> {
 }
 
 /// A tokenizer that gives the ids of the one in the metadata: BPE with byte fallback, built like the official Mixtral
-/// tokenizer.json.
+/// tokenizer.json. If its scores say nothing, it gives the tokens of single characters, and what joins them.
 ///
 /// # Errors
 /// If the file has no tokenizer, one of another kind, or a damaged one.
-pub fn tokenizer(header: &Header) -> Result<Tokenizer> {
+pub fn tokenizer(header: &Header) -> Result<(Tokenizer, Option<Leftmost>)> {
     let model = header.text("tokenizer.ggml.model")?.context("it holds no tokenizer (tokenizer.ggml.model)")?;
     ensure!(model == "llama", "its tokenizer is of the kind `{model}`; only `llama` (SentencePiece BPE) can be read");
     let pieces = Pieces::read(header)?;
@@ -52,7 +55,9 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer> {
     let unknown = unknown.or_else(|| pieces.kinds.iter().position(|kind| *kind == UNKNOWN));
     let adds_space = is("tokenizer.ggml.add_space_prefix", true);
 
-    let mut bpe = BPE::builder().vocab_and_merges(pieces.vocab(), pieces.merges()?).byte_fallback(true).fuse_unk(true);
+    let mut merges = pieces.merges()?;
+    let leftmost = pieces.one_score().map(|_| pieces.leftmost(&std::mem::take(&mut merges)));
+    let mut bpe = BPE::builder().vocab_and_merges(pieces.vocab(), merges).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = unknown {
         bpe = bpe.unk_token(pieces.pieces[unknown].to_owned());
     }
@@ -67,7 +72,20 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer> {
     };
     tokenizer.add_special_tokens(added(&[UNKNOWN, CONTROL], true)).map_err(failed)?;
     tokenizer.add_tokens(added(&[USER_DEFINED], false)).map_err(failed)?;
-    Ok(tokenizer)
+    Ok((tokenizer, leftmost))
+}
+
+/// Warns if the scores say nothing: the file was converted without `tokenizer.model`, which has them.
+pub fn check_scores(header: &Header, report: &mut Report) {
+    let Some(score) = Pieces::read(header).ok().and_then(|pieces| pieces.one_score()) else { return };
+    report.add(
+        Level::Warn,
+        "tokenizer.ggml.scores",
+        "another score for each token, which says what is joined first",
+        format!("{score} for all: the file was converted without tokenizer.model"),
+        "text is split otherwise than the model learnt, so it predicts worse; put tokenizer.model next to the safetensors \
+         files and convert them again",
+    );
 }
 
 impl<'a> Pieces<'a> {
@@ -105,6 +123,25 @@ impl<'a> Pieces<'a> {
 
     fn vocab(&self) -> Vocab {
         self.ids.iter().map(|(piece, id)| ((*piece).to_owned(), *id)).collect()
+    }
+
+    /// The score of all tokens of more than one character, if there are several and they have the same.
+    fn one_score(&self) -> Option<f64> {
+        let all = self.pieces.iter().zip(&self.scores).zip(&self.kinds);
+        let long = all.filter(|((piece, _), kind)| **kind == NORMAL && piece.chars().nth(1).is_some());
+        let mut scores = long.map(|((_, score), _)| *score);
+        let (first, second) = (scores.next()?, scores.next()?);
+        (first == second && scores.all(|score| score == first)).then_some(first)
+    }
+
+    /// The merges, none of which comes before another.
+    fn leftmost(&self, merges: &Merges) -> Leftmost {
+        // Text never gives a control or user-defined token by joining.
+        let part = |piece: &str| self.ids.get(piece).copied().filter(|id| self.kinds[*id as usize] == NORMAL);
+        Leftmost::new(merges.iter().filter_map(|(left, right)| {
+            let one = *self.ids.get(format!("{left}{right}").as_str())?;
+            Some(((part(left)?, part(right)?), one))
+        }))
     }
 
     /// SentencePiece joins the neighbours whose joint piece has the best score; as merges, in the order in which

@@ -2,10 +2,13 @@
 
 mod chat;
 mod gguf;
+mod leftmost;
 
 pub use chat::ChatTemplate;
-pub(super) use gguf::tokenizer as gguf_tokenizer;
+pub(super) use gguf::check_scores as check_gguf_scores;
 
+use self::leftmost::Leftmost;
+use super::weights::gguf::Header;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -14,6 +17,8 @@ use std::sync::{Arc, Mutex};
 /// Text to ids and back.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// What joins the tokens of `inner`, if it does not.
+    leftmost: Option<Leftmost>,
     pieces: Mutex<HashMap<u32, Arc<str>>>,
 }
 
@@ -37,12 +42,16 @@ impl Tokenizer {
         // Left over from training in some files; transformers switches both off for every call as well.
         inner.with_truncation(None).map_err(|error| anyhow!("{error}")).with_context(unreadable)?;
         inner.with_padding(None);
-        Ok(Self::of(inner))
+        Ok(Self { inner, leftmost: None, pieces: Mutex::new(HashMap::new()) })
     }
 
-    /// A tokenizer that was built elsewhere.
-    pub(super) fn of(inner: tokenizers::Tokenizer) -> Self {
-        Self { inner, pieces: Mutex::new(HashMap::new()) }
+    /// The tokenizer in the metadata of a GGUF file.
+    ///
+    /// # Errors
+    /// If the file has none, one of another kind, or a damaged one.
+    pub(super) fn of_gguf(header: &Header) -> Result<Self> {
+        let (inner, leftmost) = gguf::tokenizer(header)?;
+        Ok(Self { inner, leftmost, pieces: Mutex::new(HashMap::new()) })
     }
 
     /// The ids of `text`. `special` adds the special tokens of the tokenizer's template (BOS).
@@ -52,7 +61,8 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         let encoding =
             self.inner.encode_fast(text, special).map_err(|error| anyhow!("cannot tokenise the text: {error}"))?;
-        Ok(encoding.get_ids().to_vec())
+        let ids = encoding.get_ids();
+        Ok(self.leftmost.as_ref().map_or_else(|| ids.to_vec(), |leftmost| leftmost.join(ids)))
     }
 
     /// The text of `ids`, special tokens left out.

@@ -136,6 +136,14 @@ impl Baseline {
         self.known.as_ref().map(|known| &known.diff)
     }
 
+    /// The first position at which the text of a recording is not that of the run on screen, `tokens`. `None` if one is the
+    /// beginning of the other, or A is no recording.
+    pub fn differs_from(&self, tokens: &[Arc<TokenRecord>]) -> Option<usize> {
+        let Origin::Recording(recorded) = &self.origin else { return None };
+        let same = self.known.as_ref()?.tokens.len();
+        (same < tokens.len() && same < recorded.trace.tokens.len()).then_some(same)
+    }
+
     /// The records of A that have arrived.
     pub fn records(&self) -> Option<Records> {
         self.known.as_ref().map(|known| Records { meta: known.meta.clone(), tokens: known.tokens.clone() })

@@ -3,6 +3,7 @@
 mod by_position;
 mod container;
 mod extra;
+mod foreign;
 mod plan;
 mod reader;
 mod replace;

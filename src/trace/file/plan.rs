@@ -4,7 +4,7 @@ use super::container::{FORMAT, VERSION};
 use super::extra::{ExtraWriter, SPELLING};
 use super::replace::replace_file;
 use super::tensor::{TraceTensor, Values};
-use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Records, Row};
+use crate::trace::{Dtype, Hook, HookKind, LensCell, LensKey, Meta, Records, Row};
 use anyhow::Result;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype as StDtype;
@@ -17,9 +17,21 @@ use std::sync::Arc;
 pub struct TracePlan<'a> {
     trace: &'a Records,
     header: Vec<u8>,
-    hooks: Vec<(Hook, StDtype)>,
-    tables: Vec<(String, TraceTensor)>,
+    tensors: Vec<(Tensor, StDtype)>,
     data_bytes: u64,
+}
+
+/// Integers are written as torch indexes and gathers with: u32 is neither.
+const INTEGERS: StDtype = StDtype::I64;
+
+/// A tensor of the file.
+enum Tensor {
+    /// The ids of the tokens.
+    Tokens,
+    /// One of the extra tables, by name.
+    Table(String, TraceTensor),
+    /// A hook of all positions.
+    Hook(Hook),
 }
 
 impl<'a> TracePlan<'a> {
@@ -57,27 +69,35 @@ impl<'a> TracePlan<'a> {
             let spelling: BTreeMap<u32, &str> = tables.spelling.iter().map(|(id, piece)| (*id, &**piece)).collect();
             metadata.insert(SPELLING, serde_json::to_string(&spelling)?);
         }
-        let hooks = hooks(trace, keep);
+        let is_empty = trace.tokens.is_empty();
+        let mut tensors = vec![(Tensor::Tokens, INTEGERS)];
+        tensors.extend(tables.tensors.into_iter().map(|(name, tensor)| {
+            let dtype = if matches!(tensor.values, Values::U32(_)) { INTEGERS } else { StDtype::F32 };
+            (Tensor::Table(name, tensor), dtype)
+        }));
+        let wanted = |hook: &Hook| !is_empty && keep(hook.kind, hook.layer as usize) && is_whole(trace, *hook);
+        tensors.extend(
+            Hook::all(meta.dims.layers).filter(wanted).map(|hook| (Tensor::Hook(hook), stored_dtype(meta, hook))),
+        );
+        // Wide dtypes come first, which keeps every tensor aligned.
+        tensors.sort_by_key(|(_, dtype)| std::cmp::Reverse(dtype.bitsize()));
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".to_owned(), serde_json::to_value(metadata)?);
         let mut end = 0;
-        let mut describe = |name: String, dtype: StDtype, shape: &[usize]| {
+        for (tensor, dtype) in &tensors {
+            let (name, shape) = match tensor {
+                Tensor::Tokens => ("tokens".to_owned(), vec![pos]),
+                Tensor::Table(name, table) => (name.clone(), table.shape.clone()),
+                Tensor::Hook(hook) => (hook.to_string(), hook.kind.shape(meta.dims, pos)),
+            };
             let start = end;
             end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
             header.insert(name, serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
-        };
-        describe("tokens".to_owned(), StDtype::U32, &[pos]);
-        for (name, tensor) in &tables.tensors {
-            let dtype = if matches!(tensor.values, Values::U32(_)) { StDtype::U32 } else { StDtype::F32 };
-            describe(name.clone(), dtype, &tensor.shape);
-        }
-        for (hook, dtype) in &hooks {
-            describe(hook.to_string(), *dtype, &hook.kind.shape(meta.dims, pos));
         }
         let data_bytes = end as u64;
         let mut header = serde_json::to_vec(&header)?;
         header.resize(header.len().next_multiple_of(8), b' ');
-        Ok(Self { trace, header, hooks, tables: tables.tensors, data_bytes })
+        Ok(Self { trace, header, tensors, data_bytes })
     }
 
     /// The size of the file, bytes.
@@ -94,44 +114,46 @@ impl<'a> TracePlan<'a> {
             let mut out = BufWriter::with_capacity(1 << 16, temp);
             out.write_all(&(self.header.len() as u64).to_le_bytes())?;
             out.write_all(&self.header)?;
-            self.trace.tokens.iter().try_for_each(|token| out.write_all(&token.id.to_le_bytes()))?;
-            for (_, tensor) in &self.tables {
-                match &tensor.values {
-                    Values::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
-                    Values::U32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+            for (tensor, dtype) in &self.tensors {
+                match tensor {
+                    Tensor::Tokens => write_integers(self.trace.tokens.iter().map(|token| token.id), &mut out)?,
+                    Tensor::Table(_, table) => match &table.values {
+                        Values::F32(values) => {
+                            values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
+                        }
+                        Values::U32(values) => write_integers(values.iter().copied(), &mut out)?,
+                    },
+                    Tensor::Hook(hook) => write_hook(self.trace, *hook, *dtype, &mut out)?,
                 }
-            }
-            for (hook, dtype) in &self.hooks {
-                write_hook(self.trace, *hook, *dtype, &mut out)?;
             }
             Ok(out.flush()?)
         })
     }
 }
 
-/// The hooks to be written and their stored dtypes. Wide dtypes come first, which keeps every tensor aligned.
-fn hooks(trace: &Records, keep: impl Fn(HookKind, usize) -> bool) -> Vec<(Hook, StDtype)> {
-    let meta = &trace.meta;
-    let exact = match meta.activation_dtype() {
-        Dtype::F32 => StDtype::F32,
-        Dtype::F16 => StDtype::F16,
-        Dtype::Bf16 => StDtype::BF16,
-    };
-    let dtype = |hook: Hook| {
-        // Under `f32-router` the router's logits are the only tensor that is not rounded.
-        let f32_router = hook.kind == HookKind::RouterLogits && meta.policy.keeps_router_f32();
-        match hook.kind {
-            HookKind::ExpertIndices => StDtype::U32,
-            kind if kind.always_f32() || f32_router => StDtype::F32,
-            _ => exact,
-        }
-    };
-    let is_whole = |hook: &Hook| trace.tokens.iter().all(|token| token.values.get(*hook).is_some());
-    let wanted = |hook: &Hook| keep(hook.kind, hook.layer as usize) && !trace.tokens.is_empty();
-    let kept = Hook::all(meta.dims.layers).filter(|hook| wanted(hook) && is_whole(hook));
-    let mut hooks: Vec<(Hook, StDtype)> = kept.map(|hook| (hook, dtype(hook))).collect();
-    hooks.sort_by_key(|(_, dtype)| std::cmp::Reverse(dtype.bitsize()));
-    hooks
+/// Whether the records hold a hook at every position.
+fn is_whole(trace: &Records, hook: Hook) -> bool {
+    trace.tokens.iter().all(|token| token.values.get(hook).is_some())
+}
+
+/// The dtype in which a hook is stored.
+fn stored_dtype(meta: &Meta, hook: Hook) -> StDtype {
+    // Under `f32-router` the router's logits are the only tensor that is not rounded.
+    let f32_router = hook.kind == HookKind::RouterLogits && meta.policy.keeps_router_f32();
+    match (hook.kind, meta.activation_dtype()) {
+        (HookKind::ExpertIndices, _) => INTEGERS,
+        (kind, _) if kind.always_f32() || f32_router => StDtype::F32,
+        (_, Dtype::F32) => StDtype::F32,
+        (_, Dtype::F16) => StDtype::F16,
+        (_, Dtype::Bf16) => StDtype::BF16,
+    }
+}
+
+fn write_integers(values: impl IntoIterator<Item = u32>, out: &mut impl Write) -> Result<()> {
+    for value in values {
+        out.write_all(&i64::from(value).to_le_bytes())?;
+    }
+    Ok(())
 }
 
 /// Writes one hook of all positions, assembled from the records.
@@ -161,7 +183,7 @@ fn write_hook(trace: &Records, hook: Hook, dtype: StDtype, out: &mut impl Write)
     for row in rows() {
         match row {
             Row::F32(values) => values.iter().try_for_each(|value| put(out, *value))?,
-            Row::U32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?,
+            Row::U32(values) => write_integers(values.iter().copied(), out)?,
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Reading a trace tensor by tensor.
 
 use super::container::{check_format, check_version, decode};
+use super::foreign::{Tensors, Translation};
 use super::tensor::{TraceTensor, Values};
-use crate::trace::{Dtype, Hook, HookKind, Policy};
+use crate::trace::{Dtype, Finding, Hook, HookKind, Policy};
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::HashMap;
@@ -19,7 +20,10 @@ const LARGEST_HEADER: u64 = 100_000_000;
 pub struct TraceReader {
     /// The metadata strings; untrusted.
     pub metadata: HashMap<String, String>,
+    /// What was read otherwise than its name says, and which tensors are not used.
+    pub notes: Vec<Finding>,
     name: String,
+    translation: Translation,
     header: Metadata,
     file: Mutex<File>,
     /// Start and end of the numbers, bytes from the start of the file.
@@ -30,10 +34,15 @@ impl TraceReader {
     /// Reads the header of the trace at `path`.
     ///
     /// # Errors
-    /// If it can't be read, is not a trace, or is a trace of a newer version.
+    /// If it can't be read, is not a trace, is a trace of a newer version, or is of more than one text.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))
+        let mut trace = Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))?;
+        let mut translation = Translation::of(&trace)?;
+        translation.check_batch(&trace).context(name)?;
+        trace.notes = std::mem::take(&mut translation.notes);
+        trace.translation = translation;
+        Ok(trace)
     }
 
     fn read_header(path: &Path, name: &str) -> Result<Self> {
@@ -53,7 +62,9 @@ impl TraceReader {
         let metadata = header.metadata().clone().unwrap_or_default();
         check_format(&metadata)?;
         check_version(&metadata)?;
-        Ok(Self { metadata, name: name.to_owned(), header, file: Mutex::new(file), data: (start, end) })
+        let (notes, translation) = (Vec::new(), Translation::default());
+        let (name, file) = (name.to_owned(), Mutex::new(file));
+        Ok(Self { metadata, notes, name, translation, header, file, data: (start, end) })
     }
 
     /// The path of the file.
@@ -63,36 +74,29 @@ impl TraceReader {
 
     /// The hooks that the file holds, in the order of the forward pass.
     pub fn hooks(&self) -> Vec<Hook> {
-        let names = self.header.offset_keys();
-        // A tensor whose layer is spelled differently, such as `blocks.01.`, is not a known hook.
-        let named = |name: &String| name.parse::<Hook>().ok().filter(|hook| hook.to_string() == *name);
-        let mut hooks: Vec<Hook> = names.iter().filter_map(named).collect();
-        hooks.sort_unstable_by_key(|hook| hook.order());
-        hooks
+        self.translation.hooks()
     }
 
-    /// Whether the file holds the tensor `name`.
+    /// Whether the file holds what the trace format calls `name`.
     pub fn has(&self, name: &str) -> bool {
-        self.header.info(name).is_some()
+        self.translation.has(name).unwrap_or_else(|| self.header.info(name).is_some())
     }
 
-    /// Shape of the tensor `name`.
+    /// Shape of the tensor `name`, as it is stored.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
 
-    /// Reads one tensor.
+    /// Reads what the trace format calls `name`.
     ///
     /// # Errors
     /// If there is no tensor of this name, it reaches beyond the file, can't be read, or has a dtype that traces don't
     /// have.
     pub fn tensor(&self, name: &str) -> Result<TraceTensor> {
-        let read = || {
-            let info = self.header.info(name).context("the trace holds none")?;
-            let bytes = self.bytes(info)?;
-            decode(name, info.dtype, info.shape.clone(), &bytes)
-        };
-        read().with_context(|| format!("{}: `{name}`", self.name))
+        match self.translation.read(self, name)? {
+            Some(tensor) => Ok(tensor),
+            None => self.read(name),
+        }
     }
 
     fn bytes(&self, info: &TensorInfo) -> Result<Vec<u8>> {
@@ -145,7 +149,7 @@ impl TraceReader {
 
     /// The dtype in which the activations are exact: the narrowest stored dtype, or else the one that the trace names.
     pub fn activation_dtype(&self) -> Dtype {
-        let stored = |hook: Hook| match self.header.info(&hook.to_string())?.dtype {
+        let stored = |hook: Hook| match self.header.info(self.translation.tensor_of(&hook.to_string())?)?.dtype {
             safetensors::Dtype::BF16 => Some(Dtype::Bf16),
             safetensors::Dtype::F16 => Some(Dtype::F16),
             _ => None,
@@ -153,5 +157,28 @@ impl TraceReader {
         let narrow = self.hooks().into_iter().filter(|hook| hook.kind != HookKind::RouterLogits).find_map(stored);
         let said = self.compute_dtype().filter(|_| self.policy() != Some(Policy::F32));
         narrow.or(said).unwrap_or(Dtype::F32)
+    }
+}
+
+impl Tensors for TraceReader {
+    fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    fn shape_of(&self, name: &str) -> Option<&[usize]> {
+        self.shape(name)
+    }
+
+    fn read(&self, name: &str) -> Result<TraceTensor> {
+        let read = || {
+            let info = self.header.info(name).context("the trace holds none")?;
+            let bytes = self.bytes(info)?;
+            decode(name, info.dtype, info.shape.clone(), &bytes)
+        };
+        read().with_context(|| format!("{}: `{name}`", self.name))
+    }
+
+    fn said(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 }

@@ -44,7 +44,9 @@ fn bf16_weights_under_the_default_policy_give_the_references_tokens_and_experts_
     for (name, kind, tensor) in hooks() {
         let always_f32 = kind.always_f32() || kind == HookKind::ExpertIndices;
         assert_eq!(tensor.dtype, if always_f32 { Dtype::F32 } else { Dtype::Bf16 }, "{name}");
-        assert_eq!(tensor.dtype, reference.trace.get(name).unwrap().dtype, "{name}");
+        if !kind.is_scale() {
+            assert_eq!(tensor.dtype, reference.trace.get(name).unwrap().dtype, "{name}");
+        }
     }
     let decoded = reference.extras.get("decode.expert_indices").unwrap().u32().unwrap();
     let set = |experts: &[u32]| experts.iter().copied().collect::<BTreeSet<u32>>();

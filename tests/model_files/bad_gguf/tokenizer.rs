@@ -78,3 +78,26 @@ fn a_token_cannot_send_escape_sequences_to_the_terminal() {
     }
     assert_file_refused(&twice.bytes(), &["owned", "twice"]);
 }
+
+#[test]
+fn scores_that_say_nothing_are_a_warning_wherever_the_file_is_opened() {
+    let same = |elements: &mut Vec<Value>| elements.fill((-1000.0f32).into());
+    let (_temp, path) = saved(&sound().edited("tokenizer.ggml.scores", same).bytes());
+    let said = ["-1000 for all", "converted without tokenizer.model", "convert them again"];
+    for args in [&["info"][..], &["info", "--json"], &["check", "--no-run"]] {
+        let output = mixscope(args.iter().map(OsStr::new).chain([path.as_os_str()]));
+        assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+        assert_mentions(shown(&output.stdout), &said);
+    }
+    let output = mixscope(["check".as_ref(), "--no-run".as_ref(), path.as_os_str()]);
+    assert_mentions(shown(&output.stdout), &["runs, with 1 warning"]);
+    assert_mentions(&assert_runs(&path, &["--prompt", "hello", "--steps", "2"]), &said);
+    let mut report = Report::default();
+    let bytes = std::fs::read(&path).unwrap();
+    describe_gguf(&[(&bytes, bytes.len() as u64)], &mut report).unwrap();
+    assert_eq!(report.of(Level::Warn).count(), 1, "before a download, too");
+    // Byte tokens alone have one score in every file.
+    let mut report = Report::default();
+    describe_gguf(&[(&BYTES, BYTES.len() as u64)], &mut report).unwrap();
+    assert_eq!(report.of(Level::Warn).count(), 0);
+}

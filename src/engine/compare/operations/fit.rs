@@ -24,7 +24,9 @@ pub fn suggested(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation,
     let kind = operation.hook.kind;
     let mut all = Vec::new();
     match kind {
-        K::Ln1 | K::Ln2 | K::LnFinal => all.extend(epsilon(loaded, held, a, kind, layer)?.map(S::NormEps)),
+        K::Ln1 | K::Ln2 | K::LnFinal | K::Ln1Scale | K::Ln2Scale | K::LnFinalScale => {
+            all.extend(epsilon(loaded, held, a, kind, layer)?.map(S::NormEps))
+        }
         K::RotQ | K::RotK => all.extend(base(loaded, held, a, operation).into_iter().map(S::RopeBase)),
         K::Pattern => all.extend(window(a, held.tokens.len(), operation).map(|window| S::Window(Some(window)))),
         K::ExpertOut => all.extend(others(loaded, held, a, operation, layer)?),
@@ -41,6 +43,18 @@ pub fn suggested(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation,
 
 /// The epsilon that gives the recorded norms: `1 / scale² − mean(x²)`, median over the tokens.
 fn epsilon(loaded: &Loaded, held: &Held, a: &[f32], kind: K, layer: usize) -> Result<Option<f64>> {
+    let from = match kind {
+        K::Ln1Scale => Some(K::ResidPre),
+        K::Ln2Scale => Some(K::ResidMid),
+        K::LnFinalScale => Some(K::ResidPost),
+        _ => None,
+    };
+    if let Some(x) = from.and_then(|from| held.values.get(&from)) {
+        let d = loaded.meta.dims.d_model;
+        let mean = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / d as f64;
+        let rows = x.chunks_exact(d).zip(a);
+        return Ok(median(rows.map(|(x, scale)| f64::from(*scale).powi(2) - mean(x)).collect()));
+    }
     let (from, gain) = match kind {
         K::Ln1 => (K::ResidPre, Part::Ln1(layer)),
         K::Ln2 => (K::ResidMid, Part::Ln2(layer)),
@@ -49,7 +63,7 @@ fn epsilon(loaded: &Loaded, held: &Held, a: &[f32], kind: K, layer: usize) -> Re
     let Some(x) = held.values.get(&from) else { return Ok(None) };
     let gain = loaded.store.matrix(gain, &loaded.config.arch)?.to_f32();
     let d = gain.len();
-    let mut found: Vec<f64> = x
+    let found: Vec<f64> = x
         .chunks_exact(d)
         .zip(a.chunks_exact(d))
         .map(|(x, y)| {
@@ -59,10 +73,15 @@ fn epsilon(loaded: &Loaded, held: &Held, a: &[f32], kind: K, layer: usize) -> Re
             let mean = x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / d as f64;
             1.0 / (scale * scale) - mean
         })
-        .filter(|eps| eps.is_finite() && *eps > 0.0)
         .collect();
+    Ok(median(found))
+}
+
+/// The median of what can be an epsilon, with one digit.
+fn median(mut found: Vec<f64>) -> Option<f64> {
+    found.retain(|eps| eps.is_finite() && *eps > 0.0);
     found.sort_by(f64::total_cmp);
-    Ok(found.get(found.len() / 2).map(|eps| digits(*eps, 1)))
+    found.get(found.len() / 2).map(|eps| digits(*eps, 1))
 }
 
 /// The bases that the turns of the recorded queries or keys suggest: the nearest round numbers first.

@@ -142,7 +142,9 @@ impl<'a> Forced<'a> {
 
     fn compare(&mut self, hook: Hook, own: &[f32], sources: Sources, a: &TraceTensor) -> Result<()> {
         let a_values = a.f32().with_context(|| format!("`{hook}`"))?;
-        let dtype = a.dtype.coarser(exact_in(self.meta, hook.kind));
+        let own_dtype =
+            if hook.kind.is_scale() { self.meta.activation_dtype() } else { exact_in(self.meta, hook.kind) };
+        let dtype = a.dtype.coarser(own_dtype);
         let after_choice = !hook.kind.is_global() && hook.kind > K::ExpertIndices;
         let compared = Compared {
             hook,
@@ -185,6 +187,10 @@ impl Hooks for Forced<'_> {
                 (true, true) if sources.direct => {}
                 (true, true) => drop(self.other.insert(hook, value.to_vec())),
                 (true, false) => self.compare(hook, value, sources, &tensor)?,
+            }
+            // What a norm divides by is compared, and the norm made of its own.
+            if hook.kind.is_scale() {
+                return Ok(());
             }
             value.copy_from_slice(tensor.f32().with_context(|| format!("`{hook}`"))?);
             if hook.kind == K::ExpertWeights && self.choice.1.is_none() {

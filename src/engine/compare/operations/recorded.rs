@@ -27,7 +27,7 @@ pub struct Sources {
 pub fn inputs(kind: K) -> &'static [K] {
     match kind {
         K::Embed | K::ResidPre => &[],
-        K::Ln1 => &[K::ResidPre],
+        K::Ln1 | K::Ln1Scale => &[K::ResidPre],
         K::Q | K::K | K::V => &[K::Ln1],
         K::RotQ => &[K::Q],
         K::RotK => &[K::K],
@@ -35,7 +35,7 @@ pub fn inputs(kind: K) -> &'static [K] {
         K::Z => &[K::Pattern, K::V],
         K::AttnOut => &[K::Z],
         K::ResidMid => &[K::ResidPre, K::AttnOut],
-        K::Ln2 => &[K::ResidMid],
+        K::Ln2 | K::Ln2Scale => &[K::ResidMid],
         K::RouterLogits => &[K::Ln2],
         K::ExpertWeights => &[K::RouterLogits],
         K::ChoiceScores | K::ExpertIndices => &[K::ExpertWeights],
@@ -43,7 +43,7 @@ pub fn inputs(kind: K) -> &'static [K] {
         K::ExpertOut => &[K::Ln2, K::ExpertIndices],
         K::MlpOut => &[K::ExpertOut, K::MixingWeights, K::ExpertIndices],
         K::ResidPost => &[K::ResidMid, K::MlpOut],
-        K::LnFinal => &[K::ResidPost],
+        K::LnFinal | K::LnFinalScale => &[K::ResidPost],
         K::Logits => &[K::LnFinal],
     }
 }
@@ -94,7 +94,7 @@ impl<'a> Recorded<'a> {
     fn trace_back(&self, hook: Hook, from: usize, found: &mut Sources) {
         let layer = hook.layer as usize;
         let before = match (hook.kind, layer) {
-            (K::LnFinal, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
+            (K::LnFinal | K::LnFinalScale, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
             (K::ResidPre, 0) => vec![K::Embed.at(0)],
             (K::ResidPre, _) => vec![K::ResidPost.at(layer - 1)],
             (kind, _) => inputs(kind).iter().map(|kind| kind.at(layer)).collect(),

@@ -105,7 +105,7 @@ impl<'a> Case<'a> {
 
     fn layer(&self) -> usize {
         match self.operation.hook.kind {
-            K::LnFinal | K::Logits => self.loaded.meta.dims.layers - 1,
+            K::LnFinal | K::LnFinalScale | K::Logits => self.loaded.meta.dims.layers - 1,
             _ => self.operation.hook.layer as usize,
         }
     }
@@ -284,7 +284,7 @@ impl<'a> Case<'a> {
 /// The recorded values that the operation may read.
 fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
     let layer = match hook.kind {
-        K::LnFinal | K::Logits => loaded.meta.dims.layers - 1,
+        K::LnFinal | K::LnFinalScale | K::Logits => loaded.meta.dims.layers - 1,
         _ => hook.layer as usize,
     };
     let mut values = BTreeMap::new();

@@ -65,11 +65,13 @@ impl Replay {
                 "config: num_hidden_layers × {key}: expected at most {MOST_IN_ALL} in a trace, found {all}"
             );
         }
+        let notes = file.translate()?;
         let mut meta = meta::meta(&file, name, json, &config, report)?;
         let ids = token_ids(&mut file, dims.vocab)?;
         let spelling = meta::spelling(&file, &ids)?;
         let tables = ExtraTables::take(&mut file, dims, ids.len(), &spelling)?;
         let mut values = hook_values(&mut file, dims, ids.len())?;
+        meta.report.findings.extend(notes);
         meta::note_unknown(&file, &mut meta.report);
         drop(file);
         let precision = Precision::new(meta.policy, meta.compute_dtype);
@@ -150,16 +152,16 @@ fn candidates(distribution: &Distribution, top: usize, spelling: &Spelling) -> V
     distribution.top(top).into_iter().map(candidate).collect()
 }
 
-/// Adds what follows from a position's router logits.
+/// Adds what follows from a position's router logits or expert weights.
 fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
     use HookKind as K;
     let precision = arch.rounding(precision);
     let Dims { layers, experts, top_k, .. } = arch.dims;
     for layer in 0..layers {
-        let Some(Row::F32(logits)) = values.get(K::RouterLogits.at(layer)) else { continue };
-        let probs = match values.get(K::ExpertWeights.at(layer)) {
-            Some(Row::F32(probs)) => probs.to_vec(),
-            _ => router::probabilities(logits.to_vec(), experts, precision.choice),
+        let probs = match (values.get(K::ExpertWeights.at(layer)), values.get(K::RouterLogits.at(layer))) {
+            (Some(Row::F32(probs)), _) => probs.to_vec(),
+            (_, Some(Row::F32(logits))) => router::probabilities(logits.to_vec(), experts, precision.choice),
+            _ => continue,
         };
         let chosen = match (values.get(K::ExpertIndices.at(layer)), values.get(K::ChoiceScores.at(layer))) {
             (Some(Row::U32(chosen)), _) => chosen.to_vec(),

@@ -48,7 +48,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
     let (state, theme) = (c.state, c.theme);
     let (Some(d), Some(b)) = (c.dims(), state.token()) else { return Vec::new() };
     let mut lines = Vec::new();
-    if let Some(found) = state.baseline.diff() {
+    if let Some(found) = state.baseline.diff().filter(|found| found.tokens() > 0) {
         let (flips, near) = found.flips();
         lines.push((format!("over {} tokens:", found.tokens()), theme.strong()));
         if let Some([a, b]) = found.mean_losses() {

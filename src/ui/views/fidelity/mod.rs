@@ -42,7 +42,16 @@ impl Two {
         let (known, all) = (c.state.baseline.tokens().len(), c.state.tokens.len());
         let differences = c.state.baseline.diff();
         let holds = if c.state.baseline.is_recorded() { "holds" } else { "has read" };
-        let so_far = if known < all { format!(" · A {holds} {known} of {all}") } else { String::new() };
+        let so_far = match c.state.baseline.differs_from(&c.state.tokens) {
+            Some(0) => {
+                let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}"));
+                c.nothing(inside, "A is another text: not even the first token is the same, so nothing is compared");
+                return None;
+            }
+            Some(at) => format!(" · the texts differ from token {at} on"),
+            None if known < all => format!(" · A {holds} {known} of {all}"),
+            None => String::new(),
+        };
         let found = match differences {
             Some(found) if found.choices() > 0 => match found.flips().0 {
                 1 => " · 1 flip".to_owned(),

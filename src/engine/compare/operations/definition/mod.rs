@@ -96,6 +96,9 @@ impl<'a> Definition<'a> {
             K::Embed => self.embedding(pos),
             K::ResidPre if layer == 0 => Ok(self.row(K::Embed, pos)?.to_vec()),
             K::ResidPre => anyhow::bail!("the recording does not hold the input of layer {layer}"),
+            K::Ln1Scale => self.norm_scale(K::ResidPre, pos),
+            K::Ln2Scale => self.norm_scale(K::ResidMid, pos),
+            K::LnFinalScale => self.norm_scale(K::ResidPost, pos),
             K::Ln1 => self.norm(K::ResidPre, Part::Ln1(layer), pos),
             K::Ln2 => self.norm(K::ResidMid, Part::Ln2(layer), pos),
             K::LnFinal => self.norm(K::ResidPost, Part::Norm, pos),
@@ -154,12 +157,7 @@ impl<'a> Definition<'a> {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             x.iter_mut().for_each(|x| *x -= mean);
         }
-        let eps = self.find(|suspect| match suspect {
-            Suspect::NormEps(eps) => Some(*eps),
-            _ => None,
-        });
-        let squares = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        let scale = 1.0 / (squares + eps.unwrap_or(self.loaded.config.arch.eps)).sqrt();
+        let scale = 1.0 / self.root(&x);
         let plus = if self.has(&Suspect::NormOnePlusGain) { 1.0 } else { 0.0 };
         let gain = self.matrix(gain)?.to_f32();
         let gain = |i: usize| match self.has(&Suspect::NormWithoutGain) {
@@ -172,6 +170,22 @@ impl<'a> Definition<'a> {
             false => r(round, gain(i) * r(round, x * scale)),
         };
         Ok(x.iter().enumerate().map(one).collect())
+    }
+
+    /// The root of the mean square, epsilon included.
+    fn root(&self, x: &[f64]) -> f64 {
+        let eps = self.find(|suspect| match suspect {
+            Suspect::NormEps(eps) => Some(*eps),
+            _ => None,
+        });
+        let squares = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        (squares + eps.unwrap_or(self.loaded.config.arch.eps)).sqrt()
+    }
+
+    /// What RMSNorm divides by.
+    fn norm_scale(&mut self, from: K, pos: usize) -> Result<Vec<f64>> {
+        let x = self.row(from, pos)?;
+        Ok(vec![self.root(&x)])
     }
 
     /// The residual stream with what is added to it.
