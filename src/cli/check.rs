@@ -1,7 +1,7 @@
 //! `mixscope check`: validates the files and weights of a model, tests its computation, and compares it with a recording.
 
 use super::contract::contract_text;
-use super::diff::{TOLERANCES, ToleranceArg, about, line};
+use super::diff::{ToleranceArg, about, line};
 use super::diff_report::{comparison_text, statistics_text};
 use super::operations_report::operations_text;
 use super::self_test::self_test_text;
@@ -19,13 +19,26 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde_json::json;
 
+/// What `--against` judges.
+const VERDICT: &str = "\
+The verdict of --against is one of
+  agrees                 every operation gives what was recorded, up to the order of its additions
+  agrees up to rounding  it does with a kind of rounding that is named, because it was tested
+  differs                an operation does not; the cause is named if one that was tested gives A's values
+A value that is recorded without the inputs of its operation is compared with what rounding alone
+could do; the last line names what to record to tell more. With --tolerance T the verdict is that
+every value is within T, end to end and each layer alone, and the experts and their order the same.
+
+Exit status: 0 sound, or agrees; 1 broken, differs, or can't be compared; 2 wrong usage.";
+
 #[derive(Args)]
-#[command(after_help = TOLERANCES)]
+#[command(after_help = VERDICT)]
 pub struct Check {
     #[command(flatten)]
     model: ModelArgs,
-    /// Run the model on the tokens of this recording and compare every hook in it: end to end, and each layer alone,
-    /// fed the recording's own input of that layer. --precision and --dtype default to those of the recording.
+    /// Run the model on the tokens of this recording and compare every hook in it: operation by operation, each fed the
+    /// recording's own input, which gives the verdict; then end to end, and each layer alone. --precision and --dtype
+    /// default to those of the recording.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]
@@ -83,6 +96,7 @@ impl Check {
             (0, Some(fault), _) => format!("broken: {fault}"),
             (0, None, 1) => "runs, with 1 warning".to_owned(),
             (0, None, 2..) => format!("runs, with {warnings} warnings"),
+            (0, None, 0) if fidelity.is_some() => format!("the files are sound: {files}"),
             (0, None, 0) => match (done, tested) {
                 (Some(done), _) => format!("sound: {files}, and it {}", done.verdict),
                 (None, Some(_)) => format!("sound: {files}; the self-test could not be run"),
@@ -102,6 +116,10 @@ impl Check {
                 found["reference"] = about(reference);
                 found["against"] = serde_json::to_value(fidelity)?;
                 found["summary"] = json!(summary(fidelity));
+                found["recorder"] = json!(untested_recorder(reference));
+                if bad == 0 && fault.is_none() {
+                    found["verdict"] = json!(summary(fidelity));
+                }
             }
             print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
         } else {
@@ -183,6 +201,9 @@ fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) 
     let (name, policy) = (&loaded.meta.name, loaded.meta.policy);
     let (line, on) = (line(reference), on_device(loaded));
     let mut text = format!("\nA  {line}\nB  {name} · precision {policy}{on}\n");
+    if let Some(note) = untested_recorder(reference) {
+        text += &format!("{note}\n");
+    }
     for config in &fidelity.configs {
         text += &format!("{config}\n");
     }
@@ -192,6 +213,17 @@ fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) 
     text += &format!("{}\n{}\n", statistics(&fidelity.end_to_end), statistics(&fidelity.isolated));
     text += &format!("{}\n", summary(fidelity));
     text
+}
+
+/// Versions of transformers whose recordings were tested.
+const TESTED: [&str; 2] = ["5.23", "5.24"];
+
+/// A note on a recording by a version of transformers that was not tested.
+fn untested_recorder(reference: &TraceReader) -> Option<String> {
+    let provenance = reference.json("provenance")?;
+    let version = provenance.get("transformers")?.as_str()?;
+    let is_tested = TESTED.iter().any(|tested| version.starts_with(&format!("{tested}.")) || version == *tested);
+    (!is_tested).then(|| format!("A was recorded by transformers {version}; tested were {}", TESTED.join(" and ")))
 }
 
 /// The outcome, in one sentence.

@@ -6,6 +6,7 @@ mod support;
 mod baseline;
 mod contributions;
 mod events;
+mod faults;
 mod lens;
 mod requests;
 mod saved;

@@ -22,7 +22,7 @@ pub struct HookDiff {
     pub mean_abs: f64,
     /// ‖a - b‖₂ / ‖a‖₂ over finite values; infinite if A is zero everywhere and B is not.
     pub relative_l2: f64,
-    /// Largest |a - b| in ulps of the coarser dtype at the larger of |a| and |b|.
+    /// Largest |a - b| in ulps of the coarser dtype, at the largest of |a|, |b| and the root mean square of A's tensor.
     #[serde(rename = "max_steps")]
     pub max_ulps: f64,
     /// How many values are NaN or infinite, in A and in B.

@@ -104,7 +104,7 @@ fn floats(
             gaps += gap.abs();
             diff.max_abs = diff.max_abs.max(gap.abs());
             if !is_equal {
-                let ulps = gap.abs() / f64::from(dtype.ulp(a.abs().max(b.abs())));
+                let ulps = gap.abs() / f64::from(dtype.ulp(a.abs().max(b.abs()).max(scale)));
                 diff.max_ulps = diff.max_ulps.max(ulps);
             }
             all = [all[0] + squares[0], all[1] + squares[1]];

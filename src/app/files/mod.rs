@@ -189,7 +189,7 @@ pub fn provenance(meta: &Meta, prompt: Option<&Prompt>, sampling: &Sampling) -> 
     };
     json!({
         "engine": "mixscope", "version": version, "device": meta.device, "title": meta.title,
-        "precision": meta.policy, "compute_dtype": meta.compute_dtype, "weights_dtype": meta.weights_dtype,
+        "precision": meta.policy, "compute_dtype": meta.activation_dtype(), "router_dtype": meta.router_dtype(), "weights_dtype": meta.weights_dtype,
         "prompt": text, "chat": chat, "sampling": sampling,
     })
 }

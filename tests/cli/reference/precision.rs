@@ -81,7 +81,7 @@ fn the_policy_and_the_dtype_decide_how_a_trace_is_stored() {
     };
     let (f32, f16, bf16) = (Dtype::F32, Dtype::F16, Dtype::Bf16);
     assert_eq!(dtypes("tiny-f16/model", &[]), (f16, f16, f32, "f16".into()));
-    assert_eq!(dtypes("tiny-bf16/model", &["--precision", "f32"]), (f32, f32, f32, "bf16".into()));
+    assert_eq!(dtypes("tiny-bf16/model", &["--precision", "f32"]), (f32, f32, f32, "f32".into()));
     assert_eq!(dtypes("tiny-bf16/model", &["--precision", "f32-router"]), (bf16, f32, f32, "bf16".into()));
     assert_eq!(dtypes("tiny-f32/model", &["--dtype", "bf16"]), (bf16, bf16, f32, "bf16".into()));
     assert_eq!(dtypes("tiny-bf16/model", &["--dtype", "float32"]), (f32, f32, f32, "f32".into()));

@@ -25,6 +25,10 @@ const MOST_TOKENS: f64 = 0.6;
 const CLOSED: f64 = 0.5;
 /// A kind of rounding may leave a tenth of its effect, and this relative L2 at most.
 const NEARLY: f64 = 5e-4;
+/// Through several operations it may leave this share.
+const THROUGH: f64 = 0.4;
+/// Through several operations in f32 this relative L2 may be left.
+const F32_THROUGH: f64 = 1e-4;
 /// A computation of another structure fits if it leaves this share of the gap, in a rounding of its own.
 const STRUCTURE: f64 = 0.02;
 
@@ -170,7 +174,11 @@ impl<'a> Case<'a> {
         if closes && limit.allows(&all) {
             return true;
         }
-        if self.operation.rounding.is_some_and(|rounding| closes && all.relative_l2 <= 2.0 * rounding) {
+        let room = self.operation.rounding.map(|rounding| match self.operation.dtype {
+            Dtype::F32 => F32_THROUGH,
+            _ => 2.0 * rounding,
+        });
+        if room.is_some_and(|room| closes && all.non_finite == 0 && all.relative_l2 <= room) {
             return true;
         }
         if !suspect.is_rounding() && !matches!(suspect, Suspect::Policy(..)) {
@@ -178,6 +186,10 @@ impl<'a> Case<'a> {
             return all.relative_l2 <= (STRUCTURE * before.relative_l2).min(ulp);
         }
         if all.relative_l2 <= (0.1 * before.relative_l2).min(NEARLY) {
+            return true;
+        }
+        // Through several operations such roundings add up.
+        if !self.operation.direct && all.relative_l2 <= THROUGH * before.relative_l2 {
             return true;
         }
         let within = after.iter().filter(|gap| limit.allows(gap)).count();
@@ -232,7 +244,7 @@ impl<'a> Case<'a> {
             let left = self.gaps(&self.values(&all)?);
             let with = left.iter().copied().fold(Gap::default(), Gap::and);
             let fits = match suspect {
-                Suspect::SumsInF16 => self.is_size_of(in_force, &all)?,
+                Suspect::SumsInF16 => self.operation.direct && self.is_size_of(in_force, &all)?,
                 _ => self.closes(&suspect, without, &left),
             };
             if !fits {

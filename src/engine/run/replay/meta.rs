@@ -25,7 +25,8 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
         }
     };
     let said = |key: &str| provenance.get(key).and_then(Value::as_str);
-    let compute = said("compute_dtype").and_then(|dtype| dtype.parse().ok());
+    // Traces of the first versions name one dtype for both.
+    let compute = said("router_dtype").or(said("compute_dtype")).and_then(|dtype| dtype.parse().ok());
     let compute_dtype = compute.or_else(|| stored_dtype(file)).or(config.dtype).unwrap_or(Dtype::F32);
     let recording = Recording {
         made_by: made_by(&provenance),

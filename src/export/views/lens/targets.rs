@@ -50,7 +50,7 @@ type Curves = (String, String, Scale, Vec<Series>);
 
 /// The residuals of the targets' trajectories.
 fn residuals(data: &ViewData) -> Result<Vec<Place>> {
-    ensure!(!data.trajectories.is_empty(), "this run has no trajectory of a target");
+    ensure!(!data.trajectories.is_empty(), "no trajectory of a target is in this run");
     let points = data.trajectories.iter().flat_map(|way| way.points.iter().map(|point| (point.0, point.1)));
     Ok(Vec::from_iter(points.collect::<BTreeSet<Place>>()))
 }
