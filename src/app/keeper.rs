@@ -7,7 +7,11 @@ use crate::trace::Dtype;
 use anyhow::Result;
 use futures::FutureExt;
 use std::path::Path;
+use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
+
+/// The session is written at most this often while it changes.
+pub const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes the session.
 pub struct Keeper {

@@ -33,6 +33,7 @@ use crate::ui::{Colours, Depth, Theme, draw, input, terminal};
 use anyhow::{Context, Result, anyhow};
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures::StreamExt;
+use keeper::SAVE_EVERY;
 use signals::{Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,8 +47,6 @@ const FRAME: Duration = Duration::from_millis(16);
 const ANSWER: Duration = Duration::from_millis(2);
 /// With reduced motion: the time between two frames that no key caused, while a run is in progress.
 const CALM_FRAME: Duration = Duration::from_millis(250);
-/// The session is written at most this often while it changes.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// How the explorer starts.
 pub struct Options {

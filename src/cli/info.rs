@@ -96,7 +96,7 @@ impl About {
                 "does not fit: candle uses f32 copies of the weights, {} when all are used; use --device cpu",
                 size(copied)
             ),
-            (memory, None) => self.verdict_in_place(memory),
+            (memory, None) => memory::verdict_in_place(&self.meta, memory),
             (None, Some(_)) => "not known: this system does not report its free memory".to_owned(),
         }
     }
@@ -110,25 +110,6 @@ impl About {
             // Everything but the embedding table, from which rows are only looked up.
             Device::Candle => Some(4 * meta.params.0.saturating_sub(table)),
             Device::Cuda(_) | Device::Metal(_) => Some(meta.weight_bytes),
-        }
-    }
-
-    fn verdict_in_place(&self, memory: Option<u64>) -> String {
-        let (weights, touched) = (self.meta.weight_bytes, self.meta.touched_bytes);
-        match memory {
-            Some(memory) if weights <= memory => "fits: the weights stay in memory".to_owned(),
-            Some(memory) if touched <= memory => format!(
-                "runs from disk: the weights exceed the available memory; experts are read when a token needs them, at most {} a \
-                 token",
-                size(touched)
-            ),
-            Some(_) => {
-                format!(
-                    "runs from disk, slowly: even the {} that one token reads exceed the available memory",
-                    size(touched)
-                )
-            }
-            None => "not known: this system does not report its free memory".to_owned(),
         }
     }
 

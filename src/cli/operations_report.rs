@@ -27,7 +27,7 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
     text += "\noperation by operation, each computed from the recording's own input of it\n\n";
     let _ = writeln!(
         text,
-        "         {:<22}{:>7}{:>12}{:>10}{:>14}{:>10}",
+        "           {:<22}{:>7}{:>12}{:>10}{:>14}{:>10}",
         "output", "hooks", "values", "equal", "relative L2", "max ulp"
     );
     let mut kinds: Vec<HookKind> = fidelity.operations.iter().map(|operation| operation.hook.kind).collect();
@@ -64,7 +64,7 @@ fn line(kind: HookKind, all: &[&Operation], fidelity: &Fidelity) -> String {
     let share = 100.0 * equal as f64 / values.max(1) as f64;
     let share = if equal == values { "100 %".to_owned() } else { format!("{:.2} %", share.min(99.99)) };
     let mut line = format!(
-        "  {mark:<7}{:<22}{:>7}{values:>12}{share:>10}{:>14}{:>10}",
+        "  {mark:<9}{:<22}{:>7}{values:>12}{share:>10}{:>14}{:>10}",
         kind.short_name(),
         all.len(),
         format!("{:.1e}", most(|operation| operation.gap.relative_l2)),

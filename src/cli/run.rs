@@ -1,6 +1,7 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::stderr::Stderr;
+use super::values::{context_warning, heads_within};
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
 use crate::control::Control;
@@ -8,11 +9,10 @@ use crate::engine::{self, Capture, Live};
 use crate::export::{RunInfo, run_json};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, Sampling, Source, replace_file};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -134,18 +134,15 @@ impl Run {
         stderr.report(&loaded.meta.report, self.verbose);
         let all_layers = loaded.meta.dims.layers;
         let layers = values::within(self.layers, all_layers)?;
-        let heads = self.heads(&layers, loaded.meta.dims.heads, all_layers)?;
+        let heads = heads_within(self.heads.as_deref(), &layers, (all_layers, loaded.meta.dims.heads))?;
 
         let probe = Live::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
         let wanted =
             self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &stderr)?;
         let context = loaded.meta.dims.context;
-        if ids.len().saturating_add(self.steps) > context {
-            let left = context - ids.len();
-            stderr.say(&format!(
-                "warning: the model's context is {context} tokens (max_position_embeddings): at most {left} are generated"
-            ));
+        if let Some(warning) = context_warning(context, ids.len(), self.steps) {
+            stderr.say(&warning);
         }
         // The tables need these in every layer, whatever the trace keeps.
         let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
@@ -279,16 +276,6 @@ impl Run {
                 ));
             }
         }
-    }
-
-    fn heads(&self, layers: &Range<usize>, heads: usize, all_layers: usize) -> Result<Vec<(usize, usize)>> {
-        let Some(asked) = &self.heads else {
-            return Ok(layers.clone().flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect());
-        };
-        if let Some((layer, head)) = asked.iter().find(|(layer, head)| *layer >= all_layers || *head >= heads) {
-            bail!("--heads {layer}.{head}: the model has layers 0..{all_layers} of heads 0..{heads}");
-        }
-        Ok(asked.clone())
     }
 
     /// The fields that the trace keeps.

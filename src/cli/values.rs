@@ -1,6 +1,6 @@
 //! Parsers of option values.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::ops::Range;
 
 /// `A..B` (B not included), `A..=B`, `A..`, `..B`, or one layer `A`.
@@ -42,6 +42,34 @@ pub fn head(text: &str) -> Result<(usize, usize)> {
     let (layer, head) = text.trim().split_once('.').with_context(|| format!("`{text}` is not LAYER.HEAD, e.g. 5.4"))?;
     let number = |n: &str| n.parse::<usize>().with_context(|| format!("`{text}` is not LAYER.HEAD, e.g. 5.4"));
     Ok((number(layer)?, number(head)?))
+}
+
+/// The requested heads, as `(layer, head)`; by default all `heads` of `layers`.
+///
+/// # Errors
+/// If a model with `all_layers` layers lacks one of them.
+pub fn heads_within(
+    asked: Option<&[(usize, usize)]>,
+    layers: &Range<usize>,
+    (all_layers, heads): (usize, usize),
+) -> Result<Vec<(usize, usize)>> {
+    let Some(asked) = asked else {
+        return Ok(layers.clone().flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect());
+    };
+    if let Some((layer, head)) = asked.iter().find(|(layer, head)| *layer >= all_layers || *head >= heads) {
+        bail!("--heads {layer}.{head}: the model has layers 0..{all_layers} of heads 0..{heads}");
+    }
+    Ok(asked.to_vec())
+}
+
+/// A warning if fewer tokens fit into the model's context of `context` tokens than are requested.
+pub fn context_warning(context: usize, prompt: usize, steps: usize) -> Option<String> {
+    let room = context.saturating_sub(prompt);
+    (steps > room).then(|| {
+        format!(
+            "warning: the model's context is {context} tokens (max_position_embeddings): at most {room} are generated"
+        )
+    })
 }
 
 #[cfg(test)]

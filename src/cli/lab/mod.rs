@@ -3,6 +3,7 @@
 mod text;
 
 use super::stderr::Stderr;
+use super::values::context_warning;
 use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
 use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
@@ -123,12 +124,8 @@ impl Lab {
         stderr.report(&loaded.meta.report, false);
         let mut timings = vec![("load", ms(started))];
         let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
-        let room = loaded.meta.dims.context - ids.len();
-        if self.steps > room {
-            let context = loaded.meta.dims.context;
-            stderr.say(&format!(
-                "warning: the model's context is {context} tokens (max_position_embeddings): at most {room} are generated"
-            ));
+        if let Some(warning) = context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
+            stderr.say(&warning);
         }
         let (policies, left_out) = match &self.policies {
             Some(asked) => (asked.clone(), Vec::new()),

@@ -2,13 +2,15 @@
 
 mod baseline;
 mod bounded;
+mod commands;
 mod derived;
 mod events;
 mod opening;
-mod playback;
+
 mod save;
 mod saving;
 mod tokens;
+mod undo;
 mod wanted;
 mod work;
 

@@ -20,9 +20,9 @@ pub struct Fault {
 /// The heads or experts that are wrong.
 pub enum Parts {
     All,
-    /// One head, another one in each layer; the others keep the recorded values.
+    /// One head, not the same in each layer. The other heads keep the recorded values.
     OneHead,
-    /// The expert that most tokens chose; the others keep the recorded values.
+    /// The expert that most tokens chose. The other experts keep the recorded values.
     OneExpert,
     /// These heads, by the nature of the fault.
     These(&'static [usize]),

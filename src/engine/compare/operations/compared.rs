@@ -202,7 +202,7 @@ impl Compared<'_> {
             if equal {
                 continue;
             }
-            let far = !((a - b).abs() <= most * ulp);
+            let far = (a - b).abs() > most * ulp || (a - b).is_nan();
             for (first, counts) in first.iter_mut().zip([far, true]) {
                 if counts && first.is_none_or(|at| pos < at) {
                     *first = Some(pos);

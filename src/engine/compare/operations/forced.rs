@@ -140,7 +140,7 @@ impl<'a> Forced<'a> {
         }
     }
 
-    fn compare(&mut self, hook: Hook, own: &[f32], sources: Sources, a: &TraceTensor) -> Result<()> {
+    fn compare(&mut self, hook: Hook, own: &[f32], sources: &Sources, a: &TraceTensor) -> Result<()> {
         let a_values = a.f32().with_context(|| format!("`{hook}`"))?;
         let own_dtype =
             if hook.kind.is_scale() { self.meta.activation_dtype() } else { exact_in(self.meta, hook.kind) };
@@ -159,7 +159,7 @@ impl<'a> Forced<'a> {
             true => None,
             false => Some(self.other.remove(&hook).map_or(0.0, |other| compared.gap(own, &other).relative_l2)),
         };
-        let operation = compared.operation(a_values, own, &sources, rounding);
+        let operation = compared.operation(a_values, own, sources, rounding);
         self.found.push(operation);
         Ok(())
     }
@@ -186,7 +186,7 @@ impl Hooks for Forced<'_> {
                 (false, _) => {}
                 (true, true) if sources.direct => {}
                 (true, true) => drop(self.other.insert(hook, value.to_vec())),
-                (true, false) => self.compare(hook, value, sources, &tensor)?,
+                (true, false) => self.compare(hook, value, &sources, &tensor)?,
             }
             // What a norm divides by is compared, and the norm made of its own.
             if hook.kind.is_scale() {

@@ -8,20 +8,23 @@ mod forced;
 mod recorded;
 mod search;
 mod suspect;
+mod verdict;
 
 pub use search::Fit;
 pub use suspect::Suspect;
+pub use verdict::{Guilt, Verdict};
 
-use crate::analysis::diff::{ConfigDiff, Gap, Limit, Operation};
+use crate::analysis::diff::{ConfigDiff, Limit, Operation};
 use crate::control::Control;
 use crate::model::{Hooks, Loaded, Precision};
-use crate::trace::{Dtype, Hook, HookKind as K, Policy, TraceReader};
+use crate::trace::{Dtype, HookKind as K, Policy, TraceReader};
 use anyhow::Result;
 use forced::Forced;
 use recorded::Recorded;
 use search::Case;
 use serde::Serialize;
 use std::collections::BTreeSet;
+use verdict::guilt;
 
 /// What the operations of a recording showed.
 #[derive(Clone, Debug, Serialize)]
@@ -36,37 +39,6 @@ pub struct Operations {
     pub record: Vec<&'static str>,
     /// Every operation whose output is recorded, in the order of the forward pass.
     pub all: Vec<Operation>,
-}
-
-/// The outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Every operation gives what was recorded.
-    Agrees,
-    /// Every operation does, with rounding of a kind that is known.
-    AgreesUpToRounding,
-    /// An operation does not.
-    Differs,
-}
-
-/// The operation that is the first to differ.
-#[derive(Clone, Debug, Serialize)]
-pub struct Guilt {
-    /// The hook of its output.
-    pub hook: Hook,
-    /// The decoder layer; `None` for hooks that occur once a pass.
-    pub layer: Option<u32>,
-    /// The first position at which it differs.
-    pub position: usize,
-    /// The heads or experts that differ, if it is not all of them.
-    pub parts: Vec<usize>,
-    /// The finding, in one sentence.
-    pub sentence: String,
-    /// What gives the recorded values, if a suspect does.
-    pub cause: Option<String>,
-    /// How well.
-    pub fit: Option<Fit>,
 }
 
 /// Compares every operation of `reference` with the model's, and explains what differs.
@@ -188,68 +160,4 @@ fn to_record(recorded: &Recorded, all: &[Operation]) -> Vec<&'static str> {
     let mut missing: Vec<K> = missing.into_iter().collect();
     missing.sort_unstable();
     missing.into_iter().map(K::suffix).collect()
-}
-
-/// The finding in words. `all` holds every operation, in order.
-fn guilt(operation: &Operation, fit: Option<Fit>, configs: &[ConfigDiff], all: &[Operation]) -> Guilt {
-    let hook = operation.hook;
-    let place = operation.layer.map_or_else(|| "outside the layers".to_owned(), |layer| format!("in layer {layer}"));
-    let position = operation.position.unwrap_or(0);
-    let parts = match (&operation.parts[..], hook.kind) {
-        ([], _) => String::new(),
-        (some, K::ExpertOut) => format!(" of {}", list("expert", some)),
-        (some, _) => format!(" of {}", list("head", some)),
-    };
-    let inputs: Vec<String> = operation.inputs.iter().map(|input| format!("`{input}`")).collect();
-    let from = match &inputs[..] {
-        [] => "the token ids".to_owned(),
-        some => some.join(", "),
-    };
-    let is_first = !all.iter().take_while(|other| other.hook != hook).any(|other| other.gap.values > 0);
-    let before = match (is_first, position) {
-        (true, 0) => "",
-        (true, _) => "; the positions before agree",
-        (false, 0) => "; what comes before it agrees",
-        (false, _) => "; what comes before it agrees, and so do the positions before",
-    };
-    let gap: &Gap = &operation.gap;
-    let cause = fit.as_ref().map(|fit| with_config(&fit.cause, fit.suspect.config_key(), configs));
-    let why = match (&fit, &cause) {
-        (Some(fit), Some(cause)) => {
-            format!(
-                "; the cause: {cause}. So computed, {}; without it, {}",
-                fit.with.words(operation.dtype),
-                fit.without.words(operation.dtype)
-            )
-        }
-        _ if hook.kind == K::ExpertIndices => "; A did not choose the experts with the highest scores".to_owned(),
-        _ => format!("; none of the causes that mixscope knows gives A's values{}", said(configs)),
-    };
-    let different = gap.values - gap.equal;
-    let sentence = format!(
-        "the fault is {place}, `{hook}`{parts}: {different} of {} values do not follow from {from}, from position \
-         {position} on{before}{why}",
-        gap.values
-    );
-    Guilt { hook, layer: operation.layer, position, parts: operation.parts.clone(), sentence, cause, fit }
-}
-
-fn list(what: &str, some: &[usize]) -> String {
-    let names: Vec<String> = some.iter().map(usize::to_string).collect();
-    format!("{what}{} {}", if some.len() == 1 { "" } else { "s" }, names.join(", "))
-}
-
-/// The cause with the difference of the configs that it depends on.
-fn with_config(cause: &str, key: Option<&str>, configs: &[ConfigDiff]) -> String {
-    match configs.iter().find(|diff| Some(diff.key) == key) {
-        Some(diff) => format!("{cause} ({diff})"),
-        None => cause.to_owned(),
-    }
-}
-
-fn said(configs: &[ConfigDiff]) -> String {
-    match configs {
-        [] => String::new(),
-        some => format!(" ({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-    }
 }

@@ -87,11 +87,11 @@ impl<'a> Recorded<'a> {
     /// From what the value at `hook` follows.
     pub fn sources(&self, hook: Hook) -> Sources {
         let mut found = Sources { direct: true, ..Sources::default() };
-        self.trace_back(hook, hook.layer as usize, &mut found);
+        self.trace_back(hook, &mut found);
         found
     }
 
-    fn trace_back(&self, hook: Hook, from: usize, found: &mut Sources) {
+    fn trace_back(&self, hook: Hook, found: &mut Sources) {
         let layer = hook.layer as usize;
         let before = match (hook.kind, layer) {
             (K::LnFinal | K::LnFinalScale, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
@@ -106,7 +106,7 @@ impl<'a> Recorded<'a> {
                 None => {
                     found.direct &= is_plain(input.kind);
                     found.crosses_layers |= input.kind == K::ResidPost && !hook.kind.is_global();
-                    self.trace_back(input, from, found);
+                    self.trace_back(input, found);
                 }
             }
         }

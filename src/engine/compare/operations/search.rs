@@ -7,7 +7,7 @@ use super::recorded::Recorded;
 use super::suspect::{Activation, Suspect};
 use crate::analysis::diff::{Gap, Limit, Operation};
 use crate::control::Control;
-use crate::model::{Loaded, Precision};
+use crate::model::{GateBlock, Loaded, Precision};
 use crate::trace::{Dtype, Hook, HookKind as K, Policy, Values};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -175,10 +175,10 @@ impl<'a> Case<'a> {
             return true;
         }
         let room = self.operation.rounding.map(|rounding| match self.operation.dtype {
-            Dtype::F32 => F32_THROUGH,
-            _ => 2.0 * rounding,
+            Dtype::F32 => F32_THROUGH.min(0.1 * before.relative_l2),
+            _ => (2.0 * rounding).min(CLOSED * before.relative_l2),
         });
-        if room.is_some_and(|room| closes && all.non_finite == 0 && all.relative_l2 <= room) {
+        if room.is_some_and(|room| all.non_finite == 0 && all.relative_l2 <= room) {
             return true;
         }
         if !suspect.is_rounding() && !matches!(suspect, Suspect::Policy(..)) {
@@ -268,8 +268,15 @@ impl<'a> Case<'a> {
     /// Every suspect that acts between the recorded inputs and the operation; some with a number that the values suggest.
     fn suspects(&self) -> Result<Vec<Suspect>> {
         let kinds = self.between();
-        let mut all = fixed(self.loaded, self.operation.dtype);
-        all.extend(fit::suggested(self.loaded, &self.held, &self.a, self.operation, self.layer())?);
+        let mut all = fit::suggested(self.loaded, &self.held, &self.a, self.operation, self.layer())?;
+        all.extend(fixed(self.loaded, self.operation.dtype));
+        if self.operation.hook.kind == K::ExpertOut && !self.operation.parts.is_empty() {
+            for suspect in &mut all {
+                if let Suspect::OtherExpert(map) = suspect {
+                    map.retain(|(of, _)| self.operation.parts.contains(of));
+                }
+            }
+        }
         all.retain(|suspect| kinds.iter().any(|kind| suspect.acts_on(*kind)));
         Ok(all)
     }
@@ -335,6 +342,7 @@ fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
         S::Policy(Policy::RopeBf16, compute),
         S::RopeIn(Dtype::Bf16),
         S::RopeIn(Dtype::F16),
+        S::RouterInQ8,
         S::RouterIn(Dtype::Bf16),
         S::RouterIn(Dtype::F16),
         S::RouterSoftmaxIn(Dtype::Bf16),
@@ -390,10 +398,10 @@ fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
     ];
     let turned = |by: usize| (0..d.experts).map(|of| (of, (of + by) % d.experts)).collect();
     all.extend([S::OtherExpert(turned(1)), S::OtherExpert(turned(d.experts - 1))]);
-    for (policy, block) in [(Policy::RouterQ8, 32), (Policy::RouterQ4, 32)] {
-        if d.d_model.is_multiple_of(block) {
-            all.push(S::Policy(policy, compute));
-        }
+    if d.d_model.is_multiple_of(GateBlock::VALUES) {
+        all.extend([Policy::RouterQ8, Policy::RouterQ4].map(|policy| S::Policy(policy, compute)));
+    } else {
+        all.retain(|suspect| *suspect != S::RouterInQ8);
     }
     all.extend(Activation::ALL.map(S::Activation));
     all.retain(|suspect| *suspect != S::Window(None) || d.window.is_some());

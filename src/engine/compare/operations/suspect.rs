@@ -19,6 +19,8 @@ pub enum Suspect {
     InputsInBlocks(usize),
     /// The router's product reads and gives 16-bit values.
     RouterIn(Dtype),
+    /// The router's weights are quantised to Q8_0 and multiplied as they are, not rounded to the model's dtype.
+    RouterInQ8,
     /// The router's softmax reads and gives 16-bit values.
     RouterSoftmaxIn(Dtype),
     /// RoPE's angles, cosines and sines are 16-bit values.
@@ -208,7 +210,7 @@ impl Suspect {
             S::RowsAsPairs | S::RowsAsHalves => matches!(kind, K::Q | K::K),
             S::Zeroed => true,
             S::RopeIn(_) => matches!(kind, K::RotQ | K::RotK),
-            S::RouterIn(_) => matches!(kind, K::RouterLogits),
+            S::RouterIn(_) | S::RouterInQ8 => kind == K::RouterLogits,
             S::RouterSoftmaxIn(_) => matches!(kind, K::ExpertWeights),
             S::InputsInBlocks(_) => product,
             S::KeysForValues => matches!(kind, K::K | K::V),
@@ -279,6 +281,7 @@ impl fmt::Display for Suspect {
             ),
             S::RopeIn(dtype) => write!(f, "RoPE's angles in {dtype}, not in f32"),
             S::Zeroed => f.write_str("values that are all 0 in A"),
+            S::RouterInQ8 => f.write_str("the router's weights quantised to Q8_0"),
             S::RouterIn(dtype) => write!(f, "the router's product in {dtype}"),
             S::RouterSoftmaxIn(dtype) => write!(f, "the router's softmax in {dtype}, not in f32"),
             S::InputsInBlocks(width) => {

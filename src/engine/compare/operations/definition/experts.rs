@@ -1,11 +1,10 @@
 //! Router and experts.
 
 use super::attention::softmax;
-use super::products::in_blocks;
 use super::{Definition, exact_or, r};
 use crate::analysis::routing::ranked;
 use crate::engine::compare::operations::suspect::Suspect as S;
-use crate::model::weights::{Matrix, Part, Which};
+use crate::model::weights::{Part, Which};
 use crate::model::{Gate, GateBlock, Precision, Rounding};
 use crate::trace::HookKind as K;
 use anyhow::Result;
@@ -13,11 +12,10 @@ use anyhow::Result;
 impl Definition<'_> {
     pub(super) fn router_logits(&mut self, pos: usize) -> Result<Vec<f64>> {
         let x = self.normed(K::Ln2, K::ResidMid, pos)?;
-        if self.precision.gate == Gate::Quantised(GateBlock::Q8_0) {
-            let stored = self.loaded.model.router(self.layer, Gate::Stored)?;
-            let rows: Vec<f32> = (0..stored.rows()).flat_map(|row| in_blocks_of(stored, row)).collect();
-            let router = Matrix::of(&rows, stored.rows(), stored.cols());
-            return Ok(self.product(&x, &router, self.precision.router));
+        if self.has(&S::RouterInQ8) {
+            let router = self.loaded.model.router(self.layer, Gate::Quantised(GateBlock::Q8_0))?;
+            let logits = self.product(&x, router, Rounding::None);
+            return Ok(logits.into_iter().map(|x| r(self.precision.router, x)).collect());
         }
         let router = self.loaded.model.router(self.layer, self.precision.gate)?;
         let narrow = self.find(|s| if let S::RouterIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
@@ -155,12 +153,4 @@ impl Definition<'_> {
         }
         Ok(sum.into_iter().map(|x| r(self.round(), x)).collect())
     }
-}
-
-/// A row of weights as Q8_0 keeps it.
-fn in_blocks_of(weights: &Matrix, row: usize) -> Vec<f32> {
-    let mut line = Vec::new();
-    weights.widen_row(row, Rounding::None, &mut line);
-    let line: Vec<f64> = line.into_iter().map(f64::from).collect();
-    in_blocks(&line, GateBlock::VALUES).into_iter().map(|x| x as f32).collect()
 }

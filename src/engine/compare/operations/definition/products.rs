@@ -88,7 +88,7 @@ impl Definition<'_> {
 
 /// Activations in blocks of 8-bit integers with one scale (ggml's `Q8_0`, scale in f16, beside blocks of 32 weights; `Q8_K`,
 /// scale in f32, beside blocks of 256).
-pub(super) fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
+fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
     let block = |x: &[f64]| {
         let (largest, most) = x.iter().fold((0f32, 0f32), |(at, most), x| {
             let x = *x as f32;
