@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["torch==2.15.0", "transformers==5.23.0", "accelerate==1.15.0", "safetensors==0.8.0"]
 # ///
 """Record a mixscope trace of a Mixtral from Hugging Face transformers.

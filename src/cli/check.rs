@@ -230,10 +230,9 @@ fn untested_recorder(reference: &TraceReader) -> Option<String> {
 fn summary(fidelity: &Fidelity) -> String {
     let open = match &fidelity.record[..] {
         [] => String::new(),
-        some => format!(
-            "; differences as small as rounding can't be told from it without {}: record them to tell",
-            some.join(", ")
-        ),
+        some => {
+            format!("; a difference as small as rounding could hide here: record {} to rule it out", some.join(", "))
+        }
     };
     let kinds = || fidelity.kinds.iter().map(|fit| fit.cause.as_str()).collect::<Vec<_>>().join("; ");
     match (fidelity.verdict, &fidelity.guilty) {

@@ -111,7 +111,11 @@ pub fn line(trace: &TraceReader) -> String {
     let device = made.get("device").and_then(serde_json::Value::as_str).filter(|device| *device != "cpu");
     let on = device.map(|device| format!(" · device {device}")).unwrap_or_default();
     let notes: String = trace.notes.iter().map(|note| format!("\n   {note}")).collect();
-    format!("{} · precision {}{on}{model}{notes}", trace.name(), said("precision"))
+    let precision = match said("precision") {
+        "" => String::new(),
+        policy => format!(" · precision {policy}"),
+    };
+    format!("{}{precision}{on}{model}{notes}", trace.name())
 }
 
 /// A trace's metadata, for JSON.

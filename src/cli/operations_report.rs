@@ -1,7 +1,7 @@
 //! The operations of a model compared with those of a recording, as text.
 
 use crate::analysis::diff::{LayerRouting, Operation};
-use crate::engine::{Fidelity, Verdict};
+use crate::engine::Fidelity;
 use crate::trace::HookKind;
 use std::fmt::Write;
 
@@ -18,11 +18,11 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
     if !routing.is_empty() {
         let sum = |of: fn(&LayerRouting) -> usize| routing.iter().map(of).sum::<usize>();
         let (flips, within) = (sum(|layer| layer.flips), sum(|layer| layer.within_rounding));
-        let _ = writeln!(
-            text,
-            "choices          {flips} of {} flipped end to end, {within} of them at margins that rounding can turn",
-            sum(|layer| layer.tokens)
-        );
+        let _ = write!(text, "choices          {flips} of {} flipped end to end", sum(|layer| layer.tokens));
+        if within > 0 {
+            let _ = write!(text, ", {within} of them at margins that rounding can turn");
+        }
+        text.push('\n');
     }
     text += "\noperation by operation, each computed from the recording's own input of it\n\n";
     let _ = writeln!(
@@ -35,7 +35,7 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
     kinds.dedup();
     for kind in kinds {
         let all: Vec<&Operation> = fidelity.operations.iter().filter(|operation| operation.hook.kind == kind).collect();
-        text += &line(kind, &all, fidelity);
+        text += &line(kind, &all);
     }
     for fit in &fidelity.kinds {
         let _ = writeln!(
@@ -49,17 +49,18 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
     text
 }
 
-fn line(kind: HookKind, all: &[&Operation], fidelity: &Fidelity) -> String {
+fn line(kind: HookKind, all: &[&Operation]) -> String {
     let sum = |of: fn(&Operation) -> usize| all.iter().map(|operation| of(operation)).sum::<usize>();
     let most = |of: fn(&Operation) -> f64| all.iter().map(|operation| of(operation)).fold(0.0, f64::max);
     let (values, equal) = (sum(|operation| operation.gap.values), sum(|operation| operation.gap.equal));
-    let is_off = all.iter().any(|operation| !operation.ok);
+    let is_off = all.iter().any(|operation| !operation.ok && !operation.explained);
+    let is_rounding = all.iter().any(|operation| operation.explained);
     let is_open = all.iter().any(|operation| !operation.direct);
-    let mark = match (is_off, is_open) {
-        (true, _) if fidelity.verdict == Verdict::AgreesUpToRounding => "round",
-        (true, _) => "DIFFERS",
-        (false, true) => "within",
-        (false, false) => "ok",
+    let mark = match (is_off, is_rounding, is_open) {
+        (true, ..) => "DIFFERS",
+        (false, true, _) => "rounding",
+        (false, false, true) => "within",
+        (false, false, false) => "ok",
     };
     let share = 100.0 * equal as f64 / values.max(1) as f64;
     let share = if equal == values { "100 %".to_owned() } else { format!("{:.2} %", share.min(99.99)) };
@@ -68,11 +69,14 @@ fn line(kind: HookKind, all: &[&Operation], fidelity: &Fidelity) -> String {
         kind.short_name(),
         all.len(),
         format!("{:.1e}", most(|operation| operation.gap.relative_l2)),
-        format!("{:.1}", most(|operation| operation.gap.max_ulps)),
+        match most(|operation| operation.gap.max_ulps) {
+            large @ 1e4.. => format!("{large:.0e}"),
+            small => format!("{small:.1}"),
+        },
     );
     let ties = [0, 1].map(|i| all.iter().map(|operation| operation.ties[i]).sum::<usize>());
     if ties != [0, 0] {
-        line += &format!("  {} exact ties and {} near-ties chosen otherwise", ties[0], ties[1]);
+        line += &format!("  chosen otherwise at exact ties: {}, at near-ties: {}", ties[0], ties[1]);
     }
     line + "\n"
 }

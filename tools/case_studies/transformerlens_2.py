@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # /// script
-# requires-python = ">=3.10,<3.12"
+# requires-python = ">=3.11,<3.12"
 # dependencies = [
 #   "transformer-lens==2.0.0", "transformers==4.46.3", "torch==2.15.0", "safetensors==0.8.0", "typeguard<5",
 # ]

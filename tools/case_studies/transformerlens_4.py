@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["transformer-lens==4.3.0", "transformers==5.24.0", "torch==2.15.0", "safetensors==0.8.0"]
 # ///
 """Record TransformerLens 4.3.0 with transformers 5.24.0, which writes nonsense with its KV cache.

@@ -35,6 +35,8 @@ pub struct Operation {
     pub rounding: Option<f64>,
     /// Whether it is within the limit.
     pub ok: bool,
+    /// Whether it is with a kind of rounding that was found.
+    pub explained: bool,
 }
 
 /// How two sets of values differ.
@@ -180,7 +182,10 @@ impl Gap {
 
     /// The gap as part of a sentence; in f32 no values need be equal.
     pub fn words(&self, dtype: Dtype) -> String {
-        let size = format!("relative L2 {}", short(self.relative_l2));
+        let size = match self.relative_l2.is_finite() {
+            true => format!("relative L2 {}", short(self.relative_l2)),
+            false => "values where A has zeros".to_owned(),
+        };
         if dtype == Dtype::F32 { size } else { format!("{} of values equal, {size}", percent(self.share())) }
     }
 }

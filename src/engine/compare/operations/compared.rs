@@ -83,6 +83,7 @@ impl Compared<'_> {
             position,
             rounding,
             ok,
+            explained: false,
         }
     }
 

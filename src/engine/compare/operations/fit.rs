@@ -36,7 +36,9 @@ pub fn suggested(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation,
     all.extend(EPSILONS.map(S::NormEps));
     if at > 0 {
         all.push(S::Window(Some(at)));
-        all.extend([S::PositionsRestart(at), S::PositionsZeroFrom(at), S::SeesItselfFrom(at)]);
+        all.extend([S::PositionsRestart(at), S::SeesItselfFrom(at)]);
+        // From token 1 on is from the first: that it is at position 0 is right.
+        all.extend((at > 1).then_some(S::PositionsZeroFrom(at)));
     }
     Ok(all)
 }

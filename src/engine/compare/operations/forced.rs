@@ -137,6 +137,7 @@ impl<'a> Forced<'a> {
             position: first,
             rounding: None,
             ok: first.is_none(),
+            explained: false,
         }
     }
 

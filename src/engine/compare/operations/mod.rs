@@ -73,14 +73,20 @@ pub fn operations(
                 all[i].ok = true;
                 continue;
             }
-            Some(case) if is_explained(case, &kinds)? => continue,
+            Some(case) if is_explained(case, &kinds)? => {
+                all[i].explained = true;
+                continue;
+            }
             Some(case) => {
                 let in_force: Vec<Suspect> = kinds.iter().map(|fit| fit.suspect.clone()).collect();
                 case.search(&in_force, control)?
             }
         };
         match fit {
-            Some(fit) if fit.rounding => kinds.push(fit),
+            Some(fit) if fit.rounding => {
+                kinds.push(fit);
+                all[i].explained = true;
+            }
             fit => {
                 guilty = Some(guilt(operation, fit, configs, &all));
                 break;

@@ -87,11 +87,14 @@ impl<'a> Recorded<'a> {
     /// From what the value at `hook` follows.
     pub fn sources(&self, hook: Hook) -> Sources {
         let mut found = Sources { direct: true, ..Sources::default() };
-        self.trace_back(hook, &mut found);
+        self.trace_back(hook, &mut found, &mut BTreeSet::new());
         found
     }
 
-    fn trace_back(&self, hook: Hook, found: &mut Sources) {
+    fn trace_back(&self, hook: Hook, found: &mut Sources, seen: &mut BTreeSet<Hook>) {
+        if !seen.insert(hook) {
+            return;
+        }
         let layer = hook.layer as usize;
         let before = match (hook.kind, layer) {
             (K::LnFinal | K::LnFinalScale, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
@@ -106,7 +109,7 @@ impl<'a> Recorded<'a> {
                 None => {
                     found.direct &= is_plain(input.kind);
                     found.crosses_layers |= input.kind == K::ResidPost && !hook.kind.is_global();
-                    self.trace_back(input, found);
+                    self.trace_back(input, found, seen);
                 }
             }
         }

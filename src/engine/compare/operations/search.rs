@@ -207,7 +207,9 @@ impl<'a> Case<'a> {
         let first = self.operation.position.unwrap_or(0);
         let room = tokens - first;
         let step = |i: usize| first + if most > 1 { i * (room - 1) / (most - 1) } else { 0 };
-        let mut all: Vec<usize> = (0..most).map(step).collect();
+        // Positions before, which agree, contradict what would change them too.
+        let before = [first / 2, first.saturating_sub(1)].into_iter().filter(|pos| *pos < first);
+        let mut all: Vec<usize> = before.chain((0..most).map(step)).collect();
         all.dedup();
         if matches!(self.operation.hook.kind, K::ExpertOut) && !self.operation.parts.is_empty() {
             let k = self.loaded.meta.dims.top_k;
@@ -244,7 +246,7 @@ impl<'a> Case<'a> {
             let left = self.gaps(&self.values(&all)?);
             let with = left.iter().copied().fold(Gap::default(), Gap::and);
             let fits = match suspect {
-                Suspect::SumsInF16 => self.operation.direct && self.is_size_of(in_force, &all)?,
+                Suspect::SumsInF16 => self.operation.direct && in_force.is_empty() && self.is_size_of(&[], &all)?,
                 _ => self.closes(&suspect, without, &left),
             };
             if !fits {
@@ -356,6 +358,7 @@ fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
         S::InputsInBlocks(256),
         S::NormRoundedOnce,
         S::AttentionInF32,
+        S::PatternRounded,
         S::CacheInF16,
         S::KeysValuesInF16,
         S::FlashInF16,

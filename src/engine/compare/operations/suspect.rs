@@ -35,6 +35,8 @@ pub enum Suspect {
     AttentionInF32,
     /// Keys and values are kept in f16, as in llama.cpp's cache, and what is multiplied with them is rounded to f16.
     CacheInF16,
+    /// The pattern is rounded to the model's dtype before it weighs the values.
+    PatternRounded,
     /// Keys and values alone are kept in f16.
     KeysValuesInF16,
     /// Fused attention with keys, values and queries in f16, whose weighted values are added up in f16 (llama.cpp's flash
@@ -174,7 +176,8 @@ impl Suspect {
             | S::AttentionInF32
             | S::CacheInF16
             | S::KeysValuesInF16
-            | S::FlashInF16 => true,
+            | S::FlashInF16
+            | S::PatternRounded => true,
             _ => false,
         }
     }
@@ -223,7 +226,7 @@ impl Suspect {
             S::AttentionInF32 | S::Window(_) | S::ScoresScaled(..) => matches!(kind, K::Pattern | K::Z),
             S::NotCausal | S::SeesItselfFrom(_) => kind == K::Pattern,
             S::CacheInF16 | S::KeysValuesInF16 | S::KvHeadsInTurn => matches!(kind, K::Pattern | K::Z),
-            S::FlashInF16 => kind == K::Z,
+            S::FlashInF16 | S::PatternRounded => kind == K::Z,
             S::RouterSigmoid => kind == K::ExpertWeights,
             S::NoRenormalisation => matches!(kind, K::MixingWeights | K::MlpOut),
             S::WeightsReversed => matches!(kind, K::MixingWeights | K::MlpOut),
@@ -264,6 +267,7 @@ impl fmt::Display for Suspect {
             S::FlashInF16 => {
                 f.write_str("flash attention in f16: queries, keys and values rounded to it, and values added up in it (llama.cpp)")
             }
+            S::PatternRounded => f.write_str("the pattern rounded before it weighs the values"),
             S::KeysValuesInF16 => f.write_str("keys and values kept in f16"),
             S::EmbedScaled => f.write_str("embeddings times √d_model"),
             S::NormEps(eps) => write!(f, "the epsilon of RMSNorm: {eps:e} in A"),
@@ -296,6 +300,7 @@ impl fmt::Display for Suspect {
             S::RopeInterleaved => f.write_str("RoPE that pairs neighbouring components, not halves"),
             S::RopeReversed => f.write_str("RoPE that turns the other way"),
             S::RopeScaled(by) => write!(f, "RoPE: positions divided by {by}"),
+            S::Window(Some(1)) => f.write_str("a sliding window of 1 token in A"),
             S::Window(Some(window)) => write!(f, "a sliding window of {window} tokens in A"),
             S::Window(None) => f.write_str("a sliding window: none in A"),
             S::ScoresScaled(_, text) => write!(f, "the scale of attention's scores: {text}, not 1/√d_head"),

@@ -106,7 +106,10 @@ impl Definition<'_> {
             return self.flash(pos);
         }
         let [_, read, kept] = self.inside();
-        let pattern = self.row(K::Pattern, pos)?;
+        let mut pattern = self.row(K::Pattern, pos)?;
+        if self.has(&S::PatternRounded) {
+            pattern = pattern.iter().map(|p| r(self.round(), *p)).collect();
+        }
         let mut z = vec![0.0; d.heads * d.d_head];
         for (head, z) in z.chunks_exact_mut(d.d_head).enumerate() {
             let kv = self.kv_head(head) * d.d_head;

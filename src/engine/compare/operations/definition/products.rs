@@ -3,6 +3,7 @@
 use super::{Definition, exact_or, r};
 use crate::engine::compare::operations::suspect::Suspect;
 use crate::model::Rounding;
+use crate::model::kernels::Block;
 use crate::model::weights::{Matrix, Part, Stored};
 use crate::trace::{Dtype, HookKind as K};
 use anyhow::Result;
@@ -51,6 +52,7 @@ impl Definition<'_> {
 
     /// `W x`, each sum rounded.
     pub(super) fn product(&self, x: &[f64], weights: &Matrix, round: Rounding) -> Vec<f64> {
+        let sums = if self.has(&Suspect::InputsAsGgml) { rounded_sums(x, weights) } else { Vec::new() };
         let x = self.input(x, weights);
         let tf32 = self.has(&Suspect::InputsInTf32);
         let in_f16 = self.has(&Suspect::SumsInF16);
@@ -61,7 +63,8 @@ impl Definition<'_> {
             weights.widen_row(row, round, &mut line);
             let line = line.iter().map(|w| f64::from(if tf32 { to_tf32(*w) } else { *w }));
             let terms = line.zip(&x).map(|(w, x)| w * x);
-            let sum = if in_f16 { sum_in_f16(terms) } else { terms.sum() };
+            let sum = if in_f16 { sum_in_f16(terms) } else { terms.sum::<f64>() };
+            let sum = sum + offsets(&weights, row, &sums);
             r(round, sum)
         };
         (0..weights.rows()).into_par_iter().map(row).collect()
@@ -84,6 +87,31 @@ impl Definition<'_> {
         };
         self.find(of).unwrap_or_else(|| x.to_vec())
     }
+}
+
+/// Blocks of weights with an offset (Q4_1, Q5_1) meet activations whose sum over the block is kept in f16 (ggml's Q8_1): by
+/// how much each of these sums is off; nothing for other weights.
+fn rounded_sums(x: &[f64], weights: &Matrix) -> Vec<f64> {
+    if !matches!(weights.stored(), Stored::Blocks(Block::Q4_1 | Block::Q5_1)) {
+        return Vec::new();
+    }
+    let off = |x: &[f64]| {
+        let most = x.iter().fold(0f32, |most, x| most.max((*x as f32).abs()));
+        if most == 0.0 {
+            return 0.0;
+        }
+        let d = most / 127.0;
+        let sum: f32 = x.iter().map(|x| (*x as f32 * (127.0 / most)).round_ties_even()).sum();
+        f16::from_f32(d * sum).to_f64() - f64::from(f16::from_f32(d).to_f32()) * f64::from(sum)
+    };
+    x.chunks(32).map(off).collect()
+}
+
+/// What the rounded sums add to a row of weights: each times its block's offset, the second f16 of a block.
+fn offsets(weights: &Matrix, row: usize, sums: &[f64]) -> f64 {
+    let Stored::Blocks(block) = weights.stored() else { return 0.0 };
+    let blocks = weights.row_bytes(row).chunks_exact(block.bytes());
+    blocks.zip(sums).map(|(block, off)| f16::from_le_bytes([block[2], block[3]]).to_f64() * off).sum()
 }
 
 /// Activations in blocks of 8-bit integers with one scale (ggml's `Q8_0`, scale in f16, beside blocks of 32 weights; `Q8_K`,
