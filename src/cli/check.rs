@@ -234,6 +234,13 @@ fn summary(fidelity: &Fidelity) -> String {
             format!("; a difference as small as rounding could hide here: record {} to rule it out", some.join(", "))
         }
     };
+    if let Tolerance::Given { within } = fidelity.isolated.tolerance {
+        let failures = [&fidelity.end_to_end.failures[..], &fidelity.isolated.failures[..]].concat();
+        return match fidelity.verdict {
+            Verdict::Differs => format!("differs: {}", failures.join("; ")),
+            _ => format!("agrees: every value is within {within:e}, end to end and each layer alone"),
+        };
+    }
     let kinds = || fidelity.kinds.iter().map(|fit| fit.cause.as_str()).collect::<Vec<_>>().join("; ");
     match (fidelity.verdict, &fidelity.guilty) {
         (Verdict::Agrees, _) => {

@@ -15,7 +15,7 @@ impl State {
             Event::Ready { id, meta } => {
                 // A later choice of a model may be pending already.
                 self.opening.take_if(|opening| opening.id <= id);
-                return self.on_ready(meta);
+                return self.on_ready(id, meta);
             }
             Event::Opening { id, download } => {
                 if let Some(opening) = self.opening.as_mut().filter(|opening| opening.id == id) {
@@ -90,14 +90,15 @@ impl State {
     }
 
     /// Starts with another model; only the prompt is kept.
-    fn on_ready(&mut self, meta: Arc<Meta>) -> Vec<Effect> {
+    fn on_ready(&mut self, id: RequestId, meta: Arc<Meta>) -> Vec<Effect> {
         let had_run = !self.tokens.is_empty();
         self.memory = None;
         self.tokens.clear();
         self.shown.clear();
         self.lines.truncate(&[], 0);
         self.usage = RunUsage::new(&meta.dims, meta.router_dtype());
-        self.jobs.clear();
+        // What was requested after the model is still to be done.
+        self.jobs.retain(|job| job.id > id);
         self.derived = Default::default();
         self.branches = Default::default();
         let unfit = self.baseline.for_model(&meta);

@@ -20,7 +20,9 @@ fn a_download_leaves_the_model_in_use_and_is_stopped_and_goes_on() {
     });
     // The picker shows more.
     explorer.press("o", PICKER);
-    let shot = explorer.wait_until("share and rate", |shot| shot.lines.iter().any(|line| is_under_way(line)));
+    let small_are_done = |shot: &Shot| shot.lines.iter().all(|line| !line.contains(".json") || line.contains("done"));
+    let shot = explorer
+        .wait_until("share and rate", |shot| small_are_done(shot) && shot.lines.iter().any(|line| is_under_way(line)));
     assert!(shot.has(&format!("opening {NAME}")) && shot.has("of 2.07 MB"), "{}", shot.text());
     close(&mut explorer, PICKER);
     // The old model answers.

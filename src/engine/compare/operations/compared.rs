@@ -3,6 +3,7 @@
 use super::recorded::Sources;
 use crate::analysis::diff::{Gap, Limit, Operation};
 use crate::trace::{Dims, Dtype, Hook, HookKind as K};
+use rayon::prelude::*;
 
 /// Values of a pattern that are closer than this are equal: softmax is not bit-equal between programs.
 const SAME_PROBABILITY: f32 = 1e-6;
@@ -10,6 +11,9 @@ const SAME_PROBABILITY: f32 = 1e-6;
 const ROUNDING_ROOM: f64 = 2.0;
 /// The same in f32, relative L2, for all operations of a layer together.
 const F32_ROOM: f64 = 2e-4;
+
+/// Positions with the largest differences that are kept.
+const WORST: usize = 6;
 
 /// What comparing needs to know.
 pub struct Compared<'a> {
@@ -46,7 +50,7 @@ impl Scores {
             };
             (first..=query).map(score).fold(0.0, f32::max)
         };
-        Self { largest: (0..d.heads * pos).map(row).collect() }
+        Self { largest: (0..d.heads * pos).into_par_iter().map(row).collect() }
     }
 }
 
@@ -71,6 +75,7 @@ impl Compared<'_> {
         let present = parts.iter().flatten().count();
         let ok = (limit.allows_most(&rows.concat()) || is_room(&all)) && bad.is_empty();
         let position = (!ok).then(|| self.first(a, own, &bad)).flatten();
+        let worst = if ok { Vec::new() } else { self.worst(a, own) };
         Operation {
             hook: self.hook,
             layer: self.hook.decoder_layer(),
@@ -84,6 +89,8 @@ impl Compared<'_> {
             rounding,
             ok,
             explained: false,
+            worst,
+            chosen: if self.hook.kind == K::ExpertOut { self.chosen.to_vec() } else { Vec::new() },
         }
     }
 
@@ -182,6 +189,23 @@ impl Compared<'_> {
             return (gap <= SAME_PROBABILITY, ulp.max(SAME_PROBABILITY));
         }
         (a == b, self.dtype.ulp(a.abs().max(b.abs()).max(rms)))
+    }
+
+    /// The positions with the largest differences, in ascending order.
+    fn worst(&self, a: &[f32], own: &[f32]) -> Vec<usize> {
+        let width = (a.len() / self.tokens.max(1)).max(1);
+        let mut squares = vec![0f64; self.tokens];
+        for (i, (a, b)) in a.iter().zip(own).enumerate() {
+            let gap = f64::from(self.dtype.round(*a)) - f64::from(self.dtype.round(*b));
+            if gap.is_finite() {
+                squares[self.place(i, width).0] += gap * gap;
+            }
+        }
+        let mut order: Vec<usize> = (0..self.tokens).filter(|pos| self.skip.is_none_or(|skip| !skip[*pos])).collect();
+        order.sort_by(|a, b| squares[*b].total_cmp(&squares[*a]));
+        order.truncate(WORST);
+        order.sort_unstable();
+        order
     }
 
     /// The first position at which a bad part differs by an ulp or more.

@@ -68,7 +68,11 @@ impl<'a> Forced<'a> {
     fn settle(&mut self, hook: Hook, value: &[f32]) {
         match hook.kind {
             K::RotQ => self.queries = value.to_vec(),
-            K::RotK => self.scores = Scores::of(&self.queries, value, self.meta.dims),
+            K::RotK => {
+                let queries = std::mem::take(&mut self.queries);
+                let is_needed = !self.keeps && self.recorded.holds(K::Pattern.at(hook.layer as usize)).is_some();
+                self.scores = if is_needed { Scores::of(&queries, value, self.meta.dims) } else { Scores::default() };
+            }
             K::RouterLogits => {
                 self.choice.0 = value.to_vec();
                 let (layer, d) = (hook.layer as usize, self.meta.dims);
@@ -114,8 +118,9 @@ impl<'a> Forced<'a> {
                 (None, dtype) => WITHIN_ROUNDING * dtype.ulp(highest),
             };
             let is_same = same_set(own, recorded);
-            let is_tie = !is_same && highest == lowest;
-            let is_near = !is_same && !is_tie && highest - lowest <= room;
+            let repeats = recorded.iter().enumerate().any(|(i, expert)| recorded[..i].contains(expert));
+            let is_tie = !is_same && highest == lowest && !repeats;
+            let is_near = !is_same && !is_tie && !repeats && (0.0..=room).contains(&(highest - lowest));
             ties[0] += usize::from(is_tie);
             ties[1] += usize::from(is_near);
             let agrees = is_same || is_tie || is_near;
@@ -138,6 +143,8 @@ impl<'a> Forced<'a> {
             rounding: None,
             ok: first.is_none(),
             explained: false,
+            worst: Vec::new(),
+            chosen: Vec::new(),
         }
     }
 

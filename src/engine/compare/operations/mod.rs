@@ -16,7 +16,7 @@ pub use verdict::{Guilt, Verdict};
 
 use crate::analysis::diff::{ConfigDiff, Limit, Operation};
 use crate::control::Control;
-use crate::model::{Hooks, Loaded, Precision};
+use crate::model::{Loaded, Precision};
 use crate::trace::{Dtype, HookKind as K, Policy, TraceReader};
 use anyhow::Result;
 use forced::Forced;
@@ -67,10 +67,12 @@ pub fn operations(
             K::ExpertIndices => None,
             _ => Case::of(loaded, &recorded, operation, precision)?,
         };
+        let is_tested = case.is_some();
         let fit = match &case {
             None => None,
             Some(case) if case.agrees_in_f64()? => {
-                all[i].ok = true;
+                (all[i].ok, all[i].position) = (true, None);
+                all[i].parts.clear();
                 continue;
             }
             Some(case) if is_explained(case, &kinds)? => {
@@ -88,7 +90,7 @@ pub fn operations(
                 all[i].explained = true;
             }
             fit => {
-                guilty = Some(guilt(operation, fit, configs, &all));
+                guilty = Some(guilt(operation, fit, is_tested, configs, &all));
                 break;
             }
         }
@@ -135,7 +137,7 @@ fn compared(
         true => Some(model.begin(tokens, &other_cache, other, &mut before)?),
         false => None,
     };
-    let quiet = control.part(0, 0);
+    let quiet = control.quiet();
     let (pass, mut x) = model.begin(tokens, &cache, precision, &mut forced)?;
     for l in 0..layers {
         if let Some((pass, x)) = other_pass.take() {
@@ -150,7 +152,6 @@ fn compared(
         forced.other.append(&mut before.other);
     }
     pass.outputs(&x, &mut forced, control)?;
-    debug_assert!(!forced.wants(K::ChoiceScores.at(0)));
     Ok(forced.found)
 }
 
@@ -158,7 +159,8 @@ fn compared(
 fn to_record(recorded: &Recorded, all: &[Operation]) -> Vec<&'static str> {
     let mut missing = BTreeSet::new();
     for operation in all.iter().filter(|operation| operation.ok && !operation.direct) {
-        if Limit::of(operation.hook.kind, operation.dtype).allows(&operation.gap) {
+        let is_judged = operation.gap.values > 0;
+        if is_judged && Limit::of(operation.hook.kind, operation.dtype).allows(&operation.gap) {
             continue;
         }
         missing.extend(recorded.missing_inputs(operation.hook));

@@ -124,7 +124,9 @@ impl<'a> Recorded<'a> {
             if self.holds(kind.at(layer)).is_some() {
                 continue;
             }
-            if is_plain(kind) {
+            if kind == K::ResidPre && layer > 0 {
+                missing.push(kind);
+            } else if is_plain(kind) {
                 open.extend(inputs(kind));
             } else {
                 missing.push(kind);

@@ -1,12 +1,13 @@
 //! The search for what makes an operation differ: each suspect is put in force and has to give the recorded values.
 
 use super::compared::{Compared, Scores};
-use super::definition::{Definition, Held, reads};
+use super::definition::{Definition, Held, NotRecorded, reads};
 use super::fit;
 use super::recorded::Recorded;
 use super::suspect::{Activation, Suspect};
 use crate::analysis::diff::{Gap, Limit, Operation};
 use crate::control::Control;
+use crate::model::weights::Part;
 use crate::model::{GateBlock, Loaded, Precision};
 use crate::trace::{Dtype, Hook, HookKind as K, Policy, Values};
 use anyhow::{Context, Result};
@@ -19,6 +20,10 @@ const POSITIONS: (usize, usize) = (3, 12);
 const BUDGET: u64 = 1 << 31;
 /// A suspect of which only the size of its effect is known fits if the effect is between these times as large.
 const SAME_SIZE: [f64; 2] = [0.3, 3.0];
+/// Cosine of differences and values, and share of the squared differences in a tenth of the columns, up to which
+/// differences look like rounding.
+const PROPORTIONAL: f64 = 0.2;
+const CONCENTRATED: f64 = 0.7;
 /// Roundings to 8 or 16 bits in between fall to the other side now and then, and move the whole of a token's values: this
 /// share of the tokens must be within the limit, and the whole gap close to this factor of what it was.
 const MOST_TOKENS: f64 = 0.6;
@@ -54,8 +59,9 @@ pub struct Case<'a> {
     loaded: &'a Loaded,
     operation: &'a Operation,
     held: Held,
-    /// The recorded output.
+    /// The recorded output, and the dtype in which it is stored.
     a: Vec<f32>,
+    stored: Dtype,
     positions: Vec<usize>,
     scores: Scores,
     chosen: Vec<u32>,
@@ -74,7 +80,9 @@ impl<'a> Case<'a> {
         precision: Precision,
     ) -> Result<Option<Self>> {
         let hook = operation.hook;
-        if recorded.sources(hook).crosses_layers {
+        // The stream between two layers is copied: nothing is computed there.
+        let is_copy = hook.kind == K::ResidPre && hook.layer > 0;
+        if is_copy || recorded.sources(hook).crosses_layers {
             return Ok(None);
         }
         let held = held(loaded, recorded, hook)?;
@@ -85,8 +93,9 @@ impl<'a> Case<'a> {
             (Some(q), Some(k)) => Scores::of(q, k, loaded.meta.dims),
             _ => Scores::default(),
         };
-        let chosen = of(K::ExpertIndices).map(|ids| ids.iter().map(|e| *e as u32).collect()).unwrap_or_default();
-        let mut case = Self { loaded, operation, held, a, positions: Vec::new(), scores, chosen, precision };
+        let chosen = operation.chosen.clone();
+        let stored = tensor.dtype;
+        let mut case = Self { loaded, operation, held, a, stored, positions: Vec::new(), scores, chosen, precision };
         case.positions = case.worst_positions(recorded.tokens)?;
         Ok(Some(case))
     }
@@ -163,12 +172,36 @@ impl<'a> Case<'a> {
         };
         let effect = norm(&|a, b| (a - b) * (a - b)) / norm(&|a, _| a * a).max(f64::MIN_POSITIVE);
         let ratio = self.gap(before)?.relative_l2 / effect.max(f64::MIN_POSITIVE);
-        Ok(effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio))
+        Ok(effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio) && self.looks_random(&plain))
+    }
+
+    /// Whether the differences look like rounding: not in proportion to the values, and spread over the columns.
+    fn looks_random(&self, plain: &[Vec<f64>]) -> bool {
+        let width = plain.first().map_or(0, Vec::len);
+        let mut columns = vec![0.0; width];
+        let (mut along, mut norm, mut gap) = (0.0, 0.0, 0.0);
+        for (pos, row) in self.positions.iter().zip(plain) {
+            for (i, own) in row.iter().enumerate() {
+                let Some(a) = self.a.get(pos * width + i) else { return false };
+                let off = f64::from(*a) - own;
+                along += off * own;
+                norm += own * own;
+                gap += off * off;
+                columns[i] += off * off;
+            }
+        }
+        columns.sort_by(|a, b| b.total_cmp(a));
+        let top: f64 = columns.iter().take(width.div_ceil(10)).sum();
+        let share = along.abs() / norm.max(f64::MIN_POSITIVE) / (gap / norm.max(f64::MIN_POSITIVE)).sqrt();
+        share <= PROPORTIONAL && top <= CONCENTRATED * gap
     }
 
     /// Whether a suspect closes the gap that was there without it, given what is left at each position.
     fn closes(&self, suspect: &Suspect, before: Gap, after: &[Gap]) -> bool {
         let all = after.iter().copied().fold(Gap::default(), Gap::and);
+        if all.non_finite > 0 || before.relative_l2 == 0.0 {
+            return false;
+        }
         let limit = Limit::of(self.operation.hook.kind, self.operation.dtype);
         let closes = all.relative_l2 <= 0.1 * before.relative_l2 || all.share() >= 0.5 + 0.5 * before.share();
         if closes && limit.allows(&all) {
@@ -193,10 +226,13 @@ impl<'a> Case<'a> {
             return true;
         }
         let within = after.iter().filter(|gap| limit.allows(gap)).count();
-        within >= (MOST_TOKENS * after.len() as f64) as usize && all.relative_l2 <= CLOSED * before.relative_l2
+        after.len() >= 2
+            && within >= (MOST_TOKENS * after.len() as f64).round() as usize
+            && all.relative_l2 <= CLOSED * before.relative_l2
     }
 
-    /// The positions with the largest gaps, as many as the sizes of the model allow, in ascending order.
+    /// The positions that are tested: those with the largest gaps, others evenly from the first bad one on, as many as the
+    /// sizes of the model allow, and two before it.
     fn worst_positions(&self, tokens: usize) -> Result<Vec<usize>> {
         let cost = match self.operation.hook.kind {
             K::ExpertOut | K::MlpOut | K::ResidPost => self.loaded.meta.params.1 / self.loaded.meta.dims.layers as u64,
@@ -209,7 +245,8 @@ impl<'a> Case<'a> {
         let step = |i: usize| first + if most > 1 { i * (room - 1) / (most - 1) } else { 0 };
         // Positions before, which agree, contradict what would change them too.
         let before = [first / 2, first.saturating_sub(1)].into_iter().filter(|pos| *pos < first);
-        let mut all: Vec<usize> = before.chain((0..most).map(step)).collect();
+        let mut all: Vec<usize> = before.chain((0..most).map(step)).chain(self.operation.worst.clone()).collect();
+        all.sort_unstable();
         all.dedup();
         if matches!(self.operation.hook.kind, K::ExpertOut) && !self.operation.parts.is_empty() {
             let k = self.loaded.meta.dims.top_k;
@@ -237,13 +274,22 @@ impl<'a> Case<'a> {
     /// # Errors
     /// If weights can't be read, or `control` stops the search.
     pub fn search(&self, in_force: &[Suspect], control: &Control) -> Result<Option<Fit>> {
+        // No computation that is known gives NaN.
+        if self.operation.gap.non_finite > 0 {
+            return Ok(None);
+        }
         let without = self.gap(in_force)?;
         let mut best: Option<Fit> = None;
+        let mut fitting: Vec<Fit> = Vec::new();
         for suspect in self.suspects()? {
             control.check()?;
             let mut all = in_force.to_vec();
             all.push(suspect.clone());
-            let left = self.gaps(&self.values(&all)?);
+            let values = match self.values(&all) {
+                Err(error) if error.is::<NotRecorded>() => continue,
+                values => values?,
+            };
+            let left = self.gaps(&values);
             let with = left.iter().copied().fold(Gap::default(), Gap::and);
             let fits = match suspect {
                 Suspect::SumsInF16 => self.operation.direct && in_force.is_empty() && self.is_size_of(&[], &all)?,
@@ -260,8 +306,18 @@ impl<'a> Case<'a> {
                 let ((loose, left), (best_loose, best_left)) = (rank(&fit), rank(best));
                 (loose, left < best_left * 0.5) < (best_loose, false) || loose == best_loose && left < best_left * 0.5
             });
+            fitting.push(fit.clone());
             if is_better {
                 best = Some(fit);
+            }
+        }
+        if let Some(best) = best.as_mut().filter(|best| !best.rounding) {
+            let as_well = |fit: &&Fit| !fit.rounding && fit.with.relative_l2 <= 2.0 * best.with.relative_l2;
+            let mut others: Vec<String> = fitting.iter().filter(as_well).map(|fit| fit.cause.clone()).collect();
+            others.retain(|cause| *cause != best.cause);
+            others.dedup();
+            if !others.is_empty() {
+                best.cause = format!("{} (or, which gives the same here: {})", best.cause, others.join("; "));
             }
         }
         Ok(best)
@@ -271,7 +327,7 @@ impl<'a> Case<'a> {
     fn suspects(&self) -> Result<Vec<Suspect>> {
         let kinds = self.between();
         let mut all = fit::suggested(self.loaded, &self.held, &self.a, self.operation, self.layer())?;
-        all.extend(fixed(self.loaded, self.operation.dtype));
+        all.extend(fixed(self.loaded, self.operation.dtype, self.stored));
         if self.operation.hook.kind == K::ExpertOut && !self.operation.parts.is_empty() {
             for suspect in &mut all {
                 if let Suspect::OtherExpert(map) = suspect {
@@ -329,10 +385,11 @@ fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
 }
 
 /// The suspects without a number of their own.
-fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
+fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype) -> Vec<Suspect> {
     use Suspect as S;
     let d = loaded.meta.dims;
-    let compute = if loaded.meta.policy == Policy::F32 { Dtype::F32 } else { loaded.meta.compute_dtype };
+    // Under `f32` the model rounds nothing: what A rounds to shows in how it is stored.
+    let compute = if loaded.meta.policy == Policy::F32 { dtype } else { loaded.meta.compute_dtype };
     let half = if dtype == Dtype::F32 { Dtype::Bf16 } else { dtype };
     let mut all = vec![
         S::Policy(Policy::EagerExperts, compute),
@@ -340,6 +397,7 @@ fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
         S::Policy(Policy::F32Router, compute),
         S::Policy(Policy::F32, compute),
         S::Policy(Policy::Hf, half),
+        S::Policy(Policy::Hf, stored),
         S::Policy(Policy::RouterSoftmaxBf16, compute),
         S::Policy(Policy::RopeBf16, compute),
         S::RopeIn(Dtype::Bf16),
@@ -407,6 +465,8 @@ fn fixed(loaded: &Loaded, dtype: Dtype) -> Vec<Suspect> {
         all.retain(|suspect| *suspect != S::RouterInQ8);
     }
     all.extend(Activation::ALL.map(S::Activation));
+    let has_head = loaded.store.matrix(Part::Unembed, &loaded.config.arch).is_ok();
+    all.retain(|suspect| *suspect != S::OtherHead || has_head);
     all.retain(|suspect| *suspect != S::Window(None) || d.window.is_some());
     all
 }

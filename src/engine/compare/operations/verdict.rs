@@ -37,7 +37,13 @@ pub struct Guilt {
 }
 
 /// The finding in words. `all` holds every operation, in order.
-pub fn guilt(operation: &Operation, fit: Option<Fit>, configs: &[ConfigDiff], all: &[Operation]) -> Guilt {
+pub fn guilt(
+    operation: &Operation,
+    fit: Option<Fit>,
+    is_tested: bool,
+    configs: &[ConfigDiff],
+    all: &[Operation],
+) -> Guilt {
     let hook = operation.hook;
     let place = operation.layer.map_or_else(|| "outside the layers".to_owned(), |layer| format!("in layer {layer}"));
     let position = operation.position.unwrap_or(0);
@@ -69,6 +75,9 @@ pub fn guilt(operation: &Operation, fit: Option<Fit>, configs: &[ConfigDiff], al
             )
         }
         _ if hook.kind == K::ExpertIndices => "; A did not choose the experts with the highest scores".to_owned(),
+        _ if gap.non_finite > 0 => format!("; {} values are NaN or infinite in A or B alone", gap.non_finite),
+        _ if hook.kind == K::ResidPre && hook.layer > 0 => "; A's stream changes between the two layers".to_owned(),
+        _ if !is_tested => "; its cause can't be tested, because what it follows from was not recorded".to_owned(),
         _ => format!("; none of the causes that mixscope knows gives A's values{}", said(configs)),
     };
     // In f32 almost every value differs in its last bits.

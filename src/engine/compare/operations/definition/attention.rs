@@ -108,7 +108,8 @@ impl Definition<'_> {
         let [_, read, kept] = self.inside();
         let mut pattern = self.row(K::Pattern, pos)?;
         if self.has(&S::PatternRounded) {
-            pattern = pattern.iter().map(|p| r(self.round(), *p)).collect();
+            let round = Rounding::to(self.loaded.meta.compute_dtype);
+            pattern = pattern.iter().map(|p| r(round, *p)).collect();
         }
         let mut z = vec![0.0; d.heads * d.d_head];
         for (head, z) in z.chunks_exact_mut(d.d_head).enumerate() {

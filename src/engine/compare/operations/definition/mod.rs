@@ -16,6 +16,18 @@ use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+/// What a suspect needs is not recorded, so that it can't be tested.
+#[derive(Debug)]
+pub struct NotRecorded;
+
+impl std::fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the recording does not hold what this depends on")
+    }
+}
+
+impl std::error::Error for NotRecorded {}
+
 /// The recorded values around one operation, f32, row-major; and the token ids.
 pub struct Held {
     /// Values by kind; those of the residual stream under the kind that the layer reads.
@@ -95,7 +107,7 @@ impl<'a> Definition<'a> {
         match kind {
             K::Embed => self.embedding(pos),
             K::ResidPre if layer == 0 => Ok(self.row(K::Embed, pos)?.to_vec()),
-            K::ResidPre => anyhow::bail!("the recording does not hold the input of layer {layer}"),
+            K::ResidPre => Err(NotRecorded.into()),
             K::Ln1Scale => self.norm_scale(K::ResidPre, pos),
             K::Ln2Scale => self.norm_scale(K::ResidMid, pos),
             K::LnFinalScale => self.norm_scale(K::ResidPost, pos),
