@@ -23,7 +23,7 @@ const SAME_SIZE: [f64; 2] = [0.3, 3.0];
 /// Cosine of differences and values, and share of the squared differences in a tenth of the columns, up to which
 /// differences look like rounding.
 const PROPORTIONAL: f64 = 0.2;
-const CONCENTRATED: f64 = 0.7;
+const CONCENTRATED: f64 = 0.9;
 /// Roundings to 8 or 16 bits in between fall to the other side now and then, and move the whole of a token's values: this
 /// share of the tokens must be within the limit, and the whole gap close to this factor of what it was.
 const MOST_TOKENS: f64 = 0.6;

@@ -33,6 +33,9 @@ impl Definition<'_> {
         };
         let x = self.normed(K::Ln1, K::ResidPre, pos)?;
         let values = self.product(&x, &self.matrix(part)?, self.round());
+        if kind == K::V {
+            return Ok(values);
+        }
         let half = self.loaded.config.arch.dims.d_head / 2;
         // REFERENCE: GGUF row `head·h + 2j + s` is HF row `head·h + s·h/2 + j`.
         let from = |i: usize| match (self.has(&Suspect::RowsAsPairs), self.has(&Suspect::RowsAsHalves)) {
