@@ -1,10 +1,12 @@
 //! The verdict on a recording, operation by operation: each is computed from the recording's own input of it, so that
 //! rounding stays far smaller than any other difference, and what differs is explained by suspects that are tested.
 
+mod candidates;
 mod compared;
 mod definition;
 mod fit;
 mod forced;
+mod held;
 mod recorded;
 mod search;
 mod suspect;

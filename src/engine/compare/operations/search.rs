@@ -1,19 +1,19 @@
 //! The search for what makes an operation differ: each suspect is put in force and has to give the recorded values.
 
+use super::candidates::fixed;
 use super::compared::{Compared, Scores};
-use super::definition::{Definition, Held, NotRecorded, reads};
+use super::definition::{Definition, Held, NotRecorded};
 use super::fit;
+use super::held::held;
 use super::recorded::Recorded;
-use super::suspect::{Activation, Suspect};
+use super::suspect::Suspect;
 use crate::analysis::diff::{Gap, Limit, Operation};
 use crate::control::Control;
-use crate::model::weights::Part;
-use crate::model::{GateBlock, Loaded, Precision};
-use crate::trace::{Dtype, Hook, HookKind as K, Policy, Values};
+use crate::model::{Loaded, Precision};
+use crate::trace::{Dtype, HookKind as K};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Positions at which suspects are tested, at least and at most, and the multiply-adds that they may take.
 const POSITIONS: (usize, usize) = (3, 12);
@@ -356,117 +356,4 @@ impl<'a> Case<'a> {
         }
         all
     }
-}
-
-/// The recorded values that the operation may read.
-fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
-    let layer = match hook.kind {
-        K::LnFinal | K::LnFinalScale | K::Logits => loaded.meta.dims.layers - 1,
-        _ => hook.layer as usize,
-    };
-    let mut values = BTreeMap::new();
-    let mut kinds = reads(hook.kind);
-    if kinds.contains(&K::MlpOut) || kinds.contains(&K::ExpertOut) {
-        kinds.push(K::ResidMid);
-    }
-    for kind in kinds {
-        if kind == hook.kind || kind == K::Logits {
-            continue;
-        }
-        if let Some(tensor) = recorded.tensor(kind.at(layer))? {
-            let rows = match tensor.values {
-                Values::F32(rows) => rows,
-                Values::U32(ids) => ids.into_iter().map(|id| id as f32).collect(),
-            };
-            values.insert(kind, rows);
-        }
-    }
-    Ok(Held { values, tokens: recorded.trace.tokens()? })
-}
-
-/// The suspects without a number of their own.
-fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype) -> Vec<Suspect> {
-    use Suspect as S;
-    let d = loaded.meta.dims;
-    // Under `f32` the model rounds nothing: what A rounds to shows in how it is stored.
-    let compute = if loaded.meta.policy == Policy::F32 { dtype } else { loaded.meta.compute_dtype };
-    let half = if dtype == Dtype::F32 { Dtype::Bf16 } else { dtype };
-    let mut all = vec![
-        S::Policy(Policy::EagerExperts, compute),
-        S::Policy(Policy::Hf4, compute),
-        S::Policy(Policy::F32Router, compute),
-        S::Policy(Policy::F32, compute),
-        S::Policy(Policy::Hf, half),
-        S::Policy(Policy::Hf, stored),
-        S::Policy(Policy::RouterSoftmaxBf16, compute),
-        S::Policy(Policy::RopeBf16, compute),
-        S::RopeIn(Dtype::Bf16),
-        S::RopeIn(Dtype::F16),
-        S::RouterInQ8,
-        S::RouterIn(Dtype::Bf16),
-        S::RouterIn(Dtype::F16),
-        S::RouterSoftmaxIn(Dtype::Bf16),
-        S::RouterSoftmaxIn(Dtype::F16),
-        S::Zeroed,
-        S::InputsIn(Dtype::Bf16),
-        S::InputsIn(Dtype::F16),
-        S::InputsInTf32,
-        S::InputsAsGgml,
-        S::InputsInBlocks(32),
-        S::InputsInBlocks(256),
-        S::NormRoundedOnce,
-        S::AttentionInF32,
-        S::PatternRounded,
-        S::CacheInF16,
-        S::KeysValuesInF16,
-        S::FlashInF16,
-        S::SumsInF16,
-        S::EmbedScaled,
-        S::NormWithoutGain,
-        S::NormOnePlusGain,
-        S::NormSubtractsMean,
-        S::NormSkipped,
-        S::InputNotNormed,
-        S::Transposed,
-        S::RowsAsPairs,
-        S::RowsAsHalves,
-        S::KeysForValues,
-        S::PositionsZero,
-        S::PositionsShifted(1),
-        S::PositionsShifted(-1),
-        S::RopeInterleaved,
-        S::RopeReversed,
-        S::RopeScaled(2.0),
-        S::RopeScaled(4.0),
-        S::RopeScaled(8.0),
-        S::Window(None),
-        S::ScoresScaled(1.0, "none"),
-        S::ScoresScaled(1.0 / d.d_head as f64, "1/d_head"),
-        S::ScoresScaled(1.0 / (d.d_model as f64).sqrt(), "1/√d_model"),
-        S::NotCausal,
-        S::KvHeadsInTurn,
-        S::RouterSigmoid,
-        S::NoRenormalisation,
-        S::WeightsReversed,
-        S::SwappedGateUp,
-        S::ExpertsWithoutUp,
-        S::WholeSequence,
-        S::Unweighted,
-        S::FirstExpertOnly,
-        S::NoResidual,
-        S::AttentionLost,
-        S::OtherHead,
-    ];
-    let turned = |by: usize| (0..d.experts).map(|of| (of, (of + by) % d.experts)).collect();
-    all.extend([S::OtherExpert(turned(1)), S::OtherExpert(turned(d.experts - 1))]);
-    if d.d_model.is_multiple_of(GateBlock::VALUES) {
-        all.extend([Policy::RouterQ8, Policy::RouterQ4].map(|policy| S::Policy(policy, compute)));
-    } else {
-        all.retain(|suspect| *suspect != S::RouterInQ8);
-    }
-    all.extend(Activation::ALL.map(S::Activation));
-    let has_head = loaded.store.matrix(Part::Unembed, &loaded.config.arch).is_ok();
-    all.retain(|suspect| *suspect != S::OtherHead || has_head);
-    all.retain(|suspect| *suspect != S::Window(None) || d.window.is_some());
-    all
 }
