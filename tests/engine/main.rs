@@ -5,6 +5,7 @@ mod support;
 
 mod baseline;
 mod contributions;
+mod edges;
 mod events;
 mod faults;
 mod lens;

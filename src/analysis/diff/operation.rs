@@ -70,6 +70,11 @@ pub struct Limit {
     max_ulps: f64,
     /// Relative size of an ulp, root mean square over a binade.
     ulp: f64,
+    /// The relative L2 of a row that is left out. A row of a pattern moves by an ulp of its scores, which is not one of
+    /// its values: there the largest difference, in ulps of the scores, is the bound.
+    row: f64,
+    /// Whether roundings inside move whole rows, so that a few rows have no share of unequal values to judge.
+    has_inner: bool,
 }
 
 impl Limit {
@@ -96,7 +101,8 @@ impl Limit {
             Dtype::F16 if exact => (1e-4, 2e-3, 1.0, 7e-4),
             Dtype::F16 => (if kind == K::ExpertOut { 2e-4 } else { 1e-4 }, 8.0 * unequal, 8.0, 7e-4),
         };
-        Self { relative_l2, unequal, max_ulps, ulp }
+        let row = if kind == K::Pattern { f64::INFINITY } else { ROW_ULPS * ulp };
+        Self { relative_l2, unequal, max_ulps, ulp, row, has_inner: kind == K::ExpertOut }
     }
 
     /// Whether a gap is within the limit. A few values may be unequal by chance: four standard deviations.
@@ -120,8 +126,8 @@ const LEFT_OUT: f64 = 0.04;
 const FEW_ROWS: usize = 2;
 /// Of fewer rows than this one is left out.
 const MANY_ROWS: usize = 8;
-/// The relative L2 of a row that is left out, in ulps.
-const ROW_ULPS: f64 = 0.6;
+/// The relative L2 of a row that is left out, in ulps: the largest seen with a right program was 0.62, in f16.
+const ROW_ULPS: f64 = 1.0;
 
 impl Limit {
     /// Whether the gap of most rows is within the limit, and none is beyond the largest difference of a value.
@@ -133,13 +139,16 @@ impl Limit {
         if all.non_finite > 0 || all.max_ulps > self.max_ulps || self.unequal >= 1.0 {
             return false;
         }
+        if self.has_inner && rows.len() < MANY_ROWS {
+            return rows.iter().all(|row| row.relative_l2 <= self.row);
+        }
         let few = if rows.len() < MANY_ROWS { 1 } else { FEW_ROWS };
         let most = ((rows.len() as f64 * LEFT_OUT) as usize).max(few).min(rows.len());
         let mut rows: Vec<&Gap> = rows.iter().collect();
         rows.sort_by(|a, b| b.squares[0].total_cmp(&a.squares[0]));
         let (left_out, rest) = rows.split_at(most);
         let rest = rest.iter().fold(Gap::default(), |sum, row| sum.and(**row));
-        self.allows(&rest) && left_out.iter().all(|row| row.relative_l2 <= ROW_ULPS * self.ulp)
+        self.allows(&rest) && left_out.iter().all(|row| row.relative_l2 <= self.row)
     }
 }
 

@@ -75,7 +75,7 @@ impl Compared<'_> {
         let present = parts.iter().flatten().count();
         let ok = (limit.allows_most(&rows.concat()) || is_room(&all)) && bad.is_empty();
         let position = (!ok).then(|| self.first(a, own, &bad)).flatten();
-        let worst = if ok { Vec::new() } else { self.worst(a, own) };
+        let worst = if ok { Vec::new() } else { self.worst(a, own, &bad) };
         Operation {
             hook: self.hook,
             layer: self.hook.decoder_layer(),
@@ -191,14 +191,15 @@ impl Compared<'_> {
         (a == b, self.dtype.ulp(a.abs().max(b.abs()).max(rms)))
     }
 
-    /// The positions with the largest differences, in ascending order.
-    fn worst(&self, a: &[f32], own: &[f32]) -> Vec<usize> {
+    /// The positions with the largest differences of bad parts, in ascending order.
+    fn worst(&self, a: &[f32], own: &[f32], bad: &[usize]) -> Vec<usize> {
         let width = (a.len() / self.tokens.max(1)).max(1);
         let mut squares = vec![0f64; self.tokens];
         for (i, (a, b)) in a.iter().zip(own).enumerate() {
             let gap = f64::from(self.dtype.round(*a)) - f64::from(self.dtype.round(*b));
-            if gap.is_finite() {
-                squares[self.place(i, width).0] += gap * gap;
+            let (pos, part) = self.place(i, width);
+            if gap.is_finite() && (bad.is_empty() || bad.contains(&part)) {
+                squares[pos] += gap * gap;
             }
         }
         let mut order: Vec<usize> = (0..self.tokens).filter(|pos| self.skip.is_none_or(|skip| !skip[*pos])).collect();

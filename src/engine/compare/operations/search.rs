@@ -14,15 +14,18 @@ use crate::trace::{Dtype, HookKind as K};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::mem::discriminant;
 
 /// Positions at which suspects are tested, at least and at most, and the multiply-adds that they may take.
 const POSITIONS: (usize, usize) = (3, 12);
 const BUDGET: u64 = 1 << 31;
 /// A suspect of which only the size of its effect is known fits if the effect is between these times as large.
 const SAME_SIZE: [f64; 2] = [0.3, 3.0];
+/// And so it is, more widely, for the two thirds of the tokens that are off the least.
+const SPREAD: [f64; 2] = [0.15, 5.0];
 /// Cosine of differences and values, and share of the squared differences in a tenth of the columns, up to which
 /// differences look like rounding.
-const PROPORTIONAL: f64 = 0.2;
+const PROPORTIONAL: f64 = 0.5;
 const CONCENTRATED: f64 = 0.9;
 /// Roundings to 8 or 16 bits in between fall to the other side now and then, and move the whole of a token's values: this
 /// share of the tokens must be within the limit, and the whole gap close to this factor of what it was.
@@ -172,7 +175,25 @@ impl<'a> Case<'a> {
         };
         let effect = norm(&|a, b| (a - b) * (a - b)) / norm(&|a, _| a * a).max(f64::MIN_POSITIVE);
         let ratio = self.gap(before)?.relative_l2 / effect.max(f64::MIN_POSITIVE);
-        Ok(effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio) && self.looks_random(&plain))
+        let is_size = effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio);
+        Ok(is_size && self.is_spread_as(&plain, &summed) && self.looks_random(&plain))
+    }
+
+    /// Whether tokens are off by about as much as rounding makes them, also without the third that is off the most: a fault
+    /// at some tokens leaves the others as they are.
+    fn is_spread_as(&self, plain: &[Vec<f64>], rounded: &[Vec<f64>]) -> bool {
+        let width = plain.first().map_or(0, Vec::len);
+        let mut squares = Vec::new();
+        for ((pos, plain), rounded) in self.positions.iter().zip(plain).zip(rounded) {
+            let Some(recorded) = self.a.get(pos * width..).and_then(|rest| rest.get(..width)) else { return false };
+            let gap: f64 = recorded.iter().zip(plain).map(|(a, plain)| (f64::from(*a) - plain).powi(2)).sum();
+            let effect: f64 = rounded.iter().zip(plain).map(|(b, plain)| (b - plain).powi(2)).sum();
+            squares.push((gap, effect));
+        }
+        squares.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let rest = &squares[squares.len() / 3..];
+        let (gap, effect) = rest.iter().fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        effect > 0.0 && (SPREAD[0]..=SPREAD[1]).contains(&(gap / effect).sqrt())
     }
 
     /// Whether the differences look like rounding: not in proportion to the values, and spread over the columns.
@@ -255,7 +276,10 @@ impl<'a> Case<'a> {
             };
             let with: Vec<usize> = (0..tokens).filter(has).collect();
             let stride = with.len().div_ceil(most).max(1);
-            all = with.into_iter().step_by(stride).collect();
+            let worst = self.operation.worst.iter().copied().filter(has);
+            all = with.iter().copied().step_by(stride).chain(worst).collect();
+            all.sort_unstable();
+            all.dedup();
         }
         Ok(all)
     }
@@ -312,9 +336,12 @@ impl<'a> Case<'a> {
             }
         }
         if let Some(best) = best.as_mut().filter(|best| !best.rounding) {
-            let as_well = |fit: &&Fit| !fit.rounding && fit.with.relative_l2 <= 2.0 * best.with.relative_l2;
+            // Another digit of the same number is not another cause.
+            let is_other = |fit: &Fit| discriminant(&fit.suspect) != discriminant(&best.suspect);
+            let as_well =
+                |fit: &&Fit| is_other(fit) && !fit.rounding && fit.with.relative_l2 <= 2.0 * best.with.relative_l2;
             let mut others: Vec<String> = fitting.iter().filter(as_well).map(|fit| fit.cause.clone()).collect();
-            others.retain(|cause| *cause != best.cause);
+            others.sort();
             others.dedup();
             if !others.is_empty() {
                 best.cause = format!("{} (or, which gives the same here: {})", best.cause, others.join("; "));
