@@ -1,6 +1,6 @@
 //! The folder that a command writes its files to.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// Creates the folder of `--out` if it does not exist, and checks that files can be written there, so that a long
@@ -18,9 +18,8 @@ pub fn prepare(
     std::fs::create_dir_all(out).with_context(|| format!("--out: cannot create the folder {folder}"))?;
     let mut there: Vec<String> = files.iter().filter(|file| out.join(file).exists()).cloned().collect();
     there.extend(more(out)?);
-    if !force && !there.is_empty() {
-        bail!("{folder} already holds {}; give another --out, or --force to overwrite", there.join(", "));
-    }
+    let held = there.join(", ");
+    ensure!(force || held.is_empty(), "{folder} already holds {held}; give another --out, or --force to overwrite");
     // Fails before the work instead of after it.
     tempfile::tempfile_in(out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
     Ok(there)

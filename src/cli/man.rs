@@ -1,8 +1,8 @@
 //! `mixscope man`: the manual pages, made from the help texts.
 
-use super::{command, print};
+use super::{command, folder, print};
 use crate::trace::replace_file;
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::{Args, Command};
 use clap_mangen::Man as Page;
 use std::io::Write;
@@ -21,18 +21,13 @@ pub struct Man {
 impl Man {
     pub fn main(self) -> Result<()> {
         let pages = pages(command())?;
-        let Some(folder) = self.out else {
+        let Some(out) = self.out else {
             return print(pages.first().map_or("", |(_, page)| page));
         };
-        let shown = folder.display();
-        std::fs::create_dir_all(&folder).with_context(|| format!("--out: cannot create the folder {shown}"))?;
-        let there: Vec<&str> =
-            pages.iter().map(|(name, _)| name.as_str()).filter(|name| folder.join(name).exists()).collect();
-        if !self.force && !there.is_empty() {
-            bail!("{shown} already holds {}; give another --out, or --force to overwrite", there.join(", "));
-        }
+        let names: Vec<String> = pages.iter().map(|(name, _)| name.clone()).collect();
+        folder::prepare(&out, &names, |_| Ok(Vec::new()), self.force)?;
         for (name, page) in &pages {
-            replace_file(&folder.join(name), |file| Ok(file.write_all(page.as_bytes())?))?;
+            replace_file(&out.join(name), |file| Ok(file.write_all(page.as_bytes())?))?;
         }
         Ok(())
     }

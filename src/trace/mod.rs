@@ -24,8 +24,8 @@ pub use dims::Dims;
 pub use direction::Direction;
 pub use dtype::Dtype;
 pub use file::{
-    ExtraTables, FORMAT, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values, hook_values,
-    replace_file, token_ids,
+    ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values,
+    hook_values, replace_file, token_ids,
 };
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};

@@ -118,6 +118,18 @@ fn router_logits_that_are_probabilities_are_read_as_such() {
 }
 
 #[test]
+fn expert_weights_of_another_width_are_refused_where_the_mixing_weights_are_recorded_too() {
+    let (_folder, cache) = changed(|trace| {
+        let weights = trace.tensors.get_mut("blocks.1.mlp.hook_expert_weights").unwrap();
+        let pos = weights.shape[0];
+        weights.shape = vec![pos, 3];
+        weights.values = Values::F32(vec![0.25; pos * 3]);
+    });
+    let output = check(&fixture("tiny-f32/model"), &cache, &[]);
+    assert_fails(&output, 1, "blocks.1.mlp.hook_expert_weights");
+}
+
+#[test]
 fn a_batch_of_several_texts_is_refused_by_name() {
     let (_folder, batch) = changed(|trace| {
         let embed = trace.tensors.get_mut("hook_embed").unwrap();

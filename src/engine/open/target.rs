@@ -2,13 +2,10 @@
 
 use crate::hub::RepoId;
 use crate::model::Location;
-use crate::trace::FORMAT;
+use crate::trace::{FORMAT, LARGEST_HEADER};
 use anyhow::{Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// The most bytes of a safetensors header that are read.
-const LARGEST_HEADER: u64 = 100 << 20;
 
 /// What the MODEL argument names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! Reading a safetensors header without trusting it.
 
+use crate::trace::LARGEST_HEADER;
 use anyhow::{Result, bail, ensure};
 use safetensors::tensor::{Dtype as StDtype, SafeTensorError, SafeTensors};
-
-/// The format's own limit on the header's length, bytes.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// A tensor as a header describes it, offsets within the file.
 pub struct Described {
@@ -27,8 +25,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
     let claimed = u64::from_le_bytes(*prefix);
     let room = bytes.len() as u64 - 8;
     ensure!(
-        claimed <= MAX_HEADER.min(room),
-        "its header length says {claimed} bytes, but {room} bytes follow and the format allows {MAX_HEADER}; \
+        claimed <= LARGEST_HEADER.min(room),
+        "its header length says {claimed} bytes, but {room} bytes follow and the format allows {LARGEST_HEADER}; \
          it is damaged or not a safetensors file"
     );
     let data = 8 + claimed as usize;

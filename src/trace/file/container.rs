@@ -12,6 +12,8 @@ use std::path::Path;
 pub(super) const VERSION: u32 = 1;
 /// The value of the metadata key `format`.
 pub const FORMAT: &str = "mixscope-trace";
+/// The largest header that safetensors allows, bytes.
+pub const LARGEST_HEADER: u64 = 100_000_000;
 
 impl TraceFile {
     /// Reads `path`.

@@ -10,7 +10,7 @@ mod replace;
 mod tensor;
 
 pub use by_position::{hook_values, token_ids};
-pub use container::FORMAT;
+pub use container::{FORMAT, LARGEST_HEADER};
 pub use extra::{ExtraTables, LensTable, Spelling};
 pub use plan::TracePlan;
 pub use reader::TraceReader;

@@ -1,6 +1,6 @@
 //! Reading a trace tensor by tensor.
 
-use super::container::{check_format, check_version, decode};
+use super::container::{LARGEST_HEADER, check_format, check_version, decode};
 use super::foreign::{Tensors, Translation};
 use super::tensor::{TraceTensor, Values};
 use crate::trace::{Dtype, Finding, Hook, HookKind, Policy};
@@ -11,9 +11,6 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Mutex;
-
-/// The largest header that safetensors allows, bytes.
-const LARGEST_HEADER: u64 = 100_000_000;
 
 /// An open trace file. Only its header is in memory; tensors are read one at a time.
 #[derive(Debug)]

@@ -195,7 +195,9 @@ impl Translation {
             let Some(weights) = self.read(file, &hook.to_string())? else { continue };
             let name = |kind: K| kind.at(hook.layer as usize).to_string();
             let order = self.tensor_of(&name(K::ExpertIndices)).map(str::to_owned);
-            let is_narrow = order.is_some() && experts.is_some_and(|experts| (width(&weights) as u64) < experts);
+            let mixing = name(K::MixingWeights);
+            let is_alone = order.is_some() && self.tensor_of(&mixing).is_none();
+            let is_narrow = is_alone && experts.is_some_and(|experts| (width(&weights) as u64) < experts);
             let k = chosen_in_each_row(&weights);
             if !is_narrow && k.is_none() {
                 continue;
@@ -213,7 +215,7 @@ impl Translation {
                     Form::Whole
                 }
             };
-            self.sources.entry(name(K::MixingWeights)).or_insert_with(|| Source { form, ..source });
+            self.sources.entry(mixing).or_insert_with(|| Source { form, ..source });
         }
         let (mixing, indices) = (K::MixingWeights.suffix(), K::ExpertIndices.suffix());
         if !dense.is_empty() {
