@@ -62,6 +62,8 @@ pub struct LabLayer {
     /// Flips that rounding can explain, see [`Flip::is_within_rounding`](super::diff::Flip::is_within_rounding).
     #[serde(rename = "near_ties")]
     pub within_rounding: usize,
+    /// Those of them where the scores are equal.
+    pub exact_ties: usize,
     /// Equal values of each hook of [`Lab::COMPONENTS`], in that order.
     pub equal: Vec<LabEqual>,
 }
@@ -93,6 +95,8 @@ pub struct LabFlip {
     pub left: Vec<u32>,
     /// Experts that only the policy chose, best first.
     pub came: Vec<u32>,
+    /// Whether the last chosen and a rejected expert have the same score, under the base or the policy.
+    pub exact_tie: bool,
 }
 
 impl Lab {
@@ -169,6 +173,7 @@ mod tests {
             flips,
             choices: 4,
             within_rounding: 1,
+            exact_ties: 0,
             equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
         };
         let row = LabRow {

@@ -10,9 +10,9 @@ use super::{ModelArgs, apply_threads, error, harmless, print};
 use crate::analysis::diff::Tolerance;
 use crate::app::files::Reporter;
 use crate::control::Control;
-use crate::engine::{Fidelity, SelfTest, Unreadable, Verdict, check_against, self_test, texts, trace_path};
+use crate::engine::{Fidelity, Guilt, SelfTest, Unreadable, Verdict, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
-use crate::trace::{Device, Level, Policy, Report, TraceReader};
+use crate::trace::{Device, Dtype, Level, Policy, Report, TraceReader};
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -62,7 +62,7 @@ impl Check {
         }
         let reference = self.against.as_deref().map(|text| TraceReader::open(&trace_path(text)?)).transpose()?;
         if let Some(reference) = &reference {
-            self.compute_as(reference, matches);
+            self.compute_as(reference, matches)?;
         }
         apply_threads(self.model.threads)?;
         let stderr = Stderr::new(self.quiet);
@@ -146,17 +146,21 @@ impl Check {
     }
 
     /// Takes precision and dtype from the recording where the command line gives none.
-    fn compute_as(&mut self, reference: &TraceReader, matches: &ArgMatches) {
+    fn compute_as(&mut self, reference: &TraceReader, matches: &ArgMatches) -> Result<()> {
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        if !is_given("precision")
-            && let Some(policy) = reference.policy()
-        {
-            self.model.precision = policy;
-            // Under `f32` nothing is rounded, whatever the dtype.
-            if policy != Policy::F32 && !is_given("dtype") {
-                self.model.dtype = reference.compute_dtype();
-            }
+        if is_given("precision") {
+            return Ok(());
         }
+        let policy = match reference.policy() {
+            None if reference.compute_dtype() == Some(Dtype::F32) || reference.is_unrounded()? => Some(Policy::F32),
+            said => said,
+        };
+        self.model.precision = policy.unwrap_or(self.model.precision);
+        // Under `f32` nothing is rounded, whatever the dtype.
+        if policy != Some(Policy::F32) && !is_given("dtype") {
+            self.model.dtype = reference.compute_dtype();
+        }
+        Ok(())
     }
 }
 
@@ -247,7 +251,11 @@ fn summary(fidelity: &Fidelity) -> String {
             format!("agrees: the model computes what was recorded, operation by operation{open}")
         }
         (Verdict::AgreesUpToRounding, _) => format!("agrees up to rounding of this kind: {}{open}", kinds()),
-        (Verdict::Differs, Some(guilty)) => format!("differs: {}", guilty.sentence),
+        (Verdict::Differs, Some(guilty)) => {
+            let also: Vec<String> = fidelity.also.iter().map(Guilt::place).collect();
+            let also = if also.is_empty() { String::new() } else { format!(". Apart from that: {}", also.join("; ")) };
+            format!("differs: {}{also}", guilty.sentence)
+        }
         (Verdict::Differs, None) => {
             let failures = [&fidelity.end_to_end.failures[..], &fidelity.isolated.failures[..]].concat();
             format!("differs: {}", failures.join("; "))

@@ -29,7 +29,11 @@ pub fn comparison_text(found: &Comparison) -> String {
     let mut text = format!("{}, tolerance: {}\n\n", found.mode, found.tolerance.words(found.mode));
     body(found, &mut text);
     if found.ok {
-        text += "agree within the tolerance\n";
+        let part = found.common_prefix.as_ref().map(|prefix| {
+            let all = prefix.tokens.iter().max().copied().unwrap_or(prefix.length);
+            format!(", in the first {} of {all} tokens: what follows is another text", prefix.length)
+        });
+        text += &format!("agree within the tolerance{}\n", part.unwrap_or_default());
     }
     for failure in &found.failures {
         // Writing to a String can't fail.
@@ -143,8 +147,12 @@ fn routing(found: &Comparison) -> String {
     let ((flips, all), layers) = (found.flips(), &found.routing);
     let sum = |of: fn(&LayerRouting) -> usize| layers.iter().map(of).sum::<usize>();
     let jaccard = layers.iter().map(|layer| layer.jaccard).sum::<f64>() / layers.len() as f64;
+    let exact = match sum(|layer| layer.exact_ties) {
+        0 => String::new(),
+        exact => format!(", {exact} where scores are equal"),
+    };
     let mut text = format!(
-        "{flips} of {all} choices flipped ({} within rounding), first expert changed {}, mean Jaccard {jaccard:.4}",
+        "{flips} of {all} choices flipped ({} within rounding{exact}), first expert changed {}, mean Jaccard {jaccard:.4}",
         sum(|layer| layer.within_rounding),
         sum(|layer| layer.first_flips)
     );

@@ -22,6 +22,10 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
         if within > 0 {
             let _ = write!(text, ", {within} of them at margins that rounding can turn");
         }
+        let exact = sum(|layer| layer.exact_ties);
+        if exact > 0 {
+            let _ = write!(text, ", {exact} where two experts have the same score");
+        }
         text.push('\n');
     }
     text += "\noperation by operation, each computed from the recording's own input of it\n\n";
@@ -38,13 +42,7 @@ pub fn operations_text(fidelity: &Fidelity) -> String {
         text += &line(kind, &all);
     }
     for fit in &fidelity.kinds {
-        let _ = writeln!(
-            text,
-            "\nrounding: {}; so computed, {}; without it, {}",
-            fit.cause,
-            fit.with.words(fit.dtype),
-            fit.without.words(fit.dtype)
-        );
+        let _ = writeln!(text, "\nrounding: {}; {}", fit.cause, fit.words());
     }
     text
 }
@@ -64,6 +62,11 @@ fn line(kind: HookKind, all: &[&Operation]) -> String {
     };
     let share = 100.0 * equal as f64 / values.max(1) as f64;
     let share = if equal == values { "100 %".to_owned() } else { format!("{:.2} %", share.min(99.99)) };
+    let bad: Vec<String> = all
+        .iter()
+        .filter(|operation| !operation.ok && !operation.explained)
+        .map(|operation| operation.layer.map_or_else(|| "once".to_owned(), |layer| layer.to_string()))
+        .collect();
     let mut line = format!(
         "  {mark:<9}{:<22}{:>7}{values:>12}{share:>10}{:>14}{:>10}",
         kind.short_name(),
@@ -74,6 +77,14 @@ fn line(kind: HookKind, all: &[&Operation]) -> String {
             small => format!("{small:.1}"),
         },
     );
+    if is_off && all.len() > 1 {
+        line += &match &bad[..] {
+            every if every.len() == all.len() => "  in all layers".to_owned(),
+            [one] => format!("  in layer {one}"),
+            [first, .., last] => format!("  in {} layers, {first} to {last}", bad.len()),
+            [] => String::new(),
+        };
+    }
     let ties = [0, 1].map(|i| all.iter().map(|operation| operation.ties[i]).sum::<usize>());
     if ties != [0, 0] {
         line += &format!("  chosen otherwise at exact ties: {}, at near-ties: {}", ties[0], ties[1]);

@@ -20,7 +20,7 @@ mod thread;
 pub use self::core::{Branch, Core};
 pub use bench::{Bench, Costs, bench};
 pub use collect::collect;
-pub use compare::{Fidelity, Verdict, check_against, lab, lab_policies};
+pub use compare::{Fidelity, Guilt, Verdict, check_against, lab, lab_policies};
 pub use derive::{
     HeadCache, Kept, Part, attribution, derive, head_rows, lens_cells, pattern, pattern_of, spell, tempered,
     trajectories, what_if,

@@ -25,7 +25,7 @@ const TABLES: [(&str, &str); 4] = [
         "policy,mode,layer,flips,choices,near_ties,attn_out_equal,attn_out_values,router_logits_equal,\
          router_logits_values,mlp_out_equal,mlp_out_values,resid_post_equal,resid_post_values",
     ),
-    ("lab_flips.csv", "policy,layer,position,token_id,token,margin_base,margin,left,came"),
+    ("lab_flips.csv", "policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie"),
     ("lab_tokens.csv", "policy,position,token_id,token,nll"),
 ];
 

@@ -110,7 +110,7 @@ fn only_files_are_read_on_request() {
 #[test]
 fn a_config_that_was_not_trained_is_named_by_what_predicts_better() {
     let theta = demo_with(|config| drop(config.insert("rope_theta".to_owned(), json!(1e6))));
-    is_broken(&check(theta.path()), "on plain English from 1.50 to 0.96: the RoPE base (rope_theta) is wrong");
+    is_broken(&check(theta.path()), "on plain English from 1.51 to 0.96: the RoPE base (rope_theta) is wrong");
     let window = demo_with(|config| drop(config.insert("sliding_window".to_owned(), json!(8))));
     is_broken(&check(window.path()), "the model was not trained with this sliding_window");
 }

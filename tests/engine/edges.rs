@@ -4,7 +4,7 @@ use crate::support::load;
 use crate::support::recordings::{edited, floats, reference};
 use mixscope::control::Control;
 use mixscope::engine::{Fidelity, Verdict, check_against};
-use mixscope::trace::{Hook, HookKind as K, Policy, TraceFile, TraceReader, Values};
+use mixscope::trace::{Dtype, Hook, HookKind as K, Policy, TraceFile, TraceReader, Values};
 
 /// What the check says of an edited recording of `case`.
 fn check(case: &str, stem: &str, policy: Policy, edit: impl FnOnce(&mut TraceFile)) -> Fidelity {
@@ -100,5 +100,78 @@ fn sixteen_bits_of_another_program_are_rounding_under_f32() {
     for stem in ["reference", "reference_eager_experts"] {
         let found = check("tiny-bf16", stem, Policy::F32, |_| {});
         assert_eq!(found.verdict, Verdict::AgreesUpToRounding, "{stem}: {:?}", found.guilty);
+    }
+}
+
+/// Rounds every floating-point tensor, or those of one kind, as saving it in `dtype` does.
+fn save_in(dtype: Dtype, only: Option<&'static str>) -> impl FnOnce(&mut TraceFile) {
+    move |trace| {
+        let names = trace.tensors.iter_mut().filter(|(name, _)| only.is_none_or(|part| name.ends_with(part)));
+        for (_, tensor) in names {
+            if let Values::F32(values) = &mut tensor.values {
+                values.iter_mut().for_each(|x| *x = dtype.round(*x));
+                tensor.dtype = dtype;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_rounded_when_it_was_saved_is_no_fault() {
+    for (dtype, only) in [Dtype::Bf16, Dtype::F16].into_iter().flat_map(|dtype| {
+        [None, Some("attn.hook_q"), Some("hook_resid_pre"), Some("mlp.hook_expert_out")].map(|only| (dtype, only))
+    }) {
+        let found = check("tiny-f32", "reference", Policy::F32, save_in(dtype, only));
+        assert_ne!(
+            found.verdict,
+            Verdict::Differs,
+            "{dtype} {only:?}: {:?}",
+            found.guilty.map(|guilty| guilty.sentence)
+        );
+    }
+    // A fault stays one.
+    let both = |trace: &mut TraceFile| {
+        floats(trace, "blocks.1.attn.hook_rot_q").iter_mut().for_each(|x| *x = -*x);
+        save_in(Dtype::Bf16, None)(trace);
+    };
+    differs_at(&check("tiny-f32", "reference", Policy::F32, both), K::RotQ.at(1));
+}
+
+#[test]
+fn a_second_fault_is_named_beside_the_first() {
+    let two = |trace: &mut TraceFile| {
+        floats(trace, "blocks.0.attn.hook_rot_q").fill(0.0);
+        floats(trace, "blocks.1.mlp.hook_mixing_weights").iter_mut().for_each(|x| *x *= 0.5);
+    };
+    let found = check("tiny-f32", "reference", Policy::F32, two);
+    differs_at(&found, K::RotQ.at(0));
+    let also: Vec<Hook> = found.also.iter().map(|guilty| guilty.hook).collect();
+    // The recorded scores do not follow from queries of 0 either, and are not explained by their being 0.
+    assert!(also.contains(&K::MixingWeights.at(1)), "{also:?}");
+}
+
+#[test]
+fn a_recording_that_starts_in_the_middle_of_a_text_is_named_as_such() {
+    let cut = |trace: &mut TraceFile| {
+        let n = trace.tensors["tokens"].shape[0];
+        trace.tensors.retain(|name, _| {
+            name == "tokens"
+                || ["attn.hook_q", "attn.hook_k", "hook_rot_q", "hook_rot_k"].iter().any(|end| name.ends_with(end))
+        });
+        for tensor in trace.tensors.values_mut() {
+            let from = 17 * tensor.shape[1..].iter().product::<usize>();
+            tensor.shape[0] = n - 17;
+            match &mut tensor.values {
+                Values::F32(values) => drop(values.drain(..from)),
+                Values::U32(values) => drop(values.drain(..from)),
+            }
+        }
+        let keep = trace.tensors.keys().filter(|name| name.contains("rot")).count();
+        assert!(keep > 0, "the recording holds rotated queries");
+    };
+    for case in ["tiny-f32", "tiny-bf16"] {
+        let found = check(case, "reference", Policy::Hf, cut);
+        let sentence = found.guilty.map(|guilty| guilty.sentence).unwrap_or_default();
+        assert!(sentence.contains("as if 17 tokens came before"), "{case}: {sentence}");
     }
 }

@@ -121,6 +121,7 @@ pub fn lab(pieces: &[&str]) -> Lab {
         flips,
         choices: n,
         within_rounding: 0,
+        exact_ties: 0,
         equal: Lab::COMPONENTS.map(|hook| LabEqual { hook, equal, values: 8 }).to_vec(),
     };
     let row = |policy: Policy, flips: usize| LabRow {

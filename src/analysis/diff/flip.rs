@@ -23,6 +23,9 @@ pub struct Flip {
     /// The gaps in ulps, at the larger logit.
     #[serde(rename = "steps")]
     pub ulps: [Option<f32>; 2],
+    /// Whether the last chosen and a rejected expert have the same score, in A or in B: which of the two is chosen is a
+    /// convention of the program.
+    pub exact_tie: bool,
     /// The hidden state nearest to the router that both runs hold; `None` if there is none, and for live runs.
     pub input: Option<RouterInput>,
 }
@@ -52,6 +55,7 @@ impl Flip {
             experts: choices.map(|choice| choice.chosen.to_vec()),
             gaps: margins.map(|margin| margin.map(|margin| margin.gap)),
             ulps: margins.map(|margin| margin.map(|margin| margin.ulps(dtype))),
+            exact_tie: choices.iter().any(TokenRouting::is_exact_tie),
             input: None,
         })
     }
@@ -59,7 +63,7 @@ impl Flip {
     /// Whether rounding can explain the flip. A chosen expert whose logit is far below a rejected one's (a negative
     /// gap) is not explained by rounding.
     pub fn is_within_rounding(&self) -> bool {
-        self.ulps.iter().flatten().any(|ulps| ulps.abs() <= WITHIN_ROUNDING)
+        self.exact_tie || self.ulps.iter().flatten().any(|ulps| ulps.abs() <= WITHIN_ROUNDING)
     }
 
     /// How many experts of A were replaced.

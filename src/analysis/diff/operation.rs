@@ -58,6 +58,9 @@ pub struct Gap {
     pub max_ulps: f64,
     /// Values that are NaN or infinite in one of them only.
     pub non_finite: usize,
+    /// Those of them that are so in A.
+    #[serde(skip)]
+    non_finite_a: usize,
     #[serde(skip)]
     squares: [f64; 2],
 }
@@ -161,6 +164,7 @@ impl Gap {
             // Both infinite, as masked scores are, is no difference.
             let same = a == b || a.is_nan() && b.is_nan();
             self.non_finite += usize::from(!same);
+            self.non_finite_a += usize::from(!same && !a_finite);
             self.equal += usize::from(same);
             return;
         }
@@ -192,6 +196,7 @@ impl Gap {
             relative_l2: 0.0,
             max_ulps: self.max_ulps.max(other.max_ulps),
             non_finite: self.non_finite + other.non_finite,
+            non_finite_a: self.non_finite_a + other.non_finite_a,
             squares,
         }
         .done()
@@ -200,6 +205,19 @@ impl Gap {
     /// Share of equal values, 0 to 1.
     pub fn share(&self) -> f64 {
         share(self.equal, self.values)
+    }
+
+    /// Which values are not finite, as part of a sentence.
+    pub fn non_finite_words(&self) -> String {
+        let are = |n: usize| if n == 1 { "value is" } else { "values are" };
+        match (self.non_finite_a, self.non_finite - self.non_finite_a) {
+            (a, 0) => format!("{a} {} NaN or infinite in A, where the model gives numbers", are(a)),
+            (0, b) => format!(
+                "the model gives {b} {} NaN or infinite, where A has numbers",
+                if b == 1 { "value that is" } else { "values that are" }
+            ),
+            (a, b) => format!("{} {} NaN or infinite in A or in the model's values", a + b, are(a + b)),
+        }
     }
 
     /// The gap as part of a sentence; in f32 no values need be equal.

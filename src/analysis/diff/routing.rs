@@ -1,6 +1,6 @@
 use super::flip::{Flip, RouterInput};
 use crate::analysis::distribution::log_softmax;
-use crate::analysis::routing::{TokenRouting, ranked};
+use crate::analysis::routing::{TokenRouting, top_k};
 use crate::trace::{Dtype, Hook, HookKind as K};
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub struct LayerRouting {
     /// Flips that are within rounding.
     #[serde(rename = "near_ties")]
     pub within_rounding: usize,
+    /// Those of them where the scores are equal.
+    pub exact_ties: usize,
     /// Tokens whose first expert differs.
     pub first_flips: usize,
     /// Mean of |A ∩ B| / |A ∪ B| over the chosen sets.
@@ -46,7 +48,7 @@ impl Choices {
             return Some(chosen.chunks_exact((chosen.len() / pos).max(1)).map(<[u32]>::to_vec).collect());
         }
         let scores = self.logits.as_ref().map(|(logits, _)| logits).or(self.probs.as_ref())?;
-        let best = |row: &[f32]| ranked(row).into_iter().take(k).map(|e| e as u32).collect();
+        let best = |row: &[f32]| top_k(row, k);
         Some(scores.chunks_exact((scores.len() / pos).max(1)).map(best).collect())
     }
 
@@ -66,13 +68,11 @@ impl Choices {
         }
     }
 
-    /// The choice at a position, with the recorded logits or none.
+    /// The choice at a position, with the recorded logits and probabilities or none.
     fn choice<'a>(&'a self, pos: usize, at: usize, chosen: &'a [u32]) -> TokenRouting<'a> {
-        let logits = self.logits.as_ref().map_or(&[][..], |(logits, _)| {
-            let width = logits.len() / pos;
-            &logits[at * width..][..width]
-        });
-        TokenRouting { logits, probs: &[], chosen, weights: &[] }
+        let row = |values: &'a Vec<f32>| &values[at * (values.len() / pos)..][..values.len() / pos];
+        let logits = self.logits.as_ref().map_or(&[][..], |(logits, _)| row(logits));
+        TokenRouting { logits, probs: self.probs.as_ref().map_or(&[], row), chosen, weights: &[] }
     }
 }
 
@@ -94,6 +94,7 @@ pub(super) fn compare(
         tokens: pos,
         flips: 0,
         within_rounding: 0,
+        exact_ties: 0,
         first_flips: 0,
         jaccard: 0.0,
         kl_mean: None,
@@ -121,6 +122,7 @@ pub(super) fn compare(
         });
         routing.flips += 1;
         routing.within_rounding += usize::from(flip.is_within_rounding());
+        routing.exact_ties += usize::from(flip.exact_tie);
         routing.at.push(flip);
     }
     routing.jaccard = jaccard / pos.max(1) as f64;

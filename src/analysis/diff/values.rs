@@ -12,6 +12,18 @@ pub(super) struct Compared {
     pub unequal: Vec<bool>,
 }
 
+/// What may have been done to one of two shapes.
+fn hint(a: &[usize], b: &[usize]) -> &'static str {
+    let (mut one, mut other) = (a.to_vec(), b.to_vec());
+    one.sort_unstable();
+    other.sort_unstable();
+    match (one == other, a.iter().product::<usize>() == b.iter().product::<usize>()) {
+        (true, _) => " (the same axes in another order: one of them is transposed)",
+        (false, true) => " (as many numbers: one of them was reshaped)",
+        (false, false) => "",
+    }
+}
+
 /// Compares one hook over `pos` tokens. Positions marked in `skip` are ignored by the verdict.
 ///
 /// # Errors
@@ -23,7 +35,13 @@ pub(super) fn compare(
     pos: usize,
     skip: Option<&[bool]>,
 ) -> Result<Compared> {
-    ensure!(a.shape == b.shape, "`{hook}`: expected shape {:?} as in A, found {:?} in B", a.shape, b.shape);
+    ensure!(
+        a.shape == b.shape,
+        "`{hook}`: expected shape {:?} as in A, found {:?} in B{}",
+        a.shape,
+        b.shape,
+        hint(&a.shape, &b.shape)
+    );
     let fits = match (hook.kind, &a.shape[..]) {
         (K::Pattern, [_, queries, keys]) => *queries == pos && *keys == pos,
         (K::Pattern, _) => false,

@@ -65,6 +65,15 @@ impl<'a> TokenRouting<'a> {
         Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
     }
 
+    /// Whether a rejected expert has the same score as the last chosen one, so that nothing but a convention decided. The
+    /// model compares probabilities; the logits are looked at where these were not captured.
+    pub fn is_exact_tie(&self) -> bool {
+        let scores = if self.probs.is_empty() { self.logits } else { self.probs };
+        let last = self.chosen.last().and_then(|e| scores.get(*e as usize));
+        let rejected = |e: usize| !self.chosen.contains(&(e as u32));
+        last.is_some_and(|last| (0..scores.len()).any(|e| rejected(e) && scores[e] == *last))
+    }
+
     /// The rejected expert with the largest logit; `None` if no expert was rejected. Equal logits go by ascending index,
     /// NaN comes last.
     pub fn runner_up(&self) -> Option<usize> {
@@ -93,15 +102,17 @@ mod tests {
             chosen,
             weights: &[0.7, 0.3],
         };
-        let narrow = routing(&[1.0, 3.0, 2.0, 1.9921875], &[1, 2]);
+        let narrow = TokenRouting { probs: &[], ..routing(&[1.0, 3.0, 2.0, 1.9921875], &[1, 2]) };
         let margin = narrow.margin().unwrap();
         assert_eq!(margin.gap, 2.0 - 1.9921875);
         assert!(margin.is_near_tie(Dtype::Bf16) && !margin.is_near_tie(Dtype::F32));
-        assert_eq!(narrow.ranking(), [1, 2, 3, 0]);
+        let all = TokenRouting { probs: &[0.1, 0.5, 0.2, 0.2], ..narrow };
+        assert_eq!(all.ranking(), [1, 2, 3, 0]);
         // Probabilities that f32 can't tell apart: the model took the lower index although the other logit is larger.
         let tied = routing(&[1.0, 3.0, 1.5, 1.6], &[1, 2]);
         assert_eq!(tied.ranking(), [1, 2, 3, 0]);
         assert!(tied.margin().unwrap().is_near_tie(Dtype::F32));
+        assert!(tied.is_exact_tie() && !narrow.is_exact_tie(), "the model compares probabilities");
         assert!(routing(&[1.0, 2.0], &[1, 0]).margin().is_none());
         assert_eq!(ranked(&[1.0, f32::NAN, 1.0, 4.0]), [3, 0, 2, 1]);
     }

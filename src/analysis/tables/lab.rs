@@ -223,6 +223,8 @@ table! {
         left: String,
         /// Experts that only the policy chose, best first, with spaces between them.
         came: String,
+        /// 1 if the last chosen and a rejected expert have the same score, under the base or the policy, else 0.
+        exact_tie: u8,
     }
 }
 
@@ -241,6 +243,7 @@ pub fn lab_flips(lab: &Lab, text: TokenText) -> impl Iterator<Item = LabFlipRow<
             margin: flip.margin,
             left: spaced(&flip.left),
             came: spaced(&flip.came),
+            exact_tie: u8::from(flip.exact_tie),
         }
     })
 }

@@ -34,6 +34,8 @@ table! {
         margin_b: Option<f32>,
         /// 1 if rounding can explain the flip (a margin of at most 4 ulps), else 0; empty if nothing flipped.
         near_tie: Option<u8>,
+        /// 1 if the last chosen and a rejected expert have the same score, in A or in B; empty if nothing flipped.
+        exact_tie: Option<u8>,
     }
 }
 
@@ -62,7 +64,8 @@ impl<'a> FlipRow<'a> {
             experts_b,
             margin_a,
             margin_b,
-            near_tie: flip.map(|flip| u8::from(flip.is_within_rounding())),
+            near_tie: flip.as_ref().map(|flip| u8::from(flip.is_within_rounding())),
+            exact_tie: flip.map(|flip| u8::from(flip.exact_tie)),
         })
     }
 }

@@ -35,8 +35,9 @@ Policies:
 Each is compared with the base: end to end, and each layer alone, fed the base's input of that
 layer, so that differences don't accumulate. A flip is a token whose set of experts differs. It is
 within rounding if the margin between the last chosen and the first rejected expert is at most 4
-ulp (units in the last place) of the coarser dtype; near_ties counts these. Equal values are equal
-bit for bit.
+ulp (units in the last place) of the coarser dtype; near_ties counts these. In an exact tie the
+scores are equal, and only the order in which a program looks at them decides. Equal values are
+equal bit for bit.
 
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
   lab.csv         policy,mean_loss,loss_change,
@@ -48,7 +49,7 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   lab_layers.csv  policy,mode,layer,flips,choices,near_ties,
                   attn_out_equal,attn_out_values,router_logits_equal,router_logits_values,…
                   mode: end_to_end or isolated
-  lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came
+  lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie
                   end to end; left, came: experts that only the base, that only the policy chose
   lab_tokens.csv  policy,position,token_id,token,nll
   lab.json        everything, with version, model, config, prompt, generated texts, timings and

@@ -1,7 +1,7 @@
 //! The precision lab as text.
 
 use crate::analysis::diff::Mode;
-use crate::analysis::{Lab, LabRow, LabToken};
+use crate::analysis::{Lab, LabLayer, LabRow, LabToken};
 use crate::cli::diff_report::percent;
 use crate::trace::{HookKind, Policy, is_obeyed};
 
@@ -46,8 +46,12 @@ fn table(lab: &Lab, mode: Mode) -> String {
         columns.push((hook.short_name().to_owned(), rows(&equal)));
     }
     let flips = |row: &LabRow| {
-        let within_rounding: usize = row.layers(mode).iter().map(|layer| layer.within_rounding).sum();
-        unless_base(row, format!("{} ({within_rounding})", row.flips(mode)))
+        let sum = |of: fn(&LabLayer) -> usize| row.layers(mode).iter().map(of).sum::<usize>();
+        let exact = match sum(|layer| layer.exact_ties) {
+            0 => String::new(),
+            exact => format!(", {exact} exact"),
+        };
+        unless_base(row, format!("{} ({}{exact})", row.flips(mode), sum(|layer| layer.within_rounding)))
     };
     columns.push(("flips".to_owned(), rows(&flips)));
     columns.push(by_layer(lab, mode));

@@ -23,6 +23,8 @@ pub struct Fidelity {
     pub kinds: Vec<Fit>,
     /// The first operation that differs by more than rounding.
     pub guilty: Option<Guilt>,
+    /// The first operation of each other kind that differs, each from its own input, and that their causes don't explain.
+    pub also: Vec<Guilt>,
     /// Hooks, without their layer, whose recording would tell rounding from other differences where now it can't be told.
     pub record: Vec<&'static str>,
     /// Every operation whose output is recorded, computed from the recording's own input of it.
@@ -84,13 +86,13 @@ pub fn check_against(
     };
     let (end_to_end, isolated) = (run(Mode::EndToEnd)?, run(Mode::Isolated)?);
     let all = layers * reference.tokens()?.len();
-    let Operations { mut verdict, kinds, guilty, record, all: operations } =
+    let Operations { mut verdict, kinds, guilty, also, record, all: operations } =
         operations(loaded, reference, &configs, &control.part(2 * all, 3 * all))?;
     if tolerance.is_some() {
         verdict = if end_to_end.ok && isolated.ok { Verdict::Agrees } else { Verdict::Differs };
     }
     let ok = verdict != Verdict::Differs;
-    Ok(Fidelity { ok, verdict, kinds, guilty, record, operations, end_to_end, isolated, configs })
+    Ok(Fidelity { ok, verdict, kinds, guilty, also, record, operations, end_to_end, isolated, configs })
 }
 
 /// Compares each value with the recording's and, layer by layer alone, continues with the recording's.

@@ -7,5 +7,5 @@ mod values;
 
 pub use against::{Fidelity, check_against};
 pub use lab::{lab, lab_policies};
-pub use operations::Verdict;
+pub use operations::{Guilt, Verdict};
 pub use values::exact_in;

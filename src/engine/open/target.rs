@@ -52,26 +52,47 @@ impl Target {
 pub fn trace_path(text: &str) -> Result<PathBuf> {
     let path = expand_home(text);
     ensure!(path.exists(), "there is no file {text}");
-    ensure!(
-        is_trace(&path),
-        "{text} is not a saved run: expected a .safetensors file whose metadata say `format` = `{FORMAT}`"
-    );
+    ensure!(is_trace(&path), "{text} is not a saved run: {}", why_not(&path));
     Ok(path)
+}
+
+/// Why a file is not a trace, and what can be done about that.
+fn why_not(path: &Path) -> String {
+    let expected = format!("expected a .safetensors file whose metadata say `format` = `{FORMAT}`");
+    if !path.is_file() {
+        return format!("it is no file; {expected}");
+    }
+    match std::fs::metadata(path).map(|about| about.len()) {
+        Ok(0) => return format!("it is empty; {expected}"),
+        Err(error) => return format!("it can't be read ({error})"),
+        Ok(_) => {}
+    }
+    let is_named = path.extension().is_some_and(|extension| extension == "safetensors");
+    match header(path) {
+        Ok(header) if header.starts_with(b"{") && is_named => format!(
+            "its metadata don't say `format` = `{FORMAT}`; a cache of another program is read once it is saved with \
+             save_file(cache, path, metadata={{\"format\": \"{FORMAT}\", \"version\": \"1\"}}) and holds `tokens`"
+        ),
+        Ok(header) if header.starts_with(b"{") => format!("its name does not end in .safetensors; {expected}"),
+        _ => format!("it is not in the format of safetensors; {expected}"),
+    }
+}
+
+/// The start of a safetensors file.
+fn header(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let mut len = [0; size_of::<u64>()];
+    file.read_exact(&mut len)?;
+    let mut header = Vec::new();
+    file.take(u64::from_le_bytes(len).min(LARGEST_HEADER)).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 /// Whether a file claims to be a trace. Only the start of the file is read, so it may still be damaged.
 pub fn is_trace(path: &Path) -> bool {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
-        let mut len = [0; size_of::<u64>()];
-        file.read_exact(&mut len)?;
-        let mut header = Vec::new();
-        file.take(u64::from_le_bytes(len).min(LARGEST_HEADER)).read_to_end(&mut header)?;
-        Ok(header)
-    };
     let says = |header: &[u8]| header.starts_with(b"{") && header.windows(FORMAT.len()).any(|w| w == FORMAT.as_bytes());
     let is_named = path.extension().is_some_and(|extension| extension == "safetensors");
-    is_named && path.is_file() && read().is_ok_and(|header| says(&header))
+    is_named && path.is_file() && header(path).is_ok_and(|header| says(&header))
 }
 
 /// `~/…` as the shell would have written it.

@@ -5,7 +5,7 @@
 
 use super::Steps;
 use super::operation::{Operation, Want, compare, count, operations};
-use crate::analysis::routing::ranked;
+use crate::analysis::routing::top_k;
 use crate::engine::compare::exact_in;
 use crate::model::weights::{Matrix, Part, Which};
 use crate::model::{Hooks, Loaded, Precision, Rounding};
@@ -187,8 +187,8 @@ impl Definition<'_> {
         self.see(K::ExpertWeights, layer, pos, &want)?;
         let probs = self.row(K::ExpertWeights, pos)?.to_vec();
         let chosen: Vec<usize> = self.row(K::ExpertIndices, pos)?.iter().map(|e| *e as usize).collect();
-        for (got, want) in chosen.iter().zip(ranked(&probs)) {
-            count(&mut self.found, K::ExpertIndices.at(layer), pos, *got == want);
+        for (got, want) in chosen.iter().zip(top_k(&probs, chosen.len())) {
+            count(&mut self.found, K::ExpertIndices.at(layer), pos, *got == want as usize);
         }
         let of = |e: &usize| f64::from(probs.get(*e).copied().unwrap_or(f32::NAN));
         let sum = r(choice, chosen.iter().map(of).sum());

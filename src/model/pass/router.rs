@@ -1,7 +1,7 @@
 //! Which experts read a token (HF `MixtralTopKRouter`, transformers 5).
 
 use super::ops::softmax;
-use crate::analysis::routing::ranked;
+use crate::analysis::routing;
 use crate::model::precision::{Precision, Rounding};
 
 /// Softmax over all experts, in f32, then rounded. `logits` is `[rows, experts]`; so is the result.
@@ -13,10 +13,10 @@ pub fn probabilities(mut logits: Vec<f32>, experts: usize, round: Rounding) -> V
     logits
 }
 
-/// The `k` experts with the highest scores in each row, best first; equal ones by ascending index (torch leaves this
-/// order open). `scores` is `[rows, experts]`, the result `[rows, k]`.
+/// The `k` experts with the highest scores in each row, best first; among equal ones those that torch takes on a CPU.
+/// `scores` is `[rows, experts]`, the result `[rows, k]`.
 pub fn top_k(scores: &[f32], experts: usize, k: usize) -> Vec<u32> {
-    scores.chunks_exact(experts).flat_map(|row| ranked(row).into_iter().take(k).map(|e| e as u32)).collect()
+    scores.chunks_exact(experts).flat_map(|row| routing::top_k(row, k)).collect()
 }
 
 /// The chosen experts' probabilities, divided by their sum in f32 if they are renormalised. `probs` is `[rows, experts]`,

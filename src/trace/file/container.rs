@@ -25,7 +25,7 @@ impl TraceFile {
         Self::parse(&bytes).with_context(|| format!("{} is not a readable trace", path.display()))
     }
 
-    /// Reads the bytes of a trace file, or of any safetensors file with f32, f16, bf16, u32 or i64 tensors.
+    /// Reads the bytes of a trace file, or of any safetensors file with tensors of floating-point numbers or integers.
     ///
     /// # Errors
     /// As [`TraceFile::read`].
@@ -75,14 +75,24 @@ pub(super) fn decode(name: &str, stored: StDtype, shape: Vec<usize>, data: &[u8]
         StDtype::BF16 => (Dtype::Bf16, Values::F32(words(data, |b| bf16::from_le_bytes(b).to_f32()))),
         StDtype::F16 => (Dtype::F16, Values::F32(words(data, |b| f16::from_le_bytes(b).to_f32()))),
         StDtype::U32 => (Dtype::F32, Values::U32(words(data, u32::from_le_bytes))),
-        StDtype::I64 => {
-            let wide = words(data, i64::from_le_bytes);
-            let narrow: Result<Vec<u32>, _> = wide.into_iter().map(u32::try_from).collect();
-            (Dtype::F32, Values::U32(narrow.with_context(|| format!("tensor `{name}`: index out of range"))?))
-        }
-        other => bail!("tensor `{name}` has dtype {other:?}; expected F32, F16, BF16, U32 or I64"),
+        StDtype::I64 => integers(name, words(data, i64::from_le_bytes))?,
+        StDtype::I32 => integers(name, words(data, i32::from_le_bytes))?,
+        StDtype::I16 => integers(name, words(data, i16::from_le_bytes))?,
+        StDtype::U64 => integers(name, words(data, u64::from_le_bytes))?,
+        StDtype::U16 => integers(name, words(data, u16::from_le_bytes))?,
+        StDtype::U8 => integers(name, words(data, u8::from_le_bytes))?,
+        StDtype::F64 => (Dtype::F32, Values::F32(words(data, |bytes| f64::from_le_bytes(bytes) as f32))),
+        other => bail!("its dtype is {other:?}; expected F32, F16, BF16, F64 or integers"),
     };
     Ok(TraceTensor { shape, dtype, values })
+}
+
+/// Ids and indices.
+fn integers<T: TryInto<u32> + Copy + std::fmt::Display>(name: &str, wide: Vec<T>) -> Result<(Dtype, Values)> {
+    let narrow = wide.into_iter().enumerate().map(|(i, id)| {
+        id.try_into().ok().with_context(|| format!("`{name}`: number {i} is {id}, expected an id or an index"))
+    });
+    Ok((Dtype::F32, Values::U32(narrow.collect::<Result<_>>()?)))
 }
 
 fn words<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {

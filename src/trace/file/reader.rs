@@ -144,6 +144,24 @@ impl TraceReader {
         self.json("provenance")?.get("compute_dtype")?.as_str()?.parse().ok()
     }
 
+    /// Whether the values themselves show that nothing was rounded to 16 bits: some that are stored in f32, and that a 16-bit
+    /// policy rounds, are exact in neither bf16 nor f16.
+    ///
+    /// # Errors
+    /// If a tensor can't be read.
+    pub fn is_unrounded(&self) -> Result<bool> {
+        let kinds =
+            [HookKind::V, HookKind::Q, HookKind::AttnOut, HookKind::MlpOut, HookKind::ResidPost, HookKind::ResidPre];
+        let hooks = self.hooks();
+        let Some(hook) = kinds.iter().find_map(|kind| hooks.iter().find(|hook| hook.kind == *kind)) else {
+            return Ok(false);
+        };
+        let tensor = self.tensor(&hook.to_string())?;
+        let Values::F32(values) = &tensor.values else { return Ok(false) };
+        let is_off = |dtype: Dtype| values.iter().any(|x| x.is_finite() && dtype.round(*x) != *x);
+        Ok(tensor.dtype == Dtype::F32 && is_off(Dtype::Bf16) && is_off(Dtype::F16))
+    }
+
     /// The dtype in which the activations are exact: the narrowest stored dtype, or else the one that the trace names.
     pub fn activation_dtype(&self) -> Dtype {
         let stored = |hook: Hook| match self.header.info(self.translation.tensor_of(&hook.to_string())?)?.dtype {

@@ -4,3 +4,5 @@
 pub const NEAR_TIE: &str = "≈";
 /// A flip that rounding can explain: a margin of at most 4 ulp.
 pub const WITHIN_ROUNDING: &str = "~";
+/// A flip where the scores of the last chosen and a rejected expert are equal.
+pub const EXACT_TIE: &str = "=";

@@ -10,7 +10,7 @@ pub fn same(dims: Dims, n: usize) -> Vec<LabLayer> {
         let values = hook.shape(dims, n).iter().product();
         LabEqual { hook, equal: values, values }
     });
-    vec![LabLayer { flips: 0, choices: n, within_rounding: 0, equal: equal.to_vec() }; dims.layers]
+    vec![LabLayer { flips: 0, choices: n, within_rounding: 0, exact_ties: 0, equal: equal.to_vec() }; dims.layers]
 }
 
 /// A policy compared with the base `[layers]`.
@@ -22,7 +22,8 @@ pub fn layers(found: &Comparison, layers: usize) -> Vec<LabLayer> {
         });
         let mut one = LabLayer { equal: equal.collect(), ..LabLayer::default() };
         if let Some(routing) = found.routing.iter().find(|routing| routing.layer as usize == layer) {
-            (one.flips, one.choices, one.within_rounding) = (routing.flips, routing.tokens, routing.within_rounding);
+            (one.flips, one.choices) = (routing.flips, routing.tokens);
+            (one.within_rounding, one.exact_ties) = (routing.within_rounding, routing.exact_ties);
         }
         one
     };
@@ -37,7 +38,15 @@ pub fn flips(found: &Comparison) -> Vec<LabFlip> {
         // A flip means that some experts were rejected, so there are gaps.
         let [margin_base, margin] = flip.gaps.map(|gap| gap.unwrap_or(f32::NAN));
         let (layer, position) = (flip.layer, flip.position);
-        LabFlip { layer, position, margin_base, margin, left: without(base, own), came: without(own, base) }
+        LabFlip {
+            layer,
+            position,
+            margin_base,
+            margin,
+            left: without(base, own),
+            came: without(own, base),
+            exact_tie: flip.exact_tie,
+        }
     };
     found.routing.iter().flat_map(|routing| &routing.at).map(one).collect()
 }

@@ -5,8 +5,9 @@ use crate::model::weights::Part;
 use crate::model::{GateBlock, Loaded};
 use crate::trace::{Dtype, Policy};
 
-/// All of them, for a recording that is stored in `stored` and judged in `dtype`.
-pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype) -> Vec<Suspect> {
+/// All of them, for a recording that is stored in `stored` and judged in `dtype`; `saved_in` is the dtype to which
+/// its values were rounded when they were saved, and not before.
+pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype, saved_in: Option<Dtype>) -> Vec<Suspect> {
     use Suspect as S;
     let d = loaded.meta.dims;
     // Under `f32` the model rounds nothing: what A rounds to shows in how it is stored.
@@ -41,7 +42,6 @@ pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype) -> Vec<Suspect> {
         S::CacheInF16,
         S::KeysValuesInF16,
         S::FlashInF16,
-        S::SumsInF16,
         S::EmbedScaled,
         S::NormWithoutGain,
         S::NormOnePlusGain,
@@ -78,6 +78,8 @@ pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype) -> Vec<Suspect> {
         S::AttentionLost,
         S::OtherHead,
     ];
+    all.extend(saved_in.map(S::SavedIn));
+    all.push(S::SumsInF16);
     let turned = |by: usize| (0..d.experts).map(|of| (of, (of + by) % d.experts)).collect();
     all.extend([S::OtherExpert(turned(1)), S::OtherExpert(turned(d.experts - 1))]);
     if d.d_model.is_multiple_of(GateBlock::VALUES) {

@@ -12,6 +12,9 @@ use anyhow::Result;
 const BASES: [f64; 7] = [1e4, 1e6, 5e5, 5e4, 1e5, 1.5e5, 8e6];
 /// Epsilons of published models.
 const EPSILONS: [f64; 6] = [1e-5, 1e-6, 1e-8, 1e-12, 1e-4, 1e-3];
+/// Positions are looked for up to this one, and are found if the mean cosine to the recorded turns is above this.
+const MOST_SHIFT: i32 = 1 << 16;
+const SAME_TURN: f64 = 0.99;
 /// Two experts' outputs are the same one's if their relative L2 is below this.
 const SAME_EXPERT: f64 = 0.05;
 
@@ -27,7 +30,10 @@ pub fn suggested(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation,
         K::Ln1 | K::Ln2 | K::LnFinal | K::Ln1Scale | K::Ln2Scale | K::LnFinalScale => {
             all.extend(epsilon(loaded, held, a, kind, layer)?.map(S::NormEps))
         }
-        K::RotQ | K::RotK => all.extend(base(loaded, held, a, operation).into_iter().map(S::RopeBase)),
+        K::RotQ | K::RotK => {
+            all.extend(shift(loaded, held, a, operation).map(S::PositionsShifted));
+            all.extend(base(loaded, held, a, operation).into_iter().map(S::RopeBase));
+        }
         K::Pattern => all.extend(window(a, held.tokens.len(), operation).map(|window| S::Window(Some(window)))),
         K::ExpertOut => all.extend(others(loaded, held, a, operation, layer)?),
         _ => {}
@@ -86,24 +92,59 @@ fn median(mut found: Vec<f64>) -> Option<f64> {
     found.get(found.len() / 2).map(|eps| digits(*eps, 1))
 }
 
-/// The bases that the turns of the recorded queries or keys suggest: the nearest round numbers first.
-fn base(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation) -> Vec<f64> {
-    let from = if operation.hook.kind == K::RotQ { K::Q } else { K::K };
-    let Some(x) = held.values.get(&from) else { return Vec::new() };
-    let (d_head, n) = (loaded.meta.dims.d_head, held.tokens.len());
-    let (half, heads) = (d_head / 2, x.len() / n / d_head);
-    let of_parts = |head: &usize| operation.parts.is_empty() || operation.parts.contains(head);
-    // The angle by which pair `i` turned at `pos`: the heads together, as complex numbers.
-    let angle = |pos: usize, i: usize| {
+/// The turns of the recorded queries or keys: of pair `i` at `pos`, the heads together, as complex numbers.
+struct Turns<'a> {
+    x: &'a [f32],
+    a: &'a [f32],
+    heads: Vec<usize>,
+    of_all: usize,
+    d_head: usize,
+}
+
+impl<'a> Turns<'a> {
+    /// `None` if what is turned is not recorded.
+    fn of(loaded: &Loaded, held: &'a Held, a: &'a [f32], operation: &Operation) -> Option<Self> {
+        let from = if operation.hook.kind == K::RotQ { K::Q } else { K::K };
+        let x = held.values.get(&from)?;
+        let d_head = loaded.meta.dims.d_head;
+        let of_all = x.len() / held.tokens.len() / d_head;
+        let is_off = |head: &usize| operation.parts.is_empty() || operation.parts.contains(head);
+        Some(Self { x, a, heads: (0..of_all).filter(is_off).collect(), of_all, d_head })
+    }
+
+    fn angle(&self, pos: usize, i: usize) -> f64 {
         let (mut along, mut across) = (0.0, 0.0);
-        for head in (0..heads).filter(of_parts) {
-            let at = (pos * heads + head) * d_head + i;
-            let [xa, xb, ya, yb] = [x[at], x[at + half], a[at], a[at + half]].map(f64::from);
+        for head in &self.heads {
+            let at = (pos * self.of_all + head) * self.d_head + i;
+            let half = self.d_head / 2;
+            let [xa, xb, ya, yb] = [self.x[at], self.x[at + half], self.a[at], self.a[at + half]].map(f64::from);
             along += xa * ya + xb * yb;
             across += xa * yb - xb * ya;
         }
         across.atan2(along)
+    }
+}
+
+/// By how much the positions of the recorded queries or keys are shifted: the shift that turns every pair as it was turned.
+fn shift(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation) -> Option<i32> {
+    let turns = Turns::of(loaded, held, a, operation)?;
+    let (half, base) = (turns.d_head / 2, loaded.config.arch.rope.base);
+    let pos = operation.position?.max(held.tokens.len() - 1);
+    let pairs: Vec<(f64, f64)> =
+        (0..half).map(|i| (turns.angle(pos, i), base.powf(-((2 * i) as f64) / turns.d_head as f64))).collect();
+    let fit = |by: i32| {
+        let at = pos as f64 + f64::from(by);
+        pairs.iter().map(|(angle, frequency)| (angle - at * frequency).cos()).sum::<f64>() / half as f64
     };
+    let best = (-(pos as i32)..MOST_SHIFT).max_by(|a, b| fit(*a).total_cmp(&fit(*b)))?;
+    (best != 0 && fit(best) > SAME_TURN).then_some(best)
+}
+
+/// The bases that the turns of the recorded queries or keys suggest: the nearest round numbers first.
+fn base(loaded: &Loaded, held: &Held, a: &[f32], operation: &Operation) -> Vec<f64> {
+    let Some(turns) = Turns::of(loaded, held, a, operation) else { return Vec::new() };
+    let (d_head, n, half) = (turns.d_head, held.tokens.len(), turns.d_head / 2);
+    let angle = |pos: usize, i: usize| turns.angle(pos, i);
     if n < 2 || half < 2 {
         return Vec::new();
     }

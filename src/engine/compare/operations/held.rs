@@ -16,7 +16,7 @@ pub fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
         K::LnFinal | K::LnFinalScale | K::Logits => loaded.meta.dims.layers - 1,
         _ => hook.layer as usize,
     };
-    let mut values = BTreeMap::new();
+    let (mut values, mut dtypes) = (BTreeMap::new(), BTreeMap::new());
     let mut kinds = reads(hook.kind);
     if kinds.contains(&K::MlpOut) || kinds.contains(&K::ExpertOut) {
         kinds.push(K::ResidMid);
@@ -26,6 +26,7 @@ pub fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
             continue;
         }
         if let Some(tensor) = recorded.tensor(kind.at(layer))? {
+            dtypes.insert(kind, tensor.dtype);
             let rows = match tensor.values {
                 Values::F32(rows) => rows,
                 Values::U32(ids) => ids.into_iter().map(|id| id as f32).collect(),
@@ -33,5 +34,5 @@ pub fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
             values.insert(kind, rows);
         }
     }
-    Ok(Held { values, tokens: recorded.trace.tokens()? })
+    Ok(Held { values, dtypes, tokens: recorded.trace.tokens()? })
 }

@@ -1,6 +1,7 @@
 //! The verdict on a recording, operation by operation: each is computed from the recording's own input of it, so that
 //! rounding stays far smaller than any other difference, and what differs is explained by suspects that are tested.
 
+mod by_size;
 mod candidates;
 mod compared;
 mod definition;
@@ -28,6 +29,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use verdict::guilt;
 
+/// Faults that are named beside the first.
+const MOST_OTHERS: usize = 3;
+
 /// What the operations of a recording showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Operations {
@@ -37,6 +41,8 @@ pub struct Operations {
     pub kinds: Vec<Fit>,
     /// The first operation that differs by more than rounding.
     pub guilty: Option<Guilt>,
+    /// The first operation of each other kind that differs, and that neither they nor the cause of the guilty one explain.
+    pub also: Vec<Guilt>,
     /// Hooks, without their layer, whose recording would tell rounding from other differences where now it can't be told.
     pub record: Vec<&'static str>,
     /// Every operation whose output is recorded, in the order of the forward pass.
@@ -58,7 +64,7 @@ pub fn operations(
     let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
     let mut all = compared(loaded, &recorded, &tokens, precision, control)?;
     let mut kinds: Vec<Fit> = Vec::new();
-    let mut guilty = None;
+    let (mut guilty, mut guilty_at) = (None, 0);
     for i in 0..all.len() {
         if all[i].ok {
             continue;
@@ -93,16 +99,59 @@ pub fn operations(
             }
             fit => {
                 guilty = Some(guilt(operation, fit, is_tested, configs, &all));
+                guilty_at = i;
                 break;
             }
         }
     }
+    let also = match &guilty {
+        Some(guilty) => others(loaded, &recorded, precision, (&all, guilty_at), (guilty, &kinds), configs, control)?,
+        None => Vec::new(),
+    };
     let verdict = match (&guilty, kinds.is_empty()) {
         (Some(_), _) => Verdict::Differs,
         (None, true) => Verdict::Agrees,
         (None, false) => Verdict::AgreesUpToRounding,
     };
-    Ok(Operations { verdict, kinds, guilty, record: to_record(&recorded, &all), all })
+    Ok(Operations { verdict, kinds, guilty, also, record: to_record(&recorded, &all), all })
+}
+
+/// Other faults than the guilty operation's: the first of each other kind of operation, fed its own recorded input, that its
+/// cause does not explain.
+fn others(
+    loaded: &Loaded,
+    recorded: &Recorded,
+    precision: Precision,
+    (all, guilty_at): (&[Operation], usize),
+    (guilty, kinds): (&Guilt, &[Fit]),
+    configs: &[ConfigDiff],
+    control: &Control,
+) -> Result<Vec<Guilt>> {
+    let mut seen = vec![all[guilty_at].hook.kind];
+    let mut found: Vec<Guilt> = Vec::new();
+    for operation in all[guilty_at + 1..].iter().filter(|operation| !operation.ok && operation.direct) {
+        if seen.contains(&operation.hook.kind) || found.len() == MOST_OTHERS {
+            continue;
+        }
+        seen.push(operation.hook.kind);
+        control.check()?;
+        if operation.hook.kind == K::ExpertIndices {
+            found.push(guilt(operation, None, true, configs, all));
+            continue;
+        }
+        let Some(case) = Case::of(loaded, recorded, operation, precision)? else { continue };
+        let mut known: Vec<Fit> = kinds.to_vec();
+        known.extend(std::iter::once(guilty).chain(&found).filter_map(|guilt| guilt.fit.clone()));
+        if case.agrees_in_f64()? || is_explained(&case, &known)? {
+            continue;
+        }
+        let in_force: Vec<Suspect> = kinds.iter().map(|fit| fit.suspect.clone()).collect();
+        let fit = case.search(&in_force, control)?;
+        if fit.as_ref().is_none_or(|fit| !fit.rounding) {
+            found.push(guilt(operation, fit, true, configs, all));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the kinds of rounding that were found give the recorded values, together or one alone.

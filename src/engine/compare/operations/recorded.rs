@@ -1,8 +1,11 @@
 //! What a recording holds, and from what each of its values follows.
 
-use crate::trace::{Dims, Hook, HookKind as K, TraceReader, TraceTensor};
+use crate::trace::{Dims, Dtype, Hook, HookKind as K, Policy, TraceReader, TraceTensor};
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
+
+/// Sums of numbers that were rounded are off by an ulp more often than this share; sums that were rounded never are.
+const OTHER_SUMS: f64 = 0.05;
 
 /// A recording, seen as inputs and outputs of operations.
 #[derive(Clone, Copy)]
@@ -82,6 +85,33 @@ impl<'a> Recorded<'a> {
             tensor.shape
         );
         Ok(Some(tensor))
+    }
+
+    /// Whether A's values were not rounded before they were saved: under `f32`, or if the sums in the residual stream, which
+    /// nothing but rounding changes, are not those of the saved numbers.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn is_rounded_late(&self, policy: Policy) -> Result<bool> {
+        if policy == Policy::F32 {
+            return Ok(true);
+        }
+        let sums = [[K::ResidPre, K::AttnOut, K::ResidMid], [K::ResidMid, K::MlpOut, K::ResidPost]];
+        for kinds in sums {
+            let mut read = Vec::new();
+            for kind in kinds {
+                read.extend(self.tensor(kind.at(0))?);
+            }
+            let [a, b, sum] = &read[..] else { continue };
+            let dtype = sum.dtype;
+            if dtype == Dtype::F32 || a.dtype != dtype || b.dtype != dtype {
+                continue;
+            }
+            let (a, b, sum) = (a.f32()?, b.f32()?, sum.f32()?);
+            let other = a.iter().zip(b).zip(sum).filter(|((a, b), sum)| dtype.round(*a + *b) != **sum).count();
+            return Ok(other as f64 > OTHER_SUMS * sum.len() as f64);
+        }
+        Ok(false)
     }
 
     /// From what the value at `hook` follows.

@@ -19,14 +19,6 @@ use std::mem::discriminant;
 /// Positions at which suspects are tested, at least and at most, and the multiply-adds that they may take.
 const POSITIONS: (usize, usize) = (3, 12);
 const BUDGET: u64 = 1 << 31;
-/// A suspect of which only the size of its effect is known fits if the effect is between these times as large.
-const SAME_SIZE: [f64; 2] = [0.3, 3.0];
-/// And so it is, more widely, for the two thirds of the tokens that are off the least.
-const SPREAD: [f64; 2] = [0.15, 5.0];
-/// Cosine of differences and values, and share of the squared differences in a tenth of the columns, up to which
-/// differences look like rounding.
-const PROPORTIONAL: f64 = 0.5;
-const CONCENTRATED: f64 = 0.9;
 /// Roundings to 8 or 16 bits in between fall to the other side now and then, and move the whole of a token's values: this
 /// share of the tokens must be within the limit, and the whole gap close to this factor of what it was.
 const MOST_TOKENS: f64 = 0.6;
@@ -49,26 +41,47 @@ pub struct Fit {
     pub rounding: bool,
     /// The dtype in which values are equal or not.
     pub dtype: Dtype,
-    /// The gap that is left with it, over the positions and parts that were tested.
+    /// The gap that is left with it, over the positions and parts that were tested; of a cause known by its size, that which
+    /// it makes.
     pub with: Gap,
     /// The gap without it there.
     pub without: Gap,
+    /// How many positions were tested.
+    pub positions: usize,
     #[serde(skip)]
     pub suspect: Suspect,
 }
 
+impl Fit {
+    /// How well it fits, in words.
+    pub fn words(&self) -> String {
+        let (with, without) = (self.with.words(self.dtype), self.without.words(self.dtype));
+        match self.suspect.is_by_size() {
+            true => format!("that moves values by about as much: {with}; found, {without}"),
+            false => format!("so computed, {with}; without it, {without} ({})", counted(self.positions, "token")),
+        }
+    }
+}
+
+/// A number and what it counts.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{} tested", if n == 1 { "" } else { "s" })
+}
+
 /// One operation that differs, and what is needed to test suspects on it.
 pub struct Case<'a> {
-    loaded: &'a Loaded,
-    operation: &'a Operation,
-    held: Held,
+    pub(super) loaded: &'a Loaded,
+    pub(super) operation: &'a Operation,
+    pub(super) held: Held,
     /// The recorded output, and the dtype in which it is stored.
-    a: Vec<f32>,
-    stored: Dtype,
-    positions: Vec<usize>,
-    scores: Scores,
-    chosen: Vec<u32>,
-    precision: Precision,
+    pub(super) a: Vec<f32>,
+    pub(super) stored: Dtype,
+    pub(super) positions: Vec<usize>,
+    pub(super) scores: Scores,
+    pub(super) chosen: Vec<u32>,
+    pub(super) precision: Precision,
+    /// The dtype to which values were rounded when they were saved, and not before.
+    pub(super) saved_in: Option<Dtype>,
 }
 
 impl<'a> Case<'a> {
@@ -98,18 +111,26 @@ impl<'a> Case<'a> {
         };
         let chosen = operation.chosen.clone();
         let stored = tensor.dtype;
-        let mut case = Self { loaded, operation, held, a, stored, positions: Vec::new(), scores, chosen, precision };
+        let narrow = held.dtypes.values().copied().fold(stored, Dtype::coarser);
+        let is_late = narrow != Dtype::F32 && recorded.is_rounded_late(loaded.meta.policy)?;
+        let saved_in = is_late.then_some(narrow);
+        let positions = Vec::new();
+        let mut case = Self { loaded, operation, held, a, stored, positions, scores, chosen, precision, saved_in };
         case.positions = case.worst_positions(recorded.tokens)?;
         Ok(Some(case))
     }
 
     /// The values by definition at the positions that are tested `[positions, …]`.
-    fn values(&self, suspects: &[Suspect]) -> Result<Vec<Vec<f64>>> {
+    pub(super) fn values(&self, suspects: &[Suspect]) -> Result<Vec<Vec<f64>>> {
+        self.values_from(&self.held, suspects)
+    }
+
+    pub(super) fn values_from(&self, held: &Held, suspects: &[Suspect]) -> Result<Vec<Vec<f64>>> {
         let hook = self.operation.hook;
         let layer = self.layer();
         let row = |pos: &usize| -> Result<Vec<f64>> {
             let at = (layer, hook.kind);
-            let mut definition = Definition::new(self.loaded, &self.held, at, self.precision, suspects);
+            let mut definition = Definition::new(self.loaded, held, at, self.precision, suspects);
             Ok(definition.row(hook.kind, *pos)?.to_vec())
         };
         // Rows of products are shared among the threads already.
@@ -135,7 +156,7 @@ impl<'a> Case<'a> {
     }
 
     /// The gap of each position.
-    fn gaps(&self, values: &[Vec<f64>]) -> Vec<Gap> {
+    pub(super) fn gaps(&self, values: &[Vec<f64>]) -> Vec<Gap> {
         let hook = self.operation.hook;
         let compared = Compared {
             hook,
@@ -159,62 +180,11 @@ impl<'a> Case<'a> {
     /// If weights can't be read.
     pub fn explains(&self, suspects: &[Suspect]) -> Result<bool> {
         let Some(last) = suspects.last() else { return Ok(false) };
-        if suspects.contains(&Suspect::SumsInF16) {
-            let rest: Vec<Suspect> = suspects.iter().filter(|s| **s != Suspect::SumsInF16).cloned().collect();
-            return self.is_size_of(&rest, suspects);
+        if suspects.iter().any(Suspect::is_by_size) {
+            return Ok(self.by_size(suspects)?.is_some());
         }
         let (before, after) = (self.gap(&[])?, self.gaps(&self.values(suspects)?));
         Ok(self.closes(last, before, &after))
-    }
-
-    fn is_size_of(&self, before: &[Suspect], all: &[Suspect]) -> Result<bool> {
-        let (plain, summed) = (self.values(before)?, self.values(all)?);
-        let norm = |of: &dyn Fn(f64, f64) -> f64| {
-            let pairs = plain.iter().flatten().zip(summed.iter().flatten());
-            pairs.map(|(a, b)| of(*a, *b)).sum::<f64>().sqrt()
-        };
-        let effect = norm(&|a, b| (a - b) * (a - b)) / norm(&|a, _| a * a).max(f64::MIN_POSITIVE);
-        let ratio = self.gap(before)?.relative_l2 / effect.max(f64::MIN_POSITIVE);
-        let is_size = effect > 0.0 && (SAME_SIZE[0]..=SAME_SIZE[1]).contains(&ratio);
-        Ok(is_size && self.is_spread_as(&plain, &summed) && self.looks_random(&plain))
-    }
-
-    /// Whether tokens are off by about as much as rounding makes them, also without the third that is off the most: a fault
-    /// at some tokens leaves the others as they are.
-    fn is_spread_as(&self, plain: &[Vec<f64>], rounded: &[Vec<f64>]) -> bool {
-        let width = plain.first().map_or(0, Vec::len);
-        let mut squares = Vec::new();
-        for ((pos, plain), rounded) in self.positions.iter().zip(plain).zip(rounded) {
-            let Some(recorded) = self.a.get(pos * width..).and_then(|rest| rest.get(..width)) else { return false };
-            let gap: f64 = recorded.iter().zip(plain).map(|(a, plain)| (f64::from(*a) - plain).powi(2)).sum();
-            let effect: f64 = rounded.iter().zip(plain).map(|(b, plain)| (b - plain).powi(2)).sum();
-            squares.push((gap, effect));
-        }
-        squares.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let rest = &squares[squares.len() / 3..];
-        let (gap, effect) = rest.iter().fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
-        effect > 0.0 && (SPREAD[0]..=SPREAD[1]).contains(&(gap / effect).sqrt())
-    }
-
-    /// Whether the differences look like rounding: not in proportion to the values, and spread over the columns.
-    fn looks_random(&self, plain: &[Vec<f64>]) -> bool {
-        let width = plain.first().map_or(0, Vec::len);
-        let mut columns = vec![0.0; width];
-        let (mut along, mut norm, mut gap) = (0.0, 0.0, 0.0);
-        for (pos, row) in self.positions.iter().zip(plain) {
-            for (i, own) in row.iter().enumerate() {
-                let Some(a) = self.a.get(pos * width + i) else { return false };
-                let off = f64::from(*a) - own;
-                along += off * own;
-                norm += own * own;
-                gap += off * off;
-                columns[i] += off * off;
-            }
-        }
-        columns.sort_by(|a, b| b.total_cmp(a));
-        let top: f64 = columns.iter().take(width.div_ceil(10)).sum();
-        let share = along.abs() / norm.max(f64::MIN_POSITIVE) / (gap / norm.max(f64::MIN_POSITIVE)).sqrt();
-        share <= PROPORTIONAL && top <= CONCENTRATED * gap
     }
 
     /// Whether a suspect closes the gap that was there without it, given what is left at each position.
@@ -313,19 +283,26 @@ impl<'a> Case<'a> {
                 Err(error) if error.is::<NotRecorded>() => continue,
                 values => values?,
             };
-            let left = self.gaps(&values);
-            let with = left.iter().copied().fold(Gap::default(), Gap::and);
-            let fits = match suspect {
-                Suspect::SumsInF16 => self.operation.direct && in_force.is_empty() && self.is_size_of(&[], &all)?,
-                _ => self.closes(&suspect, without, &left),
+            let rows = self.gaps(&values);
+            let left = &rows;
+            let left = left.iter().copied().fold(Gap::default(), Gap::and);
+            let with = match suspect.is_by_size() {
+                // What is left is then not told by its size.
+                true if !in_force.is_empty() || suspect == Suspect::SumsInF16 && !self.operation.direct => None,
+                true => self.by_size(&all)?,
+                // Once values are known to have been rounded late, what such rounding makes is always left.
+                false if all.iter().any(Suspect::is_by_size) => {
+                    let is_closer = left.relative_l2 <= CLOSED * without.relative_l2;
+                    if is_closer { self.by_size(&all)?.map(|_| left) } else { None }
+                }
+                false => self.closes(&suspect, without, &rows).then_some(left),
             };
-            if !fits {
-                continue;
-            }
+            let Some(with) = with else { continue };
             // By size alone is less than by value, whatever is left.
-            let rank = |fit: &Fit| (fit.suspect == Suspect::SumsInF16, fit.with.relative_l2);
+            let rank = |fit: &Fit| (fit.suspect.is_by_size(), fit.with.relative_l2);
             let (cause, rounding) = (suspect.to_string(), suspect.is_rounding());
-            let fit = Fit { cause, rounding, dtype: self.operation.dtype, with, without, suspect };
+            let (dtype, positions) = (self.operation.dtype, self.positions.len());
+            let fit = Fit { cause, rounding, dtype, with, without, positions, suspect };
             let is_better = best.as_ref().is_none_or(|best| {
                 let ((loose, left), (best_loose, best_left)) = (rank(&fit), rank(best));
                 (loose, left < best_left * 0.5) < (best_loose, false) || loose == best_loose && left < best_left * 0.5
@@ -337,7 +314,8 @@ impl<'a> Case<'a> {
         }
         if let Some(best) = best.as_mut().filter(|best| !best.rounding) {
             // Another digit of the same number is not another cause.
-            let is_other = |fit: &Fit| discriminant(&fit.suspect) != discriminant(&best.suspect);
+            let is_other =
+                |fit: &Fit| fit.cause != best.cause && discriminant(&fit.suspect) != discriminant(&best.suspect);
             let as_well =
                 |fit: &&Fit| is_other(fit) && !fit.rounding && fit.with.relative_l2 <= 2.0 * best.with.relative_l2;
             let mut others: Vec<String> = fitting.iter().filter(as_well).map(|fit| fit.cause.clone()).collect();
@@ -354,7 +332,7 @@ impl<'a> Case<'a> {
     fn suspects(&self) -> Result<Vec<Suspect>> {
         let kinds = self.between();
         let mut all = fit::suggested(self.loaded, &self.held, &self.a, self.operation, self.layer())?;
-        all.extend(fixed(self.loaded, self.operation.dtype, self.stored));
+        all.extend(fixed(self.loaded, self.operation.dtype, self.stored, self.saved_in));
         if self.operation.hook.kind == K::ExpertOut && !self.operation.parts.is_empty() {
             for suspect in &mut all {
                 if let Suspect::OtherExpert(map) = suspect {

@@ -27,6 +27,8 @@ pub enum Suspect {
     RopeIn(Dtype),
     /// Nothing but zeros.
     Zeroed,
+    /// Nothing is rounded while it is computed, and everything to this dtype when it is saved.
+    SavedIn(Dtype),
     /// Products are added up in f16.
     SumsInF16,
     /// RMSNorm rounds once, after the gain.
@@ -171,6 +173,7 @@ impl Suspect {
                 Policy::Hf | Policy::F32 | Policy::F32Router | Policy::Bf16 | Policy::EagerExperts | Policy::Hf4
             ),
             S::InputsIn(_) | S::InputsInTf32 | S::InputsAsGgml | S::InputsInBlocks(_) | S::SumsInF16 => true,
+            S::SavedIn(_) => true,
             S::RouterIn(_)
             | S::NormRoundedOnce
             | S::AttentionInF32
@@ -180,6 +183,11 @@ impl Suspect {
             | S::PatternRounded => true,
             _ => false,
         }
+    }
+
+    /// Whether it is known only how much it moves values, not where to: the recorded values can't follow from it.
+    pub fn is_by_size(&self) -> bool {
+        matches!(self, S::SavedIn(_) | S::SumsInF16)
     }
 
     /// The key of the config that says which is right.
@@ -211,7 +219,7 @@ impl Suspect {
             S::NormSubtractsMean | S::NormSkipped => norm,
             S::EmbedScaled => kind == K::Embed,
             S::RowsAsPairs | S::RowsAsHalves => matches!(kind, K::Q | K::K),
-            S::Zeroed => true,
+            S::Zeroed | S::SavedIn(_) => true,
             S::RopeIn(_) => matches!(kind, K::RotQ | K::RotK),
             S::RouterIn(_) | S::RouterInQ8 => kind == K::RouterLogits,
             S::RouterSoftmaxIn(_) => matches!(kind, K::ExpertWeights),
@@ -260,6 +268,7 @@ impl fmt::Display for Suspect {
             S::InputsAsGgml => {
                 f.write_str("activations as llama.cpp multiplies them: 8-bit blocks for quantised weights, the dtype of 16-bit ones")
             }
+            S::SavedIn(dtype) => write!(f, "values that were computed in f32 and rounded to {dtype} when they were saved"),
             S::SumsInF16 => f.write_str("products added up in f16"),
             S::NormRoundedOnce => f.write_str("RMSNorm rounded once, after the gain"),
             S::AttentionInF32 => f.write_str("attention that does not round scores and probabilities (fused)"),
@@ -294,6 +303,9 @@ impl fmt::Display for Suspect {
             S::KeysForValues => f.write_str("k_proj and v_proj swapped"),
             S::RopeBase(base) => write!(f, "the RoPE base: {base} in A"),
             S::PositionsZero => f.write_str("RoPE: every token at position 0"),
+            S::PositionsShifted(by @ 2..) => {
+                write!(f, "RoPE: positions shifted by {by:+}, as if {by} tokens came before A's first")
+            }
             S::PositionsShifted(by) => write!(f, "RoPE: positions shifted by {by:+}"),
             S::PositionsRestart(at) => write!(f, "RoPE: positions that begin again at 0 at token {at}"),
             S::PositionsZeroFrom(at) => write!(f, "RoPE: every token from {at} on at position 0 (a cache that is not read)"),

@@ -36,6 +36,15 @@ pub struct Guilt {
     pub fit: Option<Fit>,
 }
 
+impl Guilt {
+    /// Where it is, and the cause.
+    pub fn place(&self) -> String {
+        let layer = self.layer.map(|layer| format!("in layer {layer}, ")).unwrap_or_default();
+        let cause = self.cause.as_deref().unwrap_or("no known cause gives A's values");
+        format!("{layer}`{}`: {cause}", self.hook)
+    }
+}
+
 /// The finding in words. `all` holds every operation, in order.
 pub fn guilt(
     operation: &Operation,
@@ -57,9 +66,12 @@ pub fn guilt(
         [] => "the token ids".to_owned(),
         some => some.join(", "),
     };
-    let is_first = !all.iter().take_while(|other| other.hook != hook).any(|other| other.gap.values > 0);
+    let earlier = || all.iter().take_while(|other| other.hook != hook);
+    let is_first = !earlier().any(|other| other.gap.values > 0);
+    let is_clean = earlier().all(|other| other.ok || other.explained);
     let before = match (is_first, position) {
         (true, 0) => "",
+        (false, _) if !is_clean => "",
         (true, _) => "; the positions before agree",
         (false, 0) => "; what comes before it agrees",
         (false, _) => "; what comes before it agrees, and so do the positions before",
@@ -68,20 +80,17 @@ pub fn guilt(
     let cause = fit.as_ref().map(|fit| with_config(&fit.cause, fit.suspect.config_key(), configs));
     let why = match (&fit, &cause) {
         (Some(fit), Some(cause)) => {
-            format!(
-                "; the cause: {cause}. So computed, {}; without it, {}",
-                fit.with.words(operation.dtype),
-                fit.without.words(operation.dtype)
-            )
+            format!("; the cause: {cause}; {}", fit.words())
         }
         _ if hook.kind == K::ExpertIndices => "; A did not choose the experts with the highest scores".to_owned(),
-        _ if gap.non_finite > 0 => format!("; {} values are NaN or infinite in A or B alone", gap.non_finite),
+        _ if gap.non_finite > 0 => "; no cause is looked for among NaN".to_owned(),
         _ if hook.kind == K::ResidPre && hook.layer > 0 => "; A's stream changes between the two layers".to_owned(),
         _ if !is_tested => "; its cause can't be tested, because what it follows from was not recorded".to_owned(),
         _ => format!("; none of the causes that mixscope knows gives A's values{}", said(configs)),
     };
     // In f32 almost every value differs in its last bits.
     let what = match operation.dtype {
+        _ if gap.non_finite > 0 => gap.non_finite_words(),
         Dtype::F32 if hook.kind != K::ExpertIndices => {
             format!("the values do not follow from {from} (relative L2 {:.1e})", gap.relative_l2)
         }

@@ -13,7 +13,7 @@ use crate::state::Spot;
 use crate::state::text::width;
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
-use crate::ui::theme::marks::WITHIN_ROUNDING;
+use crate::ui::theme::marks::{EXACT_TIE, WITHIN_ROUNDING};
 use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
@@ -75,6 +75,7 @@ fn put_layer(c: &mut Canvas, inside: Rect, y: u16, (layer, column): (usize, usiz
             None => (" ".to_owned(), c.theme.dim()),
             Some(false) => ("·".to_owned(), c.theme.dim()),
             Some(true) => match state.flip(pos, layer) {
+                Some(flip) if flip.exact_tie => (EXACT_TIE.to_owned(), c.theme.warn()),
                 Some(flip) if !flip.is_within_rounding() => (digit(flip.exchanged()), c.theme.error()),
                 _ => (WITHIN_ROUNDING.to_owned(), c.theme.warn()),
             },
@@ -113,9 +114,10 @@ fn put_legend(c: &mut Canvas, inside: Rect, two: &Two, d: Dims) {
     let exchanged = if d.top_k > 1 { "1, 2 … experts exchanged" } else { "1 another expert" };
     let forms = [
         format!(
-            "· same experts  {exchanged}  {WITHIN_ROUNDING} within rounding: 4 {} ulp   loss + − of B against A",
+            "· same experts  {exchanged}  {WITHIN_ROUNDING} within rounding: 4 {} ulp  {EXACT_TIE} equal scores   loss + − of B against A",
             two.dtype
         ),
+        format!("· same  {exchanged}  {WITHIN_ROUNDING} within 4 {} ulp  {EXACT_TIE} equal scores", two.dtype),
         format!("· same  {exchanged}  {WITHIN_ROUNDING} within 4 {} ulp", two.dtype),
         format!("{WITHIN_ROUNDING} within rounding  1 2 exchanged"),
     ];

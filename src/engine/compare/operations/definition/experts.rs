@@ -2,7 +2,7 @@
 
 use super::attention::softmax;
 use super::{Definition, exact_or, r};
-use crate::analysis::routing::ranked;
+use crate::analysis::routing::top_k;
 use crate::engine::compare::operations::suspect::Suspect as S;
 use crate::model::weights::{Part, Which};
 use crate::model::{Gate, GateBlock, Precision, Rounding};
@@ -44,7 +44,7 @@ impl Definition<'_> {
     /// The best experts, best first.
     pub(super) fn choice(&mut self, pos: usize) -> Result<Vec<f64>> {
         let scores: Vec<f32> = self.row(K::ExpertWeights, pos)?.iter().map(|x| *x as f32).collect();
-        Ok(ranked(&scores).into_iter().take(self.loaded.config.arch.dims.top_k).map(|e| e as f64).collect())
+        Ok(top_k(&scores, self.loaded.config.arch.dims.top_k).into_iter().map(f64::from).collect())
     }
 
     fn chosen(&mut self, pos: usize) -> Result<Vec<usize>> {

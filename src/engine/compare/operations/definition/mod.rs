@@ -11,7 +11,7 @@ use super::recorded::inputs;
 use super::suspect::Suspect;
 use crate::model::weights::{Matrix, Part};
 use crate::model::{Loaded, Precision, Rounding};
-use crate::trace::HookKind as K;
+use crate::trace::{Dtype, HookKind as K, Policy};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -32,8 +32,34 @@ impl std::error::Error for NotRecorded {}
 pub struct Held {
     /// Values by kind; those of the residual stream under the kind that the layer reads.
     pub values: BTreeMap<K, Vec<f32>>,
+    /// The dtypes in which they are stored.
+    pub dtypes: BTreeMap<K, Dtype>,
     /// The tokens.
     pub tokens: Vec<u32>,
+}
+
+impl Held {
+    /// The same, each number moved by up to half an ulp of the dtype in which it is stored: as far as it was perhaps moved
+    /// when it was saved. Always by the same.
+    pub fn nudged(&self) -> Self {
+        let moved = |(kind, values): (&K, &Vec<f32>)| {
+            let dtype = self.dtypes.get(kind).copied().unwrap_or(Dtype::F32);
+            (*kind, values.iter().zip(0..).map(|(x, i)| nudge(*x, i, dtype)).collect())
+        };
+        let values = self.values.iter().map(moved).collect();
+        Self { values, dtypes: self.dtypes.clone(), tokens: self.tokens.clone() }
+    }
+}
+
+/// `x`, the number `i`, moved by up to half an ulp of `dtype`: at random, but always by the same. In f32 it stays.
+pub fn nudge(x: f32, i: u64, dtype: Dtype) -> f32 {
+    if x == 0.0 || dtype == Dtype::F32 {
+        return x;
+    }
+    // SplitMix64's last step: neighbours are unlike.
+    let mixed = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x + ((mixed ^ mixed >> 27) >> 40) as f32 / (1u64 << 24) as f32 * dtype.ulp(x) - 0.5 * dtype.ulp(x)
 }
 
 /// The values of one layer by definition.
@@ -58,6 +84,7 @@ impl<'a> Definition<'a> {
     ) -> Self {
         let policy = |suspect: &Suspect| match suspect {
             Suspect::Policy(policy, dtype) => Some(Precision::new(*policy, *dtype)),
+            Suspect::SavedIn(dtype) => Some(Precision::new(Policy::F32, *dtype)),
             _ => None,
         };
         let precision = suspects.iter().rev().find_map(policy).unwrap_or(precision);
