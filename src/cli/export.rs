@@ -1,6 +1,7 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::TextArgs;
+use super::stderr::write_out;
 use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
@@ -152,7 +153,7 @@ impl Export {
                 out.flush()?;
             } else {
                 replace_file(&file, |out| Ok(out.write_all(&bytes)?))?;
-                eprintln!("wrote {}", super::harmless(&file.display().to_string()));
+                write_out(&format!("wrote {}\n", super::harmless(&file.display().to_string())));
             }
         }
         Ok(())
@@ -230,7 +231,7 @@ impl Export {
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
             let prefix = CommonPrefix::of(&ids(&other.tokens), &ids(&data.trace.tokens));
             if let Some(prefix) = prefix.with_context(|| format!("--against {against}"))? {
-                eprintln!("{prefix}");
+                write_out(&format!("{prefix}\n"));
                 spec.pos = spec.pos.min(prefix.length - 1);
             }
             data.compare_with(other);

@@ -22,6 +22,7 @@ mod stderr;
 mod values;
 
 use crate::analysis::tables::TokenText;
+use crate::app::Ended;
 use crate::control::Control;
 use crate::engine::{OpenOptions, Target, open_model};
 use crate::model::{Loaded, sampling};
@@ -59,7 +60,7 @@ Examples:
   mixscope pull mistralai/Mixtral-8x7B-v0.1     download only
   mixscope --resume                             continue the last session
 
-Exit status: 0 done, 1 the work failed, 2 wrong usage.";
+Exit status: 0 done, 1 the work failed, 2 wrong usage, 128 + N ended by signal N.";
 
 /// See inside Mixtral-family mixture-of-experts models: expert routing, attention and logit lens, token by token.
 #[derive(Parser)]
@@ -264,8 +265,8 @@ pub fn main() -> ExitCode {
             Some(wrong) => usage(&wrong.of(&matches)),
             None if is_broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
-                eprintln!("mixscope: {}", harmless(&format!("{error:#}")));
-                ExitCode::from(1)
+                stderr::write_out(&format!("mixscope: {}\n", harmless(&format!("{error:#}"))));
+                ExitCode::from(error.downcast_ref::<Ended>().map_or(1, |ended| ended.status))
             }
         },
     }

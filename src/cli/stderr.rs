@@ -5,7 +5,7 @@ use crate::app::files::Reporter;
 use crate::protocol::Download;
 use crate::trace::{Level, Report, duration, size};
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -68,7 +68,7 @@ impl Stderr {
 
     fn clear_line(&self, written: &mut Written) {
         if written.progress.take().is_some() && self.terminal {
-            eprint!("\r\x1b[K");
+            write_out("\r\x1b[K");
         }
     }
 
@@ -77,7 +77,7 @@ impl Stderr {
             return;
         }
         self.clear_line(written);
-        eprintln!("{}", harmless(text));
+        write_out(&format!("{}\n", harmless(text)));
     }
 
     fn overwrite(&self, written: &mut Written, text: impl FnOnce() -> String) {
@@ -86,7 +86,7 @@ impl Stderr {
             return;
         }
         written.progress = Some(Instant::now());
-        eprint!("\r\x1b[K{}", harmless(&text()));
+        write_out(&format!("\r\x1b[K{}", harmless(&text())));
     }
 
     /// Reports a download: in total, and its files.
@@ -123,6 +123,11 @@ impl Stderr {
             self.overwrite(&mut written, text);
         }
     }
+}
+
+/// Writes to stderr. Writing fails if the terminal is gone; then nobody reads it.
+pub fn write_out(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `43 %, 11.2 GB of 26.4 GB, 118 MB/s, 2 min 09 s left · a.safetensors 71 %`

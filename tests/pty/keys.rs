@@ -165,3 +165,21 @@ fn pasted_text_is_text_and_never_obeyed() {
     pty.send(CTRL_C);
     assert_harmless(&pty.end().1);
 }
+
+#[test]
+fn keys_are_keys_again_after_a_paste_that_never_ends() {
+    let pty = Setup::program(NONE).start();
+    pty.wait_for(EDITOR);
+    pty.send("\x1b[200~half a paste");
+    let shot = pty.wait_for("half a paste");
+    assert!(shot.has(EDITOR));
+    pty.send(ESC);
+    pty.wait_gone(EDITOR);
+    // In the middle of a paste.
+    pty.send("\x1b[200~a whole text, and");
+    pty.press(" its end\x1b[201~", "and its end");
+    pty.send("\x1b[200~half");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    pty.send(CTRL_C);
+    assert_eq!(pty.end_restored().0, 0);
+}
