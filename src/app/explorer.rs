@@ -94,7 +94,7 @@ impl Explorer {
             None => state.open_model(options.model),
         };
         state.first_run = is_new && folder.is_some_and(first_run::is_first);
-        for failure in [trouble, more_trouble].into_iter().flatten() {
+        for failure in [trouble, more_trouble, options.unread].into_iter().flatten() {
             update(&mut state, Event::Trouble(failure));
         }
         let (sender, events) = channel(EVENTS);

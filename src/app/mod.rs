@@ -23,17 +23,18 @@ pub use colour::ColorChoice;
 pub use ended::Ended;
 pub use explorer::{Explorer, Places, Request};
 pub use keyboard::terminal;
-pub use picture::cells;
+pub use picture::{cells, photograph};
 pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{OpenOptions, open_target};
+use crate::protocol::Failure;
 use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
 use crate::ui::terminal::{Screen, ScreenOptions};
-use crate::ui::{Colours, Depth, Theme, draw, terminal as screen};
+use crate::ui::{Colours, Depth, Theme, terminal as screen};
 use anyhow::{Context, Result, anyhow};
 use keeper::SAVE_EVERY;
 use keyboard::Keyboard;
@@ -79,6 +80,8 @@ pub struct Options {
     pub details_flipped: bool,
     /// The keys.
     pub keymap: Arc<Keymap>,
+    /// Why the user's configuration could not be read, if it could not.
+    pub unread: Option<Failure>,
 }
 
 /// Runs the explorer until the user leaves it.
@@ -211,8 +214,8 @@ impl App {
                 Request::Copy(text) => self.screen.copy(&text)?,
                 Request::SaveScreen => {
                     let theme = Theme::with(Depth::True, &self.colours);
-                    let drawn = draw(&self.explorer.state, &theme, self.screen.area());
-                    self.explorer.save_screen(cells(&drawn.cells), self.colours.theme != ThemeName::Light);
+                    let picture = photograph(&mut self.explorer.state, &theme, self.screen.area());
+                    self.explorer.save_screen(picture, self.colours.theme != ThemeName::Light);
                 }
                 Request::Redraw => self.screen.forget()?,
                 Request::Suspend => self.suspend(Extent::Job)?,

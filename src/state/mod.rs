@@ -105,6 +105,8 @@ pub struct State {
     pub policy: Policy,
     /// The message in the footer.
     pub message: Option<Message>,
+    /// The last message.
+    last_message: Option<Message>,
     /// Unfinished work of the engine on the run, oldest first.
     pub jobs: Vec<Job>,
     /// The speed of the generation.
@@ -167,6 +169,7 @@ impl State {
             sampling,
             policy,
             message: None,
+            last_message: None,
             jobs: Vec::new(),
             pace: Pace::default(),
             derived: Derivations::default(),

@@ -37,13 +37,16 @@ pub struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Writes `text` at (x, y) within `area`, cut at its right edge; returns the column after it.
+    /// Writes `text` at (x, y) within `area`; returns the column after it. If the right edge cuts it, it ends in `…`.
     pub fn put(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
         if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
             return x;
         }
         let room = usize::from(area.right() - x);
-        self.cells.set_stringn(x, y, text, room, style).0
+        // No width is computed for most texts.
+        let is_cut = text.len() > room && width(text.trim_end()) > room;
+        let cut = if is_cut { fit(text, room) } else { String::new() };
+        self.cells.set_stringn(x, y, if is_cut { &cut } else { text }, room, style).0
     }
 
     /// The sizes of the pane being drawn, mutable.

@@ -323,8 +323,16 @@ fn wrong_exports_are_refused_by_name() {
     assert_fails(&export(&["--view", "lens", "-o", &out, "--format", "svg"]), 2, "x.png");
     assert_fails(&export(&["--view", "lens", "-o", "-", "--format", "png,csv"]), 2, "stdout");
     assert_fails(&export(&["--view", "lens", "-o", &out, "--scale", "0"]), 2, "--scale");
-    assert_fails(&export(&["--view", "routing.token", "--token", "9", "-o", &out]), 1, "position 9");
-    assert_fails(&export(&["--view", "routing.layer", "--layer", "7", "-o", &out]), 1, "layer 7");
+    assert_fails(
+        &export(&["--view", "routing.token", "--token", "9", "-o", &out]),
+        2,
+        "--token: expected a position from 0 to ",
+    );
+    assert_fails(
+        &export(&["--view", "routing.layer", "--layer", "7", "-o", &out]),
+        2,
+        "--layer: expected a layer from 0 to ",
+    );
     assert_fails(&export(&["--view", "routing.layer", "--layer", "0", "-o", &out]), 1, "layer 0");
     assert_fails(&export(&["--view", "attention.head", "--layer", "2", "-o", &out]), 1, "attention.head");
     assert_fails(&mixscope(["export", "absent.safetensors", "--view", "lens", "-o", &out]), 1, "absent");
