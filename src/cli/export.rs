@@ -40,7 +40,12 @@ impl Format {
     }
 }
 
+const TABLES: &str = "\
+Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
+docs/files.md describes their columns.";
+
 #[derive(Args)]
+#[command(after_help = TABLES)]
 pub struct Export {
     /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
     #[arg(value_name = "TRACE")]

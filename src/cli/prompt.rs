@@ -15,7 +15,7 @@ const STDIN: &str = "-";
 #[group(multiple = false)]
 pub struct PromptArgs {
     /// The prompt. Without any of these options, text that is piped to stdin is the prompt.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = values::text)]
     prompt: Option<String>,
     /// Read the prompt from a file, - is stdin (UTF-8, used unchanged, but for a byte order mark, which is dropped).
     #[arg(long, value_name = "FILE")]

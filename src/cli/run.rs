@@ -46,6 +46,11 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
   trace.safetensors  the activations by their TransformerLens names, without a batch axis
 
+A token may be spelled NA or null, so a reader must not take these as missing values:
+  pandas  pandas.read_csv(\"tokens.csv\", keep_default_na=False)
+  polars  polars.read_csv(\"tokens.csv\", missing_utf8_is_empty_string=True)
+  R       read.csv(\"tokens.csv\", na.strings=character(), encoding=\"UTF-8\")
+
 The generated text goes to stdout, progress to stderr.";
 
 #[derive(Args)]

@@ -19,6 +19,15 @@ where
     }
 }
 
+/// A text, which may begin with a hyphen, but is not an option whose text was forgotten.
+pub fn text(text: &str) -> Result<String> {
+    let word = text.strip_prefix("--").or_else(|| text.strip_prefix('-').filter(|word| word.len() == 1));
+    let is_option =
+        word.is_some_and(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || c == '-'));
+    ensure!(!is_option, "expected a text, found the option `{text}`; --prompt-file and stdin take any text");
+    Ok(text.to_owned())
+}
+
 /// A whole number of at least 0.
 pub fn count(text: &str) -> Result<usize> {
     text.trim().parse().map_err(|_| anyhow!("expected a whole number of at least 0, found `{text}`"))

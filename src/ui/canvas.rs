@@ -128,8 +128,14 @@ impl Canvas<'_> {
             parts.iter().filter(|(_, count)| *count > 0).map(|(sign, count)| format!("{sign}{count}")).collect();
         if !parts.is_empty() {
             let line = Rect { width: area.width.saturating_sub(2 * u16::from(self.framed)), ..area };
-            let style = self.theme.accent();
-            self.put_right(line, area.y, &format!(" {} more ", parts.join(" ")), style);
+            let text = format!(" {} more ", parts.join(" "));
+            let x = line.right().saturating_sub(width(&text) as u16).max(line.left());
+            // The end of a long title makes room.
+            let is_title = |x: u16| !matches!(self.cells[(x, area.y)].symbol(), " " | "─" | "┐");
+            if x > line.left() && (x..line.right()).any(is_title) {
+                self.put(line, x - 1, area.y, "…", self.theme.strong());
+            }
+            self.put_right(line, area.y, &text, self.theme.accent());
         }
     }
 

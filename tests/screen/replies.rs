@@ -3,7 +3,7 @@
 use mixscope::analysis::view::{Tab, View};
 use mixscope::app::{Still, photograph};
 use mixscope::export::Screen;
-use mixscope::protocol::Failure;
+use mixscope::protocol::{Ask, Failure};
 use mixscope::state::{Effect, Event, Gesture, Save, update};
 use mixscope::ui::{Depth, Theme};
 use ratatui::layout::Rect;
@@ -264,4 +264,25 @@ fn a_picture_of_the_screen_does_not_show_that_it_is_written() {
     let picture = photograph(&mut still.state, &theme, area);
     assert_eq!(text(&picture), text(&before));
     assert!(!text(&picture).contains("writing") && still.state.saving.is_some());
+}
+
+#[test]
+fn a_dropped_path_is_opened() {
+    for text in ["'/tmp/a b/model'\n", "/tmp/a\\ b/model", "file:///tmp/a%20b/model\r\n"] {
+        let open = |still: &mut Still| {
+            let effects = update(&mut still.state, Event::Key("enter".parse().unwrap()));
+            assert!(
+                effects
+                    .iter()
+                    .any(|effect| matches!(effect, Effect::Ask(_, Ask::Open(name)) if name == "/tmp/a b/model")),
+                "{text:?}: {effects:?}"
+            );
+        };
+        let mut pasted = still("o");
+        pasted.take(Event::Paste(text.to_owned()));
+        open(&mut pasted);
+        let mut typed = still("o");
+        typed.type_text(text.trim());
+        open(&mut typed);
+    }
 }

@@ -55,6 +55,7 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   lab.json        everything, with version, model, config, prompt, generated texts, timings and
                   validation
   lab.png, .svg   flips and equal values by policy and layer, and the losses
+Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
 
 The table goes to stdout, progress to stderr.";
 

@@ -15,9 +15,8 @@ pub fn page(c: &mut Canvas, area: Rect, title: &str, lines: &[(String, Style)], 
     let inside = c.popup(place, title);
     let overflow = lines.len().saturating_sub(usize::from(inside.height));
     c.geometry.page_overflow = Some(overflow);
-    let text_room = Rect { width: inside.width.saturating_sub(1), ..inside };
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(&lines[first.min(overflow)..]) {
-        c.put(text_room, inside.x + 1, y, text, *style);
+        c.put(inside, inside.x + 1, y, text, *style);
     }
     if first < overflow {
         c.put_right(
