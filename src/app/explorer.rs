@@ -95,7 +95,7 @@ impl Explorer {
         };
         state.first_run = is_new && folder.is_some_and(first_run::is_first);
         for failure in [trouble, more_trouble, options.unread].into_iter().flatten() {
-            update(&mut state, Event::Trouble(failure));
+            state.trouble_at_start(failure);
         }
         let (sender, events) = channel(EVENTS);
         let mut explorer = Self {

@@ -125,7 +125,7 @@ fn text_of(mut bytes: Vec<u8>) -> Result<String> {
     // Without a mark, Latin text in UTF-16 is a zero after or before every letter, which UTF-8 takes as control characters.
     let start = &bytes[..bytes.len().min(64)];
     let has_zeros = |from: usize| start.iter().skip(from).step_by(2).all(|byte| *byte == 0);
-    let is_unmarked = !bytes.is_empty() && bytes.len() % 2 == 0 && (has_zeros(0) || has_zeros(1));
+    let is_unmarked = !bytes.is_empty() && bytes.len().is_multiple_of(2) && (has_zeros(0) || has_zeros(1));
     ensure!(
         !is_marked && !is_unmarked,
         "expected UTF-8 text, found UTF-16; save it as UTF-8, or convert it with `iconv -f UTF-16 -t UTF-8`"

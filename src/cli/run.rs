@@ -47,7 +47,8 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   trace.safetensors  the activations by their TransformerLens names, without a batch axis
 
 A token may be spelled NA or null, so a reader must not take these as missing values:
-  pandas  pandas.read_csv(\"tokens.csv\", keep_default_na=False)
+  pandas  pandas.read_csv(\"tokens.csv\", keep_default_na=False,
+                          na_values={\"nll\": \"\", \"entropy\": \"\", \"rank\": \"\"})
   polars  polars.read_csv(\"tokens.csv\", missing_utf8_is_empty_string=True)
   R       read.csv(\"tokens.csv\", na.strings=character(), encoding=\"UTF-8\")
 

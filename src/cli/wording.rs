@@ -45,7 +45,9 @@ fn message(error: &clap::Error) -> Option<String> {
                 false => format!("`{name}` is one argument too many{near}; a text with blanks needs quotes"),
             }
         }
-        ErrorKind::MissingRequiredArgument => format!("missing: {}", words(error, ContextKind::InvalidArg)?.join(", ")),
+        ErrorKind::MissingRequiredArgument => {
+            format!("a required argument is missing: {}", words(error, ContextKind::InvalidArg)?.join(", "))
+        }
         ErrorKind::ArgumentConflict => {
             let (name, others) = (first()?, words(error, ContextKind::PriorArg)?);
             let others: Vec<&str> = others.iter().map(|other| bare(other)).collect();

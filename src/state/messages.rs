@@ -27,6 +27,24 @@ impl State {
         self.last_message.as_ref()
     }
 
+    /// Keeps a failure from before the model was opened, and shows it now and once the model is open.
+    pub fn trouble_at_start(&mut self, failure: Failure) {
+        self.troubles.push(failure.clone());
+        self.fail(failure);
+    }
+
+    /// Shows the failures from before the model was opened, with its warnings.
+    pub(super) fn show_troubles(&mut self, warnings: &[String]) {
+        let mut troubles = std::mem::take(&mut self.troubles);
+        let Some(Failure { summary, mut causes }) = troubles.pop() else { return };
+        for other in troubles {
+            causes.push(other.summary);
+            causes.extend(other.causes);
+        }
+        causes.extend_from_slice(warnings);
+        self.fail(Failure { summary, causes });
+    }
+
     fn show(&mut self, message: Message) {
         self.last_message = Some(message.clone());
         self.message = Some(message);

@@ -107,6 +107,8 @@ pub struct State {
     pub message: Option<Message>,
     /// The last message.
     last_message: Option<Message>,
+    /// Failures from before the model was opened, to be shown once it is open.
+    troubles: Vec<Failure>,
     /// Unfinished work of the engine on the run, oldest first.
     pub jobs: Vec<Job>,
     /// The speed of the generation.
@@ -170,6 +172,7 @@ impl State {
             policy,
             message: None,
             last_message: None,
+            troubles: Vec::new(),
             jobs: Vec::new(),
             pace: Pace::default(),
             derived: Derivations::default(),

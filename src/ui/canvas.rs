@@ -43,8 +43,9 @@ impl Canvas<'_> {
             return x;
         }
         let room = usize::from(area.right() - x);
-        // No width is computed for most texts.
-        let is_cut = text.len() > room && width(text.trim_end()) > room;
+        // No width is computed for most texts. A bar is no text.
+        let is_bar = |text: &str| text.ends_with(|c| ('\u{2580}'..='\u{259f}').contains(&c));
+        let is_cut = text.len() > room && width(text.trim_end()) > room && !is_bar(text.trim_end());
         let cut = if is_cut { fit(text, room) } else { String::new() };
         self.cells.set_stringn(x, y, if is_cut { &cut } else { text }, room, style).0
     }

@@ -144,6 +144,10 @@ fn the_help_of_run_describes_its_files() {
         assert!(help.contains(name) && help.contains(columns), "{name}");
     }
     assert!(help.contains("run.json") && help.contains("trace.safetensors"));
+    // A token may be spelled NA.
+    for args in [&["run"][..], &["export"], &["lab"]] {
+        assert!(ok(&mixscope([args, &["--help"]].concat())).contains("keep_default_na=False"), "{args:?}");
+    }
 }
 
 /// `--resume` with this session file; the file as it is afterwards.

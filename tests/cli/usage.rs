@@ -66,7 +66,7 @@ fn values_of_options_are_refused_in_the_words_of_this_program() {
         &["run", "--out", &out, "--prompt-ids", "-1,2"],
         "--prompt-ids: expected token ids, such as 1,422,3, found `-1`",
     );
-    refuses(&["run", "--prompt", "hi"], "missing: --out <DIR>");
+    refuses(&["run", "--prompt", "hi"], "a required argument is missing: --out <DIR>");
     refuses(&["bench", "--steps", "0"], "--steps: expected a whole number from 1 to ");
     refuses(&["lab", "--prompt", "hi", "--out", &out, "--steps", "-3"], "--steps: expected a whole number");
     refuses(&["lab", "--prompt", "hi", "--out", &out, "--policies", "hf"], "--policies");

@@ -1,6 +1,6 @@
 //! The last message, or the most useful keys.
 
-use crate::state::input::{Action, Scope};
+use crate::state::input::{Action, Entry, Scope};
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Message, Spot};
 use crate::ui::canvas::Canvas;
@@ -19,9 +19,14 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     // Without a model there is nothing to explore.
     let useful =
         |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
-    for entry in state.keymap.entries.iter().filter(|entry| !entry.hint.is_empty() && useful(entry.action)) {
+    let hinted = |entry: &&Entry| !entry.hint.is_empty() && !entry.keys.is_empty() && useful(entry.action);
+    let mut entries = state.keymap.entries.iter().filter(hinted).peekable();
+    while let Some(entry) = entries.next() {
         let Some(key) = entry.keys.first().map(ToString::to_string) else { continue };
-        if usize::from(area.right().saturating_sub(x)) < width(&key) + width(entry.hint) + 1 {
+        // Room for the sign that hints are left out.
+        let more = if entries.peek().is_some() { 3 } else { 0 };
+        if usize::from(area.right().saturating_sub(x)) < width(&key) + 1 + width(entry.hint) + more {
+            c.put(area, x, area.y, "…", c.theme.dim());
             break;
         }
         let start = x;
