@@ -19,7 +19,7 @@ impl Ended {
 
     /// The terminal was closed, or can't be read or written any more: the same as a hang-up, which may come first or last.
     pub fn without_terminal() -> Self {
-        Self { what: "the end of its terminal", ..Self::by(Signal::SIGHUP) }
+        Self { what: "the loss of its terminal", ..Self::by(Signal::SIGHUP) }
     }
 }
 

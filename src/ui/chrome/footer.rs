@@ -20,12 +20,10 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let useful =
         |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
     let hinted = |entry: &&Entry| !entry.hint.is_empty() && !entry.keys.is_empty() && useful(entry.action);
-    let mut entries = state.keymap.entries.iter().filter(hinted).peekable();
-    while let Some(entry) = entries.next() {
+    for entry in state.keymap.entries.iter().filter(hinted) {
         let Some(key) = entry.keys.first().map(ToString::to_string) else { continue };
-        // Room for the sign that hints are left out.
-        let more = if entries.peek().is_some() { 3 } else { 0 };
-        if usize::from(area.right().saturating_sub(x)) < width(&key) + 1 + width(entry.hint) + more {
+        if usize::from(area.right().saturating_sub(x)) < width(&key) + 1 + width(entry.hint) {
+            // Hints are left out; where the last one ends at the edge, there is no room to say so.
             c.put(area, x, area.y, "…", c.theme.dim());
             break;
         }
