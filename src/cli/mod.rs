@@ -298,7 +298,7 @@ impl WrongUsage {
     fn of(&self, matches: &ArgMatches) -> clap::Error {
         let mut root = command();
         let used = matches.subcommand_name().and_then(|name| root.find_subcommand_mut(name).cloned());
-        used.unwrap_or(root).error(self.kind, &self.message)
+        used.unwrap_or(root).error(self.kind, harmless(&self.message))
     }
 }
 

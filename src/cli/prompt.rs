@@ -93,10 +93,11 @@ pub fn check_ids(prompt: &Prompt, meta: &Meta) -> Result<()> {
     let vocab = meta.dims.vocab;
     let Prompt::Ids(ids) = prompt else { return Ok(()) };
     match ids.iter().find(|id| **id as usize >= vocab) {
-        Some(id) => Err(error(
-            ErrorKind::ValueValidation,
-            format!("--prompt-ids: expected token ids from 0 to {}, found {id}", vocab.saturating_sub(1)),
-        )),
+        Some(id) => {
+            let last = vocab.saturating_sub(1);
+            let expected = format!("token ids from 0 to {last}, as the vocabulary has {vocab}");
+            Err(error(ErrorKind::ValueValidation, format!("--prompt-ids: expected {expected}, found {id}")))
+        }
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! What the argument parser objects to, in the words of this program: which option, what was expected, what was found.
 
+use super::harmless;
 use crate::app::config::nearest;
 use crate::engine::Target;
 use clap::Command;
@@ -12,7 +13,7 @@ pub fn reworded(error: clap::Error, root: &mut Command, words: &[OsString]) -> c
     let Some(message) = message(&error) else { return error };
     let names = words.iter().skip(1).filter_map(|word| word.to_str());
     let used = names.take(1).find_map(|name| root.find_subcommand(name).cloned());
-    used.as_ref().unwrap_or(root).clone().error(error.kind(), message)
+    used.as_ref().unwrap_or(root).clone().error(error.kind(), harmless(&message))
 }
 
 fn message(error: &clap::Error) -> Option<String> {

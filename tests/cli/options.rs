@@ -97,7 +97,11 @@ fn failed_work_is_status_1_with_nothing_on_stdout() {
         assert_eq!(std::fs::read(&file).unwrap(), b"not a folder");
     }
     let outside = Run::of(&["--prompt-ids", "1,3072", "--steps", "2"]);
-    assert_fails(&outside.output, 2, "--prompt-ids: expected token ids from 0 to 3071, found 3072");
+    assert_fails(
+        &outside.output,
+        2,
+        "--prompt-ids: expected token ids from 0 to 3071, as the vocabulary has 3072, found 3072",
+    );
     assert!(outside.files.is_empty());
     assert_fails(&Run::of(&["--prompt-ids", "4294967295"]).output, 2, "4294967295");
     assert_fails(&Run::of(&["--prompt-file", &absent]).output, 1, &absent);

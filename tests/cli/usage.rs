@@ -55,6 +55,7 @@ fn values_of_options_are_refused_in_the_words_of_this_program() {
         &["run", "--out", &out, "--prompt", "--steps", "3"],
         "--prompt: expected a text, found the option `--steps`",
     );
+    run(&["--steps", "\u{1b}[2J"], "found `\\u{1b}[2J`");
     run(&["--prompt", "again"], "--prompt is given twice");
     run(&["--prompt-ids", "1"], "can't be used together with");
     run(&["demo", "more"], "`more` is one argument too many");
@@ -158,7 +159,7 @@ fn the_folder_of_a_run_is_a_trace_everywhere() {
     refuses(&[run], "terminal");
     refuses(&["demo", "--against", run], "terminal");
     let empty = temp.path().to_str().unwrap();
-    assert_fails(&mixscope(["diff", run, empty]), 1, "has no trace.safetensors");
+    assert_fails(&mixscope(["diff", run, empty]), 1, "is not a saved run: it has no trace.safetensors");
 }
 
 #[test]

@@ -67,7 +67,10 @@ pub fn trace_path(text: &str) -> Result<PathBuf> {
     if let Some(trace) = trace_within(&path) {
         return Ok(trace);
     }
-    ensure!(!path.is_dir(), "the folder {text} has no {RUN_TRACE}, which `mixscope run` writes into its --out folder");
+    ensure!(
+        !path.is_dir(),
+        "the folder {text} is not a saved run: it has no {RUN_TRACE}, which `mixscope run` writes into --out"
+    );
     ensure!(
         is_trace(&path),
         "{text} is not a saved run: expected a .safetensors file whose metadata say `format` = `{FORMAT}`"
