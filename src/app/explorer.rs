@@ -94,8 +94,8 @@ impl Explorer {
             None => state.open_model(options.model),
         };
         state.first_run = is_new && folder.is_some_and(first_run::is_first);
-        for failure in [trouble, more_trouble].into_iter().flatten() {
-            update(&mut state, Event::Trouble(failure));
+        for failure in [trouble, more_trouble, options.unread].into_iter().flatten() {
+            state.trouble_at_start(failure);
         }
         let (sender, events) = channel(EVENTS);
         let mut explorer = Self {

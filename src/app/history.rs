@@ -1,6 +1,7 @@
 //! Earlier prompts and models: files in the XDG state folder, one JSON string per line.
 
 use crate::protocol::Failure;
+use crate::trace::without_name;
 use anyhow::{Context, Result};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -79,8 +80,9 @@ fn read(path: &Path, what: &str) -> Result<Vec<String>> {
         let lines: Result<Vec<String>, _> = past.iter().map(serde_json::to_string).collect();
         let text = lines?.join("\n") + "\n";
         // Its mode is 0600.
-        let mut temp = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        temp.write_all(text.as_bytes())?;
+        let mut temp =
+            tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(without_name)?;
+        temp.as_file_mut().write_all(text.as_bytes())?;
         temp.persist(path)?;
     }
     Ok(past)

@@ -2,12 +2,14 @@
 
 mod colour;
 pub mod config;
+mod ended;
 mod explorer;
 pub mod files;
 mod first_run;
 mod folders;
 mod history;
 mod keeper;
+mod keyboard;
 mod models;
 mod picture;
 mod saving;
@@ -18,23 +20,25 @@ mod still;
 pub use crate::state::{Recorded, Saved};
 pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
+pub use ended::Ended;
 pub use explorer::{Explorer, Places, Request};
-pub use picture::cells;
+pub use keyboard::terminal;
+pub use picture::{cells, photograph};
 pub use session::SessionFile;
 pub use still::Still;
 
 use crate::engine::{OpenOptions, open_target};
+use crate::protocol::Failure;
 use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
 use crate::trace::Sampling;
 use crate::ui::terminal::{Screen, ScreenOptions};
-use crate::ui::{Colours, Depth, Theme, draw, input, terminal};
+use crate::ui::{Colours, Depth, Theme, terminal as screen};
 use anyhow::{Context, Result, anyhow};
-use crossterm::event::{Event as TerminalEvent, EventStream};
-use futures::StreamExt;
 use keeper::SAVE_EVERY;
-use signals::{Signal, Signals};
+use keyboard::Keyboard;
+use signals::{Extent, Signal, Signals};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -76,6 +80,8 @@ pub struct Options {
     pub details_flipped: bool,
     /// The keys.
     pub keymap: Arc<Keymap>,
+    /// Why the user's configuration could not be read, if it could not.
+    pub unread: Option<Failure>,
 }
 
 /// Runs the explorer until the user leaves it.
@@ -87,7 +93,7 @@ pub fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(explore(options))));
-    terminal::restore();
+    screen::restore();
     // Does not wait for blocking tasks, such as a read of the terminal.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|_| Err(anyhow!("a defect in mixscope ended it (see above); please report it")))
@@ -99,7 +105,7 @@ fn restore_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() == Some("main") {
-            terminal::restore();
+            screen::restore();
             print(panic);
         }
     }));
@@ -111,8 +117,12 @@ async fn explore(options: Options) -> Result<()> {
     let mut signals = Signals::listen()?;
     let explorer = Explorer::start(options, Places::of_user(), Arc::new(open_target))?;
     let screen = Screen::open(depth, &colours, screen_options)?;
-    let mut app = App { explorer, screen, keys: EventStream::new(), colours };
-    let ended = app.run(&mut signals).await;
+    let mut app = App { explorer, screen, keyboard: Keyboard::listen()?, colours };
+    let ended = app.run(&mut signals).await.map_err(|error| match error.downcast_ref::<std::io::Error>() {
+        // Only the terminal is read and written in the loop.
+        Some(_) => error.context(Ended::without_terminal()),
+        None => error,
+    });
     let kept = app.explorer.end().await;
     drop(app);
     if let Err(error) = kept {
@@ -126,7 +136,7 @@ async fn explore(options: Options) -> Result<()> {
 struct App {
     explorer: Explorer,
     screen: Screen,
-    keys: EventStream,
+    keyboard: Keyboard,
     colours: Colours,
 }
 
@@ -159,25 +169,26 @@ impl App {
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
+                    Signal::Resize => {
+                        // Also if the size is the same again: the terminal may have cut off cells.
+                        self.screen.forget()?;
+                        (is_dirty, is_answer) = (true, true);
+                    }
+                    Signal::Stop => {
+                        self.suspend(Extent::Program)?;
+                        (is_dirty, is_answer) = (true, true);
+                    }
                     Signal::Continue => {
                         self.screen.resume()?;
                         (is_dirty, is_answer) = (true, true);
                     }
-                    Signal::End(name) => return Err(anyhow!("ended by {name}")),
+                    Signal::End(ended) => return Err(ended.into()),
                 },
-                key = self.keys.next() => {
-                    let event = key.context("the terminal is gone")?.context("cannot read the terminal")?;
-                    if let TerminalEvent::Resize(..) = event {
-                        // Also if the size is the same again: the terminal may have cut off cells.
-                        self.screen.forget()?;
-                        (is_dirty, is_answer) = (true, true);
-                        continue;
-                    }
-                    if let Some(event) = input::translate(event, self.screen.hits()) {
-                        (is_dirty, is_answer) = (true, true);
-                        if self.take(event)? {
-                            return Ok(());
-                        }
+                input = self.keyboard.next() => {
+                    let Some(input) = input else { return Err(Ended::without_terminal().into()) };
+                    (is_dirty, is_answer) = (true, true);
+                    if self.take(input.on(self.screen.hits()))? {
+                        return Ok(());
                     }
                 }
                 event = self.explorer.next() => {
@@ -203,24 +214,21 @@ impl App {
                 Request::Copy(text) => self.screen.copy(&text)?,
                 Request::SaveScreen => {
                     let theme = Theme::with(Depth::True, &self.colours);
-                    let drawn = draw(&self.explorer.state, &theme, self.screen.area());
-                    self.explorer.save_screen(cells(&drawn.cells), self.colours.theme != ThemeName::Light);
+                    let picture = photograph(&mut self.explorer.state, &theme, self.screen.area());
+                    self.explorer.save_screen(picture, self.colours.theme != ThemeName::Light);
                 }
                 Request::Redraw => self.screen.forget()?,
-                Request::Suspend => self.suspend()?,
+                Request::Suspend => self.suspend(Extent::Job)?,
                 Request::Quit => return Ok(true),
             }
         }
         Ok(false)
     }
 
-    /// Stops the program as Ctrl-Z does, until `fg` continues it.
-    fn suspend(&mut self) -> Result<()> {
+    /// Gives the terminal back and stops until `fg` continues the program.
+    fn suspend(&mut self, extent: Extent) -> Result<()> {
         self.screen.pause();
-        signals::stop()?;
-        self.screen.resume()?;
-        // The old stream may hold keys that were typed to the shell.
-        self.keys = EventStream::new();
-        Ok(())
+        signals::stop(extent)?;
+        self.screen.resume()
     }
 }

@@ -1,7 +1,10 @@
 //! The explorer's screen as cells that can be drawn.
 
 use crate::export::{Cell, Screen};
+use crate::state::State;
+use crate::ui::{Theme, draw};
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 /// The cells of a screen drawn in 24-bit colour.
@@ -22,4 +25,12 @@ pub fn cells(buffer: &Buffer) -> Screen {
     let area = buffer.area;
     let all = (0..area.height).flat_map(|y| (0..area.width).map(move |x| (x, y)));
     Screen { width: usize::from(area.width), cells: all.map(|at| cell(&buffer[at])).collect() }
+}
+
+/// The screen as it was before the key that writes it: without the progress of the writing.
+pub fn photograph(state: &mut State, theme: &Theme, area: Rect) -> Screen {
+    let saving = state.saving.take();
+    let drawn = draw(state, theme, area);
+    state.saving = saving;
+    cells(&drawn.cells)
 }

@@ -2,7 +2,7 @@
 
 use super::folders::state_folder;
 use crate::state::{Saved, SavedVersion1};
-use crate::trace::Dtype;
+use crate::trace::{Dtype, without_name};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -91,9 +91,9 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(failed)?;
     // Its mode is 0600.
-    let mut temp = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    temp.write_all(&serde_json::to_vec(saved)?).with_context(failed)?;
-    temp.write_all(b"\n").with_context(failed)?;
+    let mut temp = tempfile::NamedTempFile::new_in(folder).map_err(without_name).with_context(failed)?;
+    temp.as_file_mut().write_all(&serde_json::to_vec(saved)?).with_context(failed)?;
+    temp.as_file_mut().write_all(b"\n").with_context(failed)?;
     temp.as_file().sync_all().with_context(failed)?;
     temp.persist(path).with_context(failed)?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::memory::{Resident, resident};
 use super::stderr::Stderr;
-use super::{ModelArgs, apply_threads, harmless, print};
+use super::{ModelArgs, apply_threads, harmless, print, values};
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Bench as Found, Costs, bench};
@@ -25,10 +25,10 @@ pub struct Bench {
     #[command(flatten)]
     model: ModelArgs,
     /// Tokens of the prompt, which is generated for the measurement.
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = values::whole(1..=u32::MAX))]
     prompt_tokens: u32,
     /// Decoding steps of each kind.
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = values::whole(1..=u32::MAX))]
     steps: u32,
     /// Print one JSON object instead of a table.
     #[arg(long)]

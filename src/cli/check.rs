@@ -56,7 +56,7 @@ pub struct Check {
 
 impl Check {
     pub fn main(mut self, matches: &ArgMatches) -> Result<()> {
-        let tolerance = self.within.read()?;
+        let tolerance = self.within.get();
         if self.against.is_none() && self.within.is_given() {
             return Err(error(ErrorKind::MissingRequiredArgument, "--tolerance: it needs --against TRACE"));
         }

@@ -1,13 +1,12 @@
 //! `mixscope diff`: two saved runs compared hook by hook.
 
 use super::diff_report::comparison_text;
-use super::{error, harmless, print};
+use super::{harmless, print, values};
 use crate::analysis::diff::{compare_traces, config_differences};
 use crate::engine::trace_path;
 use crate::trace::TraceReader;
 use anyhow::{Result, bail};
 use clap::Args;
-use clap::error::ErrorKind;
 use serde_json::json;
 
 /// The default tolerances, for `--help`.
@@ -50,23 +49,14 @@ pub struct Diff {
 #[derive(Args)]
 pub struct ToleranceArg {
     /// Largest allowed difference of any value [default: by dtype, see below].
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", value_parser = values::at_least_0::<f32>)]
     tolerance: Option<f32>,
 }
 
 impl ToleranceArg {
     /// The tolerance, if one was given.
-    ///
-    /// # Errors
-    /// If it is negative or not finite.
-    pub fn read(&self) -> Result<Option<f32>> {
-        match self.tolerance {
-            Some(within) if !(within.is_finite() && within >= 0.0) => {
-                let message = format!("--tolerance {within}: expected a number of at least 0");
-                Err(error(ErrorKind::ValueValidation, message))
-            }
-            within => Ok(within),
-        }
+    pub fn get(&self) -> Option<f32> {
+        self.tolerance
     }
 
     pub fn is_given(&self) -> bool {
@@ -76,7 +66,7 @@ impl ToleranceArg {
 
 impl Diff {
     pub fn main(self) -> Result<()> {
-        let tolerance = self.within.read()?;
+        let tolerance = self.within.get();
         let open = |text: &str| TraceReader::open(&trace_path(text)?);
         let (a, b) = (open(&self.a)?, open(&self.b)?);
         let found = compare_traces(&a, &b, tolerance)?;

@@ -1,7 +1,8 @@
 //! The explorer's command line. Options take precedence over the configuration file, and the file over the defaults.
 
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, need_terminal, print};
-use crate::app::config::{Config, key_table};
+use super::stderr::write_out;
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, harmless, need_terminal, print};
+use crate::app::config::{Config, Keymap, key_table};
 use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
 use crate::control::Control;
 use crate::engine::{OpenOptions, Replay, Target, trace_path};
@@ -70,13 +71,14 @@ fn themes() -> impl TypedValueParser<Value = ThemeName> {
 
 impl Explore {
     pub fn main(self, matches: &ArgMatches) -> Result<()> {
-        let (mut config, prompt) = (self.config(matches)?, self.prompt.read(&self.chat)?);
+        if self.print_keys {
+            return self.print_keys(matches);
+        }
+        let mut config = self.config(matches)?;
         if self.print_config {
             return print(&config.to_string());
         }
-        if self.print_keys {
-            return print(&key_table(&config.keymap));
-        }
+        let prompt = self.prompt.read(&self.chat)?;
         let resume = if self.resume { Some(self.session(&mut config, matches)?) } else { None };
         let computes = !matches!(Target::parse(&config.model), Ok(Target::Trace(_)));
         match Target::parse(&config.model) {
@@ -97,6 +99,10 @@ impl Explore {
             config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
         }
         need_terminal()?;
+        let prompt = match prompt {
+            None if computes && resume.is_none() => self.prompt.read_or_piped(&self.chat)?,
+            prompt => prompt,
+        };
         apply_threads(config.threads)?;
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         (open.policy, open.device) = (config.precision, config.device);
@@ -108,6 +114,15 @@ impl Explore {
             open.dtype = saved.dtype;
         }
         app::run(app::Options { against, ..options(config, open, prompt, resume) })
+    }
+
+    /// Prints the keys of the configuration, or the default ones if it has an error.
+    fn print_keys(&self, matches: &ArgMatches) -> Result<()> {
+        let keymap = self.screen.config(matches).map(|config| config.keymap).unwrap_or_else(|error| {
+            write_out(&format!("mixscope: {}; these are the default keys\n", harmless(&format!("{error:#}"))));
+            Keymap::default()
+        });
+        print(&key_table(&keymap))
     }
 
     /// The file's configuration, overridden by the command line.
@@ -181,6 +196,7 @@ impl ScreenArgs {
 /// The explorer's options under a configuration.
 pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume: Option<Saved>) -> app::Options {
     app::Options {
+        unread: config.unread.clone(),
         colours: config.colours(),
         model: config.model,
         open,

@@ -1,9 +1,11 @@
 //! `mixscope export`: one view of a saved run as files.
 
-use super::TextArgs;
+use super::stderr::write_out;
+use super::{TextArgs, values};
 use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
+use crate::app::config::nearest;
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
@@ -38,7 +40,12 @@ impl Format {
     }
 }
 
+const TABLES: &str = "\
+Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
+docs/files.md describes their columns.";
+
 #[derive(Args)]
+#[command(after_help = TABLES)]
 pub struct Export {
     /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
     #[arg(value_name = "TRACE")]
@@ -55,14 +62,14 @@ pub struct Export {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// For routing.token, lens.targets and next: position of the token [default: the last].
-    #[arg(long, value_name = "POS")]
+    #[arg(long, value_name = "POS", value_parser = values::count)]
     token: Option<usize>,
-    /// For routing.layer, routing.pairs and attention.head: the layer.
-    #[arg(long, value_name = "L", default_value_t = 0)]
-    layer: usize,
-    /// For attention.head: the query head, or the mean or maximum over the heads of the layer.
-    #[arg(long, value_name = "H|mean|max", default_value = "0", value_parser = Pick::from_str)]
-    head: Pick,
+    /// For routing.layer, routing.pairs and attention.head: the layer [default: 0].
+    #[arg(long, value_name = "L", value_parser = values::count)]
+    layer: Option<usize>,
+    /// For attention.head: the query head, or the mean or maximum over the heads of the layer [default: 0].
+    #[arg(long, value_name = "H|mean|max", allow_hyphen_values = true, value_parser = Pick::from_str)]
+    head: Option<Pick>,
     /// The measure. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
     /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy].
     #[arg(long, value_name = "NAME")]
@@ -70,15 +77,15 @@ pub struct Export {
     /// For attention.grid: the best heads first, instead of by layer and head.
     #[arg(long)]
     sort: bool,
-    /// For lens: the residual that it reads.
-    #[arg(long, value_name = "resid_mid|resid_post|both", default_value = "resid_post", value_parser = site)]
-    site: Site,
-    /// For lens.targets: ids of tokens to follow through the layers [default: the model's answer].
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    targets: Vec<u32>,
-    /// Size of pictures, in pixels per point; 2 or more for print.
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    scale: f64,
+    /// For lens: the residual that it reads [default: resid_post].
+    #[arg(long, value_name = "resid_mid|resid_post|both", value_parser = site)]
+    site: Option<Site>,
+    /// For lens.targets by token or rank: ids of tokens to follow through the layers [default: the model's answer].
+    #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true, value_parser = values::token_id)]
+    targets: Option<Vec<u32>>,
+    /// Size of pictures, in pixels per point; 2 or more for print [default: 1].
+    #[arg(long, value_name = "X", value_parser = values::above_0)]
+    scale: Option<f64>,
     /// Draw light text on a dark background.
     #[arg(long)]
     dark: bool,
@@ -89,6 +96,11 @@ pub struct Export {
     force: bool,
 }
 
+/// Wrong usage of an option.
+fn wrong(message: String) -> anyhow::Error {
+    super::error(ErrorKind::ValueValidation, message)
+}
+
 /// The views that a saved run has.
 fn names() -> String {
     View::ALL.into_iter().filter(|view| *view != View::FidelityLab).map(View::name).collect::<Vec<_>>().join(", ")
@@ -96,9 +108,15 @@ fn names() -> String {
 
 /// Parses a view that a saved run has.
 fn view(text: &str) -> Result<View> {
-    let kind = text.parse()?;
-    ensure!(kind != View::FidelityLab, "`{text}` needs a model: `mixscope lab` writes it");
-    Ok(kind)
+    match text.parse() {
+        Ok(View::FidelityLab) => bail!("`{text}` needs a model: `mixscope lab` writes it"),
+        Ok(view) => Ok(view),
+        Err(_) => {
+            let near = nearest(text, View::ALL.into_iter().filter(|view| *view != View::FidelityLab).map(View::name));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            bail!("expected one of {}, found `{text}`{near}", names())
+        }
+    }
 }
 
 /// Which residuals a lens reads; `None` = both.
@@ -120,10 +138,6 @@ fn named<T: Copy>(name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Resu
 
 impl Export {
     pub fn main(self) -> Result<()> {
-        let wrong = |message: String| super::error(ErrorKind::ValueValidation, message);
-        if !(self.scale.is_finite() && self.scale > 0.0) {
-            return Err(wrong(format!("--scale {}: expected a number above 0", self.scale)));
-        }
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
         match (&self.against, self.view.is_comparison()) {
             (None, true) => {
@@ -133,13 +147,14 @@ impl Export {
             _ => {}
         }
         let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
+        self.check_use(&spec, &files)?;
         if let Some((_, file)) = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists())
             && !self.force
         {
             bail!("{} exists; give another -o, or --force to overwrite", file.display());
         }
         let (data, spec) = self.data(spec)?;
-        let look = Look { scale: self.scale, dark: self.dark };
+        let look = Look { scale: self.scale.unwrap_or(1.0), dark: self.dark };
         for (format, file) in files {
             let bytes = match format {
                 Format::Png => picture(&data, &spec, &look)?,
@@ -152,7 +167,7 @@ impl Export {
                 out.flush()?;
             } else {
                 replace_file(&file, |out| Ok(out.write_all(&bytes)?))?;
-                eprintln!("wrote {}", super::harmless(&file.display().to_string()));
+                write_out(&format!("wrote {}\n", super::harmless(&file.display().to_string())));
             }
         }
         Ok(())
@@ -202,11 +217,11 @@ impl Export {
     fn spec(&self) -> Result<ViewSpec> {
         let mut spec = ViewSpec {
             pos: self.token.unwrap_or(0),
-            layer: self.layer,
-            head: self.head,
+            layer: self.layer.unwrap_or(0),
+            head: self.head.unwrap_or(Pick::One(0)),
             sorted: self.sort,
-            site: self.site.0,
-            targets: self.targets.clone(),
+            site: self.site.map_or(Some(LensSite::ResidPost), |site| site.0),
+            targets: self.targets.clone().unwrap_or_default(),
             ..ViewSpec::new(self.view)
         };
         match (&self.measure, self.view) {
@@ -220,8 +235,75 @@ impl Export {
         Ok(spec)
     }
 
+    /// Checks that every option given has an effect on this view and these files.
+    ///
+    /// # Errors
+    /// For the first option that has none.
+    fn check_use(&self, spec: &ViewSpec, files: &[(Format, PathBuf)]) -> Result<()> {
+        use View::{
+            AttentionGrid, AttentionHead, LensGrid, LensTargets, Next, RoutingLayer, RoutingPairs, RoutingToken,
+        };
+        let options: [(&str, bool, &[View]); 6] = [
+            ("--token", self.token.is_some(), &[RoutingToken, LensTargets, Next]),
+            ("--layer", self.layer.is_some(), &[RoutingLayer, RoutingPairs, AttentionHead]),
+            ("--head", self.head.is_some(), &[AttentionHead]),
+            ("--sort", self.sort, &[AttentionGrid]),
+            ("--site", self.site.is_some(), &[LensGrid]),
+            ("--targets", self.targets.is_some(), &[LensTargets]),
+        ];
+        for (option, is_given, views) in options {
+            if is_given && !views.contains(&self.view) {
+                let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
+                let message = format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view);
+                return Err(wrong(message));
+            }
+        }
+        if self.targets.is_some() && !matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank) {
+            let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
+            return Err(wrong(message));
+        }
+        let has_table = files.iter().any(|(format, _)| *format == Format::Csv);
+        let has_picture = files.iter().any(|(format, _)| *format != Format::Csv);
+        let wanted = [
+            ("--scale", self.scale.is_some(), has_picture, "pictures (png, svg)"),
+            ("--dark", self.dark, has_picture, "pictures (png, svg)"),
+            ("--spreadsheet-safe", self.text.spreadsheet_safe, has_table, "tables (csv)"),
+        ];
+        match wanted.iter().find(|(_, is_given, applies, _)| *is_given && !applies) {
+            Some((option, .., what)) => Err(wrong(format!("{option}: it applies to {what}, and none is written"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that what the options choose is in the run.
+    ///
+    /// # Errors
+    /// For the first option that chooses something else.
+    fn check_range(&self, run: &Run) -> Result<()> {
+        let (dims, n) = (run.meta().dims, run.tokens().len());
+        let head = self.head.and_then(|head| match head {
+            Pick::One(head) => Some(head),
+            _ => None,
+        });
+        let target = self.targets.iter().flatten().map(|id| *id as usize).max();
+        let ranges = [
+            ("--token", "a position", self.token, n),
+            ("--layer", "a layer", self.layer, dims.layers),
+            ("--head", "a head", head, dims.heads),
+            ("--targets", "token ids", target, dims.vocab),
+        ];
+        for (option, what, chosen, count) in ranges {
+            if let Some(chosen) = chosen.filter(|chosen| *chosen >= count) {
+                let last = count.saturating_sub(1);
+                return Err(wrong(format!("{option}: expected {what} from 0 to {last}, found {chosen}")));
+            }
+        }
+        Ok(())
+    }
+
     fn data(&self, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
         let run = Run::from(Replay::open(&trace_path(&self.trace)?)?);
+        self.check_range(&run)?;
         let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
         let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
@@ -230,7 +312,7 @@ impl Export {
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
             let prefix = CommonPrefix::of(&ids(&other.tokens), &ids(&data.trace.tokens));
             if let Some(prefix) = prefix.with_context(|| format!("--against {against}"))? {
-                eprintln!("{prefix}");
+                write_out(&format!("{prefix}\n"));
                 spec.pos = spec.pos.min(prefix.length - 1);
             }
             data.compare_with(other);

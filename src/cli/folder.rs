@@ -1,5 +1,6 @@
 //! The folder that a command writes its files to.
 
+use crate::trace::without_name;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -21,6 +22,8 @@ pub fn prepare(
     let held = there.join(", ");
     ensure!(force || held.is_empty(), "{folder} already holds {held}; give another --out, or --force to overwrite");
     // Fails before the work instead of after it.
-    tempfile::tempfile_in(out).with_context(|| format!("--out: cannot write to the folder {folder}"))?;
+    tempfile::tempfile_in(out)
+        .map_err(without_name)
+        .with_context(|| format!("--out: cannot write to the folder {folder}"))?;
     Ok(there)
 }

@@ -15,26 +15,30 @@ mod man;
 mod memory;
 mod open;
 mod operations_report;
+mod prompt;
 mod pull;
 mod run;
 mod self_test;
 mod stderr;
 mod values;
+mod wording;
 
 use crate::analysis::tables::TokenText;
+use crate::app::{self, Ended};
 use crate::control::Control;
 use crate::engine::{OpenOptions, Target, open_model};
 use crate::model::{Loaded, sampling};
-use crate::trace::Prompt;
 use crate::trace::{Device, Dtype, Level, Policy, Report, Sampling, is_obeyed};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use prompt::{ChatArgs, PromptArgs};
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use stderr::Stderr;
+use wording::{misspelt, reworded};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +63,7 @@ Examples:
   mixscope pull mistralai/Mixtral-8x7B-v0.1     download only
   mixscope --resume                             continue the last session
 
-Exit status: 0 done, 1 the work failed, 2 wrong usage.";
+Exit status: 0 done, 1 the work failed, 2 wrong usage, 128 + N ended by signal N.";
 
 /// See inside Mixtral-family mixture-of-experts models: expert routing, attention and logit lens, token by token.
 #[derive(Parser)]
@@ -118,52 +122,31 @@ struct ModelArgs {
     #[arg(long, default_value = "cpu", value_name = "cpu|candle|cuda[:N]|metal[:N]", value_parser = device)]
     device: Device,
     /// Threads for matrix products [default: one per core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = values::whole(1..=1024u16))]
     threads: Option<u16>,
-}
-
-#[derive(Args)]
-#[group(multiple = false)]
-struct PromptArgs {
-    /// The prompt.
-    #[arg(long, value_name = "TEXT")]
-    prompt: Option<String>,
-    /// Read the prompt from a file (UTF-8, used unchanged).
-    #[arg(long, value_name = "FILE")]
-    prompt_file: Option<PathBuf>,
-    /// The prompt as token ids, used without the tokenizer: 1,422,3.
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    prompt_ids: Option<Vec<u32>>,
-}
-
-#[derive(Args)]
-struct ChatArgs {
-    /// Put the prompt into the model's chat template, as the user's message (instruct models).
-    #[arg(long, conflicts_with = "prompt_ids")]
-    chat: bool,
 }
 
 #[derive(Args)]
 struct SamplingArgs {
     /// Sampling temperature; 0 takes the most probable token (greedy).
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = values::at_least_0::<f64>)]
     temperature: f64,
     /// Sample only among the K most probable tokens.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = values::positive)]
     top_k: Option<usize>,
     /// Sample only among the most probable tokens that together reach P.
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", value_parser = values::probability)]
     top_p: Option<f64>,
     /// Seed of the sampler; the same seed gives the same tokens.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed)]
     seed: u64,
 }
 
 #[derive(Args)]
 struct TextArgs {
     /// In CSV files, put ' before token texts that a spreadsheet would run as formulas (those that begin with = + - @,
-    /// a tab or a line end). Without it, texts are exactly the tokenizer's: open such files with pandas, or import them
-    /// as text.
+    /// a tab or a line end), and begin with a byte order mark, by which Excel knows UTF-8. Without it, texts are exactly
+    /// the tokenizer's: read such files with pandas.read_csv(FILE, keep_default_na=False), as a token may be NA or null.
     #[arg(long)]
     spreadsheet_safe: bool,
 }
@@ -211,23 +194,6 @@ fn apply_threads(threads: Option<u16>) -> Result<()> {
     pool.build_global().context("--threads: cannot size the thread pool")
 }
 
-impl PromptArgs {
-    fn read(&self, chat: &ChatArgs) -> Result<Option<Prompt>> {
-        let as_text = if chat.chat { Prompt::Chat } else { Prompt::Text };
-        if let Some(path) = &self.prompt_file {
-            let bytes =
-                std::fs::read(path).with_context(|| format!("--prompt-file: cannot read {}", path.display()))?;
-            let text = String::from_utf8(bytes)
-                .with_context(|| format!("--prompt-file: {} is not UTF-8 text", path.display()))?;
-            return Ok(Some(as_text(text)));
-        }
-        if let Some(ids) = &self.prompt_ids {
-            return Ok(Some(Prompt::Ids(ids.clone())));
-        }
-        Ok(self.prompt.clone().map(as_text))
-    }
-}
-
 impl SamplingArgs {
     fn read(&self) -> Result<Sampling> {
         let sampling =
@@ -239,7 +205,8 @@ impl SamplingArgs {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let parsed = parsed(&words).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error),
@@ -264,18 +231,36 @@ pub fn main() -> ExitCode {
             Some(wrong) => usage(&wrong.of(&matches)),
             None if is_broken_pipe(&error) => ExitCode::SUCCESS,
             None => {
-                eprintln!("mixscope: {}", harmless(&format!("{error:#}")));
-                ExitCode::from(1)
+                stderr::write_out(&format!("mixscope: {}\n", harmless(&format!("{error:#}"))));
+                ExitCode::from(error.downcast_ref::<Ended>().map_or(1, |ended| ended.status))
             }
         },
     }
 }
 
+/// Parses a command line, the program's name first.
+fn parsed(words: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let mut root = command();
+    if let Some(message) = misspelt(&root, words) {
+        return Err(root.error(ErrorKind::InvalidSubcommand, message));
+    }
+    root.try_get_matches_from_mut(words).map_err(|error| reworded(error, &mut root, words))
+}
+
 /// The whole command line, for help, completions and manual pages.
 fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = takes_negative_numbers(Cli::command());
     command.build();
     command
+}
+
+/// A negative number after an option is its value, of which the option says what was expected, and no option of its own.
+fn takes_negative_numbers(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
+        if is_option { arg.allow_negative_numbers(true) } else { arg }
+    });
+    command.mut_subcommands(takes_negative_numbers)
 }
 
 /// Parses a command line, the program's name first, and does nothing else.
@@ -284,7 +269,8 @@ fn command() -> clap::Command {
 /// The message that a user would read.
 #[doc(hidden)]
 pub fn parse(words: &[String]) -> Result<(), String> {
-    let parsed = command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let parsed = parsed(&words).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         // Help and version are reported as errors, too.
         Err(error) if error.use_stderr() => Err(error.to_string()),
@@ -312,7 +298,7 @@ impl WrongUsage {
     fn of(&self, matches: &ArgMatches) -> clap::Error {
         let mut root = command();
         let used = matches.subcommand_name().and_then(|name| root.find_subcommand_mut(name).cloned());
-        used.unwrap_or(root).error(self.kind, &self.message)
+        used.unwrap_or(root).error(self.kind, harmless(&self.message))
     }
 }
 
@@ -333,12 +319,13 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-/// Checks that there is a terminal for the explorer.
+/// Checks that there is a terminal for the explorer. Stdin may be something else: then the terminal of the session
+/// sends the keys.
 ///
 /// # Errors
-/// If stdin or stdout is not a terminal.
+/// If stdout is not a terminal, or no terminal sends keys.
 fn need_terminal() -> Result<()> {
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+    if !std::io::stdout().is_terminal() || app::terminal().is_err() {
         let message = "the explorer needs a terminal; use `mixscope run` to work without one (see --help)";
         return Err(error(ErrorKind::Io, message));
     }

@@ -1,5 +1,6 @@
 //! `mixscope run`: the explorer's numbers as files.
 
+use super::prompt::check_ids;
 use super::stderr::Stderr;
 use super::values::{context_warning, heads_within};
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
@@ -45,6 +46,12 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
   trace.safetensors  the activations by their TransformerLens names, without a batch axis
 
+A token may be spelled NA or null, so a reader must not take these as missing values:
+  pandas  pandas.read_csv(\"tokens.csv\", keep_default_na=False,
+                          na_values={\"nll\": \"\", \"entropy\": \"\", \"rank\": \"\"})
+  polars  polars.read_csv(\"tokens.csv\", missing_utf8_is_empty_string=True)
+  R       read.csv(\"tokens.csv\", na.strings=character(), encoding=\"UTF-8\")
+
 The generated text goes to stdout, progress to stderr.";
 
 #[derive(Args)]
@@ -57,7 +64,7 @@ pub struct Run {
     #[command(flatten)]
     chat: ChatArgs,
     /// Tokens to generate after the prompt.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::count)]
     steps: usize,
     /// Folder for the files; created if it does not exist.
     #[arg(long, value_name = "DIR")]
@@ -79,10 +86,10 @@ pub struct Run {
     attribution: bool,
     /// Keep only these layers in all tables and the trace; A..B does not include B. attribution.csv keeps attn and mlp
     /// of all layers, so that they add up, and heads and experts of these.
-    #[arg(long, value_name = "A..B", value_parser = values::layers)]
+    #[arg(long, value_name = "A..B", allow_hyphen_values = true, value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
     /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
-    #[arg(long, value_name = "L.H,…", value_delimiter = ',', value_parser = values::head)]
+    #[arg(long, value_name = "L.H,…", value_delimiter = ',', allow_hyphen_values = true, value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Number of tokens per lens cell in lens.csv and per position in candidates.csv.
     #[arg(long, default_value = "10", value_name = "K", value_parser = values::positive)]
@@ -103,14 +110,11 @@ pub struct Run {
 impl Run {
     pub fn main(self) -> Result<()> {
         let sampling = self.sampling.read()?;
-        let Some(prompt) = self.prompt.read(&self.chat)? else {
-            let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
-            return Err(super::error(clap::error::ErrorKind::MissingRequiredArgument, message));
-        };
         if self.attribution && !self.format.contains(&Format::Csv) {
             let message = "--attribution writes a table: it needs csv in --format";
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
+        let prompt = self.prompt.need(&self.chat)?;
         self.model.check()?;
         let is_new = !self.out.exists();
         let done = self.write_into_folder(&prompt, &sampling);
@@ -136,11 +140,13 @@ impl Run {
         let layers = values::within(self.layers, all_layers)?;
         let heads = heads_within(self.heads.as_deref(), &layers, (all_layers, loaded.meta.dims.heads))?;
 
+        check_ids(prompt, &loaded.meta)?;
         let probe = Live::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
-        let wanted =
-            self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &stderr)?;
         let context = loaded.meta.dims.context;
+        // No more tokens than the context holds are generated.
+        let tokens = ids.len().saturating_add(self.steps).min(context.max(ids.len()));
+        let wanted = self.capture(tokens, loaded.meta.dims.heads * layers.len(), &stderr)?;
         if let Some(warning) = context_warning(context, ids.len(), self.steps) {
             stderr.say(&warning);
         }

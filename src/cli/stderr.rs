@@ -5,7 +5,7 @@ use crate::app::files::Reporter;
 use crate::protocol::Download;
 use crate::trace::{Level, Report, duration, size};
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -51,12 +51,14 @@ impl Stderr {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the warnings of a report, or all of it.
+    /// Writes the warnings and notes of a report, or all of it.
     pub fn report(&self, report: &Report, all: bool) {
         for finding in &report.findings {
-            let is_warning = finding.level >= Level::Warn;
-            if all || is_warning {
-                self.say(&format!("{}{finding}", if is_warning { "warning: " } else { "" }));
+            match finding.level {
+                Level::Ok if all => self.say(&finding.to_string()),
+                Level::Ok => {}
+                Level::Note => self.say(&format!("note: {finding}")),
+                Level::Warn | Level::Refuse => self.say(&format!("warning: {finding}")),
             }
         }
     }
@@ -68,7 +70,7 @@ impl Stderr {
 
     fn clear_line(&self, written: &mut Written) {
         if written.progress.take().is_some() && self.terminal {
-            eprint!("\r\x1b[K");
+            write_out("\r\x1b[K");
         }
     }
 
@@ -77,7 +79,7 @@ impl Stderr {
             return;
         }
         self.clear_line(written);
-        eprintln!("{}", harmless(text));
+        write_out(&format!("{}\n", harmless(text)));
     }
 
     fn overwrite(&self, written: &mut Written, text: impl FnOnce() -> String) {
@@ -86,7 +88,7 @@ impl Stderr {
             return;
         }
         written.progress = Some(Instant::now());
-        eprint!("\r\x1b[K{}", harmless(&text()));
+        write_out(&format!("\r\x1b[K{}", harmless(&text())));
     }
 
     /// Reports a download: in total, and its files.
@@ -123,6 +125,11 @@ impl Stderr {
             self.overwrite(&mut written, text);
         }
     }
+}
+
+/// Writes to stderr. Writing fails if the terminal is gone; then nobody reads it.
+pub fn write_out(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `43 %, 11.2 GB of 26.4 GB, 118 MB/s, 2 min 09 s left · a.safetensors 71 %`

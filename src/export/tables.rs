@@ -16,10 +16,15 @@ pub const LAB_TABLES: [&str; 4] =
 /// # Errors
 /// Never in practice: only if a row can't be written to memory.
 pub fn lab_tables(lab: &Lab, text: TokenText) -> Result<[(&'static str, Vec<u8>); 4]> {
-    fn csv<R: Row>(rows: impl Iterator<Item = R>) -> Result<(&'static str, Vec<u8>)> {
-        let mut out = Vec::new();
+    fn csv<R: Row>(rows: impl Iterator<Item = R>, text: TokenText) -> Result<(&'static str, Vec<u8>)> {
+        let mut out = text.start().to_vec();
         write_csv(rows, &mut out)?;
         Ok((R::TABLE.name, out))
     }
-    Ok([csv(lab_policies(lab, text))?, csv(lab_layers(lab))?, csv(lab_flips(lab, text))?, csv(lab_tokens(lab, text))?])
+    Ok([
+        csv(lab_policies(lab, text), text)?,
+        csv(lab_layers(lab), text)?,
+        csv(lab_flips(lab, text), text)?,
+        csv(lab_tokens(lab, text), text)?,
+    ])
 }

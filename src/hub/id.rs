@@ -1,6 +1,6 @@
 //! Names of repos.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fmt;
 
 /// The revision if none is given.
@@ -18,11 +18,14 @@ pub struct RepoId {
 }
 
 impl RepoId {
-    /// Parses `owner/name[@revision][:file.gguf]`.
+    /// Parses `owner/name[@revision][:file.gguf]`, or the address of a repo or of one of its files on the Hub.
     ///
     /// # Errors
     /// If the Hub does not allow the name, or the file is not a .gguf file of the repo.
     pub fn parse(text: &str) -> Result<Self> {
+        if let Some(path) = path_of_address(text) {
+            return Self::of_address(text, path);
+        }
         let (rest, file) = text.split_once(':').map_or((text, None), |(rest, file)| (rest, Some(file)));
         let (name, revision) = rest.split_once('@').unwrap_or((rest, MAIN));
         let is_name = name.split('/').count() == 2 && name.len() <= 96 && name.split('/').all(is_part);
@@ -36,6 +39,24 @@ impl RepoId {
             );
         }
         Ok(Self { name: name.to_owned(), revision: revision.to_owned(), file: file.map(str::to_owned) })
+    }
+
+    /// The repo at a path on the Hub: `owner/name`, and then perhaps `tree/REVISION`, or `blob/REVISION/FILE`.
+    fn of_address(text: &str, path: &str) -> Result<Self> {
+        let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+        let parts: Vec<&str> = path.splitn(5, '/').collect();
+        let (repo, revision, file) = match parts[..] {
+            [owner, name] => (format!("{owner}/{name}"), MAIN, None),
+            [owner, name, "tree" | "blob" | "resolve", revision] => (format!("{owner}/{name}"), revision, None),
+            [owner, name, "tree" | "blob" | "resolve", revision, file] => {
+                (format!("{owner}/{name}"), revision, Some(file).filter(|file| file.ends_with(".gguf")))
+            }
+            _ => (path.to_owned(), MAIN, None),
+        };
+        let at = if revision == MAIN { String::new() } else { format!("@{revision}") };
+        let file = file.map(|file| format!(":{file}")).unwrap_or_default();
+        Self::parse(&format!("{repo}{at}{file}"))
+            .with_context(|| format!("{text} is not the address of a model on the Hub"))
     }
 
     /// Whether `text` names a repo, rather than a missing file or directory.
@@ -52,6 +73,25 @@ impl fmt::Display for RepoId {
             write!(f, "@{}", self.revision)?;
         }
         self.file.as_ref().map_or(Ok(()), |file| write!(f, ":{file}"))
+    }
+}
+
+/// Hosts of the Hub in addresses.
+const HOSTS: [&str; 3] = ["huggingface.co/", "www.huggingface.co/", "hf.co/"];
+
+/// The path of an address on the Hub; `None` if `text` is none.
+fn path_of_address(text: &str) -> Option<&str> {
+    let rest = ["https://", "http://", "hf://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let host = |text: &'_ str| {
+        HOSTS
+            .iter()
+            .find_map(|host| text.get(..host.len()).filter(|start| start.eq_ignore_ascii_case(host)))
+            .map(str::len)
+    };
+    match rest {
+        Some(rest) if text.starts_with("hf://") => Some(rest.strip_prefix("models/").unwrap_or(rest)),
+        Some(rest) => host(rest).map(|len| &rest[len..]),
+        None => host(text).map(|len| &text[len..]),
     }
 }
 
@@ -96,6 +136,25 @@ mod tests {
             assert_eq!(RepoId::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(RepoId::parse("a/b").unwrap().revision, "main");
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        for (address, repo) in [
+            ("https://huggingface.co/a/b", "a/b"),
+            ("https://huggingface.co/a/b/", "a/b"),
+            ("huggingface.co/a/b/tree/main", "a/b"),
+            ("https://hf.co/a/b/tree/v1?x=1", "a/b@v1"),
+            ("https://huggingface.co/a/b/blob/main/Q4/m.gguf", "a/b:Q4/m.gguf"),
+            ("https://huggingface.co/a/b/resolve/v1/m.gguf?download=true", "a/b@v1:m.gguf"),
+            ("https://huggingface.co/a/b/blob/main/config.json", "a/b"),
+            ("hf://a/b", "a/b"),
+        ] {
+            assert_eq!(RepoId::parse(address).unwrap().to_string(), repo, "{address}");
+        }
+        for other in ["https://huggingface.co/a", "https://example.org/a/b", "https://huggingface.co/a/b/tree/../c"] {
+            assert!(RepoId::parse(other).is_err(), "{other}");
+        }
     }
 
     #[test]

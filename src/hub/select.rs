@@ -34,8 +34,10 @@ pub(super) fn needed(
     if let Some(file) = &repo.file {
         return gguf(repo, names, file);
     }
-    let sharded = names.contains(INDEX);
-    if !sharded && !names.contains(SINGLE) {
+    // A single file comes before shards, as when a directory is opened.
+    let sharded = names.contains(INDEX) && !names.contains(SINGLE);
+    let unnamed = if sharded || names.contains(SINGLE) { None } else { unnamed_shards(names) };
+    if !sharded && !names.contains(SINGLE) && unnamed.is_none() {
         match gguf_sets(names).as_slice() {
             [] if names.contains(CONFIG) => {
                 bail!("{repo} lacks {SINGLE}, {INDEX} and .gguf files: mixscope reads safetensors and GGUF")
@@ -56,8 +58,9 @@ pub(super) fn needed(
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
-    // Shards come before a single file, as when a directory is opened.
-    if sharded {
+    if let Some(shards) = unnamed {
+        files.extend(shards);
+    } else if sharded {
         files.push(INDEX.to_owned());
         files.extend(shards(&index()?).with_context(|| format!("{INDEX} of {repo} can't be used"))?);
     } else {
@@ -65,6 +68,20 @@ pub(super) fn needed(
     }
     present(repo, names, &files)?;
     Ok(Needed { files, gguf: None })
+}
+
+/// The shards of a model without an index, if there is one set and it is whole.
+fn unnamed_shards(names: &BTreeSet<String>) -> Option<Vec<String>> {
+    let shards = names.iter().filter(|name| !name.contains('/') && !name.starts_with("consolidated"));
+    let mut sets: BTreeMap<(&str, usize), Vec<String>> = BTreeMap::new();
+    for name in shards {
+        if let Some(set) = numbered(name.strip_suffix(".safetensors").unwrap_or_default()) {
+            sets.entry(set).or_default().push(name.clone());
+        }
+    }
+    let mut sets = sets.into_iter();
+    let ((_, count), files) = sets.next()?;
+    (sets.next().is_none() && files.len() == count).then_some(files)
 }
 
 fn gguf(repo: &RepoId, names: &BTreeSet<String>, file: &str) -> Result<Needed> {
@@ -128,7 +145,12 @@ fn part_name(stem: &str, part: usize, count: usize) -> String {
 
 /// Stem and number of parts of `STEM-00002-of-00005.gguf`.
 fn split(name: &str) -> Option<(&str, usize)> {
-    let (rest, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    numbered(name.strip_suffix(".gguf")?)
+}
+
+/// Stem and number of parts of `STEM-00002-of-00005`.
+fn numbered(name: &str) -> Option<(&str, usize)> {
+    let (rest, count) = name.rsplit_once("-of-")?;
     let (stem, number) = rest.rsplit_once('-')?;
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
     let count = count.parse::<usize>().ok().filter(|n| (1..=MOST_PARTS).contains(n) && digits(count))?;
@@ -158,6 +180,12 @@ mod tests {
             .files;
         assert_eq!(files, ["config.json", INDEX, "s-1.safetensors", "s-2.safetensors"]);
         assert_eq!(error("a/b", &[INDEX, "s-1.safetensors"]), "a/b lacks config.json, s-2.safetensors");
+        let both = choose("a/b", &["config.json", INDEX, "model.safetensors", "s-1.safetensors"]).unwrap().files;
+        assert_eq!(both, ["config.json", "model.safetensors"], "as transformers");
+        let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+        let unnamed = choose("a/b", &["config.json", shards[0], shards[1]]).unwrap().files;
+        assert_eq!(unnamed, ["config.json", shards[0], shards[1]]);
+        assert!(error("a/b", &["config.json", shards[0]]).contains("lacks model.safetensors"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod pass;
 mod precision;
 mod products;
 mod run;
+mod stand_in;
 mod tokenizer;
 mod validate;
 #[doc(hidden)]

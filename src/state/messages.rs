@@ -22,19 +22,47 @@ impl State {
         self.inform(Failure { summary: text.into(), causes: Vec::new() });
     }
 
+    /// The last message, whether it is still shown or not.
+    pub fn last_message(&self) -> Option<&Message> {
+        self.last_message.as_ref()
+    }
+
+    /// Keeps a failure from before the model was opened, and shows it now and once the model is open.
+    pub fn trouble_at_start(&mut self, failure: Failure) {
+        self.troubles.push(failure.clone());
+        self.fail(failure);
+    }
+
+    /// Shows the failures from before the model was opened, with its warnings.
+    pub(super) fn show_troubles(&mut self, warnings: &[String]) {
+        let mut troubles = std::mem::take(&mut self.troubles);
+        let Some(Failure { summary, mut causes }) = troubles.pop() else { return };
+        for other in troubles {
+            causes.push(other.summary);
+            causes.extend(other.causes);
+        }
+        causes.extend_from_slice(warnings);
+        self.fail(Failure { summary, causes });
+    }
+
+    fn show(&mut self, message: Message) {
+        self.last_message = Some(message.clone());
+        self.message = Some(message);
+    }
+
     /// Shows a message with its causes until the next key that does something.
     pub(super) fn inform(&mut self, failure: Failure) {
-        self.message = Some(Message { is_error: false, is_warning: false, failure });
+        self.show(Message { is_error: false, is_warning: false, failure });
     }
 
     /// Shows an error until it is dismissed.
     pub(super) fn fail(&mut self, failure: Failure) {
-        self.message = Some(Message { is_error: true, is_warning: false, failure });
+        self.show(Message { is_error: true, is_warning: false, failure });
     }
 
     /// Shows a warning until it is dismissed.
     pub(super) fn warn(&mut self, failure: Failure) {
-        self.message = Some(Message { is_error: false, is_warning: true, failure });
+        self.show(Message { is_error: false, is_warning: true, failure });
     }
 
     /// Removes the message of an earlier action when another action follows.

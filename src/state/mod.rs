@@ -105,6 +105,10 @@ pub struct State {
     pub policy: Policy,
     /// The message in the footer.
     pub message: Option<Message>,
+    /// The last message.
+    last_message: Option<Message>,
+    /// Failures from before the model was opened, to be shown once it is open.
+    troubles: Vec<Failure>,
     /// Unfinished work of the engine on the run, oldest first.
     pub jobs: Vec<Job>,
     /// The speed of the generation.
@@ -167,6 +171,8 @@ impl State {
             sampling,
             policy,
             message: None,
+            last_message: None,
+            troubles: Vec::new(),
             jobs: Vec::new(),
             pace: Pace::default(),
             derived: Derivations::default(),

@@ -25,7 +25,7 @@ pub use direction::Direction;
 pub use dtype::Dtype;
 pub use file::{
     ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values,
-    hook_values, replace_file, token_ids,
+    hook_values, replace_file, token_ids, without_name,
 };
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};

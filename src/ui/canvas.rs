@@ -37,13 +37,17 @@ pub struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Writes `text` at (x, y) within `area`, cut at its right edge; returns the column after it.
+    /// Writes `text` at (x, y) within `area`; returns the column after it. If the right edge cuts it, it ends in `…`.
     pub fn put(&mut self, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
         if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
             return x;
         }
         let room = usize::from(area.right() - x);
-        self.cells.set_stringn(x, y, text, room, style).0
+        // No width is computed for most texts. A bar is no text.
+        let is_bar = |text: &str| text.ends_with(|c| ('\u{2580}'..='\u{259f}').contains(&c));
+        let is_cut = text.len() > room && width(text.trim_end()) > room && !is_bar(text.trim_end());
+        let cut = if is_cut { fit(text, room) } else { String::new() };
+        self.cells.set_stringn(x, y, if is_cut { &cut } else { text }, room, style).0
     }
 
     /// The sizes of the pane being drawn, mutable.
@@ -125,8 +129,14 @@ impl Canvas<'_> {
             parts.iter().filter(|(_, count)| *count > 0).map(|(sign, count)| format!("{sign}{count}")).collect();
         if !parts.is_empty() {
             let line = Rect { width: area.width.saturating_sub(2 * u16::from(self.framed)), ..area };
-            let style = self.theme.accent();
-            self.put_right(line, area.y, &format!(" {} more ", parts.join(" ")), style);
+            let text = format!(" {} more ", parts.join(" "));
+            let x = line.right().saturating_sub(width(&text) as u16).max(line.left());
+            // The end of a long title makes room.
+            let is_title = |x: u16| !matches!(self.cells[(x, area.y)].symbol(), " " | "─" | "┐");
+            if x > line.left() && (x..line.right()).any(is_title) {
+                self.put(line, x - 1, area.y, "…", self.theme.strong());
+            }
+            self.put_right(line, area.y, &text, self.theme.accent());
         }
     }
 

@@ -64,7 +64,9 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     });
     let (focus, count) = (state.panes.focus(), state.panes.all().len());
     let only = |room: Rect| (0..count).map(|place| (place == focus).then_some(room)).collect();
-    let (panes, details) = match places(rest, state.panes.arrangement().columns()) {
+    // Without frames a blank column keeps the texts of two panes apart.
+    let gap = u16::from(!framed);
+    let (panes, details) = match places(rest, state.panes.arrangement().columns(), gap) {
         _ if state.panes.zoomed => (only(rest), None),
         _ if count == 1 => {
             let (view, details) = divide(rest, framed, state);
@@ -76,14 +78,18 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     Some(Rooms { framed, header, below_header, strip, tabs, panes, details, next, footer })
 }
 
-/// The parts of panes in columns of so many panes each. If they would be too narrow, all panes are above each other;
+/// The parts of panes in columns of so many panes each, with `gap` cells between two columns. If they would be too narrow, all panes are above each other;
 /// `None` if there is no room for that either.
-fn places(rest: Rect, columns: &[usize]) -> Option<Vec<Rect>> {
+fn places(rest: Rect, columns: &[usize], gap: u16) -> Option<Vec<Rect>> {
     let count: usize = columns.iter().sum();
     let most = columns.iter().copied().max().unwrap_or(1);
     let fits = |down: usize| down == 1 || usize::from(rest.height) >= down * usize::from(PANE.1);
     if usize::from(rest.width) >= columns.len() * usize::from(PANE.0) && fits(most) {
-        let column = |(i, count): (usize, &usize)| rows(part(rest, i, columns.len(), true), *count);
+        let column = |(i, count): (usize, &usize)| {
+            let whole = part(rest, i, columns.len(), true);
+            let gap = if i + 1 < columns.len() { gap } else { 0 };
+            rows(Rect { width: whole.width - gap, ..whole }, *count)
+        };
         Some(columns.iter().enumerate().flat_map(column).collect())
     } else if fits(count) {
         Some(rows(rest, count).collect())
@@ -156,12 +162,13 @@ mod tests {
     #[test]
     fn columns_share_the_screen_and_narrow_ones_lie_above_one_another() {
         let rest = Rect::new(0, 5, 81, 20);
-        assert_eq!(places(rest, &[1]), Some(vec![rest]));
-        assert_eq!(places(rest, &[1, 1]), Some(vec![Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 20)]));
+        assert_eq!(places(rest, &[1], 1), Some(vec![rest]));
+        assert_eq!(places(rest, &[1, 1], 0), Some(vec![Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 20)]));
+        assert_eq!(places(rest, &[1, 1], 1), Some(vec![Rect::new(0, 5, 39, 20), Rect::new(40, 5, 41, 20)]), "a gap");
         let three = [Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 10), Rect::new(40, 15, 41, 10)];
-        assert_eq!(places(rest, &[1, 2]), Some(three.into()));
+        assert_eq!(places(rest, &[1, 2], 0), Some(three.into()));
         let narrow = Rect::new(0, 0, 79, 15);
-        assert_eq!(places(narrow, &[1, 1]), Some(vec![Rect::new(0, 0, 79, 7), Rect::new(0, 7, 79, 8)]));
-        assert_eq!(places(narrow, &[1, 2]), None);
+        assert_eq!(places(narrow, &[1, 1], 0), Some(vec![Rect::new(0, 0, 79, 7), Rect::new(0, 7, 79, 8)]));
+        assert_eq!(places(narrow, &[1, 2], 0), None);
     }
 }

@@ -17,6 +17,7 @@ mod layout;
 mod overlays;
 pub mod terminal;
 mod theme;
+mod unsure;
 mod views;
 mod widgets;
 

@@ -1,5 +1,6 @@
 //! The terminal: set up once, and restored on every way out.
 
+use super::unsure::{is_unsure, unsure_lines};
 use super::{Colours, Depth, HitMap, Theme, draw};
 use crate::state::{Geometry, State, Wanted};
 use anyhow::{Context, Result};
@@ -8,11 +9,11 @@ use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
 };
-use crossterm::{cursor, execute};
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
-use ratatui::{TerminalOptions, Viewport};
-use std::io::{Stdout, Write, stdout};
+use crossterm::{cursor, execute, queue};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Position, Rect};
+use std::io::{self, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Options for the terminal.
@@ -26,9 +27,9 @@ pub struct ScreenOptions {
 
 /// The terminal while the explorer uses it.
 pub struct Screen {
-    terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    /// What the terminal shows.
+    shown: Buffer,
     theme: Theme,
-    size: (u16, u16),
     hits: HitMap,
     options: ScreenOptions,
 }
@@ -48,9 +49,8 @@ impl Screen {
         // crossterm drops colours if NO_COLOR is set; here only the depth decides.
         crossterm::style::force_color_output(depth != Depth::Mono);
         enter(options)?;
-        let size = terminal_size().inspect_err(|_| restore())?;
-        let terminal = blank(size).inspect_err(|_| restore())?;
-        Ok(Self { terminal, theme: Theme::with(depth, colours), size, hits: HitMap::default(), options })
+        let shown = blank().inspect_err(|_| restore())?;
+        Ok(Self { shown, theme: Theme::with(depth, colours), hits: HitMap::default(), options })
     }
 
     /// Draws one frame; returns its missing numbers and its sizes.
@@ -59,25 +59,41 @@ impl Screen {
     /// If the terminal can't be written to.
     pub fn draw(&mut self, state: &State) -> Result<(Wanted, Geometry)> {
         execute!(stdout(), BeginSynchronizedUpdate)?;
-        if terminal_size()? != self.size {
+        if terminal_size()? != (self.shown.area.width, self.shown.area.height) {
             self.forget()?;
         }
-        let mut drawn = draw(state, &self.theme, self.area());
-        let written = self.terminal.draw(|frame| {
-            std::mem::swap(frame.buffer_mut(), &mut drawn.cells);
-            if let Some(caret) = drawn.caret {
-                frame.set_cursor_position(caret);
-            }
-        });
+        let drawn = draw(state, &self.theme, self.area());
+        let written = self.write(drawn.cells, drawn.caret);
         execute!(stdout(), EndSynchronizedUpdate)?;
         written.context("cannot write to the terminal")?;
         self.hits = drawn.hits;
         Ok((drawn.wanted, drawn.geometry))
     }
 
+    /// Writes the cells that differ from those shown, and shows the text cursor at `caret`.
+    fn write(&mut self, cells: Buffer, caret: Option<Position>) -> io::Result<()> {
+        let mut backend = CrosstermBackend::new(stdout());
+        for y in unsure_lines(&self.shown, &cells) {
+            queue!(backend, cursor::MoveTo(0, y), Clear(ClearType::CurrentLine))?;
+            let width = usize::from(self.shown.area.width);
+            self.shown.content[usize::from(y) * width..][..width].fill(Cell::EMPTY);
+        }
+        let changes = self.shown.diff(&cells);
+        // The cursor is placed anew after a grapheme of unsure width.
+        for part in changes.split_inclusive(|(.., cell)| is_unsure(cell)) {
+            backend.draw(part.iter().copied())?;
+        }
+        match caret {
+            Some(Position { x, y }) => queue!(backend, cursor::MoveTo(x, y), cursor::Show)?,
+            None => queue!(backend, cursor::Hide)?,
+        }
+        self.shown = cells;
+        Write::flush(&mut backend)
+    }
+
     /// The area of the screen.
     pub fn area(&self) -> Rect {
-        Rect::new(0, 0, self.size.0, self.size.1)
+        self.shown.area
     }
 
     /// The spots of the last frame.
@@ -90,8 +106,7 @@ impl Screen {
     /// # Errors
     /// If the terminal can't be written to.
     pub fn forget(&mut self) -> Result<()> {
-        self.size = terminal_size()?;
-        self.terminal = blank(self.size)?;
+        self.shown = blank()?;
         Ok(())
     }
 
@@ -143,17 +158,27 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// Columns and lines of the terminal.
 fn terminal_size() -> Result<(u16, u16)> {
-    crossterm::terminal::size().context("cannot ask the terminal for its size")
+    let size = crossterm::terminal::size().context("cannot ask the terminal for its size")?;
+    Ok(sensible(size, |name| std::env::var(name).ok()))
 }
 
-/// A cleared screen of this size. ratatui's own functions to clear and resize would query the cursor position of the
-/// terminal, and wait for the answer among the keys.
-fn blank((width, height): (u16, u16)) -> Result<ratatui::Terminal<CrosstermBackend<Stdout>>> {
+/// The size that a terminal reports. For one that reports 0, as a serial console does: that of the environment, or the
+/// usual one.
+fn sensible((columns, lines): (u16, u16), variable: impl Fn(&str) -> Option<String>) -> (u16, u16) {
+    let or = |reported: u16, name: &str, usual: u16| {
+        let said = || variable(name)?.trim().parse().ok().filter(|size| *size > 0);
+        if reported > 0 { reported } else { said().unwrap_or(usual) }
+    };
+    (or(columns, "COLUMNS", 80), or(lines, "LINES", 24))
+}
+
+/// Clears the terminal; returns what it then shows.
+fn blank() -> Result<Buffer> {
+    let (width, height) = terminal_size()?;
     execute!(stdout(), Clear(ClearType::All)).context("cannot clear the terminal")?;
-    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
-    ratatui::Terminal::with_options(CrosstermBackend::new(stdout()), TerminalOptions { viewport })
-        .context("cannot set up the terminal")
+    Ok(Buffer::empty(Rect::new(0, 0, width, height)))
 }
 
 fn enter(options: ScreenOptions) -> Result<()> {
@@ -193,7 +218,7 @@ pub fn restore() {
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
+    use super::{base64, sensible};
 
     #[test]
     fn base64_is_that_of_the_rfc() {
@@ -203,5 +228,14 @@ mod tests {
             assert_eq!(base64(text.as_bytes()), coded);
         }
         assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
+
+    #[test]
+    fn a_terminal_that_does_not_know_its_size_has_the_usual_one() {
+        let set = |name: &str| (name == "COLUMNS").then(|| "132".to_owned());
+        assert_eq!(sensible((0, 0), |_| None), (80, 24));
+        assert_eq!(sensible((0, 0), set), (132, 24));
+        assert_eq!(sensible((0, 0), |_| Some("0".to_owned())), (80, 24));
+        assert_eq!(sensible((100, 30), set), (100, 30), "it knows better");
     }
 }

@@ -212,7 +212,11 @@ fn a_recording_that_does_not_fit_is_refused_by_name() {
     });
     assert_fails(&check(&model, &other, &[]), 1, "token id 99999 is outside the vocabulary");
     assert_fails(&mixscope(["check", text(&model), "--tolerance", "1"]), 2, "--against TRACE");
-    assert_fails(&check(&model, &trace, &["--tolerance", "-1"]), 2, "--tolerance -1");
+    assert_fails(
+        &check(&model, &trace, &["--tolerance", "-1"]),
+        2,
+        "--tolerance: expected a number of at least 0, found `-1`",
+    );
     assert_fails(&check(&model, Path::new("nowhere.safetensors"), &[]), 1, "nowhere.safetensors");
 }
 

@@ -64,11 +64,8 @@ fn the_command_line_comes_before_the_file_and_the_file_before_the_defaults() {
 fn wrong_configurations_are_named_by_file_line_and_column() {
     let output = with_config("[ui]\nmouse = true\nthem = \"dark\"\n", &[]);
     assert_fails(&output, 1, "mixscope/config.toml:3:1: unknown key `them` in [ui]; did you mean `theme`?");
-    assert_fails(
-        &with_config("[keys]\nx = \"qiut\"\n", &["--print-keys"]),
-        1,
-        "config.toml:2:5: unknown action `qiut`",
-    );
+    let typo = with_config("[keys]\nx = \"qiut\"\n", &["--print-config"]);
+    assert_fails(&typo, 1, "config.toml:2:5: unknown action `qiut`");
     assert_fails(&mixscope(["--config", "/no/such.toml"]), 1, "/no/such.toml can't be read");
     assert_fails(&mixscope(["--config", "/dev", "--print-config"]), 1, "/dev can't be read");
     let escape = with_config("[ui]\n\"\\u001b[2J\" = 1\n", &[]);
@@ -147,6 +144,10 @@ fn the_help_of_run_describes_its_files() {
         assert!(help.contains(name) && help.contains(columns), "{name}");
     }
     assert!(help.contains("run.json") && help.contains("trace.safetensors"));
+    // A token may be spelled NA.
+    for args in [&["run"][..], &["export"], &["lab"]] {
+        assert!(ok(&mixscope([args, &["--help"]].concat())).contains("keep_default_na=False"), "{args:?}");
+    }
 }
 
 /// `--resume` with this session file; the file as it is afterwards.
@@ -191,4 +192,23 @@ fn sessions_that_cannot_come_back_are_refused_and_stay() {
         let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
         assert_fails(&resume(Some(&of("demo", "0.0")), &args).0, 2, "--resume");
     }
+}
+
+#[test]
+fn the_keys_are_printed_whatever_the_configuration_holds() {
+    let keys = with_config("", &["--print-keys"]);
+    for wrong in ["[keys]\nx = \"qiut\"\n", "nonsense", "[ui]\ntheme = 7\n"] {
+        let output = with_config(wrong, &["--print-keys"]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(0), ok(&keys)), "{wrong}");
+        assert!(stderr(&output).contains("config.toml:") && stderr(&output).contains("default keys"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_configuration_that_nobody_asked_for_need_not_be_readable() {
+    let home = tempfile::tempdir().unwrap();
+    // A folder in its place can't be read by anyone.
+    std::fs::create_dir_all(home.path().join("mixscope/config.toml")).unwrap();
+    let output = command(home.path()).env("XDG_CONFIG_HOME", home.path()).arg("--print-config").output().unwrap();
+    assert_eq!(ok(&output), ok(&with_config("", &["--print-config"])));
 }

@@ -107,7 +107,11 @@ fn recordings_that_cannot_be_compared_say_why() {
     assert_fails(&diff(&whole, &other, &[]), 1, "`hook_embed`: expected shape [1, 64] as in A, found [1, 32] in B");
     assert_fails(&diff(&whole, &fixture("tiny-f32/model/model.safetensors"), &[]), 1, "is not a saved run");
     assert_fails(&mixscope(["diff", text(&whole)]), 2, "required");
-    assert_fails(&diff(&whole, &whole, &["--tolerance", "NaN"]), 2, "--tolerance NaN");
+    assert_fails(
+        &diff(&whole, &whole, &["--tolerance", "NaN"]),
+        2,
+        "--tolerance: expected a number of at least 0, found `NaN`",
+    );
     let (_folder, narrow) = edited(&whole, "t.safetensors", |trace| {
         let tensor = trace.tensors.get_mut("ln_final.hook_out").unwrap();
         tensor.shape = vec![tensor.shape[0], 32, 2];

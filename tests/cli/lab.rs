@@ -231,7 +231,7 @@ fn wrong_usage_is_status_2_and_what_cannot_be_done_status_1() {
 
     let long = join(&vec![5; 513]);
     assert_fails(&lab(&["--prompt-ids", &long]), 1, "the model's context is 512");
-    assert_fails(&lab(&["--prompt-ids", "1,999999"]), 1, "999999");
+    assert_fails(&lab(&["--prompt-ids", "1,999999"]), 2, "999999");
     assert_fails(&lab(&["--prompt-file", "no-such-file"]), 1, "no-such-file");
     assert_fails(&lab(&["no-such-model", "--prompt", "hi"]), 1, "no-such-model");
     assert_fails(&lab(&["trace.safetensors", "--prompt", "hi"]), 1, "saved run");

@@ -13,5 +13,7 @@ mod generated;
 mod lab;
 mod models;
 mod options;
+mod prompts;
 mod reference;
 mod self_test;
+mod usage;

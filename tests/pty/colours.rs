@@ -74,3 +74,20 @@ fn the_command_line_chooses_colours() {
     assert!(!is_true && is_coloured);
     assert_eq!(shown(&["--theme", "mono"]), ([false, false], false));
 }
+
+#[test]
+fn gnu_screen_gets_256_colours_and_terminals_without_colours_get_none() {
+    let colours = |set: &[(&str, &str)]| {
+        let setup = Setup::program(["--prompt", FRANCE]);
+        let pty = set.iter().fold(setup, |setup, (name, value)| setup.env(name, value)).start();
+        pty.wait_tokens(FRANCE_LEN);
+        pty.send(CTRL_C);
+        let raw = pty.end_restored().1;
+        ([&b"8;2;"[..], b"8;5;"].map(|code| find(&raw, code).is_some()), sgr(&raw).into_iter().any(is_colour))
+    };
+    assert_eq!(colours(&[("TERM", "screen"), ("STY", "1.pts-0.host")]), ([false, true], true));
+    assert_eq!(colours(&[("TERM", "screen"), ("TMUX", "/tmp/tmux-0/default,1,0")]), ([true, false], true));
+    for term in ["xterm-mono", "vt100", "dumb"] {
+        assert_eq!(colours(&[("TERM", term)]), ([false, false], false), "{term}");
+    }
+}

@@ -109,3 +109,31 @@ fn with_reduced_motion_little_moves_while_a_run_goes_on() {
     let (_, raw) = pty.end_restored();
     assert!(find(&raw, b"\x1b[0 q").is_some(), "the text cursor has its shape back");
 }
+
+#[test]
+fn a_piped_prompt_is_read_and_the_terminal_sends_the_keys() {
+    let script = format!("printf '{FRANCE}' | \"$BIN\"; echo status=$?; sleep 60");
+    let pty = Setup::command("sh", ["-c", &script]).env("BIN", env!("CARGO_BIN_EXE_mixscope")).start();
+    let shot = pty.wait_tokens(FRANCE_LEN);
+    assert_eq!(shot.strip(), FRANCE_SHOWN);
+    pty.press("5", "fidelity ·");
+    pty.send("q");
+    pty.wait_for("status=0");
+}
+
+#[test]
+fn a_home_that_cannot_be_read_is_reported_and_the_defaults_are_used() {
+    let home = tempfile::tempdir().unwrap();
+    // Folders in place of files can't be read by anyone.
+    fs::create_dir_all(home.path().join("mixscope/config.toml")).unwrap();
+    fs::create_dir_all(home.path().join("mixscope/history.jsonl")).unwrap();
+    let setup = Setup::program(["--prompt", FRANCE]).env("XDG_CONFIG_HOME", home.path());
+    let pty = setup.state(home.path()).start();
+    let shot = pty.wait_tokens(FRANCE_LEN);
+    assert!(shot.footer().contains("the configuration ") && shot.footer().starts_with("✗ "), "{}", shot.footer());
+    assert!(pty.press("!", "message · esc closes").has("can't be read"));
+    pty.send("\x1b");
+    pty.wait_gone("message · esc closes");
+    pty.send("q");
+    assert_eq!(pty.end_restored().0, 0);
+}

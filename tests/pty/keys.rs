@@ -165,3 +165,41 @@ fn pasted_text_is_text_and_never_obeyed() {
     pty.send(CTRL_C);
     assert_harmless(&pty.end().1);
 }
+
+#[test]
+fn keys_are_keys_again_after_a_paste_that_never_ends() {
+    let pty = Setup::program(NONE).start();
+    pty.wait_for(EDITOR);
+    pty.send("\x1b[200~half a paste");
+    let shot = pty.wait_for("half a paste");
+    assert!(shot.has(EDITOR));
+    pty.send(ESC);
+    pty.wait_gone(EDITOR);
+    // In the middle of a paste.
+    pty.send("\x1b[200~a whole text, and");
+    pty.press(" its end\x1b[201~", "and its end");
+    pty.send("\x1b[200~half");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    pty.send(CTRL_C);
+    assert_eq!(pty.end_restored().0, 0);
+}
+
+#[test]
+fn nothing_stays_of_graphemes_that_the_terminal_counts_otherwise() {
+    let before = "x".repeat(40);
+    for grapheme in ["🇩🇪", "हि", "กำ", "👩\u{200d}👩\u{200d}👧"] {
+        let pty = Setup::program(NONE).size(80, 24).start();
+        let empty = pty.wait_for(EDITOR);
+        pty.send(&format!("{before}{grapheme}y"));
+        pty.wait_until("the text", |shot| shot.has(&before) && shot.has("y"));
+        pty.send(ESC);
+        let shot = pty.wait_gone(EDITOR);
+        let parts: Vec<char> = grapheme.chars().collect();
+        assert!(!shot.text().contains(&parts[..]), "{grapheme} is left:\n{}", shot.text());
+        // Opened again, the editor is as it was.
+        let shot = pty.press("i", EDITOR);
+        assert_eq!(shot.lines[1..], empty.lines[1..], "{grapheme}");
+        pty.send(CTRL_C);
+        assert_eq!(pty.end_restored().0, 0);
+    }
+}

@@ -1,7 +1,7 @@
 //! Every way out gives the terminal back as it was.
 
 use crate::support::hub::{Hub, NAME, SMALL_SHARD, slow};
-use crate::support::pty::{Pty, Setup, find, find_last};
+use crate::support::pty::{Pty, Setup, find, find_last, poll_until};
 use crate::{EDITOR, ESC, FRANCE, FRANCE_LEN, FRANCE_SHOWN, NONE, endless, france};
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -72,18 +72,36 @@ fn closing_the_window_ends_it() {
 }
 
 #[test]
-fn signals_leave_with_status_1_and_the_terminal_as_it_was() {
-    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+fn signals_leave_with_their_status_and_the_terminal_as_it_was() {
+    for (signal, status) in
+        [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGQUIT, 131)]
+    {
         let pty = france();
         pty.signal(signal);
-        assert_eq!(pty.end_restored().0, 1, "{signal}");
+        assert_eq!(pty.end_restored().0, status, "{signal}");
         pty.screen().line(&format!("mixscope: ended by {signal}"));
     }
     // Busy or not.
     let pty = endless();
     pty.press("g", "generating");
     pty.signal(Signal::SIGTERM);
-    assert_eq!(pty.end_restored().0, 1);
+    assert_eq!(pty.end_restored().0, 143);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_it_without_any_signal() {
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().join("status");
+    // The shell ignores the hang-up and does not pass it on, as `ssh -t host task run` does.
+    let script = format!("trap '' HUP; \"$BIN\" --prompt '{FRANCE}'; echo $? >'{}'", path.display());
+    let setup = Setup::command("sh", ["-c", &script]).env("BIN", env!("CARGO_BIN_EXE_mixscope"));
+    let pty = setup.state(state.path()).start();
+    pty.wait_tokens(FRANCE_LEN);
+    pty.hang_up();
+    poll_until("an end of the program", || std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "129\n");
+    let session = std::fs::read_to_string(state.path().join("mixscope/session.json")).unwrap();
+    assert!(session.contains(FRANCE), "the session is saved: {session}");
 }
 
 #[test]

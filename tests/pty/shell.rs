@@ -39,8 +39,11 @@ fn leave_both(pty: &Pty) {
 #[test]
 fn ctrl_z_returns_to_the_shell_and_fg_comes_back() {
     let (pty, before) = shell();
-    for time in ["first", "second"] {
-        pty.send(CTRL_Z);
+    for time in ["first", "second", "from outside"] {
+        match time {
+            "from outside" => nix::sys::signal::kill(pty.foreground(), Signal::SIGTSTP).unwrap(),
+            _ => pty.send(CTRL_Z),
+        }
         let shot = wait_for_shell(&pty);
         assert!(shot.has_cursor() && !shot.has("routing"));
         // The shell's terminal is a sane one.

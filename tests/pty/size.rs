@@ -49,3 +49,19 @@ fn a_storm_of_resizes_ends_with_the_last_size_and_keys_in_between_are_answered()
         pty.press(key, text);
     }
 }
+
+#[test]
+fn a_terminal_of_size_0_has_80_columns_and_24_lines() {
+    let script = format!("stty rows 0 cols 0; exec \"$BIN\" --prompt '{FRANCE}'");
+    let setup = Setup::command("sh", ["-c", &script]).env("BIN", env!("CARGO_BIN_EXE_mixscope")).size(80, 24);
+    let pty = setup.start();
+    let shot = pty.wait_until("a prompt read", |shot| shot.is_idle() && shot.has("·France·is"));
+    let wanted = Setup::program(["--prompt", FRANCE]).size(80, 24).start();
+    let wanted = wanted.wait_until("a prompt read", |shot| shot.is_idle() && shot.has("·France·is"));
+    assert_eq!(shot.lines[1..], wanted.lines[1..]);
+    // Until the terminal knows better.
+    pty.resize(100, 30);
+    pty.wait_until("a larger screen", |shot| shot.lines.len() == 30 && shot.lines[29].contains("help"));
+    pty.send("q");
+    assert_eq!(pty.end_restored().0, 0);
+}

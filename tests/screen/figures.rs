@@ -83,7 +83,8 @@ fn formulas_are_disarmed_on_request_and_numbers_are_not_touched() {
     assert!(safe(View::Next).contains("1,1,3,'=1+1,1.25,0.625\r\n"));
     assert!(safe(View::LensGrid).contains("resid_post,1,5,'+x,"));
     assert!(safe(View::LensTargets).contains("5,'@sum,0"));
-    assert_eq!(safe(View::RoutingMap), csv(&data, View::RoutingMap, TokenText::Exact), "-0.5 is a number");
+    let exact = csv(&data, View::RoutingMap, TokenText::Exact);
+    assert_eq!(safe(View::RoutingMap), format!("\u{feff}{exact}"), "-0.5 is a number");
 }
 
 #[test]
@@ -323,8 +324,16 @@ fn wrong_exports_are_refused_by_name() {
     assert_fails(&export(&["--view", "lens", "-o", &out, "--format", "svg"]), 2, "x.png");
     assert_fails(&export(&["--view", "lens", "-o", "-", "--format", "png,csv"]), 2, "stdout");
     assert_fails(&export(&["--view", "lens", "-o", &out, "--scale", "0"]), 2, "--scale");
-    assert_fails(&export(&["--view", "routing.token", "--token", "9", "-o", &out]), 1, "position 9");
-    assert_fails(&export(&["--view", "routing.layer", "--layer", "7", "-o", &out]), 1, "layer 7");
+    assert_fails(
+        &export(&["--view", "routing.token", "--token", "9", "-o", &out]),
+        2,
+        "--token: expected a position from 0 to ",
+    );
+    assert_fails(
+        &export(&["--view", "routing.layer", "--layer", "7", "-o", &out]),
+        2,
+        "--layer: expected a layer from 0 to ",
+    );
     assert_fails(&export(&["--view", "routing.layer", "--layer", "0", "-o", &out]), 1, "layer 0");
     assert_fails(&export(&["--view", "attention.head", "--layer", "2", "-o", &out]), 1, "attention.head");
     assert_fails(&mixscope(["export", "absent.safetensors", "--view", "lens", "-o", &out]), 1, "absent");
@@ -350,7 +359,7 @@ fn two_runs_are_compared_cell_by_cell() {
     let row = |pos: usize, token: &str, flips: usize| {
         format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1\r\n")
     };
-    let losses = head.to_owned() + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
+    let losses = format!("\u{feff}{head}") + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
     assert_eq!(csv(&data, View::FidelityLoss, TokenText::SpreadsheetSafe), losses);
 
     // One of two experts exchanged is the middle of the colours, none the beginning.

@@ -1,10 +1,12 @@
 //! What the explorer says to a key, how long that stays, and what keys mean in each view.
 
 use mixscope::analysis::view::{Tab, View};
-use mixscope::app::Still;
-use mixscope::protocol::Failure;
-use mixscope::state::{Effect, Event, Gesture, update};
-use mixscope::ui::Depth;
+use mixscope::app::{Still, photograph};
+use mixscope::export::Screen;
+use mixscope::protocol::{Ask, Failure};
+use mixscope::state::{Effect, Event, Gesture, Save, update};
+use mixscope::ui::{Depth, Theme};
+use ratatui::layout::Rect;
 
 const PROMPT: &str = "drum apple seven blue owl key | drum apple seven";
 
@@ -208,4 +210,79 @@ fn a_saved_run_refuses_at_once_what_needs_a_model() {
 fn common_run() -> mixscope::engine::Replay {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-f32/reference.safetensors");
     mixscope::engine::Replay::open(&path).unwrap()
+}
+
+#[test]
+fn the_last_message_can_be_read_whenever() {
+    let mut still = still("!");
+    assert_eq!(message(&still), Some("there is no message to show"));
+    still.take(Event::Trouble(Failure { summary: "boom".into(), causes: vec!["a fuse".into()] }));
+    // Put away, and other things done.
+    still.press("esc right 2 3").unwrap();
+    assert_eq!(message(&still), None);
+    still.press("!").unwrap();
+    let screen = still.screen(80, 24, Depth::Mono);
+    let text: String = screen.content().iter().map(|cell| cell.symbol()).collect();
+    assert!(text.contains("message · esc closes") && text.contains("boom") && text.contains("a fuse"), "{text}");
+    still.press("esc").unwrap();
+    assert_eq!((message(&still), still.state.overlays.len()), (None, 0));
+}
+
+#[test]
+fn text_that_is_cut_ends_in_an_ellipsis() {
+    let mut still = still("?");
+    for (width, height) in [(40, 10), (80, 24)] {
+        let cut = (1..height - 1).map(|y| line(&mut still, width, height, y));
+        let help = cut.filter(|line| line.contains("command palette: find")).collect::<Vec<_>>();
+        assert!(help.iter().all(|line| line.contains("by its name") || line.contains('…')), "{help:?}");
+    }
+    assert!(line(&mut still, 40, 10, 4).contains('…'), "{}", line(&mut still, 40, 10, 4));
+}
+
+#[test]
+fn panes_without_frames_do_not_touch() {
+    let mut still = still("w s");
+    let rows: Vec<Vec<String>> = {
+        let screen = still.screen(80, 24, Depth::Mono);
+        (0..24).map(|y| (0..80).map(|x| screen[(x, y)].symbol().to_owned()).collect()).collect()
+    };
+    let title = rows.iter().position(|row| row.concat().contains("routing ·")).unwrap();
+    for row in &rows[title..22] {
+        assert_eq!(row[39], " ", "{}", row.concat());
+    }
+}
+
+#[test]
+fn a_picture_of_the_screen_does_not_show_that_it_is_written() {
+    let mut still = still("");
+    let theme = Theme::new(Depth::True);
+    let area = Rect::new(0, 0, 100, 30);
+    let before = photograph(&mut still.state, &theme, area);
+    let effects = update(&mut still.state, Event::Key("S".parse().unwrap()));
+    assert_eq!(effects, [Effect::Save(Save::Screen)]);
+    let text = |screen: &Screen| screen.cells.iter().map(|cell| cell.symbol.as_str()).collect::<String>();
+    let picture = photograph(&mut still.state, &theme, area);
+    assert_eq!(text(&picture), text(&before));
+    assert!(!text(&picture).contains("writing") && still.state.saving.is_some());
+}
+
+#[test]
+fn a_dropped_path_is_opened() {
+    for text in ["'/tmp/a b/model'\n", "/tmp/a\\ b/model", "file:///tmp/a%20b/model\r\n"] {
+        let open = |still: &mut Still| {
+            let effects = update(&mut still.state, Event::Key("enter".parse().unwrap()));
+            assert!(
+                effects
+                    .iter()
+                    .any(|effect| matches!(effect, Effect::Ask(_, Ask::Open(name)) if name == "/tmp/a b/model")),
+                "{text:?}: {effects:?}"
+            );
+        };
+        let mut pasted = still("o");
+        pasted.take(Event::Paste(text.to_owned()));
+        open(&mut pasted);
+        let mut typed = still("o");
+        typed.type_text(text.trim());
+        open(&mut typed);
+    }
 }

@@ -327,6 +327,26 @@ fn the_map_shows_the_whole_run_in_bands_and_else_the_cursors() {
 }
 
 #[test]
+fn the_legend_of_the_map_names_experts_as_its_cells_do() {
+    for (experts, legend) in [
+        (8, "expert 0 1 2 3 4 5 6 7   ≈ underlined: near-tie"),
+        (16, "expert 0 1 2 3 4 5 6 7 8 9 a b c d e f   ≈ underlined: near-tie"),
+        (37, "expert 0 1 2 3 4 5 6 7 … 36, colours repeat  ≈ underlined: near-tie"),
+        (64, "expert 0 1 2 3 4 5 6 7 … 63, colours repeat  ≈ underlined: near-tie"),
+        (128, "expert 0 1 2 3 4 5 6 7 … 127, colours repeat  ≈ underlined: near-tie"),
+    ] {
+        let mut state = run(2, experts, 2, 6);
+        state.pane_mut().show(View::RoutingMap);
+        let shown = text(&screen(&state, (120, 40), Depth::True));
+        assert!(shown.contains(legend), "{experts}:\n{shown}");
+        let colourless = text(&screen(&state, (120, 40), Depth::Mono));
+        let wanted =
+            if experts <= 36 { "expert 0 1 2".to_owned() } else { format!("expert 0 to {}  ≈", experts - 1) };
+        assert!(colourless.contains(&wanted), "{experts}:\n{colourless}");
+    }
+}
+
+#[test]
 fn real_models_of_one_and_three_choices_draw_every_lens() {
     for (case, top_k) in [("top1", 1), ("top3", 3)] {
         let loaded = Arc::new(support::load(case, Policy::Hf));

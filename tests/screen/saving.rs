@@ -164,7 +164,7 @@ fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_
     explorer.press("a A", "previous token · best first");
     explorer.press("e", "wrote attention-grid.png and ");
     same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
-    explorer.press("R", "random tokens");
+    explorer.press("R", "on 32 random");
     explorer.press("e", "of this text, not of random tokens: wrote attention-grid-2.png and ");
     assert_eq!(
         fs::read(folder.path().join("attention-grid-2.png")).unwrap(),

@@ -48,6 +48,7 @@ impl Setup {
             strip: StripColour::Expert,
             details_flipped: false,
             keymap: Arc::new(Keymap::default()),
+            unread: None,
         };
         Self { options, places: Places::default(), size: (120, 40) }
     }

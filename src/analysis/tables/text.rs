@@ -6,12 +6,20 @@ pub enum TokenText {
     /// As the tokenizer spells them.
     #[default]
     Exact,
-    /// With `'` before a text that a spreadsheet would run as a formula: one that begins with `=`, `+`, `-`, `@`, their
+    /// With a byte order mark before the table, and `'` before a text that a spreadsheet would run as a formula: one that begins with `=`, `+`, `-`, `@`, their
     /// full-width forms, a tab or a line end (OWASP, CSV injection). Programs such as pandas see the `'` too.
     SpreadsheetSafe,
 }
 
 impl TokenText {
+    /// The first bytes of a file. Without the byte order mark, Excel reads UTF-8 as an older encoding.
+    pub fn start(self) -> &'static [u8] {
+        match self {
+            Self::Exact => b"",
+            Self::SpreadsheetSafe => b"\xef\xbb\xbf",
+        }
+    }
+
     /// A token's spelling as it is written.
     pub fn cell(self, piece: &str) -> Cow<'_, str> {
         let runs = |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r' | '\n');

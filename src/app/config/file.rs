@@ -4,16 +4,17 @@ use super::settings::{SECTIONS, SETTINGS};
 use super::wrong::{Wrong, did_you_mean, place};
 use super::{Config, keys};
 use crate::app::folders::config_file;
-use anyhow::{Context, Result, anyhow};
+use crate::protocol::Failure;
+use anyhow::{Context, Error, Result, anyhow};
 use std::io::ErrorKind;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 impl Config {
-    /// The configuration in `path`, or in the user's own file; the defaults if the user has none.
+    /// The configuration in `path`, or in the user's own file; the defaults if the user has none, or may not read it.
     ///
     /// # Errors
-    /// If the file can't be read, is not TOML, or has an unknown key or a wrong value.
+    /// If `path` can't be read, or the file is not TOML, or has an unknown key or a wrong value.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let (path, is_asked_for) = match (path, config_file()) {
             (Some(path), _) => (path.to_owned(), true),
@@ -25,7 +26,12 @@ impl Config {
                 .with_context(|| format!("the configuration {} is not UTF-8 text", path.display()))?,
             Err(error) if error.kind() == ErrorKind::NotFound && !is_asked_for => return Ok(Self::default()),
             Err(error) => {
-                return Err(error).with_context(|| format!("the configuration {} can't be read", path.display()));
+                let error = Error::new(error).context(format!("the configuration {} can't be read", path.display()));
+                // The home may be another user's, as under sudo: nobody asked for this file.
+                return match is_asked_for {
+                    true => Err(error),
+                    false => Ok(Self { unread: Some(Failure::of(&error)), ..Self::default() }),
+                };
             }
         };
         Self::parse(&text).map_err(|wrong| {

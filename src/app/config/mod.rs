@@ -12,11 +12,13 @@ mod wrong;
 
 pub use keys::scope_name;
 pub use show::key_table;
+pub use wrong::nearest;
 
 use super::ColorChoice;
 use crate::analysis::colour_map::{Ramp, Rgb};
+use crate::protocol::Failure;
 use crate::state::StripColour;
-use crate::state::input::Keymap;
+pub use crate::state::input::Keymap;
 use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Colours, ThemeName};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub experts: Option<Vec<Rgb>>,
     /// The keys.
     pub keymap: Keymap,
+    /// Why the user's own file could not be read, if it is there; then these are the defaults.
+    pub unread: Option<Failure>,
 }
 
 impl Default for Config {
@@ -70,6 +74,7 @@ impl Default for Config {
             values: None,
             experts: None,
             keymap: Keymap::default(),
+            unread: None,
         }
     }
 }

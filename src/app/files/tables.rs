@@ -4,7 +4,7 @@ use super::{RunFiles, Watch, Written, pictures};
 use crate::analysis::Pick;
 use crate::analysis::tables::{
     self, AttentionRow, AttributionRow, CandidateRow, CsvWriter, LensRow, LensSummaryRow, RoutingRow, Row, Table,
-    TokenRow,
+    TokenRow, TokenText,
 };
 use crate::engine::{Live, Run, attribution, pattern};
 use crate::trace::{LensCell, LensKey, replace_file, size};
@@ -49,24 +49,24 @@ impl RunFiles {
             is_there || !self.lenient
         };
         let tokens = || records.tokens.iter().enumerate();
-        table(folder, TokenRow::TABLE, |rows| rows.extend(tables::tokens(&records, text)))?;
+        table((folder, text), TokenRow::TABLE, |rows| rows.extend(tables::tokens(&records, text)))?;
         if has(RoutingRow::TABLE, self.has_routing(run)) {
-            table(folder, RoutingRow::TABLE, |rows| {
+            table((folder, text), RoutingRow::TABLE, |rows| {
                 tokens().try_for_each(|(pos, token)| {
                     self.layers.clone().try_for_each(|layer| rows.extend(tables::routing(token, pos, layer)?))
                 })
             })?;
         }
         if has(CandidateRow::TABLE, !records.tokens.iter().any(|token| token.next.is_absent())) {
-            table(folder, CandidateRow::TABLE, |rows| {
+            table((folder, text), CandidateRow::TABLE, |rows| {
                 rows.extend(tokens().flat_map(|(pos, token)| tables::candidates(token, pos, text).take(self.lens_k)))
             })?;
         }
         if has(LensRow::TABLE, !cells.is_empty()) {
-            table(folder, LensRow::TABLE, |rows| {
+            table((folder, text), LensRow::TABLE, |rows| {
                 rows.extend(cells.iter().flat_map(|(key, cell)| tables::lens(*key, cell, text)))
             })?;
-            table(folder, LensSummaryRow::TABLE, |rows| {
+            table((folder, text), LensSummaryRow::TABLE, |rows| {
                 rows.extend(cells.iter().map(|(key, cell)| tables::lens_summary(*key, cell)))
             })?;
         }
@@ -75,7 +75,7 @@ impl RunFiles {
         }
         if self.attribution {
             let live = run.need_live()?;
-            table(folder, AttributionRow::TABLE, |rows| self.attribution(live, rows, watch))?;
+            table((folder, text), AttributionRow::TABLE, |rows| self.attribution(live, rows, watch))?;
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl RunFiles {
             heads.to_vec()
         };
         // Head by head, so that one pattern at a time is in memory.
-        table(folder, AttentionRow::TABLE, |rows| {
+        table((folder, self.text), AttentionRow::TABLE, |rows| {
             for (i, (layer, head)) in chosen.iter().enumerate() {
                 watch.at("heads", i, chosen.len())?;
                 rows.extend(tables::attention(*layer, Pick::One(*head), &pattern(run, *layer, *head)?))?;
@@ -131,9 +131,14 @@ impl RunFiles {
 }
 
 /// Writes one table into `folder`, whole or not at all.
-fn table(folder: &Path, table: &'static Table, fill: impl FnOnce(&mut Rows) -> Result<()>) -> Result<()> {
+fn table(
+    (folder, text): (&Path, TokenText),
+    table: &'static Table,
+    fill: impl FnOnce(&mut Rows) -> Result<()>,
+) -> Result<()> {
     replace_file(&folder.join(table.name), |file| {
         let mut out = BufWriter::with_capacity(1 << 16, file);
+        out.write_all(text.start())?;
         let mut rows: Rows = CsvWriter::new(table, &mut out as &mut dyn Write)?;
         fill(&mut rows)?;
         rows.finish()?;

@@ -14,7 +14,7 @@ use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
 use crate::trace::Prompt;
-use crate::trace::{Records, Source, replace_file};
+use crate::trace::{Records, Source, replace_file, without_name};
 use anyhow::{Context, Result};
 use names::{keep_folder, write_files};
 use std::io::Write;
@@ -157,6 +157,7 @@ fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScre
     let temp = tempfile::Builder::new()
         .prefix(".mixscope-run-")
         .tempdir_in(parent)
+        .map_err(without_name)
         .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
     let recording = meta.recording.as_ref();
     let sampling = recording.and_then(|saved| saved.sampling).or(branch.sampling).unwrap_or_default();

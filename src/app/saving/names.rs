@@ -1,5 +1,6 @@
 //! Free names for the files that the explorer writes.
 
+use crate::trace::without_name;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -55,8 +56,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
         let mut temp = tempfile::Builder::new();
         #[cfg(unix)]
         temp.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut temp = temp.tempfile_in(folder)?;
-        temp.write_all(bytes)?;
+        let mut temp = temp.tempfile_in(folder).map_err(without_name)?;
+        temp.as_file_mut().write_all(bytes)?;
         temp.flush()?;
         temp.persist_noclobber(path).map(drop).map_err(|error| error.error)
     };

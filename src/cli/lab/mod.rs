@@ -2,8 +2,9 @@
 
 mod text;
 
+use super::prompt::check_ids;
 use super::stderr::Stderr;
-use super::values::context_warning;
+use super::values::{self, context_warning};
 use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
 use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
@@ -55,6 +56,7 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   lab.json        everything, with version, model, config, prompt, generated texts, timings and
                   validation
   lab.png, .svg   flips and equal values by policy and layer, and the losses
+Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
 
 The table goes to stdout, progress to stderr.";
 
@@ -69,7 +71,7 @@ pub struct Lab {
     #[command(flatten)]
     chat: ChatArgs,
     /// Tokens to generate under each policy after the prompt, greedily.
-    #[arg(long, default_value_t = 16, value_name = "N")]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = values::count)]
     steps: usize,
     /// Policies to compare with the base [default: all that differ from it and from each other on this model].
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
@@ -107,14 +109,11 @@ fn files_and_policies() -> String {
 impl Lab {
     pub fn main(self) -> Result<()> {
         let base = self.model.precision;
-        let Some(prompt) = self.prompt.read(&self.chat)? else {
-            let message = "a prompt is needed: --prompt, --prompt-file or --prompt-ids";
-            return Err(error(ErrorKind::MissingRequiredArgument, message));
-        };
         if self.policies.as_ref().is_some_and(|asked| asked.iter().all(|policy| *policy == base)) {
             let message = format!("--policies: expected at least one other than the base {base}");
             return Err(error(ErrorKind::InvalidValue, message));
         }
+        let prompt = self.prompt.need(&self.chat)?;
         self.model.check()?;
         let files = self.files();
         folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
@@ -124,6 +123,7 @@ impl Lab {
         let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &stderr)?);
         stderr.report(&loaded.meta.report, false);
         let mut timings = vec![("load", ms(started))];
+        check_ids(&prompt, &loaded.meta)?;
         let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
         if let Some(warning) = context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
             stderr.say(&warning);

@@ -31,6 +31,9 @@ impl Target {
         if is_trace(&path) {
             return Ok(Self::Trace(path));
         }
+        if let Some(trace) = trace_within(&path).filter(|_| !path.join("config.json").exists()) {
+            return Ok(Self::Trace(trace));
+        }
         if path.symlink_metadata().is_ok() {
             return Ok(Self::Local(Location::at(&path)?));
         }
@@ -45,13 +48,29 @@ impl Target {
     }
 }
 
-/// The saved run that `text` names.
+/// The trace in the folder of a run.
+const RUN_TRACE: &str = "trace.safetensors";
+
+/// The trace in the folder of a run, if `path` is one.
+fn trace_within(path: &Path) -> Option<PathBuf> {
+    let trace = path.join(RUN_TRACE);
+    (path.is_dir() && is_trace(&trace)).then_some(trace)
+}
+
+/// The saved run that `text` names: a file, or the folder of a run.
 ///
 /// # Errors
 /// If there is none.
 pub fn trace_path(text: &str) -> Result<PathBuf> {
     let path = expand_home(text);
     ensure!(path.exists(), "there is no file {text}");
+    if let Some(trace) = trace_within(&path) {
+        return Ok(trace);
+    }
+    ensure!(
+        !path.is_dir(),
+        "the folder {text} is not a saved run: it has no {RUN_TRACE}, which `mixscope run` writes into --out"
+    );
     ensure!(is_trace(&path), "{text} is not a saved run: {}", why_not(&path));
     Ok(path)
 }

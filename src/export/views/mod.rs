@@ -63,7 +63,7 @@ pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
 /// # Errors
 /// As [`picture`].
 pub fn table(data: &ViewData, spec: &ViewSpec, text: TokenText) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = text.start().to_vec();
     (files(spec.view).table)(data, spec, text, &mut out)?;
     Ok(out)
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 struct Family {
     model_type: &'static str,
     architecture: &'static str,
+    /// The architecture without a head, under which some checkpoints with one were saved.
+    base: &'static str,
     read: fn(&Keys, &mut Report) -> Result<Arch>,
     /// Notes which constants are unusual for the family.
     constants: fn(&Keys, &Arch, &mut Report),
@@ -20,6 +22,7 @@ struct Family {
 const FAMILIES: [Family; 1] = [Family {
     model_type: "mixtral",
     architecture: "MixtralForCausalLM",
+    base: "MixtralModel",
     read: mixtral::read,
     constants: mixtral::constants,
 }];
@@ -60,7 +63,7 @@ fn family(json: &Value, origin: &str) -> Result<&'static Family> {
         let named = model_type.or(architecture).is_some();
         named
             && model_type.is_none_or(|name| name == family.model_type)
-            && architecture.is_none_or(|name| name == family.architecture)
+            && architecture.is_none_or(|name| name == family.architecture || name == family.base)
     };
     FAMILIES.iter().find(is).ok_or_else(|| {
         let known: Vec<String> =
@@ -100,8 +103,13 @@ mod tests {
         assert_eq!(parse(modern).unwrap().arch.rope.base, 50000.0);
         let both = parse(|json| json["rope_parameters"] = json!({"rope_theta": 10000.0}));
         assert!(both.unwrap_err().to_string().contains("10000"));
-        let yarn = parse(|json| json["rope_scaling"] = json!({"type": "yarn", "factor": 4.0}));
-        assert!(yarn.unwrap_err().to_string().contains("yarn"));
+        for kind in ["yarn", "linear", "dynamic", "llama3"] {
+            let scaled = |factor: f64| parse(|json| json["rope_scaling"] = json!({"type": kind, "factor": factor}));
+            assert!(scaled(4.0).unwrap_err().to_string().contains(kind));
+            assert_eq!(scaled(1.0).unwrap().arch.rope.base, 1e6, "{kind} by 1 is no scaling");
+        }
+        let scores = json!({"rope_type": "yarn", "factor": 1.0, "attention_factor": 1.2});
+        assert!(parse(|json| json["rope_scaling"] = scores).is_err(), "scores would be scaled");
     }
 
     #[test]
@@ -123,6 +131,21 @@ mod tests {
             let error = parse(|json| json[key] = value.clone()).unwrap_err().to_string();
             assert!(error.contains(key), "{key} = {value}: {error}");
         }
+    }
+
+    #[test]
+    fn other_names_huge_contexts_and_base_architectures_are_read() {
+        let experts = |config: Result<Config>| config.unwrap().arch.dims.experts;
+        assert_eq!(experts(parse(|json| json["num_experts"] = json!(3))), 3);
+        let both =
+            |other: u64| parse(|json| (json["num_experts"], json["num_local_experts"]) = (json!(other), json!(4)));
+        assert_eq!(experts(both(4)), 4);
+        assert!(both(5).unwrap_err().to_string().contains("num_experts"));
+        for huge in [json!(1u64 << 40), json!(1e30), json!(131_072)] {
+            assert!(parse(|json| json["max_position_embeddings"] = huge).unwrap().arch.dims.context >= 131_072);
+        }
+        assert!(parse(|json| json["architectures"] = json!(["MixtralModel"])).is_ok());
+        assert!(parse(|json| json["architectures"] = json!(["LlamaModel"])).is_err());
     }
 
     #[test]

@@ -11,6 +11,19 @@ use serde_json::{Value as Json, json};
 /// # Errors
 /// If it is of an unknown architecture, a key is missing, or it asks for something that is not implemented.
 pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mut Report) -> Result<Json> {
+    if let Some(kind) = header.text("general.type")?.filter(|kind| *kind != "model") {
+        match kind {
+            "adapter" => bail!(
+                "it is an adapter (LoRA), not a model: merge it into its base model (llama-export-lora), and open the result"
+            ),
+            "imatrix" => {
+                bail!("it is an importance matrix, which is read when a model is quantised; open the model itself")
+            }
+            "mmproj" => bail!("it holds the projector of a multimodal model; open the language model's own file"),
+            "vocab" => bail!("it holds a vocabulary without weights; open the model itself"),
+            other => bail!("it is a GGUF of type `{other}`, not a model; open the model itself"),
+        }
+    }
     let architecture = header.text("general.architecture")?.context("its metadata lacks general.architecture")?;
     let experts = header.number("llama.expert_count")?.unwrap_or(0);
     ensure!(
@@ -29,8 +42,13 @@ pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mu
     let d_head = key_width.or(value_width).or_else(|| d_model.checked_div(heads)).unwrap_or(0);
     let rotated = header.number("llama.rope.dimension_count")?.unwrap_or(d_head);
     ensure!(rotated == d_head, "llama.rope.dimension_count is {rotated}, but heads are {d_head} wide: not implemented");
+    // In llama.cpp 0 is no factor.
+    let factor = |key: &str| header.get(key).and_then(Value::number).filter(|factor| *factor != 0.0);
+    let factor = factor("llama.rope.scaling.factor").or(factor("llama.rope.scale_linear"));
     if let Some(kind) = header.text("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
-        bail!("llama.rope.scaling.type is `{kind}`; only RoPE without scaling is implemented");
+        // A factor of 1 leaves every angle as it is.
+        let is_none = matches!(kind, "linear" | "yarn") && factor.is_none_or(|factor| factor == 1.0);
+        ensure!(is_none, "llama.rope.scaling.type is `{kind}`; only RoPE without scaling is implemented");
     }
     // llama.cpp's LLAMA_EXPERT_GATING_FUNC_TYPE_SOFTMAX is 1; 0 means not given.
     if let Some(function) = header.number("llama.expert_gating_func")?.filter(|function| *function > 1) {
@@ -43,7 +61,7 @@ pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mu
         bail!("llama.expert_weights_norm is false; Mixtral's expert weights are renormalised");
     }
     for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
-        if let Some(factor) = header.positive(key)?.filter(|factor| *factor != 1.0) {
+        if let Some(factor) = header.get(key).and_then(Value::number).filter(|factor| ![0.0, 1.0].contains(factor)) {
             bail!("{key} is {factor}; only RoPE without scaling is implemented");
         }
     }

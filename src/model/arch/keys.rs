@@ -46,6 +46,37 @@ impl<'a> Keys<'a> {
         Ok(value as usize)
     }
 
+    /// As [`Keys::size`], under the first of `keys` that is there. The others are other names of the same.
+    ///
+    /// # Errors
+    /// If two of them say something else.
+    pub fn size_of_any(&self, keys: &[&str], default: Option<u64>, report: &mut Report) -> Result<usize> {
+        let found: Vec<&str> = keys.iter().copied().filter(|key| self.get(key).is_some()).collect();
+        let (first, others) = found.split_first().unwrap_or((&keys[0], &[]));
+        for other in others {
+            let [a, b] = [first, other].map(|key| self.get(key));
+            ensure!(
+                a == b,
+                "{}: {first} and {other} are two names of the same number, and say something else",
+                self.origin
+            );
+        }
+        self.size(first, default, report)
+    }
+
+    /// `max_position_embeddings`: of any size.
+    pub fn context(&self, default: u64, report: &mut Report) -> Result<usize> {
+        let (key, subject) = ("max_position_embeddings", self.subject("max_position_embeddings"));
+        match self.get(key).and_then(Value::as_f64) {
+            Some(huge) if huge >= MAX_SIZE as f64 => {
+                let found = format!("{huge:e}: as good as none");
+                report.add(Level::Note, subject, "a context", found, "it ends only where memory does");
+                Ok(MAX_SIZE as usize - 1)
+            }
+            _ => self.size(key, Some(default), report),
+        }
+    }
+
     /// `head_dim`, or else `hidden_size` divided by the heads. It is even, because RoPE rotates pairs.
     pub fn d_head(&self, d_model: usize, heads: usize, report: &mut Report) -> Result<usize> {
         let origin = self.origin;
@@ -100,12 +131,13 @@ impl<'a> Keys<'a> {
         let nested = self.get("rope_parameters");
         for (key, value) in [("rope_parameters", nested), ("rope_scaling", self.get("rope_scaling"))] {
             let kind = value.and_then(|v| v.get("rope_type").or_else(|| v.get("type"))).and_then(Value::as_str);
-            if value.is_some() && kind.unwrap_or("default") != "default" {
-                bail!(
-                    "{origin}: {key} asks for RoPE of type `{}`; only `default` is implemented",
-                    kind.unwrap_or_default()
-                );
+            let (Some(value), Some(kind)) = (value, kind.filter(|kind| *kind != "default")) else { continue };
+            if is_no_scaling(kind, value) {
+                let found = format!("`{kind}` by a factor of 1, which changes nothing");
+                report.add(Level::Note, self.subject(key), "no scaling", found, "");
+                continue;
             }
+            bail!("{origin}: {key} asks for RoPE of type `{kind}`; only `default` is implemented, and scaling by 1");
         }
         let read = |value: Option<&Value>, key: &str| -> Result<Option<f64>> {
             let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(None) };
@@ -141,6 +173,16 @@ impl<'a> Keys<'a> {
         }
         parsed
     }
+}
+
+/// Whether a scaling of RoPE leaves every angle as it is: of these types a factor of 1 does.
+fn is_no_scaling(kind: &str, value: &Value) -> bool {
+    let number = |key: &str| value.get(key).and_then(Value::as_f64);
+    // YaRN also scales the scores, by 1 for this factor unless it is told otherwise.
+    let scores = ["attention_factor", "mscale", "mscale_all_dim"].into_iter().filter_map(number);
+    matches!(kind, "linear" | "dynamic" | "yarn" | "llama3")
+        && number("factor") == Some(1.0)
+        && scores.into_iter().all(|factor| factor == 1.0)
 }
 
 /// One id, a list of ids, or null.

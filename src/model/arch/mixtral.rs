@@ -29,10 +29,10 @@ pub fn read(keys: &Keys, report: &mut Report) -> Result<Arch> {
         heads,
         kv_heads: keys.size("num_key_value_heads", Some(8), report)?,
         d_head,
-        experts: keys.size("num_local_experts", Some(8), report)?,
+        experts: keys.size_of_any(&["num_local_experts", "num_experts"], Some(8), report)?,
         top_k: keys.size("num_experts_per_tok", Some(2), report)?,
         vocab: keys.size("vocab_size", None, report)?,
-        context: keys.size("max_position_embeddings", Some(131_072), report)?,
+        context: keys.context(131_072, report)?,
         window: keys.window(report)?,
     };
     ensure!(

@@ -4,6 +4,7 @@ use super::dot::{Isa, LANES, fold, isa, per_isa};
 use super::format::{Format, Sink};
 use super::k_blocks::{Q2K, Q3K, Q4K, Q5K, Q6K, Q8K};
 use super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1};
+use super::table_blocks::{Iq4Nl, Iq4Xs, Mxfp4};
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// The formats of a GGUF file's blocks.
@@ -22,6 +23,9 @@ pub enum Block {
     Q5K,
     Q6K,
     Q8K,
+    Iq4Nl,
+    Iq4Xs,
+    Mxfp4,
 }
 
 impl Block {
@@ -40,9 +44,15 @@ impl Block {
             13 => Self::Q5K,
             14 => Self::Q6K,
             15 => Self::Q8K,
+            20 => Self::Iq4Nl,
+            23 => Self::Iq4Xs,
+            39 => Self::Mxfp4,
             _ => return None,
         })
     }
+
+    /// The formats that can be read, by name.
+    pub const NAMES: &'static str = "F32, F16, BF16, Q4_0 to Q8_1, Q2_K to Q8_K, IQ4_NL, IQ4_XS and MXFP4";
 
     /// The name ggml gives it.
     pub fn name(self) -> &'static str {
@@ -59,14 +69,19 @@ impl Block {
             Self::Q5K => "Q5_K",
             Self::Q6K => "Q6_K",
             Self::Q8K => "Q8_K",
+            Self::Iq4Nl => "IQ4_NL",
+            Self::Iq4Xs => "IQ4_XS",
+            Self::Mxfp4 => "MXFP4",
         }
     }
 
     /// Values in a block.
     pub fn width(self) -> usize {
         match self {
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Q8_1 => 32,
-            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Q8K => 256,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 | Self::Q8_1 | Self::Iq4Nl | Self::Mxfp4 => {
+                32
+            }
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Q8K | Self::Iq4Xs => 256,
         }
     }
 
@@ -85,6 +100,9 @@ impl Block {
             Self::Q5K => 176,
             Self::Q6K => 210,
             Self::Q8K => 292,
+            Self::Iq4Nl => 18,
+            Self::Iq4Xs => 136,
+            Self::Mxfp4 => 17,
         }
     }
 
@@ -164,6 +182,9 @@ macro_rules! each {
             Block::Q5K => $apply::<Q5K, 176, 8>($a, $b),
             Block::Q6K => $apply::<Q6K, 210, 8>($a, $b),
             Block::Q8K => $apply::<Q8K, 292, 8>($a, $b),
+            Block::Iq4Nl => $apply::<Iq4Nl, 18, 1>($a, $b),
+            Block::Iq4Xs => $apply::<Iq4Xs, 136, 8>($a, $b),
+            Block::Mxfp4 => $apply::<Mxfp4, 17, 1>($a, $b),
         }
     };
 }

@@ -19,6 +19,7 @@ mod linear;
 mod pairs;
 mod plain_blocks;
 mod stream;
+mod table_blocks;
 
 pub use blocks::Block;
 pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};

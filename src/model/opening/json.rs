@@ -1,6 +1,7 @@
 //! JSON files.
 
-use anyhow::{Context, Result};
+use crate::model::stand_in::stand_in;
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 use std::path::Path;
 
@@ -11,7 +12,12 @@ use std::path::Path;
 pub fn read_json(path: &Path) -> Result<Option<Value>> {
     match std::fs::read(path) {
         Ok(bytes) => {
-            Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{} is not valid JSON", path.display()))?))
+            let read = serde_json::from_slice(&bytes);
+            let name = path.display();
+            Ok(Some(read.map_err(|error| match stand_in(&bytes) {
+                Some(other) => anyhow!("{name}: {other}"),
+                None => anyhow!(error).context(format!("{name} is not valid JSON")),
+            })?))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -5,7 +5,9 @@ mod describe;
 mod json;
 mod location;
 mod open;
+mod quantised;
 mod sizes;
+mod tied;
 
 pub use describe::{Described, check_gguf_header, describe_gguf};
 pub(super) use json::read_json;

@@ -4,12 +4,13 @@ use super::demo;
 use super::json::read_json;
 use super::location::Location;
 use super::sizes::{count_params, touched_bytes};
+use super::{quantised, tied};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
 
 use crate::model::pass::Model;
 use crate::model::tokenizer::{ChatTemplate, Tokenizer, check_gguf_scores};
 use crate::model::validate;
-use crate::model::weights::{Store, gguf};
+use crate::model::weights::{Store, gguf, names_in, what_there_is};
 use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
@@ -134,13 +135,18 @@ fn read_demo(report: &mut Report) -> Result<Parts> {
 
 fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
     let json = read_json(&dir.join("config.json"))?.with_context(|| {
-        format!("no config.json in {}; a model directory holds config.json and safetensors files", dir.display())
+        let there_is = names_in(dir).map(|names| what_there_is(&names)).unwrap_or_default();
+        format!("no config.json in {}; {there_is}", dir.display())
     })?;
     let mut config = Config::parse(&json, "config.json", report)?;
     if let Some(generation) = read_json(&dir.join("generation_config.json"))? {
         config.eos.extend(token_ids(generation.get("eos_token_id")));
     }
-    let store = Store::open(dir, report)?;
+    quantised::refuse_config(dir, &json)?;
+    let mut store = Store::open(dir, report)?;
+    store.unwrap_names(report);
+    quantised::refuse_tensors(&store)?;
+    tied::settle(&mut config.arch, &mut store, report);
     let tokenizer = or_ids_only(read_tokenizer(&dir.join("tokenizer.json")), "tokenizer.json", ids_only, report)?;
     let chat = ChatTemplate::of_dir(dir).unwrap_or_else(|error| {
         report.add(Level::Warn, "chat template", "", format!("{error:#}"), "prompts can't be put into it");
@@ -174,7 +180,11 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
 /// The path, and its last part.
 fn names(path: &Path) -> (String, String) {
     let name = path.display().to_string();
-    let title = path.file_name().map_or_else(|| name.clone(), |last| last.to_string_lossy().into_owned());
+    let last = |path: &Path| path.file_name().map(|last| last.to_string_lossy().into_owned());
+    // In the Hub's cache the last part is a commit: `models--owner--name/snapshots/COMMIT`.
+    let repo = path.ancestors().nth(2).filter(|_| path.parent().and_then(last).as_deref() == Some("snapshots"));
+    let repo = repo.and_then(last).and_then(|name| Some(name.strip_prefix("models--")?.replacen("--", "/", 1)));
+    let title = repo.or_else(|| last(path)).unwrap_or_else(|| name.clone());
     (name, title)
 }
 

@@ -145,10 +145,12 @@ impl OnDevice {
 
     fn copy(&self, w: &Matrix, narrowed: Option<Rounding>) -> Result<Copied> {
         let shape = (w.rows(), w.cols());
-        if let (Stored::Blocks(block), None, true) = (w.stored(), narrowed, self.keeps_narrow) {
+        if let (Stored::Blocks(block), None, true) = (w.stored(), narrowed, self.keeps_narrow)
+            && let Some(kind) = ggml(block)
+        {
             let mut bytes = Vec::with_capacity(w.len());
             (0..w.rows()).for_each(|row| bytes.extend_from_slice(w.row_bytes(row)));
-            let storage = QStorage::from_data(Cow::Owned(bytes), &self.device, ggml(block))?;
+            let storage = QStorage::from_data(Cow::Owned(bytes), &self.device, kind)?;
             self.device.synchronize()?;
             return Ok(Copied::Blocks(QTensor::new(storage, shape)?));
         }
@@ -215,8 +217,9 @@ fn dtype_of(round: Rounding) -> DType {
     }
 }
 
-fn ggml(block: Block) -> GgmlDType {
-    match block {
+/// candle's own type of a block; `None` for those that it lacks, which are widened.
+fn ggml(block: Block) -> Option<GgmlDType> {
+    Some(match block {
         Block::Q4_0 => GgmlDType::Q4_0,
         Block::Q4_1 => GgmlDType::Q4_1,
         Block::Q5_0 => GgmlDType::Q5_0,
@@ -229,7 +232,8 @@ fn ggml(block: Block) -> GgmlDType {
         Block::Q5K => GgmlDType::Q5K,
         Block::Q6K => GgmlDType::Q6K,
         Block::Q8K => GgmlDType::Q8K,
-    }
+        Block::Iq4Nl | Block::Iq4Xs | Block::Mxfp4 => return None,
+    })
 }
 
 #[cfg(test)]
@@ -261,7 +265,7 @@ mod tests {
             Stored::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Stored::Blocks(block) => {
                 let tensor = Tensor::from_vec(values, (n, K), &Device::Cpu).unwrap();
-                QTensor::quantize(&tensor, ggml(block)).unwrap().data().unwrap().into_owned()
+                QTensor::quantize(&tensor, ggml(block).unwrap()).unwrap().data().unwrap().into_owned()
             }
         };
         Matrix::stored_as(stored, bytes, n, K)

@@ -32,7 +32,7 @@ pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usi
     let (done, total) = (AtomicUsize::new(0), store.total_bytes() as usize);
     let mut seen: Vec<(&String, Tally)> = Vec::new();
     for (name, entry) in store.tensors() {
-        let Some(stored) = entry.stored else { continue };
+        let Some(stored) = entry.stored.filter(|_| !entry.is_empty()) else { continue };
         let unit = match stored {
             Stored::Blocks(block) => block.bytes(),
             Stored::F32 => 4,

@@ -4,6 +4,7 @@ use super::contract;
 use super::scan::{SPELLED_OUT, scan, scanned_on_opening};
 use crate::control::Control;
 use crate::model::arch::{Arch, Config};
+use crate::model::kernels::Block;
 use crate::model::weights::{Naming, Store, Stored, parts, place};
 use crate::trace::{Dtype, Level, Report};
 use std::collections::{BTreeMap, HashSet};
@@ -68,36 +69,44 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
     checked
 }
 
+/// Advice where a tensor is not as the config says.
+const MISMATCH: &str = "config and weights disagree; download both again from one source";
+const OTHER_TYPE: &str = "take a file that is quantised otherwise, or the original weights";
+const NO_HEAD: &str = "the files hold the base model, without an unembedding: take a checkpoint with one, or set \
+                       tie_word_embeddings if it is the embedding";
+
+/// What to do about a missing tensor.
+fn missing(name: &str, store: &Store) -> &'static str {
+    let has_layers = store.tensors().keys().any(|name| name.starts_with("model.layers.0."));
+    if name == "lm_head.weight" && has_layers { NO_HEAD } else { MISMATCH }
+}
+
 fn check_shapes(expected: &[(String, Vec<usize>)], store: &Store, report: &mut Report) {
     let mut wrong = Vec::new();
     for (name, shape) in expected {
         let subject = format!("tensor `{name}`");
         let width = shape.last().copied().unwrap_or(1);
         match store.tensors().get(name) {
-            None => wrong.push((format!("missing tensor `{name}`"), format!("{shape:?}"), "nothing".to_owned())),
+            None => {
+                let found = "nothing".to_owned();
+                wrong.push((format!("missing tensor `{name}`"), format!("{shape:?}"), found, missing(name, store)));
+            }
             Some(entry) if entry.shape != *shape => {
-                wrong.push((subject, format!("{shape:?}"), format!("{:?}", entry.shape)))
+                wrong.push((subject, format!("{shape:?}"), format!("{:?}", entry.shape), MISMATCH));
             }
             Some(entry) => match entry.stored {
-                None => {
-                    wrong.push((subject, "F32, F16, BF16 or a GGUF block type".to_owned(), entry.type_name.clone()))
-                }
+                None => wrong.push((subject, Block::NAMES.to_owned(), entry.type_name.clone(), OTHER_TYPE)),
                 Some(stored) if stored.bytes(width).is_none() => {
-                    wrong.push((subject, format!("rows of whole {stored} blocks"), format!("rows of {width}")))
+                    let expected = format!("rows of whole {stored} blocks");
+                    wrong.push((subject, expected, format!("rows of {width}"), MISMATCH));
                 }
                 Some(_) => {}
             },
         }
     }
     let total = wrong.len();
-    for (subject, expected, found) in wrong.into_iter().take(SPELLED_OUT) {
-        report.add(
-            Level::Refuse,
-            subject,
-            expected,
-            found,
-            "config and weights disagree; download both again from one source",
-        );
+    for (subject, expected, found, advice) in wrong.into_iter().take(SPELLED_OUT) {
+        report.add(Level::Refuse, subject, expected, found, advice);
     }
     if total > SPELLED_OUT {
         report.add(Level::Refuse, "tensors", "", format!("{} more are missing or wrong", total - SPELLED_OUT), "");

@@ -1,5 +1,6 @@
 //! Reading a safetensors header without trusting it.
 
+use crate::model::stand_in::stand_in_of_binary;
 use crate::trace::LARGEST_HEADER;
 use anyhow::{Result, bail, ensure};
 use safetensors::tensor::{Dtype as StDtype, SafeTensorError, SafeTensors};
@@ -18,7 +19,9 @@ pub struct Described {
 /// # Errors
 /// If the header is cut off, states a wrong length or is inconsistent, or the file is shorter than the header says.
 pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
-    ensure!(!bytes.is_empty(), "the file is empty; download it again");
+    if let Some(other) = stand_in_of_binary(bytes) {
+        bail!("{other}");
+    }
     let Some(prefix) = bytes.first_chunk::<8>() else {
         bail!("the file has {} bytes, less than the 8 bytes of a safetensors header length", bytes.len());
     };

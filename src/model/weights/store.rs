@@ -62,6 +62,30 @@ impl Store {
         Ok(())
     }
 
+    /// Adds a tensor in place of one of the same name. `None` if there was none, else whether it was the same.
+    pub(super) fn replace(&mut self, name: String, entry: Entry) -> Option<bool> {
+        let same = self.tensors.get(&name).map(|other| self.are_equal(other, &entry));
+        self.tensors.insert(name, entry);
+        same
+    }
+
+    /// Whether two tensors hold the same numbers in the same form.
+    pub fn are_equal(&self, a: &Entry, b: &Entry) -> bool {
+        a.type_name == b.type_name && a.shape == b.shape && self.bytes_of(a) == self.bytes_of(b)
+    }
+
+    /// Gives every tensor another name.
+    pub(super) fn rename(&mut self, new: impl Fn(&str) -> String) {
+        self.tensors = std::mem::take(&mut self.tensors).into_iter().map(|(name, entry)| (new(&name), entry)).collect();
+    }
+
+    /// Makes `name` another name of the tensor `of`.
+    pub fn alias(&mut self, of: &str, name: &str) {
+        if let Some(entry) = self.tensors.get(of).cloned() {
+            self.tensors.insert(name.to_owned(), entry);
+        }
+    }
+
     /// Every tensor by name.
     pub fn tensors(&self) -> &BTreeMap<String, Entry> {
         &self.tensors

@@ -52,7 +52,7 @@ impl State {
             Action::Back if len <= 1 && !busy => "there is nothing to step back from",
             Action::Rewind if at + 1 >= len && !busy => "nothing comes after the cursor",
             Action::ToggleBookmark if len == 0 => "there is no token to mark yet",
-            Action::Causes if self.message.is_none() => "there is no message to show",
+            Action::Causes if self.last_message().is_none() => "there is no message to show",
             Action::HeadsTogether | Action::FlipSide
                 if self.panes.showing(Tab::Attention).is_none() && self.strip_colour() != StripColour::Attention =>
             {

@@ -4,7 +4,7 @@ use super::action::{Action, TextEdit};
 use super::key::Key;
 use super::keymap::Found;
 use super::scope::Scope;
-use crate::state::overlays::{Input, InputKind, Overlay, Page};
+use crate::state::overlays::{Input, InputKind, Overlay, Page, dropped};
 use crate::state::{Effect, State};
 
 impl State {
@@ -60,7 +60,7 @@ impl State {
             Some(Overlay::Input(input)) => input.insert(text),
             Some(Overlay::Form(form)) => text.trim().chars().for_each(|c| form.type_char(c)),
             Some(Overlay::Picker(picker)) => {
-                picker.insert(text.trim());
+                picker.insert(&dropped(text));
                 return self.find_models();
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),

@@ -3,6 +3,7 @@
 mod accept;
 pub mod choice;
 mod closest_calls;
+mod dropped;
 pub mod examples;
 
 pub mod page;
@@ -14,6 +15,7 @@ pub mod text_input;
 
 pub use choice::{Choice, Origin};
 pub use closest_calls::ClosestCalls;
+pub(in crate::state) use dropped::dropped;
 pub use page::Page;
 pub use palette::{Command, Palette};
 pub use picker::Picker;

@@ -2,6 +2,7 @@
 
 use super::Overlay;
 use super::choice::{Choice, Origin};
+use super::dropped::dropped;
 use crate::state::input::TextEdit;
 use crate::state::input::editor::Editor;
 use crate::state::{Effect, State};
@@ -106,7 +107,8 @@ impl Picker {
         match self.marked.and_then(|at| self.choices().get(at).map(|choice| (*choice).clone())) {
             Some(choice) => Some(choice),
             None => {
-                let name = self.editor.text().trim().to_owned();
+                // A paste that the terminal does not mark comes as keys.
+                let name = dropped(self.editor.text());
                 (!name.is_empty()).then_some(Choice { name, origin: Origin::Path, note: String::new() })
             }
         }

@@ -163,6 +163,7 @@ impl State {
         if let Some((first, rest)) = warnings.split_first() {
             self.warn(Failure { summary: first.clone(), causes: rest.to_vec() });
         }
+        self.show_troubles(warnings);
     }
 
     fn on_finished(&mut self, id: RequestId, outcome: &Outcome) {

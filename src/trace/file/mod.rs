@@ -14,5 +14,5 @@ pub use container::{FORMAT, LARGEST_HEADER};
 pub use extra::{ExtraTables, LensTable, Spelling};
 pub use plan::TracePlan;
 pub use reader::TraceReader;
-pub use replace::replace_file;
+pub use replace::{replace_file, without_name};
 pub use tensor::{TraceFile, TraceTensor, Values};

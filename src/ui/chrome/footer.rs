@@ -1,6 +1,6 @@
 //! The last message, or the most useful keys.
 
-use crate::state::input::{Action, Scope};
+use crate::state::input::{Action, Entry, Scope};
 use crate::state::text::{fit, harmless, width};
 use crate::state::{Message, Spot};
 use crate::ui::canvas::Canvas;
@@ -19,9 +19,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     // Without a model there is nothing to explore.
     let useful =
         |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
-    for entry in state.keymap.entries.iter().filter(|entry| !entry.hint.is_empty() && useful(entry.action)) {
+    let hinted = |entry: &&Entry| !entry.hint.is_empty() && !entry.keys.is_empty() && useful(entry.action);
+    for entry in state.keymap.entries.iter().filter(hinted) {
         let Some(key) = entry.keys.first().map(ToString::to_string) else { continue };
-        if usize::from(area.right().saturating_sub(x)) < width(&key) + width(entry.hint) + 1 {
+        if usize::from(area.right().saturating_sub(x)) < width(&key) + 1 + width(entry.hint) {
+            // Hints are left out; where the last one ends at the edge, there is no room to say so.
+            c.put(area, x, area.y, "…", c.theme.dim());
             break;
         }
         let start = x;

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 
 /// Draws the last message with its causes.
 pub fn draw(c: &mut Canvas, area: Rect, first: usize) {
-    let Some(message) = &c.state.message else { return };
+    let Some(message) = c.state.last_message() else { return };
     let style = if message.is_error { c.theme.error() } else { c.theme.strong() };
     let lines = lines(style, &message.failure, usize::from(area.width.min(WIDEST).saturating_sub(4)));
     page(c, area, "message · esc closes", &lines, first);

@@ -131,6 +131,11 @@ impl Theme {
         !self.experts.is_empty()
     }
 
+    /// How many experts have colours of their own; then the colours repeat.
+    pub fn expert_count(&self) -> usize {
+        self.experts.len()
+    }
+
     /// The colour of an expert; `None` without colours.
     pub fn expert_colour(&self, expert: usize) -> Option<Color> {
         self.expert_colours(expert).map(|(paper, _)| paper)

@@ -50,7 +50,9 @@ fn formats_agree_with_ggml() {
         assert_eq!((block.width(), block.bytes()), (dtype.block_size(), dtype.type_size()), "{block:?}");
         assert_eq!(block.name().replace('_', ""), format!("{dtype:?}").replace('_', ""));
     }
-    assert_eq!((0..1000).filter_map(Block::from_ggml).count(), ALL.len());
+    let others = [(20, Block::Iq4Nl), (23, Block::Iq4Xs), (39, Block::Mxfp4)];
+    assert!(others.iter().all(|(id, block)| Block::from_ggml(*id) == Some(*block)));
+    assert_eq!((0..1000).filter_map(Block::from_ggml).count(), ALL.len() + others.len());
 }
 
 #[test]
@@ -100,5 +102,30 @@ fn every_f16_is_widened_exactly() {
     for bits in 0..=u16::MAX {
         let (want, got) = (f16::from_bits(bits).to_f32(), widen_f16(bits.to_le_bytes()));
         assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{bits:#06x}: {want} became {got}");
+    }
+}
+
+/// Blocks and their values as the `gguf` package for Python reads them, recorded by `tools/record_blocks.py`.
+const RECORDED: &str = include_str!("../../../../tests/fixtures/blocks.json");
+
+#[test]
+fn formats_with_a_table_are_read_as_ggml_reads_them() {
+    let all: serde_json::Value = serde_json::from_str(RECORDED).unwrap();
+    let hex = |text: &serde_json::Value| -> Vec<u8> {
+        let text = text.as_str().unwrap();
+        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+    };
+    for block in [Block::Iq4Nl, Block::Iq4Xs, Block::Mxfp4] {
+        let (bytes, values) = (hex(&all[block.name()][0]), hex(&all[block.name()][1]));
+        let want: Vec<f32> = values.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        assert_eq!(want.len(), bytes.len() / block.bytes() * block.width());
+        check(block, &bytes, &want);
+        let x = numbers(want.len(), 7);
+        let words: Vec<[u8; 4]> = want.iter().map(|v| v.to_le_bytes()).collect();
+        let product = dot_f32(Isa::Portable, &words, &x);
+        for isa in supported() {
+            let got = dot_blocks(isa, block, &bytes, &x);
+            assert!(got.to_bits() == product.to_bits(), "{isa:?} {block:?}: expected {product}, found {got}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::value::{Reader, Value};
 use crate::model::kernels::Block;
+use crate::model::stand_in::stand_in_of_binary;
 use crate::model::weights::Stored;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -53,12 +54,20 @@ impl<'a> Header<'a> {
     /// If it is not a GGUF file, its version can't be read, or a count, a length or an offset is impossible.
     pub fn read(bytes: &'a [u8], file_len: u64) -> Result<Self> {
         let mut reader = Reader { bytes, at: 0 };
-        ensure!(reader.take(4).is_ok_and(|magic| magic == b"GGUF"), "it does not begin with `GGUF`: not a GGUF file");
+        if !reader.take(4).is_ok_and(|magic| magic == b"GGUF") {
+            match stand_in_of_binary(bytes) {
+                Some(other) => bail!("{other}"),
+                None => bail!("it does not begin with `GGUF`: not a GGUF file"),
+            }
+        }
         let version = reader.u32()?;
         match version {
             2 | 3 => {}
             1 => bail!("it is GGUF version 1, which is obsolete; convert the model again"),
-            v if (1..=3).contains(&v.swap_bytes()) => bail!("it is a big-endian GGUF, which is not supported"),
+            v if (1..=3).contains(&v.swap_bytes()) => bail!(
+                "it is a big-endian GGUF, for other machines: convert it (llama.cpp's gguf_convert_endian.py), or take \
+                 the little-endian file"
+            ),
             v => bail!("it is GGUF version {v}; versions 2 and 3 can be read"),
         }
         let tensors = reader.u64()?;

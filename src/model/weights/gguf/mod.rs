@@ -43,7 +43,7 @@ fn add(store: &mut Store, bytes: &Bytes) -> Result<u64> {
     let shard = store.add_shard(bytes.clone());
     for Tensor { name, shape, kind, start, len } in header.tensors {
         let stored = stored(kind);
-        let type_name = stored.map_or_else(|| format!("ggml type {kind}"), |stored| stored.name().to_owned());
+        let type_name = stored.map_or_else(|| unreadable(kind), |stored| stored.name().to_owned());
         store.add(name, Entry { shard, stored, type_name, shape, start, len })?;
     }
     Ok(parts)
@@ -59,4 +59,35 @@ fn sibling(first: &Path, part: u64, parts: u64) -> Result<std::path::PathBuf> {
         )
     })?;
     Ok(first.with_file_name(format!("{stem}-{:05}-of-{parts:05}.gguf", part + 1)))
+}
+
+/// The name of a type that can't be read (ggml's `enum ggml_type`).
+fn unreadable(kind: u32) -> String {
+    let name = match kind {
+        4 => "Q4_2 (no longer used)",
+        5 => "Q4_3 (no longer used)",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        31 => "Q4_0_4_4 (no longer used)",
+        32 => "Q4_0_4_8 (no longer used)",
+        33 => "Q4_0_8_8 (no longer used)",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        36 => "IQ4_NL_4_4 (no longer used)",
+        37 => "IQ4_NL_4_8 (no longer used)",
+        38 => "IQ4_NL_8_8 (no longer used)",
+        40 => "NVFP4",
+        other => return format!("ggml type {other}"),
+    };
+    name.to_owned()
 }

@@ -22,8 +22,8 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     if !c.is_saved() || c.has_lens(0, c.pane.lens.site()) {
         want_lens(c);
     }
-    let lines = lines(c);
     let room = usize::from(inside.width.saturating_sub(1));
+    let lines = lines(c, room);
     c.left_out(area, &(0..usize::from(inside.height)), lines.len());
     for (y, (text, style)) in (inside.y..inside.bottom()).zip(lines) {
         c.put(inside, inside.x + 1, y, &fit(&text, room), style);
@@ -44,7 +44,8 @@ fn want_lens(c: &mut Canvas) {
     c.wanted.lens.extend(own);
 }
 
-fn lines(c: &Canvas) -> Vec<(String, Style)> {
+/// The lines; those of a run's experts are divided to fit `room` cells.
+fn lines(c: &Canvas, room: usize) -> Vec<(String, Style)> {
     let (state, theme) = (c.state, c.theme);
     let (Some(d), Some(b)) = (c.dims(), state.token()) else { return Vec::new() };
     let mut lines = Vec::new();
@@ -74,7 +75,7 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
         lines.push((format!("loss A {:.3}  B {:.3}  {by}", of_a.nll, of_b.nll), theme.dim()));
     }
     for (name, token, other) in [("A", &**a, b), ("B", b, &**a)] {
-        lines.push((chosen(name, token, other, state), theme.dim()));
+        lines.extend(chosen(name, token, other, state, room).into_iter().map(|line| (line, theme.dim())));
     }
     lines.push((String::new(), theme.dim()));
     lines.extend(candidates(c, a, b));
@@ -94,17 +95,31 @@ fn lines(c: &Canvas) -> Vec<(String, Style)> {
 }
 
 /// `A  E4 .98  E6 .02   margin 0.2207`: the choices of a run in the layer of the cursor, with `!` for flips.
-fn chosen(name: &str, token: &TokenRecord, other: &TokenRecord, state: &State) -> String {
+/// Parts that do not fit into `room` cells follow on more lines.
+fn chosen(name: &str, token: &TokenRecord, other: &TokenRecord, state: &State, room: usize) -> Vec<String> {
     let layer = state.cursor.layer;
-    let Some(routing) = TokenRouting::of(token, layer) else { return format!("{name}  {ABSENT}") };
+    let Some(routing) = TokenRouting::of(token, layer) else { return vec![format!("{name}  {ABSENT}")] };
     let others = other.experts(layer).unwrap_or_default();
     let experts = routing.chosen.iter().zip(routing.weights).map(|(expert, weight)| {
         let mark = if others.contains(expert) { "" } else { "!" };
         format!("E{expert}{mark} {}", prob(*weight))
     });
-    let experts = experts.collect::<Vec<_>>().join("  ");
-    let margin = routing.margin().map(|margin| format!("   margin {:.4}", margin.gap)).unwrap_or_default();
-    format!("{name}  {experts}{margin}")
+    let margin = routing.margin().map(|margin| format!(" margin {:.4}", margin.gap));
+    divided(name, experts.chain(margin), room)
+}
+
+/// The parts after a name, on as many lines of `room` cells as they need.
+fn divided(name: &str, parts: impl Iterator<Item = String>, room: usize) -> Vec<String> {
+    let mut lines = vec![name.to_owned()];
+    for part in parts {
+        let last = lines.len() - 1;
+        if lines[last].len() > 1 && width(&lines[last]) + 2 + width(&part) > room {
+            lines.push(format!("   {}", part.trim_start()));
+        } else {
+            lines[last] += &format!("  {part}");
+        }
+    }
+    lines
 }
 
 fn candidates(c: &Canvas, a: &TokenRecord, b: &TokenRecord) -> Vec<(String, Style)> {
@@ -128,4 +143,20 @@ fn pair(name: &str, a: &str, b: &str) -> String {
     const ROOM: usize = 16;
     let a = fit(a, ROOM);
     format!("{name:<9}{a}{} {b}", " ".repeat(ROOM.saturating_sub(width(&a))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_follows_any_number_of_experts() {
+        let lines = |experts: usize, room| {
+            let experts = (0..experts).map(|expert| format!("E{expert} .16"));
+            divided("A", experts.chain([" margin 0.2207".to_owned()]), room)
+        };
+        assert_eq!(lines(2, 35), ["A  E0 .16  E1 .16   margin 0.2207"]);
+        assert_eq!(lines(6, 35), ["A  E0 .16  E1 .16  E2 .16  E3 .16", "   E4 .16  E5 .16   margin 0.2207"]);
+        assert_eq!(lines(1, 8), ["A  E0 .16", "   margin 0.2207"], "too narrow for anything");
+    }
 }

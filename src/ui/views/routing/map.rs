@@ -198,18 +198,28 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
     }
 }
 
+/// The colours of the experts with their numbers as the cells write them, and the mark of near-ties.
 fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
     let y = inside.bottom().saturating_sub(1);
-    let experts = experts.min(36);
+    let digits = digits(experts);
+    // Colours repeat, and so would a list of more experts.
+    let listed = if digits == 1 { experts } else { experts.min(c.theme.expert_count()) };
+    let more = match listed < experts {
+        true if listed == 0 => format!("0 to {}", experts - 1),
+        true => format!("… {}, colours repeat", experts - 1),
+        false => String::new(),
+    };
+    let numbers = |count: usize| (0..count).map(|expert| width(number(expert, digits).trim_start()) + 1).sum::<usize>();
     let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
-    let needed = |end: &str| 8 + 2 * experts + width(end);
+    let needed = |end: &str| 8 + numbers(listed) + width(&more) + width(end);
     let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
     // The explanation of the mark keeps its room.
     let room = Rect { width: inside.width.saturating_sub(width(end) as u16), ..inside };
     let mut x = c.put(room, inside.x + 1, y, "expert ", c.theme.dim());
-    for expert in 0..experts {
-        x = c.put(room, x, y, &format!("{} ", number(expert, 1)), c.theme.expert(expert));
+    for expert in 0..listed {
+        x = c.put(room, x, y, &format!("{} ", number(expert, digits).trim_start()), c.theme.expert(expert));
     }
+    x = c.put(room, x, y, &more, c.theme.dim());
     c.put(inside, x, y, end, c.theme.dim());
 }
 
