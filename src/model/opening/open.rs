@@ -7,7 +7,7 @@ use super::sizes::{count_params, touched_bytes};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
 
 use crate::model::pass::Model;
-use crate::model::tokenizer::{ChatTemplate, Tokenizer, check_gguf_scores};
+use crate::model::tokenizer::{ChatTemplate, SpecialTokens, Tokenizer, check_gguf_scores};
 use crate::model::validate;
 use crate::model::weights::{Store, gguf};
 use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
@@ -15,6 +15,18 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The special tokens of a chat template, and the metadata of a GGUF file that names them.
+const GGUF_SPECIAL: [(&str, &str); 7] = [
+    ("bos_token", "tokenizer.ggml.bos_token_id"),
+    ("eos_token", "tokenizer.ggml.eos_token_id"),
+    ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    ("pad_token", "tokenizer.ggml.padding_token_id"),
+    // Spelled so in the format.
+    ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("cls_token", "tokenizer.ggml.cls_token_id"),
+    ("mask_token", "tokenizer.ggml.mask_token_id"),
+];
 
 /// An opened model.
 pub struct Loaded {
@@ -162,11 +174,13 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
         .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
     let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
     let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);
-    let special = |key: &str| {
-        let id = json.get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        id.zip(tokenizer.as_ref()).map(|(id, tokenizer)| tokenizer.piece(id).to_string()).unwrap_or_default()
+    let special = |(name, key): (&str, &str)| {
+        let id = header.number(key).ok().flatten().and_then(|id| u32::try_from(id).ok())?;
+        let piece = tokenizer.as_ref().filter(|tokenizer| tokenizer.has(id))?.piece(id).to_string();
+        Some((name.to_owned(), piece))
     };
-    let chat = template.map(|text| ChatTemplate::new(text, &special("bos_token_id"), &special("eos_token_id")));
+    let tokens: SpecialTokens = GGUF_SPECIAL.into_iter().filter_map(special).collect();
+    let chat = template.map(|text| ChatTemplate::new(text, "tokenizer.chat_template", tokens));
     let (name, title) = names(path);
     Ok(Parts { name, title, config, store, tokenizer, chat, file_type: file_type(&header), json })
 }

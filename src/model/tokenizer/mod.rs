@@ -1,10 +1,11 @@
 //! The model's tokenizer.
 
+mod bounded;
 mod chat;
 mod gguf;
 mod leftmost;
 
-pub use chat::ChatTemplate;
+pub use chat::{ChatTemplate, LocalTime, SpecialTokens};
 pub(super) use gguf::check_scores as check_gguf_scores;
 
 use self::leftmost::Leftmost;
