@@ -138,6 +138,9 @@ impl Run {
 
         let probe = Live::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
+        if let (Some(warning), false) = (loaded.prompt_warning(&ids), ids_only) {
+            stderr.say(&format!("warning: {warning}"));
+        }
         let wanted =
             self.capture(ids.len().saturating_add(self.steps), loaded.meta.dims.heads * layers.len(), &stderr)?;
         let context = loaded.meta.dims.context;

@@ -1,6 +1,8 @@
 //! Broken, hostile and doubtful models and prompts: a clear message and a status, never a panic, never NaN as data.
 
 mod corrupted;
+mod hostile;
+mod mutated;
 mod not_finite;
 mod prompts;
 

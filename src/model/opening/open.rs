@@ -153,11 +153,16 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
         config.eos.extend(token_ids(generation.get("eos_token_id")));
     }
     let store = Store::open(dir, report)?;
-    let tokenizer = or_ids_only(read_tokenizer(&dir.join("tokenizer.json")), "tokenizer.json", ids_only, report)?;
+    let read = Tokenizer::of_dir(dir, report);
+    let (tokenizer, tokens) = or_ids_only(read, "tokenizer.json", ids_only, report)?.unzip();
     let chat = ChatTemplate::of_dir(dir).unwrap_or_else(|error| {
         report.add(Level::Warn, "chat template", "", format!("{error:#}"), "prompts can't be put into it");
         None
     });
+    let chat = match tokens.flatten() {
+        Some(tokens) => chat.map(|chat| chat.with_tokens(tokens)),
+        None => chat,
+    };
     let (name, title) = names(dir);
     Ok(Parts { name, title, json, config, store, tokenizer, chat, file_type: None })
 }
@@ -193,7 +198,7 @@ fn names(path: &Path) -> (String, String) {
 }
 
 /// A tokenizer that can't be used; only a warning if prompts are ids.
-fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<Tokenizer>> {
+fn or_ids_only<T>(read: Result<T>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<T>> {
     match read {
         Ok(tokenizer) => Ok(Some(tokenizer)),
         Err(error) if ids_only => {
@@ -202,13 +207,6 @@ fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut
         }
         Err(error) => Err(error),
     }
-}
-
-fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
-    let bytes = std::fs::read(path).with_context(|| {
-        format!("cannot read {} (without it prompts can only be given with --prompt-ids)", path.display())
-    })?;
-    Tokenizer::parse(&bytes, &path.display().to_string())
 }
 
 fn check_vocabulary(parts: &Parts, report: &mut Report) {

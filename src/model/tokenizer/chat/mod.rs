@@ -7,6 +7,7 @@ mod special;
 
 pub use python::time::LocalTime;
 pub use special::SpecialTokens;
+pub(super) use special::{config_of_dir, content};
 
 use super::bounded::bounded;
 use crate::model::opening::read_json;

@@ -122,3 +122,127 @@ fn dates_are_written_as_by_python() {
         }
     }
 }
+
+/// Templates that would take all memory, all of the stack, or for ever.
+fn hostile() -> Vec<String> {
+    let block = |open: &str, close: &str, count: usize| open.repeat(count) + &close.repeat(count);
+    let print = |inner: &str| format!("{{{{ {inner} }}}}");
+    let grown = |start: &str, step: &str, rounds: usize, end: &str| {
+        let step = format!("{{% set n.s = {step} %}}");
+        format!("{{% set n = namespace(s={start}) %}}{{% for i in range({rounds}) %}}{step}{{% endfor %}}{end}")
+    };
+    let x = "x".repeat(100_000);
+    let mut all = vec![
+        block("{% if true %}", "{% endif %}", 20_000),
+        block("{% for i in [1] %}", "{% endfor %}", 20_000),
+        block("{% generation %}", "{% endgeneration %}", 20_000),
+        print(&block("(", ")", 50_000)),
+        print(&block("[", "]", 50_000)),
+        print(&("not ".repeat(9_000) + "1 + none")),
+        print(&("-".repeat(9_000) + "none")),
+        print(&("x if y else ".repeat(2_000) + "1 + none")),
+        print(&("1 + ".repeat(4_900) + "none")),
+        print(&("messages".to_owned() + &".a".repeat(4_900))),
+        print(&("messages".to_owned() + &"[0]".repeat(3_000) + ".a.a.a")),
+        print(&("messages".to_owned() + &"|list".repeat(3_000) + "|nofilter")),
+        print(&("1 ** ".repeat(4_900) + "none")),
+        print(&("1 % ".repeat(90) + "none")),
+        print(&("1 % ".repeat(4_900) + "none")),
+        print(&("1 <= ".repeat(3_300) + "none + 1")),
+        "{% if x %}".to_owned() + &"{% elif x %}".repeat(20_000) + "{% endif %}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}".to_owned(),
+        format!("{{% for a in range(99999) %}}{x}{{% endfor %}}"),
+        format!("{{% set y %}}{{% for a in range(99999) %}}{x}{{% endfor %}}{{% endset %}}{{{{ y }}}}"),
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(),
+        "{% macro m() %}{% call m() %}{{ m() }}{% endcall %}{{ caller() }}{% endmacro %}{{ m() }}".to_owned(),
+        "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
+    ];
+    for step in [
+        "n.s ~ n.s",
+        "n.s + n.s",
+        "n.s.replace('a', n.s)",
+        "'%s%s' % (n.s, n.s)",
+        "[n.s, n.s] | join(n.s)",
+        "n.s.join([n.s, n.s])",
+        "[n.s, n.s] | tojson",
+        "'{}{}'.format(n.s, n.s)",
+        "n.s | replace('a', n.s)",
+        "n.s | indent(n.s, true)",
+        "(n.s, n.s) | string",
+    ] {
+        all.push(grown("'ab'", step, 90, "{{ n.s }}"));
+    }
+    all.push(grown("[1]", "n.s + n.s", 90, "{{ n.s }}"));
+    all.push(grown("[1]", "[n.s, n.s]", 90, "{{ n.s }}"));
+    for end in [
+        "{{ n.s }}",
+        "{{ n.s | tojson }}",
+        "{{ n.s == [n.s] }}{{ x.y }}",
+        "{{ n.s ~ 1 }}",
+        "{{ n.s | pprint }}",
+        "{{ '%r' % (n.s,) }}",
+        "{{ x.y }}",
+        "{{ [n.s, n.s] | sort }}{{ x.y }}",
+    ] {
+        all.push(grown("[]", "[n.s]", 20_000, end));
+        all.push(grown("[]", "{'a': n.s}", 20_000, end));
+    }
+    let calls = [
+        "'a' * N",
+        "[1] * N",
+        "'%Ns' % 1",
+        "'%.Nf' % 1",
+        "'%*d' % (N, 1)",
+        "'a'.center(N)",
+        "'a'.zfill(N)",
+        "'a'.ljust(N)",
+        "'a\nb' | indent(N) | nofilter",
+        "[1] | tojson(indent=N)",
+        "range(N) | list",
+        "2 ** N ** N",
+        "'{:Nd}'.format(1)",
+        "('ab' * 1000).replace('', 'ab' * 10000000)",
+        "('a' | truncate(N)) * N",
+    ];
+    all.extend(calls.iter().map(|call| print(&call.replace('N', "100000000000"))));
+    all
+}
+
+#[test]
+fn hostile_templates_are_errors_in_time() {
+    for source in hostile() {
+        let started = std::time::Instant::now();
+        let shown: String = source.chars().take(150).collect();
+        eprintln!("{shown}");
+        let found = template(&source).render("x");
+        assert!(started.elapsed() < LIMIT + Duration::from_secs(2), "{shown}: {:?}", started.elapsed());
+        match found {
+            Ok(text) => panic!("{shown}: {} bytes", text.len()),
+            Err(error) => {
+                let message = format!("{error:#}");
+                eprintln!("   {:?} {}", started.elapsed(), message.chars().skip(60).take(150).collect::<String>());
+                assert!(message.contains("x.jinja") && message.len() < 1000, "{shown}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_place_of_a_template_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(ChatTemplate::of_dir(dir.path()).unwrap().is_none());
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let render = || ChatTemplate::of_dir(dir.path()).unwrap().unwrap().render("x").unwrap();
+    write("tokenizer_config.json", r#"{"chat_template": "a{{ bos_token }}", "bos_token": {"content": "<s>"}}"#);
+    assert_eq!(render(), "a<s>");
+    let named = r#"{"chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]}"#;
+    write("tokenizer_config.json", named);
+    assert_eq!(render(), "d");
+    write("tokenizer_config.json", r#"{"chat_template": {"default": "o", "tool": "t"}}"#);
+    assert_eq!(render(), "o");
+    // Transformers refuses to choose, too.
+    write("tokenizer_config.json", r#"{"chat_template": [{"name": "tool", "template": "t"}]}"#);
+    assert!(ChatTemplate::of_dir(dir.path()).unwrap_err().to_string().contains("tool"));
+    write("chat_template.jinja", "j");
+    assert_eq!(render(), "j");
+}
