@@ -2,7 +2,7 @@
 
 use super::python::time::LocalTime;
 use super::python::{failed, filters, json, percent, str_of, strings};
-use super::source::PERCENT;
+use super::source::{CONCAT, PERCENT};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, escape_formatter};
@@ -32,6 +32,7 @@ pub fn environment(now: LocalTime) -> Result<Environment<'static>, Error> {
     });
     env.add_filter("tojson", json::tojson);
     env.add_filter(PERCENT, percent::percent);
+    env.add_filter(CONCAT, strings::concat);
     filters::add_to(&mut env);
     Ok(env)
 }

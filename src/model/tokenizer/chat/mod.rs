@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A template that takes longer is stopped. Real ones take milliseconds.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 /// Bytes that a template may add to the message.
 const MOST_BYTES: usize = 8 << 20;
 

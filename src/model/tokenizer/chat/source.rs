@@ -1,6 +1,7 @@
 //! A template's source, from what Jinja in Python reads to what the renderer here reads.
 //!
-//! Three things differ. `%` formats text in Python, which the renderer refuses: `a % b` becomes a call of a filter.
+//! Three things differ. `%` formats text in Python, which the renderer refuses: `a % b` becomes a call of a filter. So
+//! does `a ~ b`, because the renderer writes other texts of values, without a limit.
 //! `{% generation %}` is an extension of transformers that marks text: it becomes a scope. Python's string literals know
 //! other escapes. Sizes and depths are checked on the way, because the renderer's parser recurses.
 
@@ -8,6 +9,9 @@ use anyhow::{Result, bail, ensure};
 
 /// The filter that stands for the operator `%`.
 pub const PERCENT: &str = "__percent__";
+
+/// The filter that stands for the operator `~`.
+pub const CONCAT: &str = "__concat__";
 
 /// Bytes of a template. The longest of public models have 60,000.
 const MOST_BYTES: usize = 1 << 19;
@@ -109,13 +113,17 @@ struct Level {
     chain: Option<usize>,
     /// Whether the right side of a `%` is being read.
     in_percent: bool,
+    /// Where, in the output, the operands of `~` begin.
+    texts: Option<usize>,
+    /// Whether an operand after a `~` is being read.
+    in_texts: bool,
     /// Whether an operand comes next, so that a sign is no operator.
     expects: bool,
 }
 
 impl Level {
     fn new() -> Self {
-        Self { chain: None, in_percent: false, expects: true }
+        Self { chain: None, in_percent: false, texts: None, in_texts: false, expects: true }
     }
 
     /// Ends the right side of a `%`, which becomes the argument of a filter.
@@ -125,14 +133,28 @@ impl Level {
         }
     }
 
-    /// Ends the chain.
+    /// Ends the chain, and the operands of `~`.
     fn separate(&mut self, out: &mut String) {
+        self.end(out);
+        (self.chain, self.texts, self.expects) = (None, None, true);
+    }
+
+    /// Closes what is open.
+    fn end(&mut self, out: &mut String) {
         self.end_percent(out);
-        (self.chain, self.expects) = (None, true);
+        if std::mem::take(&mut self.in_texts) {
+            out.push(')');
+        }
+    }
+
+    /// Begins a chain here unless one is being read.
+    fn begin(&mut self, out: &str) {
+        self.chain.get_or_insert(out.len());
+        self.texts.get_or_insert(out.len());
     }
 
     fn operand(&mut self, out: &str) {
-        self.chain.get_or_insert(out.len());
+        self.begin(out);
         self.expects = false;
     }
 }
@@ -160,7 +182,7 @@ fn tag_of<'a>(text: &'a str, end: &str, out: &mut String) -> Result<Tag<'a>> {
         if is_outermost {
             let sign = usize::from(rest.starts_with(['-', '+']));
             if rest[sign..].starts_with(end) {
-                level.end_percent(out);
+                level.end(out);
                 out.push_str(&rest[..sign + end.len()]);
                 return Ok(Tag { name, assigns, rest: &rest[sign + end.len()..] });
             }
@@ -183,15 +205,26 @@ fn tag_of<'a>(text: &'a str, end: &str, out: &mut String) -> Result<Tag<'a>> {
                 levels.push(Level::new());
                 ensure!(levels.len() <= MOST_DEPTH, "its brackets are nested more than {MOST_DEPTH} deep");
             }
-            ")" | "]" | "}" => {
+            "~" if !level.expects => {
                 level.end_percent(out);
+                if std::mem::replace(&mut level.in_texts, true) {
+                    out.push(',');
+                } else {
+                    out.insert(level.texts.unwrap_or(out.len()), '(');
+                    out.push_str(&format!(")|{CONCAT}("));
+                }
+                (level.chain, level.expects) = (None, true);
+                continue;
+            }
+            ")" | "]" | "}" => {
+                level.end(out);
                 if !is_outermost {
                     levels.pop();
                 }
             }
             // A number with a plus is the number.
             "+" if level.expects => continue,
-            "-" if level.expects => drop(level.chain.get_or_insert(out.len())),
+            "-" if level.expects => level.begin(out),
             "*" | "/" | "//" => {
                 level.end_percent(out);
                 level.expects = true;
@@ -362,7 +395,8 @@ mod tests {
             ("{{ a % b % c }}", "{{ ((a )|__percent__( b ))|__percent__( c )}}"),
             ("{% if (a%2 == 0) %}%{% endif %}", "{% if ((a)|__percent__(2 )== 0) %}%{% endif %}"),
             ("{# a % b #}{% raw %}{{ a % b }}{% endraw %}", "{# a % b #}{% raw %}{{ a % b }}{% endraw %}"),
-            ("{{ '%}' ~ \"a%\" }}", "{{ '%}' ~ \"a%\" }}"),
+            ("{{ '%}' ~ \"a%\" }}", "{{ ('%}' )|__concat__( \"a%\" )}}"),
+            ("{{ x + a * 2 ~ b % c ~ -d|f == e }}", "{{ x + (a * 2 )|__concat__( (b )|__percent__( c ), -d|f )== e }}"),
             ("{%- generation -%}x{% endgeneration %}", "{%- with -%}x{% endwith %}"),
             (r"{{ '\d\x41\u00e9\101' }}", r#"{{ "\\dAéA" }}"#),
         ] {

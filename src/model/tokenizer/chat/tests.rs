@@ -56,8 +56,8 @@ fn difference(recorded: &Recorded, source: &str) -> Option<String> {
 }
 
 /// Parts of the snippets that are known to differ: the renderer lacks them, and no template that is known uses them.
-const DIFFERENT: [&str; 23] = [
-    // Texts of ranges and of a map's views, characters by name, floats from 1e16 next to `~`.
+const DIFFERENT: [&str; 21] = [
+    // Texts of ranges and of a map's views, characters by name.
     "% range(3)",
     "{{ range(3) }}",
     ".keys() }}",
@@ -74,7 +74,6 @@ const DIFFERENT: [&str; 23] = [
     "in none",
     // Filters and functions about layout and chance.
     "wordwrap",
-    "forceescape",
     "groupby(0)",
     "xmlattr",
     "lipsum",
@@ -172,8 +171,20 @@ fn hostile() -> Vec<String> {
     ] {
         all.push(grown("'ab'", step, 90, "{{ n.s }}"));
     }
-    all.push(grown("[1]", "n.s + n.s", 90, "{{ n.s }}"));
-    all.push(grown("[1]", "[n.s, n.s]", 90, "{{ n.s }}"));
+    for end in [
+        "{{ n.s }}",
+        "{{ n.s ~ 1 }}",
+        "{{ n.s | tojson }}",
+        "{{ '%s' % (n.s,) }}",
+        "{{ '{}'.format(n.s) }}",
+        "{{ n.s | upper }}",
+        "{{ n.s | list }}",
+        "{{ n.s | join }}",
+    ] {
+        all.push(grown("[1]", "n.s + n.s", 90, end));
+        all.push(grown("[1]", "[n.s, n.s]", 90, end));
+        all.push(grown("(1,)", "n.s + n.s", 90, end));
+    }
     for end in [
         "{{ n.s }}",
         "{{ n.s | tojson }}",
@@ -213,14 +224,17 @@ fn hostile_templates_are_errors_in_time() {
     for source in hostile() {
         let started = std::time::Instant::now();
         let shown: String = source.chars().take(150).collect();
-        eprintln!("{shown}");
         let found = template(&source).render("x");
         assert!(started.elapsed() < LIMIT + Duration::from_secs(2), "{shown}: {:?}", started.elapsed());
         match found {
+            // `[n.s, n.s]` 90 times is a list of two, whose parts are the same.
+            Ok(text) if source.contains("| list }}") && text.len() < 1000 => {}
             Ok(text) => panic!("{shown}: {} bytes", text.len()),
             Err(error) => {
                 let message = format!("{error:#}");
-                eprintln!("   {:?} {}", started.elapsed(), message.chars().skip(60).take(150).collect::<String>());
+                if started.elapsed() > Duration::from_secs(1) {
+                    eprintln!("{:?}: {shown}", started.elapsed());
+                }
                 assert!(message.contains("x.jinja") && message.len() < 1000, "{shown}: {message}");
             }
         }

@@ -1,6 +1,6 @@
 //! Jinja's filters, tests and functions that the renderer lacks, or that differ there.
 
-use super::{as_float, as_int, failed, str_of, strings};
+use super::{as_float, as_int, case, failed, str_of, strings};
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use std::sync::Arc;
@@ -12,8 +12,19 @@ const MOST: usize = 100_000;
 pub fn add_to(env: &mut Environment) {
     env.add_filter("join", strings::join);
     env.add_filter("title", |text: &Value| Ok::<_, Error>(title(&str_of(text)?)));
-    env.add_filter("capitalize", |text: &Value| Ok::<_, Error>(strings::capitalize(&str_of(text)?)));
+    env.add_filter("capitalize", |text: &Value| Ok::<_, Error>(case::capitalize(&str_of(text)?)));
     env.add_filter("string", str_of);
+    env.add_filter("safe", str_of);
+    env.add_filter("upper", |text: &Value| Ok::<_, Error>(str_of(text)?.to_uppercase()));
+    env.add_filter("lower", |text: &Value| Ok::<_, Error>(str_of(text)?.to_lowercase()));
+    for (name, method) in [("trim", "strip"), ("replace", "replace")] {
+        env.add_filter(name, move |state: &mut State, text: &Value, given: Rest<Value>| {
+            strings::method(state, &Value::from(str_of(text)?), method, &given)
+        });
+    }
+    for name in ["escape", "e", "forceescape"] {
+        env.add_filter(name, |text: &Value| Ok::<_, Error>(escaped(&str_of(text)?)));
+    }
     env.add_filter("pprint", super::repr_of);
     env.add_filter("format", format);
     env.add_filter("center", |text: &Value, width: Option<usize>| -> Result<String, Error> {
@@ -31,14 +42,12 @@ pub fn add_to(env: &mut Environment) {
     });
     env.add_filter("striptags", |text: &Value| Ok::<_, Error>(striptags(&str_of(text)?)));
     env.add_filter("attr", attr);
-    env.add_test("callable", |value: &Value| {
-        value.kind() == ValueKind::Plain && !["Cycler"].iter().any(|name| value.to_string().contains(name))
-    });
+    env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map | ValueKind::Iterable)
     });
     env.add_test("iterable", |value: &Value| {
-        value.as_str().is_some() || value.is_undefined() || value.try_iter().is_ok() && !value.is_none()
+        value.as_str().is_some() || value.is_undefined() || (!value.is_none() && value.try_iter().is_ok())
     });
     env.add_global("dict", Value::from_object(Dict));
     env.add_function("namespace", namespace);
@@ -50,9 +59,14 @@ pub fn add_to(env: &mut Environment) {
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_inclusive(|c: char| strings::is_space(c) || "-({[<".contains(c)) {
-        out.push_str(&strings::capitalize(word));
+        out.push_str(&case::capitalize(word));
     }
     out
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&#34;").replace('\'', "&#39;")
 }
 
 /// `text % items`.
@@ -202,8 +216,7 @@ fn pairs(given: &[Value], named: &Kwargs) -> Result<Vec<(Value, Value)>, Error> 
         return Err(Error::from(ErrorKind::TooManyArguments));
     }
     for values in given {
-        for item in values.try_iter()?.checked() {
-            let item = item?;
+        for item in super::items_of(values)? {
             pairs.push(match values.kind() {
                 ValueKind::Map => (item.clone(), values.get_item(&item)?),
                 _ => (item.get_item_by_index(0)?, item.get_item_by_index(1)?),
@@ -240,5 +253,5 @@ impl Object for Dict {
 }
 
 fn all_of(keys: &Value, value: &Value) -> Result<Vec<(Value, Value)>, Error> {
-    keys.try_iter()?.checked().map(|key| Ok((key?, value.clone()))).collect()
+    Ok(super::items_of(keys)?.into_iter().map(|key| (key, value.clone())).collect())
 }

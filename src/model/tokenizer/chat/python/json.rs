@@ -38,7 +38,7 @@ pub fn tojson(state: &State, value: &Value, args: Rest<Value>, kwargs: Kwargs) -
         Some(number) => Some(" ".repeat(width(&number)?)),
     };
     let separators = match argument(2, "separators")? {
-        Some(pair) => Some(pair.try_iter()?.checked().map(|one| super::str_of(&one?)).collect::<Result<Vec<_>, _>>()?),
+        Some(pair) => Some(super::items_of(&pair)?.iter().map(super::str_of).collect::<Result<Vec<_>, _>>()?),
         None => None,
     };
     let (between, colon) = match separators.as_deref() {
@@ -78,14 +78,14 @@ impl Writer {
             ValueKind::Number => self.out.push_str(&number(value)),
             ValueKind::String => self.text(value.as_str().unwrap_or_default()),
             ValueKind::Seq => {
-                let items: Vec<Value> = value.try_iter()?.checked().collect::<Result<_, _>>()?;
+                let items = super::items_of(value)?;
                 self.container('[', ']', depth, items, |writer, item| writer.value(&item, depth + 1))?;
             }
             ValueKind::Map if value.as_object().is_some_and(|object| object.type_name().contains("Namespace")) => {
                 return Err(failed("a namespace is not JSON serializable"));
             }
             ValueKind::Map => {
-                let keys: Vec<Value> = value.try_iter()?.checked().collect::<Result<_, _>>()?;
+                let keys = super::items_of(value)?;
                 let mut entries = Vec::with_capacity(keys.len());
                 for key in keys {
                     let item = value.get_item(&key)?;

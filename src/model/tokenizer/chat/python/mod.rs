@@ -1,5 +1,6 @@
 //! Python's texts of values, and its operators and methods, as templates use them.
 
+pub mod case;
 pub mod filters;
 pub mod json;
 pub mod percent;
@@ -11,6 +12,10 @@ use minijinja::{Error, ErrorKind, Value};
 
 /// Values in values: Python gives up at about a thousand.
 const MOST_DEPTH: usize = 300;
+/// Bytes of a text.
+const MOST_BYTES: usize = 16 << 20;
+/// Values of a list.
+const MOST_ITEMS: usize = 1 << 20;
 
 /// An error of a template.
 pub fn failed(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -42,6 +47,15 @@ pub fn repr_of(value: &Value) -> Result<String, Error> {
     Ok(out)
 }
 
+/// The values of a list, or the keys of a map. A list can be long without taking memory.
+///
+/// # Errors
+/// If it is no list, or too long.
+pub fn items_of(value: &Value) -> Result<Vec<Value>, Error> {
+    let items: Vec<Value> = value.try_iter()?.checked().take(MOST_ITEMS).collect::<Result<_, _>>()?;
+    if items.len() == MOST_ITEMS { Err(failed("a list is too long")) } else { Ok(items) }
+}
+
 /// Whether the value is a Python float.
 pub fn as_float(value: &Value) -> Option<f64> {
     let is_float = value.is_number() && !value.is_integer();
@@ -58,8 +72,8 @@ pub fn as_int(value: &Value) -> Option<i128> {
 }
 
 fn push_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
-    if depth > MOST_DEPTH {
-        return Err(failed("a value is nested too deeply to be written"));
+    if depth > MOST_DEPTH || out.len() > MOST_BYTES {
+        return Err(failed("a value is too large, or nested too deeply, to be written"));
     }
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),

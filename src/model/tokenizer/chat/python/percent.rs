@@ -70,11 +70,7 @@ struct Spec {
 /// # Errors
 /// As Python's operator.
 pub fn formatted(format: &str, right: &Value) -> Result<String, Error> {
-    let items = if right.is_tuple() {
-        right.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?
-    } else {
-        vec![right.clone()]
-    };
+    let items = if right.is_tuple() { super::items_of(right)? } else { vec![right.clone()] };
     let mut values = Values { items, used: 0 };
     let mut out = String::with_capacity(format.len());
     let mut chars = format.chars().peekable();
