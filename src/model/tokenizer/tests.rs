@@ -60,7 +60,7 @@ fn ids_are_those_of_transformers() {
     assert!(different.is_empty(), "{}:\n{}", different.len(), different.join("\n"));
 }
 
-fn json_of(model: Value) -> Value {
+fn json_of(model: &Value) -> Value {
     json!({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
         "decoder": null, "model": model})
 }
@@ -69,7 +69,7 @@ fn json_of(model: Value) -> Value {
 fn runs(merges: &[(usize, usize)], longest: usize) -> Value {
     let vocab: BTreeMap<String, usize> = (1..=longest).map(|len| ("a".repeat(len), len)).collect();
     let merges: Vec<[String; 2]> = merges.iter().map(|(left, right)| ["a".repeat(*left), "a".repeat(*right)]).collect();
-    json_of(json!({"type": "BPE", "vocab": vocab, "merges": merges}))
+    json_of(&json!({"type": "BPE", "vocab": vocab, "merges": merges}))
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_long_run_of_one_letter_ends_in_time() {
     let each: Vec<(usize, usize)> = (1..300).flat_map(|len| [(len, 1), (1, len)]).collect();
     let halves: Vec<(usize, usize)> = (1..150).rev().map(|len| (len, len)).collect();
     let unigram: Vec<(String, f64)> = (1..2000).map(|len| ("a".repeat(len), -(len as f64))).collect();
-    let unigram = json_of(json!({"type": "Unigram", "unk_id": 0, "vocab": unigram}));
+    let unigram = json_of(&json!({"type": "Unigram", "unk_id": 0, "vocab": unigram}));
     let mut dropout = runs(&halves, 300);
     dropout["model"]["dropout"] = json!(0.999);
     for json in [runs(&each, 300), runs(&halves, 300), unigram, dropout] {

@@ -116,16 +116,17 @@ fn source_of_dir(dir: &Path) -> Result<Option<(String, String)>> {
         Some(Json::Array(named)) => {
             let text = |one: &Json, key: &str| one.get(key).and_then(Json::as_str).map(str::to_owned);
             let of = |one| Some((text(one, "name")?, text(one, "template")));
-            return default_of(named.iter().filter_map(of).collect(), place);
+            return default_of(&named.iter().filter_map(of).collect::<Vec<_>>(), place);
         }
         Some(Json::Object(named)) => named.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
         _ => return Ok(None),
     };
-    default_of(named.into_iter().map(|(name, text)| (name.to_owned(), text.map(str::to_owned))).collect(), place)
+    let owned = |(name, text): (&str, Option<&str>)| (name.to_owned(), text.map(str::to_owned));
+    default_of(&named.into_iter().map(owned).collect::<Vec<_>>(), place)
 }
 
 /// The template named `default`.
-fn default_of(named: Vec<(String, Option<String>)>, place: String) -> Result<Option<(String, String)>> {
+fn default_of(named: &[(String, Option<String>)], place: String) -> Result<Option<(String, String)>> {
     match named.iter().find(|(name, _)| name == "default") {
         Some((_, Some(text))) => Ok(Some((text.clone(), place))),
         _ if named.is_empty() => Ok(None),

@@ -310,7 +310,7 @@ fn number_len(text: &str) -> usize {
             && !text.starts_with("0x")
             && next_is(u8::is_ascii_digit);
         let is_part = byte.is_ascii_alphanumeric() || *byte == b'_' || is_exponent_sign;
-        if !is_part && !(*byte == b'.' && next_is(u8::is_ascii_digit)) {
+        if !(is_part || *byte == b'.' && next_is(u8::is_ascii_digit)) {
             break;
         }
         len += 1;

@@ -1,5 +1,7 @@
 //! Jinja's filters, tests and functions that the renderer lacks, or that differ there.
 
+#![expect(clippy::needless_pass_by_value, reason = "the renderer gives arguments by value")]
+
 use super::{as_float, as_int, case, failed, str_of, strings};
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -15,6 +17,13 @@ pub fn add_to(env: &mut Environment) {
     env.add_filter("capitalize", |text: &Value| Ok::<_, Error>(case::capitalize(&str_of(text)?)));
     env.add_filter("string", str_of);
     env.add_filter("safe", str_of);
+    env.add_filter("list", |value: &Value| -> Result<Value, Error> {
+        if value.is_undefined() {
+            Ok(Value::from(Vec::<Value>::new()))
+        } else {
+            super::items_of(value).map(Value::from)
+        }
+    });
     env.add_filter("upper", |text: &Value| Ok::<_, Error>(str_of(text)?.to_uppercase()));
     env.add_filter("lower", |text: &Value| Ok::<_, Error>(str_of(text)?.to_lowercase()));
     for (name, method) in [("trim", "strip"), ("replace", "replace")] {

@@ -1,5 +1,7 @@
 //! `json.dumps`, which is what transformers' `tojson` is. Jinja's own escapes `<`, `>`, `&` and `'`.
 
+#![expect(clippy::needless_pass_by_value, reason = "the renderer gives arguments by value")]
+
 use super::{as_float, failed, float};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, State, Value};
@@ -7,7 +9,7 @@ use minijinja::{Error, State, Value};
 /// Values in values: Python gives up at about a thousand.
 const MOST_DEPTH: usize = 300;
 /// Bytes of the result.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 4 << 20;
 /// Spaces of one level.
 const MOST_INDENT: usize = 1000;
 
@@ -77,7 +79,8 @@ impl Writer {
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&number(value)),
             ValueKind::String => self.text(value.as_str().unwrap_or_default()),
-            ValueKind::Seq => {
+            // Lists that were joined are of the second kind.
+            ValueKind::Seq | ValueKind::Iterable => {
                 let items = super::items_of(value)?;
                 self.container('[', ']', depth, items, |writer, item| writer.value(&item, depth + 1))?;
             }

@@ -13,7 +13,7 @@ use minijinja::{Error, ErrorKind, Value};
 /// Values in values: Python gives up at about a thousand.
 const MOST_DEPTH: usize = 300;
 /// Bytes of a text.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 4 << 20;
 /// Values of a list.
 const MOST_ITEMS: usize = 1 << 20;
 
@@ -82,7 +82,8 @@ fn push_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error>
             Some(number) => out.push_str(&float(number)),
             None => out.push_str(&value.to_string()),
         },
-        ValueKind::Seq => {
+        // Lists that were joined are of the second kind.
+        ValueKind::Seq | ValueKind::Iterable => {
             let is_tuple = value.is_tuple();
             out.push(if is_tuple { '(' } else { '[' });
             let mut count = 0;

@@ -96,7 +96,8 @@ pub fn formatted(format: &str, right: &Value) -> Result<String, Error> {
         }
     }
     // A list or a map may be left unused, as in Python.
-    let may_be_unused = !right.is_tuple() && matches!(right.kind(), ValueKind::Map | ValueKind::Seq);
+    let may_be_unused =
+        !right.is_tuple() && matches!(right.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable);
     if values.used < values.items.len() && !may_be_unused {
         return Err(failed("not all arguments converted during string formatting"));
     }

@@ -8,6 +8,9 @@ use minijinja::{Error, ErrorKind, State, Value};
 /// Bytes of a text that a method makes.
 const MOST_BYTES: usize = 16 << 20;
 
+/// Digits of a width or precision in `str.format`.
+const MOST_DIGITS: usize = 5;
+
 /// The arguments of a call, by place or by name.
 struct Args {
     given: Vec<Value>,
@@ -59,7 +62,11 @@ pub fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> R
     let parsed = Args { given, named };
     match value.kind() {
         ValueKind::String if name == "format" => {
-            // The texts of large values would be written without a limit.
+            // Widths, and the texts of large values, would be written without a limit.
+            let format = value.as_str().unwrap_or_default();
+            if format.split(|c: char| !c.is_ascii_digit()).any(|number| number.len() > MOST_DIGITS) {
+                return Err(failed("a number in a format is too large"));
+            }
             for value in &parsed.given {
                 str_of(value)?;
             }
@@ -75,7 +82,7 @@ pub fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> R
             }
             Ok(made)
         }
-        ValueKind::Seq => list_method(value, name, &parsed),
+        ValueKind::Seq | ValueKind::Iterable => list_method(value, name, &parsed),
         ValueKind::Map if name == "copy" => {
             parsed.at_most(0)?;
             Ok(value.clone())
@@ -430,6 +437,7 @@ pub fn concat(state: &State, first: &Value, Rest(others): Rest<Value>) -> Result
 ///
 /// # Errors
 /// If the value has no items, or the text is too long.
+#[expect(clippy::needless_pass_by_value, reason = "the renderer gives arguments by value")]
 pub fn join(state: &State, value: &Value, between: Option<&Value>, kwargs: Kwargs) -> Result<String, Error> {
     let named: Option<Value> = kwargs.get("d")?;
     let attribute: Option<Value> = kwargs.get("attribute")?;
