@@ -1,8 +1,8 @@
 //! What templates can use: Jinja as transformers sets it up, with Python's texts, operators and methods.
 
 use super::python::time::LocalTime;
-use super::python::{failed, filters, json, percent, str_of, strings};
-use super::source::{CONCAT, PERCENT};
+use super::python::{add, failed, filters, json, percent, str_of, strings};
+use super::source::{ADD, CONCAT, PERCENT};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, escape_formatter};
@@ -33,6 +33,7 @@ pub fn environment(now: LocalTime) -> Result<Environment<'static>, Error> {
     env.add_filter("tojson", json::tojson);
     env.add_filter(PERCENT, percent::percent);
     env.add_filter(CONCAT, strings::concat);
+    env.add_filter(ADD, add::add);
     filters::add_to(&mut env);
     Ok(env)
 }

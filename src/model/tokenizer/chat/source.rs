@@ -1,7 +1,7 @@
 //! A template's source, from what Jinja in Python reads to what the renderer here reads.
 //!
 //! Three things differ. `%` formats text in Python, which the renderer refuses: `a % b` becomes a call of a filter. So
-//! does `a ~ b`, because the renderer writes other texts of values, without a limit.
+//! do `a ~ b` and `a + b`: the renderer writes other texts of values, and joins texts and lists without a limit.
 //! `{% generation %}` is an extension of transformers that marks text: it becomes a scope. Python's string literals know
 //! other escapes. Sizes and depths are checked on the way, because the renderer's parser recurses.
 
@@ -12,6 +12,9 @@ pub const PERCENT: &str = "__percent__";
 
 /// The filter that stands for the operator `~`.
 pub const CONCAT: &str = "__concat__";
+
+/// The filter that stands for the operator `+`.
+pub const ADD: &str = "__add__";
 
 /// Bytes of a template. The longest of public models have 60,000.
 const MOST_BYTES: usize = 1 << 19;
@@ -117,40 +120,62 @@ struct Level {
     texts: Option<usize>,
     /// Whether an operand after a `~` is being read.
     in_texts: bool,
+    /// Where, in the output, the operands of `+` and `-` begin.
+    sum: Option<usize>,
+    /// Whether an operand after a `+` is being read.
+    in_sum: bool,
     /// Whether an operand comes next, so that a sign is no operator.
     expects: bool,
 }
 
 impl Level {
     fn new() -> Self {
-        Self { chain: None, in_percent: false, texts: None, in_texts: false, expects: true }
+        Self { chain: None, in_percent: false, texts: None, in_texts: false, sum: None, in_sum: false, expects: true }
     }
 
     /// Ends the right side of a `%`, which becomes the argument of a filter.
     fn end_percent(&mut self, out: &mut String) {
         if std::mem::take(&mut self.in_percent) {
-            out.push(')');
+            self.close(out);
         }
     }
 
     /// Ends the chain, and the operands of `~`.
-    fn separate(&mut self, out: &mut String) {
-        self.end(out);
+    fn end_texts(&mut self, out: &mut String) {
+        self.end_percent(out);
+        if std::mem::take(&mut self.in_texts) {
+            self.close(out);
+        }
         (self.chain, self.texts, self.expects) = (None, None, true);
     }
 
     /// Closes what is open.
     fn end(&mut self, out: &mut String) {
-        self.end_percent(out);
-        if std::mem::take(&mut self.in_texts) {
-            out.push(')');
+        let expects = self.expects;
+        self.end_texts(out);
+        if std::mem::take(&mut self.in_sum) {
+            self.expects = expects;
+            self.close(out);
         }
+        self.expects = true;
+    }
+
+    /// Ends the arguments of a filter. Where an operand is missing, a sign is left for the renderer to refuse.
+    fn close(&self, out: &mut String) {
+        out.push_str(if self.expects { "+)" } else { ")" });
+    }
+
+    /// Ends all operands.
+    fn separate(&mut self, out: &mut String) {
+        self.end(out);
+        self.sum = None;
     }
 
     /// Begins a chain here unless one is being read.
     fn begin(&mut self, out: &str) {
         self.chain.get_or_insert(out.len());
         self.texts.get_or_insert(out.len());
+        self.sum.get_or_insert(out.len());
     }
 
     fn operand(&mut self, out: &str) {
@@ -216,6 +241,17 @@ fn tag_of<'a>(text: &'a str, end: &str, out: &mut String) -> Result<Tag<'a>> {
                 (level.chain, level.expects) = (None, true);
                 continue;
             }
+            "+" if !level.expects => {
+                level.end_texts(out);
+                if std::mem::replace(&mut level.in_sum, true) {
+                    out.push(',');
+                } else {
+                    out.insert(level.sum.unwrap_or(out.len()), '(');
+                    out.push_str(&format!(")|{ADD}("));
+                }
+                continue;
+            }
+            "-" if !level.expects => level.end(out),
             ")" | "]" | "}" => {
                 level.end(out);
                 if !is_outermost {
@@ -391,12 +427,16 @@ mod tests {
     fn operators_become_filters_with_their_operands() {
         for (before, after) in [
             ("{{ a % b }}", "{{ (a )|__percent__( b )}}"),
-            ("{{ x + a*b % -c.d[0]|f + y }}", "{{ x + (a*b )|__percent__( -c.d[0]|f )+ y }}"),
+            ("{{ x + a*b % -c.d[0]|f + y }}", "{{ (x )|__add__( (a*b )|__percent__( -c.d[0]|f ), y )}}"),
+            ("{{ a - b + c - d }}", "{{ (a - b )|__add__( c )- d }}"),
             ("{{ a % b % c }}", "{{ ((a )|__percent__( b ))|__percent__( c )}}"),
             ("{% if (a%2 == 0) %}%{% endif %}", "{% if ((a)|__percent__(2 )== 0) %}%{% endif %}"),
             ("{# a % b #}{% raw %}{{ a % b }}{% endraw %}", "{# a % b #}{% raw %}{{ a % b }}{% endraw %}"),
             ("{{ '%}' ~ \"a%\" }}", "{{ ('%}' )|__concat__( \"a%\" )}}"),
-            ("{{ x + a * 2 ~ b % c ~ -d|f == e }}", "{{ x + (a * 2 )|__concat__( (b )|__percent__( c ), -d|f )== e }}"),
+            (
+                "{{ x + a * 2 ~ b % c ~ -d|f == e }}",
+                "{{ (x )|__add__( (a * 2 )|__concat__( (b )|__percent__( c ), -d|f ))== e }}",
+            ),
             ("{%- generation -%}x{% endgeneration %}", "{%- with -%}x{% endwith %}"),
             (r"{{ '\d\x41\u00e9\101' }}", r#"{{ "\\dAéA" }}"#),
         ] {

@@ -76,6 +76,7 @@ const DIFFERENT: &[&str] = &[
     // Filters and functions about layout and chance.
     "wordwrap",
     "groupby(0)",
+    "urlencode",
     "xmlattr",
     "lipsum",
     "random",
@@ -185,6 +186,7 @@ fn hostile() -> Vec<String> {
         all.push(grown("[1]", "n.s + n.s", 90, end));
         all.push(grown("[1]", "[n.s, n.s]", 90, end));
         all.push(grown("(1,)", "n.s + n.s", 90, end));
+        all.push(grown("[1]", "n.s * 2", 90, end));
     }
     for end in [
         "{{ n.s }}",

@@ -1,5 +1,6 @@
 //! Python's texts of values, and its operators and methods, as templates use them.
 
+pub mod add;
 pub mod case;
 pub mod filters;
 pub mod json;
