@@ -24,7 +24,7 @@ impl SpecialTokens {
         Ok(Self::of_config(&config_of_dir(dir)?))
     }
 
-    /// The tokens of what [`config_of_dir`] returns.
+    /// The tokens of a tokenizer_config.json that other files were merged into.
     pub fn of_config(config: &Map<String, Json>) -> Self {
         let named = config.iter().filter(|(name, _)| name.ends_with("_token"));
         let extra = config.get("extra_special_tokens").and_then(Json::as_object).into_iter().flatten();
