@@ -143,6 +143,9 @@ impl Run {
         check_ids(prompt, &loaded.meta)?;
         let probe = Live::new(loaded.clone(), Capture::of([], 0..0, all_layers), 0);
         let ids = probe.prompt_ids(prompt)?;
+        if let (Some(warning), false) = (loaded.prompt_warning(&ids), ids_only) {
+            stderr.say(&format!("warning: {warning}"));
+        }
         let context = loaded.meta.dims.context;
         // No more tokens than the context holds are generated.
         let tokens = ids.len().saturating_add(self.steps).min(context.max(ids.len()));

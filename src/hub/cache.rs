@@ -116,7 +116,8 @@ impl Folder {
     pub(super) fn settled(&self) -> Option<PathBuf> {
         let path = self.complete().ok().filter(|_| is_commit(&self.repo.revision))?;
         // A missing tokenizer may not exist, or may not have been downloaded yet.
-        (path.is_file() || path.join("tokenizer.json").exists()).then_some(path)
+        let has = |name: &str| path.join(name).exists();
+        (path.is_file() || has("tokenizer.json") || has("tokenizer.model")).then_some(path)
     }
 }
 

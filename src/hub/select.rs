@@ -10,8 +10,17 @@ pub(super) const CONFIG: &str = "config.json";
 /// The file that lists the files of the tensors, if there are several.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
-const OPTIONAL: [&str; 4] =
-    ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+const TOKENIZER: &str = "tokenizer.json";
+const OPTIONAL: [&str; 6] = [
+    "generation_config.json",
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+];
+/// What is read where there is no tokenizer.json.
+const SENTENCEPIECE: &str = "tokenizer.model";
 
 /// The files a model needs, by their paths in the repo.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +67,9 @@ pub(super) fn needed(
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
+    if !names.contains(TOKENIZER) && names.contains(SENTENCEPIECE) {
+        files.push(SENTENCEPIECE.to_owned());
+    }
     if let Some(shards) = unnamed {
         files.extend(shards);
     } else if sharded {

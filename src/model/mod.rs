@@ -35,5 +35,5 @@ pub use pass::{
     At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, at_ids, router,
 };
 pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
-pub use tokenizer::{ChatTemplate, Tokenizer, bare_piece};
+pub use tokenizer::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer, bare_piece};
 pub use validate::{FINITE, scan, scanned_on_opening};

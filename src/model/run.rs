@@ -1,6 +1,7 @@
 //! Running a prompt in one call: logits, activations, and edits by hooks.
 
 use super::activations::{Activation, Activations};
+use super::arch::token_ids;
 use super::opening::Loaded;
 use super::pass::{Hooks, NoHooks};
 use super::precision::Precision;
@@ -47,6 +48,20 @@ impl Loaded {
             ids.len()
         );
         Ok(ids)
+    }
+
+    /// What is odd about the ids of a prompt: that it begins with BOS twice, because the text has one and the tokenizer
+    /// adds another.
+    pub fn prompt_warning(&self, ids: &[u32]) -> Option<String> {
+        let bos = token_ids(self.meta.config.get("bos_token_id"));
+        match ids {
+            [first, second, ..] if first == second && bos.contains(first) => Some(format!(
+                "the prompt begins with two BOS tokens ({first} `{}`): one is in the text, and the tokenizer adds another; \
+                 leave out the one in the text",
+                self.piece(*first)
+            )),
+            _ => None,
+        }
     }
 
     /// The ids of a text. `special` adds the special tokens of the tokenizer's template (BOS).

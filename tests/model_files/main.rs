@@ -5,5 +5,6 @@ mod support;
 
 mod bad_gguf;
 mod bad_input;
+mod forms;
 mod gguf;
 mod hub;

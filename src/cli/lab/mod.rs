@@ -125,6 +125,9 @@ impl Lab {
         let mut timings = vec![("load", ms(started))];
         check_ids(&prompt, &loaded.meta)?;
         let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        if let (Some(warning), false) = (loaded.prompt_warning(&ids), matches!(prompt, Prompt::Ids(_))) {
+            stderr.say(&format!("warning: {warning}"));
+        }
         if let Some(warning) = context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
             stderr.say(&warning);
         }

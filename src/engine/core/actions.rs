@@ -25,7 +25,12 @@ impl Core {
         }
         match ask {
             Ask::Prompt(prompt) => {
-                let ids = self.run.need_live()?.prompt_ids(&prompt)?;
+                let live = self.run.need_live()?;
+                let ids = live.prompt_ids(&prompt)?;
+                let is_text = !matches!(prompt, Prompt::Ids(_));
+                if let Some(warning) = live.loaded().prompt_warning(&ids).filter(|_| is_text) {
+                    request.emit(Event::Warning(warning));
+                }
                 self.prompt = Some(prompt);
                 self.read(&request, |live, control, arrived| live.set_prompt(&ids, control, arrived))?;
             }

@@ -47,7 +47,7 @@ pub fn config(header: &Header, rows: impl Fn(&str) -> Option<usize>, report: &mu
     let factor = factor("llama.rope.scaling.factor").or(factor("llama.rope.scale_linear"));
     if let Some(kind) = header.text("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
         // A factor of 1 leaves every angle as it is.
-        let is_none = matches!(kind, "linear" | "yarn") && factor.is_none_or(|factor| factor == 1.0);
+        let is_none = factor == Some(1.0) && matches!(kind, "linear" | "yarn") || factor.is_none() && kind == "linear";
         ensure!(is_none, "llama.rope.scaling.type is `{kind}`; only RoPE without scaling is implemented");
     }
     // llama.cpp's LLAMA_EXPERT_GATING_FUNC_TYPE_SOFTMAX is 1; 0 means not given.

@@ -8,7 +8,7 @@ use super::{quantised, tied};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
 
 use crate::model::pass::Model;
-use crate::model::tokenizer::{ChatTemplate, Tokenizer, check_gguf_scores};
+use crate::model::tokenizer::{ChatTemplate, SpecialTokens, Tokenizer, check_gguf_scores};
 use crate::model::validate;
 use crate::model::weights::{Store, gguf, names_in, what_there_is};
 use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
@@ -16,6 +16,18 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The special tokens of a chat template, and the metadata of a GGUF file that names them.
+const GGUF_SPECIAL: [(&str, &str); 7] = [
+    ("bos_token", "tokenizer.ggml.bos_token_id"),
+    ("eos_token", "tokenizer.ggml.eos_token_id"),
+    ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    ("pad_token", "tokenizer.ggml.padding_token_id"),
+    // Spelled so in the format.
+    ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("cls_token", "tokenizer.ggml.cls_token_id"),
+    ("mask_token", "tokenizer.ggml.mask_token_id"),
+];
 
 /// An opened model.
 pub struct Loaded {
@@ -147,11 +159,16 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
     store.unwrap_names(report);
     quantised::refuse_tensors(&store)?;
     tied::settle(&mut config.arch, &mut store, report);
-    let tokenizer = or_ids_only(read_tokenizer(&dir.join("tokenizer.json")), "tokenizer.json", ids_only, report)?;
+    let read = Tokenizer::of_dir(dir, report);
+    let (tokenizer, tokens) = or_ids_only(read, "tokenizer.json", ids_only, report)?.unzip();
     let chat = ChatTemplate::of_dir(dir).unwrap_or_else(|error| {
         report.add(Level::Warn, "chat template", "", format!("{error:#}"), "prompts can't be put into it");
         None
     });
+    let chat = match tokens.flatten() {
+        Some(tokens) => chat.map(|chat| chat.with_tokens(tokens)),
+        None => chat,
+    };
     let (name, title) = names(dir);
     Ok(Parts { name, title, json, config, store, tokenizer, chat, file_type: None })
 }
@@ -168,11 +185,13 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
         .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
     let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
     let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);
-    let special = |key: &str| {
-        let id = json.get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        id.zip(tokenizer.as_ref()).map(|(id, tokenizer)| tokenizer.piece(id).to_string()).unwrap_or_default()
+    let special = |(name, key): (&str, &str)| {
+        let id = header.number(key).ok().flatten().and_then(|id| u32::try_from(id).ok())?;
+        let piece = tokenizer.as_ref().filter(|tokenizer| tokenizer.has(id))?.piece(id).to_string();
+        Some((name.to_owned(), piece))
     };
-    let chat = template.map(|text| ChatTemplate::new(text, &special("bos_token_id"), &special("eos_token_id")));
+    let tokens: SpecialTokens = GGUF_SPECIAL.into_iter().filter_map(special).collect();
+    let chat = template.map(|text| ChatTemplate::new(text, "tokenizer.chat_template", tokens));
     let (name, title) = names(path);
     Ok(Parts { name, title, config, store, tokenizer, chat, file_type: file_type(&header), json })
 }
@@ -189,7 +208,7 @@ fn names(path: &Path) -> (String, String) {
 }
 
 /// A tokenizer that can't be used; only a warning if prompts are ids.
-fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<Tokenizer>> {
+fn or_ids_only<T>(read: Result<T>, what: &str, ids_only: bool, report: &mut Report) -> Result<Option<T>> {
     match read {
         Ok(tokenizer) => Ok(Some(tokenizer)),
         Err(error) if ids_only => {
@@ -198,13 +217,6 @@ fn or_ids_only(read: Result<Tokenizer>, what: &str, ids_only: bool, report: &mut
         }
         Err(error) => Err(error),
     }
-}
-
-fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
-    let bytes = std::fs::read(path).with_context(|| {
-        format!("cannot read {} (without it prompts can only be given with --prompt-ids)", path.display())
-    })?;
-    Tokenizer::parse(&bytes, &path.display().to_string())
 }
 
 fn check_vocabulary(parts: &Parts, report: &mut Report) {

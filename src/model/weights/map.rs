@@ -48,7 +48,10 @@ impl Bytes {
     /// If it can't be opened or mapped, or is empty.
     pub fn map(path: &Path) -> Result<Self> {
         let name = path.display();
-        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let file = File::open(path).with_context(|| match std::fs::read_link(path) {
+            Ok(to) => format!("{name} is a link to {}, which can't be opened; download it again", to.display()),
+            Err(_) => format!("cannot open {name}"),
+        })?;
         let about = file.metadata().with_context(|| format!("cannot read {name}"))?;
         if !about.is_file() {
             bail!("{name} is not a regular file");

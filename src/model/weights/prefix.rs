@@ -13,18 +13,13 @@ const HEAD: &str = "lm_head.weight";
 impl Store {
     /// Takes away what is before all names of the model, or within them, and says so in `report`.
     pub fn unwrap_names(&mut self, report: &mut Report) {
-        let has_wrappers = |name: &String| WRAPPERS.iter().any(|wrapper| name.contains(wrapper));
-        if self.tensors().keys().any(has_wrappers) {
+        let is_there = |wrapper: &&&str| self.tensors().keys().any(|name| name.contains(**wrapper));
+        let wrappers: Vec<&str> = WRAPPERS.iter().filter(is_there).copied().collect();
+        if !wrappers.is_empty() {
             let plain = |name: &str| WRAPPERS.iter().fold(name.to_owned(), |name, wrapper| name.replace(wrapper, ""));
             self.rename(plain);
-            let found = WRAPPERS.join(", ").replace("., ", ", ");
-            report.add(
-                Level::Note,
-                "tensor names",
-                "",
-                format!("{} inside", found.trim_end_matches('.')),
-                "they are read without",
-            );
+            let found = format!("`{}` before them or inside", wrappers.join("`, `"));
+            report.add(Level::Note, "tensor names", "", found, "they are read without");
         }
         let prefixes: Vec<String> = self
             .tensors()

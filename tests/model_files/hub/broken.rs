@@ -165,7 +165,10 @@ fn repos_without_a_whole_model_are_refused() {
     };
     assert_eq!(without(SHARDS[1]), format!("tiny/mixtral lacks {}", SHARDS[1]));
     assert_eq!(without("config.json"), "tiny/mixtral lacks config.json");
-    assert_holds(&without("model.safetensors.index.json"), &["lacks model.safetensors", ".gguf"]);
+    let mut files = sharded();
+    files.remove("model.safetensors.index.json");
+    files.remove(SHARDS[1]);
+    assert_holds(&Setup::of(&Hub::start(files)).error(NAME), &["lacks model.safetensors", ".gguf"]);
     let mut files = sharded();
     files.insert("model.safetensors.index.json".to_owned(), b"{}".to_vec());
     assert_holds(

@@ -66,7 +66,7 @@ fn the_template_can_be_requested_at_the_start() {
     let refuses = with_template("{{ raise_exception('Conversation roles must alternate') }}");
     let mut explorer = Setup::of(text(refuses.path())).chat("hi").start();
     let shot = wait_failure(&mut explorer);
-    assert!(shot.footer().contains("chat template could not be applied"), "{}", shot.footer());
+    assert!(shot.footer().contains("could not be applied"), "{}", shot.footer());
     explorer.press("!", "Conversation roles must alternate");
     close(&mut explorer, "message · esc closes");
     explorer.press("i", "in the chat template");

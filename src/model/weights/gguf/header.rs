@@ -56,7 +56,7 @@ impl<'a> Header<'a> {
         let mut reader = Reader { bytes, at: 0 };
         if !reader.take(4).is_ok_and(|magic| magic == b"GGUF") {
             match stand_in_of_binary(bytes) {
-                Some(other) => bail!("{other}"),
+                Some(other) => bail!("not a GGUF file: {other}"),
                 None => bail!("it does not begin with `GGUF`: not a GGUF file"),
             }
         }

@@ -64,8 +64,8 @@ fn sibling(first: &Path, part: u64, parts: u64) -> Result<std::path::PathBuf> {
 /// The name of a type that can't be read (ggml's `enum ggml_type`).
 fn unreadable(kind: u32) -> String {
     let name = match kind {
-        4 => "Q4_2 (no longer used)",
-        5 => "Q4_3 (no longer used)",
+        4 => "Q4_2, no longer used",
+        5 => "Q4_3, no longer used",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",
         18 => "IQ3_XXS",
@@ -78,16 +78,16 @@ fn unreadable(kind: u32) -> String {
         27 => "I64",
         28 => "F64",
         29 => "IQ1_M",
-        31 => "Q4_0_4_4 (no longer used)",
-        32 => "Q4_0_4_8 (no longer used)",
-        33 => "Q4_0_8_8 (no longer used)",
+        31 => "Q4_0_4_4, no longer used",
+        32 => "Q4_0_4_8, no longer used",
+        33 => "Q4_0_8_8, no longer used",
         34 => "TQ1_0",
         35 => "TQ2_0",
-        36 => "IQ4_NL_4_4 (no longer used)",
-        37 => "IQ4_NL_4_8 (no longer used)",
-        38 => "IQ4_NL_8_8 (no longer used)",
+        36 => "IQ4_NL_4_4, no longer used",
+        37 => "IQ4_NL_4_8, no longer used",
+        38 => "IQ4_NL_8_8, no longer used",
         40 => "NVFP4",
         other => return format!("ggml type {other}"),
     };
-    name.to_owned()
+    format!("{name}, ggml type {kind}")
 }

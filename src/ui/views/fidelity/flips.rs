@@ -114,7 +114,7 @@ fn put_legend(c: &mut Canvas, inside: Rect, two: &Two, d: Dims) {
     let exchanged = if d.top_k > 1 { "1, 2 … experts exchanged" } else { "1 another expert" };
     let forms = [
         format!(
-            "· same experts  {exchanged}  {WITHIN_ROUNDING} within rounding: 4 {} ulp  {EXACT_TIE} equal scores   loss + − of B against A",
+            "· same  {exchanged}  {WITHIN_ROUNDING} within 4 {} ulp  {EXACT_TIE} equal scores   loss + − of B against A",
             two.dtype
         ),
         format!("· same  {exchanged}  {WITHIN_ROUNDING} within 4 {} ulp  {EXACT_TIE} equal scores", two.dtype),
