@@ -72,7 +72,12 @@ impl Tokenizer {
             let advice = "it is left out: the same text gives the same ids each time";
             report.add(Level::Warn, "tokenizer.json", "no dropout of merges, which is for training", "dropout", advice);
         }
-        Ok((Self::new(with_declared(inner, Declared::of_dir(dir)?, report)?, None), None))
+        let declared = Declared::of_dir(dir).unwrap_or_else(|error| {
+            let advice = "special tokens that only it declares are split like text";
+            report.add(Level::Warn, "declared tokens", "files that can be read", format!("{error:#}"), advice);
+            Declared::default()
+        });
+        Ok((Self::new(with_declared(inner, declared, report)?, None), None))
     }
 
     /// The tokenizer in the metadata of a GGUF file.
