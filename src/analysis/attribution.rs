@@ -1,5 +1,4 @@
-use std::sync::Arc;
-
+use crate::trace::Piece;
 /// Identifies one attribution: a logit, and the layer that is attributed in detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributionKey {
@@ -24,7 +23,7 @@ pub struct Attribution {
     /// The token whose logit is attributed.
     pub target: u32,
     /// The tokenizer's spelling of it; untrusted text.
-    pub piece: Arc<str>,
+    pub piece: Piece,
     /// The model's own logit.
     pub logit: f32,
     /// The frozen scale of the final norm, `1 / rms(x)`.

@@ -1,7 +1,7 @@
 //! The precision lab: one prompt under several precision policies. One policy is the base; each is compared with it.
 
 use super::diff::Mode;
-use crate::trace::{Dtype, HookKind, Policy};
+use crate::trace::{Dtype, HookKind, Piece, Policy};
 use serde::{Serialize, Serializer};
 
 /// One prompt under several precision policies.
@@ -28,7 +28,7 @@ pub struct LabToken {
     pub id: u32,
     /// The tokenizer's spelling; untrusted text.
     #[serde(rename = "token")]
-    pub piece: String,
+    pub piece: Piece,
 }
 
 /// The prompt under one policy, compared with the base.

@@ -1,6 +1,5 @@
-use crate::trace::{LensCell, LensSite};
+use crate::trace::{LensCell, LensSite, Piece};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// What a lens view shows of a residual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +59,7 @@ pub struct Trajectory {
     /// Token id.
     pub id: u32,
     /// The tokenizer's spelling.
-    pub piece: Arc<str>,
+    pub piece: Piece,
     /// (layer, site, rank from 1, probability), in the order of the forward pass.
     pub points: Vec<(usize, LensSite, u32, f32)>,
 }

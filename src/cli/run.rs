@@ -30,18 +30,18 @@ enum Format {
 const RUN: &str = "run.json";
 const FILES: &str = "\
 Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that give them back):
-  tokens.csv         position,token_id,token,source,nll,entropy,rank
+  tokens.csv         position,token_id,token,source,nll,entropy,rank,text
                      source: prompt, generated or forced; nll: loss of this token given those before it (nats);
                      entropy (nats) and rank (from 1): of the distribution that predicted it
   routing.csv        position,layer,expert,logit,prob,rank,weight
                      one row per expert; prob: over all experts; weight: renormalised over the chosen, else 0
   attention.csv      layer,head,query,key,weight
                      key: at most query
-  lens.csv           position,layer,site,k,token_id,token,logit,prob
+  lens.csv           position,layer,site,k,token_id,token,logit,prob,text
                      site: resid_mid or resid_post; k: from 1 to --lens-k
   lens_summary.csv   position,layer,site,final_rank,final_prob,entropy,kl
                      final: the model's own first choice there; kl: KL(final || lens), nats
-  candidates.csv     position,k,token_id,token,logit,prob
+  candidates.csv     position,k,token_id,token,logit,prob,text
                      the distribution that follows the token, before temperature
   run.json           version, model, config, policy, prompt, ids, sampling, seed, timings, mean loss, validation
   trace.safetensors  the activations by their TransformerLens names, without a batch axis

@@ -7,9 +7,8 @@ use super::pass::{Hooks, NoHooks};
 use super::precision::Precision;
 use super::tokenizer::bare_piece;
 use crate::control::Control;
-use crate::trace::{Dims, Prompt};
+use crate::trace::{Dims, Piece, Prompt};
 use anyhow::{Context, Result, bail, ensure};
-use std::sync::Arc;
 
 impl Loaded {
     /// The sizes.
@@ -75,7 +74,7 @@ impl Loaded {
     }
 
     /// The tokenizer's spelling of a token; `<id N>` without a tokenizer.
-    pub fn piece(&self, id: u32) -> Arc<str> {
+    pub fn piece(&self, id: u32) -> Piece {
         self.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id))
     }
 

@@ -2,7 +2,7 @@ use crate::analysis::{
     Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, Trajectory,
     WhatIf,
 };
-use crate::trace::{LensCell, LensKey, Meta, Policy, Sampling, TokenRecord};
+use crate::trace::{LensCell, LensKey, Meta, Piece, Policy, Sampling, TokenRecord};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ pub struct Spelled {
     /// The text.
     pub text: String,
     /// Id and the tokenizer's spelling of each token.
-    pub tokens: Vec<(u32, Arc<str>)>,
+    pub tokens: Vec<(u32, Piece)>,
 }
 
 /// The answer to a [`Derive`] request.

@@ -11,6 +11,7 @@ mod file;
 mod hooks;
 mod lens;
 mod meta;
+mod piece;
 mod policy;
 mod prompt;
 mod record;
@@ -30,6 +31,7 @@ pub use file::{
 pub use hooks::{Hook, HookKind};
 pub use lens::{LensCell, LensKey, LensSite};
 pub use meta::{Meta, Recording};
+pub use piece::{Piece, byte_name};
 pub use policy::Policy;
 pub use prompt::Prompt;
 pub use record::{Candidate, HookValues, Prediction, Row, Score, Source, TokenRecord};

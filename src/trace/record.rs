@@ -1,4 +1,5 @@
 use super::{Hook, HookKind};
+use crate::trace::Piece;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub struct Candidate {
     /// Token id.
     pub id: u32,
     /// The tokenizer's spelling of the token.
-    pub piece: Arc<str>,
+    pub piece: Piece,
     /// Logit.
     pub logit: f32,
     /// Probability at temperature 1.
@@ -119,7 +120,7 @@ pub struct TokenRecord {
     /// Token id.
     pub id: u32,
     /// The tokenizer's spelling (`▁the`, `<0x0A>`); untrusted text.
-    pub piece: Arc<str>,
+    pub piece: Piece,
     /// Its source.
     pub source: Source,
     /// How well the model predicted it; `None` at position 0.

@@ -168,7 +168,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
             session.step(&Sampling::default(), &Control::none()).unwrap();
         }
         let generated = session.tokens()[70..].iter().map(|token| (token.id, token.piece.to_string()));
-        assert!(generated.eq(row.generated.iter().map(|token| (token.id, token.piece.clone()))), "{}", row.policy);
+        assert!(generated.eq(row.generated.iter().map(|token| (token.id, token.piece.to_string()))), "{}", row.policy);
         let base = &found.rows[0].generated;
         let differs = base.iter().zip(&row.generated).position(|(a, b)| a != b);
         assert_eq!(row.differs_at, differs, "{}", row.policy);

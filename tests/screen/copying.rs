@@ -71,7 +71,7 @@ fn a_lens_cell_is_copied_as_the_measure_it_shows() {
         assert_eq!(message(&still), format!("copied {text}"));
         assert_eq!(written(&mut still).lens, measure);
         let header = match measure {
-            LensMeasure::Top => "position,layer,site,k,token_id,token,logit,prob\r\n",
+            LensMeasure::Top => "position,layer,site,k,token_id,token,logit,prob,text\r\n",
             _ => "position,layer,site,final_rank,final_prob,entropy,kl\r\n",
         };
         let (row, all) = (copied(&mut still, "y r").unwrap(), copied(&mut still, "y v").unwrap());
@@ -97,7 +97,10 @@ fn a_lens_cell_is_copied_as_the_measure_it_shows() {
     let of_pos = |line: &&str| line.starts_with(&format!("{},", at.token));
     assert!(curve.lines().skip(1).eq(all.lines().filter(of_pos)), "{curve}");
     let curves = copied(&mut still, "a a a y v").unwrap();
-    assert!(curves.starts_with("token_id,token,layer,site,rank,prob\r\n") && curves.lines().count() == 13, "{curves}");
+    assert!(
+        curves.starts_with("token_id,token,layer,site,rank,prob,text\r\n") && curves.lines().count() == 13,
+        "{curves}"
+    );
 }
 
 #[test]

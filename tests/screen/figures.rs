@@ -42,18 +42,18 @@ fn tables_are_these_bytes() {
         ),
         (
             View::LensGrid,
-            "position,layer,site,k,token_id,token,logit,prob\r\n0,0,resid_post,1,5,<b>&,1.0,0.5\r\n\
-             0,1,resid_post,1,5,<b>&,0.75,0.375\r\n1,0,resid_post,1,5,+x,1.0,0.5\r\n1,1,resid_post,1,5,+x,0.75,0.375\r\n\
-             2,0,resid_post,1,5,+x,1.0,0.5\r\n2,1,resid_post,1,5,+x,0.75,0.375\r\n",
+            "position,layer,site,k,token_id,token,logit,prob,text\r\n0,0,resid_post,1,5,<b>&,1.0,0.5,<b>&\r\n\
+             0,1,resid_post,1,5,<b>&,0.75,0.375,<b>&\r\n1,0,resid_post,1,5,+x,1.0,0.5,+x\r\n1,1,resid_post,1,5,+x,0.75,0.375,+x\r\n\
+             2,0,resid_post,1,5,+x,1.0,0.5,+x\r\n2,1,resid_post,1,5,+x,0.75,0.375,+x\r\n",
         ),
         (
             View::LensTargets,
-            "token_id,token,layer,site,rank,prob\r\n5,@sum,0,resid_mid,40,0.125\r\n5,@sum,0,resid_post,3,0.25\r\n\
-             5,@sum,1,resid_mid,1,0.5\r\n6,▁b,0,resid_mid,40,0.125\r\n6,▁b,0,resid_post,3,0.25\r\n6,▁b,1,resid_mid,1,0.5\r\n",
+            "token_id,token,layer,site,rank,prob,text\r\n5,@sum,0,resid_mid,40,0.125,@sum\r\n5,@sum,0,resid_post,3,0.25,@sum\r\n\
+             5,@sum,1,resid_mid,1,0.5,@sum\r\n6,▁b,0,resid_mid,40,0.125, b\r\n6,▁b,0,resid_post,3,0.25, b\r\n6,▁b,1,resid_mid,1,0.5, b\r\n",
         ),
         (
             View::Next,
-            "position,k,token_id,token,logit,prob\r\n1,1,3,=1+1,1.25,0.625\r\n1,2,4,\"say \"\"hi\"\", 你\",0.5,0.25\r\n",
+            "position,k,token_id,token,logit,prob,text\r\n1,1,3,=1+1,1.25,0.625,=1+1\r\n1,2,4,\"say \"\"hi\"\", 你\",0.5,0.25,\"say \"\"hi\"\", 你\"\r\n",
         ),
     ];
     for (kind, want) in golden {
@@ -80,7 +80,7 @@ fn tables_are_these_bytes() {
 fn formulas_are_disarmed_on_request_and_numbers_are_not_touched() {
     let data = data(&["a", "=b", "c"]);
     let safe = |kind| csv(&data, kind, TokenText::SpreadsheetSafe);
-    assert!(safe(View::Next).contains("1,1,3,'=1+1,1.25,0.625\r\n"));
+    assert!(safe(View::Next).contains("1,1,3,'=1+1,1.25,0.625,'=1+1\r\n"));
     assert!(safe(View::LensGrid).contains("resid_post,1,5,'+x,"));
     assert!(safe(View::LensTargets).contains("5,'@sum,0"));
     let exact = csv(&data, View::RoutingMap, TokenText::Exact);

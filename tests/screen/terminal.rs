@@ -248,7 +248,7 @@ fn copies_of_tables_are_lines_of_the_files() {
     still.screen(400, 60, Depth::Mono);
     let table = copied(&mut still, "y v").unwrap();
     assert_eq!(table.lines().count(), 1 + still.state.tokens.len() * layers);
-    assert!(table.starts_with("position,layer,site,k,token_id,token,logit,prob\r\n0,0,resid_post,1,"));
+    assert!(table.starts_with("position,layer,site,k,token_id,token,logit,prob,text\r\n0,0,resid_post,1,"));
     assert_eq!(copied(&mut still, "y r").unwrap(), chosen(&table, &|cells| cells[1] == "4"));
     assert_eq!(still.state.pane().lens.site, Some(LensSite::ResidPost));
 }

@@ -10,21 +10,21 @@ use std::process::{Command, Output, Stdio};
 
 /// Tables of `run` and their header rows.
 pub const CSV: [(&str, &str); 6] = [
-    ("tokens.csv", "position,token_id,token,source,nll,entropy,rank"),
+    ("tokens.csv", "position,token_id,token,source,nll,entropy,rank,text"),
     ("routing.csv", "position,layer,expert,logit,prob,rank,weight"),
     ("attention.csv", "layer,head,query,key,weight"),
-    ("lens.csv", "position,layer,site,k,token_id,token,logit,prob"),
+    ("lens.csv", "position,layer,site,k,token_id,token,logit,prob,text"),
     ("lens_summary.csv", "position,layer,site,final_rank,final_prob,entropy,kl"),
-    ("candidates.csv", "position,k,token_id,token,logit,prob"),
+    ("candidates.csv", "position,k,token_id,token,logit,prob,text"),
 ];
 
 /// Rows of the tables, columns as in [`CSV`].
-pub type TokenRow = (usize, u32, String, String, Option<f32>, Option<f32>, Option<u32>);
+pub type TokenRow = (usize, u32, String, String, Option<f32>, Option<f32>, Option<u32>, String);
 pub type RoutingRow = (usize, usize, usize, f32, f32, usize, f32);
 pub type AttentionRow = (usize, usize, usize, usize, f32);
-pub type LensRow = (usize, usize, String, usize, u32, String, f32, f32);
+pub type LensRow = (usize, usize, String, usize, u32, String, f32, f32, String);
 pub type SummaryRow = (usize, usize, String, u32, f32, f32, f32);
-pub type CandidateRow = (usize, usize, u32, String, f32, f32);
+pub type CandidateRow = (usize, usize, u32, String, f32, f32, String);
 
 pub fn command(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixscope"));

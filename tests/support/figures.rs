@@ -116,7 +116,7 @@ pub fn baseline(pieces: &[&str]) -> Records {
 /// Two policies; the second flips an expert in the second layer.
 pub fn lab(pieces: &[&str]) -> Lab {
     let n = pieces.len();
-    let token = |(id, piece): (usize, &&str)| LabToken { id: id as u32, piece: (*piece).to_owned() };
+    let token = |(id, piece): (usize, &&str)| LabToken { id: id as u32, piece: (*piece).into() };
     let layer = |flips: usize, equal: usize| LabLayer {
         flips,
         choices: n,

@@ -24,6 +24,8 @@ table! {
         logit: f32,
         /// Its probability.
         prob: f32,
+        /// The text that it stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -38,6 +40,7 @@ pub fn lens<'a>(key: LensKey, cell: &'a LensCell, text: TokenText) -> impl Itera
         token: text.cell(&candidate.piece),
         logit: candidate.logit,
         prob: candidate.prob,
+        text: text.text(&candidate.piece),
     })
 }
 
@@ -84,6 +87,8 @@ table! {
         rank: u32,
         /// Probability of the target in the lens.
         prob: f32,
+        /// The text that it stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -96,5 +101,6 @@ pub fn targets(target: &Trajectory, text: TokenText) -> impl Iterator<Item = Tar
         site: *site,
         rank: *rank,
         prob: *prob,
+        text: text.text(&target.piece),
     })
 }

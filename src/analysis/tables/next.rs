@@ -19,6 +19,8 @@ table! {
         logit: f32,
         /// Its probability at temperature 1.
         prob: f32,
+        /// The text that it stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -31,5 +33,6 @@ pub fn candidates(token: &TokenRecord, position: usize, text: TokenText) -> impl
         token: text.cell(&candidate.piece),
         logit: candidate.logit,
         prob: candidate.prob,
+        text: text.text(&candidate.piece),
     })
 }

@@ -1,3 +1,4 @@
+use crate::trace::Piece;
 use std::borrow::Cow;
 
 /// How token texts are written in tables.
@@ -18,6 +19,22 @@ impl TokenText {
             Self::Exact => b"",
             Self::SpreadsheetSafe => b"\xef\xbb\xbf",
         }
+    }
+
+    /// The text that a token stands for, on one line, as it is written.
+    pub fn text(self, piece: &Piece) -> String {
+        let text = piece.text();
+        let one_line = text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+            match c {
+                '\n' => line.push_str("\\n"),
+                '\r' => line.push_str("\\r"),
+                '\t' => line.push_str("\\t"),
+                c if c.is_control() => line.extend(c.escape_unicode()),
+                c => line.push(c),
+            }
+            line
+        });
+        self.cell(&one_line).into_owned()
     }
 
     /// A token's spelling as it is written.

@@ -21,6 +21,8 @@ table! {
         entropy: Option<f32>,
         /// Rank of the token in that distribution, from 1; empty at position 0.
         rank: Option<u32>,
+        /// The text that it stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -34,5 +36,6 @@ pub fn tokens(records: &Records, text: TokenText) -> impl Iterator<Item = TokenR
         nll: token.score.map(|score| score.nll),
         entropy: token.score.map(|score| score.entropy),
         rank: token.score.map(|score| score.rank),
+        text: text.text(&token.piece),
     })
 }

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_token_stays_on_its_line_and_is_not_obeyed() {
-        let shown = |piece: &str| token(Some(&LabToken { id: 0, piece: piece.to_owned() }));
+        let shown = |piece: &str| token(Some(&LabToken { id: 0, piece: piece.into() }));
         assert_eq!(shown("▁the"), "‘▁the’");
         assert_eq!(shown("a\n\u{1b}[2J"), "‘a\\n\\u{1b}[2J’");
         assert_eq!(shown(&"x".repeat(40)), format!("‘{}…’", "x".repeat(16)));

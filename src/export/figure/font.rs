@@ -1,6 +1,6 @@
 //! The bundled font: the characters that it has, their widths and pixels.
 
-use crate::trace::is_obeyed;
+use crate::trace::{Piece, byte_name, is_obeyed};
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
 use std::sync::LazyLock;
@@ -48,16 +48,16 @@ pub fn drawable(text: &str) -> String {
 }
 
 /// A token's spelling as it can be drawn: as [`drawable`], with `·` for the tokenizer's space, and bytes by name.
-pub fn label(piece: &str) -> String {
-    let byte = piece.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>'));
-    if let Some(byte) = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-        return match byte {
-            b'\n' => "↵".to_owned(),
-            b'\t' => "⇥".to_owned(),
-            _ => format!("‹{byte:02X}›"),
-        };
-    }
-    match drawable(piece).replace('▁', "·") {
+pub fn label(piece: &Piece) -> String {
+    let bytes = piece.bytes().or_else(|| byte_name(piece).map(|byte| vec![byte]));
+    let text = match bytes.as_deref() {
+        Some(b"\n") => return "↵".to_owned(),
+        Some(b"\t") => return "⇥".to_owned(),
+        Some([byte]) if byte_name(piece).is_some() => return format!("‹{byte:02X}›"),
+        Some(_) => piece.text().replace(' ', "·"),
+        None => piece.replace('▁', "·"),
+    };
+    match drawable(&text) {
         empty if empty.is_empty() => "∅".to_owned(),
         shown => shown,
     }
@@ -112,13 +112,16 @@ mod tests {
 
     #[test]
     fn what_the_font_lacks_is_escaped() {
-        assert_eq!(label("▁naïve"), "·naïve");
-        assert_eq!(label("Ελλ Жук →"), "Ελλ Жук →");
-        assert_eq!(label("🙂"), "\\u{1F642}");
-        assert_eq!(label("你"), "\\u{4F60}");
-        assert_eq!(label("\u{202e}x\x1b"), "\\u{202E}x\\u{1B}");
-        assert_eq!(label("e\u{301}"), "e\\u{301}");
-        assert_eq!((label("<0x0A>"), label("<0xE4>"), label("")), ("↵".into(), "‹E4›".into(), "∅".into()));
+        assert_eq!(label(&"▁naïve".into()), "·naïve");
+        assert_eq!(label(&"Ελλ Жук →".into()), "Ελλ Жук →");
+        assert_eq!(label(&"🙂".into()), "\\u{1F642}");
+        assert_eq!(label(&"你".into()), "\\u{4F60}");
+        assert_eq!(label(&"\u{202e}x\x1b".into()), "\\u{202E}x\\u{1B}");
+        assert_eq!(label(&"e\u{301}".into()), "e\\u{301}");
+        assert_eq!(
+            (label(&"<0x0A>".into()), label(&"<0xE4>".into()), label(&"".into())),
+            ("↵".into(), "‹E4›".into(), "∅".into())
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::analysis::view::ViewData;
 use crate::export::figure::font::{drawable, fit, label};
 use crate::export::figure::{Axis, Turn};
-use crate::trace::{Records, TokenRecord};
+use crate::trace::{Piece, Records, TokenRecord};
 use anyhow::Result;
 
 /// Longest prompt in a title, characters.
@@ -19,7 +19,7 @@ pub const MANY: usize = 2048;
 pub fn subtitle(trace: &Records) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
-    let start = beginning(trace.tokens.iter().map(|token| &*token.piece));
+    let start = beginning(trace.tokens.iter().map(|token| &token.piece));
     // The name may be a path on somebody's machine, so it is not shown.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
@@ -27,7 +27,7 @@ pub fn subtitle(trace: &Records) -> String {
 }
 
 /// The beginning of the text of these tokens.
-pub fn beginning<'a>(pieces: impl Iterator<Item = &'a str>) -> String {
+pub fn beginning<'a>(pieces: impl Iterator<Item = &'a Piece>) -> String {
     let mut start = String::new();
     for (pos, piece) in pieces.enumerate() {
         // A marker at the start such as <s> is not part of the text.

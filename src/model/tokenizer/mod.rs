@@ -17,7 +17,7 @@ use self::declared::Declared;
 use self::leftmost::Leftmost;
 use super::stand_in::stand_in;
 use super::weights::gguf::Header;
-use crate::trace::{Level, Report};
+use crate::trace::{Level, Piece, Report};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -25,6 +25,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokenizers::DecoderWrapper;
 
 /// The library's name in messages.
 const LIBRARY: &str = "the tokenizer library";
@@ -39,7 +40,7 @@ pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
     /// What joins the tokens of `inner`, if it does not.
     leftmost: Option<Leftmost>,
-    pieces: Mutex<HashMap<u32, Arc<str>>>,
+    pieces: Mutex<HashMap<u32, Piece>>,
 }
 
 impl Tokenizer {
@@ -115,7 +116,7 @@ impl Tokenizer {
     }
 
     /// The tokenizer's spelling of a token (`▁the`, `<0x0A>`); `<id N>` for ids that it lacks.
-    pub fn piece(&self, id: u32) -> Arc<str> {
+    pub fn piece(&self, id: u32) -> Piece {
         let Ok(mut pieces) = self.pieces.lock() else { return spell(&self.inner, id) };
         pieces.entry(id).or_insert_with(|| spell(&self.inner, id)).clone()
     }
@@ -224,12 +225,28 @@ fn of_sentencepiece(dir: &Path, report: &mut Report) -> Result<(Tokenizer, Optio
     Ok((Tokenizer::new(inner, None), Some(converted.tokens)))
 }
 
-fn spell(inner: &tokenizers::Tokenizer, id: u32) -> Arc<str> {
-    inner.id_to_token(id).map_or_else(|| format!("<id {id}>").into(), Into::into)
+fn spell(inner: &tokenizers::Tokenizer, id: u32) -> Piece {
+    let is_byte_level = is_byte_level(inner);
+    match inner.id_to_token(id) {
+        Some(spelling) if is_byte_level => Piece::byte_level(&spelling),
+        Some(spelling) => spelling.into(),
+        None => bare_piece(id),
+    }
+}
+
+/// Whether characters of the vocabulary stand for bytes: the decoder, or one of its steps, turns them back.
+fn is_byte_level(inner: &tokenizers::Tokenizer) -> bool {
+    match inner.get_decoder() {
+        Some(DecoderWrapper::ByteLevel(_)) => true,
+        Some(DecoderWrapper::Sequence(steps)) => {
+            steps.get_decoders().iter().any(|step| matches!(step, DecoderWrapper::ByteLevel(_)))
+        }
+        _ => false,
+    }
 }
 
 /// The spelling of a token when there is no tokenizer.
-pub fn bare_piece(id: u32) -> Arc<str> {
+pub fn bare_piece(id: u32) -> Piece {
     format!("<id {id}>").into()
 }
 

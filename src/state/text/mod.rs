@@ -9,22 +9,39 @@ pub use lines::Lines;
 pub use search::Search;
 pub use strip_colour::{FULL_NATS, StripColour};
 
-use crate::trace::{Direction, is_obeyed};
+use crate::trace::{Direction, Piece, byte_name, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 /// A token's spelling, safe to draw: white space is visible, and everything that a terminal would obey is escaped.
-pub fn show_piece(piece: &str) -> String {
-    if let Some(byte) = piece.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>'))
-        && let Ok(byte) = u8::from_str_radix(byte, 16)
-    {
-        return match byte {
-            b'\n' => "↵".to_owned(),
-            b'\t' => "⇥".to_owned(),
-            _ => format!("‹{byte:02X}›"),
-        };
+pub fn show_piece(piece: &Piece) -> String {
+    if let Some(bytes) = piece.bytes() {
+        return show_bytes(&bytes);
     }
-    let shown = harmless(piece).replace('▁', "·");
+    if let Some(byte) = byte_name(piece) {
+        return show_bytes(&[byte]);
+    }
+    show_text(&piece.replace('▁', "·"))
+}
+
+/// Bytes of a token: what is no character by name.
+fn show_bytes(bytes: &[u8]) -> String {
+    match bytes {
+        b"\n" => return "↵".to_owned(),
+        b"\t" => return "⇥".to_owned(),
+        [byte @ (..b' ' | b'\x7f'..)] => return format!("‹{byte:02X}›"),
+        _ => {}
+    }
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text += &chunk.valid().replace(' ', "·");
+        chunk.invalid().iter().for_each(|byte| text += &format!("‹{byte:02X}›"));
+    }
+    show_text(&text)
+}
+
+fn show_text(text: &str) -> String {
+    let shown = harmless(text);
     if shown.is_empty() {
         "∅".to_owned()
     } else if shown.graphemes(true).next().is_some_and(|first| first.width() == 0) {
@@ -96,14 +113,16 @@ mod tests {
 
     #[test]
     fn white_space_is_visible_and_bytes_are_named() {
-        assert_eq!(show_piece("▁the"), "·the");
-        assert_eq!(show_piece("<0x0A>"), "↵");
-        assert_eq!(show_piece("<0xE4>"), "‹E4›");
-        assert_eq!(show_piece("a\tb\r"), "a⇥b␍");
-        assert_eq!(show_piece("\x1b[31mred"), "␛[31mred");
-        assert_eq!(show_piece("\u{202e}abc"), "\\u{202e}abc");
-        assert_eq!(show_piece("\u{301}"), "◌\u{301}");
-        assert_eq!(show_piece(""), "∅");
+        assert_eq!(show_piece(&"▁the".into()), "·the");
+        assert_eq!(show_piece(&"<0x0A>".into()), "↵");
+        assert_eq!(show_piece(&"<0xE4>".into()), "‹E4›");
+        assert_eq!(show_piece(&"a\tb\r".into()), "a⇥b␍");
+        assert_eq!(show_piece(&"\x1b[31mred".into()), "␛[31mred");
+        assert_eq!(show_piece(&"\u{202e}abc".into()), "\\u{202e}abc");
+        assert_eq!(show_piece(&"\u{301}".into()), "◌\u{301}");
+        assert_eq!(show_piece(&"".into()), "∅");
+        let shown = |spelling: &str| show_piece(&Piece::byte_level(spelling));
+        assert_eq!(["ĠcafÃ©", "Ċ", "Ã", "ĠÃ", "Ģ", "ł"].map(shown), ["·café", "↵", "‹C3›", "·‹C3›", "‹80›", "‹A0›"]);
     }
 
     #[test]
@@ -118,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_a_terminal_obeys_gets_through(piece in any::<String>(), max in 0usize..20) {
-            let shown = show_piece(&piece);
+            let shown = show_piece(&piece.as_str().into());
             prop_assert!(!shown.chars().any(|c| c.is_control() || is_obeyed(c)), "{shown:?}");
             prop_assert!(width(&shown) > 0);
             prop_assert!(width(&fit(&shown, max)) <= max);

@@ -118,7 +118,6 @@ fn mean(nll: &[f32]) -> Option<f64> {
 }
 
 fn tokens(loaded: &Loaded, ids: &[u32]) -> Vec<LabToken> {
-    let piece =
-        |id: u32| loaded.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id)).to_string();
+    let piece = |id: u32| loaded.tokenizer.as_ref().map_or_else(|| bare_piece(id), |tokenizer| tokenizer.piece(id));
     ids.iter().map(|id| LabToken { id: *id, piece: piece(*id) }).collect()
 }

@@ -6,7 +6,7 @@ pub use reading::OnTokens;
 
 use super::capture::Capture;
 use crate::model::{Distribution, KvCache, Loaded, Precision};
-use crate::trace::{Candidate, HookKind, Meta, Policy, Prompt, Records, Source, TokenRecord};
+use crate::trace::{Candidate, HookKind, Meta, Piece, Policy, Prompt, Records, Source, TokenRecord};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ impl Live {
     }
 
     /// The tokenizer's spelling of a token.
-    pub fn piece(&self, id: u32) -> Arc<str> {
+    pub fn piece(&self, id: u32) -> Piece {
         self.loaded.piece(id)
     }
 

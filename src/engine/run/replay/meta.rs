@@ -2,12 +2,11 @@
 
 use crate::model::{Config, Described};
 use crate::trace::Prompt;
-use crate::trace::{Device, Dtype, Level, Meta, Policy, Recording, Report, Sampling, Spelling, TraceFile};
+use crate::trace::{Device, Dtype, Level, Meta, Piece, Policy, Recording, Report, Sampling, Spelling, TraceFile};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// The model of a run that is called `name`; `report` holds what was found in its config.
 ///
@@ -98,11 +97,11 @@ fn with_recorded(config: Report, recorded: &str) -> Report {
 /// # Errors
 /// If the file has texts, but not one per token, or the spellings can't be read.
 pub fn spelling(file: &TraceFile, ids: &[u32]) -> Result<Spelling> {
-    let mut spelling = Spelling::new();
+    let mut all_texts = HashMap::<u32, String>::new();
     if let Some(text) = file.metadata.get("mixscope.spelling") {
         let all: HashMap<u32, String> =
             serde_json::from_str(text).context("metadata `mixscope.spelling` is not an object from ids to texts")?;
-        spelling.extend(all.into_iter().map(|(id, text)| (id, Arc::from(text))));
+        all_texts.extend(all);
     }
     let texts: Vec<String> = match file.metadata.get("token_texts") {
         Some(text) => serde_json::from_str(text).context("metadata `token_texts` is not a JSON list of texts")?,
@@ -110,8 +109,12 @@ pub fn spelling(file: &TraceFile, ids: &[u32]) -> Result<Spelling> {
     };
     let (expected, found) = (ids.len(), texts.len());
     ensure!(found == expected || found == 0, "metadata `token_texts`: expected {expected} texts, found {found}");
-    spelling.extend(ids.iter().copied().zip(texts.into_iter().map(Arc::from)));
-    Ok(spelling)
+    all_texts.extend(ids.iter().copied().zip(texts));
+    // The space of byte-level tokenizers, which others hardly ever write; these have another mark of it.
+    let has = |mark: char| all_texts.values().any(|text| text.contains(mark));
+    let is_byte_level = has('Ġ') && !has('▁');
+    let piece = |text: String| if is_byte_level { Piece::byte_level(&text) } else { text.into() };
+    Ok(all_texts.into_iter().map(|(id, text)| (id, piece(text))).collect())
 }
 
 /// Notes the tensors that are neither hooks nor tables.

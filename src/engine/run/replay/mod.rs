@@ -5,7 +5,7 @@ mod meta;
 use crate::control::Control;
 use crate::model::{Arch, Config, Distribution, Precision, bare_piece, router};
 use crate::trace::{
-    Candidate, Dims, ExtraTables, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta,
+    Candidate, Dims, ExtraTables, HookKind, HookValues, LensCell, LensKey, LensSite, LensTable, Level, Meta, Piece,
     Prediction, Records, Report, Row, Score, Source, Spelling, TokenRecord, TraceFile, hook_values, token_ids,
 };
 use anyhow::{Context, Result, ensure};
@@ -138,7 +138,7 @@ impl Replay {
     }
 }
 
-fn spell(spelling: &Spelling, id: u32) -> Arc<str> {
+fn spell(spelling: &Spelling, id: u32) -> Piece {
     spelling.get(&id).cloned().unwrap_or_else(|| bare_piece(id))
 }
 

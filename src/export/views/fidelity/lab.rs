@@ -69,7 +69,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
     residual.caption = "equal values of resid_post, %, end to end".to_owned();
     let mut mixture = panel(lab, Mode::Isolated, (0.0, 1.0), equal(HookKind::MlpOut), percent);
     mixture.caption = "equal values of mlp_out, %, each layer alone".to_owned();
-    let start = beginning(lab.tokens.iter().map(|token| token.piece.as_str()));
+    let start = beginning(lab.tokens.iter().map(|token| &token.piece));
     let (model, base, dtype) = (drawable(&lab.model), lab.base, lab.dtype);
     Ok(Figure {
         title: format!("Precision lab: what other policies than {base} change"),

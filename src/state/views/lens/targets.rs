@@ -9,8 +9,7 @@ use crate::state::text::{fit, quoted, show_piece};
 use crate::state::views::copy::{Clip, Copied, UNDERWAY, csv};
 use crate::state::views::{Rules, rules};
 use crate::state::{Effect, InputKind, State};
-use crate::trace::{LensKey, LensSite};
-use std::sync::Arc;
+use crate::trace::{LensKey, LensSite, Piece};
 
 pub(in crate::state::views) const RULES: Rules = Rules {
     next_measure: Some(next_measure),
@@ -28,7 +27,7 @@ pub struct Target {
     /// Token id.
     pub id: u32,
     /// The tokenizer's spelling; untrusted text.
-    pub piece: Arc<str>,
+    pub piece: Piece,
 }
 
 /// Copies the value at the cursor, or the curves: columns of `lens.targets`, or of `lens_summary.csv` for KL and
@@ -55,6 +54,7 @@ fn copy(state: &State, extent: Extent) -> Copied {
         site: key.site,
         rank: cell.final_rank,
         prob: cell.final_prob,
+        text: TokenText::Exact.text(&answer.piece),
     }))?;
     for target in state.targets.iter().filter(|target| target.id != answer.id) {
         let trajectory = state.derived.trajectory(c.token, target.id).ok_or(UNDERWAY)?;
@@ -124,7 +124,7 @@ impl State {
         }
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         for Spelled { text, tokens } in spelled {
-            let text = quoted(&fit(&show_piece(&text.replace(' ', "▁")), 24));
+            let text = quoted(&fit(&show_piece(&text.replace(' ', "▁").into()), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));
                 continue;
@@ -160,6 +160,6 @@ impl State {
     }
 }
 
-fn name(piece: &str) -> String {
+fn name(piece: &Piece) -> String {
     quoted(&fit(&show_piece(piece), 16))
 }

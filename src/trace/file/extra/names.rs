@@ -1,6 +1,5 @@
-use crate::trace::{LensSite, Source};
+use crate::trace::{LensSite, Piece, Source};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// The metadata key of the spellings.
 pub const SPELLING: &str = "mixscope.spelling";
@@ -11,4 +10,4 @@ pub const SITES: [LensSite; 2] = [LensSite::ResidMid, LensSite::ResidPost];
 pub const SOURCES: [Source; 3] = [Source::Prompt, Source::Generated, Source::Forced];
 
 /// The spellings of tokens, by id.
-pub type Spelling = HashMap<u32, Arc<str>>;
+pub type Spelling = HashMap<u32, Piece>;

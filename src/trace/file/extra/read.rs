@@ -1,9 +1,8 @@
 use super::names::{LENS_LAYERS, SITES, SOURCE, SOURCES, Spelling};
 use crate::trace::file::by_position::check_below;
 use crate::trace::file::tensor::{TraceFile, Values};
-use crate::trace::{Candidate, Dims, LensCell, Prediction, Score, Source};
+use crate::trace::{Candidate, Dims, LensCell, Piece, Prediction, Score, Source};
 use anyhow::{Context, Result, bail};
-use std::sync::Arc;
 
 /// The extra tables of a trace; `None` for those that it lacks.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +40,7 @@ impl LensTable {
     }
 
     /// One cell with at most its `top` best tokens, spelled by `spell`.
-    pub fn cell(&self, pos: usize, layer: usize, top: usize, spell: impl Fn(u32) -> Arc<str>) -> Option<LensCell> {
+    pub fn cell(&self, pos: usize, layer: usize, top: usize, spell: impl Fn(u32) -> Piece) -> Option<LensCell> {
         let at = pos * self.layers.len() + self.layers.iter().position(|l| *l == layer)?;
         let candidates = (at * self.k..(at + 1) * self.k).take(top).map(|i| {
             let id = *self.ids.get(i)?;
@@ -74,7 +73,7 @@ impl ExtraTables {
 }
 
 /// The spelling of an id that the trace lacks a spelling for.
-fn bare(id: u32) -> Arc<str> {
+fn bare(id: u32) -> Piece {
     format!("<id {id}>").into()
 }
 
@@ -126,7 +125,7 @@ fn take_next(
     file: &mut TraceFile,
     dims: Dims,
     pos: usize,
-    spell: impl Fn(u32) -> Arc<str>,
+    spell: impl Fn(u32) -> Piece,
 ) -> Result<Option<Vec<Prediction>>> {
     if !has(file, "mixscope.next.") {
         return Ok(None);

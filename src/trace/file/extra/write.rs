@@ -1,6 +1,6 @@
 use super::names::{LENS_LAYERS, SITES, SOURCE, SOURCES};
 use crate::trace::file::tensor::{TraceTensor, Values};
-use crate::trace::{Candidate, Dtype, LensCell, LensKey, LensSite, Score, Source, TokenRecord};
+use crate::trace::{Candidate, Dtype, LensCell, LensKey, LensSite, Piece, Score, Source, TokenRecord};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct ExtraWriter {
     pub tensors: Vec<(String, TraceTensor)>,
-    pub spelling: BTreeMap<u32, Arc<str>>,
+    pub spelling: BTreeMap<u32, Piece>,
 }
 
 impl ExtraWriter {
