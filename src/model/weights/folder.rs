@@ -58,7 +58,7 @@ pub fn choose(
     if names.contains(INDEX) {
         let index = index()?;
         let files: BTreeSet<String> = index.values().cloned().collect();
-        if let Some(missing) = files.iter().find(|file| !names.contains(*file)) {
+        if let Some(missing) = files.iter().find(|file| !names.contains(*file) && !dir.join(file).exists()) {
             let needed = index.values().filter(|file| *file == missing).count();
             let others = others(&files);
             let others = if others.is_empty() {
@@ -127,7 +127,10 @@ fn unnamed(dir: &Path, names: &BTreeSet<String>, report: &mut Report) -> Result<
 
 /// Whether a file may hold a model's weights, by its name.
 fn is_weights(name: &str) -> bool {
-    name.ends_with(".safetensors") && !name.starts_with("adapter_") && !name.starts_with("consolidated")
+    name.ends_with(".safetensors")
+        && !name.starts_with('.')
+        && !name.starts_with("adapter_")
+        && !name.starts_with("consolidated")
 }
 
 /// Stem, number and count of `STEM-00002-of-00005.safetensors`.

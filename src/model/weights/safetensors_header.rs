@@ -19,7 +19,10 @@ pub struct Described {
 /// # Errors
 /// If the header is cut off, states a wrong length or is inconsistent, or the file is shorter than the header says.
 pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
-    if let Some(other) = stand_in_of_binary(bytes) {
+    // The length of a header may spell the first bytes of another format.
+    if bytes.get(8) != Some(&b'{')
+        && let Some(other) = stand_in_of_binary(bytes)
+    {
         bail!("{other}");
     }
     let Some(prefix) = bytes.first_chunk::<8>() else {

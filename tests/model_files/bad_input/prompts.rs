@@ -66,7 +66,7 @@ fn an_empty_prompt_is_the_start_token_or_refused() {
     let (_, files) = assert_runs(&model, &["--prompt", "", "--steps", "0"]);
     let tokens = rows(&files, "tokens.csv");
     assert_eq!(tokens.len(), 1);
-    assert_eq!(tokens[0].iter().collect::<Vec<_>>(), ["0", "1", "<s>", "prompt", "", "", ""]);
+    assert_eq!(tokens[0].iter().collect::<Vec<_>>(), ["0", "1", "<s>", "prompt", "", "", "", "<s>"]);
     let json: Value = serde_json::from_slice(&files["run.json"]).unwrap();
     assert_eq!((&json["mean_loss"], &json["prompt"]), (&Value::Null, &json!("")));
     assert_finite(&files);

@@ -219,7 +219,9 @@ impl Suspect {
             S::NormSubtractsMean | S::NormSkipped => norm,
             S::EmbedScaled => kind == K::Embed,
             S::RowsAsPairs | S::RowsAsHalves => matches!(kind, K::Q | K::K),
-            S::Zeroed | S::SavedIn(_) => true,
+            // An embedding is looked up: saving rounds it once, as the model does.
+            S::SavedIn(_) => kind != K::Embed,
+            S::Zeroed => true,
             S::RopeIn(_) => matches!(kind, K::RotQ | K::RotK),
             S::RouterIn(_) | S::RouterInQ8 => kind == K::RouterLogits,
             S::RouterSoftmaxIn(_) => matches!(kind, K::ExpertWeights),
