@@ -138,6 +138,23 @@ fn what_was_rounded_when_it_was_saved_is_no_fault() {
 }
 
 #[test]
+fn noise_beyond_that_of_saving_is_a_fault() {
+    for (kind, dtype, size) in
+        [(K::Q, Dtype::Bf16, 0.012), (K::AttnOut, Dtype::Bf16, 0.012), (K::MlpOut, Dtype::F16, 0.0015)]
+    {
+        let hook = kind.at(1);
+        let noisy = |trace: &mut TraceFile| {
+            for (i, x) in floats(trace, &hook.to_string()).iter_mut().enumerate() {
+                // No pattern that a column or a token follows.
+                *x *= 1.0 + size * (i as f32 * 12.9898).sin();
+            }
+            save_in(dtype, None)(trace);
+        };
+        differs_at(&check("tiny-f32", "reference", Policy::F32, noisy), hook);
+    }
+}
+
+#[test]
 fn a_second_fault_is_named_beside_the_first() {
     let two = |trace: &mut TraceFile| {
         floats(trace, "blocks.0.attn.hook_rot_q").fill(0.0);

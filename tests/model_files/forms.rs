@@ -142,6 +142,48 @@ fn one_set_of_weights_is_used_and_the_other_is_named() {
 }
 
 #[test]
+fn an_index_of_the_single_file_is_no_other_set() {
+    let model = Model::new();
+    let (right, _) = model.run();
+    let map: BTreeMap<&String, &str> = model.tensors.keys().map(|name| (name, SINGLE)).collect();
+    model.write(INDEX, json!({"weight_map": map}).to_string());
+    model.write("generation_config.json", "");
+    model.write("._model.safetensors", "what macOS leaves beside a file");
+    let (found, said) = model.run();
+    assert_eq!(found, right);
+    assert!(said.contains("generation_config.json") && !said.contains("no other set"), "{said}");
+}
+
+#[test]
+fn shards_in_a_folder_of_their_own_are_read() {
+    let model = Model::new();
+    let (right, _) = model.run();
+    model.shard();
+    model.remove(SINGLE);
+    std::fs::create_dir(model.path().join("w")).unwrap();
+    for shard in SHARDS {
+        std::fs::rename(model.path().join(shard), model.path().join("w").join(shard)).unwrap();
+    }
+    model.index(|map| map.values_mut().for_each(|shard| *shard = format!("w/{shard}")));
+    assert_eq!(model.run().0, right);
+}
+
+#[test]
+fn a_header_whose_length_spells_another_format_is_read() {
+    // 80 02, as a Python pickle begins.
+    let model = Model::new();
+    let (right, _) = model.run();
+    let bytes = std::fs::read(model.path().join(SINGLE)).unwrap();
+    let old = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let length = ((old as u64 + 7) & !0xffff) + 0x1_0000 + 0x0280;
+    let mut header = bytes[8..8 + old].to_vec();
+    header.resize(length as usize, b' ');
+    model.write(SINGLE, [&length.to_le_bytes()[..], &header, &bytes[8 + old..]].concat());
+    assert!(std::fs::read(model.path().join(SINGLE)).unwrap().starts_with(&[0x80, 0x02]));
+    assert_eq!(model.run().0, right);
+}
+
+#[test]
 fn shards_say_themselves_what_they_hold() {
     let model = Model::new();
     let (right, _) = model.run();

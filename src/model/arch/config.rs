@@ -103,6 +103,17 @@ mod tests {
         assert_eq!(parse(modern).unwrap().arch.rope.base, 50000.0);
         let both = parse(|json| json["rope_parameters"] = json!({"rope_theta": 10000.0}));
         assert!(both.unwrap_err().to_string().contains("10000"));
+        // transformers takes it from rope_scaling first.
+        let scaling = |base: f64| json!({"rope_type": "default", "rope_theta": base});
+        let both = parse(|json| json["rope_scaling"] = scaling(100.0));
+        assert!(both.unwrap_err().to_string().contains("rope_scaling.rope_theta is 100"));
+        let alone = parse(|json| {
+            json.as_object_mut().unwrap().remove("rope_theta");
+            json["rope_scaling"] = scaling(100.0);
+        });
+        assert_eq!(alone.unwrap().arch.rope.base, 100.0);
+        let unnamed = json!({"rope_type": null, "type": "linear", "factor": 4.0});
+        assert!(parse(|json| json["rope_scaling"] = unnamed).is_err(), "a null type hides no other");
         for kind in ["yarn", "linear", "dynamic", "llama3"] {
             let scaled = |factor: f64| parse(|json| json["rope_scaling"] = json!({"type": kind, "factor": factor}));
             assert!(scaled(4.0).unwrap_err().to_string().contains(kind));

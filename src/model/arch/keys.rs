@@ -130,7 +130,7 @@ impl<'a> Keys<'a> {
         let origin = self.origin;
         let nested = self.get("rope_parameters");
         for (key, value) in [("rope_parameters", nested), ("rope_scaling", self.get("rope_scaling"))] {
-            let kind = value.and_then(|v| v.get("rope_type").or_else(|| v.get("type"))).and_then(Value::as_str);
+            let kind = value.and_then(|v| ["rope_type", "type"].into_iter().find_map(|key| v.get(key)?.as_str()));
             let (Some(value), Some(kind)) = (value, kind.filter(|kind| *kind != "default")) else { continue };
             if is_no_scaling(kind, value) {
                 let found = format!("`{kind}` by a factor of 1, which changes nothing");
@@ -144,15 +144,23 @@ impl<'a> Keys<'a> {
             let base = value.as_f64().filter(|base| base.is_finite() && *base > 1.0);
             Ok(Some(base.with_context(|| format!("{origin}: {key} is {value}, expected a number above 1"))?))
         };
-        let top = read(self.json.get("rope_theta"), "rope_theta")?;
-        let inner = read(nested.and_then(|v| v.get("rope_theta")), "rope_parameters.rope_theta")?;
-        let (base, from) = match (inner, top) {
-            (Some(inner), Some(top)) if inner != top => {
-                bail!("{origin}: rope_theta is {top}, but rope_parameters.rope_theta is {inner}; remove the wrong one")
+        let within = |key: &str| self.get(key).and_then(|value| value.get("rope_theta"));
+        let mut found = Vec::new();
+        for (key, value) in [
+            ("rope_scaling.rope_theta", within("rope_scaling")),
+            ("rope_parameters.rope_theta", within("rope_parameters")),
+            ("rope_theta", self.json.get("rope_theta")),
+        ] {
+            found.extend(read(value, key)?.map(|base| (base, key)));
+        }
+        let (base, from) = match &found[..] {
+            [(inner, key), rest @ ..] => {
+                if let Some((outer, other)) = rest.iter().find(|(outer, _)| outer != inner) {
+                    bail!("{origin}: {other} is {outer}, but {key} is {inner}; remove the wrong one");
+                }
+                (*inner, *key)
             }
-            (Some(base), _) => (base, "rope_parameters.rope_theta"),
-            (None, Some(base)) => (base, "rope_theta"),
-            (None, None) => {
+            [] => {
                 let found = "none; transformers' default 1000000 is used";
                 let advice = "a wrong base gives fluent short text that decays; check it against the model's source";
                 report.add(Level::Warn, self.subject("rope_theta"), "a RoPE base", found, advice);

@@ -146,19 +146,29 @@ fn read_demo(report: &mut Report) -> Result<Parts> {
 }
 
 fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
-    let json = read_json(&dir.join("config.json"))?.with_context(|| {
+    let mut json = read_json(&dir.join("config.json"))?.with_context(|| {
         let there_is = names_in(dir).map(|names| what_there_is(&names)).unwrap_or_default();
         format!("no config.json in {}; {there_is}", dir.display())
     })?;
     let mut config = Config::parse(&json, "config.json", report)?;
-    if let Some(generation) = read_json(&dir.join("generation_config.json"))? {
-        config.eos.extend(token_ids(generation.get("eos_token_id")));
+    match read_json(&dir.join("generation_config.json")) {
+        Ok(generation) => {
+            config.eos.extend(token_ids(generation.as_ref().and_then(|generation| generation.get("eos_token_id"))))
+        }
+        Err(error) => {
+            let advice = "only the config's own EOS ends a generation";
+            report.add(Level::Warn, "generation_config.json", "JSON", format!("{error:#}"), advice);
+        }
     }
     quantised::refuse_config(dir, &json)?;
     let mut store = Store::open(dir, report)?;
     store.unwrap_names(report);
     quantised::refuse_tensors(&store)?;
     tied::settle(&mut config.arch, &mut store, report);
+    if !config.arch.tied && json.get("tie_word_embeddings") == Some(&Value::Bool(true)) {
+        // What is computed is what traces and views say.
+        json["tie_word_embeddings"] = Value::Bool(false);
+    }
     let read = Tokenizer::of_dir(dir, report);
     let (tokenizer, tokens) = or_ids_only(read, "tokenizer.json", ids_only, report)?.unzip();
     let chat = ChatTemplate::of_dir(dir).unwrap_or_else(|error| {

@@ -29,7 +29,7 @@ pub struct Chosen {
 pub fn choose(
     dir: &Path,
     names: &BTreeSet<String>,
-    index: impl FnOnce() -> Result<BTreeMap<String, String>>,
+    index: impl Fn() -> Result<BTreeMap<String, String>>,
     report: &mut Report,
 ) -> Result<Chosen> {
     let others = |chosen: &BTreeSet<String>| -> Vec<&str> {
@@ -38,7 +38,10 @@ pub fn choose(
     if names.contains(SINGLE) {
         let chosen = BTreeSet::from([SINGLE.to_owned()]);
         let beside = others(&chosen);
-        if names.contains(INDEX) || !beside.is_empty() {
+        // An index of the one file is no other set.
+        let agrees = beside.is_empty() && names.contains(INDEX);
+        let agrees = agrees && index().is_ok_and(|index| index.values().all(|file| file == SINGLE));
+        if !agrees && (names.contains(INDEX) || !beside.is_empty()) {
             let found = [if names.contains(INDEX) { vec![INDEX] } else { Vec::new() }, beside].concat();
             let absent =
                 index().map(|index| index.into_values().filter(|file| !names.contains(file)).collect::<BTreeSet<_>>());

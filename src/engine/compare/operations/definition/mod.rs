@@ -40,11 +40,11 @@ pub struct Held {
 
 impl Held {
     /// The same, each number moved by up to half an ulp of the dtype in which it is stored: as far as it was perhaps moved
-    /// when it was saved. Always by the same.
-    pub fn nudged(&self) -> Self {
+    /// when it was saved. Each `draw` always moves it by the same.
+    pub fn nudged(&self, draw: u64) -> Self {
         let moved = |(kind, values): (&K, &Vec<f32>)| {
             let dtype = self.dtypes.get(kind).copied().unwrap_or(Dtype::F32);
-            (*kind, values.iter().zip(0..).map(|(x, i)| nudge(*x, i, dtype)).collect())
+            (*kind, values.iter().zip(draw << 40..).map(|(x, i)| nudge(*x, i, dtype)).collect())
         };
         let values = self.values.iter().map(moved).collect();
         Self { values, dtypes: self.dtypes.clone(), tokens: self.tokens.clone() }
