@@ -6,6 +6,7 @@ mod completions;
 mod contract;
 mod diff;
 mod diff_report;
+mod edits;
 mod explore;
 mod export;
 mod folder;

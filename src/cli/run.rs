@@ -1,15 +1,16 @@
 //! `mixscope run`: the explorer's numbers as files.
 
+use super::edits::EditArgs;
 use super::prompt::check_ids;
 use super::stderr::Stderr;
 use super::values::{context_warning, heads_within};
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, folder, harmless, print, values};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, edits, folder, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
 use crate::control::Control;
 use crate::engine::{self, Capture, Live};
 use crate::export::{RunInfo, run_json};
 use crate::trace::Prompt;
-use crate::trace::{HookKind, Sampling, Source, replace_file};
+use crate::trace::{Edit, HookKind, Sampling, replace_file};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
@@ -70,6 +71,8 @@ pub struct Run {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
+    edits: EditArgs,
+    #[command(flatten)]
     sampling: SamplingArgs,
     /// Files to write. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without --heads, these are the
     /// heads that look most at the previous token, at the first token, and after earlier occurrences of the query's
@@ -115,9 +118,10 @@ impl Run {
             return Err(super::error(clap::error::ErrorKind::ArgumentConflict, message));
         }
         let prompt = self.prompt.need(&self.chat)?;
+        let edits = self.edits.read()?;
         self.model.check()?;
         let is_new = !self.out.exists();
-        let done = self.write_into_folder(&prompt, &sampling);
+        let done = self.write_into_folder(&prompt, &sampling, edits);
         if done.is_err() && is_new {
             // Removes the folder only if it is empty: computed files stay.
             std::fs::remove_dir(&self.out).ok();
@@ -125,7 +129,7 @@ impl Run {
         done
     }
 
-    fn write_into_folder(&self, prompt: &Prompt, sampling: &Sampling) -> Result<()> {
+    fn write_into_folder(&self, prompt: &Prompt, sampling: &Sampling, edits: Vec<Edit>) -> Result<()> {
         let mut written = self.files();
         let replaced = self.prepare_folder(&written)?;
         apply_threads(self.model.threads)?;
@@ -157,6 +161,9 @@ impl Run {
         let kinds = wanted.hooks.iter().copied().chain(HookKind::FOR_VIEWS);
         let everywhere = Capture::of(kinds, 0..all_layers, all_layers);
         let mut live = Live::new(loaded.clone(), everywhere, self.lens_k);
+        if let Some(edits) = edits::loaded(edits, &loaded.meta, tokens)? {
+            live = live.edited(Some(&edits), &Control::none())?;
+        }
         let (ended, failed) = self.generate(&mut live, &ids, sampling, &mut timings, &stderr);
 
         if live.tokens().is_empty() {
@@ -200,6 +207,7 @@ impl Run {
         stderr.clear();
         written.sort_unstable();
         written.dedup();
+        edits::report(&run.records(), &stderr);
         stderr.say(&format!("wrote {} to {}", written.join(", "), self.out.display()));
         if let Some(error) = failed {
             let count = run.tokens().len();
@@ -223,7 +231,7 @@ impl Run {
         let started = Instant::now();
         let layers = live.meta().dims.layers;
         let progress = |done: usize, total: usize| stderr.progress("prompt tokens", done / layers, total / layers);
-        let prefill = live.extend(ids, Source::Prompt, &Control::watched_by(&progress));
+        let prefill = live.set_prompt(ids, &Control::watched_by(&progress), &mut |_, _| {});
         timings.push(("prefill", ms(started)));
         if let Err(error) = prefill {
             return ("error", Some(error));

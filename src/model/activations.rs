@@ -46,6 +46,15 @@ impl Activations {
         Self { only: Some(hooks.into_iter().collect()), ..Self::all(dims) }
     }
 
+    /// The shape of `len` values: an edited layer may take another number of experts.
+    fn shape(&self, hook: Hook, positions: Range<usize>, len: usize) -> Vec<usize> {
+        let mut shape = hook.kind.shape_at(self.dims, positions);
+        if shape.iter().product::<usize>() != len && shape.len() > 1 {
+            shape[1] = len / (shape[0] * shape[2..].iter().product::<usize>()).max(1);
+        }
+        shape
+    }
+
     /// The hooks whose activations were kept, in the order of the pass.
     pub fn hooks(&self) -> Vec<Hook> {
         let mut hooks: Vec<Hook> = self.values.keys().chain(self.ids.keys()).copied().collect();
@@ -88,13 +97,13 @@ impl Hooks for Activations {
     }
 
     fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
-        let shape = hook.kind.shape_at(self.dims, positions);
+        let shape = self.shape(hook, positions, value.len());
         self.values.insert(hook, Activation { shape, values: value.to_vec() });
         Ok(())
     }
 
     fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
-        let shape = hook.kind.shape_at(self.dims, positions);
+        let shape = self.shape(hook, positions, ids.len());
         self.ids.insert(hook, Activation { shape, values: ids.to_vec() });
         Ok(())
     }

@@ -8,6 +8,7 @@ mod arch;
 mod derive;
 #[cfg(debug_assertions)]
 mod drill;
+mod edits;
 #[doc(hidden)]
 pub mod kernels;
 mod memory;
@@ -28,6 +29,7 @@ pub use arch::{Arch, Config, Dispatch, Moe, Rope};
 pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
 #[cfg(debug_assertions)]
 pub use drill::FAULTS;
+pub use edits::{Cuts, EditHooks, Edits, PromptEdits};
 pub use memory::available_memory;
 pub use next::{Distribution, sampling};
 pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};

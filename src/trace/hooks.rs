@@ -65,6 +65,9 @@ pub enum HookKind {
 
 use HookKind as K;
 
+/// Fills the slots of expert indices where a token goes through fewer experts than another of the same layer; -1 in files.
+pub const NO_EXPERT: u32 = u32::MAX;
+
 /// Hook points that occur once per forward pass, with their full names.
 const GLOBAL: [(HookKind, &str); 4] = [
     (K::Embed, "hook_embed"),
@@ -174,6 +177,11 @@ impl HookKind {
     /// Whether the values are f32 under every precision policy: router softmax, mixing weights and the scales of norms.
     pub fn always_f32(self) -> bool {
         matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights) || self.is_scale()
+    }
+
+    /// Whether it has a row of values for each position and layer, which an edit can replace.
+    pub fn can_be_patched(self) -> bool {
+        !self.is_global() && !matches!(self, K::Pattern | K::ExpertIndices)
     }
 
     /// Whether it is what a norm divides by. Recordings of transformers lack these.

@@ -1,4 +1,5 @@
-use super::{Device, Dims, Dtype, LensSite, Policy, Prompt, Report, Sampling};
+use super::{Device, Dims, Dtype, Edit, EditNote, LensSite, Policy, Prompt, Report, Sampling};
+use std::sync::Arc;
 
 /// The origin of a run that was read from a trace file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Recording {
     pub prompt: Option<Prompt>,
     /// How the tokens were chosen, if the trace names it.
     pub sampling: Option<Sampling>,
+    /// The edits of the run, with the number of their sites.
+    pub edits: Vec<EditNote>,
     /// Whether the trace holds the attention patterns of each layer, or they can be derived `[layers]`.
     pub attention: Vec<bool>,
     /// Whether the trace holds the lens of each layer, for resid_mid and for resid_post `[layers]`.
@@ -36,6 +39,8 @@ pub struct Meta {
     pub compute_dtype: Dtype,
     /// The active precision policy.
     pub policy: Policy,
+    /// The edits of the pass, in their order.
+    pub edits: Arc<[Edit]>,
     /// The device that computes the matrix products; for saved runs see [`Meta::computed_on`].
     pub device: Device,
     /// All parameters, and those that one token uses (embedding table included).

@@ -7,6 +7,7 @@ mod device;
 mod dims;
 mod direction;
 mod dtype;
+mod edit;
 mod file;
 mod hooks;
 mod lens;
@@ -24,11 +25,12 @@ pub use device::Device;
 pub use dims::Dims;
 pub use direction::Direction;
 pub use dtype::Dtype;
+pub use edit::{Change, Edit, EditNote, Part, Patched, Picks, Scope, Site, Source as EditSource, Span, parse_edits};
 pub use file::{
     ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values,
     hook_values, replace_file, token_ids, without_name,
 };
-pub use hooks::{Hook, HookKind};
+pub use hooks::{Hook, HookKind, NO_EXPERT};
 pub use lens::{LensCell, LensKey, LensSite};
 pub use meta::{Meta, Recording};
 pub use piece::{Piece, byte_name};

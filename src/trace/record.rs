@@ -1,5 +1,5 @@
 use super::{Hook, HookKind};
-use crate::trace::Piece;
+use crate::trace::{Piece, Site};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -76,9 +76,24 @@ impl Prediction {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// Activations and probabilities.
-    F32(Box<[f32]>),
+    F32(Arc<[f32]>),
     /// Expert indices.
-    U32(Box<[u32]>),
+    U32(Arc<[u32]>),
+}
+
+impl Row {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::U32(values) => values.len(),
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The captured values at one position, by hook.
@@ -106,6 +121,13 @@ impl HookValues {
         }
     }
 
+    /// The values of the global hooks and of the layers below `layer`.
+    pub fn below(&self, layer: usize) -> Self {
+        let end = HookKind::ResidPre.at(layer).index();
+        let rows = self.rows.iter().take_while(|(index, _)| *index < end).cloned().collect();
+        Self { rows, hooks: self.hooks }
+    }
+
     /// The row of `hook`, if it was captured.
     pub fn get(&self, hook: Hook) -> Option<&Row> {
         let at = self.rows.binary_search_by_key(&hook.index(), |(index, _)| *index).ok()?;
@@ -129,6 +151,8 @@ pub struct TokenRecord {
     pub next: Arc<Prediction>,
     /// The captured activations.
     pub values: Arc<HookValues>,
+    /// Where edits changed something, ascending.
+    pub sites: Vec<Site>,
 }
 
 impl TokenRecord {

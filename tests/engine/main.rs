@@ -6,6 +6,7 @@ mod support;
 mod baseline;
 mod contributions;
 mod edges;
+mod edits;
 mod events;
 mod faults;
 mod lens;

@@ -48,6 +48,7 @@ fn token(piece: &str, top_k: usize, layers: &[Vec<f32>]) -> Arc<TokenRecord> {
         score: Some(Score { nll: 1.0, entropy: 1.0, rank: 1 }),
         next: Arc::new(Prediction { top: Vec::new(), entropy: 1.0 }),
         values: Arc::new(values),
+        sites: Vec::new(),
     })
 }
 

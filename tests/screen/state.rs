@@ -38,6 +38,7 @@ fn record(id: u32) -> Arc<TokenRecord> {
         score: Some(Score { nll: 1.0, entropy: 1.0, rank: 1 }),
         next: Arc::new(Prediction { top, entropy: 1.0 }),
         values: Arc::new(values),
+        sites: Vec::new(),
     })
 }
 

@@ -58,6 +58,7 @@ pub fn token(id: u32, piece: &str, (a, b): (u32, u32)) -> Arc<TokenRecord> {
         score: Some(Score { nll: 1.5, entropy: 2.0, rank: 3 }),
         next: Arc::new(Prediction { top, entropy: 1.25 }),
         values: Arc::new(values),
+        sites: Vec::new(),
     })
 }
 

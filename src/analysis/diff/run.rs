@@ -166,6 +166,7 @@ mod tests {
             score: nll.map(|nll| Score { nll, entropy: 1.0, rank: 1 }),
             next: Arc::new(Prediction::absent()),
             values: Arc::new(values),
+            sites: Vec::new(),
         })
     }
 

@@ -42,6 +42,7 @@ fn token(layers: &[Option<&[f32]>], k: usize, nll: f32) -> Arc<TokenRecord> {
         score: Some(Score { nll, entropy: 1.0, rank: 1 }),
         next: Arc::new(Prediction { top: Vec::new(), entropy: 0.0 }),
         values: Arc::new(values),
+        sites: Vec::new(),
     })
 }
 

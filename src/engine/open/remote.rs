@@ -57,6 +57,7 @@ pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option
         stored: described.stored,
         compute_dtype: dtype.unwrap_or(described.compute),
         policy,
+        edits: [].into(),
         device: Device::Cpu,
         params: described.params,
         weight_bytes,

@@ -1,9 +1,10 @@
 //! What is kept of a forward pass.
 
 use crate::model::Hooks;
-use crate::trace::{Hook, HookKind, HookValues, Row};
+use crate::trace::{Hook, HookKind, HookValues, NO_EXPERT, Row, TokenRecord};
 use anyhow::{Context, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Which hooks are kept for each token.
 #[derive(Clone, Debug)]
@@ -42,12 +43,19 @@ impl Capture {
 pub(super) struct Collector<'a> {
     capture: &'a Capture,
     tokens: Vec<HookValues>,
+    /// Slots of a row of expert indices in the current layer.
+    slots: usize,
 }
 
 impl<'a> Collector<'a> {
     /// Collects a pass over `rows` tokens.
     pub fn new(capture: &'a Capture, rows: usize) -> Self {
-        Self { capture, tokens: vec![HookValues::new(capture.layers); rows] }
+        Self { capture, tokens: vec![HookValues::new(capture.layers); rows], slots: 0 }
+    }
+
+    /// Collects a pass over tokens whose values are known below `layer`.
+    pub fn from_layer(capture: &'a Capture, layer: usize, known: &[Arc<TokenRecord>]) -> Self {
+        Self { capture, tokens: known.iter().map(|token| token.values.below(layer)).collect(), slots: 0 }
     }
 
     /// The values of each token.
@@ -74,16 +82,23 @@ impl Hooks for Collector<'_> {
             return Ok(());
         }
         let width = value.len() / rows;
+        let is_by_expert = matches!(hook.kind, HookKind::MixingWeights | HookKind::ExpertOut);
         for (token, row) in self.tokens.iter_mut().zip(value.chunks_exact(width.max(1))) {
+            let slots = if is_by_expert { token.get(HookKind::ExpertIndices.at(hook.layer as usize)) } else { None };
+            let row = match slots {
+                Some(Row::U32(chosen)) if self.slots > chosen.len() => &row[..width / self.slots * chosen.len()],
+                _ => row,
+            };
             token.insert(hook, Row::F32(row.into()));
         }
         Ok(())
     }
 
     fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
-        let k = ids.len() / self.tokens.len();
-        for (token, row) in self.tokens.iter_mut().zip(ids.chunks_exact(k.max(1))) {
-            token.insert(hook, Row::U32(row.into()));
+        self.slots = ids.len() / self.tokens.len();
+        for (token, row) in self.tokens.iter_mut().zip(ids.chunks_exact(self.slots.max(1))) {
+            let filled = row.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(row.len());
+            token.insert(hook, Row::U32(row[..filled].into()));
         }
         Ok(())
     }

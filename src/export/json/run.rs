@@ -38,6 +38,7 @@ pub fn run_json(trace: &Records, info: &RunInfo) -> Result<Vec<u8>> {
         "dims": meta.dims,
         "precision": meta.policy,
         "weights_dtype": meta.weights_dtype,
+        "edits": trace.edit_notes(),
         "compute_dtype": meta.activation_dtype(),
         "device": meta.computed_on(),
         "prompt": info.prompt,

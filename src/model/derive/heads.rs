@@ -10,10 +10,8 @@ use std::sync::Arc;
 /// One head of a run: its rotated keys (`hook_rot_k`) collected once, its queries (`hook_rot_q`) read one by one.
 pub struct HeadReader<'a> {
     tokens: &'a [Arc<TokenRecord>],
-    /// Keys by position, each `[d_head]`; empty if patterns were captured.
+    /// Keys by position, each `[d_head]`; empty if all patterns were captured.
     keys: Vec<&'a [f32]>,
-    /// Whether whole patterns were captured; then queries and keys are not read.
-    is_kept: bool,
     layer: usize,
     head: usize,
     dims: Dims,
@@ -28,7 +26,7 @@ impl<'a> HeadReader<'a> {
         let key = |token: &'a Arc<TokenRecord>| token.row(HookKind::RotK, layer)?.get(range.clone());
         let is_kept = tokens.iter().all(|token| token.row(HookKind::Pattern, layer).is_some());
         let keys = if is_kept { Vec::new() } else { tokens.iter().map(key).collect::<Option<_>>()? };
-        Some(Self { tokens, keys, is_kept, layer, head, dims, round })
+        Some(Self { tokens, keys, layer, head, dims, round })
     }
 
     fn query(&self, query: usize) -> Option<&'a [f32]> {
@@ -44,14 +42,14 @@ impl<'a> HeadReader<'a> {
 
     /// Writes the weights of `query` on the keys `0..=query` into `out`; `None` if the query was not captured.
     pub fn row(&self, query: usize, out: &mut Vec<f32>) -> Option<SoftmaxNorm> {
-        if self.is_kept {
+        if let Some(kept) = self.kept(query) {
             out.clear();
-            out.extend_from_slice(self.kept(query)?);
+            out.extend_from_slice(kept);
             return Some(SoftmaxNorm::default());
         }
         let q = self.query(query)?;
         let seen = visible(query, self.dims.window);
-        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, out);
+        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, |_| {}, out);
         // Keys outside the window weigh exactly nothing.
         out.splice(0..0, std::iter::repeat_n(0.0, seen.start));
         Some(norm)
@@ -59,8 +57,8 @@ impl<'a> HeadReader<'a> {
 
     /// The weight of `query` on one key. `norm` is what [`HeadReader::row`] returned for the query.
     pub fn weight(&self, query: usize, key: usize, norm: SoftmaxNorm) -> Option<f32> {
-        if self.is_kept {
-            return self.kept(query)?.get(key).copied();
+        if let Some(kept) = self.kept(query) {
+            return kept.get(key).copied();
         }
         if !visible(query, self.dims.window).contains(&key) {
             return Some(0.0);

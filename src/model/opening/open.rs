@@ -104,6 +104,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         stored: checked.stored,
         compute_dtype: compute,
         policy,
+        edits: [].into(),
         device: Device::Cpu,
         params: count_params(parts.config.arch.dims, parts.config.arch.tied),
         weight_bytes: parts.store.total_bytes(),

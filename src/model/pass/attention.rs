@@ -2,6 +2,7 @@
 
 use super::cache::{Keys, KvCache};
 use super::ops::{SoftmaxNorm, softmax};
+use crate::model::edits::Cuts;
 use crate::model::kernels::{add_scaled_x4, dot_small, dot_small_x4};
 use crate::model::precision::Rounding;
 use crate::trace::Dims;
@@ -26,11 +27,13 @@ fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
     round.one(round.one(product) * scale as f32)
 }
 
-/// Writes the attention probabilities of one query over `keys` into `out`: the softmax of the scores in f32, rounded.
+/// Writes the attention probabilities of one query over `keys` into `out`: the softmax of the scores in f32, rounded. `hide`
+/// may set scores to −∞ before; a query that sees no key has weights of 0.
 pub fn weigh<'a>(
     query: &[f32],
     mut keys: impl ExactSizeIterator<Item = &'a [f32]>,
     round: Rounding,
+    hide: impl FnOnce(&mut [f32]),
     out: &mut Vec<f32>,
 ) -> SoftmaxNorm {
     out.clear();
@@ -39,6 +42,11 @@ pub fn weigh<'a>(
         out.extend(dot_small_x4(query, four).map(|product| scaled(product, query.len(), round)));
     }
     out.extend(keys.map(|key| score(query, key, round)));
+    hide(out);
+    if out.iter().all(|score| *score == f32::NEG_INFINITY) {
+        out.fill(0.0);
+        return SoftmaxNorm::default();
+    }
     let norm = softmax(out);
     round.slice(out);
     norm
@@ -69,6 +77,8 @@ pub struct Heads<'a> {
     pub layer: usize,
     /// Keys and values, including those of the rows.
     pub cache: &'a KvCache,
+    /// Keys that queries can't see.
+    pub cuts: Option<&'a Cuts>,
     /// Sizes.
     pub dims: Dims,
     /// Rounding of every module output.
@@ -89,6 +99,13 @@ impl Heads<'_> {
         self.q.len() / (self.dims.heads * self.dims.d_head)
     }
 
+    /// Writes the probabilities of a query over the keys that it sees into `out`.
+    fn weigh(&self, (row, head): (usize, usize), seen: Range<usize>, out: &mut Vec<f32>) {
+        let (kv, first, query) = (self.kv(head), seen.start, self.start + row);
+        let hide = |scores: &mut [f32]| self.cuts.into_iter().for_each(|cuts| cuts.hide(head, query, first, scores));
+        weigh(self.query(row, head), seen.map(|pos| kv.key(pos)), self.round, hide, out);
+    }
+
     /// Runs `work` on each row's part of `out`, in parallel where that is faster.
     fn for_rows(&self, out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
         if self.rows() * (self.start + self.rows()) * self.dims.heads * self.dims.d_head >= PARALLEL_FROM {
@@ -107,7 +124,7 @@ impl Heads<'_> {
             let seen = visible(self.start + row, self.dims.window);
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let kv = self.kv(head);
-                weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
+                self.weigh((row, head), seen.clone(), &mut weights);
                 mix(&weights, seen.start, kv, self.round, out);
             }
         });
@@ -122,8 +139,7 @@ impl Heads<'_> {
             let (head, row) = (i / rows, i % rows);
             let mut weights = Vec::new();
             let seen = visible(self.start + row, self.dims.window);
-            let kv = self.kv(head);
-            weigh(self.query(row, head), seen.clone().map(|pos| kv.key(pos)), self.round, &mut weights);
+            self.weigh((row, head), seen.clone(), &mut weights);
             out[seen].copy_from_slice(&weights);
         });
         pattern

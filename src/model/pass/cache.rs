@@ -46,6 +46,15 @@ impl KvCache {
         }
     }
 
+    /// Drops all positions from `len` on in the layers from `layer` on. The layers below keep theirs, which count again as
+    /// the run is read again from that layer on.
+    pub fn rewind(&mut self, len: usize, layer: usize) {
+        self.len = self.len.min(len);
+        for pages in self.pages.iter_mut().skip(layer) {
+            pages.truncate(self.len.div_ceil(PAGE));
+        }
+    }
+
     /// Bytes of the pages that `other` does not share, and of the pointers to all pages.
     pub fn bytes_beyond(&self, other: &KvCache) -> usize {
         let page = 2 * PAGE * self.width * size_of::<f32>();

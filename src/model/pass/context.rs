@@ -3,9 +3,10 @@
 use super::hooks::Hooks;
 use super::norm::{rms_divisors, rms_norm, rms_norm_by};
 use super::rope::RopeTable;
+use super::router;
 use crate::control::Control;
 use crate::model::precision::{Precision, Rounding};
-use crate::trace::{Dims, HookKind};
+use crate::trace::{Dims, HookKind, NO_EXPERT};
 use anyhow::{Result, bail};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -56,11 +57,26 @@ impl Context<'_> {
         if self.wants(kind) {
             let hook = kind.at(self.layer);
             self.hooks.at_ids(hook, &mut ids, self.positions.clone())?;
-            if let Some(bad) = ids.iter().find(|e| **e as usize >= self.dims.experts) {
+            if let Some(bad) = ids.iter().find(|e| **e as usize >= self.dims.experts && **e != NO_EXPERT) {
                 bail!("the hook at `{hook}` chose expert {bad} of {}", self.dims.experts);
             }
         }
         Ok(ids)
+    }
+
+    /// The best experts of each row by `scores` `[pos, experts]`, best first: as many as the model takes, unless the hooks
+    /// say another number. From here on the layer has as many slots a row as its longest choice; shorter ones end with
+    /// [`NO_EXPERT`].
+    pub fn choose(&mut self, scores: &[f32]) -> Vec<u32> {
+        let Dims { experts, top_k, .. } = self.dims;
+        let Some(counts) = self.hooks.counts(self.layer) else { return router::top_k(scores, experts, top_k) };
+        self.dims.top_k = counts.iter().copied().max().unwrap_or(top_k);
+        let mut chosen = Vec::with_capacity(counts.len() * self.dims.top_k);
+        for (row, count) in scores.chunks_exact(experts).zip(counts) {
+            chosen.extend(router::top_k(row, experts, count));
+            chosen.resize(chosen.len() + self.dims.top_k - count, NO_EXPERT);
+        }
+        chosen
     }
 
     /// RMSNorm of every row of `x` `[pos, d_model]`. `scale` is the hook of what each row is divided by.

@@ -116,7 +116,8 @@ impl<'m> Pass<'m> {
         let q = cx.hook(K::RotQ, cx.rotate(q, dims.heads))?;
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
         cache.write(cx.layer, &k, &v);
-        let heads = Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, dims, round };
+        let cuts = cx.hooks.cuts(cx.layer).cloned();
+        let heads = Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
         let z = match cx.wants(K::Pattern) {
             true => heads.z_from(&cx.hook(K::Pattern, heads.pattern())?),
             false => heads.z(),
@@ -127,12 +128,14 @@ impl<'m> Pass<'m> {
 
     /// Router and experts: `x` and the result are `[pos × d_model]`.
     fn moe(&self, layer: &Layer, x: &[f32], cx: &mut Context) -> Result<Vec<f32>> {
-        let (moe, experts, k, precision) = (&self.model.arch.moe, cx.dims.experts, cx.dims.top_k, cx.precision);
+        let (moe, experts, precision) = (&self.model.arch.moe, cx.dims.experts, cx.precision);
         let logits = linear(x, layer.router.read_as(precision.gate)?, precision.router);
         let logits = cx.hook(K::RouterLogits, logits)?;
         let scores = cx.hook(K::ExpertWeights, router::probabilities(logits, experts, precision.choice))?;
         let choice = cx.hook_copy(K::ChoiceScores, &scores)?;
-        let chosen = cx.hook_ids(K::ExpertIndices, router::top_k(&choice, experts, k))?;
+        let chosen = cx.choose(&choice);
+        let chosen = cx.hook_ids(K::ExpertIndices, chosen)?;
+        let k = cx.dims.top_k;
         self.model.fetch(&layer.experts, &chosen);
         let weights = router::mixing_weights(&scores, &chosen, (experts, k), moe.renormalise, precision);
         let weights = cx.hook(K::MixingWeights, weights)?;

@@ -1,5 +1,6 @@
 //! Hooks: code that sees every named value of the forward pass and may change it.
 
+use crate::model::edits::Cuts;
 use crate::trace::Hook;
 use anyhow::{Result, bail};
 use std::ops::Range;
@@ -23,6 +24,17 @@ pub trait Hooks {
     /// Any error stops the pass. The pass itself fails on an expert that the model lacks.
     fn at_ids(&mut self, _hook: Hook, _ids: &mut [u32], _positions: Range<usize>) -> Result<()> {
         Ok(())
+    }
+
+    /// How many experts each token that the pass reads goes through in `layer`, from 1 to all; `None`: the model's number.
+    /// Called between the choice scores and the choice.
+    fn counts(&mut self, _layer: usize) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// The keys that queries can't see in `layer`, besides the future and the window.
+    fn cuts(&mut self, _layer: usize) -> Option<&Cuts> {
+        None
     }
 }
 
@@ -118,6 +130,41 @@ impl<A: Hooks, B: Hooks> Hooks for (A, B) {
         }
         Ok(())
     }
+
+    fn counts(&mut self, layer: usize) -> Option<Vec<usize>> {
+        let first = self.0.counts(layer);
+        self.1.counts(layer).or(first)
+    }
+
+    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
+        match self.0.cuts(layer) {
+            Some(cuts) => Some(cuts),
+            None => self.1.cuts(layer),
+        }
+    }
+}
+
+/// The hooks, if there are any.
+impl<H: Hooks> Hooks for Option<H> {
+    fn wants(&self, hook: Hook) -> bool {
+        self.as_ref().is_some_and(|hooks| hooks.wants(hook))
+    }
+
+    fn at(&mut self, hook: Hook, value: &mut [f32], positions: Range<usize>) -> Result<()> {
+        self.as_mut().map_or(Ok(()), |hooks| hooks.at(hook, value, positions))
+    }
+
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
+        self.as_mut().map_or(Ok(()), |hooks| hooks.at_ids(hook, ids, positions))
+    }
+
+    fn counts(&mut self, layer: usize) -> Option<Vec<usize>> {
+        self.as_mut()?.counts(layer)
+    }
+
+    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
+        self.as_mut()?.cuts(layer)
+    }
 }
 
 impl<H: Hooks + ?Sized> Hooks for &mut H {
@@ -131,5 +178,13 @@ impl<H: Hooks + ?Sized> Hooks for &mut H {
 
     fn at_ids(&mut self, hook: Hook, ids: &mut [u32], positions: Range<usize>) -> Result<()> {
         (**self).at_ids(hook, ids, positions)
+    }
+
+    fn counts(&mut self, layer: usize) -> Option<Vec<usize>> {
+        (**self).counts(layer)
+    }
+
+    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
+        (**self).cuts(layer)
     }
 }

@@ -37,7 +37,8 @@ pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, preci
                 slots.sort_by_key(|slot| chosen[*slot]);
             }
             let sum = sum.unwrap_or(Rounding::None);
-            for slot in &slots {
+            // A weight of 0 counts nothing, not even of an output that is not finite.
+            for slot in slots.iter().filter(|slot| weights[**slot] != 0.0) {
                 for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
                     *out = sum.one(*out + product.one(weights[*slot] * value));
                 }

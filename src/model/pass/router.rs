@@ -19,7 +19,7 @@ pub fn top_k(scores: &[f32], experts: usize, k: usize) -> Vec<u32> {
     scores.chunks_exact(experts).flat_map(|row| routing::top_k(row, k)).collect()
 }
 
-/// The chosen experts' probabilities, divided by their sum in f32 if they are renormalised. `probs` is `[rows, experts]`,
+/// The chosen experts' probabilities, divided by their sum in f32 if they are renormalised; 0 in empty slots. `probs` is `[rows, experts]`,
 /// `chosen` and the result `[rows, k]`.
 pub fn mixing_weights(
     probs: &[f32],
@@ -30,7 +30,7 @@ pub fn mixing_weights(
 ) -> Vec<f32> {
     let mut weights = Vec::with_capacity(chosen.len());
     for (probs, chosen) in probs.chunks_exact(experts).zip(chosen.chunks_exact(k)) {
-        let of = chosen.iter().map(|e| probs[*e as usize]);
+        let of = chosen.iter().map(|e| probs.get(*e as usize).copied().unwrap_or(0.0));
         if renormalise {
             let sum = precision.choice.one(of.clone().sum());
             weights.extend(of.map(|p| precision.weights.one(p / sum)));

@@ -1,7 +1,7 @@
 //! Splits the tensors of a trace file by position.
 
 use super::tensor::TraceFile;
-use crate::trace::{Dims, Hook, HookKind, HookValues, Row};
+use crate::trace::{Dims, Hook, HookKind, HookValues, NO_EXPERT, Row};
 use anyhow::{Context, Result, bail, ensure};
 
 /// Takes the token ids out of `file`.
@@ -28,6 +28,18 @@ pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) ->
     }
 }
 
+/// The expected shape of a hook's tensor. Where the pass was edited, a token may go through another number of experts.
+fn shape(file: &TraceFile, hook: Hook, dims: Dims, pos: usize) -> Vec<usize> {
+    let mut shape = hook.kind.shape(dims, pos);
+    let has_slots =
+        matches!(hook.kind, HookKind::ExpertIndices | HookKind::MixingWeights | HookKind::ExpertOut);
+    if has_slots && file.metadata.contains_key("edits") {
+        let found = file.tensors.get(&hook.to_string()).and_then(|tensor| tensor.shape.get(1).copied());
+        shape[1] = found.filter(|slots| (1..=dims.experts).contains(slots)).unwrap_or(shape[1]);
+    }
+    shape
+}
+
 /// Takes every hook out of `file` and splits it by position; `pos` is the number of tokens.
 ///
 /// # Errors
@@ -44,20 +56,28 @@ pub fn hook_values(file: &mut TraceFile, dims: Dims, pos: usize) -> Result<Vec<H
             hook.layer
         );
         // A name that spells the layer differently, such as `blocks.01.`, is not a hook's: such a tensor is skipped.
-        let Some(values) = file.take(&name, &hook.kind.shape(dims, pos))? else { continue };
+        let expected = shape(file, hook, dims, pos);
+        let Some(values) = file.take(&name, &expected)? else { continue };
         match hook.kind {
             HookKind::ExpertIndices => {
                 let indices = values.into_u32(&name)?;
-                check_below(&name, &indices, dims.experts, "num_local_experts of the config")?;
-                for (record, row) in records.iter_mut().zip(indices.chunks_exact(dims.top_k)) {
-                    record.insert(hook, Row::U32(row.into()));
+                let has_empty_slots = file.metadata.contains_key("edits");
+                let named: Vec<u32> =
+                    indices.iter().copied().filter(|expert| *expert != NO_EXPERT || !has_empty_slots).collect();
+                check_below(&name, &named, dims.experts, "num_local_experts of the config")?;
+                for (record, row) in records.iter_mut().zip(indices.chunks_exact(expected[1])) {
+                    let filled = row.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(row.len());
+                    record.insert(hook, Row::U32(row[..filled].into()));
                 }
             }
             HookKind::Pattern => split_pattern(hook, &values.into_f32(&name)?, &mut records)?,
             _ => {
                 let values = values.into_f32(&name)?;
+                let is_by_expert = matches!(hook.kind, HookKind::MixingWeights | HookKind::ExpertOut);
                 for (record, row) in records.iter_mut().zip(values.chunks_exact(values.len() / pos)) {
-                    record.insert(hook, Row::F32(row.into()));
+                    let chosen = record.get(HookKind::ExpertIndices.at(hook.layer as usize)).filter(|_| is_by_expert);
+                    let filled = chosen.map_or(row.len(), |chosen| row.len() / expected[1] * chosen.len());
+                    record.insert(hook, Row::F32(row.get(..filled).unwrap_or(row).into()));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Reading the safetensors container.
 
 use super::tensor::{TraceFile, TraceTensor, Values};
-use crate::trace::Dtype;
+use crate::trace::{Dtype, HookKind, NO_EXPERT};
 use anyhow::{Context, Result, bail, ensure};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype as StDtype, SafeTensors};
@@ -90,7 +90,9 @@ pub(super) fn decode(name: &str, stored: StDtype, shape: Vec<usize>, data: &[u8]
 /// Ids and indices.
 fn integers<T: TryInto<u32> + Copy + std::fmt::Display>(name: &str, wide: Vec<T>) -> Result<(Dtype, Values)> {
     let narrow = wide.into_iter().enumerate().map(|(i, id)| {
-        id.try_into().ok().with_context(|| format!("`{name}`: number {i} is {id}, expected an id or an index"))
+        let is_empty_slot = || name.ends_with(HookKind::ExpertIndices.suffix()) && id.to_string() == "-1";
+        let id_or_slot = id.try_into().ok().or_else(|| is_empty_slot().then_some(NO_EXPERT));
+        id_or_slot.with_context(|| format!("`{name}`: number {i} is {id}, expected an id or an index"))
     });
     Ok((Dtype::F32, Values::U32(narrow.collect::<Result<_>>()?)))
 }

@@ -23,6 +23,8 @@ pub struct TracePlan<'a> {
 
 /// Integers are written as torch indexes and gathers with: u32 is neither.
 const INTEGERS: StDtype = StDtype::I64;
+/// [`NO_EXPERT`](crate::trace::NO_EXPERT) in a file.
+const EMPTY: i64 = -1;
 
 /// A tensor of the file.
 enum Tensor {
@@ -65,6 +67,10 @@ impl<'a> TracePlan<'a> {
             ("provenance", provenance.to_string()),
             ("validation", serde_json::to_string(&meta.report)?),
         ]);
+        let edits = trace.edit_notes();
+        if !edits.is_empty() {
+            metadata.insert("edits", serde_json::to_string(&edits)?);
+        }
         if !tables.spelling.is_empty() {
             let spelling: BTreeMap<u32, &str> = tables.spelling.iter().map(|(id, piece)| (*id, &**piece)).collect();
             metadata.insert(SPELLING, serde_json::to_string(&spelling)?);
@@ -88,7 +94,7 @@ impl<'a> TracePlan<'a> {
             let (name, shape) = match tensor {
                 Tensor::Tokens => ("tokens".to_owned(), vec![pos]),
                 Tensor::Table(name, table) => (name.clone(), table.shape.clone()),
-                Tensor::Hook(hook) => (hook.to_string(), hook.kind.shape(meta.dims, pos)),
+                Tensor::Hook(hook) => (hook.to_string(), shape(trace, *hook)),
             };
             let start = end;
             end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
@@ -129,6 +135,25 @@ impl<'a> TracePlan<'a> {
             Ok(out.flush()?)
         })
     }
+}
+
+/// The shape of a hook of all positions. Edits change how many experts a token goes through.
+fn shape(trace: &Records, hook: Hook) -> Vec<usize> {
+    let mut shape = hook.kind.shape(trace.meta.dims, trace.tokens.len());
+    if let Some(slots) = slots(trace, hook) {
+        shape[1] = slots;
+    }
+    shape
+}
+
+/// The most experts of a token in the layer of a hook with a slot for each expert.
+fn slots(trace: &Records, hook: Hook) -> Option<usize> {
+    let width = match hook.kind {
+        HookKind::ExpertIndices | HookKind::MixingWeights => 1,
+        HookKind::ExpertOut => trace.meta.dims.d_model,
+        _ => return None,
+    };
+    trace.tokens.iter().filter_map(|token| token.values.get(hook)).map(|row| row.len() / width).max()
 }
 
 /// Whether the records hold a hook at every position.
@@ -180,10 +205,18 @@ fn write_hook(trace: &Records, hook: Hook, dtype: StDtype, out: &mut impl Write)
         }
         return Ok(());
     }
+    let width = shape(trace, hook).iter().skip(1).product::<usize>();
     for row in rows() {
+        let empty = width - row.len();
         match row {
-            Row::F32(values) => values.iter().try_for_each(|value| put(out, *value))?,
-            Row::U32(values) => write_integers(values.iter().copied(), out)?,
+            Row::F32(values) => {
+                values.iter().try_for_each(|value| put(out, *value))?;
+                (0..empty).try_for_each(|_| put(out, 0.0))?;
+            }
+            Row::U32(values) => {
+                write_integers(values.iter().copied(), out)?;
+                (0..empty).try_for_each(|_| out.write_all(&EMPTY.to_le_bytes()))?;
+            }
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! A run of an open model: the tokens read so far, their records and their KV cache.
 
+mod edits;
 mod reading;
 
 pub use reading::OnTokens;
 
 use super::capture::Capture;
-use crate::model::{Distribution, KvCache, Loaded, Precision};
+use crate::model::{Distribution, KvCache, Loaded, Precision, PromptEdits};
 use crate::trace::{Candidate, HookKind, Meta, Piece, Policy, Prompt, Records, Source, TokenRecord};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct Live {
     loaded: Arc<Loaded>,
     meta: Arc<Meta>,
     precision: Precision,
+    edits: Option<PromptEdits>,
     capture: Capture,
     candidates: usize,
     /// Tokens of a prompt that are read in one pass.
@@ -44,7 +46,8 @@ impl Live {
         let is_large = meta.touched_bytes > LARGE && !loaded.model.decodes_each_token();
         let is_long = is_large && !capture.has(HookKind::Pattern);
         let chunk = if is_long { LONG_CHUNK } else { CHUNK };
-        Self { loaded, meta, precision, capture, candidates, chunk, cache, tokens: Vec::new(), last: None }
+        let (edits, tokens) = (None, Vec::new());
+        Self { loaded, meta, precision, edits, capture, candidates, chunk, cache, tokens, last: None }
     }
 
     /// The same run, which reads prompts `chunk` tokens (at least one) at a time. The results are the same.
@@ -52,10 +55,11 @@ impl Live {
         Self { chunk: chunk.max(1), ..self }
     }
 
-    /// An empty run of the same model under the same policy that keeps only `capture`.
+    /// An empty run of the same model under the same policy, without edits, that keeps only `capture`.
     pub fn fresh(&self, capture: Capture) -> Self {
         let cache = self.loaded.model.new_cache();
-        Self { capture, candidates: 1, cache, tokens: Vec::new(), last: None, ..self.clone() }
+        let (edits, tokens) = (None, Vec::new());
+        Self { edits, capture, candidates: 1, cache, tokens, last: None, ..self.clone() }
     }
 
     /// An empty run of the same model under another policy that keeps as much.
@@ -166,7 +170,7 @@ impl Live {
 
     /// Whether `other` begins with this run.
     pub(in crate::engine) fn is_start_of(&self, other: &Live) -> bool {
-        self.meta.policy == other.meta.policy && self.shared_with(other) == self.tokens.len()
+        self.meta.policy == other.meta.policy && self.meta.edits == other.meta.edits && self.shared_with(other) == self.tokens.len()
     }
 
     /// Whether both are the same run.

@@ -1,10 +1,11 @@
 //! How a run reads tokens: a prompt in chunks, and one token after another.
 
 use super::Live;
+use super::edits::Again;
 use crate::control::Control;
 use crate::engine::run::capture::{Collector, FindNonFinite};
-use crate::model::{Distribution, NoHooks, Outputs, sampling};
-use crate::trace::{HookValues, Prediction, Sampling, Score, Source, TokenRecord};
+use crate::model::{Distribution, EditHooks, Outputs, sampling};
+use crate::trace::{HookKind, HookValues, Prediction, Sampling, Score, Site, Source, TokenRecord};
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ impl Live {
     pub fn set_prompt(&mut self, ids: &[u32], control: &Control, arrived: OnTokens) -> Result<()> {
         let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
         self.truncate(shared);
+        self.fit_edits(ids, control)?;
+        let shared = self.tokens.len();
         let valid = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
         for token in &mut self.tokens[valid..] {
             Arc::make_mut(token).source = Source::Prompt;
@@ -55,26 +58,66 @@ impl Live {
     ) -> Result<()> {
         let layers = self.meta.dims.layers;
         let total = ids.len() * layers;
+        self.refresh_edits(control)?;
         for (i, chunk) in ids.chunks(self.chunk).enumerate() {
             self.last_logits_if_any(control)?;
-            let start = self.tokens.len();
-            let (rows, part) = (chunk.len(), control.part(i * self.chunk * layers, total));
-            let mut hooks = Collector::new(&self.capture, rows);
-            let loaded = self.loaded.clone();
-            let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut hooks)?;
-            for l in 0..layers {
-                resid = pass.layer(l, resid, &mut self.cache, &mut hooks, &part)?;
-            }
-            let outputs = pass.outputs(&resid, &mut hooks, &part)?;
-            let values = hooks.into_tokens();
-            pass.end(&mut self.cache);
-            let kept = self.keep(chunk, source, &outputs, values, control, arrived);
-            let read = self.tokens.len() - start;
-            self.cache.truncate(start + read);
-            kept?;
-            if read < rows {
-                return Err(self.name_non_finite(chunk[read], start + read));
-            }
+            let part = control.part(i * self.chunk * layers, total);
+            self.read_chunk(chunk, source, None, &part, arrived)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a chunk in one pass. `again`: the records of these tokens in a run that agrees below a layer, at which the
+    /// pass begins.
+    pub(super) fn read_chunk(
+        &mut self,
+        chunk: &[u32],
+        source: Source,
+        again: Option<Again>,
+        control: &Control,
+        arrived: OnTokens,
+    ) -> Result<()> {
+        let (start, rows) = (self.tokens.len(), chunk.len());
+        let (loaded, edits) = (self.loaded.clone(), self.edits.clone());
+        let precision = loaded.model.arch().rounding(self.precision);
+        let edit_hooks = edits.as_ref().map(|edits| EditHooks::new(edits, precision, start..start + rows));
+        let from = again.as_ref().map_or(0, |again| again.layer);
+        let capture = self.capture.clone();
+        let collector = match &again {
+            Some(again) => Collector::from_layer(&capture, from, again.records),
+            None => Collector::new(&capture, rows),
+        };
+        let mut hooks = (edit_hooks, collector);
+        let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut hooks)?;
+        if let Some(again) = again.as_ref().filter(|_| from > 0) {
+            let before = again.records.iter().filter_map(|token| token.row(HookKind::ResidPost, from - 1));
+            resid = before.flatten().copied().collect();
+        }
+        for l in from..self.meta.dims.layers {
+            resid = pass.layer(l, resid, &mut self.cache, &mut hooks, control)?;
+        }
+        let outputs = pass.outputs(&resid, &mut hooks, control)?;
+        let (edit_hooks, collector) = hooks;
+        let mut sites = edit_hooks.map_or_else(|| vec![Vec::new(); rows], EditHooks::into_sites);
+        for (sites, token) in sites.iter_mut().zip(again.iter().flat_map(|again| again.records)) {
+            sites.extend(token.sites.iter().filter(|site| usize::from(site.layer) < from));
+            sites.sort_unstable();
+        }
+        let values = collector.into_tokens().into_iter().zip(sites).collect();
+        pass.end(&mut self.cache);
+        let kept = self.keep(chunk, source, &outputs, values, control, arrived);
+        let read = self.tokens.len() - start;
+        // Layers that are not read again have the later positions, too.
+        self.cache.rewind(start + read, from);
+        kept?;
+        if read < rows {
+            return Err(self.name_non_finite(chunk[read], start + read));
+        }
+        // The first token was predicted by one before the pass.
+        if let (Some(again), Some(token)) = (again, self.tokens.get_mut(start))
+            && token.score.is_none()
+        {
+            Arc::make_mut(token).score = again.records[0].score;
         }
         Ok(())
     }
@@ -84,6 +127,10 @@ impl Live {
     /// # Errors
     /// As [`Live::extend`].
     pub fn extend_from(&mut self, tokens: &[(u32, Source)], control: &Control, arrived: OnTokens) -> Result<()> {
+        if self.tokens.is_empty() {
+            let prompt = tokens.iter().take_while(|(_, source)| *source == Source::Prompt);
+            self.fit_edits(&prompt.map(|(id, _)| *id).collect::<Vec<_>>(), control)?;
+        }
         let (layers, mut read) = (self.meta.dims.layers, 0);
         for same in tokens.chunk_by(|a, b| a.1 == b.1) {
             let ids: Vec<u32> = same.iter().map(|(id, _)| *id).collect();
@@ -100,7 +147,7 @@ impl Live {
         chunk: &[u32],
         source: Source,
         outputs: &Outputs,
-        values: Vec<HookValues>,
+        values: Vec<(HookValues, Vec<Site>)>,
         control: &Control,
         arrived: OnTokens,
     ) -> Result<()> {
@@ -123,7 +170,13 @@ impl Live {
     }
 
     /// Records tokens; `logits` is `[ids, vocab]`.
-    fn record(&mut self, ids: &[u32], source: Source, logits: &[f32], values: impl Iterator<Item = HookValues>) {
+    fn record(
+        &mut self,
+        ids: &[u32],
+        source: Source,
+        logits: &[f32],
+        values: impl Iterator<Item = (HookValues, Vec<Site>)>,
+    ) {
         let before = self.last.clone();
         let mut predicted = before.as_deref().map(Distribution::of);
         let mut entropy = self.tokens.last().map(|token| token.next.entropy);
@@ -138,7 +191,7 @@ impl Live {
             ..=1 => rows.map(predict).collect(),
             _ => rows.collect::<Vec<_>>().into_par_iter().map(predict).collect(),
         };
-        for ((id, (next, prediction)), values) in ids.iter().zip(predictions).zip(values) {
+        for ((id, (next, prediction)), (values, sites)) in ids.iter().zip(predictions).zip(values) {
             let id_at = *id as usize;
             let score = predicted.as_ref().zip(entropy).map(|(predicted, entropy)| Score {
                 nll: -predicted.log_prob(id_at) as f32,
@@ -153,6 +206,7 @@ impl Live {
                 score,
                 next: Arc::new(prediction),
                 values: Arc::new(values),
+                sites,
             }));
         }
         if let Some(last) = logits.chunks_exact(self.meta.dims.vocab).last() {
@@ -169,8 +223,9 @@ impl Live {
             // On a copy: after an error or a stop the cache holds every token as before.
             let mut cache = self.cache.clone();
             cache.truncate(self.tokens.len() - 1);
-            let (model, control) = (&self.loaded.model, control.quiet());
-            let logits = model.forward(&[token.id], &mut cache, self.precision, &mut NoHooks, &control)?;
+            let (model, control, at) = (&self.loaded.model, control.quiet(), cache.len());
+            let mut hooks = self.edit_hooks(at..at + 1);
+            let logits = model.forward(&[token.id], &mut cache, self.precision, &mut hooks, &control)?;
             self.cache = cache;
             self.last = Some(logits.into());
         }
@@ -184,7 +239,8 @@ impl Live {
     pub(in crate::engine) fn peek(&self, len: usize, id: u32, control: &Control) -> Result<Vec<f32>> {
         let mut branch = self.cache.clone();
         branch.truncate(len);
-        self.loaded.model.forward(&[id], &mut branch, self.precision, &mut NoHooks, control)
+        let mut hooks = self.edit_hooks(len..len + 1);
+        self.loaded.model.forward(&[id], &mut branch, self.precision, &mut hooks, control)
     }
 
     /// Samples the next token and reads it; returns its id.
@@ -199,10 +255,12 @@ impl Live {
     }
 
     /// The error that names the first hook with a value that is not finite when `id` is read at position `start`.
-    fn name_non_finite(&mut self, id: u32, start: usize) -> anyhow::Error {
+    fn name_non_finite(&self, id: u32, start: usize) -> anyhow::Error {
         let (model, control) = (&self.loaded.model, Control::none());
-        let found = model.forward(&[id], &mut self.cache, self.precision, &mut FindNonFinite, &control);
-        self.cache.truncate(start);
+        let mut cache = self.cache.clone();
+        cache.truncate(start);
+        let mut hooks = (self.edit_hooks(start..start + 1), FindNonFinite);
+        let found = model.forward(&[id], &mut cache, self.precision, &mut hooks, &control);
         found.err().unwrap_or_else(|| anyhow!("the logits are not finite (NaN or infinity)"))
     }
 }

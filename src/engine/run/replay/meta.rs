@@ -27,7 +27,16 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
     // Traces of the first versions name one dtype for both.
     let compute = said("router_dtype").or(said("compute_dtype")).and_then(|dtype| dtype.parse().ok());
     let compute_dtype = compute.or_else(|| stored_dtype(file)).or(config.dtype).unwrap_or(Dtype::F32);
+    let edits = match text("edits") {
+        "" => Vec::new(),
+        edits => serde_json::from_str(edits).unwrap_or_else(|_| {
+            let advice = "how the pass was edited is not known";
+            report.add(Level::Warn, "metadata `edits`", "a list of edits with their sites", "none that can be read", advice);
+            Vec::new()
+        }),
+    };
     let recording = Recording {
+        edits,
         made_by: made_by(&provenance),
         provenance: provenance.clone(),
         model: text("model").to_owned(),
@@ -48,6 +57,7 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
         stored: Vec::new(),
         compute_dtype,
         policy,
+        edits: recording.edits.iter().filter_map(|note| note.edit.parse().ok()).collect(),
         device: Device::Cpu,
         params: described.params,
         weight_bytes: 0,

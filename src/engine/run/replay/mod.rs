@@ -197,6 +197,7 @@ fn records(ids: &[u32], values: Vec<HookValues>, tables: &ExtraTables, spelling:
             score,
             next: Arc::new(next),
             values: Arc::new(values),
+            sites: Vec::new(),
         }));
     }
     tokens

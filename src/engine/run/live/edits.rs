@@ -1,0 +1,101 @@
+//! Runs under edits: the same tokens, read again from the first place that differs.
+
+use super::Live;
+use crate::control::Control;
+use crate::model::{EditHooks, Edits, PromptEdits};
+use crate::trace::{HookKind, Meta, Source, TokenRecord};
+use anyhow::Result;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where a run is read again, and its records from before.
+pub(super) struct Again<'a> {
+    /// The first layer that differs.
+    pub layer: usize,
+    /// The records of the tokens that are read, which are right below that layer.
+    pub records: &'a [Arc<TokenRecord>],
+}
+
+impl Live {
+    /// The edits of the pass.
+    pub fn edits(&self) -> Option<&PromptEdits> {
+        self.edits.as_ref()
+    }
+
+    /// The same tokens under these edits in place of those of the run; `None` for no edit. Positions before the first that
+    /// differs, and layers below the first that differs, are not computed again.
+    ///
+    /// # Errors
+    /// As [`Live::extend`].
+    pub fn edited(&self, edits: Option<&Edits>, control: &Control) -> Result<Self> {
+        let mut next = self.clone();
+        next.set_edits(edits, control)?;
+        let before = self.edits.as_ref().filter(|edits| edits.precision() == self.precision);
+        let Some((position, layer)) = PromptEdits::first_difference(before, next.edits(), self.meta.dims) else {
+            return Ok(next);
+        };
+        if position >= self.tokens.len() {
+            return Ok(next);
+        }
+        let has_residual = |token: &Arc<TokenRecord>| token.row(HookKind::ResidPost, layer - 1).is_some();
+        let layer = if layer > 0 && self.tokens[position..].iter().all(has_residual) { layer } else { 0 };
+        next.tokens.truncate(position);
+        next.cache.rewind(position, layer);
+        next.last = None;
+        let (mut read, all) = (position, self.tokens.len());
+        while read < all {
+            let source = self.tokens[read].source;
+            let same = self.tokens[read..].iter().take(self.chunk).take_while(|token| token.source == source);
+            let records = &self.tokens[read..read + same.count()];
+            let ids: Vec<u32> = records.iter().map(|token| token.id).collect();
+            let (layers, done) = (self.meta.dims.layers, read - position);
+            let part = control.part(done * layers, (all - position) * layers);
+            next.read_chunk(&ids, source, Some(Again { layer, records }), &part, &mut |_, _| {})?;
+            read += ids.len();
+        }
+        Ok(next)
+    }
+
+    /// Puts these edits in place of those of the run. The tokens must then be read again.
+    fn set_edits(&mut self, edits: Option<&Edits>, control: &Control) -> Result<()> {
+        let edits = edits.filter(|edits| !edits.is_empty());
+        let prompt: Vec<u32> = self.prompt().map(|token| token.id).collect();
+        let (model, precision) = (&self.loaded.model, self.precision);
+        self.edits = edits.map(|edits| edits.of_prompt(&prompt, model, precision, control)).transpose()?;
+        let list = self.edits.iter().flat_map(|of| of.edits().list()).cloned().collect();
+        self.meta = Arc::new(Meta { edits: list, ..(*self.meta).clone() });
+        Ok(())
+    }
+
+    /// The tokens of the prompt.
+    fn prompt(&self) -> impl Iterator<Item = &Arc<TokenRecord>> {
+        self.tokens.iter().take_while(|token| token.source == Source::Prompt)
+    }
+
+    /// Fits the edits to the prompt `ids`, of which the run has read the beginning, and forgets the tokens whose values
+    /// thereby change.
+    pub(super) fn fit_edits(&mut self, ids: &[u32], control: &Control) -> Result<()> {
+        let Some(before) = self.edits.clone() else { return Ok(()) };
+        let after = before.edits().of_prompt(ids, &self.loaded.model, self.precision, control)?;
+        if let Some((position, _)) = PromptEdits::first_difference(Some(&before), Some(&after), self.meta.dims) {
+            self.truncate(position);
+        }
+        self.edits = Some(after);
+        Ok(())
+    }
+
+    /// Fits the edits to the policy: means depend on it.
+    pub(super) fn refresh_edits(&mut self, control: &Control) -> Result<()> {
+        if let Some(edits) = self.edits.take_if(|edits| edits.precision() != self.precision) {
+            let found = edits.edits().of_prompt(edits.prompt(), &self.loaded.model, self.precision, control);
+            self.edits = Some(found?);
+        }
+        Ok(())
+    }
+
+    /// The hooks of a pass over `positions`.
+    pub(super) fn edit_hooks(&self, positions: Range<usize>) -> Option<EditHooks<'_>> {
+        let precision = self.loaded.model.arch().rounding(self.precision);
+        self.edits.as_ref().map(|edits| EditHooks::new(edits, precision, positions))
+    }
+}

@@ -1,0 +1,141 @@
+//! Edits of the pass, carried out by hooks that stand before the capture.
+
+mod choice;
+mod cuts;
+mod hooks;
+mod means;
+mod source;
+mod values;
+
+pub use cuts::Cuts;
+pub use hooks::EditHooks;
+
+use super::pass::Model;
+use super::precision::Precision;
+use crate::control::Control;
+use crate::trace::{Dims, Edit};
+use anyhow::{Result, ensure};
+use means::Means;
+use source::Data;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most edits of a run.
+const MOST: usize = 1 << 14;
+
+/// Edits that fit a model, with what their files hold. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Edits {
+    list: Arc<[(Edit, Data)]>,
+    dims: Dims,
+}
+
+impl Edits {
+    /// Reads the files that the edits name.
+    ///
+    /// # Errors
+    /// If the model lacks a layer, expert or head that an edit names, or a file can't be read or does not fit.
+    pub fn new(edits: Vec<Edit>, dims: Dims) -> Result<Self> {
+        ensure!(edits.len() <= MOST, "expected at most {MOST} edits, found {}", edits.len());
+        let mut files = source::Files::default();
+        let with_data = |edit: Edit| {
+            edit.check(dims)?;
+            let data = files.data(&edit, dims)?;
+            Ok((edit, data))
+        };
+        let list: Vec<(Edit, Data)> = edits.into_iter().map(with_data).collect::<Result<_>>()?;
+        Ok(Self { list: list.into(), dims })
+    }
+
+    /// The edits.
+    pub fn list(&self) -> impl ExactSizeIterator<Item = &Edit> {
+        self.list.iter().map(|(edit, _)| edit)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether what they do depends on the prompt.
+    pub fn depend_on_prompt(&self) -> bool {
+        self.list().any(Edit::depends_on_prompt)
+    }
+
+    /// The edits of a run that begins with the prompt `ids`. Means are taken over an unedited pass of the prompt.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the pass over the prompt fails.
+    pub fn of_prompt(
+        &self,
+        ids: &[u32],
+        model: &Model,
+        precision: Precision,
+        control: &Control,
+    ) -> Result<PromptEdits> {
+        let means = Means::over(ids, self.list(), model, precision, control)?;
+        Ok(PromptEdits { edits: self.clone(), means: means.into(), precision, prompt: ids.into() })
+    }
+}
+
+/// Edits of runs that begin with one prompt. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct PromptEdits {
+    edits: Edits,
+    means: Arc<Means>,
+    /// The rounding of the pass that the means were taken over.
+    precision: Precision,
+    prompt: Arc<[u32]>,
+}
+
+impl PromptEdits {
+    /// The edits.
+    pub fn edits(&self) -> &Edits {
+        &self.edits
+    }
+
+    /// The ids of the prompt.
+    pub fn prompt(&self) -> &[u32] {
+        &self.prompt
+    }
+
+    /// The rounding of the pass that the means were taken over.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The first position and the first layer that differ if these edits are replaced by `other`. Everything before that
+    /// position, and at later positions every layer below that layer, stays as it is. `None` if nothing differs.
+    pub fn first_difference(before: Option<&Self>, after: Option<&Self>, dims: Dims) -> Option<(usize, usize)> {
+        let list = |of: Option<&Self>| of.map_or(&[][..], |of| &of.edits.list[..]).to_vec();
+        let (old, new) = (list(before), list(after));
+        let prompt = |of: Option<&Self>| of.map_or(0, |of| of.prompt.len());
+        // A mean is that of another prompt, unless nothing but the list of edits differs.
+        let same_prompt = before.zip(after).is_some_and(|(a, b)| {
+            a.prompt.len() == b.prompt.len() && a.precision == b.precision && a.means.agree_with(&b.means)
+        });
+        let is_same = |((a, x), (b, y)): &(&(Edit, Data), &(Edit, Data))| {
+            a == b && x.is_same(y) && (same_prompt || !a.depends_on_prompt())
+        };
+        let same = old.iter().zip(&new).take_while(is_same).count();
+        let old = old[same..].iter().map(|(edit, _)| edit.first_place(prompt(before), dims));
+        let new = new[same..].iter().map(|(edit, _)| edit.first_place(prompt(after), dims));
+        old.chain(new).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
+    }
+
+    /// The cuts of attention in `layer`, if there are any.
+    pub fn cuts(&self, layer: usize) -> Option<Cuts> {
+        Cuts::of(self.edits.list(), layer, self.prompt.len())
+    }
+
+    fn range(&self, edit: usize) -> Range<usize> {
+        self.edits.list[edit].0.scope.range(self.prompt.len())
+    }
+}
+
+impl Edit {
+    /// The first position and layer that it can change.
+    fn first_place(&self, prompt: usize, dims: Dims) -> (usize, usize) {
+        (self.scope.range(prompt).start, self.layers.below(dims.layers).first().copied().unwrap_or(dims.layers))
+    }
+}

@@ -1,0 +1,257 @@
+//! What the files hold that edits name.
+
+mod npy;
+mod steering;
+
+pub use steering::Steering;
+
+use crate::trace::{
+    Change, Dims, Edit, EditSource, HookKind as K, NO_EXPERT, Patched, TraceFile, TraceReader, TraceTensor,
+};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the file of an edit holds for it. Clones share it.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// The edit names no file.
+    None,
+    /// A vector.
+    Vector(Arc<[f32]>),
+    /// Rows of a hook.
+    Rows(Arc<Rows>),
+    /// Chosen experts.
+    Chosen(Arc<Chosen>),
+    /// Experts that are switched off and on.
+    Steering(Arc<Steering>),
+}
+
+impl Data {
+    /// Whether both were read together, or neither was read.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Vector(a), Self::Vector(b)) => a == b,
+            (Self::Rows(a), Self::Rows(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Chosen(a), Self::Chosen(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Steering(a), Self::Steering(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Rows of one hook of another run, by layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    layers: BTreeMap<usize, Layer>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Layer {
+    /// `[pos, width]`.
+    values: Vec<f32>,
+    width: usize,
+    /// The experts whose outputs the rows hold `[pos, k]`; empty for other hooks.
+    chosen: Vec<u32>,
+}
+
+impl Rows {
+    /// Keeps the rows of a layer; `values` is `[pos, width]`, `chosen` `[pos, k]` or empty.
+    pub fn insert(&mut self, layer: usize, values: Vec<f32>, width: usize, chosen: Vec<u32>) {
+        self.layers.insert(layer, Layer { values, width, chosen });
+    }
+
+    /// The row of a position; `None` if the other run did not have it.
+    pub fn row(&self, position: usize, layer: usize) -> Option<&[f32]> {
+        let of = self.layers.get(&layer)?;
+        of.values.get(position.checked_mul(of.width)?..)?.get(..of.width)
+    }
+
+    /// The experts whose outputs a row holds.
+    pub fn chosen(&self, position: usize, layer: usize) -> &[u32] {
+        let chosen = self.layers.get(&layer).and_then(|of| {
+            let k = of.chosen.len() * of.width / of.values.len().max(1);
+            of.chosen.get(position * k..(position + 1) * k)
+        });
+        chosen.unwrap_or_default()
+    }
+}
+
+/// The experts that another run chose.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    layers: BTreeMap<usize, ChosenLayer>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ChosenLayer {
+    k: usize,
+    /// `[pos, k]`, best first.
+    experts: Vec<u32>,
+    /// `[pos, k]`, or empty.
+    weights: Vec<f32>,
+}
+
+impl Chosen {
+    /// The experts of a position, best first; `None` if the other run did not have the position.
+    pub fn experts(&self, position: usize, layer: usize) -> Option<&[u32]> {
+        let of = self.layers.get(&layer)?;
+        let row = of.experts.get(position * of.k..(position + 1) * of.k)?;
+        let filled = row.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(row.len());
+        (filled > 0).then_some(&row[..filled])
+    }
+
+    /// The experts of a position with their recorded mixing weights.
+    pub fn weights(&self, position: usize, layer: usize) -> impl Iterator<Item = (&u32, &f32)> {
+        let rows = self.layers.get(&layer).and_then(|of| {
+            let range = position * of.k..(position + 1) * of.k;
+            Some((of.experts.get(range.clone())?, of.weights.get(range)?))
+        });
+        rows.into_iter().flat_map(|(experts, weights)| experts.iter().zip(weights))
+    }
+}
+
+/// The trace files that were opened so far, so that each is opened once.
+#[derive(Default)]
+pub struct Files {
+    traces: HashMap<String, Arc<TraceReader>>,
+}
+
+impl Files {
+    /// What an edit's file holds for it.
+    pub fn data(&mut self, edit: &Edit, dims: Dims) -> Result<Data> {
+        let layers = edit.layers.below(dims.layers);
+        let found = match &edit.change {
+            Change::Add { source, .. } => vector(source).map(Data::Vector),
+            Change::Patch { what, source, from } => {
+                self.rows(what, source, *from, &layers).map(|rows| Data::Rows(Arc::new(rows)))
+            }
+            Change::Replay { source, weights } => match extension(source).as_str() {
+                "npy" if *weights => bail!("`{edit}`: {} holds no weights: use `replay`", source.path),
+                "npy" => npy::chosen(Path::new(&source.path), &layers, dims).map(|read| Data::Chosen(Arc::new(read))),
+                "json" if *weights => bail!("`{edit}`: {} holds no weights: use `replay`", source.path),
+                "json" => steering::read(Path::new(&source.path), dims).map(|read| Data::Steering(Arc::new(read))),
+                _ => self.chosen(source, *weights, &layers, dims).map(|read| Data::Chosen(Arc::new(read))),
+            },
+            _ => return Ok(Data::None),
+        };
+        found.with_context(|| format!("`{edit}`"))
+    }
+
+    fn trace(&mut self, source: &EditSource) -> Result<Arc<TraceReader>> {
+        if let Some(tensor) = &source.tensor {
+            bail!("leave out `:{tensor}`: the hook of the edit names the tensor");
+        }
+        if let Some(open) = self.traces.get(&source.path) {
+            return Ok(open.clone());
+        }
+        let open = Arc::new(TraceReader::open(Path::new(&source.path))?);
+        self.traces.insert(source.path.clone(), open.clone());
+        Ok(open)
+    }
+
+    fn rows(
+        &mut self,
+        what: &Patched,
+        source: &EditSource,
+        from: Option<usize>,
+        layers: &[usize],
+    ) -> Result<Rows> {
+        let trace = self.trace(source)?;
+        let kind = match what {
+            Patched::Hook(kind) => *kind,
+            Patched::Heads(_) => K::Z,
+            Patched::Experts(_) => K::ExpertOut,
+        };
+        let mut rows = Rows::default();
+        for layer in layers {
+            let (values, shape) = floats(&trace, &kind.at(*layer).to_string())?;
+            let width = shape.iter().skip(1).product();
+            if let Some(from) = from.filter(|from| *from >= shape[0]) {
+                bail!("there is no position {from} in {}: positions are 0..{}", source.path, shape[0] - 1);
+            }
+            let chosen = match what {
+                Patched::Experts(_) => integers(&trace, &K::ExpertIndices.at(*layer).to_string())?.0,
+                _ => Vec::new(),
+            };
+            rows.insert(*layer, values, width, chosen);
+        }
+        Ok(rows)
+    }
+
+    fn chosen(&mut self, source: &EditSource, weights: bool, layers: &[usize], dims: Dims) -> Result<Chosen> {
+        let trace = self.trace(source)?;
+        let mut chosen = Chosen::default();
+        for layer in layers {
+            let name = K::ExpertIndices.at(*layer).to_string();
+            let (experts, shape) = integers(&trace, &name)?;
+            let k = shape.iter().skip(1).product::<usize>();
+            check(&experts, k, dims).with_context(|| format!("{}: `{name}`", source.path))?;
+            let weights = match weights {
+                true => floats(&trace, &K::MixingWeights.at(*layer).to_string())?.0,
+                false => Vec::new(),
+            };
+            ensure!(
+                weights.is_empty() || weights.len() == experts.len(),
+                "{}: expected as many mixing weights as experts in layer {layer}",
+                source.path
+            );
+            chosen.layers.insert(*layer, ChosenLayer { k, experts, weights });
+        }
+        Ok(chosen)
+    }
+}
+
+/// Checks rows of `k` chosen experts: they exist, and none occurs twice in a row.
+fn check(experts: &[u32], k: usize, dims: Dims) -> Result<()> {
+    ensure!((1..=dims.experts).contains(&k), "expected 1 to {} experts a position, found {k}", dims.experts);
+    for (position, row) in experts.chunks_exact(k).enumerate() {
+        for (slot, expert) in row.iter().enumerate().filter(|(_, expert)| **expert != NO_EXPERT) {
+            ensure!((*expert as usize) < dims.experts, "there is no expert {expert}: experts are 0..{}", dims.experts - 1);
+            ensure!(!row[..slot].contains(expert), "expert {expert} occurs twice at position {position}");
+        }
+    }
+    Ok(())
+}
+
+fn extension(source: &EditSource) -> String {
+    Path::new(&source.path).extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn tensor(trace: &TraceReader, name: &str) -> Result<TraceTensor> {
+    let tensor = trace.tensor(name)?;
+    ensure!(tensor.shape.len() >= 2 && tensor.shape[0] > 0, "`{name}`: expected a row a position, found {:?}", tensor.shape);
+    Ok(tensor)
+}
+
+fn floats(trace: &TraceReader, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
+    let tensor = tensor(trace, name)?;
+    Ok((tensor.f32().with_context(|| format!("`{name}`"))?.to_vec(), tensor.shape))
+}
+
+fn integers(trace: &TraceReader, name: &str) -> Result<(Vec<u32>, Vec<usize>)> {
+    let tensor = tensor(trace, name)?;
+    Ok((tensor.u32().with_context(|| format!("`{name}`"))?.to_vec(), tensor.shape))
+}
+
+/// The vector of a safetensors file: the tensor with this name, or the only one.
+fn vector(source: &EditSource) -> Result<Arc<[f32]>> {
+    let path = Path::new(&source.path);
+    let mut file = TraceFile::read(path).with_context(|| format!("cannot read {}", source.path))?;
+    let names: Vec<&str> = file.tensors.keys().map(String::as_str).collect();
+    let name = match (&source.tensor, names.as_slice()) {
+        (Some(name), _) => name.clone(),
+        (None, [only]) => (*only).to_owned(),
+        (None, _) => bail!("{}: name one of its tensors after a colon: {}", source.path, names.join(", ")),
+    };
+    let known = names.join(", ");
+    let tensor = file.tensors.remove(&name);
+    let tensor = tensor.with_context(|| format!("{} has no tensor `{name}`; it has {known}", source.path))?;
+    let shape: Vec<usize> = tensor.shape.iter().copied().filter(|size| *size != 1).collect();
+    ensure!(shape.len() <= 1, "{}: `{name}`: expected a vector, found shape {:?}", source.path, tensor.shape);
+    let values = tensor.f32().with_context(|| format!("{}: `{name}`", source.path))?;
+    ensure!(values.iter().all(|x| x.is_finite()), "{}: `{name}` has values that are not finite", source.path);
+    Ok(values.into())
+}

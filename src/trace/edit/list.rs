@@ -1,0 +1,78 @@
+//! Lists of edits: a line each, or JSON.
+
+use super::{Change, Edit, Picks};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// The edits of a text: one a line, where what follows a word that begins with `#` is a comment. Or JSON: a list of texts or of
+/// objects with `edit`, an object with such a list as `edits` (run.json, effect.json), or experts to switch off and on as
+/// EasySteer writes them (`layer_configs`).
+///
+/// # Errors
+/// As for a single edit; the message names the line.
+pub fn parse_edits(text: &str) -> Result<Vec<Edit>> {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim_start().starts_with(['[', '{']) {
+        return of_json(&serde_json::from_str(text).context("it is not valid JSON")?);
+    }
+    let mut edits = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            edits.push(line.parse().with_context(|| format!("line {}", number + 1))?);
+        }
+    }
+    Ok(edits)
+}
+
+fn of_json(json: &Value) -> Result<Vec<Edit>> {
+    if let Some(configs) = json.get("layer_configs") {
+        return steering(configs);
+    }
+    let list = json.get("edits").unwrap_or(json).as_array();
+    let list = list.context("expected a list of edits, or an object with `edits` or `layer_configs`")?;
+    let edit = |(number, item): (usize, &Value)| {
+        let text = item.get("edit").unwrap_or(item).as_str();
+        let text = text.with_context(|| format!("edit {}: expected a text, found {item}", number + 1))?;
+        text.parse().with_context(|| format!("edit {}", number + 1))
+    };
+    list.iter().enumerate().map(edit).collect()
+}
+
+/// Experts to switch off (`ban`) and on (`force`), by layer: `{"7": {"mode": "deactivate", "expert_ids": [30]}}`, as EasySteer's
+/// `moe_router` reads them.
+fn steering(configs: &Value) -> Result<Vec<Edit>> {
+    let configs = configs.as_object().context("layer_configs: expected an object by layer")?;
+    let mut edits = Vec::new();
+    for (layer, config) in configs {
+        let at: usize = layer.parse().with_context(|| format!("layer_configs: `{layer}` is no layer"))?;
+        let (off, on) = of_layer(config).with_context(|| format!("layer_configs: layer {layer}"))?;
+        let changes = [(off, Change::Ban as fn(Picks) -> Change), (on, Change::Force)];
+        let found = changes.into_iter().filter(|(experts, _)| !experts.is_empty());
+        edits.extend(found.map(|(experts, change)| Edit::new(Picks::one(at), change(Picks::these(experts)))));
+    }
+    edits.sort_by_key(|edit| edit.layers.last());
+    Ok(edits)
+}
+
+/// The experts of a layer that are switched off, and those that are switched on.
+fn of_layer(config: &Value) -> Result<(Vec<usize>, Vec<usize>)> {
+    let (mut off, mut on) = (ids(config, "deactivate_ids")?, ids(config, "activate_ids")?);
+    let listed = ids(config, "expert_ids")?;
+    match config.get("mode").and_then(Value::as_str).unwrap_or("deactivate") {
+        "deactivate" => off.extend(listed),
+        "activate" => on.extend(listed),
+        mode => bail!("mode: expected `deactivate` or `activate`, found `{mode}`"),
+    }
+    Ok((off, on))
+}
+
+fn ids(config: &Value, key: &str) -> Result<Vec<usize>> {
+    let Some(listed) = config.get(key) else { return Ok(Vec::new()) };
+    let listed = listed.as_array().with_context(|| format!("{key}: expected a list"))?;
+    let id = |value: &Value| {
+        let id = value.as_u64().and_then(|id| usize::try_from(id).ok());
+        id.with_context(|| format!("{key}: expected numbers of experts, found {value}"))
+    };
+    listed.iter().map(id).collect()
+}

@@ -1,0 +1,144 @@
+use super::{Case, ids, parsed, sites};
+use mixscope::model::Edits;
+use mixscope::trace::{HookKind as K, Policy, Site};
+
+#[test]
+fn a_banned_expert_is_left_out_and_the_next_best_moves_up() {
+    let case = Case::new("demo", Policy::Hf);
+    let banned = case.under(&["ban L2.E5"]);
+    for (pos, (a, b)) in case.plain.tokens().iter().zip(banned.tokens()).enumerate() {
+        let (before, after) = (a.experts(2).unwrap(), b.experts(2).unwrap());
+        assert!(!after.contains(&5));
+        let chose = before.contains(&5);
+        assert_eq!(b.sites.contains(&Site { edit: 0, layer: 2 }), chose, "position {pos}");
+        assert_eq!(chose, before != after, "layer 2 reads the same in both runs");
+        if !chose {
+            assert_eq!(a.row(K::MlpOut, 2), b.row(K::MlpOut, 2));
+        } else {
+            let sum: f32 = b.row(K::MixingWeights, 2).unwrap().iter().sum();
+            assert!((sum - 1.0).abs() < 1e-6);
+        }
+    }
+    assert!(sites(banned.tokens()) > 0);
+}
+
+#[test]
+fn forced_experts_come_first_and_fewer_or_more_experts_can_be_chosen() {
+    let case = Case::new("demo", Policy::Hf);
+    for token in case.under(&["force L1.E6"]).tokens() {
+        assert_eq!(token.experts(1).unwrap()[0], 6);
+    }
+    for token in case.under(&["force L1.E0,E3,E7@4.."]).tokens().iter().skip(4) {
+        let probs = token.row(K::ExpertWeights, 1).unwrap();
+        let chosen = token.experts(1).unwrap();
+        assert!(chosen.iter().all(|e| [0, 3, 7].contains(e)));
+        assert!(probs[chosen[0] as usize] >= probs[chosen[1] as usize]);
+    }
+    let run = case.under(&["topk L3 1@2..5", "topk L4 4"]);
+    for (pos, token) in run.tokens().iter().enumerate() {
+        let count = if (2..=5).contains(&pos) { 1 } else { 2 };
+        for (layer, count) in [(3, count), (4, 4)] {
+            assert_eq!(token.experts(layer).unwrap().len(), count, "position {pos}");
+            assert_eq!(token.row(K::MixingWeights, layer).unwrap().len(), count);
+            assert_eq!(token.row(K::ExpertOut, layer).unwrap().len(), count * case.loaded.meta.dims.d_model);
+        }
+    }
+    // The later of two edits wins.
+    let both = case.under(&["ban L1.E6", "force L1.E6"]);
+    assert!(both.tokens().iter().all(|token| token.experts(1).unwrap()[0] == 6));
+    let both = case.under(&["force L1.E6", "ban L1.E6"]);
+    assert!(both.tokens().iter().all(|token| !token.experts(1).unwrap().contains(&6)));
+}
+
+#[test]
+fn a_cut_key_weighs_nothing_and_the_others_share_its_weight() {
+    let case = Case::new("demo", Policy::F32);
+    let run = case.under(&["cut L2.H3 9->4", "cut L1.H* *->0"]);
+    let dims = case.loaded.meta.dims;
+    let row = |pos: usize, layer: usize, head: usize| {
+        let all = run.tokens()[pos].row(K::Pattern, layer).unwrap();
+        all[head * (pos + 1)..(head + 1) * (pos + 1)].to_vec()
+    };
+    let cut = row(9, 2, 3);
+    assert_eq!(cut[4], 0.0);
+    assert!((cut.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    for head in 0..dims.heads {
+        assert_eq!(row(7, 1, head)[0], 0.0);
+        assert_eq!(row(0, 1, head), [0.0], "the first token sees nothing");
+    }
+    assert!(run.tokens()[0].row(K::Z, 1).unwrap().iter().all(|z| *z == 0.0));
+    assert_eq!(run.tokens()[9].sites.iter().filter(|site| site.edit == 0).count(), 1);
+}
+
+#[test]
+fn the_weight_of_a_scaled_expert_is_the_factor_that_its_output_gets() {
+    let case = Case::new("demo", Policy::Hf);
+    let run = case.under(&["scale L5.E2 0.25"]);
+    for (a, b) in case.plain.tokens().iter().zip(run.tokens()) {
+        let (before, after) = (a.row(K::MixingWeights, 5).unwrap(), b.row(K::MixingWeights, 5).unwrap());
+        for (slot, expert) in a.experts(5).unwrap().iter().enumerate() {
+            assert_eq!(after[slot], before[slot] * if *expert == 2 { 0.25 } else { 1.0 });
+        }
+        assert_eq!(a.row(K::ExpertOut, 5), b.row(K::ExpertOut, 5), "chosen and computed as before");
+    }
+}
+
+#[test]
+fn a_mean_is_that_of_the_unedited_prompt() {
+    let case = Case::new("demo", Policy::F32);
+    let d = case.loaded.meta.dims;
+    let run = case.under(&["mean L2.H3@6", "zero L0.mlp"]);
+    let z = |pos: usize| &case.plain.tokens()[pos].row(K::Z, 2).unwrap()[3 * d.d_head..4 * d.d_head];
+    let got = &run.tokens()[6].row(K::Z, 2).unwrap()[3 * d.d_head..4 * d.d_head];
+    for (i, got) in got.iter().enumerate() {
+        let mean = (0..case.ids.len()).map(|pos| f64::from(z(pos)[i])).sum::<f64>() / case.ids.len() as f64;
+        assert!((f64::from(*got) - mean).abs() < 1e-6 * mean.abs().max(1.0));
+    }
+}
+
+#[test]
+fn files_that_do_not_fit_are_refused() {
+    let case = Case::new("tiny-bf16", Policy::Hf);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let npy = |shape: &str, descr: &str, bytes: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), bytes].concat()
+    };
+    let dims = case.loaded.meta.dims;
+    let (layers, k) = (dims.layers, dims.top_k);
+    let pairs: Vec<u8> = (0..3 * layers).flat_map(|_| [0i16, 1]).flat_map(i16::to_le_bytes).collect();
+    let good = file("good.npy", &npy(&format!("(3, {layers}, {k})"), "<i2", &pairs));
+    let run = case.under(&[&format!("replay L* {good}")]);
+    for token in &run.tokens()[..3] {
+        assert_eq!(token.experts(0).unwrap(), [0, 1]);
+    }
+    assert!(run.tokens()[3..].iter().all(|token| token.sites.is_empty()), "later positions choose for themselves");
+    let double = file("double.npy", &npy(&format!("(3, {layers}, {k})"), "<i2", &vec![0; pairs.len()]));
+    let deep = file("deep.npy", &npy(&format!("(1, {}, {k})", layers * 3), "<i2", &pairs));
+    let short = file("short.npy", &npy(&format!("(9, {layers}, {k})"), "<i2", &pairs));
+    let floats = file("floats.npy", &npy(&format!("(3, {layers}, {k})"), "<f4", &pairs));
+    let other = file("other.npy", b"hello");
+    let steering = file("steer.json", br#"{"layer_configs": {"1": {"expert_ids": [1]}}}"#);
+    assert!(case.under(&[&format!("replay L* {steering}")]).tokens().iter().all(|t| !t.experts(1).unwrap().contains(&1)));
+    for (text, part) in [
+        (format!("replay L* {double}"), "expert 0 occurs twice at position 0"),
+        (format!("replay L* {deep}"), "MoE layers, found"),
+        (format!("replay L* {short}"), "bytes of numbers, found"),
+        (format!("replay L* {floats}"), "expected integers such as int16, found dtype `<f4`"),
+        (format!("replay L* {other}"), "does not begin as a .npy file"),
+        (format!("replay! L* {good}"), "holds no weights"),
+        (format!("patch L0.z {good}"), "is not a readable trace"),
+        (format!("add L0.resid_post {good}"), "is not a readable trace"),
+        ("add L0.resid_post nowhere.safetensors".to_owned(), "cannot read nowhere.safetensors"),
+        ("replay L* nowhere.npy".to_owned(), "cannot read nowhere.npy"),
+    ] {
+        let error = format!("{:#}", Edits::new(parsed(&[&text]), dims).unwrap_err());
+        assert!(error.contains(part), "{text}: {error}");
+    }
+    assert_eq!(ids(&case.loaded, 5).len(), 5);
+}
