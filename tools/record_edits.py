@@ -203,8 +203,8 @@ class Edit:
         assert found, text
         part, scope, indices = found["part"] or "", found["scope"] or "prompt", []
         if part[:1] in ("E", "H"):
-            kind, count = {"E": ("experts", config.num_local_experts), "H": ("heads", config.num_attention_heads)}[part[0]]
-            part, indices = kind, picks(part, count)
+            experts, count = part[0] == "E", [config.num_attention_heads, config.num_local_experts]
+            part, indices = "experts" if experts else "heads", picks(part, count[experts])
         named = {"last": slice(tokens - 1, tokens), "prompt": slice(0, tokens), "generated": slice(tokens, tokens)}
         rows = named.get(scope) or span(scope, tokens)
         assert rows.stop <= tokens, text
@@ -230,14 +230,15 @@ class Pass:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Hooks are called with what a module reads (before) or returns (after), and change it in place. So the residual
-        stream changes with what a norm reads, and nothing has to be handed on."""
+        """Hooks are called with what a module reads (before) or returns, and change it in place. So the residual stream
+        changes with what a norm reads, and nothing has to be handed on."""
         with contextlib.ExitStack() as stack:
             def watch(index: int, hook: str, module: nn.Module, before: bool = False) -> None:
                 def see(_: nn.Module, args: tuple[Tensor, ...], *output: Any) -> None:
                     value = output[0] if output else args[0]
                     self.at(index, hook, (value[0] if isinstance(value, tuple) else value)[0])
-                stack.callback((module.register_forward_pre_hook if before else module.register_forward_hook)(see).remove)
+                register = module.register_forward_pre_hook if before else module.register_forward_hook
+                stack.callback(register(see).remove)
 
             for index, layer in enumerate(self.model.model.layers):
                 watch(index, "resid_pre", layer, before=True)
@@ -301,8 +302,8 @@ class Pass:
             case "patch", "experts", "expert_out":
                 shift, theirs = self.source(edit).start - rows.start, self.clean(layer, "expert_indices").tolist()
                 for pos, slot, expert in self.slots(edit, layer):
-                    if expert in theirs[pos + shift]:
-                        value[pos, slot] = self.clean(layer, "expert_out")[pos + shift, theirs[pos + shift].index(expert)]
+                    if expert in (chosen := theirs[pos + shift]):
+                        value[pos, slot] = self.clean(layer, "expert_out")[pos + shift, chosen.index(expert)]
             case "replay!", _, "mixing_weights":
                 theirs, weights = self.clean(layer, "expert_indices").tolist(), self.clean(layer, "mixing_weights")
                 for pos in range(len(self.ids))[rows]:
@@ -376,18 +377,19 @@ class Pass:
             total.index_add_(0, token, outputs[token, slot] * weights[token, slot, None])
         return total
 
-    def attend(self, original: Any, module: nn.Module, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, **named: Any) -> Any:
-        """Attention; a query that sees no key adds nothing."""
+    def attend(self, original: Any, module: nn.Module, q: Tensor, *kv: Tensor, **named: Any) -> tuple[Tensor, Tensor]:
+        """eager_attention_forward, where keys may be cut; the output for a query that sees no key is zero."""
+        *kv, mask = kv
         cuts = [edit for edit in self.of(module.layer_idx) if edit.verb == "cut"]
         if not cuts:
-            return original(module, q, k, v, mask, **named)
+            return original(module, q, *kv, mask, **named)
         assert mask.dtype == torch.float32 and mask.shape[-2:] == (len(self.ids),) * 2
         sees = (mask == 0).repeat(1, q.shape[1], 1, 1)
         for edit in cuts:
             queries, keys = (span(text, len(self.ids)) for text in edit.rest[0].split("->"))
             for query in set(range(len(self.ids))[queries]) & set(range(len(self.ids))[edit.rows]):
                 sees[0, edit.indices, query, keys] = False
-        out, pattern = original(module, q, k, v, torch.zeros(sees.shape).masked_fill(~sees, float("-inf")), **named)
+        out, pattern = original(module, q, *kv, torch.zeros(sees.shape).masked_fill(~sees, float("-inf")), **named)
         out[~sees.any(-1).transpose(1, 2)] = 0
         return out, pattern
 
@@ -399,10 +401,11 @@ def mean(rows: Tensor) -> Tensor:
 def identities(k: int) -> list[str]:
     """Edits that change nothing; `clean.safetensors` is the same run."""
     parts = ("E*", "H*", "attn", "mlp")
-    hooks = ("resid_pre", "q", "z", "attn_out", "resid_mid", "router_logits", "mixing_weights", "mlp_out", "resid_post", "H*", "E*")
+    patched = [hook for hook in HOOKS if hook not in ("expert_indices", "expert_out")] + ["H*", "E*"]
     return [
-        *(f"scale L*.{part} 1" for part in parts), *(f"{verb} L*.{part}@generated" for verb in ("zero", "mean") for part in parts),
-        *(f"patch L*.{hook} clean.safetensors" for hook in hooks), "patch L*.resid_mid@7 clean.safetensors@7",
+        *(f"scale L*.{part} 1" for part in parts), *(f"zero L*.{part}@generated" for part in parts),
+        *(f"mean L*.{part}@generated" for part in parts), *(f"patch L*.{what} clean.safetensors" for what in patched),
+        "patch L*.resid_mid@7 clean.safetensors@7",
         "bias L*.E* +0", f"topk L* {k}", "force L*.E*", "ban L*.E0@generated", "cut L*.H*@generated *->*",
         "add L*.resid_post v.safetensors:v 0", "add L*.q v.safetensors:q 0",
         "replay L* clean.safetensors", "replay! L* clean.safetensors",
@@ -449,8 +452,13 @@ def check(case: list[str], run: Pass, plain: Pass, shown: tuple) -> float:
     return changed
 
 
-def close(a: Pass, b: Pass) -> bool:
-    return torch.allclose(a.logits, b.logits, rtol=1e-5, atol=1e-5)
+def safetensors_file(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """The same bytes at every run; the library writes metadata in any order."""
+    file = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps({**({"__metadata__": metadata} if metadata else {}), **json.loads(file[8:end])}).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[end:]
 
 
 def record(name: str, path: Path, tokens: int, positions: list[int], cases: list[list[str]]) -> None:
@@ -469,20 +477,23 @@ def record(name: str, path: Path, tokens: int, positions: list[int], cases: list
             assert torch.equal(run.logits, model(input_ids=torch.tensor([run.ids]), use_cache=False).logits[0])
     own = {"v.safetensors": vectors, "clean.safetensors": plain.seen}
     for text in identities(config.num_experts_per_tok):
-        assert torch.equal(Pass(model, ids, [text], plain, own).logits, plain.logits), f"{name}: {text} changes something"
+        assert torch.equal(Pass(model, ids, [text], plain, own).logits, plain.logits), f"{name}: {text}"
     other = Used(clean.seen)
     files = {"v.safetensors": vectors, "clean.safetensors": other}
     for one, same in [  # two ways to say the same
         (["zero L*.H*"], ["zero L*.attn"]), (["zero L*.E*"], ["zero L*.mlp"]), (["zero L1.H2"], ["scale L1.H2 0"]),
-        (["cut L1.H* *->*"], ["zero L1.attn"]), (["add L0.resid_post v.safetensors:v 2"], ["add L1.resid_pre v.safetensors:v 2"]),
-        (["bias L*.E* +3"], []), (["ban L1.E0"], ["bias L1.E0 -1e4"]), (["topk L1 1"], ["topk L1 4", "topk L1 1"]),
-        (["patch L1.z clean.safetensors"], ["patch L1.H* clean.safetensors"]), (["ban L0.E1", "force L0.E1"], ["force L0.E1"]),
+        (["cut L1.H* *->*"], ["zero L1.attn"]), (["bias L*.E* +3"], []), (["ban L1.E0"], ["bias L1.E0 -1e4"]),
+        (["add L0.resid_post v.safetensors:v 2"], ["add L1.resid_pre v.safetensors:v 2"]),
+        (["topk L1 1"], ["topk L1 4", "topk L1 1"]), (["ban L0.E1", "force L0.E1"], ["force L0.E1"]),
+        (["patch L1.z clean.safetensors"], ["patch L1.H* clean.safetensors"]),
         (["patch L0.mixing_weights clean.safetensors", "replay L0 clean.safetensors"], ["replay! L0 clean.safetensors"]),
     ]:
-        assert close(Pass(model, ids, one, plain, files), Pass(model, ids, same, plain, files)), f"{name}: {one}, {same}"
+        a, b = (Pass(model, ids, edits, plain, files).logits for edits in (one, same))
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5), f"{name}: {one}, {same}"
     other.used.clear()
 
-    columns = [i * config.vocab_size // COLUMNS for i in range(COLUMNS)] if config.vocab_size > COLUMNS else list(range(config.vocab_size))
+    count = min(config.vocab_size, COLUMNS)
+    columns = [i * config.vocab_size // count for i in range(count)]
     shown = (torch.tensor(positions)[:, None], torch.tensor(columns))
     logits, recorded, changes, margins = {"baseline.logits": plain.logits[shown]}, [], [], []
     for index, case in enumerate(cases):
@@ -507,9 +518,8 @@ def record(name: str, path: Path, tokens: int, positions: list[int], cases: list
     }
     kept = {key: value for key, value in clean.seen.items() if name != "demo" or key in other.used}
     trace = {"tokens": torch.tensor(clean_ids), **kept}
-    for end, tensors, metadata in [("", logits, None), (".vectors", vectors, None), (".clean", trace, texts)]:
-        tensors = {key: value.contiguous() for key, value in tensors.items()}
-        (OUT / f"{name}{end}.safetensors").write_bytes(safetensors.torch.save(tensors, metadata))
+    for end, tensors, metadata in [("", logits, {}), (".vectors", vectors, {}), (".clean", trace, texts)]:
+        (OUT / f"{name}{end}.safetensors").write_bytes(safetensors_file(tensors, metadata))
     print(f"{name}: {len(cases)} cases; logits change by at least {min(changes):.0f} times the tolerance; router logits "
           f"differ by at least {min(margins):.1e}; the clean run has {len(trace)} tensors", file=sys.stderr)
 

@@ -6,6 +6,7 @@ mod attribution;
 pub mod colour_map;
 pub mod diff;
 mod distribution;
+mod effect;
 mod heads;
 mod lab;
 mod lens;
@@ -18,6 +19,7 @@ pub mod view;
 
 pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
 pub use distribution::entropy;
+pub use effect::{Effect, FirstDifference, LayerEffect, Measures, NULL_MEASURES, Null, Place, PositionEffect, Watched};
 pub use heads::{
     Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadScores, HeadStats, Measure, Pattern, Pick, Pooled,
 };

@@ -47,7 +47,9 @@ impl EditArgs {
 /// If the model or the run lacks what an edit names, or a file can't be read or does not fit.
 pub fn loaded(edits: Vec<Edit>, meta: &Meta, tokens: usize) -> Result<Option<Edits>> {
     for edit in &edits {
-        edit.check(meta.dims).and_then(|()| edit.check_positions(tokens)).map_err(|found| wrong(&format!("{found:#}")))?;
+        edit.check(meta.dims)
+            .and_then(|()| edit.check_positions(tokens))
+            .map_err(|found| wrong(&format!("{found:#}")))?;
     }
     let edits = Edits::new(edits, meta.dims)?;
     Ok((!edits.is_empty()).then_some(edits))

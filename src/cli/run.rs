@@ -4,7 +4,9 @@ use super::edits::EditArgs;
 use super::prompt::check_ids;
 use super::stderr::Stderr;
 use super::values::{context_warning, heads_within};
-use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, edits, folder, harmless, print, values};
+use super::{
+    ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, edits, folder, harmless, print, values,
+};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
 use crate::control::Control;
 use crate::engine::{self, Capture, Live};

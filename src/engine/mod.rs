@@ -10,6 +10,7 @@ mod collect;
 mod compare;
 mod core;
 mod derive;
+mod experiments;
 mod interrupts;
 mod open;
 mod panics;
@@ -24,6 +25,10 @@ pub use compare::{Fidelity, Guilt, Verdict, check_against, lab, lab_policies};
 pub use derive::{
     HeadCache, Kept, Part, attribution, derive, head_rows, lens_cells, pattern, pattern_of, spell, tempered,
     trajectories, what_if,
+};
+pub use experiments::{
+    Ablation, EffectPlan, How, Over, PatchOver, PatchPlan, Patching, Target as EffectTarget, ablate, effect, measure,
+    patch,
 };
 pub use open::{OpenOptions, Opened, Opener, Target, is_trace, open_model, open_target, trace_path};
 #[cfg(feature = "hub")]

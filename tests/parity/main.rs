@@ -6,6 +6,7 @@ mod support;
 mod attribution;
 mod bf16;
 mod device;
+mod edits;
 mod f32;
 mod hooks;
 mod lab;

@@ -6,6 +6,8 @@ use crate::trace::{Change, Picks};
 
 /// The choice of one token in one layer, as far as the edits so far changed it.
 pub struct Choice<'a> {
+    /// The scores before any edit `[experts]`.
+    pub own: &'a [f32],
     /// What top-k is taken from `[experts]`.
     pub scores: &'a mut [f32],
     /// The number of experts to choose.
@@ -43,11 +45,8 @@ impl Choice<'_> {
 
     /// Puts these experts before all others, in the order of their own scores.
     fn force(&mut self, experts: &Picks) {
-        let own: Vec<f32> = (0..self.scores.len())
-            .map(|expert| if experts.has(expert) { self.scores[expert] } else { f32::NAN })
-            .collect();
-        let mut order: Vec<u32> = (0..own.len() as u32).filter(|expert| experts.has(*expert as usize)).collect();
-        order.sort_by(|a, b| own[*b as usize].total_cmp(&own[*a as usize]));
+        let mut order: Vec<u32> = (0..self.own.len() as u32).filter(|expert| experts.has(*expert as usize)).collect();
+        order.sort_by(|a, b| self.own[*b as usize].total_cmp(&self.own[*a as usize]));
         self.first(&order);
     }
 

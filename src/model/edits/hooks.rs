@@ -91,6 +91,7 @@ impl<'a> EditHooks<'a> {
     fn choose(&mut self, layer: usize, value: &mut [f32]) {
         let Dims { experts, top_k, .. } = self.dims();
         self.counts = vec![top_k; self.positions.len()];
+        let own = value.to_vec();
         for edit in self.edits_of(layer).collect::<Vec<_>>() {
             let (of, data) = self.edit(edit);
             if !is_of_choice(&of.change) {
@@ -98,7 +99,8 @@ impl<'a> EditHooks<'a> {
             }
             for row in self.rows(edit) {
                 let scores = &mut value[row * experts..][..experts];
-                let mut choice = Choice { scores, count: self.counts[row] };
+                let own = &own[row * experts..][..experts];
+                let mut choice = Choice { own, scores, count: self.counts[row] };
                 let changed = choice.edit(&of.change, data, (self.positions.start + row, layer));
                 self.counts[row] = choice.count;
                 if changed {

@@ -77,7 +77,8 @@ struct Sums {
 
 impl Hooks for Sums {
     fn wants(&self, hook: Hook) -> bool {
-        let is_for_experts = hook.kind == K::ExpertIndices && self.wanted.contains(&Hook { kind: K::ExpertOut, ..hook });
+        let is_for_experts =
+            hook.kind == K::ExpertIndices && self.wanted.contains(&Hook { kind: K::ExpertOut, ..hook });
         is_for_experts || self.wanted.contains(&hook)
     }
 

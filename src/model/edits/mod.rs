@@ -17,6 +17,7 @@ use crate::trace::{Dims, Edit};
 use anyhow::{Result, ensure};
 use means::Means;
 use source::Data;
+pub use source::Rows;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,8 +48,17 @@ impl Edits {
         Ok(Self { list: list.into(), dims })
     }
 
+    /// One `patch` edit, with the rows that it takes in place of a file.
+    ///
+    /// # Errors
+    /// If the model lacks a layer, expert or head that the edit names.
+    pub fn patched(edit: Edit, rows: Arc<Rows>, dims: Dims) -> Result<Self> {
+        edit.check(dims)?;
+        Ok(Self { list: [(edit, Data::Rows(rows))].into(), dims })
+    }
+
     /// The edits.
-    pub fn list(&self) -> impl ExactSizeIterator<Item = &Edit> {
+    pub fn list(&self) -> impl ExactSizeIterator<Item = &Edit> + Clone {
         self.list.iter().map(|(edit, _)| edit)
     }
 

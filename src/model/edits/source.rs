@@ -152,13 +152,7 @@ impl Files {
         Ok(open)
     }
 
-    fn rows(
-        &mut self,
-        what: &Patched,
-        source: &EditSource,
-        from: Option<usize>,
-        layers: &[usize],
-    ) -> Result<Rows> {
+    fn rows(&mut self, what: &Patched, source: &EditSource, from: Option<usize>, layers: &[usize]) -> Result<Rows> {
         let trace = self.trace(source)?;
         let kind = match what {
             Patched::Hook(kind) => *kind,
@@ -209,7 +203,11 @@ fn check(experts: &[u32], k: usize, dims: Dims) -> Result<()> {
     ensure!((1..=dims.experts).contains(&k), "expected 1 to {} experts a position, found {k}", dims.experts);
     for (position, row) in experts.chunks_exact(k).enumerate() {
         for (slot, expert) in row.iter().enumerate().filter(|(_, expert)| **expert != NO_EXPERT) {
-            ensure!((*expert as usize) < dims.experts, "there is no expert {expert}: experts are 0..{}", dims.experts - 1);
+            ensure!(
+                (*expert as usize) < dims.experts,
+                "there is no expert {expert}: experts are 0..{}",
+                dims.experts - 1
+            );
             ensure!(!row[..slot].contains(expert), "expert {expert} occurs twice at position {position}");
         }
     }
@@ -222,7 +220,11 @@ fn extension(source: &EditSource) -> String {
 
 fn tensor(trace: &TraceReader, name: &str) -> Result<TraceTensor> {
     let tensor = trace.tensor(name)?;
-    ensure!(tensor.shape.len() >= 2 && tensor.shape[0] > 0, "`{name}`: expected a row a position, found {:?}", tensor.shape);
+    ensure!(
+        tensor.shape.len() >= 2 && tensor.shape[0] > 0,
+        "`{name}`: expected a row a position, found {:?}",
+        tensor.shape
+    );
     Ok(tensor)
 }
 

@@ -117,7 +117,8 @@ impl<'m> Pass<'m> {
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
         cache.write(cx.layer, &k, &v);
         let cuts = cx.hooks.cuts(cx.layer).cloned();
-        let heads = Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
+        let heads =
+            Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
         let z = match cx.wants(K::Pattern) {
             true => heads.z_from(&cx.hook(K::Pattern, heads.pattern())?),
             false => heads.z(),

@@ -35,10 +35,11 @@ fn first_word(text: &str) -> &str {
 }
 
 fn parse(text: &str) -> Result<Edit> {
-    let words = words(text)?;
+    let words = with_scope_first(words(text)?)?;
     let mut words = words.into_iter().peekable();
     let verb = words.next().map(|word| word.plain()).transpose()?.unwrap_or_default();
-    if !FORMS.iter().any(|(known, _)| verb.trim_end_matches('!') == *known) || verb.ends_with('!') && verb != "replay!" {
+    if !FORMS.iter().any(|(known, _)| verb.trim_end_matches('!') == *known) || verb.ends_with('!') && verb != "replay!"
+    {
         let verbs: Vec<&str> = FORMS.iter().map(|(verb, _)| *verb).collect();
         bail!("`{}`: an edit begins with one of {}", text.trim(), verbs.join(", "));
     }
@@ -47,7 +48,7 @@ fn parse(text: &str) -> Result<Edit> {
         Some((target, scope)) => (target.to_owned(), parse_scope(scope)?),
         None => (target, Scope::Everywhere),
     };
-    // The scope may be a word of its own.
+    // Of edits that name a file, the scope may be a word before it.
     if scope == Scope::Everywhere
         && let Some(word) = words.next_if(|word| word.text.starts_with('@') && !word.is_quoted)
     {
@@ -114,6 +115,28 @@ fn parse(text: &str) -> Result<Edit> {
         bail!("`{}` is too much", word.text);
     }
     Ok(Edit { layers, change, scope })
+}
+
+/// The scope may follow the last word, or be a word of its own: it is moved behind the target.
+fn with_scope_first(mut words: Vec<Word>) -> Result<Vec<Word>> {
+    let names_file =
+        words.first().is_some_and(|verb| ["add", "patch", "replay", "replay!"].contains(&verb.text.as_str()));
+    if names_file || words.len() < 2 {
+        return Ok(words);
+    }
+    let is_scope = |word: &Word| word.text.contains('@') && !word.is_quoted;
+    if words.iter().filter(|word| is_scope(word)).count() > 1 {
+        bail!("it has two scopes");
+    }
+    if let Some(at) = words.iter().position(is_scope).filter(|at| *at > 1) {
+        let word = words.remove(at);
+        let (value, scope) = word.text.split_once('@').unwrap_or_default();
+        words[1].text = format!("{}@{scope}", words[1].text);
+        if !value.is_empty() {
+            words.insert(at, Word { text: value.to_owned(), tail: String::new(), is_quoted: false });
+        }
+    }
+    Ok(words)
 }
 
 fn is_single_point(text: &str, at: usize) -> bool {
@@ -245,7 +268,9 @@ fn parse_part(text: &str) -> Result<Part> {
 }
 
 fn hook(text: &str) -> Result<HookKind> {
-    let found = HookKind::all().filter(|kind| !kind.is_global()).find(|kind| [kind.short_name(), kind.suffix()].contains(&text));
+    let found = HookKind::all()
+        .filter(|kind| !kind.is_global())
+        .find(|kind| [kind.short_name(), kind.suffix()].contains(&text));
     let found = found.with_context(|| {
         let names: Vec<&str> = HookKind::all().filter(|kind| kind.can_be_patched()).map(HookKind::short_name).collect();
         format!("`{text}` is no hook of a layer; hooks are {}", names.join(", "))

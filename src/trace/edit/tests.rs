@@ -2,7 +2,19 @@ use super::*;
 use crate::trace::Dims;
 
 fn dims() -> Dims {
-    Dims { layers: 6, d_model: 64, d_ff: 96, heads: 8, kv_heads: 2, d_head: 8, experts: 8, top_k: 2, vocab: 300, context: 64, window: None }
+    Dims {
+        layers: 6,
+        d_model: 64,
+        d_ff: 96,
+        heads: 8,
+        kv_heads: 2,
+        d_head: 8,
+        experts: 8,
+        top_k: 2,
+        vocab: 300,
+        context: 64,
+        window: None,
+    }
 }
 
 #[test]
@@ -41,6 +53,9 @@ fn other_spellings_are_read_too() {
     for (text, printed) in [
         ("  ban   l3.e5  @7 # the loud one", "ban L3.E5@7"),
         ("bias L3.E5 1.0", "bias L3.E5 +1"),
+        ("topk L3 1@2..6", "topk L3@2..6 1"),
+        ("scale L3.E5 0.5 @last", "scale L3.E5@last 0.5"),
+        ("add L1.q @3 v.safetensors 2", "add L1.q@3 v.safetensors 2"),
         ("patch L4.hook_resid_pre@7 from x.safetensors@3", "patch L4.resid_pre@7 x.safetensors@3"),
         ("patch L4.attn.hook_z x.safetensors", "patch L4.z x.safetensors"),
         ("add L1.resid_post v.safetensors", "add L1.resid_post v.safetensors 1"),
@@ -96,6 +111,7 @@ fn a_wrong_edit_says_what_is_wrong_and_how_it_is_written() {
         ("scale L3.E5 much", "`much` is not a number"),
         ("scale L3.E5 inf", "`inf` is not a number"),
         ("ban L3.E5 @ever", "`@ever` is none of @7"),
+        ("ban L3.E5@2 @3", "two scopes"),
         ("ban L3.E5 now", "`now` is too much"),
         ("cut L5.H2 12", "`12` has no `->`"),
         ("cut L5.H2 3->12", "a query never sees a key after it"),

@@ -5,9 +5,22 @@ use mixscope::trace::{HookKind, Policy, Sampling, TracePlan};
 /// One edit of every kind, at all positions and at some.
 fn kinds(file: &str) -> Vec<Vec<String>> {
     let single = [
-        "ban L1.E1", "ban L0.E0@4..9", "force L1.E0,E2@3..", "bias L1.E2 +1.5", "topk L0 1", "topk L1 3@2..6", "zero L0.E1",
-        "scale L1.E0 0.5@last", "mean L0.E1", "mean L1.H1@7", "zero L1.H0", "zero L0.attn@5", "zero L1.mlp@prompt",
-        "cut L1.H1 9->3", "cut L0.H* *->0", "zero L1.H1@generated",
+        "ban L1.E1",
+        "ban L0.E0@4..9",
+        "force L1.E0,E2@3..",
+        "bias L1.E2 +1.5",
+        "topk L0 1",
+        "topk L1 3@2..6",
+        "zero L0.E1",
+        "scale L1.E0 0.5@last",
+        "mean L0.E1",
+        "mean L1.H1@7",
+        "zero L1.H0",
+        "zero L0.attn@5",
+        "zero L1.mlp@prompt",
+        "cut L1.H1 9->3",
+        "cut L0.H* *->0",
+        "zero L1.H1@generated",
     ];
     let mut all: Vec<Vec<String>> = single.iter().map(|edit| vec![(*edit).to_owned()]).collect();
     all.push(vec![format!("patch L1.resid_mid@6 {file}@2")]);
@@ -20,14 +33,23 @@ fn kinds(file: &str) -> Vec<Vec<String>> {
 fn prefill_chunks_steps_and_the_rest_of_a_known_run_give_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.safetensors");
-    for (name, policy) in [("demo", Policy::Hf), ("tiny-bf16", Policy::Hf), ("tiny-bf16", Policy::F32), ("tied-window-legacy", Policy::Hf), ("top3", Policy::F32Router)] {
+    for (name, policy) in [
+        ("demo", Policy::Hf),
+        ("tiny-bf16", Policy::Hf),
+        ("tiny-bf16", Policy::F32),
+        ("tied-window-legacy", Policy::Hf),
+        ("top3", Policy::F32Router),
+    ] {
         let case = Case::new(name, policy);
         let (none, loaded) = (Control::none(), &case.loaded);
         let mut other = empty(loaded);
         let reversed: Vec<u32> = case.ids.iter().rev().copied().collect();
         other.set_prompt(&reversed, &none, &mut |_, _| {}).unwrap();
         let records = other.records();
-        TracePlan::new(&records, &serde_json::json!({}), false, &[], |kind, _| kind != HookKind::Pattern).unwrap().write(&path).unwrap();
+        TracePlan::new(&records, &serde_json::json!({}), false, &[], |kind, _| kind != HookKind::Pattern)
+            .unwrap()
+            .write(&path)
+            .unwrap();
         // A run that goes on after its prompt.
         let more = [5, 9, 11];
         let mut plain = case.plain.clone();

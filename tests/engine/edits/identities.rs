@@ -14,14 +14,22 @@ fn save(case: &Case, path: &Path) {
 #[test]
 fn edits_that_change_nothing_leave_every_bit_and_say_so() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, policy) in [("demo", POLICIES[0]), ("tiny-bf16", POLICIES[0]), ("tiny-f32", POLICIES[1]), ("tiny-bf16", POLICIES[2]), ("top3", POLICIES[0]), ("tied-window-legacy", POLICIES[0])] {
+    for (name, policy) in [
+        ("demo", POLICIES[0]),
+        ("tiny-bf16", POLICIES[0]),
+        ("tiny-f32", POLICIES[1]),
+        ("tiny-bf16", POLICIES[2]),
+        ("top3", POLICIES[0]),
+        ("tied-window-legacy", POLICIES[0]),
+    ] {
         let case = Case::new(name, policy);
         let dims = case.loaded.meta.dims;
         let path = folder.path().join(format!("{name}-{policy}.safetensors"));
         save(&case, &path);
         let file = path.to_str().unwrap();
         let k = dims.top_k;
-        let never = (0..dims.experts).find(|e| case.plain.tokens().iter().all(|t| !t.experts(0).unwrap().contains(&(*e as u32))));
+        let never = (0..dims.experts)
+            .find(|e| case.plain.tokens().iter().all(|t| !t.experts(0).unwrap().contains(&(*e as u32))));
         let mut pairs = vec![
             ("scale L*.E* 1".to_owned(), "scale L*.E* 0.5".to_owned()),
             ("scale L*.H* 1".to_owned(), "scale L*.H* 0.5".to_owned()),
@@ -65,9 +73,14 @@ fn banning_then_replaying_the_banned_run_is_banning() {
         let path = folder.path().join("banned.safetensors");
         save(&case, &path);
         let replayed = case.under(&[&format!("replay L* {}", path.display())]);
-        assert!(case.plain.tokens().iter().zip(replayed.tokens()).all(|(a, b)| a.values == b.values && a.next == b.next));
+        assert!(
+            case.plain.tokens().iter().zip(replayed.tokens()).all(|(a, b)| a.values == b.values && a.next == b.next)
+        );
         let both = case.under(&["ban L0..1.E1", &format!("replay L* {}", path.display())]);
-        assert!(both.tokens().iter().flat_map(|token| &token.sites).all(|site| site.edit == 0), "the replay adds nothing");
+        assert!(
+            both.tokens().iter().flat_map(|token| &token.sites).all(|site| site.edit == 0),
+            "the replay adds nothing"
+        );
     }
 }
 

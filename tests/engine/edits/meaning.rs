@@ -124,7 +124,9 @@ fn files_that_do_not_fit_are_refused() {
     let floats = file("floats.npy", &npy(&format!("(3, {layers}, {k})"), "<f4", &pairs));
     let other = file("other.npy", b"hello");
     let steering = file("steer.json", br#"{"layer_configs": {"1": {"expert_ids": [1]}}}"#);
-    assert!(case.under(&[&format!("replay L* {steering}")]).tokens().iter().all(|t| !t.experts(1).unwrap().contains(&1)));
+    assert!(
+        case.under(&[&format!("replay L* {steering}")]).tokens().iter().all(|t| !t.experts(1).unwrap().contains(&1))
+    );
     for (text, part) in [
         (format!("replay L* {double}"), "expert 0 occurs twice at position 0"),
         (format!("replay L* {deep}"), "MoE layers, found"),

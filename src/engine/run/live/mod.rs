@@ -8,7 +8,8 @@ pub use reading::OnTokens;
 use super::capture::Capture;
 use crate::model::{Distribution, KvCache, Loaded, Precision, PromptEdits};
 use crate::trace::{Candidate, HookKind, Meta, Piece, Policy, Prompt, Records, Source, TokenRecord};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Tokens of a prompt that are read in one pass.
@@ -115,6 +116,21 @@ impl Live {
         Candidate { id: id as u32, piece, logit: distribution.logit(id), prob: distribution.prob(id) }
     }
 
+    /// The logits after these positions `[rows, vocab]`, from the residuals of the last layer: bit for bit those of the pass.
+    ///
+    /// # Errors
+    /// If the run lacks a position or its residual, or the device fails.
+    pub fn logits(&self, rows: Range<usize>) -> Result<Vec<f32>> {
+        let last = self.meta.dims.layers - 1;
+        let tokens =
+            self.tokens.get(rows.clone()).with_context(|| format!("positions {rows:?} are outside the run"))?;
+        let mut resid = Vec::with_capacity(tokens.len() * self.meta.dims.d_model);
+        for token in tokens {
+            resid.extend_from_slice(token.row(HookKind::ResidPost, last).context("the run keeps no residuals")?);
+        }
+        self.loaded.model.lens(&resid, self.precision)
+    }
+
     /// The ids of a prompt.
     ///
     /// # Errors
@@ -170,7 +186,9 @@ impl Live {
 
     /// Whether `other` begins with this run.
     pub(in crate::engine) fn is_start_of(&self, other: &Live) -> bool {
-        self.meta.policy == other.meta.policy && self.meta.edits == other.meta.edits && self.shared_with(other) == self.tokens.len()
+        self.meta.policy == other.meta.policy
+            && self.meta.edits == other.meta.edits
+            && self.shared_with(other) == self.tokens.len()
     }
 
     /// Whether both are the same run.

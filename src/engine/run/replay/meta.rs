@@ -31,7 +31,13 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
         "" => Vec::new(),
         edits => serde_json::from_str(edits).unwrap_or_else(|_| {
             let advice = "how the pass was edited is not known";
-            report.add(Level::Warn, "metadata `edits`", "a list of edits with their sites", "none that can be read", advice);
+            report.add(
+                Level::Warn,
+                "metadata `edits`",
+                "a list of edits with their sites",
+                "none that can be read",
+                advice,
+            );
             Vec::new()
         }),
     };

@@ -61,7 +61,12 @@ fn array(bytes: &[u8]) -> Result<(Vec<usize>, Vec<u32>)> {
     ensure!(order != ">", "its numbers are big-endian: save it with `.astype('int16')`");
     let count = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     let needed = count.and_then(|count| count.checked_mul(width));
-    ensure!(needed == Some(numbers.len()), "expected {} bytes of numbers, found {}", needed.unwrap_or(0), numbers.len());
+    ensure!(
+        needed == Some(numbers.len()),
+        "expected {} bytes of numbers, found {}",
+        needed.unwrap_or(0),
+        numbers.len()
+    );
     let value = |bytes: &[u8]| {
         let value = bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
         // A negative number stands for no expert, as in padded slots.

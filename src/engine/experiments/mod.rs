@@ -1,0 +1,12 @@
+//! Experiments: runs under edits, compared with the run without them.
+
+mod ablate;
+mod effect;
+mod measure;
+mod null;
+mod patch;
+
+pub use ablate::{Ablation, How, Over, ablate};
+pub use effect::{EffectPlan, effect};
+pub use measure::{Target, measure};
+pub use patch::{PatchOver, PatchPlan, Patching, patch};
