@@ -9,6 +9,7 @@ mod direction;
 mod dtype;
 mod file;
 mod hooks;
+mod json;
 mod lens;
 mod meta;
 mod piece;
@@ -25,10 +26,11 @@ pub use dims::Dims;
 pub use direction::Direction;
 pub use dtype::Dtype;
 pub use file::{
-    ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values,
-    hook_values, replace_file, token_ids, without_name,
+    Access, ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TempFile, TempFolder, TraceFile, TracePlan,
+    TraceReader, TraceTensor, Values, hook_values, remove_temporaries, replace_file, token_ids, write_new_file,
 };
 pub use hooks::{Hook, HookKind};
+pub use json::{harmless_json, json_text};
 pub use lens::{LensCell, LensKey, LensSite};
 pub use meta::{Meta, Recording};
 pub use piece::{Piece, byte_name};
