@@ -1,6 +1,7 @@
 //! Folders and streams that files and results go to.
 
 use crate::support::cli::{Run, assert_fails, command, mixscope, stderr, stdout};
+use mixscope::trace::is_obeyed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -109,6 +110,24 @@ fn an_export_replaces_no_file_that_came_meanwhile() {
         assert_fails(output, 1, "map.csv exists; give another -o, or --force to overwrite");
     }
     assert!(export(&["--force"]).wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn json_holds_nothing_that_a_terminal_obeys() {
+    let text = "a\u{9b}31m\u{202e}b\u{7f}";
+    let run = Run::ok(&["--prompt", text, "--format", "json"]);
+    assert_eq!(run.json()["prompt"], text);
+    let refused = mixscope(["check", &format!("no-such-folder/{text}"), "--json"]);
+    let lab = tempfile::tempdir().unwrap();
+    let lab =
+        mixscope(["lab", "--prompt", text, "--steps", "0", "--json", "-q", "--out", lab.path().to_str().unwrap()]);
+    let printed: serde_json::Value = serde_json::from_slice(&lab.stdout).unwrap();
+    assert_eq!(printed["prompt"], text);
+    for json in [&run.files["run.json"], &refused.stdout, &lab.stdout] {
+        let json = std::str::from_utf8(json).unwrap();
+        assert!(json.contains("a\\u009b31m\\u202eb\\u007f"), "{json}");
+        assert!(!json.chars().any(|c| c != '\n' && is_obeyed(c)), "{json:?}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -208,12 +208,11 @@ fn a_wrong_partial_is_found_out() {
 #[test]
 fn a_compressed_body_is_no_file() {
     let gzip = || Act::Status(200, vec![("Content-Encoding", "gzip".to_owned())], "\u{1f}\u{8b}".to_owned());
-    let rules: [(fn(&Request) -> bool, &str); 3] = [
-        (Request::is_listing, "cannot list the files of tiny/mixtral at http://127.0.0.1"),
-        (|request| request.path.ends_with(SHARDS[0]), "cannot get model-00001-of-00002.safetensors of tiny/mixtral"),
-        (|request| request.gets(SHARDS[0]), "cannot get model-00001-of-00002.safetensors of tiny/mixtral"),
-    ];
-    for (is_compressed, what) in rules {
+    let (list, shard) =
+        ("cannot list the files of tiny/mixtral at http://127.0.0.1", format!("cannot get {} of", SHARDS[0]));
+    let rules: [fn(&Request) -> bool; 3] =
+        [Request::is_listing, |request| request.path.ends_with(SHARDS[0]), |request| request.gets(SHARDS[0])];
+    for (is_compressed, what) in rules.into_iter().zip([list, &shard, &shard]) {
         let hub = Hub::with(sharded(), move |request| if is_compressed(request) { gzip() } else { Act::Serve });
         let setup = Setup::of(&hub);
         let said = ": the server sends it compressed (content-encoding: gzip), which was not requested; check";
@@ -247,7 +246,8 @@ fn a_body_that_drips_is_a_stall() {
     for drips in rules {
         let rule = move |request: &Request| if drips(request) && request.nth == 0 { Act::Drip(1) } else { Act::Serve };
         let hub = Hub::with(repo_of(&[("q.gguf", &[b'G'; 300])]), rule);
-        let (result, _, notes) = Setup::hasty(&hub).watch(NAME);
+        let setup = Setup::hasty(&hub);
+        let (result, _, notes) = setup.watch(NAME);
         assert_same(&hub, result.unwrap().parent().unwrap(), &["q.gguf"]);
         let said = notes.iter().find(|note| note.starts_with("connection brought only "));
         assert!(said.is_some_and(|said| said.ends_with(" s; trying again (1 of 2)")), "{notes:?}");
