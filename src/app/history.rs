@@ -1,10 +1,10 @@
 //! Earlier prompts and models: files in the XDG state folder, one JSON string per line.
 
 use crate::protocol::Failure;
-use crate::trace::without_name;
+use crate::trace::{Access, TempFile, harmless_json};
 use anyhow::{Context, Result};
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The most entries kept; a file with twice as many is shortened.
@@ -48,15 +48,29 @@ impl History {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(failed)?;
         }
-        let line = serde_json::to_string(text)? + "\n";
+        let mut line = harmless_json(&serde_json::to_string(text)?) + "\n";
         let mut options = OpenOptions::new();
-        options.create(true).append(true);
+        options.create(true).append(true).read(true);
         // Prompts are private.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).with_context(failed)?;
+        if is_cut(&mut file).with_context(failed)? {
+            line.insert(0, '\n');
+        }
         file.write_all(line.as_bytes()).with_context(failed)
     }
+}
+
+/// Whether the last line has no end: a full disk cut it.
+fn is_cut(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<String>> {
@@ -78,12 +92,12 @@ fn read(path: &Path, what: &str) -> Result<Vec<String>> {
     past.reverse();
     if all.len() > 2 * MOST {
         let lines: Result<Vec<String>, _> = past.iter().map(serde_json::to_string).collect();
-        let text = lines?.join("\n") + "\n";
-        // Its mode is 0600.
+        let text = harmless_json(&lines?.join("\n")) + "\n";
+        let failed = || format!("the {what} {} could not be shortened", path.display());
         let mut temp =
-            tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(without_name)?;
-        temp.as_file_mut().write_all(text.as_bytes())?;
-        temp.persist(path)?;
+            TempFile::new_in(path.parent().unwrap_or(Path::new(".")), Access::Private).with_context(failed)?;
+        temp.file().write_all(text.as_bytes()).with_context(failed)?;
+        temp.replace(path).with_context(failed)?;
     }
     Ok(past)
 }
@@ -105,6 +119,18 @@ mod tests {
         fs::write(&path, fs::read_to_string(&path).unwrap() + "not json\n").unwrap();
         assert_eq!(read(&path, "test").unwrap(), ["two\nlines", "one", "三"]);
         assert!(read(&folder.path().join("none"), "test").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_prompt_that_a_full_disk_cut_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        fs::write(&path, "\"one\"\n\"cut").unwrap();
+        let history = History { path: Some(path.clone()), what: "test" };
+        history.remember("two").unwrap();
+        history.remember("three").unwrap();
+        assert_eq!(read(&path, "test").unwrap(), ["one", "two", "three"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "\"one\"\n\"cut\n\"two\"\n\"three\"\n");
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::protocol::Failure;
 use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
-use crate::trace::Sampling;
+use crate::trace::{Sampling, remove_temporaries};
 use crate::ui::terminal::{Screen, ScreenOptions};
 use crate::ui::{Colours, Depth, Theme, terminal as screen};
 use anyhow::{Context, Result, anyhow};
@@ -96,6 +96,8 @@ pub fn run(options: Options) -> Result<()> {
     screen::restore();
     // Does not wait for blocking tasks, such as a read of the terminal.
     runtime.shutdown_background();
+    // A run may be half written.
+    remove_temporaries();
     outcome.unwrap_or_else(|_| Err(anyhow!("a defect in mixscope ended it (see above); please report it")))
 }
 
@@ -125,11 +127,16 @@ async fn explore(options: Options) -> Result<()> {
     });
     let kept = app.explorer.end().await;
     drop(app);
-    if let Err(error) = kept {
-        // Writing fails if stderr is closed.
-        let _ = writeln!(std::io::stderr(), "mixscope: {error:#}; --resume won't bring this session back");
+    let lost = kept.err().map(|error| anyhow!("{error:#}; --resume won't bring this session back"));
+    match (ended, lost) {
+        (Ok(()), Some(lost)) => Err(lost),
+        (Err(ended), Some(lost)) => {
+            // Writing fails if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "mixscope: {lost}");
+            Err(ended)
+        }
+        (ended, None) => ended,
     }
-    ended
 }
 
 /// The explorer and its terminal.

@@ -2,7 +2,7 @@
 
 use super::folders::state_folder;
 use crate::state::{Saved, SavedVersion1};
-use crate::trace::{Dtype, without_name};
+use crate::trace::{Access, Dtype, TempFile, harmless_json};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -90,13 +90,11 @@ pub fn write(path: &Path, saved: &Saved) -> Result<()> {
     let failed = || format!("the session {} could not be written", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(failed)?;
-    // Its mode is 0600.
-    let mut temp = tempfile::NamedTempFile::new_in(folder).map_err(without_name).with_context(failed)?;
-    temp.as_file_mut().write_all(&serde_json::to_vec(saved)?).with_context(failed)?;
-    temp.as_file_mut().write_all(b"\n").with_context(failed)?;
-    temp.as_file().sync_all().with_context(failed)?;
-    temp.persist(path).with_context(failed)?;
-    Ok(())
+    let mut temp = TempFile::new_in(folder, Access::Private).with_context(failed)?;
+    temp.file().write_all(harmless_json(&serde_json::to_string(saved)?).as_bytes()).with_context(failed)?;
+    temp.file().write_all(b"\n").with_context(failed)?;
+    temp.file().sync_all().with_context(failed)?;
+    temp.replace(path).with_context(failed)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{ModelArgs, apply_threads, harmless, print, values};
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Bench as Found, Costs, bench};
-use crate::trace::size;
+use crate::trace::{json_text, size};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -59,7 +59,7 @@ impl Bench {
             all["load_ms"] = json!(load_ms);
             all["peak_bytes"] = json!(memory.map(|memory| memory.peak));
             all["anonymous_bytes"] = json!(memory.map(|memory| memory.anonymous));
-            return print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
+            return print(&json_text(&all)?);
         }
         let meta = &loaded.meta;
         let about = format!("{} · precision {} · {} · {}", meta.title, meta.policy, meta.weights_dtype, meta.device);

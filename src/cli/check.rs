@@ -12,7 +12,7 @@ use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Fidelity, Guilt, SelfTest, Unreadable, Verdict, check_against, self_test, texts, trace_path};
 use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
-use crate::trace::{Device, Dtype, Level, Policy, Report, TraceReader};
+use crate::trace::{Device, Dtype, Level, Policy, Report, TraceReader, json_text};
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -72,7 +72,7 @@ impl Check {
             Err(error) => {
                 if self.json {
                     let found = json!({"model": self.model.model, "verdict": "refused", "ok": false, "error": format!("{error:#}")});
-                    print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
+                    print(&json_text(&found)?)?;
                 }
                 return Err(error);
             }
@@ -121,7 +121,7 @@ impl Check {
                     found["verdict"] = json!(summary(fidelity));
                 }
             }
-            print(&format!("{}\n", serde_json::to_string_pretty(&found)?))?;
+            print(&json_text(&found)?)?;
         } else {
             let tested = match tested {
                 Some(Ok(tested)) if tested.ok && tested.warnings.is_empty() => self_test_text(tested),

@@ -4,7 +4,7 @@ use super::diff_report::comparison_text;
 use super::{harmless, print, values};
 use crate::analysis::diff::{compare_traces, config_differences};
 use crate::engine::trace_path;
-use crate::trace::TraceReader;
+use crate::trace::{TraceReader, json_text};
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
@@ -74,7 +74,7 @@ impl Diff {
         let configs = config_differences(&config(&a), &config(&b));
         if self.json {
             let all = json!({"a": about(&a), "b": about(&b), "configs": configs, "comparison": found});
-            print(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+            print(&json_text(&all)?)?;
         } else {
             let mut text = format!("A  {}\nB  {}\n", line(&a), line(&b));
             for config in &configs {

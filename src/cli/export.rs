@@ -1,7 +1,7 @@
 //! `mixscope export`: one view of a saved run as files.
 
 use super::stderr::write_out;
-use super::{TextArgs, values};
+use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Measure, Pick};
@@ -9,11 +9,12 @@ use crate::app::config::nearest;
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
-use crate::trace::{LensSite, TokenRecord, replace_file};
-use anyhow::{Context, Result, bail, ensure};
+use crate::trace::{LensSite, TokenRecord, replace_file, write_new_file};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -136,6 +137,10 @@ fn named<T: Copy>(name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Resu
     found.with_context(|| format!("`{name}` is not one of {}", names()))
 }
 
+fn exists(file: &Path) -> anyhow::Error {
+    anyhow!("{} exists; give another -o, or --force to overwrite", file.display())
+}
+
 impl Export {
     pub fn main(self) -> Result<()> {
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
@@ -148,11 +153,12 @@ impl Export {
         }
         let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
         self.check_use(&spec, &files)?;
-        if let Some((_, file)) = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists())
-            && !self.force
-        {
-            bail!("{} exists; give another -o, or --force to overwrite", file.display());
+        // Fails before the work instead of after it.
+        let taken = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists());
+        if let Some((_, file)) = taken.filter(|_| !self.force) {
+            return Err(exists(file));
         }
+        apply_threads(None)?;
         let (data, spec) = self.data(spec)?;
         let look = Look { scale: self.scale.unwrap_or(1.0), dark: self.dark };
         for (format, file) in files {
@@ -162,15 +168,24 @@ impl Export {
                 Format::Csv => table(&data, &spec, self.text.of())?,
             };
             if file.as_os_str() == "-" {
-                let mut out = std::io::stdout().lock();
-                out.write_all(&bytes)?;
-                out.flush()?;
+                write_stdout(&bytes)?;
             } else {
-                replace_file(&file, |out| Ok(out.write_all(&bytes)?))?;
+                self.write(&file, &bytes)?;
                 write_out(&format!("wrote {}\n", super::harmless(&file.display().to_string())));
             }
         }
         Ok(())
+    }
+
+    fn write(&self, file: &Path, bytes: &[u8]) -> Result<()> {
+        let fill = |out: &mut File| Ok(out.write_all(bytes)?);
+        if self.force {
+            return replace_file(file, fill);
+        }
+        write_new_file(file, fill).map_err(|error| match error.downcast_ref::<io::Error>() {
+            Some(cause) if cause.kind() == io::ErrorKind::AlreadyExists => exists(file),
+            _ => error,
+        })
     }
 
     /// The files to write, by format.

@@ -5,7 +5,7 @@ use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
 use crate::model::{Loaded, Location, open};
-use crate::trace::{Device, Dims, Meta, size};
+use crate::trace::{Device, Dims, Meta, json_text, size};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -38,7 +38,7 @@ impl Info {
         apply_threads(self.model.threads)?;
         let about = self.look()?;
         if self.json {
-            return print(&format!("{}\n", serde_json::to_string_pretty(&about.json())?));
+            return print(&json_text(&about.json())?);
         }
         print(&harmless(&about.text()?))
     }

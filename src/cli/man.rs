@@ -1,6 +1,7 @@
 //! `mixscope man`: the manual pages, made from the help texts.
 
-use super::{command, folder, print};
+use super::folder::Folder;
+use super::{command, print};
 use crate::trace::replace_file;
 use anyhow::Result;
 use clap::{Args, Command};
@@ -25,7 +26,7 @@ impl Man {
             return print(pages.first().map_or("", |(_, page)| page));
         };
         let names: Vec<String> = pages.iter().map(|(name, _)| name.clone()).collect();
-        folder::prepare(&out, &names, |_| Ok(Vec::new()), self.force)?;
+        let _folder = Folder::prepare(&out, &names, |_| Ok(Vec::new()), self.force)?;
         for (name, page) in &pages {
             replace_file(&out.join(name), |file| Ok(file.write_all(page.as_bytes())?))?;
         }

@@ -20,6 +20,7 @@ mod prompt;
 mod pull;
 mod run;
 mod self_test;
+mod signals;
 mod stderr;
 mod values;
 mod wording;
@@ -188,11 +189,16 @@ fn device(name: &str) -> Result<Device> {
     name.parse::<Device>()?.in_this_build()
 }
 
-/// Sets the size of the thread pool. Only the first call in a process has an effect.
+/// Starts the threads for matrix products: one per core unless `threads` says otherwise. To be called once, before the
+/// first product, which would panic where the system refuses threads.
+///
+/// # Errors
+/// If the system refuses.
 fn apply_threads(threads: Option<u16>) -> Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
-    pool.build_global().context("--threads: cannot size the thread pool")
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from));
+    let advice = "the system can't start the threads for matrix products; raise its limits on processes and memory \
+                  (ulimit -u, ulimit -v), or give a smaller --threads";
+    pool.build_global().context(advice)
 }
 
 impl SamplingArgs {
@@ -212,6 +218,9 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
+    if !matches!(cli.command, None | Some(Command::Open(_))) {
+        signals::clean_up_at_end();
+    }
     let done = match cli.command {
         Some(Command::Run(run)) => run.main(),
         Some(Command::Open(open)) => open.main(matches.subcommand_matches("open").unwrap_or(&matches)),
@@ -309,9 +318,16 @@ fn error(kind: ErrorKind, message: impl fmt::Display) -> anyhow::Error {
 
 /// Help and version go to stdout with status 0, wrong usage to stderr with status 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    // If this fails, there is nowhere to report it.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        // If stderr can't be written to, there is nowhere to report it.
+        _ if error.use_stderr() => ExitCode::from(2),
+        Err(lost) if lost.kind() != std::io::ErrorKind::BrokenPipe => {
+            stderr::write_out(&format!("mixscope: {STDOUT}: {lost}\n"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -344,11 +360,16 @@ fn report_text(report: &Report) -> String {
     report.findings.iter().map(|finding| format!("  {:<6} {finding}\n", mark(finding.level))).collect()
 }
 
+const STDOUT: &str = "cannot write to stdout";
+
+fn write_stdout(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).context(STDOUT)
+}
+
 /// Writes results to stdout, which carries nothing else.
 fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    write_stdout(text.as_bytes())
 }
 
 /// Escapes control characters in text from a model or file. Newline and tab stay.

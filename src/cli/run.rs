@@ -1,12 +1,11 @@
 //! `mixscope run`: the explorer's numbers as files.
 
 use super::edits::EditArgs;
+use super::folder::Folder;
 use super::prompt::check_ids;
 use super::stderr::Stderr;
 use super::values::{context_warning, heads_within};
-use super::{
-    ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, edits, folder, harmless, print, values,
-};
+use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, TextArgs, apply_threads, edits, harmless, print, values};
 use crate::app::files::{self, Fields, PATTERN_LIMIT, Reporter as _, RunFiles, TABLES, TRACE};
 use crate::control::Control;
 use crate::engine::{self, Capture, Live};
@@ -122,18 +121,12 @@ impl Run {
         let prompt = self.prompt.need(&self.chat)?;
         let edits = self.edits.read()?;
         self.model.check()?;
-        let is_new = !self.out.exists();
-        let done = self.write_into_folder(&prompt, &sampling, edits);
-        if done.is_err() && is_new {
-            // Removes the folder only if it is empty: computed files stay.
-            std::fs::remove_dir(&self.out).ok();
-        }
-        done
+        self.write_into_folder(&prompt, &sampling, edits)
     }
 
     fn write_into_folder(&self, prompt: &Prompt, sampling: &Sampling, edits: Vec<Edit>) -> Result<()> {
         let mut written = self.files();
-        let replaced = self.prepare_folder(&written)?;
+        let folder = self.prepare_folder(&written)?;
         apply_threads(self.model.threads)?;
         let stderr = Stderr::new(self.quiet);
 
@@ -198,7 +191,7 @@ impl Run {
             Prompt::Ids(_) => None,
         };
         if is_whole {
-            let stale = replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old));
+            let stale = folder.replaced.iter().map(String::as_str).filter(|old| !written.iter().any(|new| new == old));
             self.remove_earlier(stale, &stderr);
             let timings = timings.as_slice();
             let info =
@@ -277,12 +270,11 @@ impl Run {
         files
     }
 
-    /// Prepares the folder; returns the files in it that this run replaces.
-    fn prepare_folder(&self, files: &[String]) -> Result<Vec<String>> {
+    fn prepare_folder(&self, files: &[String]) -> Result<Folder> {
         // Without --heads, the drawn heads are known only after the run.
         let is_open = self.format.contains(&Format::Png) && self.heads.is_none();
         let pictures = |out: &Path| if is_open { files::pictures_of_heads(out) } else { Ok(Vec::new()) };
-        folder::prepare(&self.out, files, pictures, self.force)
+        Folder::prepare(&self.out, files, pictures, self.force)
     }
 
     /// Removes files of an earlier run, which would look like files of this one.

@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::model::Loaded;
 use crate::model::kernels::stream;
 use crate::trace::{Device, Sampling, Source};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,7 +88,7 @@ pub fn bench(
     }
     warm();
     let has_floor = loaded.meta.device == Device::Cpu;
-    let words = if has_floor { vec![1u64; STREAM / 8] } else { Vec::new() };
+    let words = if has_floor { words()? } else { Vec::new() };
     let read = || {
         let started = Instant::now();
         std::hint::black_box(stream(std::hint::black_box(&words)));
@@ -129,6 +129,16 @@ pub fn bench(
         captured,
         capture_overhead: median(&mut overheads).unwrap_or(f64::NAN),
     })
+}
+
+/// What is read: as much as no cache holds.
+fn words() -> Result<Vec<u64>> {
+    let mut words = Vec::new();
+    words.try_reserve_exact(STREAM / 8).context(
+        "there is no memory for the streaming read that is timed (512 MiB); free some, or raise the limit (ulimit -v)",
+    )?;
+    words.resize(STREAM / 8, 1);
+    Ok(words)
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {

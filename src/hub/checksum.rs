@@ -42,6 +42,11 @@ impl Checksum {
     }
 }
 
+/// Eight hex digits that tell texts apart.
+pub(super) fn short_hash(text: &str) -> String {
+    Sha1::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A checksum that is being computed.
 #[derive(Clone)]
 pub(super) enum Hasher {

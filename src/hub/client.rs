@@ -3,6 +3,7 @@
 use super::fault::{Answer, Fault};
 use super::http::{content_range, escape, header, redirect, same_host, shorten, status_text};
 use super::id::RepoId;
+use super::pace::Paced;
 use super::settings::Settings;
 use crate::control::Stopped;
 use anyhow::{Context, Error, Result, anyhow, ensure};
@@ -42,6 +43,7 @@ impl Client {
             .user_agent(concat!("mixscope/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(connect))
             .timeout_connect(Some(connect))
+            .timeout_recv_response(Some(settings.stall))
             .timeout_per_read(Some(settings.stall))
             .timeout_per_write(Some(settings.stall));
         Ok(Self {
@@ -119,7 +121,11 @@ impl Client {
                 None => return self.judge(response),
             }
         }
-        Err(Fault::passing("redirected too often"))
+        let last = shorten(&format!("{}{}", uri.host().unwrap_or_default(), uri.path()));
+        Err(anyhow!(
+            "the server redirects more than {REDIRECTS} times, at last to {last}; check HF_ENDPOINT and the proxy"
+        )
+        .into())
     }
 
     fn send_once(&self, method: &Method, uri: &Uri, range: Option<&str>) -> Result<Response<Body>, Fault> {
@@ -144,7 +150,17 @@ impl Client {
     fn judge(&self, response: Response<Body>) -> Result<Response<Body>, Fault> {
         let status = response.status().as_u16();
         if matches!(status, 200 | 206) {
-            return Ok(response);
+            let coding = header(response.headers(), "content-encoding").unwrap_or("identity");
+            if coding.eq_ignore_ascii_case("identity") {
+                return Ok(response);
+            }
+            // These bytes are not those of the file.
+            return Err(anyhow!(
+                "the server sends it compressed (content-encoding: {}), which was not requested; check HF_ENDPOINT and \
+                 the proxy",
+                shorten(coding)
+            )
+            .into());
         }
         let wait = header(response.headers(), "retry-after").and_then(|wait| wait.parse::<u64>().ok());
         let wait = wait.map(|wait| Duration::from_secs(wait.min(RETRY_AFTER)));
@@ -178,10 +194,11 @@ impl Client {
         }
         let wanted = range.map(|range| range.end - range.start);
         let mut bytes = Vec::new();
-        let mut reader = response.into_body().into_reader().take(wanted.map_or(most + 1, |wanted| skip + wanted));
+        let reader = Paced::new(response.into_body().into_reader(), self.stall);
+        let mut reader = reader.take(wanted.map_or(most + 1, |wanted| skip + wanted));
         reader.read_to_end(&mut bytes).map_err(|error| Fault::of_read(error, self.stall))?;
         if bytes.len() as u64 > most {
-            return Err(anyhow!("it has more than {most} bytes").into());
+            return Err(anyhow!("the answer is longer than {} MiB; check HF_ENDPOINT", most >> 20).into());
         }
         bytes.drain(..bytes.len().min(skip as usize));
         match wanted {

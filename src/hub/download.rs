@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::http::content_range;
 use super::id::RepoId;
 use super::message::{Requested, explain};
+use super::pace::Paced;
 use super::progress::{Stage, Status};
 use super::retry::Patience;
 use super::survey::{Meta, RemoteFile};
@@ -171,6 +172,9 @@ impl<'a> Transfer<'a> {
                 self.restart()?;
                 return Err(Fault::passing("server does not have the requested part"));
             }
+            Err(fault @ Fault::Fatal(_)) => {
+                return Err(explain(client, self.job.repo, Requested::File(self.name), fault).into());
+            }
             response => response?,
         };
         if response.status() == 206 {
@@ -181,7 +185,7 @@ impl<'a> Transfer<'a> {
         } else if self.have > 0 {
             self.restart()?;
         }
-        let mut reader = response.into_body().into_reader();
+        let mut reader = Paced::new(response.into_body().into_reader(), client.stall);
         let mut buffer = vec![0; CHUNK];
         loop {
             client.check()?;

@@ -59,7 +59,8 @@ pub fn fetch(
     let (sender, receiver) = channel();
     // Not scoped: the caller must not wait for a look-up of a name or a connect, which can't be interrupted.
     let worker = Arc::clone(&shared);
-    thread::Builder::new().name("hub".to_owned()).spawn(move || sender.send(worker.run()))?;
+    let thread = thread::Builder::new().name("hub".to_owned()).spawn(move || sender.send(worker.run()));
+    thread.context("cannot start a thread for the download")?;
     let mut meter = Meter::default();
     for tick in 1_usize.. {
         match receiver.recv_timeout(TICK) {
@@ -130,21 +131,26 @@ fn ensure_all<'a>(job: &Job, files: &'a [RemoteFile]) -> Result<Vec<(&'a str, St
     let next = AtomicUsize::new(0);
     let blobs = Mutex::new(Vec::new());
     let failure: Mutex<Option<Error>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..WORKERS.min(files.len()) {
-            scope.spawn(|| {
-                while let Some(slot) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match job.ensure(&files[*slot], *slot) {
-                        Ok(Some(etag)) => hold(&blobs).push((files[*slot].name.as_str(), etag)),
-                        Ok(None) => {}
-                        Err(error) => {
-                            hold(&failure).get_or_insert(error);
-                            return job.client.stop();
-                        }
-                    }
+    let download = || {
+        while let Some(slot) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match job.ensure(&files[*slot], *slot) {
+                Ok(Some(etag)) => hold(&blobs).push((files[*slot].name.as_str(), etag)),
+                Ok(None) => {}
+                Err(error) => {
+                    hold(&failure).get_or_insert(error);
+                    return job.client.stop();
                 }
-            });
+            }
         }
+    };
+    thread::scope(|scope| {
+        for _ in 1..WORKERS.min(files.len()) {
+            // Where the system refuses threads, fewer files are downloaded at a time.
+            if thread::Builder::new().spawn_scoped(scope, download).is_err() {
+                break;
+            }
+        }
+        download();
     });
     let failure = hold(&failure).take();
     let blobs = hold(&blobs).drain(..).collect();

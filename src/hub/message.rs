@@ -22,8 +22,9 @@ pub(super) fn explain(client: &Client, repo: &RepoId, requested: Requested, faul
     let cached = "files already in the cache can be opened with HF_HUB_OFFLINE=1";
     match fault {
         Fault::Fatal(error) => match requested {
-            Requested::File(file) if !error.is::<Stopped>() => error.context(format!("cannot get {file} of {repo}")),
-            _ => error,
+            _ if error.is::<Stopped>() => error,
+            Requested::File(file) => error.context(format!("cannot get {file} of {repo}")),
+            Requested::Repo => error.context(format!("cannot list the files of {repo} at {endpoint}")),
         },
         Fault::Unreachable(what) => {
             anyhow!("cannot reach {endpoint}: {what}; check the connection, HF_ENDPOINT and the proxy; {cached}")

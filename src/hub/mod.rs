@@ -22,6 +22,8 @@ mod id;
 #[cfg(feature = "hub")]
 mod message;
 #[cfg(feature = "hub")]
+mod pace;
+#[cfg(feature = "hub")]
 mod progress;
 #[cfg(feature = "hub")]
 mod retry;

@@ -1,6 +1,6 @@
 //! The files of a repo, from the Hub, without a download.
 
-use super::checksum::Checksum;
+use super::checksum::{Checksum, short_hash};
 use super::client::Client;
 use super::fault::Fault;
 use super::http::{content_range, header};
@@ -17,6 +17,8 @@ use ureq::http::{HeaderMap, Method};
 
 /// The most bytes of a file that are read into memory.
 const MOST: u64 = 64 << 20;
+/// The most bytes of a list of files: that of 50,000 files.
+const LONGEST_LIST: u64 = 16 << 20;
 
 /// A file of a repo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +62,8 @@ impl Listing {
     /// Requests the list from the Hub.
     pub(super) fn ask(client: &Client, repo: &RepoId, note: &dyn Fn(String)) -> Result<Self, Fault> {
         let url = client.info_url(repo);
-        let json = Patience::default().retry(client, note, || client.read(&url, None, MOST))?;
-        Ok(Self::parse(&json)
-            .with_context(|| format!("the answer of {} about {repo} can't be used", client.endpoint))?)
+        let json = Patience::default().retry(client, note, || client.read(&url, None, LONGEST_LIST))?;
+        Ok(Self::parse(&json).context("the answer can't be used")?)
     }
 
     fn parse(json: &[u8]) -> Result<Self> {
@@ -131,13 +132,17 @@ impl Meta {
             Some((_, size)) => size,
             None => length(),
         });
-        // The Hub lists checksums; the ETag of a mirror may be any 40 digits and no checksum.
+        // The Hub lists checksums; the ETag of a mirror may be any 40 digits and no checksum, or that of several files.
         let linked = etag.as_deref().and_then(|etag| Checksum::parse(bare(etag)));
         let stated = etag.or_else(|| header(headers, "etag").map(str::to_owned)).unwrap_or_default();
         let sha256 = || Checksum::parse(bare(&stated)).filter(|_| bare(&stated).len() == 64);
         let checksum = known.and_then(|known| known.checksum.clone()).or(linked).or_else(sha256);
-        let fallback = || checksum.as_ref().map(|checksum| checksum.hex().to_owned());
-        let etag = blob_name(&stated).or_else(fallback).ok_or_else(|| anyhow!("the server states no usable ETag"))?;
+        let etag = match (&checksum, known) {
+            (Some(checksum), _) => Some(checksum.hex().to_owned()),
+            (None, Some(known)) => blob_name(&stated).map(|etag| format!("{etag}-{}", short_hash(&known.name))),
+            (None, None) => blob_name(&stated),
+        };
+        let etag = etag.ok_or_else(|| anyhow!("the server states no usable ETag"))?;
         let size =
             size.or(known.map(|file| file.size)).ok_or_else(|| anyhow!("the server does not report its size"))?;
         Ok(Self { etag, size, checksum })

@@ -10,6 +10,7 @@ mod dtype;
 mod edit;
 mod file;
 mod hooks;
+mod json;
 mod lens;
 mod meta;
 mod piece;
@@ -27,10 +28,11 @@ pub use direction::Direction;
 pub use dtype::Dtype;
 pub use edit::{Change, Edit, EditNote, Part, Patched, Picks, Scope, Site, Source as EditSource, Span, parse_edits};
 pub use file::{
-    ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TraceFile, TracePlan, TraceReader, TraceTensor, Values,
-    hook_values, replace_file, token_ids, without_name,
+    Access, ExtraTables, FORMAT, LARGEST_HEADER, LensTable, Spelling, TempFile, TempFolder, TraceFile, TracePlan,
+    TraceReader, TraceTensor, Values, hook_values, remove_temporaries, replace_file, token_ids, write_new_file,
 };
 pub use hooks::{Hook, HookKind, NO_EXPERT};
+pub use json::{harmless_json, json_text};
 pub use lens::{LensCell, LensKey, LensSite};
 pub use meta::{Meta, Recording};
 pub use piece::{Piece, byte_name};

@@ -18,23 +18,24 @@ const TABLES: [(&str, &str); 4] = [
         "lab.csv",
         "policy,mean_loss,loss_change,flips,near_ties,attn_out,router_logits,mlp_out,resid_post,isolated_flips,\
          isolated_near_ties,isolated_attn_out,isolated_router_logits,isolated_mlp_out,isolated_resid_post,choices,\
-         differs_at,token_id,token,base_token_id,base_token",
+         differs_at,token_id,token,base_token_id,base_token,text,base_text",
     ),
     (
         "lab_layers.csv",
         "policy,mode,layer,flips,choices,near_ties,attn_out_equal,attn_out_values,router_logits_equal,\
          router_logits_values,mlp_out_equal,mlp_out_values,resid_post_equal,resid_post_values",
     ),
-    ("lab_flips.csv", "policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie"),
-    ("lab_tokens.csv", "policy,position,token_id,token,nll"),
+    ("lab_flips.csv", "policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie,text"),
+    ("lab_tokens.csv", "policy,position,token_id,token,nll,text"),
 ];
 
 type Totals = (usize, usize, [f64; 4]);
 type Parting = (usize, Option<usize>, Option<u32>, Option<String>, Option<u32>, Option<String>);
-type PolicyRow = (String, Option<f64>, Option<f64>, Totals, Totals, Parting);
+type Texts = (Option<String>, Option<String>);
+type PolicyRow = (String, Option<f64>, Option<f64>, Totals, Totals, Parting, Texts);
 type LayerRow = (String, String, usize, usize, usize, usize, [(usize, usize); 4]);
-type FlipRow = (String, usize, usize, u32, String, f32, f32, String, String);
-type TokenRow = (String, usize, u32, String, Option<f32>);
+type FlipRow = (String, usize, usize, u32, String, f32, f32, String, String, u8, String);
+type TokenRow = (String, usize, u32, String, Option<f32>, String);
 
 /// `mixscope lab ARGS --out FOLDER` and the files it left there.
 struct Lab {
@@ -115,7 +116,7 @@ fn the_files_agree() {
     let ids = ids_of(&json["prompt_ids"]);
     let n = ids.len();
     assert_eq!(json["rows"].as_array().unwrap().len(), policies.len());
-    for ((name, mean, change, end_to_end, isolated, parting), json) in
+    for ((name, mean, change, end_to_end, isolated, parting, texts), json) in
         policies.iter().zip(json["rows"].as_array().unwrap())
     {
         assert_eq!(json["policy"], **name);
@@ -123,6 +124,8 @@ fn the_files_agree() {
         assert_eq!(mine.iter().map(|row| row.2).collect::<Vec<_>>(), ids);
         assert_eq!(mine.iter().map(|row| row.1).collect::<Vec<_>>(), (0..n).collect::<Vec<_>>());
         assert!(mine[0].4.is_none());
+        // The spelling has a space as ▁, and the special token before the text keeps its name.
+        assert!(mine.iter().all(|row| row.5 == row.3.replace('▁', " ")), "{mine:?}");
         let nll: Vec<f64> = mine[1..].iter().map(|row| f64::from(row.4.unwrap())).collect();
         assert_eq!(mean.unwrap(), nll.iter().sum::<f64>() / (n - 1) as f64, "{name}");
         assert_eq!(change.unwrap(), mean.unwrap() - policies[0].1.unwrap(), "{name}");
@@ -148,6 +151,7 @@ fn the_files_agree() {
         for row in mine {
             assert_eq!(row.3, ids[row.2]);
             assert!(row.5 >= 0.0 && !row.7.is_empty() && row.7 != row.8, "{row:?}");
+            assert_eq!(row.10, row.4.replace('▁', " "));
         }
 
         let generated = |row: &Value| -> Vec<u32> {
@@ -159,6 +163,8 @@ fn the_files_agree() {
         let at = own.iter().zip(&base).position(|(own, base)| own != base);
         assert_eq!(parting.1, at, "{name}");
         assert_eq!((parting.2, parting.4), (at.map(|at| own[at]), at.map(|at| base[at])), "{name}");
+        let text = |token: &Option<String>| token.as_ref().map(|token| token.replace('▁', " "));
+        assert_eq!(*texts, (text(&parting.3), text(&parting.5)), "{name}");
         assert_eq!(parting.0, 6 * n);
     }
     // Rounding nowhere leaves no value as it was; another router leaves what comes before it in every layer alone.

@@ -8,6 +8,8 @@ mod check;
 mod config;
 mod diff;
 mod docs;
+#[cfg(unix)]
+mod folders;
 mod foreign;
 mod generated;
 mod lab;

@@ -148,12 +148,12 @@ fn it_is_derived_between_the_tokens_of_a_generation() {
     assert_eq!(got, want, "what comes after a position has no part in it");
 }
 
-/// position, target_id, target, component, layer, index, share, norm, cosine
-type AttributionRow = (usize, u32, String, String, Option<usize>, Option<usize>, f64, Option<f64>, Option<f64>);
+/// position, target_id, target, component, layer, index, share, norm, cosine, text
+type AttributionRow = (usize, u32, String, String, Option<usize>, Option<usize>, f64, Option<f64>, Option<f64>, String);
 
 fn table(run: &Run) -> Vec<AttributionRow> {
     let bytes = run.files["attribution.csv"].as_slice();
-    assert!(bytes.starts_with(b"position,target_id,target,component,layer,index,share,norm,cosine\r\n"));
+    assert!(bytes.starts_with(b"position,target_id,target,component,layer,index,share,norm,cosine,text\r\n"));
     csv::Reader::from_reader(bytes).deserialize().map(Result::unwrap).collect()
 }
 
@@ -177,6 +177,7 @@ fn a_run_writes_every_share_of_every_position_on_request() {
         let target = ids.get(pos + 1).copied().unwrap_or(tokens[pos].next.top[0].id);
         let want = whole(core.run().live().unwrap(), pos, target);
         assert!(rows.iter().all(|row| (row.0, row.1, &*row.2) == (pos, target, &*want.piece)));
+        assert!(rows.iter().all(|row| row.9 == want.piece.text()));
         let of = |what: &str| rows.iter().filter(|row| row.3 == what).collect::<Vec<_>>();
         let shares = |what: &str| of(what).iter().map(|row| row.6).collect::<Vec<f64>>();
         assert_eq!((shares("attn"), shares("mlp")), (want.attn.clone(), want.mlp.clone()));

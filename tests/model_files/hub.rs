@@ -258,7 +258,26 @@ fn hostile_etags_stay_in_the_folder() {
     let hub = Hub::with_listing(files.clone(), &listing(&files, false), head);
     let setup = Setup::of(&hub);
     assert_same(&hub, setup.fetch(NAME).unwrap().parent().unwrap(), &["q.gguf"]);
-    assert!(setup.in_repo("blobs/.._.._.._evil").is_file());
+    let blobs = fs::read_dir(setup.in_repo("blobs")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(blobs.map(|name| name.into_string().unwrap()).any(|name| name.starts_with(".._.._.._evil-")));
+}
+
+#[test]
+fn files_that_share_an_etag_stay_apart() {
+    let mut files = sharded();
+    files.insert(SHARDS[1].to_owned(), bytes(3, files[SHARDS[0]].len()));
+    for (tag, is_listed) in [("5f-abc", true), ("5f-abc", false), (COMMIT, true), (COMMIT, false)] {
+        let length = files[SHARDS[0]].len().to_string();
+        let head = move |request: &Request| match request.path.ends_with(".safetensors") && request.method == "HEAD" {
+            true => {
+                let headers = [("ETag", format!("\"{tag}\"")), ("X-Linked-Size", length.clone())];
+                Act::Status(200, headers.into(), String::new())
+            }
+            false => Act::Serve,
+        };
+        let hub = Hub::with_listing(files.clone(), &listing(&files, is_listed), head);
+        assert_same(&hub, &Setup::of(&hub).fetch(NAME).unwrap(), &NEEDED);
+    }
 }
 
 #[test]

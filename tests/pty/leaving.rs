@@ -153,3 +153,26 @@ fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     assert_eq!(code, 0);
     assert!(find(&raw, b"panicked at").is_none(), "the screen was written over");
 }
+
+#[test]
+fn a_run_that_is_half_written_goes_with_the_program() {
+    let words = "One day a little dog ran to the park and saw a big red ball near the tree. ".repeat(6);
+    for signal in [Some(Signal::SIGTERM), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let temporary = || {
+            let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.any(|name| name.to_string_lossy().starts_with(".mixscope-tmp-"))
+        };
+        let pty = Setup::program(["--prompt", &words]).dir(folder.path()).start();
+        pty.wait_until("the prompt read", |shot| shot.is_idle() && shot.tokens() > Some(60));
+        pty.send("E");
+        poll_until("a folder that is being written", temporary);
+        match signal {
+            Some(signal) => pty.signal(signal),
+            // The first one says what would be lost.
+            None => pty.send("qq"),
+        }
+        assert_eq!(pty.end_restored().0, signal.map_or(0, |signal| 128 + signal as u32));
+        assert!(!temporary());
+    }
+}

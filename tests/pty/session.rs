@@ -73,7 +73,9 @@ fn a_session_that_cannot_be_written_is_reported_at_the_end() {
     pty.wait_tokens(FRANCE_LEN);
     pty.send("q");
     let (code, raw) = pty.end_restored();
-    assert_eq!(code, 0);
+    assert_eq!(code, 1);
+    assert!(find(&raw, b"mixscope: the session ").is_some());
     assert!(find(&raw, b"--resume won't bring this session back").is_some());
+    assert!(find(&raw, b".mixscope-tmp-").is_none(), "no message names a temporary file");
     assert_eq!(std::fs::read_to_string(state.path().join("mixscope")).unwrap(), "in the way");
 }

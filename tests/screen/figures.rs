@@ -345,18 +345,19 @@ fn wrong_exports_are_refused_by_name() {
 #[test]
 fn two_runs_are_compared_cell_by_cell() {
     let data = data(&["a", "=b", "c"]);
-    let head = "policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie,exact_tie\r\n";
-    let row =
-        |pos: usize, token: &str, layer: usize, rest: &str| format!("hf,f32,{pos},{pos},{token},{layer},{rest}\r\n");
+    let head = "policy_a,policy_b,position,token_id,token,layer,flipped,experts_a,experts_b,margin_a,margin_b,near_tie,exact_tie,text\r\n";
+    let row = |pos: usize, token: &str, layer: usize, rest: &str| {
+        format!("hf,f32,{pos},{pos},{token},{layer},{rest},{token}\r\n")
+    };
     let of = |pos, token, rest| row(pos, token, 0, rest) + &row(pos, token, 1, rest);
     let flips =
         [of(0, "a", "0,0 1,0 1,1.5,1.5,,"), of(1, "=b", "0,2 0,0 2,1.5,1.5,,"), of(2, "c", "1,3 1,3 0,1.5,1.5,0,0")];
     assert_eq!(csv(&data, View::FidelityFlips, TokenText::Exact), head.to_owned() + &flips.concat());
 
-    let head =
-        "policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b\r\n";
+    let head = "policy_a,policy_b,position,token_id,token,nll_a,nll_b,difference,flips,next_id_a,next_a,next_id_b,next_b,\
+        text,next_text_a,next_text_b\r\n";
     let row = |pos: usize, token: &str, flips: usize| {
-        format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1\r\n")
+        format!("hf,f32,{pos},{pos},{token},1.25,1.5,0.25,{flips},3,'=1+1,3,'=1+1,{token},'=1+1,'=1+1\r\n")
     };
     let losses = format!("\u{feff}{head}") + &row(0, "a", 0) + &row(1, "'=b", 0) + &row(2, "c", 2);
     assert_eq!(csv(&data, View::FidelityLoss, TokenText::SpreadsheetSafe), losses);

@@ -26,6 +26,8 @@ table! {
         norm: Option<f64>,
         /// Cosine of the expert's output with the layer's whole MLP output; empty for the other components.
         cosine: Option<f64>,
+        /// The text that the token `target` stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -42,6 +44,7 @@ pub fn attribution(found: &Attribution, text: TokenText) -> impl Iterator<Item =
         share,
         norm: None,
         cosine: None,
+        text: text.text(&found.piece),
     };
     let blocks = found.attn.iter().zip(&found.mlp).enumerate().flat_map(move |(layer, (attn, mlp))| {
         [row("attn", Some(layer), None, *attn), row("mlp", Some(layer), None, *mlp)]

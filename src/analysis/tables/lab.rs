@@ -52,6 +52,10 @@ table! {
         base_token_id: Option<u32>,
         /// The tokenizer's spelling of it.
         base_token: Option<Cow<'a, str>>,
+        /// The text that `token` stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: Option<String>,
+        /// The text that `base_token` stands for.
+        base_text: Option<String>,
     }
 }
 
@@ -92,6 +96,8 @@ pub fn lab_policies(lab: &Lab, text: TokenText) -> impl Iterator<Item = LabPolic
             token: own.map(|token| text.cell(&token.piece)),
             base_token_id: base.map(|token| token.id),
             base_token: base.map(|token| text.cell(&token.piece)),
+            text: own.map(|token| text.text(&token.piece)),
+            base_text: base.map(|token| text.text(&token.piece)),
         }
     })
 }
@@ -225,6 +231,8 @@ table! {
         came: String,
         /// 1 if the last chosen and a rejected expert have the same score, under the base or the policy, else 0.
         exact_tie: u8,
+        /// The text that the token stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: Option<String>,
     }
 }
 
@@ -244,6 +252,7 @@ pub fn lab_flips(lab: &Lab, text: TokenText) -> impl Iterator<Item = LabFlipRow<
             left: spaced(&flip.left),
             came: spaced(&flip.came),
             exact_tie: u8::from(flip.exact_tie),
+            text: token.map(|token| text.text(&token.piece)),
         }
     })
 }
@@ -262,6 +271,8 @@ table! {
         token: Cow<'a, str>,
         /// Loss of the token, in nats; empty at position 0.
         nll: Option<f32>,
+        /// The text that the token stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -274,6 +285,7 @@ pub fn lab_tokens(lab: &Lab, text: TokenText) -> impl Iterator<Item = LabTokenRo
             token_id: token.id,
             token: text.cell(&token.piece),
             nll: position.checked_sub(1).and_then(|i| row.nll.get(i)).copied(),
+            text: text.text(&token.piece),
         })
     })
 }

@@ -36,6 +36,8 @@ table! {
         near_tie: Option<u8>,
         /// 1 if the last chosen and a rejected expert have the same score, in A or in B; empty if nothing flipped.
         exact_tie: Option<u8>,
+        /// The text that the token stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
     }
 }
 
@@ -66,6 +68,7 @@ impl<'a> FlipRow<'a> {
             margin_b,
             near_tie: flip.as_ref().map(|flip| u8::from(flip.is_within_rounding())),
             exact_tie: flip.map(|flip| u8::from(flip.exact_tie)),
+            text: text.text(&b.piece),
         })
     }
 }
@@ -100,6 +103,12 @@ table! {
         next_id_b: Option<u32>,
         /// The tokenizer's spelling of it.
         next_b: Option<Cow<'a, str>>,
+        /// The text that the token stands for: control characters as `\\n`, `\\t`, `\\u{1b}`, bytes that are no character as `‹C3›`.
+        text: String,
+        /// The text that `next_a` stands for.
+        next_text_a: Option<String>,
+        /// The text that `next_b` stands for.
+        next_text_b: Option<String>,
     }
 }
 
@@ -128,6 +137,9 @@ impl<'a> LossRow<'a> {
             next_a: next_a.map(|next| text.cell(&next.piece)),
             next_id_b: next_b.map(|next| next.id),
             next_b: next_b.map(|next| text.cell(&next.piece)),
+            text: text.text(&b.piece),
+            next_text_a: next_a.map(|next| text.text(&next.piece)),
+            next_text_b: next_b.map(|next| text.text(&next.piece)),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
 use crate::trace::Prompt;
-use crate::trace::{Records, Source, replace_file, without_name};
+use crate::trace::{Records, Source, TempFolder, replace_file};
 use anyhow::{Context, Result};
 use names::{keep_folder, write_files};
 use std::io::Write;
@@ -154,11 +154,7 @@ fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScre
     let run = &branch.run;
     let (meta, tokens) = (run.meta(), run.tokens());
     // The folder gets its name when it is complete.
-    let temp = tempfile::Builder::new()
-        .prefix(".mixscope-run-")
-        .tempdir_in(parent)
-        .map_err(without_name)
-        .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+    let temp = TempFolder::new_in(parent).with_context(|| format!("cannot make a folder in {}", parent.display()))?;
     let recording = meta.recording.as_ref();
     let sampling = recording.and_then(|saved| saved.sampling).or(branch.sampling).unwrap_or_default();
     let prompt = recording.map_or(&branch.prompt, |saved| &saved.prompt);

@@ -1,12 +1,12 @@
 //! Free names for the files that the explorer writes.
 
-use crate::trace::without_name;
+use crate::trace::{TempFolder, write_new_file};
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Gives a finished folder its name: `mixscope-run-1`, or the next number that is free.
-pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
+pub fn keep_folder(temp: TempFolder, parent: &Path) -> Result<PathBuf> {
     for number in 1..10_000 {
         let folder = parent.join(format!("mixscope-run-{number}"));
         // An empty folder reserves the name: renaming over it is atomic, and renaming over other files is an error.
@@ -15,18 +15,10 @@ pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
             made => {
                 let failed = || format!("cannot name the finished folder in {}", parent.display());
                 made.with_context(failed)?;
-                // The temporary folder is private; the final one gets the mode of the user's folders.
-                let moved = folder
-                    .metadata()
-                    .and_then(|made| std::fs::set_permissions(temp.path(), made.permissions()))
-                    .and_then(|()| std::fs::rename(temp.path(), &folder));
-                if let Err(error) = moved {
+                temp.replace(&folder).with_context(failed).inspect_err(|_| {
                     // The first error is the one to report.
                     let _ = std::fs::remove_dir(&folder);
-                    return Err(error).with_context(failed);
-                }
-                // It was renamed, so nothing must be removed.
-                let _ = temp.keep();
+                })?;
                 return Ok(folder);
             }
         }
@@ -37,31 +29,30 @@ pub fn keep_folder(temp: tempfile::TempDir, parent: &Path) -> Result<PathBuf> {
 /// Writes files with this stem under free names: all of them, or none.
 pub fn write_files(folder: &Path, stem: &str, files: &[(&str, Vec<u8>)]) -> Result<String> {
     let suffixes: Vec<&str> = files.iter().map(|(suffix, _)| *suffix).collect();
-    let paths = free_names(folder, stem, &suffixes)?;
+    loop {
+        let paths = free_names(folder, stem, &suffixes)?;
+        match write_all(&paths, files) {
+            // Another program was quicker with one of the names.
+            Err(error) if is_taken(&error) => {}
+            written => return written.map(|()| wrote(&paths)),
+        }
+    }
+}
+
+fn write_all(paths: &[PathBuf], files: &[(&str, Vec<u8>)]) -> Result<()> {
     for (done, (path, (_, bytes))) in paths.iter().zip(files).enumerate() {
-        write_new(path, bytes).inspect_err(|_| {
+        write_new_file(path, |file| Ok(file.write_all(bytes)?)).inspect_err(|_| {
             for path in &paths[..done] {
                 // The first error is the one to report.
                 let _ = std::fs::remove_file(path);
             }
         })?;
     }
-    Ok(wrote(&paths))
+    Ok(())
 }
 
-/// Writes a file completely or not at all, and never replaces another.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let mut temp = tempfile::Builder::new();
-        #[cfg(unix)]
-        temp.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut temp = temp.tempfile_in(folder).map_err(without_name)?;
-        temp.as_file_mut().write_all(bytes)?;
-        temp.flush()?;
-        temp.persist_noclobber(path).map(drop).map_err(|error| error.error)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+fn is_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &std::io::Error| error.kind() == ErrorKind::AlreadyExists)
 }
 
 /// `wrote a.png and a.csv to /home/…`

@@ -2,10 +2,11 @@
 
 mod text;
 
+use super::folder::Folder;
 use super::prompt::check_ids;
 use super::stderr::Stderr;
 use super::values::{self, context_warning};
-use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, folder, harmless, print};
+use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, harmless, print};
 use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
@@ -44,15 +45,15 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   lab.csv         policy,mean_loss,loss_change,
                   flips,near_ties,attn_out,router_logits,mlp_out,resid_post (end to end),
                   isolated_flips,isolated_near_ties,isolated_attn_out,… (each layer alone),
-                  choices,differs_at,token_id,token,base_token_id,base_token
+                  choices,differs_at,token_id,token,base_token_id,base_token,text,base_text
                   attn_out to resid_post: shares of equal values; differs_at: the first generated
                   token that differs from the base's, from 0
   lab_layers.csv  policy,mode,layer,flips,choices,near_ties,
                   attn_out_equal,attn_out_values,router_logits_equal,router_logits_values,…
                   mode: end_to_end or isolated
-  lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie
+  lab_flips.csv   policy,layer,position,token_id,token,margin_base,margin,left,came,exact_tie,text
                   end to end; left, came: experts that only the base, that only the policy chose
-  lab_tokens.csv  policy,position,token_id,token,nll
+  lab_tokens.csv  policy,position,token_id,token,nll,text
   lab.json        everything, with version, model, config, prompt, generated texts, timings and
                   validation
   lab.png, .svg   flips and equal values by policy and layer, and the losses
@@ -116,7 +117,7 @@ impl Lab {
         let prompt = self.prompt.need(&self.chat)?;
         self.model.check()?;
         let files = self.files();
-        folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
+        let _folder = Folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
         apply_threads(self.model.threads)?;
         let stderr = Stderr::new(self.quiet);
         let started = Instant::now();

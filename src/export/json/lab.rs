@@ -1,6 +1,6 @@
 use crate::analysis::diff::Mode;
 use crate::analysis::{Lab, LabRow};
-use crate::trace::{Device, Dims, Policy, Report};
+use crate::trace::{Device, Dims, Policy, Report, json_text};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -58,9 +58,7 @@ pub fn lab_json(lab: &Lab, info: &LabInfo) -> Result<Vec<u8>> {
         "timings": timings,
         "validation": info.report,
     });
-    let mut bytes = serde_json::to_vec_pretty(&all)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    Ok(json_text(&all)?.into_bytes())
 }
 
 /// A row with its totals and its generated text.

@@ -1,4 +1,4 @@
-use crate::trace::{Records, Sampling, Source};
+use crate::trace::{Records, Sampling, Source, json_text};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -55,7 +55,5 @@ pub fn run_json(trace: &Records, info: &RunInfo) -> Result<Vec<u8>> {
         "timings": timings,
         "validation": meta.report,
     });
-    let mut bytes = serde_json::to_vec_pretty(&run)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    Ok(json_text(&run)?.into_bytes())
 }

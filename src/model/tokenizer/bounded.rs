@@ -34,7 +34,13 @@ pub fn bounded<T: Send + 'static>(
         let _ = done.send(outcome);
     };
     let thread = std::thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
-    thread.spawn(guarded).context("cannot start a thread")?;
+    thread.spawn(guarded).with_context(|| {
+        format!(
+            "the file may be sound: the system can't start a thread with a stack of {} MiB; raise its limits on memory \
+             and processes (ulimit -v, ulimit -u)",
+            STACK >> 20
+        )
+    })?;
     match result.recv_timeout(limit) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(anyhow!("{who} failed on it ({})", panic.trim())),

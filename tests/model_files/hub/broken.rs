@@ -204,3 +204,62 @@ fn a_wrong_partial_is_found_out() {
     assert_holds(&setup.error(NAME), &[SHARDS[0], "expected checksum"]);
     assert_same(&hub, &setup.fetch(NAME).unwrap(), &NEEDED);
 }
+
+#[test]
+fn a_compressed_body_is_no_file() {
+    let gzip = || Act::Status(200, vec![("Content-Encoding", "gzip".to_owned())], "\u{1f}\u{8b}".to_owned());
+    let (list, shard) =
+        ("cannot list the files of tiny/mixtral at http://127.0.0.1", format!("cannot get {} of", SHARDS[0]));
+    let rules: [fn(&Request) -> bool; 3] =
+        [Request::is_listing, |request| request.path.ends_with(SHARDS[0]), |request| request.gets(SHARDS[0])];
+    for (is_compressed, what) in rules.into_iter().zip([list, &shard, &shard]) {
+        let hub = Hub::with(sharded(), move |request| if is_compressed(request) { gzip() } else { Act::Serve });
+        let setup = Setup::of(&hub);
+        let said = ": the server sends it compressed (content-encoding: gzip), which was not requested; check";
+        assert_holds(&setup.error(NAME), &[what, said]);
+        let partial = fs::metadata(setup.blob(&hub, SHARDS[0], ".incomplete")).map_or(0, |partial| partial.len());
+        assert_eq!(partial, 0, "nothing of it is kept");
+        assert!(hub.log().iter().filter(|request| is_compressed(request)).count() == 1, "it is not tried again");
+    }
+}
+
+#[test]
+fn redirects_without_end_are_no_fault_of_the_network() {
+    let rules: [fn(&Request) -> bool; 2] = [Request::is_listing, |request| request.path.contains("/resolve/")];
+    for is_sent_on in rules {
+        let around = move |request: &Request| match is_sent_on(request) {
+            true => Act::Status(302, vec![("Location", request.path.clone())], String::new()),
+            false => Act::Serve,
+        };
+        let hub = Hub::with(repo_of(&[("q.gguf", b"GGUF")]), around);
+        let error = Setup::of(&hub).error(NAME);
+        assert_holds(&error, &["cannot ", "the server redirects more than 10 times, at last to 127.0.0.1/"]);
+        assert!(!error.contains("HF_HUB_OFFLINE") && !error.contains("gave up"), "{error}");
+        let longest = hub.log().iter().map(|request| request.nth).max().unwrap();
+        assert_eq!(longest, 10, "it is not tried again");
+    }
+}
+
+#[test]
+fn a_body_that_drips_is_a_stall() {
+    let rules: [fn(&Request) -> bool; 2] = [Request::is_listing, |request| request.gets("q.gguf")];
+    for drips in rules {
+        let rule = move |request: &Request| if drips(request) && request.nth == 0 { Act::Drip(1) } else { Act::Serve };
+        let hub = Hub::with(repo_of(&[("q.gguf", &[b'G'; 300])]), rule);
+        let setup = Setup::hasty(&hub);
+        let (result, _, notes) = setup.watch(NAME);
+        assert_same(&hub, result.unwrap().parent().unwrap(), &["q.gguf"]);
+        let said = notes.iter().find(|note| note.starts_with("connection brought only "));
+        assert!(said.is_some_and(|said| said.ends_with(" s; trying again (1 of 2)")), "{notes:?}");
+    }
+}
+
+#[test]
+fn a_list_of_files_without_end_is_refused() {
+    let files = repo_of(&[("q.gguf", b"GGUF")]);
+    let mut long = listing(&files, true);
+    long["more"] = "x".repeat(17 << 20).into();
+    let hub = Hub::with_listing(files, &long, |_| Act::Serve);
+    let what = "cannot list the files of tiny/mixtral at http://127.0.0.1";
+    assert_holds(&Setup::of(&hub).error(NAME), &[what, ": the answer is longer than 16 MiB; check HF_ENDPOINT"]);
+}

@@ -1,0 +1,38 @@
+//! Signals that end a command.
+
+use crate::trace::remove_temporaries;
+use nix::sys::signal::{SigSet, Signal, raise};
+use std::thread;
+
+/// The signals after which a command removes its temporary files. The explorer has its own.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// Removes temporary files before a signal ends the process. To be called before threads start, which inherit what is
+/// blocked here. If the system refuses, the next command sweeps the files.
+pub fn clean_up_at_end() {
+    let ignored = ignored();
+    let signals: SigSet = SIGNALS.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0).collect();
+    if signals.thread_block().is_err() {
+        return;
+    }
+    let wait = move || {
+        if let Ok(signal) = signals.wait() {
+            remove_temporaries();
+            // The process ends by the signal itself, which a shell tells from an exit.
+            let ended = signals.thread_unblock().and_then(|()| raise(signal));
+            std::process::exit(if ended.is_ok() { 128 + signal as i32 } else { 1 });
+        }
+    };
+    if thread::Builder::new().name("signals".to_owned()).spawn(wait).is_err() {
+        // Nothing was blocked before.
+        let _ = signals.thread_unblock();
+    }
+}
+
+/// The signals that this process ignores, as under `nohup`, one bit each: those must not end it. All of them where the
+/// system does not say.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+}
