@@ -7,6 +7,7 @@ mod contract;
 mod diff;
 mod diff_report;
 mod edits;
+mod experiments;
 mod explore;
 mod export;
 mod folder;
@@ -60,6 +61,10 @@ Examples:
                                                 compare two recordings hook by hook
   mixscope lab path/to/Mixtral --prompt-file text.txt --out lab1
                                                 compare precision policies by loss and routing
+  mixscope effect --prompt 'The capital of France is' --edit 'ban L3.E5'
+                                                what a banned expert does to loss, answer and routing
+  mixscope ablate --prompt 'The capital of France is' --over heads --out heads1
+                                                the same for every head in turn
   mixscope bench path/to/Mixtral                time a token here, next to the least it could take
   mixscope info mistralai/Mixtral-8x7B-v0.1     show what it is and what it needs, before the download
   mixscope pull mistralai/Mixtral-8x7B-v0.1     download only
@@ -96,6 +101,12 @@ enum Command {
     /// Run one prompt under several precision policies: loss, flipped experts and equal values by layer, and the first
     /// generated token that differs.
     Lab(Box<lab::Lab>),
+    /// Edit the pass (switch an expert off, force it, cut attention, patch a value) and measure what that does.
+    Effect(Box<experiments::Effect>),
+    /// Edit every expert, head or block in turn: which of them matter?
+    Ablate(Box<experiments::Ablate>),
+    /// Put values of a clean run into the run of a corrupted prompt: where is the difference carried?
+    Patch(Box<experiments::Patch>),
     /// Time a model on this machine: decoding and prefill, next to the streaming read of memory that bounds them.
     Bench(bench::Bench),
     /// Download a model from the Hub into the shared cache. An interrupted download continues where it stopped.
@@ -229,6 +240,9 @@ pub fn main() -> ExitCode {
         Some(Command::Check(check)) => check.main(matches.subcommand_matches("check").unwrap_or(&matches)),
         Some(Command::Diff(diff)) => diff.main(),
         Some(Command::Lab(lab)) => lab.main(),
+        Some(Command::Effect(effect)) => effect.main(),
+        Some(Command::Ablate(ablate)) => ablate.main(),
+        Some(Command::Patch(patch)) => patch.main(),
         Some(Command::Bench(bench)) => bench.main(),
         Some(Command::Pull(pull)) => pull.main(),
         Some(Command::Completions(completions)) => completions.main(),

@@ -1,7 +1,10 @@
 //! Signals that end a command.
 
+use crate::app::Ended;
 use crate::trace::remove_temporaries;
 use nix::sys::signal::{SigSet, Signal, raise};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 /// The signals after which a command removes its temporary files. The explorer has its own.
@@ -16,7 +19,11 @@ pub fn clean_up_at_end() {
         return;
     }
     let wait = move || {
-        if let Ok(signal) = signals.wait() {
+        while let Ok(signal) = signals.wait() {
+            // The first ctrl-c lets such a command write what it has.
+            if signal == Signal::SIGINT && FINISHES.load(Relaxed) && !INTERRUPTED.swap(true, Relaxed) {
+                continue;
+            }
             remove_temporaries();
             // The process ends by the signal itself, which a shell tells from an exit.
             let ended = signals.thread_unblock().and_then(|()| raise(signal));
@@ -27,6 +34,22 @@ pub fn clean_up_at_end() {
         // Nothing was blocked before.
         let _ = signals.thread_unblock();
     }
+}
+
+/// Whether the command writes what it has when it is interrupted.
+static FINISHES: AtomicBool = AtomicBool::new(false);
+/// Whether such a command was interrupted.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first ctrl-c only sets what this returns, so that the command can write what it has; the second ends it.
+pub fn finish_on_interrupt() -> &'static AtomicBool {
+    FINISHES.store(true, Relaxed);
+    &INTERRUPTED
+}
+
+/// The error of a command that was interrupted and wrote what it had; `when` says how far it came.
+pub fn interrupted(when: &str) -> anyhow::Error {
+    anyhow::Error::from(Ended::by(Signal::SIGINT)).context(format!("stopped {when}; the files hold what was computed"))
 }
 
 /// The signals that this process ignores, as under `nohup`, one bit each: those must not end it. All of them where the

@@ -63,6 +63,11 @@ impl Stderr {
         }
     }
 
+    /// Shows a line of progress.
+    pub fn progress_line(&self, text: &str) {
+        self.overwrite(&mut self.written(), || text.to_owned());
+    }
+
     /// Removes the line of progress.
     pub fn clear(&self) {
         self.clear_line(&mut self.written());

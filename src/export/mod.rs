@@ -11,7 +11,7 @@ mod views;
 
 #[cfg(feature = "figures")]
 pub use figure::Look;
-pub use json::{LabInfo, RunInfo, lab_json, run_json};
+pub use json::{EffectInfo, LabInfo, RunInfo, effect_json, lab_json, run_json};
 #[cfg(feature = "figures")]
 pub use screen::{Cell, Screen, screen_ansi, screen_png, screen_svg};
 pub use tables::{LAB_TABLES, lab_tables};

@@ -7,6 +7,7 @@
 mod attention;
 mod attribution;
 mod csv;
+mod experiments;
 mod findings;
 mod lab;
 mod lens;
@@ -22,6 +23,7 @@ mod usage;
 pub use attention::{AttentionRow, HeadScoreRow, attention, head_scores};
 pub use attribution::{AttributionRow, attribution};
 pub use csv::{CsvWriter, write_csv};
+pub use experiments::{AblationRow, EffectLayerRow, EffectPositionRow, PatchRow};
 pub use findings::{FindingRow, findings};
 pub use lab::{
     LabEndToEndRow, LabFlipRow, LabLayerRow, LabPolicyRow, LabTokenRow, lab_end_to_end, lab_flips, lab_layers,
@@ -58,6 +60,10 @@ pub fn all() -> Vec<&'static Table> {
         LabLayerRow::TABLE,
         LabFlipRow::TABLE,
         LabTokenRow::TABLE,
+        EffectPositionRow::TABLE,
+        EffectLayerRow::TABLE,
+        AblationRow::TABLE,
+        PatchRow::TABLE,
     ]
 }
 

@@ -33,6 +33,16 @@ pub enum How {
 }
 
 impl Over {
+    /// The name of the parts.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Experts => "experts",
+            Self::Heads => "heads",
+            Self::Attn => "attention blocks",
+            Self::Mlp => "MLP blocks",
+        }
+    }
+
     /// The name of a part in tables.
     pub fn part(self) -> &'static str {
         match self {

@@ -9,4 +9,5 @@ mod patch;
 pub use ablate::{Ablation, How, Over, ablate};
 pub use effect::{EffectPlan, effect};
 pub use measure::{Target, measure};
+pub use null::NoCounterpart;
 pub use patch::{PatchOver, PatchPlan, Patching, patch};

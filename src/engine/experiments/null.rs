@@ -2,8 +2,9 @@
 
 use crate::analysis::RunUsage;
 use crate::engine::run::Live;
-use crate::trace::{Change, Edit, Part, Patched, Picks};
-use anyhow::{Result, bail, ensure};
+use crate::trace::{Change, Edit, Part, Picks};
+use anyhow::Result;
+use std::fmt;
 
 /// Draws `count` lists of edits, reproducible from `seed`. An expert is replaced by one of the same layer that the run chose
 /// about as often (one of the nearer half of the others), a head by another of its layer, a block by that of another layer.
@@ -20,6 +21,18 @@ pub fn draws<'a>(
     (0..count).map(|_| edits.clone().map(|edit| drawn(edit, run, &usage, &mut random)).collect()).collect()
 }
 
+/// An edit that random ones can't be drawn for.
+#[derive(Debug)]
+pub struct NoCounterpart(String);
+
+impl fmt::Display for NoCounterpart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoCounterpart {}
+
 /// How often each expert was chosen `[layer][expert]`.
 fn usage(run: &Live) -> Vec<Vec<u32>> {
     let usage = RunUsage::of(run.tokens(), &run.meta().dims, run.meta().router_dtype());
@@ -30,7 +43,7 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
     let dims = run.meta().dims;
     let mut other = edit.clone();
     let layers = edit.layers.below(dims.layers);
-    let none = |what: &str| format!("--null: `{edit}` names every {what}: there is no other of the same kind");
+    let none = |what: &str| NoCounterpart(format!("--null: `{edit}` names every {what}: there is no other to draw"));
     match &mut other.change {
         Change::Ban(experts)
         | Change::Force(experts)
@@ -40,7 +53,9 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
         | Change::Mean(Part::Experts(experts)) => {
             let fires = |expert: usize| layers.iter().map(|layer| usage[*layer][expert]).sum::<u32>();
             let named = experts.below(dims.experts);
-            ensure!(named.len() < dims.experts, none("expert"));
+            if named.len() >= dims.experts {
+                return Err(none("expert").into());
+            }
             *experts = random.others(&named, dims.experts, fires);
         }
         Change::Zero(Part::Heads(heads))
@@ -48,17 +63,19 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
         | Change::Mean(Part::Heads(heads))
         | Change::Cut { heads, .. } => {
             let named = heads.below(dims.heads);
-            ensure!(named.len() < dims.heads, none("head"));
+            if named.len() >= dims.heads {
+                return Err(none("head").into());
+            }
             *heads = random.others(&named, dims.heads, |_| 0);
         }
         Change::TopK(_) | Change::Zero(_) | Change::Scale(..) | Change::Mean(_) => {
-            ensure!(layers.len() < dims.layers, none("layer"));
+            if layers.len() >= dims.layers {
+                return Err(none("layer").into());
+            }
             other.layers = random.others(&layers, dims.layers, |_| 0);
         }
-        Change::Patch { what: Patched::Heads(_) | Patched::Experts(_) | Patched::Hook(_), .. }
-        | Change::Add { .. }
-        | Change::Replay { .. } => {
-            bail!("--null: `{edit}` reads a file, and has no random counterpart");
+        Change::Patch { .. } | Change::Add { .. } | Change::Replay { .. } => {
+            return Err(NoCounterpart(format!("--null: `{edit}` reads a file: it has no random counterpart")).into());
         }
     }
     Ok(other)

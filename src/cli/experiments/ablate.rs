@@ -1,0 +1,151 @@
+//! `mixscope ablate`: the effect of every part in turn.
+
+use super::setup::{Work, baseline, open, target, write_table};
+use crate::analysis::tables::AblationRow;
+use crate::app::files::Reporter as _;
+use crate::cli::folder::Folder;
+use crate::cli::prompt::{ChatArgs, PromptArgs, check_ids};
+use crate::cli::stderr::Stderr;
+use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, signals};
+use crate::control::{Control, Stopped};
+use crate::engine::{Ablation, Capture, How, Live, Over, ablate};
+use crate::trace::Prompt;
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Parts that are printed.
+const SHOWN: usize = 10;
+const HELP: &str = "\
+Files in DIR:
+  ablate.csv  layer,part,index,how,sites,loss_change,kl,target_logit_change,target_logprob_change,
+              logit_difference_change,flips
+Ctrl-c writes the parts that are done and ends with status 130. The parts that matter most go to stdout.";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Parts {
+    Experts,
+    Heads,
+    Attn,
+    Mlp,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Change {
+    Zero,
+    Ban,
+    Mean,
+}
+
+/// Edit every expert, head or block in turn and measure what each does.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Ablate {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    chat: ChatArgs,
+    /// The parts.
+    #[arg(long, value_enum)]
+    over: Parts,
+    /// What is done to a part: its output is zero; it can't be chosen (experts only); its output is its mean over the prompt.
+    #[arg(long, value_enum, default_value = "zero")]
+    how: Change,
+    /// Token whose logit is watched after the prompt: a text that is one token (a word as after a space), or an id
+    /// [default: the most probable].
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    target: Option<String>,
+    /// Token that the target is compared with: the difference of both logits is measured.
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    foil: Option<String>,
+    /// Folder for the file; created if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Overwrite the file of an earlier map.
+    #[arg(long)]
+    force: bool,
+    /// Print only errors to stderr.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Ablate {
+    pub fn main(self) -> Result<()> {
+        let over = match self.over {
+            Parts::Experts => Over::Experts,
+            Parts::Heads => Over::Heads,
+            Parts::Attn => Over::Attn,
+            Parts::Mlp => Over::Mlp,
+        };
+        let how = match self.how {
+            Change::Zero => How::Zero,
+            Change::Ban => How::Ban,
+            Change::Mean => How::Mean,
+        };
+        if how == How::Ban && over != Over::Experts {
+            let message = "--how ban: only experts are chosen, so only these can be banned; use zero or mean";
+            return Err(error(ErrorKind::ArgumentConflict, message));
+        }
+        let prompt = self.prompt.need(&self.chat)?;
+        self.model.check()?;
+        let file = <AblationRow as crate::analysis::tables::Row>::TABLE.name;
+        let _folder = Folder::prepare(&self.out, &[file.to_owned()], |_| Ok(Vec::new()), self.force)?;
+        apply_threads(self.model.threads)?;
+        let stderr = Stderr::new(self.quiet);
+        let loaded = open(&self.model, matches!(prompt, Prompt::Ids(_)), &stderr)?;
+        check_ids(&prompt, &loaded.meta)?;
+        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        let a = baseline(&loaded, &ids, None, &stderr)?;
+        let target = target(&a, self.target.as_deref(), self.foil.as_deref(), &stderr)?;
+        let mut found: Vec<Ablation> = Vec::new();
+        let work = Work::new(over.plural(), &stderr);
+        let (progress, is_stopped) = (|done, total| work.progress(done, total), || work.is_stopped());
+        let control = Control::new(&is_stopped, &progress);
+        let done = ablate(&a, (over, how), target, &control, &mut |ablation| found.push(ablation));
+        stderr.clear();
+        found.sort_by_key(|ablation| (ablation.layer, ablation.index));
+        let row =
+            |found: &Ablation| AblationRow::new((found.layer, over.part(), found.index), how.name(), &found.measures);
+        write_table(&self.out, self.text.of(), found.iter().map(row))?;
+        stderr.say(&format!("wrote {file} to {}", self.out.display()));
+        print(&harmless(&report(found.clone(), target.foil.is_some())))?;
+        match done {
+            Err(failed) if failed.is::<Stopped>() => {
+                Err(signals::interrupted(&format!("after {} {}", found.len(), over.plural())))
+            }
+            done => done,
+        }
+    }
+}
+
+/// The parts that matter most.
+fn report(mut found: Vec<Ablation>, has_foil: bool) -> String {
+    let size = |of: &Ablation| match has_foil {
+        true => of.measures.logit_difference_change.unwrap_or(0.0).abs(),
+        false => of.measures.target_logprob_change.abs(),
+    };
+    found.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    let by = if has_foil { "the logit difference" } else { "the target's log-probability" };
+    let mut out = format!("by the change of {by}, largest first:\n");
+    let _ =
+        writeln!(out, "{:<22} {:>6} {:>12} {:>9} {:>9} {:>9}", "edit", "sites", "loss change", "KL", "target", "flips");
+    for Ablation { edit, measures, .. } in found.iter().take(SHOWN) {
+        let target = measures.logit_difference_change.unwrap_or(measures.target_logprob_change);
+        let loss = measures.loss_change.map_or_else(String::new, |change| format!("{change:+.4}"));
+        let _ = writeln!(
+            out,
+            "{:<22} {:>6} {loss:>12} {:>9.4} {target:>+9.4} {:>9}",
+            edit.to_string(),
+            measures.sites,
+            measures.kl,
+            measures.flips
+        );
+    }
+    out
+}

@@ -1,0 +1,210 @@
+//! `mixscope effect`: what edits do to one prompt.
+
+use super::setup::{Work, baseline, open, target, write_table};
+use crate::analysis::tables::{EffectLayerRow, EffectPositionRow};
+use crate::analysis::{self, NULL_MEASURES};
+use crate::app::files::Reporter as _;
+use crate::cli::edits::{EditArgs, loaded as load_edits};
+use crate::cli::folder::Folder;
+use crate::cli::prompt::{ChatArgs, PromptArgs, check_ids};
+use crate::cli::stderr::Stderr;
+use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, values};
+use crate::control::Control;
+use crate::engine::{Capture, EffectPlan, Live, NoCounterpart, effect};
+use crate::export::{EffectInfo, effect_json};
+use crate::trace::{Prompt, Sampling, replace_file};
+use anyhow::Result;
+use clap::Args;
+use clap::error::ErrorKind;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+const FILES: [&str; 3] = ["effect.json", "effect_positions.csv", "effect_layers.csv"];
+const HELP: &str = "\
+The edited run B is compared with the run without edits A, over the same tokens. Changes are B - A.
+Files in DIR, if --out is given:
+  effect.json           edits with their sites (token and layer each), loss_change, kl, target_logit_change,
+                        target_logprob_change, logit_difference_change, flips, by position and layer, null
+  effect_positions.csv  position,token_id,token,loss_change,kl,sites,text
+  effect_layers.csv     layer,sites,flips,near_tie_flips,residual_change";
+
+/// Edit the pass and measure what that does.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Effect {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    chat: ChatArgs,
+    #[command(flatten)]
+    edits: EditArgs,
+    /// Token whose logit is watched after the prompt: a text that is one token (a word as after a space), or an id
+    /// [default: the most probable].
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    target: Option<String>,
+    /// Token that the target is compared with: the difference of both logits is measured.
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    foil: Option<String>,
+    /// Generate up to N tokens with and without the edits, greedily, to find the first that differs.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::count)]
+    steps: usize,
+    /// Draw N random edits of the same kind and size (experts that fire about as often, other heads of the layer) and
+    /// report their mean, standard deviation and the place of the real one among them.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::count)]
+    null: usize,
+    /// Seed of the random edits.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed)]
+    seed: u64,
+    /// Folder for the files; created if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Print the content of effect.json instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Overwrite files of an earlier effect.
+    #[arg(long)]
+    force: bool,
+    /// Print only errors to stderr.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Effect {
+    pub fn main(self) -> Result<()> {
+        let prompt = self.prompt.need(&self.chat)?;
+        let edits = self.edits.read()?;
+        if edits.is_empty() {
+            let message = "expected at least one edit: --edit 'ban L3.E5', or --edits FILE";
+            return Err(error(ErrorKind::MissingRequiredArgument, message));
+        }
+        self.model.check()?;
+        let files: Vec<String> = FILES.map(str::to_owned).to_vec();
+        let none = |_: &std::path::Path| Ok(Vec::new());
+        let folder = self.out.as_ref().map(|out| Folder::prepare(out, &files, none, self.force)).transpose()?;
+        apply_threads(self.model.threads)?;
+        let stderr = Stderr::new(self.quiet);
+        let started = Instant::now();
+        let loaded = open(&self.model, matches!(prompt, Prompt::Ids(_)), &stderr)?;
+        let mut timings = vec![("load", ms(started))];
+        check_ids(&prompt, &loaded.meta)?;
+        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        if let Some(warning) = values::context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
+            stderr.say(&warning);
+        }
+        // Edits of later positions have no place here, whatever is generated: both runs are compared over the prompt.
+        let edits = load_edits(edits, &loaded.meta, ids.len().saturating_add(self.steps))?;
+        let Some(edits) = edits else { return Ok(()) };
+        let started = Instant::now();
+        let a = baseline(&loaded, &ids, None, &stderr)?;
+        timings.push(("baseline", ms(started)));
+        let target = target(&a, self.target.as_deref(), self.foil.as_deref(), &stderr)?;
+        let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+        let plan = EffectPlan { edits: &edits, target, steps: self.steps, sampling, null: (self.null, self.seed) };
+        let started = Instant::now();
+        let work = Work::new("runs", &stderr);
+        let (progress, is_stopped) = (|done, total| work.progress(done, total), || work.is_stopped());
+        let found = effect(&a, &plan, &Control::new(&is_stopped, &progress)).map_err(|failed| {
+            let is_wrong = failed.is::<NoCounterpart>();
+            if is_wrong { error(ErrorKind::ValueValidation, format!("{failed:#}")) } else { failed }
+        })?;
+        timings.push(("effect", ms(started)));
+        stderr.clear();
+        let text = match &prompt {
+            Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
+            Prompt::Ids(_) => None,
+        };
+        let json = effect_json(&found, &EffectInfo { meta: a.meta(), prompt: text, ids: &ids, timings: &timings })?;
+        if let (Some(out), Some(_)) = (&self.out, &folder) {
+            let text = self.text.of();
+            write_table(out, text, found.positions.iter().map(|found| EffectPositionRow::new(found, text)))?;
+            write_table(out, text, found.layers.iter().map(|layer| EffectLayerRow::from(*layer)))?;
+            replace_file(&out.join("effect.json"), |file| Ok(file.write_all(json.as_bytes())?))?;
+            stderr.say(&format!("wrote {} to {}", files.join(", "), out.display()));
+        }
+        print(&if self.json { json } else { harmless(&report(&found)) })
+    }
+}
+
+/// The effect as text.
+fn report(found: &analysis::Effect) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{text}");
+    };
+    for note in &found.edits {
+        let nothing = if note.sites == 0 { ": it changed nothing" } else { "" };
+        line(format!("{:<28} {} sites{nothing}", note.edit, note.sites));
+    }
+    let measures = &found.measures;
+    if let (Some([a, b]), Some(change)) = (found.losses, measures.loss_change) {
+        line(format!("loss                         {a:.4} -> {b:.4} nats a token ({change:+.4})"));
+    }
+    line(format!(
+        "KL(A || B)                   {:.4} nats, mean over {} positions",
+        measures.kl,
+        found.positions.len()
+    ));
+    for (what, of) in [("target", Some(&found.target)), ("foil", found.foil.as_ref())] {
+        let Some(of) = of else { continue };
+        line(format!(
+            "{what:<6} {:<21} logit {:.3} -> {:.3} ({:+.3}), probability {:.4} -> {:.4}, rank {} -> {}",
+            format!("`{}`", of.token.text()),
+            of.logit[0],
+            of.logit[1],
+            of.logit[1] - of.logit[0],
+            of.logprob[0].exp(),
+            of.logprob[1].exp(),
+            of.rank[0],
+            of.rank[1]
+        ));
+    }
+    if let Some(change) = measures.logit_difference_change {
+        line(format!("logit difference             {change:+.4}"));
+    }
+    let near: usize = found.layers.iter().map(|layer| layer.near_tie_flips).sum();
+    line(format!("flips in other places        {} ({near} of them within rounding)", measures.flips));
+    let by_layer: Vec<String> = found.layers.iter().map(|layer| format!("{:.3}", layer.residual_change)).collect();
+    line(format!("change of resid_post         {} (share of its norm, by layer)", by_layer.join(" ")));
+    if found.steps > 0 {
+        line(match &found.first_difference {
+            Some(first) => {
+                let [a, b] = &first.tokens;
+                format!(
+                    "generated                    first differs at {}: `{}` became `{}`",
+                    first.position,
+                    a.1.text(),
+                    b.1.text()
+                )
+            }
+            None => format!("generated                    {} tokens, none differs", found.steps),
+        });
+    }
+    if let Some(null) = &found.null {
+        line(format!(
+            "among {} random edits of the same kind (mean ± standard deviation; place by size):",
+            null.draws.len()
+        ));
+        for measure in NULL_MEASURES {
+            if let (Some(place), Some(real)) = (null.place(measures, measure), measures.value(measure)) {
+                line(format!(
+                    "  {measure:<26} {real:+.4} against {:+.4} ± {:.4}, place {} of {}",
+                    place.mean,
+                    place.sd,
+                    place.place,
+                    place.of + 1
+                ));
+            }
+        }
+    }
+    out
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,110 @@
+//! What these commands share: the baseline run, the target, progress, and the files.
+
+use crate::analysis::tables::{Row, TokenText, write_csv};
+use crate::app::files::Reporter as _;
+use crate::cli::stderr::Stderr;
+use crate::cli::{ModelArgs, error, signals};
+use crate::control::Control;
+use crate::engine::{Capture, EffectTarget, Live};
+use crate::model::Loaded;
+use crate::trace::{HookKind, duration, replace_file};
+use anyhow::Result;
+use clap::error::ErrorKind;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Opens the model and says what was found.
+pub fn open(model: &ModelArgs, ids_only: bool, stderr: &Stderr) -> Result<Arc<Loaded>> {
+    let loaded = Arc::new(model.open(ids_only, stderr)?);
+    stderr.report(&loaded.meta.report, false);
+    Ok(loaded)
+}
+
+/// Reads a prompt without edits. The run keeps what the measures need, and `more`.
+pub fn baseline(loaded: &Arc<Loaded>, ids: &[u32], more: Option<HookKind>, stderr: &Stderr) -> Result<Live> {
+    let layers = loaded.meta.dims.layers;
+    let capture = Capture::of(HookKind::FOR_VIEWS.into_iter().chain(more), 0..layers, layers);
+    let mut live = Live::new(loaded.clone(), capture, 1);
+    let progress = |done: usize, total: usize| stderr.progress("prompt tokens", done / layers, total / layers);
+    live.set_prompt(ids, &Control::watched_by(&progress), &mut |_, _| {})?;
+    Ok(live)
+}
+
+/// The target at the last position of a run: the most probable token there, unless options name another.
+///
+/// # Errors
+/// If a text is not one token, or an id is outside the vocabulary.
+pub fn target(run: &Live, target: Option<&str>, foil: Option<&str>, stderr: &Stderr) -> Result<EffectTarget> {
+    let position = run.tokens().len() - 1;
+    let best = run.tokens()[position].next.top.first().map_or(0, |best| best.id);
+    let token = target.map_or(Ok(best), |text| token(run, "--target", text))?;
+    let foil = foil.map(|text| self::token(run, "--foil", text)).transpose()?;
+    if foil == Some(token) {
+        let message = format!("--foil: it is the target, token {token}; name another");
+        return Err(error(ErrorKind::ValueValidation, message));
+    }
+    let named = |id: u32| format!("token {id} `{}`", run.piece(id).text());
+    let foil_named = foil.map(|id| format!(", foil {}", named(id))).unwrap_or_default();
+    stderr.say(&format!("target {}{foil_named}, after position {position}", named(token)));
+    Ok(EffectTarget { position, token, foil })
+}
+
+/// A token by its id, or by its text: as a new word if that is one token, else as it is.
+fn token(run: &Live, option: &str, text: &str) -> Result<u32> {
+    let wrong = |message: String| error(ErrorKind::ValueValidation, format!("{option}: {message}"));
+    let vocab = run.meta().dims.vocab;
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let id = text.parse().ok().filter(|id: &u32| (*id as usize) < vocab);
+        return id.ok_or_else(|| wrong(format!("token id {text} is outside the vocabulary of {vocab} tokens")));
+    }
+    let as_word = format!(" {text}");
+    let spellings = if text.starts_with(char::is_whitespace) { vec![text] } else { vec![as_word.as_str(), text] };
+    let mut pieces = Vec::new();
+    for spelling in spellings {
+        match run.tokenize_on(spelling)?.as_slice() {
+            [one] => return Ok(*one),
+            several => {
+                let names: Vec<String> = several.iter().map(|id| format!("{id} `{}`", run.piece(*id).text())).collect();
+                pieces = names;
+            }
+        }
+    }
+    Err(wrong(format!("`{text}` is {} tokens: {}; name one of them by its id", pieces.len(), pieces.join(", "))))
+}
+
+/// Work that ctrl-c ends early and whose results so far are kept.
+pub struct Work<'a> {
+    what: &'static str,
+    stderr: &'a Stderr,
+    started: Instant,
+    stopped: &'static AtomicBool,
+}
+
+impl<'a> Work<'a> {
+    /// Work on `what`, in the plural.
+    pub fn new(what: &'static str, stderr: &'a Stderr) -> Self {
+        Self { what, stderr, started: Instant::now(), stopped: signals::finish_on_interrupt() }
+    }
+
+    /// Whether ctrl-c was pressed.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Shows how much is done, and how long the rest takes.
+    pub fn progress(&self, done: usize, total: usize) {
+        let each = self.started.elapsed().as_secs_f64() / done.max(1) as f64;
+        let left = if done == 0 { String::new() } else { format!(", {} left", duration(each * (total - done) as f64)) };
+        self.stderr.progress_line(&format!("{} {done}/{total}{left}", self.what));
+    }
+}
+
+/// Writes a table into the folder.
+pub fn write_table<R: Row>(out: &Path, text: TokenText, rows: impl IntoIterator<Item = R>) -> Result<()> {
+    let mut bytes = text.start().to_vec();
+    write_csv(rows.into_iter(), &mut bytes)?;
+    replace_file(&out.join(R::TABLE.name), |file| Ok(file.write_all(&bytes)?))
+}
