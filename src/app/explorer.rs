@@ -13,8 +13,10 @@ use crate::export::Screen;
 use crate::hub;
 use crate::protocol::{self, Failure};
 use crate::state::{Baseline, Effect, Event, Save, State, update};
-use anyhow::Result;
-use std::path::PathBuf;
+use crate::trace::{parse_edits, write_new_file};
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -79,6 +81,7 @@ impl Explorer {
         let (models, recent, more_trouble) = History::models(folder);
         let is_new = options.prompt.is_none() && options.resume.is_none() && options.model == "demo";
         let mut state = State::new(options.prompt, options.sampling, options.open.policy, past);
+        state.start_edits = options.edits;
         state.colour = options.strip;
         if options.details_flipped {
             state.pane_mut().details.flipped = Tab::ALL.into();
@@ -167,6 +170,18 @@ impl Explorer {
                 Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),
                 Effect::Save(Save::Screen) => requests.push(Request::SaveScreen),
                 Effect::StopSaving => self.saver.stop(),
+                Effect::SaveEdits { path, text } => {
+                    let written = write_new_file(Path::new(&path), |file| Ok(file.write_all(text.as_bytes())?));
+                    let said = written.map(|()| format!("wrote {path}")).map_err(|error| Failure::of(&error));
+                    update(&mut self.state, Event::Saved(said));
+                }
+                Effect::LoadEdits(path) => {
+                    let read =
+                        std::fs::read_to_string(&path).with_context(|| format!("cannot read the edits in {path}"));
+                    let found = read.and_then(|text| parse_edits(&text).with_context(|| path.clone()));
+                    let more = update(&mut self.state, Event::Edits(found.map_err(|error| Failure::of(&error))));
+                    requests.extend(self.carry_out(more));
+                }
                 Effect::Copy(text) => requests.push(Request::Copy(text)),
                 Effect::Redraw => requests.push(Request::Redraw),
                 Effect::Suspend => requests.push(Request::Suspend),

@@ -32,7 +32,7 @@ use crate::protocol::Failure;
 use crate::state::input::Keymap;
 use crate::state::{Event, StripColour};
 use crate::trace::Prompt;
-use crate::trace::{Sampling, remove_temporaries};
+use crate::trace::{Edit, Sampling, remove_temporaries};
 use crate::ui::terminal::{Screen, ScreenOptions};
 use crate::ui::{Colours, Depth, Theme, terminal as screen};
 use anyhow::{Context, Result, anyhow};
@@ -60,6 +60,8 @@ pub struct Options {
     pub open: OpenOptions,
     /// The prompt to run at once, if any.
     pub prompt: Option<Prompt>,
+    /// The edits of the pass to begin with.
+    pub edits: Vec<Edit>,
     /// The session to continue, if any.
     pub resume: Option<Saved>,
     /// A recorded run to compare with.

@@ -126,6 +126,7 @@ mod tests {
         panes.zoomed = true;
         Saved {
             baseline: Some(Policy::Hf),
+            edits: vec!["ban L3.E5".to_owned()],
             branches: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),

@@ -1,5 +1,6 @@
 //! The explorer's command line. Options take precedence over the configuration file, and the file over the defaults.
 
+use super::edits::EditArgs;
 use super::stderr::write_out;
 use super::{ChatArgs, ModelArgs, PromptArgs, SamplingArgs, apply_threads, error, harmless, need_terminal, print};
 use crate::app::config::{Config, Keymap, key_table};
@@ -42,6 +43,8 @@ pub struct Explore {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    edits: EditArgs,
+    #[command(flatten)]
     prompt: PromptArgs,
     #[command(flatten)]
     chat: ChatArgs,
@@ -79,12 +82,17 @@ impl Explore {
             return print(&config.to_string());
         }
         let prompt = self.prompt.read(&self.chat)?;
+        let edits = self.edits.read()?;
         let resume = if self.resume { Some(self.session(&mut config, matches)?) } else { None };
         let computes = !matches!(Target::parse(&config.model), Ok(Target::Trace(_)));
         match Target::parse(&config.model) {
             Err(error) if resume.is_some() => return Err(error.context("the model of the session can't be opened")),
             Ok(Target::Trace(_)) if prompt.is_some() => {
                 let message = format!("{}: a saved run has no model to read a prompt with", config.model);
+                return Err(error(ErrorKind::ArgumentConflict, message));
+            }
+            Ok(Target::Trace(_)) if !edits.is_empty() => {
+                let message = format!("{}: a saved run has no model to compute edits with", config.model);
                 return Err(error(ErrorKind::ArgumentConflict, message));
             }
             parsed => parsed?,
@@ -113,7 +121,7 @@ impl Explore {
         if let Some(saved) = resume.as_ref().filter(|_| !given(matches, "dtype")) {
             open.dtype = saved.dtype;
         }
-        app::run(app::Options { against, ..options(config, open, prompt, resume) })
+        app::run(app::Options { against, edits, ..options(config, open, prompt, resume) })
     }
 
     /// Prints the keys of the configuration, or the default ones if it has an error.
@@ -201,6 +209,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
         model: config.model,
         open,
         prompt,
+        edits: Vec::new(),
         resume,
         against: None,
         sampling: config.sampling,

@@ -1,6 +1,6 @@
 use super::derive::Derive;
 use super::history::Branches;
-use crate::trace::{Policy, Prompt, Sampling, Source};
+use crate::trace::{Edit, Policy, Prompt, Sampling, Source};
 
 /// Identifies a request, so that answers can be matched to it. Later requests have larger ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +40,13 @@ pub enum Ask {
     },
     /// Run the same tokens under another precision policy.
     Policy(Policy),
+    /// Run the same tokens under these edits in place of those of the run.
+    Edits {
+        /// The edits.
+        edits: Vec<Edit>,
+        /// The position of the cursor, at which their effect is measured.
+        at: usize,
+    },
     /// Read the tokens under every policy that can differ and compare them; the run stays as it is.
     Lab {
         /// Tokens to generate under each policy.
@@ -53,6 +60,8 @@ pub enum Ask {
         tokens: Vec<(u32, Source)>,
         /// What can be undone and redone from there.
         branches: Branches,
+        /// The edits of the pass.
+        edits: Vec<Edit>,
     },
     /// Go back to the run before the last action.
     Undo,

@@ -2,7 +2,7 @@ use crate::analysis::{
     Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, Trajectory,
     WhatIf,
 };
-use crate::trace::{LensCell, LensKey, Meta, Piece, Policy, Sampling, TokenRecord};
+use crate::trace::{LensCell, LensKey, Meta, Piece, Sampling, TokenRecord, Variant};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
@@ -71,19 +71,19 @@ pub enum Derive {
     },
     /// Scores of every head on random tokens that occur twice.
     HeadScores,
-    /// The run's tokens read under another policy. Done only while the engine has nothing else to do.
+    /// The run's tokens read as another variant. Done only while the engine has nothing else to do.
     Variant {
-        /// The policy.
-        policy: Policy,
+        /// The variant.
+        variant: Variant,
         /// Records that the screen has already.
         have: usize,
         /// Tokens of the run.
         len: usize,
     },
-    /// Lens cells of the run under another policy.
+    /// Lens cells of another variant of the run.
     VariantLens {
-        /// The policy.
-        policy: Policy,
+        /// The variant.
+        variant: Variant,
         /// The requested cells.
         cells: Vec<LensKey>,
     },
@@ -138,15 +138,15 @@ pub enum Derived {
     HeadStats(Vec<(usize, usize, HeadStats)>),
     /// Scores of every head.
     HeadScores(Arc<HeadScores>),
-    /// Records of the run under another policy.
+    /// Records of another variant of the run.
     Variant {
-        /// The model under that policy.
+        /// The model and how the variant is computed.
         meta: Arc<Meta>,
         /// Records sent earlier that are still valid.
         keep: usize,
         /// The records after those.
         tokens: Vec<Arc<TokenRecord>>,
     },
-    /// Lens cells of the run under another policy.
-    VariantLens(Policy, Vec<(LensKey, Arc<LensCell>)>),
+    /// Lens cells of another variant of the run.
+    VariantLens(Variant, Vec<(LensKey, Arc<LensCell>)>),
 }

@@ -3,7 +3,7 @@ use super::derive::Derived;
 use super::history::{FormerRun, Revision};
 use super::progress::{Download, Memory};
 use crate::analysis::Lab;
-use crate::trace::{Meta, TokenRecord};
+use crate::trace::{EditNote, Meta, Piece, TokenRecord};
 use std::sync::Arc;
 
 /// How a request ended.
@@ -34,6 +34,21 @@ impl Failure {
         let mut chain = error.chain().map(ToString::to_string);
         Self { summary: chain.next().unwrap_or_default(), causes: chain.collect() }
     }
+}
+
+/// What edits do to the run, compared with the same tokens without edits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditsFound {
+    /// The edits, with their sites.
+    pub notes: Vec<EditNote>,
+    /// Change of the mean loss, nats a token; `None` for a run of one token.
+    pub loss_change: Option<f64>,
+    /// The position of the cursor, and KL(without ‖ with the edits) of the distribution after it, nats.
+    pub kl: (usize, f64),
+    /// Tokens that chose other experts, except where the edits themselves chose.
+    pub flips: usize,
+    /// The first position after which another token is most probable, and both tokens.
+    pub first: Option<(usize, [Piece; 2])>,
 }
 
 /// A report of the engine.
@@ -77,8 +92,10 @@ pub enum Event {
     },
     /// Something worth knowing that does not stop the work.
     Warning(String),
-    /// The run continues under another policy; its tokens follow.
+    /// The run continues under another policy or other edits; its tokens follow.
     Switched(Arc<Meta>),
+    /// What the edits do, compared with the run without them.
+    Edited(Box<EditsFound>),
     /// The same tokens under several policies.
     Lab(Arc<Lab>),
     /// An action changed the run; its tokens were sent before.

@@ -26,6 +26,8 @@ pub enum RunAction {
     Rewinding,
     /// Another precision policy.
     Policy,
+    /// Other edits of the pass.
+    Edits,
 }
 
 impl RunAction {
@@ -40,6 +42,7 @@ impl RunAction {
             Self::StepBack => "the step back",
             Self::Rewinding => "the rewinding",
             Self::Policy => "the change of policy",
+            Self::Edits => "the change of edits",
         }
     }
 }
@@ -55,6 +58,9 @@ pub struct FormerRun {
     pub prompt: Option<Prompt>,
     /// The policy under which it was computed.
     pub policy: Policy,
+    /// The edits of its pass, as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<String>,
     /// How many tokens at its start are also those of the run that replaced it.
     pub keep: usize,
     /// Ids and sources of its other tokens.
@@ -125,7 +131,7 @@ mod tests {
 
     fn former(tokens: usize) -> FormerRun {
         let rest = vec![(1, Source::Forced); tokens];
-        FormerRun { action: RunAction::Step, prompt: None, policy: Policy::Hf, keep: 0, rest }
+        FormerRun { action: RunAction::Step, prompt: None, policy: Policy::Hf, edits: Vec::new(), keep: 0, rest }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum JobKind {
     StepBack,
     /// Reads the run again under another policy.
     Policy,
+    /// Reads the run again under other edits.
+    Edits,
     /// Reads the run under every policy.
     Lab,
     /// Reads the tokens of a session.
@@ -35,6 +37,7 @@ impl Ask {
             Self::ForceToken(_) | Self::Branch { .. } | Self::ForceText(_) => JobKind::Force,
             Self::Back | Self::Truncate { .. } => JobKind::StepBack,
             Self::Policy(_) => JobKind::Policy,
+            Self::Edits { .. } => JobKind::Edits,
             Self::Lab { .. } => JobKind::Lab,
             Self::Restore { .. } => JobKind::Session,
             Self::Undo => JobKind::Undo,

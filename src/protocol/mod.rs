@@ -9,7 +9,7 @@ mod progress;
 
 pub use ask::{Ask, RequestId};
 pub use derive::{Derive, DeriveKind, Derived, Spelled};
-pub use event::{Event, Failure, Outcome};
+pub use event::{EditsFound, Event, Failure, Outcome};
 pub use history::{Branches, FormerRun, Revision, RunAction};
 pub use job::JobKind;
 pub use progress::{Download, FileShare, Memory};

@@ -5,6 +5,7 @@ use super::input::{Gesture, Key, Spot};
 use super::overlays::Choice;
 use super::run::{Save, Wanted};
 use crate::protocol::{Ask, Failure, RequestId};
+use crate::trace::Edit;
 
 /// An event.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Event {
     Saving(String),
     /// Files were written, with a message about them, or could not be written.
     Saved(Result<String, Failure>),
+    /// Edits were read from a file, or could not be read.
+    Edits(Result<Vec<Edit>, Failure>),
     /// Something outside the engine failed.
     Trouble(Failure),
 }
@@ -54,6 +57,15 @@ pub enum Effect {
     Save(Save),
     /// Stop writing files.
     StopSaving,
+    /// Write the edits to a file that does not exist.
+    SaveEdits {
+        /// The path as it was typed.
+        path: String,
+        /// The edits, one a line.
+        text: String,
+    },
+    /// Read edits from a file.
+    LoadEdits(String),
     /// Leave.
     Quit,
 }

@@ -20,9 +20,11 @@ pub use geometry::{Geometry, PaneGeometry};
 pub use input::{Gesture, Selection, Spot};
 pub use messages::Message;
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
-pub use overlays::{ClosestCalls, Policies};
+pub use overlays::{ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
 pub use panes::{Arrangement, Pane, Panes};
-pub use run::{Baseline, Derivations, Job, Opening, Pace, Recorded, Save, Wanted, WantedBaseline};
+pub use run::{
+    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, Wanted, WantedBaseline,
+};
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use update::update;
@@ -35,7 +37,7 @@ pub use views::routing::UsageMeasure;
 use crate::analysis::view::{Tab, View};
 use crate::analysis::{Lab, RunUsage};
 use crate::protocol::{Branches, Failure, Memory, RequestId};
-use crate::trace::{Meta, Policy, Prompt, Sampling, TokenRecord};
+use crate::trace::{Edit, Meta, Policy, Prompt, Sampling, TokenRecord};
 use input::{Action, Key, Keymap};
 use session::Resume;
 use std::collections::BTreeSet;
@@ -89,6 +91,10 @@ pub struct State {
     pub panes: Panes,
     /// The baseline A of the comparison; the run on screen is B.
     pub baseline: Baseline,
+    /// The edits to begin with when a model is open.
+    pub start_edits: Vec<Edit>,
+    /// The edits of the pass.
+    pub edits: EditList,
     /// The result of the last precision lab.
     pub lab: Option<Arc<Lab>>,
     /// Tokens that are followed through the layers, oldest first; the model's own answer is always followed.
@@ -162,6 +168,8 @@ impl State {
             saving_note: "",
             selection: None,
             panes: Panes::default(),
+            start_edits: Vec::new(),
+            edits: EditList::default(),
             baseline: Baseline::default(),
             lab: None,
             targets: Vec::new(),

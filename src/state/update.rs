@@ -19,6 +19,8 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
         }
         Event::Saving(what) => state.saving = Some(what),
         Event::Saved(result) => state.on_saved(result),
+        Event::Edits(Ok(edits)) => return state.load_edits(edits),
+        Event::Edits(Err(failure)) => state.fail(failure),
         Event::Trouble(failure) => state.fail(failure),
     }
     Vec::new()

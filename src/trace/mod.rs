@@ -21,6 +21,7 @@ mod records;
 mod report;
 mod sampling;
 mod text;
+mod variant;
 
 pub use device::Device;
 pub use dims::Dims;
@@ -43,3 +44,4 @@ pub use records::Records;
 pub use report::{Finding, Level, Report};
 pub use sampling::Sampling;
 pub use text::{duration, is_obeyed, size};
+pub use variant::Variant;

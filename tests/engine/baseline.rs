@@ -79,7 +79,9 @@ fn the_first_policy_stays_a_until_the_run_returns_to_it() {
     still.press("5 v p").unwrap();
     still.press("p").unwrap();
     seen(&mut still);
-    let policies = |still: &Still| (still.state.baseline.policy(), still.state.meta().unwrap().policy);
+    let policies = |still: &Still| {
+        (still.state.baseline.variant().map(|variant| variant.policy), still.state.meta().unwrap().policy)
+    };
     assert_eq!(policies(&still), (Some(Policy::Hf), Policy::F32Router));
     assert_eq!(still.state.baseline.tokens().len(), still.state.tokens.len(), "A is read again for another B");
     still.press("p").unwrap();

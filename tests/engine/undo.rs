@@ -130,7 +130,7 @@ fn come_back(seen: &Seen) -> Seen {
         again.ask(Ask::Policy(seen.policy));
     }
     again.branches = serde_json::from_slice(&json).unwrap();
-    again.ask(Ask::Restore { prompt: None, tokens, branches: again.branches.clone() });
+    again.ask(Ask::Restore { prompt: None, tokens, branches: again.branches.clone(), edits: Vec::new() });
     again
 }
 
@@ -176,6 +176,7 @@ fn damaged_actions_in_a_session_change_nothing() {
     let left = |keep, id| FormerRun {
         action: RunAction::Step,
         prompt: None,
+        edits: Vec::new(),
         policy: Policy::Hf,
         keep,
         rest: vec![(id, Source::Prompt)],

@@ -35,6 +35,7 @@ impl Setup {
     pub fn of(model: &str) -> Self {
         let open = OpenOptions { policy: Policy::Hf, dtype: None, ids_only: false, device: Device::Cpu };
         let options = app::Options {
+            edits: Vec::new(),
             model: model.to_owned(),
             open,
             prompt: None,

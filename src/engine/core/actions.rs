@@ -6,10 +6,11 @@ use super::history::History;
 use super::request::Request;
 use crate::control::{Control, Stopped};
 use crate::engine::compare::{lab, lab_policies};
+use crate::engine::experiments::{Target, compare};
 use crate::engine::run::{Live, OnTokens, Run};
-use crate::model::sampling;
-use crate::protocol::{Ask, Event, Outcome};
-use crate::trace::{Direction, Policy, Prompt, Source, TokenRecord};
+use crate::model::{Edits, sampling};
+use crate::protocol::{Ask, EditsFound, Event, Outcome};
+use crate::trace::{Direction, Edit, Policy, Prompt, Source, TokenRecord};
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,9 +55,10 @@ impl Core {
             Ask::Back => self.truncate(&request, self.run.tokens().len().saturating_sub(1))?,
             Ask::Truncate { len } => self.truncate(&request, len)?,
             Ask::Policy(policy) => self.switch(&request, policy)?,
-            Ask::Restore { prompt, tokens, branches } => {
+            Ask::Edits { edits, at } => self.edit(&request, edits, at)?,
+            Ask::Restore { prompt, tokens, branches, edits } => {
                 self.history = History::default();
-                self.restore(&request, &tokens)?;
+                self.restore(&request, &tokens, edits)?;
                 self.prompt = prompt;
                 self.history = History::of(branches);
             }
@@ -87,6 +89,33 @@ impl Core {
         Ok(())
     }
 
+    /// Reads the run again under other edits, as far as they change it; if that is stopped or fails, the run stays as it was.
+    fn edit(&mut self, request: &Request, edits: Vec<Edit>, at: usize) -> Result<()> {
+        let live = self.run.need_live_mut()?;
+        let started = Instant::now();
+        let next = match self.derivations.variant_like(live, &edits) {
+            Some(kept) => Ok(kept),
+            None => Edits::new(edits, live.meta().dims)
+                .and_then(|edits| request.control(|control| live.edited(Some(&edits), control))),
+        };
+        let left = match next {
+            Ok(next) => Ok(std::mem::replace(live, next)),
+            Err(error) => Err(error),
+        };
+        self.paging.skip(&self.run);
+        let left = left?;
+        let now = self.run.need_live()?.clone();
+        let keep = now.shared_with(&left);
+        request.emit(Event::Switched(now.meta().clone()));
+        request.emit_tokens(keep, &now.tokens()[keep..], started.elapsed().as_secs_f64() * 1e3);
+        if left.meta().edits.is_empty() && !now.tokens().is_empty() && !now.meta().edits.is_empty() {
+            let found = request.control(|control| found(&left, &now, at, &control.quiet()))?;
+            request.emit(Event::Edited(Box::new(found)));
+        }
+        self.derivations.keep_variant(left, request.emit);
+        Ok(())
+    }
+
     /// Reads the run's tokens under every policy that differs from `hf`.
     fn lab(&self, request: &Request, steps: usize) -> Result<()> {
         let live = self.run.need_live()?;
@@ -98,12 +127,22 @@ impl Core {
     }
 
     /// Makes `tokens` the run. What was read before an error or a stop stays.
-    fn restore(&mut self, request: &Request, tokens: &[(u32, Source)]) -> Result<()> {
+    fn restore(&mut self, request: &Request, tokens: &[(u32, Source)], edits: Vec<Edit>) -> Result<()> {
         let ids = tokens.iter().map(|(id, _)| *id).collect();
         let live = self.run.need_live_mut()?;
         live.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
         live.truncate(0);
         request.emit_tokens(0, &[], 0.0);
+        if *live.meta().edits != edits[..] {
+            let found =
+                Edits::new(edits, live.meta().dims).and_then(|edits| live.edited(Some(&edits), &Control::none()));
+            match found {
+                Ok(edited) => *live = edited,
+                // The tokens are worth more than the edits.
+                Err(error) => request.emit(Event::Warning(format!("the edits of the session are left out: {error:#}"))),
+            }
+            request.emit(Event::Switched(live.meta().clone()));
+        }
         self.read(request, |live, control, arrived| live.extend_from(tokens, control, arrived))
     }
 
@@ -147,4 +186,22 @@ impl Core {
             request.emit(Event::Memory(memory));
         }
     }
+}
+
+/// What edits do: the run `b` under them, compared with `a` without, with the next token at `at`.
+fn found(a: &Live, b: &Live, at: usize, control: &Control) -> Result<EditsFound> {
+    let position = at.min(a.tokens().len().saturating_sub(1));
+    let best = |run: &Live, pos: usize| run.tokens()[pos].next.top.first().cloned();
+    let token = best(a, position).map_or(0, |best| best.id);
+    let found = compare(a, b, Target { position, token, foil: None }, false, control)?;
+    let differs = |pos: &usize| best(a, *pos).zip(best(b, *pos)).is_some_and(|(a, b)| a.id != b.id);
+    let first = (0..a.tokens().len()).find(differs);
+    let both = |pos: usize| best(a, pos).zip(best(b, pos)).map(|(a, b)| (pos, [a.piece, b.piece]));
+    Ok(EditsFound {
+        notes: b.records().edit_notes(),
+        loss_change: found.measures.loss_change,
+        kl: (position, found.positions[position].kl),
+        flips: found.measures.flips,
+        first: first.and_then(both),
+    })
 }

@@ -126,6 +126,7 @@ fn action(ask: &Ask) -> Option<RunAction> {
         Ask::Back => RunAction::StepBack,
         Ask::Truncate { .. } => RunAction::Rewinding,
         Ask::Policy(_) => RunAction::Policy,
+        Ask::Edits { .. } => RunAction::Edits,
         // History begins with the run of a restored session.
         Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) => return None,
     })
@@ -135,7 +136,8 @@ fn action(ask: &Ask) -> Option<RunAction> {
 pub fn former(action: RunAction, prompt: Option<Prompt>, before: &Live, next: &Live) -> FormerRun {
     let keep = before.shared_with(next);
     let rest = before.ids_and_sources().split_off(keep);
-    FormerRun { action, prompt, policy: before.meta().policy, keep, rest }
+    let edits = before.meta().edits.iter().map(ToString::to_string).collect();
+    FormerRun { action, prompt, policy: before.meta().policy, edits, keep, rest }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use super::Core;
 use super::history::{SavedRun, Snapshot, former};
 use super::request::Request;
 use crate::engine::run::Live;
+use crate::model::Edits;
 use crate::protocol::{Event, FormerRun, Revision};
-use crate::trace::{Direction, Prompt, Source};
+use crate::trace::{Direction, Edit, Prompt, Source, Variant};
 use anyhow::{Context, Result};
 
 impl Core {
@@ -43,7 +44,7 @@ impl Core {
             }
         };
         let left = std::mem::replace(self.run.need_live_mut()?, next.clone());
-        if left.meta().policy != next.meta().policy {
+        if Variant::of(left.meta()) != Variant::of(next.meta()) {
             self.derivations.keep_variant(left.clone(), request.emit);
             request.emit(Event::Switched(next.meta().clone()));
         }
@@ -73,12 +74,19 @@ fn read(request: &Request, live: &Live, former: &FormerRun) -> Result<Live> {
         live.prompt_ids(&Prompt::Ids(tokens.iter().map(|(id, _)| *id).collect())).with_context(damaged)?;
     }
     let mut run = live.clone();
-    let from = if run.meta().policy == former.policy { former.keep } else { 0 };
+    let edits = former.edits.iter().map(|edit| edit.parse()).collect::<Result<Vec<Edit>>>().with_context(damaged)?;
+    let is_same = run.meta().policy == former.policy && *run.meta().edits == edits[..];
+    let from = if is_same { former.keep } else { 0 };
     if from == 0 {
         run.switch(former.policy);
     }
     run.truncate(from);
     // The screen shows it at once or not at all.
-    request.control(|control| run.extend_from(&tokens[from..], control, &mut |_, _| {}))?;
+    request.control(|control| {
+        if !is_same {
+            run = run.edited(Some(&Edits::new(edits, run.meta().dims)?), control)?;
+        }
+        run.extend_from(&tokens[from..], control, &mut |_, _| {})
+    })?;
     Ok(run)
 }

@@ -37,7 +37,16 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Keeps a run that was left for another policy: it becomes the variant of the run that replaces it.
+    /// The variant of `run` under other edits, if it is kept.
+    pub(super) fn variant_like(
+        &self,
+        run: &super::run::Live,
+        edits: &[crate::trace::Edit],
+    ) -> Option<super::run::Live> {
+        self.variant.like(run, edits)
+    }
+
+    /// Keeps a run that was left for another policy or other edits: it becomes the variant of the run that replaces it.
     pub(super) fn keep_variant(&mut self, left: super::run::Live) {
         self.variant.keep(left);
     }
@@ -73,8 +82,8 @@ pub fn derive(run: &Run, kept: &mut Kept, what: &Derive, control: &Control) -> R
         Derive::HeadColumns { layer, pick, key } => heads::columns::derive(run, heads, (*layer, *pick), *key, control)?,
         Derive::HeadStats { heads: wanted } => heads::stats::derive(run, heads, wanted, control)?,
         Derive::HeadScores => return kept.scores.derive(run, control),
-        Derive::Variant { policy, have, len } => return kept.variant.derive(run, (*policy, *have, *len), control),
-        Derive::VariantLens { policy, cells } => variant_lens::derive(&kept.variant, *policy, cells, control)?,
+        Derive::Variant { variant, have, len } => return kept.variant.derive(run, (variant, *have, *len), control),
+        Derive::VariantLens { variant, cells } => variant_lens::derive(&kept.variant, variant, cells, control)?,
     };
     Ok(Part::Whole(whole))
 }

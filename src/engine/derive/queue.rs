@@ -7,6 +7,7 @@ use crate::engine::Emit;
 use crate::engine::interrupts::Interrupts;
 use crate::engine::run::{Live, Run};
 use crate::protocol::{Derive, Event, Outcome, RequestId};
+use crate::trace::Edit;
 use anyhow::Result;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -52,7 +53,12 @@ impl Queue {
         self.newest = self.newest.max(id);
     }
 
-    /// Keeps a run that was left for another policy, for the requests of that variant.
+    /// The variant of `run` under other edits, if it is kept.
+    pub fn variant_like(&self, run: &Live, edits: &[Edit]) -> Option<Live> {
+        self.kept.variant_like(run, edits)
+    }
+
+    /// Keeps a run that was left for another policy or other edits, for the requests of that variant.
     ///
     /// Unfinished requests for the former variant are cancelled: they would take the place of what is kept.
     pub fn keep_variant(&mut self, left: Live, emit: Emit) {

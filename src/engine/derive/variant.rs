@@ -1,11 +1,12 @@
-//! The run's tokens read under another policy, to be compared with the run.
+//! The run's tokens read under another policy or other edits, to be compared with the run.
 
 use super::Part;
 use crate::analysis::diff::shared;
 use crate::control::Control;
 use crate::engine::run::{Live, Run};
+use crate::model::Edits;
 use crate::protocol::{Derive, Derived};
-use crate::trace::Policy;
+use crate::trace::{Edit, Variant};
 use anyhow::{Context, Result};
 
 /// Tokens read at once; a step that is requested meanwhile interrupts them, and they are read again.
@@ -18,21 +19,33 @@ pub struct VariantRun {
 }
 
 impl VariantRun {
-    /// Keeps a run that was left for another policy.
+    /// Keeps a run that was left for another policy or other edits.
     pub fn keep(&mut self, left: Live) {
         self.live = Some(left);
     }
 
-    /// The variant under `policy`.
+    /// What is read of a variant.
     ///
     /// # Errors
-    /// If it was not read under this policy so far.
-    pub fn under(&self, policy: Policy) -> Result<&Live> {
-        let live = self.live.as_ref().filter(|live| live.meta().policy == policy);
-        live.with_context(|| format!("the tokens have not been read under {policy}"))
+    /// If none of it was read so far.
+    pub fn of(&self, variant: &Variant) -> Result<&Live> {
+        let live = self.live.as_ref().filter(|live| Variant::of(live.meta()) == *variant);
+        live.with_context(|| format!("the tokens have not been read under {variant}"))
     }
 
-    /// Reads the next of the first `len` tokens of `run` under `policy`. Gives the records after the first `have`, as
+    /// The variant of `run` under other edits, if all its tokens are read.
+    pub fn like(&self, run: &Live, edits: &[Edit]) -> Option<Live> {
+        let is_it = |live: &&Live| {
+            let same_ids = shared(live.tokens(), run.tokens()) == run.tokens().len();
+            let same_length = live.tokens().len() == run.tokens().len();
+            let meta = live.meta();
+            let same = meta.policy == run.meta().policy && *meta.edits == *edits;
+            same && same_ids && same_length && live.is_of_the_model_of(run)
+        };
+        self.live.as_ref().filter(is_it).cloned()
+    }
+
+    /// Reads the next of the first `len` tokens of `run` as `variant`. Gives the records after the first `have`, as
     /// far as they are read.
     ///
     /// # Errors
@@ -40,15 +53,17 @@ impl VariantRun {
     pub fn derive(
         &mut self,
         run: &Run,
-        (policy, have, len): (Policy, usize, usize),
+        (variant, have, len): (&Variant, usize, usize),
         control: &Control,
     ) -> Result<Part> {
         let run = run.need_live()?;
-        let fits = |live: &Live| live.is_of_the_model_of(run) && live.meta().policy == policy;
+        let fits = |live: &Live| live.is_of_the_model_of(run) && Variant::of(live.meta()) == *variant;
         let live = match self.live.take().filter(fits) {
-            Some(live) => self.live.insert(live),
-            None => self.live.insert(run.under(policy)),
+            Some(live) => live,
+            None if run.meta().policy == variant.policy => run.edited(Some(&edits(variant, run)?), &control.quiet())?,
+            None => run.under(variant.policy).edited(Some(&edits(variant, run)?), control)?,
         };
+        let live = self.live.insert(live);
         let same = shared(live.tokens(), run.tokens());
         live.truncate(same);
         let (keep, len) = (have.min(same), len.min(run.tokens().len()));
@@ -65,6 +80,14 @@ impl VariantRun {
         let have = live.tokens().len();
         let tokens = live.tokens()[keep..].to_vec();
         let found = Derived::Variant { meta: live.meta().clone(), keep, tokens };
-        Ok(if have < len { Part::Some(found, Derive::Variant { policy, have, len }) } else { Part::Whole(found) })
+        Ok(if have < len {
+            Part::Some(found, Derive::Variant { variant: variant.clone(), have, len })
+        } else {
+            Part::Whole(found)
+        })
     }
+}
+
+fn edits(variant: &Variant, run: &Live) -> Result<Edits> {
+    Edits::new(variant.edits.to_vec(), run.meta().dims)
 }

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Vertical};
 use crate::protocol::Ask;
-use crate::state::overlays::{Form, InputKind, Overlay, Page, Picker};
+use crate::state::overlays::{Form, InputKind, ListAction, Overlay, Page, Picker};
 use crate::state::{Arrangement, Effect, Save, State};
 use crate::trace::Direction;
 
@@ -59,6 +59,17 @@ impl State {
             Action::Sampling => self.overlays.push(Overlay::Form(Form::new(&self.sampling))),
             Action::CyclePolicy => return self.cycle_policy(),
             Action::Policies => self.open_policies(),
+            Action::Edits => self.open_edit_menu(),
+            Action::ListEdits => self.open_edits(),
+            Action::FlipEdits => return self.flip_edits(),
+            Action::TypeEdit => self.open_input(InputKind::Edit, ""),
+            Action::NextReach => self.next_reach(),
+            Action::ToggleEdit => return self.change_edits(ListAction::Toggle),
+            Action::DeleteEdit => return self.change_edits(ListAction::Delete),
+            Action::EditUp => return self.change_edits(ListAction::MoveUp),
+            Action::EditDown => return self.change_edits(ListAction::MoveDown),
+            Action::SaveEdits => self.open_input(InputKind::SaveEdits, "edits.txt"),
+            Action::LoadEdits => self.open_input(InputKind::LoadEdits, "edits.txt"),
             Action::CycleColour => self.cycle_colour(),
             Action::SaveView => return self.save_view(),
             Action::SaveRun => return self.save(Save::Run),

@@ -72,6 +72,28 @@ pub enum Action {
     CyclePolicy,
     /// List the precision policies, to run the same tokens under one of them.
     Policies,
+    /// Offer edits of the pass at the cursor.
+    Edits,
+    /// List the edits of the pass.
+    ListEdits,
+    /// Show the run without its edits, or with them again.
+    FlipEdits,
+    /// Type an edit of the pass.
+    TypeEdit,
+    /// Let the new edit apply at every token, at this one, or from this one on.
+    NextReach,
+    /// Switch the marked edit off or on.
+    ToggleEdit,
+    /// Delete the marked edit.
+    DeleteEdit,
+    /// Move the marked edit up.
+    EditUp,
+    /// Move the marked edit down.
+    EditDown,
+    /// Write the edits to a file.
+    SaveEdits,
+    /// Read edits from a file.
+    LoadEdits,
     /// Colour the text by something else.
     CycleColour,
     /// Sort the heads by their score, or by layer and head.

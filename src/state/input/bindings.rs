@@ -47,7 +47,7 @@ const fn shift(code: Code) -> Chord {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Explore, Form, Input, List, Page, Palette, Picker};
+    use Scope::{Anywhere, Edits, Explore, Form, Input, List, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
@@ -167,6 +167,15 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('-')], A::DropTarget, "no longer follow the last token", ""),
         bind(Explore, &[ch('p')], A::CyclePolicy, "run the same tokens under the next precision policy", ""),
         bind(Explore, &[ch('P')], A::Policies, "list the precision policies, to run the same tokens under one", ""),
+        bind(
+            Explore,
+            &[ch('x')],
+            A::Edits,
+            "edit the pass at the cursor: ban, zero, force, cut …, and run again",
+            "edit",
+        ),
+        bind(Explore, &[ch('X')], A::ListEdits, "list the edits: switch off and on, delete, order, save, load", ""),
+        bind(Explore, &[ch('B')], A::FlipEdits, "show the run without its edits, or with them again", ""),
         bind(Explore, &[ch('!')], A::Causes, "the whole last message, with its causes", ""),
         bind(Input, &[k(C::Enter)], A::Accept, "accept: run the prompt, read the text", ""),
         bind(Input, &[alt(C::Enter), ctrl('j')], A::NewLine, "new line (in the prompt)", ""),
@@ -230,6 +239,20 @@ pub static TABLE: &[Binding] = {
         bind(List, &[k(C::Home)], A::Edit(TextEdit::LineStart), "first row", ""),
         bind(List, &[k(C::End)], A::Edit(TextEdit::LineEnd), "last row", ""),
         bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
+        bind(Edits, &[k(C::Enter)], A::Accept, "run under the marked edit; in the list, switch it off or on", ""),
+        bind(Edits, &[k(C::Tab)], A::NextReach, "at every token, at this one, or from this one on", ""),
+        bind(Edits, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "row above", ""),
+        bind(Edits, &[k(C::Down), ch('j')], A::Edit(TextEdit::Down), "row below", ""),
+        bind(Edits, &[k(C::Home)], A::Edit(TextEdit::LineStart), "first row", ""),
+        bind(Edits, &[k(C::End)], A::Edit(TextEdit::LineEnd), "last row", ""),
+        bind(Edits, &[ch(' ')], A::ToggleEdit, "switch the marked edit off or on", ""),
+        bind(Edits, &[ch('d'), k(C::Delete)], A::DeleteEdit, "delete the marked edit", ""),
+        bind(Edits, &[ch('K')], A::EditUp, "move the marked edit up: edits apply in their order", ""),
+        bind(Edits, &[ch('J')], A::EditDown, "move the marked edit down", ""),
+        bind(Edits, &[ch('t')], A::TypeEdit, "type an edit", ""),
+        bind(Edits, &[ch('s')], A::SaveEdits, "write the edits to a file", ""),
+        bind(Edits, &[ch('o')], A::LoadEdits, "read edits from a file", ""),
+        bind(Edits, &[ch('q'), ch('x'), ch('X')], A::Escape, "close", ""),
         bind(Page, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "line up", ""),
         bind(Page, &[k(C::Down), ch('j')], A::Edit(TextEdit::Down), "line down", ""),
         bind(Page, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "page up", ""),

@@ -78,6 +78,8 @@ impl State {
             Some(Overlay::Picker(picker)) => picker.mark(row),
             Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
             Some(Overlay::ClosestCalls(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::EditMenu(list)) => std::mem::replace(&mut list.at, row) == row,
+            Some(Overlay::Edits(list)) => std::mem::replace(&mut list.at, row) == row,
             Some(Overlay::Policies(list)) => std::mem::replace(&mut list.at, row) == row,
             Some(Overlay::Form(form)) => {
                 form.field = row;

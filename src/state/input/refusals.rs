@@ -31,6 +31,9 @@ impl State {
             | Action::ForceText
             | Action::CyclePolicy
             | Action::Policies
+            | Action::Edits
+            | Action::ListEdits
+            | Action::FlipEdits
             | Action::TypeTarget => true,
             Action::ForceCandidate => self.enter_runs(),
             // Before a model is open, the values can be set for it.

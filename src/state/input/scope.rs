@@ -17,6 +17,8 @@ pub enum Scope {
     Palette,
     /// In a list of places to jump to.
     List,
+    /// In the menu and the list of edits.
+    Edits,
     /// In the help and error pages.
     Page,
 }
@@ -32,6 +34,7 @@ impl Scope {
             Self::Picker => "choosing a model",
             Self::Palette => "in the command palette",
             Self::List => "in lists",
+            Self::Edits => "editing the pass",
             Self::Page => "in help and messages",
         }
     }
@@ -42,6 +45,15 @@ impl Scope {
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 8] =
-        [Self::Explore, Self::Input, Self::Form, Self::Picker, Self::Palette, Self::List, Self::Page, Self::Anywhere];
+    pub const ALL: [Scope; 9] = [
+        Self::Explore,
+        Self::Input,
+        Self::Form,
+        Self::Picker,
+        Self::Palette,
+        Self::List,
+        Self::Edits,
+        Self::Page,
+        Self::Anywhere,
+    ];
 }

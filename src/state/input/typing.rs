@@ -64,7 +64,13 @@ impl State {
                 return self.find_models();
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
-            Some(Overlay::Page(_) | Overlay::ClosestCalls(_) | Overlay::Policies(_)) => {}
+            Some(
+                Overlay::Page(_)
+                | Overlay::ClosestCalls(_)
+                | Overlay::Policies(_)
+                | Overlay::EditMenu(_)
+                | Overlay::Edits(_),
+            ) => {}
             None => match refused {
                 Some(sentence) => self.say(sentence),
                 None => self.overlays.push(Overlay::Input(Input::new(InputKind::Prompt, text))),
@@ -85,6 +91,7 @@ impl State {
             }
             Some(Overlay::ClosestCalls(list)) => list.edit(edit),
             Some(Overlay::Policies(list)) => list.edit(edit),
+            Some(Overlay::EditMenu(_) | Overlay::Edits(_)) => self.move_in_edits(edit),
             Some(Overlay::Picker(picker)) => {
                 let has_new_text = picker.edit(edit);
                 return if has_new_text { self.find_models() } else { Vec::new() };

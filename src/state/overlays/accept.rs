@@ -1,7 +1,7 @@
 //! Enter in an overlay.
 
 use super::text_input::InputKind;
-use super::{Origin, Overlay};
+use super::{ListAction, Origin, Overlay};
 use crate::protocol::Ask;
 use crate::state::{Effect, State};
 
@@ -33,6 +33,8 @@ impl State {
             },
             Some(Overlay::Palette(_)) => return self.run_command(),
             Some(Overlay::Policies(_)) => return self.choose_policy(),
+            Some(Overlay::EditMenu(_)) => return self.choose_edit(),
+            Some(Overlay::Edits(_)) => return self.change_edits(ListAction::Toggle),
             Some(Overlay::ClosestCalls(_)) => self.jump_to_call(),
             Some(Overlay::Page(_)) | None => {}
         }
@@ -44,7 +46,8 @@ impl State {
         let (kind, text) = (input.kind, input.editor.text().to_owned());
         let count = text.trim().parse::<usize>().ok().filter(|count| *count > 0);
         match kind {
-            InputKind::Force | InputKind::Target if text.is_empty() => return Vec::new(),
+            InputKind::Force | InputKind::Target | InputKind::Edit if text.is_empty() => return Vec::new(),
+            InputKind::SaveEdits | InputKind::LoadEdits if text.trim().is_empty() => return Vec::new(),
             InputKind::Count if count.is_none() => {
                 input.error = Some("a whole number of tokens, at least 1".to_owned());
                 return Vec::new();
@@ -56,6 +59,15 @@ impl State {
             InputKind::Prompt => self.submit(text),
             InputKind::Force => self.start_job(Ask::ForceText(text)),
             InputKind::Target => self.type_target(text),
+            InputKind::Edit => self.type_edit(&text),
+            InputKind::SaveEdits => {
+                let lines = self.edits.list.iter().map(|listed| {
+                    let off = if listed.on { "" } else { "# " };
+                    format!("{off}{}\n", listed.edit)
+                });
+                vec![Effect::SaveEdits { path: text, text: lines.collect() }]
+            }
+            InputKind::LoadEdits => vec![Effect::LoadEdits(text)],
             InputKind::Count => self.generate(count),
             InputKind::Search => {
                 self.start_search(text);

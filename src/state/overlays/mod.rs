@@ -4,6 +4,7 @@ mod accept;
 pub mod choice;
 mod closest_calls;
 mod dropped;
+mod edits;
 pub mod examples;
 
 pub mod page;
@@ -16,6 +17,7 @@ pub mod text_input;
 pub use choice::{Choice, Origin};
 pub use closest_calls::ClosestCalls;
 pub(in crate::state) use dropped::dropped;
+pub use edits::{EditMenu, EditsInForce, ListAction, Reach, offers as edit_offers};
 pub use page::Page;
 pub use palette::{Command, Palette};
 pub use picker::Picker;
@@ -38,6 +40,10 @@ pub enum Overlay {
     Palette(Palette),
     /// The list of the closest calls of the router.
     ClosestCalls(ClosestCalls),
+    /// The menu of edits at the cursor.
+    EditMenu(EditMenu),
+    /// The list of edits.
+    Edits(EditsInForce),
     /// The list of precision policies.
     Policies(Policies),
     /// A page to read.
@@ -52,6 +58,7 @@ impl Overlay {
             Self::Form(_) => Scope::Form,
             Self::Picker(_) => Scope::Picker,
             Self::Palette(_) => Scope::Palette,
+            Self::EditMenu(_) | Self::Edits(_) => Scope::Edits,
             Self::ClosestCalls(_) | Self::Policies(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }

@@ -20,6 +20,12 @@ pub enum InputKind {
     Search,
     /// A token to follow in the lens.
     Target,
+    /// An edit of the pass.
+    Edit,
+    /// The name of the file that the edits are written to.
+    SaveEdits,
+    /// The name of the file that edits are read from.
+    LoadEdits,
 }
 
 /// A text input.
@@ -49,7 +55,7 @@ impl Input {
             editor: Editor::new(text),
             history: None,
             example: None,
-            suggested: matches!(kind, InputKind::Count | InputKind::Search),
+            suggested: matches!(kind, InputKind::Count | InputKind::Search | InputKind::Edit),
             note: "",
             error: None,
         }

@@ -1,11 +1,11 @@
-//! The baseline A of a comparison; the run on screen is B. A is a variant of the run under another policy, which the
-//! engine reads, or it is a recording.
+//! The baseline A of a comparison; the run on screen is B. A is a variant of the run under another policy or other
+//! edits, which the engine reads, or it is a recording.
 
 use super::bounded::Bounded;
 use crate::analysis::diff::{RunDiff, shared};
 use crate::protocol::Ask;
 use crate::state::{Effect, State};
-use crate::trace::{Candidate, LensCell, LensKey, Meta, Policy, Records, TokenRecord};
+use crate::trace::{Candidate, LensCell, LensKey, Meta, Policy, Records, TokenRecord, Variant};
 use std::sync::Arc;
 
 /// The most bytes of the lens cells of A.
@@ -44,8 +44,8 @@ enum Origin {
     /// There is no A.
     #[default]
     Nowhere,
-    /// The engine reads the tokens of the run under this policy.
-    Policy(Policy),
+    /// The engine reads the tokens of the run as this variant.
+    Variant(Variant),
     /// A file holds the run.
     Recording(Arc<Recorded>),
 }
@@ -65,9 +65,9 @@ impl Default for Baseline {
 }
 
 impl Baseline {
-    /// A run under `policy` before its first token has arrived.
-    pub(in crate::state) fn of(policy: Option<Policy>) -> Self {
-        Self { origin: policy.map_or(Origin::Nowhere, Origin::Policy), ..Self::default() }
+    /// A variant of the run before its first token has arrived.
+    pub(in crate::state) fn of(variant: Option<Variant>) -> Self {
+        Self { origin: variant.map_or(Origin::Nowhere, Origin::Variant), ..Self::default() }
     }
 
     /// A run from a file.
@@ -75,10 +75,10 @@ impl Baseline {
         Self { origin: Origin::Recording(Arc::new(recorded)), ..Self::default() }
     }
 
-    /// The policy under which the engine reads A; `None` for a recording.
-    pub fn policy(&self) -> Option<Policy> {
-        match self.origin {
-            Origin::Policy(policy) => Some(policy),
+    /// The variant that the engine reads; `None` for a recording.
+    pub fn variant(&self) -> Option<&Variant> {
+        match &self.origin {
+            Origin::Variant(variant) => Some(variant),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl Baseline {
     pub fn name(&self) -> Option<String> {
         match &self.origin {
             Origin::Nowhere => None,
-            Origin::Policy(policy) => Some(policy.to_string()),
+            Origin::Variant(variant) => Some(variant.to_string()),
             Origin::Recording(recorded) => Some(format!("{} ({})", recorded.name, recorded.trace.meta.policy)),
         }
     }
@@ -189,7 +189,7 @@ impl Baseline {
         run: &Meta,
         tokens: &[Arc<TokenRecord>],
     ) {
-        if self.policy() != Some(meta.policy) {
+        if self.variant() != Some(&Variant::of(&meta)) {
             return;
         }
         let dtype = meta.router_dtype().coarser(run.router_dtype());
@@ -207,8 +207,8 @@ impl Baseline {
         known.diff.extend(&known.tokens, tokens);
     }
 
-    pub(in crate::state) fn take_lens(&mut self, policy: Policy, cells: Vec<(LensKey, Arc<LensCell>)>) {
-        if self.policy() == Some(policy) {
+    pub(in crate::state) fn take_lens(&mut self, variant: &Variant, cells: Vec<(LensKey, Arc<LensCell>)>) {
+        if self.variant() == Some(variant) {
             for (key, cell) in cells {
                 let bytes = size_of::<LensCell>() + cell.top.len() * size_of::<Candidate>();
                 self.lens.insert(key, cell, bytes);
@@ -218,20 +218,20 @@ impl Baseline {
 }
 
 impl State {
-    /// Follows a change of the policy. The run on screen is compared with a run under its first policy, until it
-    /// returns to that policy.
-    pub(in crate::state) fn switched(&mut self, left: Policy, now: Policy) {
-        match self.baseline.origin {
+    /// Follows a change of the policy or the edits. The run on screen is compared with its first variant, until it returns to
+    /// that.
+    pub(in crate::state) fn switched(&mut self, left: &Variant, now: &Variant) {
+        match &self.baseline.origin {
             // The comparison starts again as tokens arrive.
             Origin::Recording(_) => {}
-            Origin::Policy(policy) if policy != now => self.baseline = Baseline::of(Some(policy)),
-            _ => self.baseline = Baseline::of((left != now).then_some(left)),
+            Origin::Variant(variant) if variant != now => self.baseline = Baseline::of(Some(variant.clone())),
+            _ => self.baseline = Baseline::of((left != now).then(|| left.clone())),
         }
     }
 
-    /// The policy of the run on screen.
-    pub(in crate::state) fn current_policy(&self) -> Policy {
-        self.meta().map_or(self.policy, |meta| meta.policy)
+    /// How the run on screen is computed.
+    pub(in crate::state) fn current_variant(&self) -> Variant {
+        self.meta().map_or_else(|| Variant::plain(self.policy), |meta| Variant::of(meta))
     }
 
     /// Runs the same tokens under `policy`.

@@ -6,7 +6,7 @@ use crate::protocol::{Derived, Event, Failure, JobKind, Outcome, RequestId};
 use crate::state::overlays::Overlay;
 use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, Phase, State};
-use crate::trace::{Meta, Prompt};
+use crate::trace::{Meta, Prompt, Variant};
 use std::sync::Arc;
 
 impl State {
@@ -42,15 +42,17 @@ impl State {
             Event::Tokens { keep, tokens, ms, .. } => self.on_tokens(keep, tokens, ms),
             Event::Warning(text) => self.say(text),
             Event::Switched(meta) => {
-                self.switched(self.current_policy(), meta.policy);
+                self.switched(&self.current_variant(), &Variant::of(&meta));
                 self.policy = meta.policy;
                 if self.usage.dtype() != meta.router_dtype() {
                     self.usage = RunUsage::of(&self.tokens, &meta.dims, meta.router_dtype());
                 }
                 self.baseline.begin(&meta);
+                self.follow_edits(&meta.edits);
                 self.phase = Phase::Ready(meta);
                 self.derived.clear();
             }
+            Event::Edited(found) => self.on_edited(&found),
             Event::Lab(found) => self.lab = Some(found),
             Event::Acted { former, undos } => self.branches.acted(former, undos),
             Event::Revised(revision) => self.on_revised(revision),
@@ -60,8 +62,8 @@ impl State {
                     self.baseline.take((meta, keep, tokens), run, &self.tokens);
                 }
             }
-            Event::Derived { id, result: Derived::VariantLens(policy, cells) } if self.derived.waits_for(id) => {
-                self.baseline.take_lens(policy, cells);
+            Event::Derived { id, result: Derived::VariantLens(variant, cells) } if self.derived.waits_for(id) => {
+                self.baseline.take_lens(&variant, cells);
             }
             // The state ignores answers to requests that were replaced, or that an earlier model received.
             Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
@@ -109,6 +111,7 @@ impl State {
         self.pending = None;
         self.search = None;
         self.bookmarks.clear();
+        self.edits = Default::default();
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
         self.targets.clear();
@@ -140,6 +143,10 @@ impl State {
             self.start = saved.prompt;
             self.show_warnings(&warnings);
             return effects;
+        }
+        let edits = std::mem::take(&mut self.start_edits);
+        if !edits.is_empty() {
+            effects.extend(self.load_edits(edits));
         }
         match self.start.take() {
             // Only the command line insists on a chat template; later models use theirs if that is chosen and they have

@@ -4,6 +4,7 @@ mod baseline;
 mod bounded;
 mod commands;
 mod derived;
+mod edits;
 mod events;
 mod opening;
 
@@ -16,6 +17,7 @@ mod work;
 
 pub use baseline::{Baseline, Recorded};
 pub use derived::Derivations;
+pub use edits::{EditList, ListedEdit};
 pub use opening::Opening;
 pub use save::Save;
 pub use wanted::{Wanted, WantedBaseline};

@@ -3,15 +3,15 @@
 use super::derived::Derivations;
 use crate::analysis::{AttributionKey, Pick};
 use crate::protocol::{Derive, Failure, RequestId};
-use crate::trace::{LensKey, Policy, Sampling};
+use crate::trace::{LensKey, Sampling, Variant};
 
 /// Missing parts of the baseline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WantedBaseline {
-    /// The policy, the number of its tokens that have arrived, and the number of tokens of the run.
-    pub run: Option<(Policy, usize, usize)>,
-    /// The policy, and lens cells.
-    pub lens: Option<(Policy, Vec<LensKey>)>,
+    /// The variant, the number of its tokens that have arrived, and the number of tokens of the run.
+    pub run: Option<(Variant, usize, usize)>,
+    /// The variant, and lens cells.
+    pub lens: Option<(Variant, Vec<LensKey>)>,
 }
 
 /// Numbers that a frame could not draw because they are not derived yet.
@@ -109,8 +109,8 @@ impl Derivations {
             asks.push(Derive::HeadScores);
         }
         asks.extend(wanted.attribution.map(Derive::Attribution));
-        asks.extend(wanted.baseline.run.map(|(policy, have, len)| Derive::Variant { policy, have, len }));
-        asks.extend(wanted.baseline.lens.map(|(policy, cells)| Derive::VariantLens { policy, cells }));
+        asks.extend(wanted.baseline.run.map(|(variant, have, len)| Derive::Variant { variant, have, len }));
+        asks.extend(wanted.baseline.lens.map(|(variant, cells)| Derive::VariantLens { variant, cells }));
         asks.retain(|ask| self.failed.get(&ask.kind()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.kind()) {
             None => true,
@@ -160,11 +160,11 @@ fn covers(pending: &Derive, ask: &Derive) -> bool {
             pos == at && ids.iter().all(|id| pending.contains(id))
         }
         // Parts that have arrived meanwhile need no new request.
-        (Derive::Variant { policy: under, len: until, .. }, Derive::Variant { policy, len, .. }) => {
-            under == policy && until >= len
+        (Derive::Variant { variant: read, len: until, .. }, Derive::Variant { variant, len, .. }) => {
+            read == variant && until >= len
         }
-        (Derive::VariantLens { policy: under, cells: pending }, Derive::VariantLens { policy, cells }) => {
-            under == policy && cells.iter().all(|cell| pending.contains(cell))
+        (Derive::VariantLens { variant: read, cells: pending }, Derive::VariantLens { variant, cells }) => {
+            read == variant && cells.iter().all(|cell| pending.contains(cell))
         }
         (pending, ask) => pending == ask,
     }

@@ -11,7 +11,7 @@ use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
 use crate::protocol::{Ask, Branches};
-use crate::trace::{Dtype, Policy, Prompt, Sampling, Source};
+use crate::trace::{Dtype, Edit, Policy, Prompt, Sampling, Source, Variant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -49,6 +49,9 @@ pub struct Saved {
     pub baseline: Option<Policy>,
     /// Former runs, for undo and redo.
     pub branches: Branches,
+    /// The edits of the pass, as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<String>,
 }
 
 impl Saved {
@@ -87,7 +90,8 @@ impl State {
             colour: self.colour,
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
-            baseline: self.baseline.policy(),
+            baseline: self.baseline.variant().map(|variant| variant.policy),
+            edits: meta.edits.iter().map(ToString::to_string).collect(),
             branches: self.branches.bounded(),
         })
     }
@@ -108,14 +112,20 @@ impl State {
         // A later model reads the prompt, as ids are those of this model.
         self.start = (!saved.prompt.is_empty()).then_some(prompt);
         self.panes = saved.panes.clone();
-        self.baseline = Baseline::of(saved.baseline.filter(|policy| *policy != saved.precision));
+        let edits: Vec<Edit> = saved.edits.iter().filter_map(|edit| edit.parse().ok()).collect();
+        let is_other = |policy: &Policy| *policy != saved.precision || !edits.is_empty();
+        self.baseline = Baseline::of(saved.baseline.filter(is_other).map(Variant::plain));
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();
         self.colour = saved.colour;
         self.cursor = Cursor { token: 0, ..saved.cursor };
-        let ask =
-            Ask::Restore { prompt: self.start.clone(), tokens: saved.tokens.clone(), branches: saved.branches.clone() };
+        let ask = Ask::Restore {
+            prompt: self.start.clone(),
+            tokens: saved.tokens.clone(),
+            branches: saved.branches.clone(),
+            edits,
+        };
         self.resume.reading = Some(saved);
         self.start_job(ask)
     }

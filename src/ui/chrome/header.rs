@@ -33,7 +33,12 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     ];
     let name = " mixscope ";
     let room = usize::from(area.width).saturating_sub(name.len() + 2);
-    let policy = format!("policy {}", meta.policy);
+    let policy = match (meta.edits.len(), state.edits.is_off) {
+        (0, true) => format!("policy {}, edits off", meta.policy),
+        (0, false) => format!("policy {}", meta.policy),
+        (1, _) => format!("policy {}, 1 edit", meta.policy),
+        (edits, _) => format!("policy {}, {edits} edits", meta.policy),
+    };
     let sizes = format!("{}×{} experts top-{}", d.layers, d.experts, d.top_k);
     let more = match &meta.recording {
         Some(saved) => {
@@ -116,6 +121,7 @@ fn label(job: JobKind) -> &'static str {
         JobKind::Force => "forcing",
         JobKind::StepBack => "stepping back",
         JobKind::Policy => "reading again",
+        JobKind::Edits => "editing",
         JobKind::Lab => "precision lab",
         JobKind::Session => "reading the session",
         JobKind::Undo => "undoing",

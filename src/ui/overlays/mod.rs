@@ -1,6 +1,7 @@
 //! Overlays over the views.
 
 mod closest_calls;
+mod edits;
 mod examples;
 mod help;
 pub mod message;
@@ -23,6 +24,8 @@ pub fn draw(c: &mut Canvas, screen: Rect, overlay: &Overlay) {
         Overlay::Palette(palette) => palette::draw(c, screen, palette),
         Overlay::Form(form) => sampling::draw(c, screen, form),
         Overlay::Policies(list) => policies::draw(c, screen, list),
+        Overlay::EditMenu(menu) => edits::menu(c, screen, menu),
+        Overlay::Edits(list) => edits::list(c, screen, list),
         Overlay::ClosestCalls(list) => closest_calls::draw(c, screen, list),
         Overlay::Page(Page::Help(line)) => help::draw(c, screen, *line),
         Overlay::Page(Page::Message(line)) => message::draw(c, screen, *line),

@@ -29,11 +29,12 @@ pub fn draw(c: &mut Canvas, area: Rect, list: &Policies) {
     let room = usize::from(inside.width.saturating_sub(1));
     for (y, row) in (inside.y..inside.bottom()).zip(window(list.at, all.len(), usize::from(inside.height))) {
         let policy = all[row];
-        let side = match (Some(policy) == active, Some(policy) == state.baseline.policy()) {
-            (true, _) => "B",
-            (_, true) => "A",
-            _ => " ",
-        };
+        let side =
+            match (Some(policy) == active, Some(policy) == state.baseline.variant().map(|variant| variant.policy)) {
+                (true, _) => "B",
+                (_, true) => "A",
+                _ => " ",
+            };
         let mark = if row == list.at { "▸" } else { " " };
         let text = fit(&format!("{mark} {:<19} {side}  {}", policy.name(), policy.about()), room);
         let style = if row == list.at { c.theme.cursor() } else { Style::new() };

@@ -16,6 +16,12 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
             "follow a token, as text",
             "enter follows its first token · start with a space for a new word · esc closes",
         ),
+        InputKind::Edit => (
+            "edit of the pass",
+            "ban L3.E5 · zero L5.H2@7 · scale L3.E5 0.5 · force L3.E1,E4 · cut L5.H2 12->3 · patch L4.z FILE@3",
+        ),
+        InputKind::SaveEdits => ("write the edits to a file", "enter writes it · esc closes"),
+        InputKind::LoadEdits => ("read edits from a file", "one edit a line, or JSON · enter reads it · esc closes"),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),
         InputKind::Search => ("search in the text", "enter goes to it · n next · N previous · empty text ends it"),
     };

@@ -37,8 +37,8 @@ fn want_lens(c: &mut Canvas) {
         return;
     }
     let lacking: Vec<LensKey> = state.compared_cells(d).filter(|key| state.baseline.lens(*key).is_none()).collect();
-    if let (false, Some(policy)) = (lacking.is_empty(), state.baseline.policy()) {
-        c.wanted.baseline.lens = Some((policy, lacking));
+    if let (false, Some(variant)) = (lacking.is_empty(), state.baseline.variant()) {
+        c.wanted.baseline.lens = Some((variant.clone(), lacking));
     }
     let own: Vec<LensKey> = state.compared_cells(d).filter(|key| state.derived.lens(*key).is_none()).collect();
     c.wanted.lens.extend(own);

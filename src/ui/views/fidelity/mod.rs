@@ -7,7 +7,7 @@ pub mod loss;
 pub mod validated;
 
 use crate::state::text::harmless;
-use crate::trace::{Dtype, Policy};
+use crate::trace::{Dtype, Variant};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -65,14 +65,14 @@ impl Two {
     }
 }
 
-/// The name of A and the policy of B; requests the missing tokens of A.
-fn want_baseline(c: &mut Canvas) -> Option<(String, Policy)> {
+/// The name of A and the name of B; requests the missing tokens of A.
+fn want_baseline(c: &mut Canvas) -> Option<(String, String)> {
     let state = c.state;
-    let (a, b) = (state.baseline.name()?, state.meta()?.policy);
+    let (a, b) = (state.baseline.name()?, Variant::of(state.meta()?).to_string());
     let (known, all) = (state.baseline.tokens().len(), state.tokens.len());
     // Work on the run comes first.
-    if let (true, Some(policy)) = (known < all && !state.is_busy(), state.baseline.policy()) {
-        c.wanted.baseline.run = Some((policy, known, all));
+    if let (true, Some(variant)) = (known < all && !state.is_busy(), state.baseline.variant()) {
+        c.wanted.baseline.run = Some((variant.clone(), known, all));
     }
-    (all > 0).then(|| (harmless(&a), b))
+    (all > 0).then(|| (harmless(&a), harmless(&b)))
 }

@@ -1,9 +1,10 @@
 //! Details of routing: the experts of one cell, and the usage of the layer over the run.
 
 use crate::analysis::routing::{TokenRouting, repeats_at_random};
-use crate::state::text::{fit, quoted};
+use crate::state::text::{fit, harmless, quoted};
 use crate::trace::TokenRecord;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::marks::EDITED;
 use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
@@ -40,7 +41,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             } else {
                 format!("E{expert:<2} p {:>4} weight {weight:>4} logit {logit:>5.2}", prob(p))
             };
-            line(c, &text, if rank < d.top_k { c.theme.strong() } else { c.theme.dim() });
+            line(c, &text, if rank < routing.chosen.len() { c.theme.strong() } else { c.theme.dim() });
         }
         if let Some(margin) = routing.margin() {
             let (near, ulp) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
@@ -50,6 +51,12 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
             let of = if room >= 46 { format!("{} ulp", meta.router_dtype()) } else { "ulp".to_owned() };
             let text = format!("{verdict}: margin {gap:.4}, {ulps} {of}");
             line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
+        }
+    }
+    let edits = meta.edits.clone();
+    for site in state.sites_at(cursor.token, cursor.layer) {
+        if let Some(edit) = edits.get(usize::from(site.edit)) {
+            line(c, &format!("{EDITED} {}", harmless(&edit.to_string())), c.theme.warn());
         }
     }
     line(c, "", c.theme.dim());

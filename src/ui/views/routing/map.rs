@@ -11,7 +11,7 @@ use super::details;
 use crate::state::text::width;
 use crate::state::{Pane, Spot, State};
 use crate::ui::canvas::{ABSENT, Canvas};
-use crate::ui::theme::marks::NEAR_TIE;
+use crate::ui::theme::marks::{EDITED, NEAR_TIE};
 use crate::ui::views::Panel;
 use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
@@ -138,7 +138,8 @@ fn draw(c: &mut Canvas, area: Rect) {
                 if let Some(experts) = state.tokens[pos].experts(layer) {
                     let near = c.is_near_tie(pos, layer);
                     let at = pos == cursor.token && layer == cursor.layer;
-                    put_cell(c, inside, x, y, &Cell { plan, experts, near, at, all: d.experts });
+                    let edited = state.sites_at(pos, layer).next().is_some();
+                    put_cell(c, inside, x, y, &Cell { plan, experts, near, edited, at, all: d.experts });
                 }
             }
             y += plan.lines as u16;
@@ -158,6 +159,8 @@ struct Cell<'a> {
     plan: Plan,
     experts: &'a [u32],
     near: bool,
+    /// Whether an edit changed something here.
+    edited: bool,
     at: bool,
     /// Number of experts of the model.
     all: usize,
@@ -169,7 +172,11 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
     let (digits, column) = (digits(cell.all), cell.plan.column);
     let mark = if cell.near { Modifier::UNDERLINED | Modifier::BOLD } else { Modifier::empty() };
     let style = |expert: usize| if cell.at { c.theme.cursor() } else { c.theme.expert(expert).add_modifier(mark) };
-    let sign = if cell.near { NEAR_TIE } else { " " };
+    let sign = match (cell.edited, cell.near) {
+        (true, _) => EDITED,
+        (_, true) => NEAR_TIE,
+        _ => " ",
+    };
     if cell.plan.lines == 2 || second.is_none() {
         let text = |expert: usize| {
             let number = number(expert, digits);
@@ -210,7 +217,11 @@ fn put_legend(c: &mut Canvas, inside: Rect, experts: usize) {
         false => String::new(),
     };
     let numbers = |count: usize| (0..count).map(|expert| width(number(expert, digits).trim_start()) + 1).sum::<usize>();
-    let ends = ["  ≈ underlined: near-tie", "  ≈ near-tie"];
+    let is_edited = c.state.tokens.iter().any(|token| !token.sites.is_empty());
+    let ends = match is_edited {
+        true => ["  * edited  ≈ underlined: near-tie", "  * edited  ≈ near-tie"],
+        false => ["  ≈ underlined: near-tie", "  ≈ near-tie"],
+    };
     let needed = |end: &str| 8 + numbers(listed) + width(&more) + width(end);
     let end = if needed(ends[0]) <= usize::from(inside.width) { ends[0] } else { ends[1] };
     // The explanation of the mark keeps its room.
