@@ -110,6 +110,7 @@ impl Simulated {
                     let left = FormerRun {
                         action: RunAction::Step,
                         prompt: None,
+                        edits: Vec::new(),
                         policy: Policy::Hf,
                         keep: 0,
                         rest: Vec::new(),
