@@ -68,7 +68,7 @@ fn read(mut terminal: File, sender: &Sender<Input>) {
             Ok(_) => match terminal.read(&mut buffer) {
                 // The other end was closed, or the session has ended.
                 Ok(0) => return,
-                Ok(count) => parser.take(&buffer[..count], count < BYTES),
+                Ok(count) => parser.take(&buffer[..count]),
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,
                 Err(_) => return,
             },

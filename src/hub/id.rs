@@ -28,6 +28,7 @@ impl RepoId {
         }
         let (rest, file) = text.split_once(':').map_or((text, None), |(rest, file)| (rest, Some(file)));
         let (name, revision) = rest.split_once('@').unwrap_or((rest, MAIN));
+        let revision = &decoded(revision);
         let is_name = name.split('/').count() == 2 && name.len() <= 96 && name.split('/').all(is_part);
         ensure!(is_name, "{text:?} does not name a repo; expected owner/name[@revision][:file.gguf]");
         ensure!(is_revision(revision), "{revision:?} in {text:?} is not a branch, tag or commit");
@@ -44,19 +45,30 @@ impl RepoId {
     /// The repo at a path on the Hub: `owner/name`, and then perhaps `tree/REVISION`, or `blob/REVISION/FILE`.
     fn of_address(text: &str, path: &str) -> Result<Self> {
         let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-        let parts: Vec<&str> = path.splitn(5, '/').collect();
-        let (repo, revision, file) = match parts[..] {
-            [owner, name] => (format!("{owner}/{name}"), MAIN, None),
-            [owner, name, "tree" | "blob" | "resolve", revision] => (format!("{owner}/{name}"), revision, None),
-            [owner, name, "tree" | "blob" | "resolve", revision, file] => {
-                (format!("{owner}/{name}"), revision, Some(file).filter(|file| file.ends_with(".gguf")))
+        let parts: Vec<&str> = path.split('/').collect();
+        let (repo, rest) = match &parts[..] {
+            [owner, name, "tree" | "blob" | "resolve", rest @ ..] if !rest.is_empty() => {
+                (format!("{owner}/{name}"), rest)
             }
-            _ => (path.to_owned(), MAIN, None),
+            _ => (path.to_owned(), &[][..]),
         };
-        let at = if revision == MAIN { String::new() } else { format!("@{revision}") };
-        let file = file.map(|file| format!(":{file}")).unwrap_or_default();
-        Self::parse(&format!("{repo}{at}{file}"))
-            .with_context(|| format!("{text} is not the address of a model on the Hub"))
+        // The revisions of pull requests and conversions have three parts, as `refs/pr/1`.
+        let (revision, inside) =
+            rest.split_at(if rest.first() == Some(&"refs") { rest.len().min(3) } else { rest.len().min(1) });
+        let revision = decoded(&revision.join("/"));
+        let at = if revision.is_empty() || revision == MAIN { String::new() } else { format!("@{revision}") };
+        let inside = decoded(&inside.join("/"));
+        let file = if inside.ends_with(".gguf") { format!(":{inside}") } else { String::new() };
+        let id = Self::parse(&format!("{repo}{at}{file}"))
+            .with_context(|| format!("{text} is not the address of a model on the Hub"))?;
+        // A file at the top, such as config.json, stands for the model.
+        let is_folder = inside.contains('/') || parts.get(2) == Some(&"tree") && !inside.is_empty();
+        ensure!(
+            !is_folder || id.file.is_some(),
+            "{text} is the address of a folder inside {id}, and mixscope opens whole repos: give {id}, or a file of it as \
+             {id}:FOLDER/FILE.gguf"
+        );
+        Ok(id)
     }
 
     /// Whether `text` names a repo, rather than a missing file or directory.
@@ -93,6 +105,18 @@ fn path_of_address(text: &str) -> Option<&str> {
         Some(rest) => host(rest).map(|len| &rest[len..]),
         None => host(text).map(|len| &text[len..]),
     }
+}
+
+/// A part of an address without `%2F` and the like; as it is if that is not UTF-8.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let byte = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 fn is_part(part: &str) -> bool {
@@ -149,8 +173,23 @@ mod tests {
             ("https://huggingface.co/a/b/resolve/v1/m.gguf?download=true", "a/b@v1:m.gguf"),
             ("https://huggingface.co/a/b/blob/main/config.json", "a/b"),
             ("hf://a/b", "a/b"),
+            ("https://huggingface.co/a/b/tree/refs%2Fpr%2F1", "a/b@refs/pr/1"),
+            ("https://huggingface.co/a/b/tree/refs/pr/1", "a/b@refs/pr/1"),
+            ("https://huggingface.co/a/b/blob/refs%2Fpr%2F12/Q4/m%20x.gguf", "a/b@refs/pr/12:Q4/m x.gguf"),
+            ("https://huggingface.co/a/b/resolve/refs/convert/gguf/m.gguf", "a/b@refs/convert/gguf:m.gguf"),
+            ("https://huggingface.co/a/b/blob/refs/pr/1/config.json", "a/b@refs/pr/1"),
+            ("a/b@refs%2fpr%2F1", "a/b@refs/pr/1"),
         ] {
             assert_eq!(RepoId::parse(address).unwrap().to_string(), repo, "{address}");
+        }
+        for folder in ["tree/main/Q4", "tree/refs/pr/1/Q4/", "blob/main/Q4/config.json", "tree/main/Q4%2Fx"] {
+            let error = RepoId::parse(&format!("https://huggingface.co/a/b/{folder}")).unwrap_err().to_string();
+            assert!(error.contains("a folder inside a/b") && error.contains("FOLDER/FILE.gguf"), "{folder}: {error}");
+        }
+        for other in
+            ["https://huggingface.co/a/b/tree/%2e%2e/c", "https://huggingface.co/a/b/tree/x%20y", "a/b@x%2F..%2Fy"]
+        {
+            assert!(RepoId::parse(other).is_err(), "{other}");
         }
         for other in ["https://huggingface.co/a", "https://example.org/a/b", "https://huggingface.co/a/b/tree/../c"] {
             assert!(RepoId::parse(other).is_err(), "{other}");

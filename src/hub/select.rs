@@ -11,14 +11,18 @@ pub(super) const CONFIG: &str = "config.json";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 7] = [
     "generation_config.json",
     TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    // Opening warns of an adapter that is not applied.
+    "adapter_config.json",
 ];
+/// The folder of chat templates with names.
+const TEMPLATES: &str = "additional_chat_templates/";
 /// What is read where there is no tokenizer.json.
 const SENTENCEPIECE: &str = "tokenizer.model";
 
@@ -67,6 +71,7 @@ pub(super) fn needed(
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(OPTIONAL.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()));
+    files.extend(names.iter().filter(|name| name.starts_with(TEMPLATES) && name.ends_with(".jinja")).cloned());
     if !names.contains(TOKENIZER) && names.contains(SENTENCEPIECE) {
         files.push(SENTENCEPIECE.to_owned());
     }

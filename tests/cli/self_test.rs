@@ -154,6 +154,26 @@ fn weights_in_the_wrong_place_are_named_by_what_predicts_better() {
 }
 
 #[test]
+fn the_embedding_is_tried_as_the_head() {
+    let tied = demo_with(|config| drop(config.insert("tie_word_embeddings".to_owned(), json!(true))));
+    let found = parsed(&mixscope(["check", text(tied.path()), "--json"]));
+    let otherwise = found["self_test"]["otherwise"].as_array().unwrap();
+    let head = otherwise.iter().find(|one| one["with"] == "the embedding in place of lm_head");
+    let loss = head.unwrap_or_else(|| panic!("{otherwise:?}"))["loss"].as_f64().unwrap();
+    // A file without a head of its own computes just this.
+    let path = tied.path().join("model.safetensors");
+    let original = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&original).unwrap();
+    let views = tensors.tensors().into_iter().filter(|(name, _)| name != "lm_head.weight");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let found = parsed(&mixscope(["check", text(tied.path()), "--json"]));
+    assert_eq!(found["self_test"]["texts"][0]["loss"].as_f64().unwrap(), loss);
+    let otherwise = found["self_test"]["otherwise"].as_array().unwrap();
+    assert!(otherwise.iter().all(|one| one["with"] != "the embedding in place of lm_head"));
+}
+
+#[test]
 fn what_no_trained_model_has_is_a_warning_that_names_it() {
     let warns = |model: &Path, words: &[&str]| {
         let output = check(model);

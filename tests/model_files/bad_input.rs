@@ -2,7 +2,7 @@
 
 mod corrupted;
 mod hostile;
-mod mutated;
+pub mod mutated;
 mod not_finite;
 mod prompts;
 

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod names;
+mod plain;
+
 const HEAD: &str = "lm_head.weight";
 const EMBED: &str = "model.embed_tokens.weight";
 const SINGLE: &str = "model.safetensors";

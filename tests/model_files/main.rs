@@ -6,5 +6,6 @@ mod support;
 mod bad_gguf;
 mod bad_input;
 mod forms;
+mod fuzzed;
 mod gguf;
 mod hub;

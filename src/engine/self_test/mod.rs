@@ -172,7 +172,8 @@ fn variations(model: &Model, tokens: usize) -> Vec<Variation> {
     let others = [Variation::SwappedGateUp, Variation::PermutedHeads, Variation::NoRenormalisation];
     let renormalised = arch.dims.top_k > 1;
     let others = others.into_iter().filter(|other| renormalised || *other != Variation::NoRenormalisation);
-    bases.chain(window).chain(eps).chain(others).collect()
+    let head = (!arch.tied).then_some(Variation::TiedHead);
+    bases.chain(window).chain(eps).chain(others).chain(head).collect()
 }
 
 /// The progress of the self-test, in token-layers.

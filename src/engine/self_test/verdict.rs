@@ -106,6 +106,9 @@ fn blame(variation: Variation) -> &'static str {
         Variation::PermutedHeads => "the rows of q and k are permuted (pairs and halves mixed up in a conversion)",
         Variation::NoRenormalisation => "the model was trained without renormalised mixing weights",
         Variation::NormEps(_) => "rms_norm_eps is wrong",
+        Variation::TiedHead => {
+            "the model was trained with tied embeddings (tie_word_embeddings), and lm_head is another's"
+        }
     }
 }
 

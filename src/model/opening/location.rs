@@ -107,9 +107,11 @@ fn pieces(path: &Path) -> Option<Pieces> {
     Some(Pieces { whole: whole.to_owned(), names })
 }
 
-/// The file that a piece of this name belongs to.
+/// The file that a piece of this name belongs to. What ends with `.gguf` is no piece, but a file or a part with a header of
+/// its own (`x.gguf-split-00001-of-00002.gguf`).
 fn whole_of(name: &str) -> Option<&str> {
-    let at = name.to_ascii_lowercase().find(".gguf")? + ".gguf".len();
+    let lower = name.to_ascii_lowercase();
+    let at = lower.find(".gguf").filter(|_| !lower.ends_with(".gguf"))? + ".gguf".len();
     let (whole, rest) = name.split_at(at);
     let rest = rest.to_ascii_lowercase();
     let rest = rest.strip_prefix(['.', '-', '_'])?;

@@ -1,5 +1,6 @@
 //! Opening a model, and describing one that is not on this machine yet.
 
+mod adapters;
 pub mod demo;
 mod describe;
 mod json;

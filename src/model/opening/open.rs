@@ -4,7 +4,7 @@ use super::demo;
 use super::json::read_json;
 use super::location::Location;
 use super::sizes::{count_params, touched_bytes};
-use super::{quantised, tied};
+use super::{adapters, quantised, tied};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
 
 use crate::model::pass::Model;
@@ -161,10 +161,12 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
             report.add(Level::Warn, "generation_config.json", "JSON", format!("{error:#}"), advice);
         }
     }
-    quantised::refuse_config(dir, &json)?;
+    quantised::refuse_config(dir, &json, report)?;
     let mut store = Store::open(dir, report)?;
-    store.unwrap_names(report);
+    adapters::refuse(&store)?;
+    store.plain_names(report)?;
     quantised::refuse_tensors(&store)?;
+    adapters::note_leftovers(dir, &store, report);
     tied::settle(&mut config.arch, &mut store, report);
     if !config.arch.tied && json.get("tie_word_embeddings") == Some(&Value::Bool(true)) {
         // What is computed is what traces and views say.
@@ -185,7 +187,7 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
 }
 
 fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
-    let gguf::Opened { first, store } = gguf::open(path)?;
+    let gguf::Opened { first, store } = gguf::open(path, report)?;
     let bytes = first.as_slice();
     let header = gguf::Header::read(bytes, bytes.len() as u64)?;
     let rows = |name: &str| store.tensors().get(name).and_then(|entry| entry.shape.first().copied());

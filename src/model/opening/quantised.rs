@@ -2,6 +2,7 @@
 
 use super::read_json;
 use crate::model::weights::Store;
+use crate::trace::{Level, Report};
 use anyhow::{Result, bail};
 use serde_json::Value;
 use std::path::Path;
@@ -15,7 +16,7 @@ const FILES: [(&str, &str); 4] = [
     ("gptq_model_config.json", "gptq"),
 ];
 /// Last parts of the names of tensors that say how a weight beside them is stored, and the tools that write them.
-const TENSORS: [(&str, &str); 24] = [
+const TENSORS: [(&str, &str); 37] = [
     ("qweight", "gptq or awq"),
     ("qzeros", "gptq or awq"),
     ("g_idx", "gptq"),
@@ -40,18 +41,35 @@ const TENSORS: [(&str, &str); 24] = [
     ("W_q", "hqq"),
     ("qscale_act", "a like tool"),
     ("SU", "quip#"),
+    ("_data", "quanto"),
+    ("_scale", "quanto"),
+    ("_shift", "quanto"),
+    ("output_scale", "quanto"),
+    ("weight:_data", "torchao"),
+    ("weight:qdata", "torchao"),
+    ("weight:scale", "torchao"),
+    ("_weight_qdata", "torchao"),
+    ("_weight_scale", "torchao"),
+    ("gate_up_proj_blocks", "mxfp4"),
+    ("gate_up_proj_scales", "mxfp4"),
+    ("down_proj_blocks", "mxfp4"),
+    ("centroids", "vptq"),
 ];
 
 /// Refuses a model whose config says that another tool quantised it.
 ///
 /// # Errors
 /// If it does; the error names the tool, where that is said, and what to use in its place.
-pub fn refuse_config(dir: &Path, json: &Value) -> Result<()> {
+pub fn refuse_config(dir: &Path, json: &Value, report: &mut Report) -> Result<()> {
     for key in ["quantization_config", "compression_config", "quantization"] {
         let Some(found) = json.get(key).filter(|found| found.as_object().is_some_and(|object| !object.is_empty()))
         else {
             continue;
         };
+        if let Some((what, advice)) = leaves_weights(found) {
+            report.add(Level::Note, format!("config.json: {key}"), "", what, advice);
+            continue;
+        }
         bail!("quantised by {} ({key} in config.json), {ADVICE}", tool(key, found));
     }
     for (file, tool) in FILES {
@@ -60,6 +78,26 @@ pub fn refuse_config(dir: &Path, json: &Value) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a quantisation config says that leaves the stored weights as they are, and what to know; `None` if it does not.
+fn leaves_weights(found: &Value) -> Option<(&'static str, &'static str)> {
+    let method = found.get("quant_method").and_then(Value::as_str);
+    let is_empty = |key: &str| match found.get(key) {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(object)) => object.is_empty(),
+        Some(_) => false,
+    };
+    let is_cache = !is_empty("kv_cache_scheme") && is_empty("config_groups") && is_empty("sparsity_config");
+    if method == Some("compressed-tensors") && is_cache {
+        return Some(("only the cache of keys and values is quantised", "mixscope keeps keys and values unquantised"));
+    }
+    let is_off = |key: &str| found.get(key).is_none_or(|value| matches!(value, Value::Null | Value::Bool(false)));
+    let is_said = ["load_in_4bit", "load_in_8bit"].iter().any(|key| found.get(key).is_some());
+    if method.is_none_or(|name| name == "bitsandbytes") && is_said && is_off("load_in_4bit") && is_off("load_in_8bit") {
+        return Some(("neither load_in_4bit nor load_in_8bit", "the weights are not quantised"));
+    }
+    None
 }
 
 /// The tool that a quantisation config names or shows.

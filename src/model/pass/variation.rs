@@ -19,6 +19,8 @@ pub enum Variation {
     NoRenormalisation,
     /// Another epsilon in RMSNorm.
     NormEps(f64),
+    /// The embedding as the unembedding.
+    TiedHead,
 }
 
 impl fmt::Display for Variation {
@@ -31,6 +33,7 @@ impl fmt::Display for Variation {
             Self::PermutedHeads => f.write_str("the rows of q and k in the other order"),
             Self::NoRenormalisation => f.write_str("mixing weights that are not renormalised"),
             Self::NormEps(eps) => write!(f, "an RMSNorm epsilon of {eps}"),
+            Self::TiedHead => f.write_str("the embedding in place of lm_head"),
         }
     }
 }
@@ -44,6 +47,7 @@ impl Model {
             Variation::RopeBase(base) => model.arch.rope.base = base,
             Variation::Window(window) => model.arch.dims.window = window,
             Variation::NormEps(eps) => model.arch.eps = eps,
+            Variation::TiedHead => model.unembed = model.embed.clone(),
             Variation::NoRenormalisation => model.arch.moe.renormalise = false,
             Variation::SwappedGateUp => {
                 for expert in model.layers.iter_mut().flat_map(|layer| &mut layer.experts) {

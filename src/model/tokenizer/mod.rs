@@ -78,7 +78,9 @@ impl Tokenizer {
             report.add(Level::Warn, "declared tokens", "files that can be read", format!("{error:#}"), advice);
             Declared::default()
         });
-        Ok((Self::new(with_declared(inner, declared, report)?, None), None))
+        let mut inner = with_declared(inner, declared, report)?;
+        split_special_tokens(&mut inner, dir, report);
+        Ok((Self::new(inner, None), None))
     }
 
     /// The tokenizer in the metadata of a GGUF file.
@@ -187,6 +189,18 @@ fn with_declared(
     Ok(inner)
 }
 
+/// Lets special tokens in a text be text, if tokenizer_config.json asks for that.
+fn split_special_tokens(inner: &mut tokenizers::Tokenizer, dir: &Path, report: &mut Report) {
+    // A file that can't be read is noted with the declared tokens.
+    let config = chat::config_of_dir(dir).unwrap_or_default();
+    if config.get("split_special_tokens").and_then(Value::as_bool) == Some(true) {
+        inner.set_encode_special_tokens(true);
+        let found = "special tokens in a text are split like text";
+        let advice = "as in transformers; those of a chat template, too";
+        report.add(Level::Note, "split_special_tokens", "", found, advice);
+    }
+}
+
 /// The tokenizer of a directory that has no tokenizer.json.
 fn of_sentencepiece(dir: &Path, report: &mut Report) -> Result<(Tokenizer, Option<SpecialTokens>)> {
     let path = dir.join("tokenizer.model");
@@ -215,6 +229,7 @@ fn of_sentencepiece(dir: &Path, report: &mut Report) -> Result<(Tokenizer, Optio
         let processor: tokenizers::PostProcessorWrapper = serde_json::from_value(processor)?;
         inner.with_post_processor(Some(processor));
     }
+    split_special_tokens(&mut inner, dir, report);
     report.add(
         Level::Note,
         "tokenizer",

@@ -113,3 +113,22 @@ fn hostile_tokenizers_are_errors() {
         assert!(message.contains(what) && message.contains("x/tokenizer.json"), "{what}: {message}");
     }
 }
+
+/// The ids are those that transformers 5.24 gives.
+#[test]
+fn special_tokens_are_split_where_the_config_says_so() {
+    for (split, ids) in [
+        (json!(false), vec![1, 445, 260, 455, 455, 450, 2, 445, 264]),
+        (json!(true), vec![1, 445, 260, 455, 455, 450, 502, 50, 454, 503, 264]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), read("top1/model/tokenizer.json")).unwrap();
+        let config = json!({"bos_token": "<s>", "eos_token": "</s>", "split_special_tokens": split});
+        std::fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let mut report = Report::default();
+        let (tokenizer, _) = Tokenizer::of_dir(dir.path(), &mut report).unwrap();
+        assert_eq!(tokenizer.encode("hello</s> a", true).unwrap(), ids);
+        let notes: Vec<String> = report.of(Level::Note).map(ToString::to_string).collect();
+        assert_eq!(notes.iter().any(|note| note.contains("split like text")), split == json!(true), "{notes:?}");
+    }
+}

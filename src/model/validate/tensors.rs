@@ -201,7 +201,10 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
             "config.json: dtype",
             format!("{said}, as config.json says"),
             format!("{names} in the files"),
-            format!("the files are the truth about the weights: computing in {compute}"),
+            format!(
+                "without --dtype, mixscope computes in {compute}, as the files are, and transformers 5 in {said}, as the \
+                 config is: --dtype {said} does the same"
+            ),
         ),
         _ => report.add(Level::Ok, "weights", "the config's dtype", format!("dtype {compute}"), ""),
     }

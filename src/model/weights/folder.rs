@@ -118,13 +118,10 @@ fn unnamed(dir: &Path, names: &BTreeSet<String>, report: &mut Report) -> Result<
         ),
     };
     let found = list(chosen.iter().map(String::as_str));
-    report.add(
-        Level::Warn,
-        "weights",
-        format!("{SINGLE}, or {INDEX}"),
-        found,
-        "all tensors of these files are used; transformers would not find them",
-    );
+    let beside = list(single.into_iter().filter(|name| !chosen.contains(*name)));
+    let beside = if beside.is_empty() { beside } else { format!("; {beside} next to them is not used") };
+    let advice = format!("all tensors of these files are used{beside}; transformers would not find them");
+    report.add(Level::Warn, "weights", format!("{SINGLE}, or {INDEX}"), found, advice);
     Ok(Chosen { files: chosen, by_index: false })
 }
 

@@ -39,7 +39,14 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Described>> {
     let (_, metadata) = match SafeTensors::read_metadata(bytes) {
         Ok(read) => read,
         Err(SafeTensorError::MetadataIncompleteBuffer) => {
-            let promised = promised_len(&bytes[8..data]).map(|len| len + data as u64);
+            let promised = promised_len(&bytes[8..data]).map(|len| len.saturating_add(data as u64));
+            if let Some(more) = promised.and_then(|len| (bytes.len() as u64).checked_sub(len)).filter(|more| *more > 0)
+            {
+                bail!(
+                    "{more} bytes follow its last tensor, which the format does not allow: something was appended, or files \
+                     were joined; download it again"
+                );
+            }
             let promised = promised.map_or_else(|| "another length".to_owned(), |len| format!("{len} bytes"));
             bail!("it is incomplete: its header promises {promised}, the file has {}; download it again", bytes.len());
         }

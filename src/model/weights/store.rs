@@ -8,6 +8,9 @@ use crate::model::arch::Arch;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 
+/// A tensor that tells the fused names.
+const FUSED: &str = "model.layers.0.mlp.experts.gate_up_proj";
+
 /// One tensor in a file.
 #[derive(Clone)]
 pub struct Entry {
@@ -74,9 +77,25 @@ impl Store {
         a.type_name == b.type_name && a.shape == b.shape && self.bytes_of(a) == self.bytes_of(b)
     }
 
-    /// Gives every tensor another name.
-    pub(super) fn rename(&mut self, new: impl Fn(&str) -> String) {
-        self.tensors = std::mem::take(&mut self.tensors).into_iter().map(|(name, entry)| (new(&name), entry)).collect();
+    /// Gives every tensor another name. Equal tensors may get the same one.
+    ///
+    /// # Errors
+    /// If tensors with other numbers get the same name.
+    pub(super) fn rename(&mut self, new: impl Fn(&str) -> String) -> Result<()> {
+        let mut renamed: BTreeMap<String, (String, Entry)> = BTreeMap::new();
+        for (name, entry) in std::mem::take(&mut self.tensors) {
+            let to = new(&name);
+            if let Some((other, first)) = renamed.get(&to)
+                && !self.are_equal(first, &entry)
+            {
+                bail!(
+                    "tensors `{other}` and `{name}` hold other numbers, and both are read as `{to}`; remove the wrong one"
+                );
+            }
+            renamed.insert(to, (name, entry));
+        }
+        self.tensors = renamed.into_iter().map(|(name, (_, entry))| (name, entry)).collect();
+        Ok(())
     }
 
     /// Makes `name` another name of the tensor `of`.
@@ -106,7 +125,7 @@ impl Store {
         let has = |name: &str| self.tensors.contains_key(name);
         if self.is_gguf {
             Naming::Gguf { split: !has("blk.0.ffn_gate_exps.weight") && has("blk.0.ffn_gate.0.weight") }
-        } else if has("model.layers.0.mlp.experts.gate_up_proj") {
+        } else if has(FUSED) {
             Naming::Fused
         } else {
             Naming::Official

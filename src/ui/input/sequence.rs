@@ -7,6 +7,8 @@ use crate::state::input::{Code, Key};
 const ESCAPE: u8 = 0x1b;
 /// A longer sequence is none.
 const LONGEST: usize = 64;
+/// A longer answer is given up.
+const LONGEST_ANSWER: usize = 1 << 16;
 /// What X10 mouse reports and rxvt ones add to the button.
 const BUTTON_BASE: u16 = 32;
 
@@ -24,6 +26,11 @@ pub enum Sequence {
 
 use Sequence::{Incomplete, Nothing};
 
+/// Modifiers as sequences number them.
+const SHIFT: u32 = 2;
+const CTRL: u32 = 5;
+const CTRL_SHIFT: u32 = 6;
+
 /// The first sequence of `bytes`, which are not empty.
 pub fn sequence(bytes: &[u8]) -> Sequence {
     match *bytes {
@@ -31,7 +38,14 @@ pub fn sequence(bytes: &[u8]) -> Sequence {
         [ESCAPE, ESCAPE, ..] => Sequence::Input(1, Input::Key(Key::of(Code::Esc))),
         [ESCAPE, b'[', ..] => control(bytes),
         [ESCAPE, b'O'] => Incomplete,
+        [ESCAPE, b'O', last @ b'a'..=b'd', ..] => {
+            of_key(3, named(last.to_ascii_uppercase()).map(|code| held(code, CTRL)))
+        }
         [ESCAPE, b'O', last, ..] => of_key(3, named(last).map(Key::of)),
+        [ESCAPE, b']' | b'P' | b'_'] => Incomplete,
+        [ESCAPE, b']', b'0'..=b'9' | b'l' | b'L', ..]
+        | [ESCAPE, b'P', b'0'..=b'9' | b'!' | b'$' | b'+' | b'=' | b'>', ..]
+        | [ESCAPE, b'_', b'G', ..] => answer(bytes),
         [ESCAPE, ..] => match character(&bytes[1..]) {
             Some((0, _)) => Incomplete,
             Some((length, key)) => of_key(1 + length, key.map(|key| Key { alt: true, ..key })),
@@ -42,6 +56,20 @@ pub fn sequence(bytes: &[u8]) -> Sequence {
             Some((length, key)) => of_key(length, key),
             None => Nothing(1),
         },
+    }
+}
+
+/// An answer of the terminal, which means nothing here: `ESC ]`, `ESC P` or `ESC _` up to a bell or `ESC \`.
+fn answer(bytes: &[u8]) -> Sequence {
+    let Some(at) = bytes[2..].iter().position(|byte| *byte < 0x20) else {
+        return if bytes.len() > LONGEST_ANSWER { Nothing(bytes.len()) } else { Incomplete };
+    };
+    match bytes[2 + at..] {
+        [0x07, ..] => Nothing(3 + at),
+        [ESCAPE] => Incomplete,
+        [ESCAPE, b'\\', ..] => Nothing(4 + at),
+        // It was cut off by a key.
+        _ => Nothing(2 + at),
     }
 }
 
@@ -97,6 +125,14 @@ fn control(bytes: &[u8]) -> Sequence {
         }
         _ => {}
     }
+    // rxvt's keys with shift. In other sequences `$` comes before the last byte.
+    if let Some(digits) =
+        bytes[2..].iter().position(|byte| !byte.is_ascii_digit()).filter(|count| (1..=2).contains(count))
+        && bytes[2 + digits] == b'$'
+    {
+        let number = std::str::from_utf8(&bytes[2..2 + digits]).ok().and_then(|digits| digits.parse().ok());
+        return of_key(3 + digits, number.and_then(numbered).map(|code| held(code, SHIFT)));
+    }
     let is_parameter = |byte: &u8| (0x20..=0x3f).contains(byte);
     let count = bytes[2..].iter().take(LONGEST).take_while(|byte| is_parameter(byte)).count();
     let Some(last) = bytes.get(2 + count) else { return Incomplete };
@@ -128,6 +164,12 @@ fn control(bytes: &[u8]) -> Sequence {
         (b'~', 200, _) => Sequence::Paste(length),
         (b'~', 27, Some(code)) => of_key(length, coded(code, second)),
         (b'~', ..) => of_key(length, numbered(first).map(|code| held(code, second))),
+        // rxvt's keys with ctrl.
+        (b'^', ..) => of_key(length, numbered(first).map(|code| held(code, CTRL))),
+        (b'@', ..) => of_key(length, numbered(first).map(|code| held(code, CTRL_SHIFT))),
+        (b'a'..=b'd', ..) if count == 0 => {
+            of_key(length, named(last.to_ascii_uppercase()).map(|code| held(code, SHIFT)))
+        }
         (b'u', ..) => of_key(length, coded(first, second)),
         (b'Z', ..) => of_key(length, Some(Key::of(Code::BackTab))),
         (last, ..) => of_key(length, named(*last).map(|code| held(code, second))),

@@ -1,6 +1,7 @@
 //! Models in several parts, and tensors under other names.
 
 use super::*;
+use crate::support::cli::stdout;
 
 #[test]
 fn a_part_that_is_missing_is_named() {
@@ -114,4 +115,15 @@ fn the_names_of_transformers_5_are_read() {
     let fused = fused();
     assert_eq!(logits(&read(fused.path())), logits(&read(&fixture("tiny-f32/model"))));
     assert_runs(fused.path(), &["--prompt", "hello", "--steps", "2"]);
+}
+
+#[test]
+fn mixtures_of_types_have_llama_cpp_s_names() {
+    for (number, name) in
+        [(15u32, "Q4_K_M"), (21, "Q2_K_S"), (25, "IQ4_NL"), (30, "IQ4_XS"), (31, "IQ1_M"), (38, "MXFP4_MOE")]
+    {
+        let (_temp, path) = saved(&sound().with("general.file_type", Value::U32(number)).bytes());
+        let output = info(&path);
+        assert!(stdout(&output).contains(&format!("in {name}")), "{number}: {}", stdout(&output));
+    }
 }

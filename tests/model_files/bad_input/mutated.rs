@@ -45,7 +45,7 @@ static SMALL: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
 
 /// A change of one file.
 #[derive(Clone, Debug)]
-enum Change {
+pub enum Change {
     Byte(Index, u8),
     Cut(Index),
     Remove(Index, Index),
@@ -56,7 +56,7 @@ enum Change {
     Missing,
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub fn change() -> impl Strategy<Value = Change> {
     let byte = prop_oneof![any::<u8>(), prop::sample::select(b"0123456789-.,:\"[]{}eE%".as_slice())];
     let text = prop::sample::select(
         [
@@ -136,7 +136,7 @@ fn places(json: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// The changed bytes; `None` if the file is missing.
-fn changed(mut bytes: Vec<u8>, change: &Change) -> Option<Vec<u8>> {
+pub fn changed(mut bytes: Vec<u8>, change: &Change) -> Option<Vec<u8>> {
     let range = |from: &Index, to: &Index, len: usize| {
         let (from, to) = (from.index(len), to.index(len));
         from.min(to)..from.max(to)

@@ -15,12 +15,15 @@ use anyhow::{Context, Result, anyhow, bail};
 use environment::{Limited, environment};
 use minijinja::{Value, context};
 use serde_json::Value as Json;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A template that takes longer is stopped. Real ones take milliseconds.
 const LIMIT: Duration = Duration::from_secs(5);
+/// The folder of templates with names.
+const FOLDER: &str = "additional_chat_templates";
 /// Bytes that a template may add to the message.
 const MOST_BYTES: usize = 8 << 20;
 
@@ -39,8 +42,9 @@ impl ChatTemplate {
         Self { source: source.into(), place: place.to_owned(), tokens }
     }
 
-    /// The template of a model directory: `chat_template.jinja`, or `chat_template` in tokenizer_config.json (text, or
-    /// named templates, of which the one named `default` is used).
+    /// The template of a model directory, in transformers' order: `additional_chat_templates/default.jinja`,
+    /// `chat_template.jinja`, or `chat_template` in tokenizer_config.json (text, or named templates, of which the one named
+    /// `default` is used).
     ///
     /// # Errors
     /// If a file can't be read, or there are only templates of other names.
@@ -102,11 +106,22 @@ fn rendered(source: &str, tokens: &SpecialTokens, message: &str, now: LocalTime)
 
 /// A directory's template, and where it stands.
 fn source_of_dir(dir: &Path) -> Result<Option<(String, String)>> {
-    let path = dir.join("chat_template.jinja");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => return Ok(Some((text, path.display().to_string()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    let folder = dir.join(FOLDER);
+    for path in [folder.join("default.jinja"), dir.join("chat_template.jinja")] {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(Some((text, path.display().to_string()))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+    // Any other template in the folder hides those of tokenizer_config.json, as in transformers.
+    let entries = std::fs::read_dir(&folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut others: Vec<(String, Option<String>)> =
+        names.filter_map(|name| Some((name.strip_suffix(".jinja")?.to_owned(), None))).collect();
+    if !others.is_empty() {
+        others.sort();
+        return default_of(&others, folder.display().to_string());
     }
     let path = dir.join("tokenizer_config.json");
     let config = read_json(&path)?.unwrap_or_default();

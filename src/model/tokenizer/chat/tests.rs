@@ -263,3 +263,23 @@ fn every_place_of_a_template_is_found() {
     write("chat_template.jinja", "j");
     assert_eq!(render(), "j");
 }
+
+#[test]
+fn templates_with_names_come_before_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let found = || ChatTemplate::of_dir(dir.path()).map(|found| found.map(|found| found.source.to_string()));
+    write("tokenizer_config.json", "{\"chat_template\": \"config\"}");
+    assert_eq!(found().unwrap().as_deref(), Some("config"));
+    std::fs::create_dir(dir.path().join(FOLDER)).unwrap();
+    write("additional_chat_templates/README.md", "no template");
+    assert_eq!(found().unwrap().as_deref(), Some("config"));
+    write("additional_chat_templates/tool_use.jinja", "tools");
+    write("additional_chat_templates/rag.jinja", "rag");
+    let error = found().unwrap_err().to_string();
+    assert!(error.contains("has the chat templates rag, tool_use, but none named default"), "{error}");
+    write("chat_template.jinja", "single");
+    assert_eq!(found().unwrap().as_deref(), Some("single"));
+    write("additional_chat_templates/default.jinja", "named");
+    assert_eq!(found().unwrap().as_deref(), Some("named"));
+}

@@ -35,6 +35,8 @@ pub struct Header<'a> {
     pub metadata: BTreeMap<&'a str, Value<'a>>,
     /// The tensors, all of them within the file.
     pub tensors: Vec<Tensor>,
+    /// Where the file should end, its last tensor padded; `None` if a type is unknown.
+    pub end: Option<u64>,
 }
 
 /// The floating-point or block type of ggml's number `kind`.
@@ -96,7 +98,10 @@ impl<'a> Header<'a> {
         }
         let data = (reader.at as u64).next_multiple_of(alignment);
         let tensors = placed(described, data, alignment, file_len)?;
-        Ok(Self { metadata, tensors })
+        let all_known = tensors.iter().all(|tensor| stored(tensor.kind).is_some());
+        let last = tensors.iter().map(|tensor| tensor.start as u64 + tensor.len as u64).max().unwrap_or(data);
+        let end = all_known.then(|| last.next_multiple_of(alignment));
+        Ok(Self { metadata, tensors, end })
     }
 
     /// The value of `key`.

@@ -7,6 +7,7 @@ pub use header::{Header, Tensor, stored};
 pub use value::{Array, Value};
 
 use super::{Bytes, Entry, Store};
+use crate::trace::{Level, Report};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -22,24 +23,45 @@ pub struct Opened {
 ///
 /// # Errors
 /// If one can't be read or is damaged, or a part is missing.
-pub fn open(path: &Path) -> Result<Opened> {
+pub fn open(path: &Path, report: &mut Report) -> Result<Opened> {
     let mut store = Store::new(true);
     let first = Bytes::map(path)?;
-    let parts = add(&mut store, &first).with_context(|| format!("cannot use {}", path.display()))?;
+    let parts = add(&mut store, &first, path, report)?;
     for part in 1..parts {
         let path = sibling(path, part, parts)?;
         let bytes = Bytes::map(&path).context("a part of the model can't be read; download all parts")?;
-        add(&mut store, &bytes).with_context(|| format!("cannot use {}", path.display()))?;
+        add(&mut store, &bytes, &path, report)?;
     }
     Ok(Opened { first, store })
 }
 
 /// Adds the tensors of one file; returns how many parts the model has.
-fn add(store: &mut Store, bytes: &Bytes) -> Result<u64> {
+fn add(store: &mut Store, bytes: &Bytes, path: &Path, report: &mut Report) -> Result<u64> {
+    add_tensors(store, bytes, path, report).with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn add_tensors(store: &mut Store, bytes: &Bytes, path: &Path, report: &mut Report) -> Result<u64> {
     let header = Header::read(bytes.as_slice(), bytes.as_slice().len() as u64)?;
     let number = |key: &str| header.get(key).and_then(Value::unsigned);
     let parts = number("split.count").unwrap_or(1).max(1);
     ensure!(parts < 10_000, "split.count is {parts}, which no model has");
+    let rest = header.end.and_then(|end| bytes.as_slice().get(usize::try_from(end).ok()?..)).unwrap_or_default();
+    ensure!(
+        !rest.starts_with(b"GGUF"),
+        "a second GGUF file begins after its last tensor: parts that end with .gguf are not joined with cat; open the first \
+         of them, or join them with llama-gguf-split --merge"
+    );
+    if !rest.is_empty() {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let found = format!("{} bytes after it", rest.len());
+        report.add(
+            Level::Warn,
+            name,
+            "the last tensor at the end",
+            found,
+            "they are not read: was something appended?",
+        );
+    }
     let shard = store.add_shard(bytes.clone());
     for Tensor { name, shape, kind, start, len } in header.tensors {
         let stored = stored(kind);
