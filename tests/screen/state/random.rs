@@ -129,7 +129,7 @@ impl Simulated {
             Ask::ForceToken(_) | Ask::ForceText(_) => (self.tokens, 1),
             Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
-            Ask::Policy(_) => (0, self.tokens),
+            Ask::Policy(_) | Ask::Edits { .. } => (0, self.tokens),
             Ask::Restore { tokens, .. } => (0, tokens.len() as u32),
             Ask::Branch { len, .. } => ((len as u32).min(self.tokens), 1),
             Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) | Ask::Undo | Ask::Redo => (self.tokens, 0),
