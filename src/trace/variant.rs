@@ -27,8 +27,8 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.edits {
             [] => write!(f, "{}", self.policy),
-            [edit] => write!(f, "{}, {edit}", self.policy),
-            edits => write!(f, "{}, {} edits", self.policy, edits.len()),
+            [edit] => write!(f, "{} + {edit}", self.policy),
+            edits => write!(f, "{} + {} edits", self.policy, edits.len()),
         }
     }
 }

@@ -84,8 +84,22 @@ fn keys_are_listed_with_tables_and_actions() {
     assert!(table.lines().any(|line| line.starts_with("keys.anywhere") && line.contains("ctrl-c")));
 }
 
-const COMMANDS: [&str; 11] =
-    ["run", "open", "export", "info", "check", "diff", "lab", "bench", "pull", "completions", "man"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "open",
+    "export",
+    "info",
+    "check",
+    "diff",
+    "lab",
+    "effect",
+    "ablate",
+    "patch",
+    "bench",
+    "pull",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_shell_completes_every_command() {

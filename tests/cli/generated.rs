@@ -76,9 +76,18 @@ fn files_have_the_columns_of_their_tables() {
     run(&["run", "--attribution", "--format", "csv,trace"], "run");
     run(&["run", "--precision", "f32", "--format", "trace"], "other");
     run(&["lab", "--steps", "1", "--policies", "f32", "--format", "csv"], "lab");
+    run(&["effect", "--edit", "zero L0.attn"], "effect");
+    run(&["ablate", "--over", "attn"], "ablate");
+    let patch =
+        ["patch", "--clean", "one two three", "--corrupt", "one four three", "--over", "heads", "--target", "5"];
+    let output = mixscope(patch.into_iter().chain(["--foil", "300", "--out", &at("patch")]));
+    assert!(output.status.success(), "{output:?}");
     let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
     for table in tables::all() {
-        let file = ["run", "lab"].map(|out| folder.path().join(out).join(table.name)).into_iter().find(|p| p.exists());
+        let file = ["run", "lab", "effect", "ablate", "patch"]
+            .map(|out| folder.path().join(out).join(table.name))
+            .into_iter()
+            .find(|p| p.exists());
         let text = file.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_else(|| {
             let args = ["export", &trace, "--view", table.name, "--format", "csv", "-o", "-"];
             let of_two = ["--against", &other].into_iter().filter(|_| table.columns[0].name == "policy_a");

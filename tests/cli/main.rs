@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod diff;
 mod docs;
+mod experiments;
 #[cfg(unix)]
 mod folders;
 mod foreign;

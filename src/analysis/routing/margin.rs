@@ -17,6 +17,7 @@ impl Margin {
 
     /// Whether one ulp of `dtype` could have chosen another expert: each of the two logits may be off by half an ulp.
     pub fn is_near_tie(self, dtype: Dtype) -> bool {
-        self.gap <= dtype.ulp(self.scale)
+        // A rejected expert whose logit is far above was rejected by an edit, or by a faulty program.
+        self.gap.abs() <= dtype.ulp(self.scale)
     }
 }

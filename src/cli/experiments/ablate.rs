@@ -136,8 +136,8 @@ fn report(mut found: Vec<Ablation>, has_foil: bool) -> String {
     let _ =
         writeln!(out, "{:<22} {:>6} {:>12} {:>9} {:>9} {:>9}", "edit", "sites", "loss change", "KL", "target", "flips");
     for Ablation { edit, measures, .. } in found.iter().take(SHOWN) {
-        let target = measures.logit_difference_change.unwrap_or(measures.target_logprob_change);
-        let loss = measures.loss_change.map_or_else(String::new, |change| format!("{change:+.4}"));
+        let target = measures.logit_difference_change.unwrap_or(measures.target_logprob_change) + 0.0;
+        let loss = measures.loss_change.map_or_else(String::new, |change| format!("{:+.4}", change + 0.0));
         let _ = writeln!(
             out,
             "{:<22} {:>6} {loss:>12} {:>9.4} {target:>+9.4} {:>9}",

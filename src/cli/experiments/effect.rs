@@ -139,11 +139,12 @@ fn report(found: &analysis::Effect) -> String {
     };
     for note in &found.edits {
         let nothing = if note.sites == 0 { ": it changed nothing" } else { "" };
-        line(format!("{:<28} {} sites{nothing}", note.edit, note.sites));
+        let s = if note.sites == 1 { "" } else { "s" };
+        line(format!("{:<28} {} site{s}{nothing}", note.edit, note.sites));
     }
     let measures = &found.measures;
     if let (Some([a, b]), Some(change)) = (found.losses, measures.loss_change) {
-        line(format!("loss                         {a:.4} -> {b:.4} nats a token ({change:+.4})"));
+        line(format!("loss                         {a:.4} -> {b:.4} nats a token ({})", signed(change)));
     }
     line(format!(
         "KL(A || B)                   {:.4} nats, mean over {} positions",
@@ -165,7 +166,7 @@ fn report(found: &analysis::Effect) -> String {
         ));
     }
     if let Some(change) = measures.logit_difference_change {
-        line(format!("logit difference             {change:+.4}"));
+        line(format!("logit difference             {}", signed(change)));
     }
     let near: usize = found.layers.iter().map(|layer| layer.near_tie_flips).sum();
     line(format!("flips in other places        {} ({near} of them within rounding)", measures.flips));
@@ -193,9 +194,10 @@ fn report(found: &analysis::Effect) -> String {
         for measure in NULL_MEASURES {
             if let (Some(place), Some(real)) = (null.place(measures, measure), measures.value(measure)) {
                 line(format!(
-                    "  {measure:<26} {real:+.4} against {:+.4} ± {:.4}, place {} of {}",
-                    place.mean,
-                    place.sd,
+                    "  {measure:<26} {} against {} ± {}, place {} of {}",
+                    signed(real),
+                    signed(place.mean),
+                    signed(place.sd).trim_start_matches('+'),
                     place.place,
                     place.of + 1
                 ));
@@ -203,6 +205,15 @@ fn report(found: &analysis::Effect) -> String {
         }
     }
     out
+}
+
+/// A number with its sign, small ones in powers of ten.
+fn signed(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".to_owned(),
+        small if small < 1e-3 => format!("{x:+.1e}"),
+        _ => format!("{x:+.4}"),
+    }
 }
 
 fn ms(since: Instant) -> f64 {

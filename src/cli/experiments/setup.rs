@@ -40,10 +40,10 @@ pub fn baseline(loaded: &Arc<Loaded>, ids: &[u32], more: Option<HookKind>, stder
 pub fn target(run: &Live, target: Option<&str>, foil: Option<&str>, stderr: &Stderr) -> Result<EffectTarget> {
     let position = run.tokens().len() - 1;
     let best = run.tokens()[position].next.top.first().map_or(0, |best| best.id);
-    let token = target.map_or(Ok(best), |text| token(run, "--target", text))?;
-    let foil = foil.map(|text| self::token(run, "--foil", text)).transpose()?;
+    let token = target.map_or(Ok(best), |text| token(run, "--target", text, stderr))?;
+    let foil = foil.map(|text| self::token(run, "--foil", text, stderr)).transpose()?;
     if foil == Some(token) {
-        let message = format!("--foil: it is the target, token {token}; name another");
+        let message = format!("--foil: it is the target, token {token}; name another, by its id if both begin alike");
         return Err(error(ErrorKind::ValueValidation, message));
     }
     let named = |id: u32| format!("token {id} `{}`", run.piece(id).text());
@@ -52,8 +52,8 @@ pub fn target(run: &Live, target: Option<&str>, foil: Option<&str>, stderr: &Std
     Ok(EffectTarget { position, token, foil })
 }
 
-/// A token by its id, or by its text: as a new word if that is one token, else as it is.
-fn token(run: &Live, option: &str, text: &str) -> Result<u32> {
+/// A token by its id, or by its text: as a new word if that is one token, else as it is; or the first token of the word.
+fn token(run: &Live, option: &str, text: &str, stderr: &Stderr) -> Result<u32> {
     let wrong = |message: String| error(ErrorKind::ValueValidation, format!("{option}: {message}"));
     let vocab = run.meta().dims.vocab;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -62,17 +62,19 @@ fn token(run: &Live, option: &str, text: &str) -> Result<u32> {
     }
     let as_word = format!(" {text}");
     let spellings = if text.starts_with(char::is_whitespace) { vec![text] } else { vec![as_word.as_str(), text] };
-    let mut pieces = Vec::new();
-    for spelling in spellings {
-        match run.tokenize_on(spelling)?.as_slice() {
-            [one] => return Ok(*one),
-            several => {
-                let names: Vec<String> = several.iter().map(|id| format!("{id} `{}`", run.piece(*id).text())).collect();
-                pieces = names;
-            }
-        }
+    let spelled = spellings.iter().map(|spelling| run.tokenize_on(spelling)).collect::<Result<Vec<_>>>()?;
+    if let Some(one) = spelled.iter().find(|ids| ids.len() == 1) {
+        return Ok(one[0]);
     }
-    Err(wrong(format!("`{text}` is {} tokens: {}; name one of them by its id", pieces.len(), pieces.join(", "))))
+    let ids = spelled.first().filter(|ids| !ids.is_empty());
+    let ids = ids.ok_or_else(|| wrong("expected the text of a token, or its id".to_owned()))?;
+    let names: Vec<String> = ids.iter().map(|id| format!("{id} `{}`", run.piece(*id).text())).collect();
+    stderr.say(&format!(
+        "warning: {option}: `{text}` is {} tokens ({}): the first is used",
+        ids.len(),
+        names.join(", ")
+    ));
+    Ok(ids[0])
 }
 
 /// Work that ctrl-c ends early and whose results so far are kept.

@@ -51,7 +51,7 @@ impl State {
     /// Shows the run without its edits, or with them again.
     pub(in crate::state) fn flip_edits(&mut self) -> Vec<Effect> {
         if self.edits.list.iter().all(|listed| !listed.on) {
-            self.say("there is no edit yet: x makes one");
+            self.say("there is no edit yet: I makes one");
             return Vec::new();
         }
         if self.is_busy() {

@@ -76,7 +76,7 @@ pub fn list(c: &mut Canvas, area: Rect, marked: &EditsInForce) {
     };
     let inside = popup(c, area, texts.len().max(1), title);
     if texts.is_empty() {
-        return c.nothing(inside, "no edit yet: x offers some for what is at the cursor, t types one");
+        return c.nothing(inside, "no edit yet: I offers some for what is at the cursor, t types one");
     }
     rows(c, inside, marked.at, &texts);
 }

@@ -3,6 +3,7 @@
 mod bits;
 mod identities;
 mod meaning;
+mod requests;
 
 use crate::support::load;
 use mixscope::control::Control;

@@ -45,12 +45,16 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
         }
         if let Some(margin) = routing.margin() {
             let (near, ulp) = (margin.is_near_tie(meta.router_dtype()), meta.router_dtype().ulp(margin.scale));
-            let verdict = if near { "could flip" } else { "safe" };
+            let verdict = match near {
+                true => "could flip",
+                false if margin.gap < 0.0 => "not by its logit",
+                false => "safe",
+            };
             let (gap, ulps) = (margin.gap, margin.gap / ulp);
             let ulps = if ulps < 10.0 { format!("{ulps:.1}") } else { format!("{ulps:.0}") };
             let of = if room >= 46 { format!("{} ulp", meta.router_dtype()) } else { "ulp".to_owned() };
             let text = format!("{verdict}: margin {gap:.4}, {ulps} {of}");
-            line(c, &text, if near { c.theme.warn() } else { c.theme.dim() });
+            line(c, &text, if near || margin.gap < 0.0 { c.theme.warn() } else { c.theme.dim() });
         }
     }
     let edits = meta.edits.clone();

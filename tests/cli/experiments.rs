@@ -1,0 +1,166 @@
+//! Edits on the command line: run --edit, effect, ablate, patch.
+
+use crate::support::cli::{mixscope, stderr, stdout};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const PROMPT: [&str; 2] = ["--prompt", "The capital of France is"];
+
+fn read(path: &Path) -> Vec<Vec<String>> {
+    let mut table = csv::Reader::from_path(path).unwrap();
+    let head = table.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows = table.records().map(|row| row.unwrap().iter().map(str::to_owned).collect());
+    [head].into_iter().chain(rows).collect()
+}
+
+#[test]
+fn a_run_under_edits_names_them_with_their_sites() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("edits.txt");
+    fs::write(&list, "# first\ntopk L2 3\n").unwrap();
+    let out = folder.path().join("run");
+    let at = |path: &Path| path.display().to_string();
+    let args = ["run", "--steps", "2", "--edits", &at(&list), "--edit", "zero L5.H4@last", "--out", &at(&out)];
+    let output = mixscope(args.into_iter().chain(PROMPT));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("zero L5.H4@last: 1 site (a token"), "{}", stderr(&output));
+    let run: Value = serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+    let tokens = run["tokens"].as_u64().unwrap();
+    assert_eq!(run["edits"][0], serde_json::json!({"edit": "topk L2 3", "sites": tokens}));
+    assert_eq!(run["edits"][1], serde_json::json!({"edit": "zero L5.H4@last", "sites": 1}));
+    // Three experts of a token have weights in layer 2, two in the others.
+    let rows = read(&out.join("routing.csv"));
+    let weighted = |layer: &str| rows[1..].iter().filter(|row| row[1] == layer && row[6] != "0").count() as u64;
+    assert_eq!((weighted("2"), weighted("3")), (3 * tokens, 2 * tokens));
+    // The trace opens and replays: the same run without naming its edits.
+    let again = folder.path().join("again");
+    let replay = format!("replay L2 {}", at(&out.join("trace.safetensors")));
+    let args = ["run", "--edit", &replay, "--format", "csv", "--out", &at(&again)];
+    let output = mixscope(args.into_iter().chain(PROMPT));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let experts = |rows: &[Vec<String>]| -> Vec<Vec<String>> {
+        rows[1..].iter().filter(|row| row[0] == "3" && row[1] == "2").map(|row| row[2..].to_vec()).collect()
+    };
+    assert_eq!(experts(&read(&again.join("routing.csv"))), experts(&rows));
+}
+
+#[test]
+fn an_effect_is_the_same_as_text_json_and_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("effect");
+    let out_text = out.display().to_string();
+    let args = ["effect", "--edit", "zero L5.mlp", "--null", "3", "--steps", "4", "--json", "--out", &out_text];
+    let output = mixscope(args.into_iter().chain(PROMPT));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(fs::read_to_string(out.join("effect.json")).unwrap(), stdout(&output));
+    let number = |name: &str| json[name].as_f64().unwrap_or_else(|| panic!("{name}: {json}"));
+    let positions = read(&out.join("effect_positions.csv"));
+    let column = |at: usize| positions[1..].iter().filter_map(|row| row[at].parse::<f64>().ok()).collect::<Vec<_>>();
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    assert!((mean(column(4)) - number("kl")).abs() < 1e-9 && number("kl") > 0.0);
+    assert!((mean(column(3)) - number("loss_change")).abs() < 1e-6);
+    assert_eq!(json["sites"].as_u64().unwrap() as usize, positions.len() - 1);
+    for name in ["target_logit_change", "target_logprob_change"] {
+        assert!(number(name).is_finite());
+    }
+    assert!(json["logit_difference_change"].is_null(), "there is no foil");
+    assert_eq!(json["null"]["count"], 3);
+    assert_eq!(json["null"]["places"]["kl"]["of"], 3);
+    // The last block reaches no router: no flip, and only the last residual changes.
+    assert_eq!(json["flips"], 0);
+    let layers = read(&out.join("effect_layers.csv"));
+    assert!(
+        layers[1..6].iter().all(|row| row[4] == "0.0" || row[4] == "0") && layers[6][4].parse::<f64>().unwrap() > 0.0
+    );
+}
+
+#[test]
+fn an_edit_without_a_site_says_so() {
+    let output = mixscope(["effect", "--edit", "scale L*.E* 1"].into_iter().chain(PROMPT));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("0 sites: it changed nothing"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("KL(A || B)                   0 nats"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_map_has_a_row_for_each_part_and_agrees_with_the_effect_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("map").display().to_string();
+    let target = ["--target", "P", "--foil", "300"];
+    let args = ["ablate", "--over", "experts", "--how", "ban", "--out", &out];
+    let output = mixscope(args.into_iter().chain(PROMPT).chain(target));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = read(&folder.path().join("map/ablate.csv"));
+    assert_eq!(rows.len(), 1 + 6 * 8);
+    let used = rows[1..].iter().filter(|row| row[4] != "0").max_by_key(|row| row[4].parse::<usize>().unwrap()).unwrap();
+    let edit = format!("ban L{}.E{}", used[0], used[2]);
+    let one = mixscope(["effect", "--json", "--edit", &edit].into_iter().chain(PROMPT).chain(target));
+    let json: Value = serde_json::from_str(stdout(&one)).unwrap();
+    let names = [
+        "sites",
+        "loss_change",
+        "kl",
+        "target_logit_change",
+        "target_logprob_change",
+        "logit_difference_change",
+        "flips",
+    ];
+    for (column, name) in (4..).zip(names) {
+        assert_eq!(used[column].parse::<f64>().unwrap(), json[name].as_f64().unwrap(), "{edit}: {name}");
+    }
+    let never: Vec<_> = rows[1..].iter().filter(|row| row[4] == "0").collect();
+    assert!(!never.is_empty() && never.iter().all(|row| row[6] == "0.0" || row[6] == "0"), "{never:?}");
+}
+
+#[test]
+fn patching_everything_before_the_first_layer_restores_the_clean_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("p").display().to_string();
+    let prompts = ["--clean", "The capital of France is", "--corrupt", "The capital of Spain is"];
+    let args = ["patch", "--over", "resid_pre", "--target", "Paris", "--foil", "Madrid", "--out", &out];
+    let output = mixscope(args.into_iter().chain(prompts));
+    // The words of these countries may be of different lengths in tokens.
+    if !output.status.success() {
+        assert!(stderr(&output).contains("patching needs equal lengths"), "{}", stderr(&output));
+        return;
+    }
+    let rows = read(&folder.path().join("p/patch.csv"));
+    let total: f64 = rows[1..].iter().filter(|row| row[0] == "0").map(|row| row[5].parse::<f64>().unwrap()).sum();
+    assert!(total > 0.5, "the first layer's residuals differ at the country only: {total}");
+}
+
+#[test]
+fn what_can_not_be_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().join("x").display().to_string();
+    let short = ["--prompt", "one two"];
+    for (args, status, part) in [
+        (vec!["effect", "--edit", "ban L9.E5"], 2, "there is no L9: layers are L0..5"),
+        (vec!["effect", "--edit", "bam L3.E5"], 2, "an edit begins with one of"),
+        (vec!["effect", "--edit", "zero L3.H2@900"], 2, "there is no position 900"),
+        (vec!["effect"], 2, "expected at least one edit"),
+        (vec!["effect", "--edit", "zero L*.attn", "--null", "2"], 2, "names every layer"),
+        (vec!["effect", "--edit", "patch L0.z nowhere.safetensors"], 1, "nowhere.safetensors"),
+        (vec!["effect", "--edits", "nowhere.txt"], 1, "cannot read the edits in nowhere.txt"),
+        (vec!["effect", "--edit", "zero L0.attn", "--target", "5", "--foil", "5"], 2, "it is the target"),
+        (vec!["effect", "--edit", "zero L0.attn", "--target", "99999999"], 2, "outside the vocabulary"),
+        (vec!["ablate", "--over", "heads", "--how", "ban", "--out", &to], 2, "only experts are chosen"),
+        (vec!["run", "--edit", "topk L1 9", "--out", &to], 2, "1 to 8 experts"),
+    ] {
+        let output = mixscope(args.iter().copied().chain(short));
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{args:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{args:?}");
+    }
+    let patch = ["patch", "--over", "heads", "--target", "5", "--foil", "6", "--out", &to];
+    for (clean, corrupt, part) in [
+        ("one two three", "one two", "patching needs equal lengths"),
+        ("one two three", "one two three", "too close to divide by"),
+    ] {
+        let output = mixscope(patch.into_iter().chain(["--clean", clean, "--corrupt", corrupt]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
