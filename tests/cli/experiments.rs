@@ -31,7 +31,8 @@ fn a_run_under_edits_names_them_with_their_sites() {
     assert_eq!(run["edits"][1], serde_json::json!({"edit": "zero L5.H4@last", "sites": 1}));
     // Three experts of a token have weights in layer 2, two in the others.
     let rows = read(&out.join("routing.csv"));
-    let weighted = |layer: &str| rows[1..].iter().filter(|row| row[1] == layer && row[6] != "0").count() as u64;
+    let weighted =
+        |layer: &str| rows[1..].iter().filter(|row| row[1] == layer && row[6].parse::<f64>() != Ok(0.0)).count() as u64;
     assert_eq!((weighted("2"), weighted("3")), (3 * tokens, 2 * tokens));
     // The trace opens and replays: the same run without naming its edits.
     let again = folder.path().join("again");

@@ -40,7 +40,7 @@ type Compared = (Policy, Option<Dtype>);
 fn run(base: Policy, dtype: Option<Dtype>, policies: &[Policy]) -> Lab {
     let (dir, _temp) = model_dir("precision-lab");
     let loaded = open(&Location::Dir(dir), Policy::Hf, dtype, false).unwrap();
-    lab(&loaded, &ids(), 0, base, policies, &Control::none()).unwrap()
+    lab(&loaded, &ids(), 0, base, policies, None, &Control::none()).unwrap()
 }
 
 /// Last-bit differences of matrix products (REFERENCE: 97 to 100 % of the values are reproduced) move the share of equal
@@ -152,7 +152,7 @@ fn a_row_is_what_a_session_under_its_policy_computes() {
     let loaded = open(&Location::Dir(dir), Policy::Hf, None, false).unwrap();
     let ids = &ids()[..70];
     let policies = [Policy::F32, Policy::RouterQ4, Policy::F32, Policy::Hf];
-    let found = lab(&loaded, ids, 6, Policy::Hf, &policies, &Control::none()).unwrap();
+    let found = lab(&loaded, ids, 6, Policy::Hf, &policies, None, &Control::none()).unwrap();
     let rows: Vec<Policy> = found.rows.iter().map(|row| row.policy).collect();
     assert_eq!(rows, [Policy::Hf, Policy::F32, Policy::RouterQ4], "the base first, each once");
     assert_eq!((found.base, found.dtype, found.tokens.len(), found.steps), (Policy::Hf, Dtype::Bf16, 70, 6));
@@ -249,7 +249,7 @@ fn a_lab_stops_between_layers_and_refuses_what_it_cannot_read() {
     let cancelled = || checks.fetch_add(1, Ordering::Relaxed) >= 9;
     let progress = |done, all| reported.lock().unwrap().push((done, all));
     let control = Control::new(&cancelled, &progress);
-    let error = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &control).unwrap_err();
+    let error = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], None, &control).unwrap_err();
     assert!(error.is::<Stopped>(), "{error:#}");
     let reported = reported.into_inner().unwrap();
     // Eight tokens a layer, three passes; two generated tokens are read under each of two policies.
@@ -257,10 +257,35 @@ fn a_lab_stops_between_layers_and_refuses_what_it_cannot_read() {
     assert_eq!(reported, (0..9).map(|layer| (layer * 8, all)).collect::<Vec<_>>());
 
     let refused = |ids: &[u32]| {
-        let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], &Control::none());
+        let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], None, &Control::none());
         format!("{:#}", found.unwrap_err())
     };
     assert!(refused(&[]).contains("empty"));
     assert!(refused(&[1, 99_999]).contains("token id 99999"));
     assert!(refused(&vec![1; 32_769]).contains("context is 32768"));
+}
+
+/// Every arm is computed under the edits: they change the base's losses as an edited run's.
+#[test]
+fn the_lab_of_an_edited_model_edits_every_arm() {
+    use mixscope::engine::{Capture, Live};
+    use mixscope::model::Edits;
+    let loaded = std::sync::Arc::new(load("tiny-bf16", Policy::Hf));
+    let dims = loaded.meta.dims;
+    let edits = Edits::new(vec!["zero L1.mlp@3..".parse().unwrap(), "mean L0.H1".parse().unwrap()], dims).unwrap();
+    let ids = &ids()[..12];
+    let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], Some(&edits), &Control::none()).unwrap();
+    for row in &found.rows {
+        let mut live = Live::new(loaded.clone(), Capture::for_views(dims.layers), 1).under(row.policy);
+        live = live.edited(Some(&edits), &Control::none()).unwrap();
+        live.set_prompt(ids, &Control::none(), &mut |_, _| {}).unwrap();
+        let nll: Vec<f32> = live.tokens().iter().filter_map(|token| token.score).map(|score| score.nll).collect();
+        assert_eq!(row.nll, nll, "{}", row.policy);
+        for token in &row.generated {
+            assert_eq!(live.step(&Default::default(), &Control::none()).unwrap(), token.id, "{}", row.policy);
+        }
+    }
+    let topk = Edits::new(vec!["topk L1 1".parse().unwrap()], dims).unwrap();
+    let error = lab(&loaded, ids, 0, Policy::Hf, &[Policy::F32], Some(&topk), &Control::none()).unwrap_err();
+    assert!(error.to_string().contains("the model's own number of experts"), "{error}");
 }

@@ -62,7 +62,7 @@ impl<'a> TokenRouting<'a> {
     pub fn margin(&self) -> Option<Margin> {
         let inside = *self.logits.get(*self.chosen.last()? as usize)?;
         let outside = self.logits[self.runner_up()?];
-        Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()) })
+        Some(Margin { gap: inside - outside, scale: inside.abs().max(outside.abs()), tied: self.is_exact_tie() })
     }
 
     /// Whether a rejected expert has the same score as the last chosen one, so that nothing but a convention decided. The

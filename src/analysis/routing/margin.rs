@@ -7,6 +7,8 @@ pub struct Margin {
     pub gap: f32,
     /// The larger magnitude of the two logits.
     pub scale: f32,
+    /// Whether the scores that the model compares are equal.
+    pub tied: bool,
 }
 
 impl Margin {
@@ -18,6 +20,6 @@ impl Margin {
     /// Whether one ulp of `dtype` could have chosen another expert: each of the two logits may be off by half an ulp.
     pub fn is_near_tie(self, dtype: Dtype) -> bool {
         // A rejected expert whose logit is far above was rejected by an edit, or by a faulty program.
-        self.gap.abs() <= dtype.ulp(self.scale)
+        self.tied || self.gap.abs() <= dtype.ulp(self.scale)
     }
 }

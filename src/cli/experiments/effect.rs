@@ -147,8 +147,8 @@ fn report(found: &analysis::Effect) -> String {
         line(format!("loss                         {a:.4} -> {b:.4} nats a token ({})", signed(change)));
     }
     line(format!(
-        "KL(A || B)                   {:.4} nats, mean over {} positions",
-        measures.kl,
+        "KL(A || B)                   {} nats, mean over {} positions",
+        signed(measures.kl).trim_start_matches('+'),
         found.positions.len()
     ));
     for (what, of) in [("target", Some(&found.target)), ("foil", found.foil.as_ref())] {

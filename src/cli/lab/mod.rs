@@ -2,6 +2,7 @@
 
 mod text;
 
+use super::edits::{EditArgs, loaded as load_edits};
 use super::folder::Folder;
 use super::prompt::check_ids;
 use super::stderr::Stderr;
@@ -71,6 +72,8 @@ pub struct Lab {
     prompt: PromptArgs,
     #[command(flatten)]
     chat: ChatArgs,
+    #[command(flatten)]
+    edits: EditArgs,
     /// Tokens to generate under each policy after the prompt, greedily.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = values::count)]
     steps: usize,
@@ -115,6 +118,7 @@ impl Lab {
             return Err(error(ErrorKind::InvalidValue, message));
         }
         let prompt = self.prompt.need(&self.chat)?;
+        let edits = self.edits.read()?;
         self.model.check()?;
         let files = self.files();
         let _folder = Folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
@@ -132,6 +136,7 @@ impl Lab {
         if let Some(warning) = context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
             stderr.say(&warning);
         }
+        let edits = load_edits(edits, &loaded.meta, ids.len().saturating_add(self.steps))?;
         let (policies, left_out) = match &self.policies {
             Some(asked) => (asked.clone(), Vec::new()),
             None => lab_policies(&loaded.meta, base),
@@ -139,7 +144,7 @@ impl Lab {
 
         let started = Instant::now();
         let progress = |done: usize, all: usize| stderr.progress("token-layers", done, all);
-        let found = lab(&loaded, &ids, self.steps, base, &policies, &Control::watched_by(&progress))?;
+        let found = lab(&loaded, &ids, self.steps, base, &policies, edits.as_ref(), &Control::watched_by(&progress))?;
         timings.push(("lab", ms(started)));
 
         let text = |tokens: Vec<u32>| {
@@ -159,6 +164,7 @@ impl Lab {
                 Prompt::Ids(_) => None,
             },
             left_out: &left_out,
+            edits: edits.iter().flat_map(|edits| edits.list()).map(ToString::to_string).collect(),
             generated: &generated,
             timings: &timings,
             report: &meta.report,

@@ -121,7 +121,9 @@ impl Core {
         let live = self.run.need_live()?;
         let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
         let (policies, _) = lab_policies(live.meta(), Policy::Hf);
-        let found = request.control(|control| lab(live.loaded(), &ids, steps, Policy::Hf, &policies, control))?;
+        let edits = live.edits().map(|of| of.edits());
+        let found =
+            request.control(|control| lab(live.loaded(), &ids, steps, Policy::Hf, &policies, edits, control))?;
         request.emit(Event::Lab(Arc::new(found)));
         Ok(())
     }

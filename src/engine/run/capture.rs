@@ -34,6 +34,13 @@ impl Capture {
         (0..self.layers).any(|layer| self.wants(kind.at(layer)))
     }
 
+    /// Keeps this hook, too.
+    pub(super) fn add(&mut self, hook: Hook) {
+        if let Some(wanted) = self.wanted.get_mut(hook.index()) {
+            *wanted = true;
+        }
+    }
+
     fn wants(&self, hook: Hook) -> bool {
         self.wanted.get(hook.index()).copied().unwrap_or(false)
     }

@@ -31,7 +31,7 @@ impl RouterLoad {
         order.iter().take(k).for_each(|e| self.load[*e] += 1.0);
         if let (Some(last), Some(next)) = (order.get(k.wrapping_sub(1)), order.get(k)) {
             let (last, next) = (logits[*last], logits[*next]);
-            let margin = Margin { gap: last - next, scale: last.abs().max(next.abs()) };
+            let margin = Margin { gap: last - next, scale: last.abs().max(next.abs()), tied: last == next };
             self.near_ties += f64::from(u8::from(margin.is_near_tie(dtype)));
         }
     }

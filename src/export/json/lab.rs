@@ -20,6 +20,8 @@ pub struct LabInfo<'a> {
     pub prompt: Option<&'a str>,
     /// Policies that were left out, and the reasons.
     pub left_out: &'a [(Policy, String)],
+    /// The edits of every pass.
+    pub edits: Vec<String>,
     /// The generated text of each row.
     pub generated: &'a [String],
     /// Name and duration of each phase, ms.
@@ -52,6 +54,7 @@ pub fn lab_json(lab: &Lab, info: &LabInfo) -> Result<Vec<u8>> {
         "prompt_ids": lab.tokens.iter().map(|token| token.id).collect::<Vec<_>>(),
         "tokens": lab.tokens,
         "steps": lab.steps,
+        "edits": info.edits,
         "base": lab.base,
         "left_out": left_out.collect::<Vec<_>>(),
         "rows": rows,

@@ -125,6 +125,9 @@ impl Model {
         layer: usize,
         precision: Precision,
     ) -> Result<Option<Vec<f32>>> {
+        if let Some(outputs) = token.row(HookKind::ExpertOut, layer) {
+            return Ok(Some(outputs.to_vec()));
+        }
         let of_layer = &self.layers[layer];
         let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(HookKind::ResidMid, layer)) else {
             return Ok(None);

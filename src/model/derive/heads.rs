@@ -86,8 +86,8 @@ pub fn derive_pattern(
     Some(pattern)
 }
 
-/// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, from its pattern and the values in `cache`:
-/// bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
+/// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, as it was captured, or from its
+/// pattern and the values in `cache`: bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
 pub fn derive_z(
     tokens: &[Arc<TokenRecord>],
     cache: &KvCache,
@@ -96,6 +96,10 @@ pub fn derive_z(
     dims: Dims,
     round: Rounding,
 ) -> Option<Vec<f32>> {
+    // An edit may have changed it after the pattern.
+    if let Some(z) = tokens.get(query)?.row(HookKind::Z, layer) {
+        return z.get(head * dims.d_head..(head + 1) * dims.d_head).map(<[f32]>::to_vec);
+    }
     let mut weights = Vec::new();
     HeadReader::new(tokens.get(..=query)?, layer, head, dims, round)?.row(query, &mut weights)?;
     if query >= cache.len() {

@@ -13,7 +13,7 @@ pub use hooks::EditHooks;
 use super::pass::Model;
 use super::precision::Precision;
 use crate::control::Control;
-use crate::trace::{Dims, Edit};
+use crate::trace::{Change, Dims, Edit, HookKind, Part, Patched};
 use anyhow::{Result, ensure};
 use means::Means;
 use source::Data;
@@ -60,6 +60,18 @@ impl Edits {
     /// The edits.
     pub fn list(&self) -> impl ExactSizeIterator<Item = &Edit> + Clone {
         self.list.iter().map(|(edit, _)| edit)
+    }
+
+    /// The hooks whose values no longer follow from those that views keep: what an edit changes between them.
+    pub fn hides(&self) -> Vec<(HookKind, usize)> {
+        let mut hidden = Vec::new();
+        for edit in self.list() {
+            let layers = edit.layers.below(self.dims.layers);
+            hidden.extend(
+                layers.into_iter().flat_map(|layer| edit.change.hides().iter().map(move |kind| (*kind, layer))),
+            );
+        }
+        hidden
     }
 
     /// Whether there is none.
@@ -140,6 +152,29 @@ impl PromptEdits {
 
     fn range(&self, edit: usize) -> Range<usize> {
         self.edits.list[edit].0.scope.range(self.prompt.len())
+    }
+}
+
+impl Change {
+    /// The hooks that no longer follow from residuals, queries, keys, values and routing.
+    fn hides(&self) -> &'static [HookKind] {
+        use HookKind as K;
+        let of_hook = |hook: HookKind| -> &'static [HookKind] {
+            match hook {
+                K::Z => &[K::Z],
+                K::Ln2 | K::Ln2Scale | K::ExpertOut => &[K::ExpertOut],
+                _ => &[],
+            }
+        };
+        match self {
+            Self::Cut { .. } => &[K::Pattern],
+            Self::Zero(Part::Heads(_)) | Self::Scale(Part::Heads(_), _) | Self::Mean(Part::Heads(_)) => &[K::Z],
+            Self::Mean(Part::Experts(_)) => &[K::ExpertOut],
+            Self::Patch { what: Patched::Heads(_), .. } => &[K::Z],
+            Self::Patch { what: Patched::Experts(_), .. } => &[K::ExpertOut],
+            Self::Patch { what: Patched::Hook(hook), .. } | Self::Add { hook, .. } => of_hook(*hook),
+            _ => &[],
+        }
     }
 }
 

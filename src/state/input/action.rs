@@ -87,9 +87,9 @@ pub enum Action {
     /// Delete the marked edit.
     DeleteEdit,
     /// Move the marked edit up.
-    EditUp,
+    RaiseEdit,
     /// Move the marked edit down.
-    EditDown,
+    LowerEdit,
     /// Write the edits to a file.
     SaveEdits,
     /// Read edits from a file.

@@ -129,6 +129,15 @@ impl State {
         self.overlays.push(Overlay::EditMenu(EditMenu { at: 0, reach: Reach::default() }));
     }
 
+    /// Opens an input about edits, in place of their menu or list.
+    pub(in crate::state) fn open_edit_input(&mut self, kind: InputKind, text: &str) {
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::EditMenu(_) | Overlay::Edits(_)));
+        if kind == InputKind::SaveEdits && self.edits.list.is_empty() {
+            return self.say("there is no edit to write");
+        }
+        self.open_input(kind, text);
+    }
+
     /// Opens the list of edits.
     pub(in crate::state) fn open_edits(&mut self) {
         self.overlays.push(Overlay::Edits(EditsInForce { at: 0 }));

@@ -96,6 +96,52 @@ fn a_mean_is_that_of_the_unedited_prompt() {
     }
 }
 
+/// Views derive z, patterns and experts' outputs from what they keep; under edits they are those of the pass.
+#[test]
+fn what_views_derive_follows_the_edits() {
+    let loaded = Case::new("demo", Policy::Hf).loaded;
+    let (d, layers) = (loaded.meta.dims, loaded.meta.dims.layers);
+    let texts = ["zero L2.H3", "cut L1.H2 9->4", "mean L3.E*", "patch L4.z@5 CLEAN@2"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clean.safetensors");
+    let case = Case::new("demo", Policy::Hf);
+    let records = case.plain.records();
+    let plan = mixscope::trace::TracePlan::new(&records, &serde_json::json!({}), false, &[], |kind, _| kind == K::Z);
+    plan.unwrap().write(&path).unwrap();
+    let texts = texts.map(|text| text.replace("CLEAN", path.to_str().unwrap()));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let whole = case.under(&texts);
+    let none = mixscope::control::Control::none();
+    let mut views = mixscope::engine::Live::new(loaded.clone(), mixscope::engine::Capture::for_views(layers), 4);
+    views.set_prompt(&case.ids, &none, &mut |_, _| {}).unwrap();
+    let views = views.edited(Some(&super::edits(&loaded, &texts)), &none).unwrap();
+    let precision = views.precision();
+    for pos in 0..case.ids.len() {
+        let (kept, token) = (&views.tokens()[pos], &whole.tokens()[pos]);
+        for layer in 0..layers {
+            let outputs = loaded.model.derive_expert_out(kept, layer, precision).unwrap().unwrap();
+            assert_eq!(outputs, token.row(K::ExpertOut, layer).unwrap(), "experts of L{layer} at {pos}");
+            for head in 0..d.heads {
+                let at = (layer, head);
+                let z = mixscope::model::derive_z(views.tokens(), views.cache(), at, pos, d, precision.module).unwrap();
+                assert_eq!(z, token.row(K::Z, layer).unwrap()[head * d.d_head..][..d.d_head], "z of {at:?} at {pos}");
+            }
+        }
+    }
+    for (layer, head) in [(1, 2), (1, 0), (2, 3)] {
+        let pattern = mixscope::model::derive_pattern(views.tokens(), layer, head, d, precision.module).unwrap();
+        let rows: Vec<f32> = whole
+            .tokens()
+            .iter()
+            .enumerate()
+            .flat_map(|(pos, token)| {
+                token.row(K::Pattern, layer).unwrap()[head * (pos + 1)..(head + 1) * (pos + 1)].to_vec()
+            })
+            .collect();
+        assert_eq!(pattern.weights, rows, "L{layer} H{head}");
+    }
+}
+
 #[test]
 fn files_that_do_not_fit_are_refused() {
     let case = Case::new("tiny-bf16", Policy::Hf);

@@ -3,10 +3,12 @@
 use super::Work;
 use super::watch::{Seen, Watch};
 use crate::analysis::diff::{Comparer, Comparison, Mode};
-use crate::model::{Distribution, KvCache, Loaded, NoHooks, Pass, Precision, sampling};
+use crate::control::Control;
+use crate::model::{Distribution, EditHooks, Edits, KvCache, Loaded, NoHooks, Pass, Precision, PromptEdits, sampling};
 use crate::trace::{HookKind, Meta, Policy, Sampling};
 use anyhow::{Result, ensure};
 use std::mem::take;
+use std::ops::Range;
 
 /// Positions whose logits are in memory at a time.
 const CHUNK: usize = 64;
@@ -15,6 +17,9 @@ const CHUNK: usize = 64;
 pub struct Arm<'m> {
     meta: Meta,
     precision: Precision,
+    edits: Option<PromptEdits>,
+    /// The rounding of the pass that the edits apply to.
+    rounding: Precision,
     pass: Pass<'m>,
     /// The residual stream that the next layer reads `[pos × d_model]`.
     resid: Vec<f32>,
@@ -24,12 +29,14 @@ pub struct Arm<'m> {
 
 impl<'m> Arm<'m> {
     /// An arm before the first layer.
-    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32]) -> Result<Self> {
+    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<&Edits>) -> Result<Self> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
         let precision = Precision::new(policy, meta.compute_dtype);
+        let rounding = loaded.model.arch().rounding(precision);
+        let edits = edits.map(|edits| edits.of_prompt(ids, &loaded.model, precision, &Control::none())).transpose()?;
         let cache = loaded.model.new_cache();
         let (pass, resid) = loaded.model.begin(ids, &cache, precision, &mut NoHooks)?;
-        Ok(Self { meta, precision, pass, resid, cache, tokens: ids.len() })
+        Ok(Self { meta, precision, edits, rounding, pass, resid, cache, tokens: ids.len() })
     }
 
     /// The model under this policy.
@@ -40,16 +47,17 @@ impl<'m> Arm<'m> {
     /// One layer of the baseline; returns its input `[pos × d_model]` and its values.
     pub fn read(&mut self, layer: usize, work: &mut Work) -> Result<(Vec<f32>, Seen)> {
         let input = self.resid.clone();
-        let mut watch = Watch::keeping(&self.meta);
+        let edits = edit_hooks(self.edits.as_ref(), self.rounding, 0..self.tokens);
+        let mut hooks = (edits, Watch::keeping(&self.meta));
         let control = work.layer(layer, self.tokens);
-        self.resid = self.pass.layer(layer, take(&mut self.resid), &mut self.cache, &mut watch, &control)?;
-        Ok((input, watch.seen))
+        self.resid = self.pass.layer(layer, take(&mut self.resid), &mut self.cache, &mut hooks, &control)?;
+        Ok((input, hooks.1.seen))
     }
 
     /// After the last layer: the loss of each token but the first, nats `[pos - 1]`, and the greedy continuation of at
     /// most `steps` tokens.
     pub fn finish(self, loaded: &Loaded, ids: &[u32], steps: usize, work: &mut Work) -> Result<(Vec<f32>, Vec<u32>)> {
-        let Self { precision, pass, resid, mut cache, .. } = self;
+        let Self { precision, edits, rounding, pass, resid, mut cache, .. } = self;
         pass.end(&mut cache);
         let vocab = loaded.meta.dims.vocab;
         let (mut nll, mut last) = (Vec::with_capacity(ids.len()), Vec::new());
@@ -74,12 +82,18 @@ impl<'m> Arm<'m> {
                 break;
             }
             let control = work.control.part(work.done, work.all);
-            last = loaded.model.forward(&[id], &mut cache, precision, &mut NoHooks, &control)?;
+            let at = cache.len();
+            let mut hooks = edit_hooks(edits.as_ref(), rounding, at..at + 1);
+            last = loaded.model.forward(&[id], &mut cache, precision, &mut hooks, &control)?;
             work.done += loaded.meta.dims.layers;
         }
         work.done = done;
         Ok((nll, generated))
     }
+}
+
+fn edit_hooks(edits: Option<&PromptEdits>, rounding: Precision, positions: Range<usize>) -> Option<EditHooks<'_>> {
+    edits.map(|edits| EditHooks::new(edits, rounding, positions))
 }
 
 /// An arm that is compared with the base.
@@ -91,8 +105,8 @@ pub struct Variant<'m> {
 
 impl<'m> Variant<'m> {
     /// An arm before the first layer.
-    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], base: &Meta) -> Result<Self> {
-        let arm = Arm::begin(loaded, policy, ids)?;
+    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<&Edits>, base: &Meta) -> Result<Self> {
+        let arm = Arm::begin(loaded, policy, ids, edits)?;
         let dtypes = [base.activation_dtype(), arm.meta.activation_dtype()];
         let comparer = |mode| Comparer::new(mode, None, dtypes, ids.to_vec(), base.dims.top_k, false);
         let (end_to_end, isolated) = (comparer(Mode::EndToEnd), comparer(Mode::Isolated));
@@ -111,12 +125,13 @@ impl<'m> Variant<'m> {
     ) -> Result<()> {
         let arm = &mut self.arm;
         let (pass, control) = (&arm.pass, work.layer(layer, arm.tokens));
-        let mut watch = Watch::comparing(&arm.meta, seen, &mut self.end_to_end);
-        arm.resid = pass.layer(layer, take(&mut arm.resid), &mut arm.cache, &mut watch, &control)?;
+        let edits = || edit_hooks(arm.edits.as_ref(), arm.rounding, 0..arm.tokens);
+        let mut hooks = (edits(), Watch::comparing(&arm.meta, seen, &mut self.end_to_end));
+        arm.resid = pass.layer(layer, take(&mut arm.resid), &mut arm.cache, &mut hooks, &control)?;
         self.isolated.fed(HookKind::ResidPre.at(layer));
         let control = work.layer(layer, arm.tokens);
-        let mut watch = Watch::comparing(&arm.meta, seen, &mut self.isolated);
-        pass.layer(layer, input.to_vec(), scratch, &mut watch, &control)?;
+        let mut hooks = (edits(), Watch::comparing(&arm.meta, seen, &mut self.isolated));
+        pass.layer(layer, input.to_vec(), scratch, &mut hooks, &control)?;
         Ok(())
     }
 

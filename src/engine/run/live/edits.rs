@@ -62,6 +62,10 @@ impl Live {
         let prompt: Vec<u32> = self.prompt().map(|token| token.id).collect();
         let (model, precision) = (&self.loaded.model, self.precision);
         self.edits = edits.map(|edits| edits.of_prompt(&prompt, model, precision, control)).transpose()?;
+        self.capture = self.requested.clone();
+        for (kind, layer) in self.edits.iter().flat_map(|of| of.edits().hides()) {
+            self.capture.add(kind.at(layer));
+        }
         let list = self.edits.iter().flat_map(|of| of.edits().list()).cloned().collect();
         self.meta = Arc::new(Meta { edits: list, ..(*self.meta).clone() });
         Ok(())

@@ -27,7 +27,10 @@ pub struct Live {
     meta: Arc<Meta>,
     precision: Precision,
     edits: Option<PromptEdits>,
+    /// What is kept of each token.
     capture: Capture,
+    /// The same without what is kept because of edits.
+    requested: Capture,
     candidates: usize,
     /// Tokens of a prompt that are read in one pass.
     chunk: usize,
@@ -48,7 +51,19 @@ impl Live {
         let is_long = is_large && !capture.has(HookKind::Pattern);
         let chunk = if is_long { LONG_CHUNK } else { CHUNK };
         let (edits, tokens) = (None, Vec::new());
-        Self { loaded, meta, precision, edits, capture, candidates, chunk, cache, tokens, last: None }
+        Self {
+            loaded,
+            meta,
+            precision,
+            edits,
+            requested: capture.clone(),
+            capture,
+            candidates,
+            chunk,
+            cache,
+            tokens,
+            last: None,
+        }
     }
 
     /// The same run, which reads prompts `chunk` tokens (at least one) at a time. The results are the same.
@@ -60,7 +75,7 @@ impl Live {
     pub fn fresh(&self, capture: Capture) -> Self {
         let cache = self.loaded.model.new_cache();
         let (edits, tokens) = (None, Vec::new());
-        Self { edits, capture, candidates: 1, cache, tokens, last: None, ..self.clone() }
+        Self { edits, requested: capture.clone(), capture, candidates: 1, cache, tokens, last: None, ..self.clone() }
     }
 
     /// An empty run of the same model under another policy that keeps as much.

@@ -78,14 +78,13 @@ impl Live {
         arrived: OnTokens,
     ) -> Result<()> {
         let (start, rows) = (self.tokens.len(), chunk.len());
-        let (loaded, edits) = (self.loaded.clone(), self.edits.clone());
+        let loaded = self.loaded.clone();
         let precision = loaded.model.arch().rounding(self.precision);
-        let edit_hooks = edits.as_ref().map(|edits| EditHooks::new(edits, precision, start..start + rows));
+        let edit_hooks = self.edits.as_ref().map(|edits| EditHooks::new(edits, precision, start..start + rows));
         let from = again.as_ref().map_or(0, |again| again.layer);
-        let capture = self.capture.clone();
         let collector = match &again {
-            Some(again) => Collector::from_layer(&capture, from, again.records),
-            None => Collector::new(&capture, rows),
+            Some(again) => Collector::from_layer(&self.capture, from, again.records),
+            None => Collector::new(&self.capture, rows),
         };
         let mut hooks = (edit_hooks, collector);
         let (pass, mut resid) = loaded.model.begin(chunk, &self.cache, self.precision, &mut hooks)?;
