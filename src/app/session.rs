@@ -127,6 +127,7 @@ mod tests {
         Saved {
             baseline: Some(Policy::Hf),
             edits: vec!["ban L3.E5".to_owned()],
+            edits_off: false,
             branches: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),

@@ -4,7 +4,7 @@ use super::diff_report::comparison_text;
 use super::{harmless, print, values};
 use crate::analysis::diff::{compare_traces, config_differences};
 use crate::engine::trace_path;
-use crate::trace::{TraceReader, json_text};
+use crate::trace::{EditNote, TraceReader, json_text};
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
@@ -105,7 +105,15 @@ pub fn line(trace: &TraceReader) -> String {
         "" => String::new(),
         policy => format!(" · precision {policy}"),
     };
-    format!("{}{precision}{on}{model}{notes}", trace.name())
+    let edits: String = edits(trace).iter().map(|edit| format!("\n   under the edit {edit}")).collect();
+    format!("{}{precision}{on}{model}{edits}{notes}", trace.name())
+}
+
+/// The edits that a trace names.
+pub fn edits(trace: &TraceReader) -> Vec<String> {
+    let listed: Vec<EditNote> =
+        trace.json("edits").and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default();
+    listed.into_iter().map(|note| note.edit).collect()
 }
 
 /// A trace's metadata, for JSON.
@@ -116,6 +124,7 @@ pub fn about(trace: &TraceReader) -> serde_json::Value {
         "model": said("model"),
         "precision": said("precision"),
         "provenance": trace.json("provenance"),
+        "edits": trace.json("edits"),
         "notes": trace.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

@@ -95,6 +95,8 @@ pub struct State {
     pub start_edits: Vec<Edit>,
     /// The edits of the pass.
     pub edits: EditList,
+    /// The edits before the last change.
+    edits_before: EditList,
     /// The result of the last precision lab.
     pub lab: Option<Arc<Lab>>,
     /// Tokens that are followed through the layers, oldest first; the model's own answer is always followed.
@@ -170,6 +172,7 @@ impl State {
             panes: Panes::default(),
             start_edits: Vec::new(),
             edits: EditList::default(),
+            edits_before: EditList::default(),
             baseline: Baseline::default(),
             lab: None,
             targets: Vec::new(),

@@ -86,6 +86,27 @@ fn an_edit_without_a_site_says_so() {
 }
 
 #[test]
+fn edits_of_generated_tokens_are_counted_and_edited_traces_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let args = ["effect", "--edit", "zero L5.mlp@generated", "--steps", "4", "--json"];
+    let json: Value = serde_json::from_str(stdout(&mixscope(args.into_iter().chain(PROMPT)))).unwrap();
+    assert!(json["edits"][0]["sites"].as_u64().unwrap() > 0, "{}", json["edits"]);
+    for (name, edit) in [("plain", "scale L0.E0 1"), ("edited", "zero L5.mlp")] {
+        let args = ["run", "--format", "trace", "--quiet", "--edit", edit, "--out", &at(name)];
+        assert!(mixscope(args.into_iter().chain(PROMPT)).status.success());
+    }
+    let diff = mixscope(["diff", &at("plain"), &at("edited")]);
+    assert!(stdout(&diff).contains("under the edit zero L5.mlp"), "{}", stdout(&diff));
+    let check = mixscope(["check", "demo", "--against", &at("edited")]);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(stderr(&check).contains("the run was edited"), "{}", stderr(&check));
+    let few = mixscope(["effect", "--edit", "zero L5.mlp", "--null", "20"].into_iter().chain(PROMPT));
+    assert!(stderr(&few).contains("there are only 5 different random edits"), "{}", stderr(&few));
+    assert!(stdout(&few).contains("among 5 random edits"), "{}", stdout(&few));
+}
+
+#[test]
 fn a_map_has_a_row_for_each_part_and_agrees_with_the_effect_of_one() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("map").display().to_string();
@@ -142,7 +163,7 @@ fn what_can_not_be_is_refused() {
         (vec!["effect", "--edit", "bam L3.E5"], 2, "an edit begins with one of"),
         (vec!["effect", "--edit", "zero L3.H2@900"], 2, "there is no position 900"),
         (vec!["effect"], 2, "expected at least one edit"),
-        (vec!["effect", "--edit", "zero L*.attn", "--null", "2"], 2, "names every layer"),
+        (vec!["effect", "--edit", "zero L*.attn", "--null", "2"], 2, "more than half of the layers"),
         (vec!["effect", "--edit", "patch L0.z nowhere.safetensors"], 1, "nowhere.safetensors"),
         (vec!["effect", "--edits", "nowhere.txt"], 1, "cannot read the edits in nowhere.txt"),
         (vec!["effect", "--edit", "zero L0.attn", "--target", "5", "--foil", "5"], 2, "it is the target"),

@@ -274,7 +274,7 @@ fn the_lab_of_an_edited_model_edits_every_arm() {
     let dims = loaded.meta.dims;
     let edits = Edits::new(vec!["zero L1.mlp@3..".parse().unwrap(), "mean L0.H1".parse().unwrap()], dims).unwrap();
     let ids = &ids()[..12];
-    let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], Some(&edits), &Control::none()).unwrap();
+    let found = lab(&loaded, ids, 3, Policy::Hf, &[Policy::F32], Some((&edits, ids.len())), &Control::none()).unwrap();
     for row in &found.rows {
         let mut live = Live::new(loaded.clone(), Capture::for_views(dims.layers), 1).under(row.policy);
         live = live.edited(Some(&edits), &Control::none()).unwrap();
@@ -286,6 +286,7 @@ fn the_lab_of_an_edited_model_edits_every_arm() {
         }
     }
     let topk = Edits::new(vec!["topk L1 1".parse().unwrap()], dims).unwrap();
-    let error = lab(&loaded, ids, 0, Policy::Hf, &[Policy::F32], Some(&topk), &Control::none()).unwrap_err();
+    let error =
+        lab(&loaded, ids, 0, Policy::Hf, &[Policy::F32], Some((&topk, ids.len())), &Control::none()).unwrap_err();
     assert!(error.to_string().contains("the model's own number of experts"), "{error}");
 }

@@ -28,7 +28,7 @@ table! {
         target_logprob_change: f64,
         /// Change of logit(target) − logit(foil); empty without a foil.
         logit_difference_change: Option<f64>,
-        /// Tokens of later layers that chose other experts.
+        /// Tokens of a layer that chose other experts, except where the edit itself chose.
         flips: usize,
     }
 }

@@ -1,18 +1,18 @@
 //! `mixscope effect`: what edits do to one prompt.
 
 use super::setup::{Work, baseline, open, target, write_table};
-use crate::analysis::tables::{EffectLayerRow, EffectPositionRow};
+use crate::analysis::tables::{EffectLayerRow, EffectPositionRow, TokenText};
 use crate::analysis::{self, NULL_MEASURES};
 use crate::app::files::Reporter as _;
 use crate::cli::edits::{EditArgs, loaded as load_edits};
 use crate::cli::folder::Folder;
 use crate::cli::prompt::{ChatArgs, PromptArgs, check_ids};
 use crate::cli::stderr::Stderr;
-use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, values};
+use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, signals, values};
 use crate::control::Control;
 use crate::engine::{Capture, EffectPlan, Live, NoCounterpart, effect};
 use crate::export::{EffectInfo, effect_json};
-use crate::trace::{Prompt, Sampling, replace_file};
+use crate::trace::{Piece, Prompt, Sampling, replace_file};
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
@@ -115,6 +115,10 @@ impl Effect {
         })?;
         timings.push(("effect", ms(started)));
         stderr.clear();
+        let drawn = found.null.as_ref().map_or(0, |null| null.draws.len());
+        if drawn < self.null && !work.is_stopped() {
+            stderr.say(&format!("--null: there are only {drawn} different random edits of this kind and size"));
+        }
         let text = match &prompt {
             Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
             Prompt::Ids(_) => None,
@@ -127,7 +131,11 @@ impl Effect {
             replace_file(&out.join("effect.json"), |file| Ok(file.write_all(json.as_bytes())?))?;
             stderr.say(&format!("wrote {} to {}", files.join(", "), out.display()));
         }
-        print(&if self.json { json } else { harmless(&report(&found)) })
+        print(&if self.json { json } else { harmless(&report(&found)) })?;
+        if work.is_stopped() {
+            return Err(signals::interrupted(&format!("after {drawn} random edits")));
+        }
+        Ok(())
     }
 }
 
@@ -155,7 +163,7 @@ fn report(found: &analysis::Effect) -> String {
         let Some(of) = of else { continue };
         line(format!(
             "{what:<6} {:<21} logit {:.3} -> {:.3} ({:+.3}), probability {:.4} -> {:.4}, rank {} -> {}",
-            format!("`{}`", of.token.text()),
+            format!("`{}`", one_line(&of.token)),
             of.logit[0],
             of.logit[1],
             of.logit[1] - of.logit[0],
@@ -179,8 +187,8 @@ fn report(found: &analysis::Effect) -> String {
                 format!(
                     "generated                    first differs at {}: `{}` became `{}`",
                     first.position,
-                    a.1.text(),
-                    b.1.text()
+                    one_line(&a.1),
+                    one_line(&b.1)
                 )
             }
             None => format!("generated                    {} tokens, none differs", found.steps),
@@ -205,6 +213,11 @@ fn report(found: &analysis::Effect) -> String {
         }
     }
     out
+}
+
+/// The text of a token on one line.
+fn one_line(piece: &Piece) -> String {
+    TokenText::Exact.text(piece)
 }
 
 /// A number with its sign, small ones in powers of ten.

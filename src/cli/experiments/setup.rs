@@ -107,6 +107,6 @@ impl<'a> Work<'a> {
 /// Writes a table into the folder.
 pub fn write_table<R: Row>(out: &Path, text: TokenText, rows: impl IntoIterator<Item = R>) -> Result<()> {
     let mut bytes = text.start().to_vec();
-    write_csv(rows.into_iter(), &mut bytes)?;
+    write_csv(rows, &mut bytes)?;
     replace_file(&out.join(R::TABLE.name), |file| Ok(file.write_all(&bytes)?))
 }

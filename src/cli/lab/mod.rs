@@ -144,7 +144,15 @@ impl Lab {
 
         let started = Instant::now();
         let progress = |done: usize, all: usize| stderr.progress("token-layers", done, all);
-        let found = lab(&loaded, &ids, self.steps, base, &policies, edits.as_ref(), &Control::watched_by(&progress))?;
+        let found = lab(
+            &loaded,
+            &ids,
+            self.steps,
+            base,
+            &policies,
+            edits.as_ref().map(|edits| (edits, ids.len())),
+            &Control::watched_by(&progress),
+        )?;
         timings.push(("lab", ms(started)));
 
         let text = |tokens: Vec<u32>| {

@@ -59,6 +59,12 @@ pub fn check_against(
     if let Some(hook) = hooks.iter().find(|hook| hook.layer as usize >= layers) {
         anyhow::bail!("{}: `{hook}`: expected a layer below {layers}, as the model has {layers}", reference.name());
     }
+    if let Some(edits) = reference.metadata.get("edits") {
+        anyhow::bail!(
+            "{}: the run was edited ({edits}), and the model without these edits would be blamed for them; record it without",
+            reference.name()
+        );
+    }
     let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
     let run = |mode| -> Result<Comparison> {
         let said: Vec<String> = configs.iter().map(ToString::to_string).collect();

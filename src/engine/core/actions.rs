@@ -108,12 +108,27 @@ impl Core {
         let keep = now.shared_with(&left);
         request.emit(Event::Switched(now.meta().clone()));
         request.emit_tokens(keep, &now.tokens()[keep..], started.elapsed().as_secs_f64() * 1e3);
-        if left.meta().edits.is_empty() && !now.tokens().is_empty() && !now.meta().edits.is_empty() {
-            let found = request.control(|control| found(&left, &now, at, &control.quiet()))?;
-            request.emit(Event::Edited(Box::new(found)));
+        if now.tokens().is_empty() || now.meta().edits.is_empty() {
+            self.derivations.keep_variant(left, request.emit);
+            return Ok(());
         }
-        self.derivations.keep_variant(left, request.emit);
-        Ok(())
+        // The baseline is the run without edits, whatever was on screen before.
+        let measured: Result<(EditsFound, Live)> = request.control(|control| {
+            let plain = if left.meta().edits.is_empty() { left.clone() } else { now.edited(None, control)? };
+            Ok((found(&plain, &now, at, &control.quiet())?, plain))
+        });
+        match measured {
+            Ok((found, plain)) => {
+                request.emit(Event::Edited(Box::new(found)));
+                self.derivations.keep_variant(plain, request.emit);
+                Ok(())
+            }
+            // The run is edited already; only the line about it is missing.
+            Err(error) => {
+                self.derivations.keep_variant(left, request.emit);
+                if error.is::<Stopped>() { Ok(()) } else { Err(error) }
+            }
+        }
     }
 
     /// Reads the run's tokens under every policy that differs from `hf`.
@@ -121,7 +136,8 @@ impl Core {
         let live = self.run.need_live()?;
         let ids: Vec<u32> = live.tokens().iter().map(|token| token.id).collect();
         let (policies, _) = lab_policies(live.meta(), Policy::Hf);
-        let edits = live.edits().map(|of| of.edits());
+        let prompt = live.prompt().count();
+        let edits = live.edits().map(|of| (of.edits(), prompt));
         let found =
             request.control(|control| lab(live.loaded(), &ids, steps, Policy::Hf, &policies, edits, control))?;
         request.emit(Event::Lab(Arc::new(found)));
@@ -153,8 +169,13 @@ impl Core {
         let live = self.run.need_live_mut()?;
         let all = live.tokens().len();
         let len = len.clamp(all.min(1), all);
-        live.truncate(len);
-        request.emit_tokens(len, &[], 0.0);
+        let mut next = live.clone();
+        next.truncate(len);
+        // Inside the prompt, edits may mean something else.
+        request.control(|control| next.refit(control))?;
+        let keep = next.shared_with(live);
+        *live = next;
+        request.emit_tokens(keep, &live.tokens()[keep..], 0.0);
         Ok(())
     }
 

@@ -86,7 +86,8 @@ fn read(request: &Request, live: &Live, former: &FormerRun) -> Result<Live> {
         if !is_same {
             run = run.edited(Some(&Edits::new(edits, run.meta().dims)?), control)?;
         }
-        run.extend_from(&tokens[from..], control, &mut |_, _| {})
+        run.extend_from(&tokens[from..], control, &mut |_, _| {})?;
+        run.refit(control)
     })?;
     Ok(run)
 }

@@ -40,7 +40,8 @@ impl VariantRun {
             let same_length = live.tokens().len() == run.tokens().len();
             let meta = live.meta();
             let same = meta.policy == run.meta().policy && *meta.edits == *edits;
-            same && same_ids && same_length && live.is_of_the_model_of(run)
+            let sources = live.tokens().iter().zip(run.tokens()).all(|(a, b)| a.source == b.source);
+            same && same_ids && same_length && sources && live.is_fit() && live.is_of_the_model_of(run)
         };
         self.live.as_ref().filter(is_it).cloned()
     }
@@ -57,11 +58,16 @@ impl VariantRun {
         control: &Control,
     ) -> Result<Part> {
         let run = run.need_live()?;
-        let fits = |live: &Live| live.is_of_the_model_of(run) && Variant::of(live.meta()) == *variant;
+        let prompt = |live: &Live| live.edits().map(|of| of.prompt().to_vec());
+        let is_fit = |live: &Live| {
+            !live.edits().is_some_and(|of| of.edits().depend_on_prompt())
+                || prompt(live) == Some(run.prompt().map(|token| token.id).collect())
+        };
+        let fits = |live: &Live| live.is_of_the_model_of(run) && Variant::of(live.meta()) == *variant && is_fit(live);
         let live = match self.live.take().filter(fits) {
             Some(live) => live,
             None if run.meta().policy == variant.policy => run.edited(Some(&edits(variant, run)?), &control.quiet())?,
-            None => run.under(variant.policy).edited(Some(&edits(variant, run)?), control)?,
+            None => run.variant(variant.policy, Some(&edits(variant, run)?), control)?,
         };
         let live = self.live.insert(live);
         let same = shared(live.tokens(), run.tokens());

@@ -30,22 +30,26 @@ pub struct EffectPlan<'a> {
 /// [`Live::extend`].
 pub fn effect(a: &Live, plan: &EffectPlan, control: &Control) -> Result<Effect> {
     let (quiet, all) = (control.quiet(), 2 + plan.null.0);
-    let draws = null::draws(a, plan.edits.list(), plan.null)?;
+    let draws = null::draws(a, &plan.edits.list().collect::<Vec<_>>(), plan.null)?;
     control.progress(0, all);
     let b = a.edited(Some(plan.edits), &quiet)?;
     let Found { measures, losses, target, foil, positions, layers } = compare(a, &b, plan.target, true, &quiet)?;
     control.progress(1, all);
-    let first_difference = first_difference(a, &b, plan, &quiet)?;
+    let (first_difference, generated) = first_difference(a, &b, plan, &quiet)?;
     control.progress(2, all);
     let mut null = crate::analysis::Null { seed: plan.null.1, draws: Vec::with_capacity(draws.len()) };
     for (done, draw) in draws.into_iter().enumerate() {
+        // What is drawn so far is a result, too.
+        if control.is_cancelled() {
+            break;
+        }
         let texts = draw.iter().map(Edit::to_string).collect();
         let edited = a.edited(Some(&Edits::new(draw, a.meta().dims)?), &quiet)?;
         null.draws.push((texts, compare(a, &edited, plan.target, false, &quiet)?.measures));
         control.progress(3 + done, all);
     }
     Ok(Effect {
-        edits: b.records().edit_notes(),
+        edits: generated.records().edit_notes(),
         measures,
         losses,
         position: plan.target.position,
@@ -59,8 +63,13 @@ pub fn effect(a: &Live, plan: &EffectPlan, control: &Control) -> Result<Effect> 
     })
 }
 
-/// Both runs generate until they differ.
-fn first_difference(a: &Live, b: &Live, plan: &EffectPlan, control: &Control) -> Result<Option<FirstDifference>> {
+/// Both runs generate until they differ; returns the edited run, too.
+fn first_difference(
+    a: &Live,
+    b: &Live,
+    plan: &EffectPlan,
+    control: &Control,
+) -> Result<(Option<FirstDifference>, Live)> {
     let (mut a, mut b) = (a.clone(), b.clone());
     for _ in 0..plan.steps {
         if a.is_full() {
@@ -69,11 +78,11 @@ fn first_difference(a: &Live, b: &Live, plan: &EffectPlan, control: &Control) ->
         let tokens = [a.step(&plan.sampling, control)?, b.step(&plan.sampling, control)?];
         if tokens[0] != tokens[1] {
             let tokens = tokens.map(|id| (id, a.piece(id)));
-            return Ok(Some(FirstDifference { position: a.tokens().len() - 1, tokens }));
+            return Ok((Some(FirstDifference { position: a.tokens().len() - 1, tokens }), b));
         }
         if a.is_end(tokens[0]) {
             break;
         }
     }
-    Ok(None)
+    Ok((None, b))
 }

@@ -5,7 +5,7 @@ use crate::analysis::{LayerEffect, Measures, PositionEffect, Watched};
 use crate::control::Control;
 use crate::engine::run::Live;
 use crate::model::Distribution;
-use crate::trace::{Change, HookKind, TokenRecord};
+use crate::trace::{Change, HookKind, Patched, TokenRecord};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 
@@ -52,9 +52,8 @@ pub fn compare(a: &Live, b: &Live, target: Target, residuals: bool, control: &Co
         let rows = from..(from + ROWS).min(n);
         // The run before the first site is the same, and so are its logits.
         let is_same = rows.clone().all(|pos| Arc::ptr_eq(&a.tokens()[pos].values, &b.tokens()[pos].values));
-        let logits = [a, b].map(|run| run.logits(rows.clone()));
-        let [left, right] = logits;
-        let (left, right) = (left?, right?);
+        let left = a.logits(rows.clone())?;
+        let right = if is_same { left.clone() } else { b.logits(rows.clone())? };
         let pairs = left.chunks_exact(dims.vocab).zip(right.chunks_exact(dims.vocab));
         for (pos, (left, right)) in rows.zip(pairs) {
             let kl = || {
@@ -157,6 +156,13 @@ fn residual_change(a: &Live, b: &Live, layer: usize) -> f64 {
 impl Change {
     /// Whether it changes which experts are chosen.
     fn is_of_choice(&self) -> bool {
-        matches!(self, Self::Ban(_) | Self::Force(_) | Self::TopK(_) | Self::Replay { .. } | Self::Bias(..))
+        use HookKind as K;
+        match self {
+            Self::Ban(_) | Self::Force(_) | Self::TopK(_) | Self::Replay { .. } | Self::Bias(..) => true,
+            Self::Add { hook, .. } | Self::Patch { what: Patched::Hook(hook), .. } => {
+                matches!(hook, K::RouterLogits | K::ExpertWeights | K::ChoiceScores)
+            }
+            _ => false,
+        }
     }
 }

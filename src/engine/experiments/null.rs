@@ -6,20 +6,29 @@ use crate::trace::{Change, Edit, Part, Picks};
 use anyhow::Result;
 use std::fmt;
 
-/// Draws `count` lists of edits, reproducible from `seed`. An expert is replaced by one of the same layer that the run chose
+/// Draws up to `count` different lists of edits, reproducible from `seed`: fewer if there are no more. An expert is replaced by one of the same layer that the run chose
 /// about as often (one of the nearer half of the others), a head by another of its layer, a block by that of another layer.
 ///
 /// # Errors
 /// If an edit names everything that there is, or a file.
-pub fn draws<'a>(
-    run: &Live,
-    edits: impl Iterator<Item = &'a Edit> + Clone,
-    (count, seed): (usize, u64),
-) -> Result<Vec<Vec<Edit>>> {
+pub fn draws(run: &Live, edits: &[&Edit], (count, seed): (usize, u64)) -> Result<Vec<Vec<Edit>>> {
     let mut random = Random(seed);
     let usage = usage(run);
-    (0..count).map(|_| edits.clone().map(|edit| drawn(edit, run, &usage, &mut random)).collect()).collect()
+    let mut draws: Vec<Vec<Edit>> = Vec::new();
+    for _ in 0..count.saturating_mul(TRIES) {
+        if draws.len() == count {
+            break;
+        }
+        let draw = edits.iter().map(|edit| drawn(edit, run, &usage, &mut random)).collect::<Result<Vec<Edit>>>()?;
+        if !draws.contains(&draw) {
+            draws.push(draw);
+        }
+    }
+    Ok(draws)
 }
+
+/// How often as many lists are drawn as are needed, before it is taken that there are no more.
+const TRIES: usize = 20;
 
 /// An edit that random ones can't be drawn for.
 #[derive(Debug)]
@@ -43,7 +52,11 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
     let dims = run.meta().dims;
     let mut other = edit.clone();
     let layers = edit.layers.below(dims.layers);
-    let none = |what: &str| NoCounterpart(format!("--null: `{edit}` names every {what}: there is no other to draw"));
+    let none = |what: &str| {
+        NoCounterpart(format!(
+            "--null: `{edit}` names more than half of the {what}s: there are not as many others to draw"
+        ))
+    };
     match &mut other.change {
         Change::Ban(experts)
         | Change::Force(experts)
@@ -53,7 +66,7 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
         | Change::Mean(Part::Experts(experts)) => {
             let fires = |expert: usize| layers.iter().map(|layer| usage[*layer][expert]).sum::<u32>();
             let named = experts.below(dims.experts);
-            if named.len() >= dims.experts {
+            if 2 * named.len() > dims.experts {
                 return Err(none("expert").into());
             }
             *experts = random.others(&named, dims.experts, fires);
@@ -63,13 +76,13 @@ fn drawn(edit: &Edit, run: &Live, usage: &[Vec<u32>], random: &mut Random) -> Re
         | Change::Mean(Part::Heads(heads))
         | Change::Cut { heads, .. } => {
             let named = heads.below(dims.heads);
-            if named.len() >= dims.heads {
+            if 2 * named.len() > dims.heads {
                 return Err(none("head").into());
             }
             *heads = random.others(&named, dims.heads, |_| 0);
         }
         Change::TopK(_) | Change::Zero(_) | Change::Scale(..) | Change::Mean(_) => {
-            if layers.len() >= dims.layers {
+            if 2 * layers.len() > dims.layers {
                 return Err(none("layer").into());
             }
             other.layers = random.others(&layers, dims.layers, |_| 0);
@@ -97,7 +110,7 @@ impl Random {
         (self.next() % count as u64) as usize
     }
 
-    /// As many others of `count` as there are `named`, or as there are. Each is drawn from the nearer half of those left, by
+    /// As many others of `count` as there are `named`. Each is drawn from the nearer half of those left, by
     /// `size`.
     fn others(&mut self, named: &[usize], count: usize, size: impl Fn(usize) -> u32) -> Picks {
         let mut left: Vec<usize> = (0..count).filter(|index| !named.contains(index)).collect();
@@ -129,7 +142,5 @@ mod tests {
             let Picks::These(drawn) = random.others(&[0, 3], 8, |expert| fires[expert]) else { panic!() };
             assert!(drawn.len() == 2 && !drawn.contains(&0) && !drawn.contains(&3));
         }
-        let Picks::These(drawn) = Random(1).others(&[0, 1, 2], 4, |_| 0) else { panic!() };
-        assert_eq!(drawn, [3], "as many as there are");
     }
 }

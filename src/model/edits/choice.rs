@@ -31,7 +31,8 @@ impl Choice<'_> {
             (Change::Replay { .. }, Data::Steering(steering)) => self.steer(steering, layer),
             _ => {}
         }
-        self.count = self.count.min(self.scores.iter().filter(|score| **score > f32::NEG_INFINITY).count());
+        let can_be_chosen = self.scores.iter().filter(|score| **score != f32::NEG_INFINITY).count();
+        self.count = self.count.min(can_be_chosen).max(1);
         before != self.experts()
     }
 

@@ -6,7 +6,7 @@ use super::values::{RowAt, changes};
 use super::{Data, PromptEdits};
 use crate::model::pass::{Hooks, attention};
 use crate::model::precision::Precision;
-use crate::trace::{Change, Dims, Edit, Hook, HookKind as K, Site};
+use crate::trace::{Change, Dims, Edit, Hook, HookKind as K, NO_EXPERT, Site};
 use anyhow::Result;
 use std::ops::Range;
 
@@ -87,25 +87,18 @@ impl<'a> EditHooks<'a> {
         row(range.start)..row(range.end)
     }
 
-    /// Edits what the experts of each row are chosen by.
-    fn choose(&mut self, layer: usize, value: &mut [f32]) {
-        let Dims { experts, top_k, .. } = self.dims();
-        self.counts = vec![top_k; self.positions.len()];
-        let own = value.to_vec();
-        for edit in self.edits_of(layer).collect::<Vec<_>>() {
-            let (of, data) = self.edit(edit);
-            if !is_of_choice(&of.change) {
-                continue;
-            }
-            for row in self.rows(edit) {
-                let scores = &mut value[row * experts..][..experts];
-                let own = &own[row * experts..][..experts];
-                let mut choice = Choice { own, scores, count: self.counts[row] };
-                let changed = choice.edit(&of.change, data, (self.positions.start + row, layer));
-                self.counts[row] = choice.count;
-                if changed {
-                    self.note(row, edit, layer);
-                }
+    /// Carries out an edit of what the experts of each row are chosen by; `own` are the scores before all edits.
+    fn choose(&mut self, (edit, layer): (usize, usize), own: &[f32], value: &mut [f32]) {
+        let experts = self.dims().experts;
+        let (of, data) = self.edit(edit);
+        for row in self.rows(edit) {
+            let scores = &mut value[row * experts..][..experts];
+            let own = &own[row * experts..][..experts];
+            let mut choice = Choice { own, scores, count: self.counts[row] };
+            let changed = choice.edit(&of.change, data, (self.positions.start + row, layer));
+            self.counts[row] = choice.count;
+            if changed {
+                self.note(row, edit, layer);
             }
         }
     }
@@ -134,26 +127,36 @@ impl Hooks for EditHooks<'_> {
     fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
         let (kind, layer, rows) = (hook.kind, hook.layer as usize, self.positions.len());
         let width = value.len() / rows;
+        let mut own = Vec::new();
         if kind == K::ChoiceScores {
-            self.choose(layer, value);
+            self.counts = vec![self.dims().top_k; rows];
+            own = value.to_vec();
         }
         for edit in self.edits_of(layer).collect::<Vec<_>>() {
             let (of, data) = self.edit(edit);
+            if kind == K::ChoiceScores && is_of_choice(&of.change) {
+                self.choose((edit, layer), &own, value);
+            }
             if !changes(&of.change, kind) {
                 continue;
             }
             let k = self.chosen.len() / rows;
             for row in self.rows(edit) {
+                let chosen = self.chosen.get(row * k..(row + 1) * k).unwrap_or_default();
+                let filled = chosen.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(k);
                 let at = RowAt {
                     kind,
                     layer,
                     first: self.of.range(edit).start,
                     position: self.positions.start + row,
-                    chosen: self.chosen.get(row * k..(row + 1) * k).unwrap_or_default(),
+                    chosen: &chosen[..filled],
                     dims: self.dims(),
                     precision: self.precision,
                 };
-                let values = &mut value[row * width..][..width];
+                // Empty slots have no values of their own.
+                let has_slots = matches!(kind, K::MixingWeights | K::ExpertOut) && k > 0;
+                let width_of = if has_slots { width / k * filled } else { width };
+                let values = &mut value[row * width..][..width_of];
                 let before = values.to_vec();
                 at.edit(of, (data, &self.of.means), values)?;
                 if before.iter().zip(&*values).any(|(a, b)| a.to_bits() != b.to_bits()) {

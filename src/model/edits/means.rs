@@ -13,7 +13,7 @@ const CHUNK: usize = 64;
 
 /// The mean output of heads, experts and blocks over a prompt that is read without edits. The mean of an expert is over the
 /// tokens that chose it; there is none if no token did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Means {
     /// By layer, hook and index in the layer.
     found: BTreeMap<(usize, K, usize), Vec<f32>>,
@@ -44,11 +44,6 @@ impl Means {
         }
         let mean = |(sum, count): (Vec<f64>, usize)| sum.into_iter().map(|x| (x / count as f64) as f32).collect();
         Ok(Self { found: sums.sums.into_iter().map(|(key, sum)| (key, mean(sum))).collect() })
-    }
-
-    /// Whether all means that both have are equal.
-    pub fn agree_with(&self, other: &Self) -> bool {
-        self.found.iter().all(|(key, mean)| other.found.get(key).is_none_or(|found| found == mean))
     }
 
     /// The mean output of a part; `index` is that of the head or expert.

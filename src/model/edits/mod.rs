@@ -44,6 +44,7 @@ impl Edits {
             let data = files.data(&edit, dims)?;
             Ok((edit, data))
         };
+        check_bans(&edits, dims)?;
         let list: Vec<(Edit, Data)> = edits.into_iter().map(with_data).collect::<Result<_>>()?;
         Ok(Self { list: list.into(), dims })
     }
@@ -133,9 +134,9 @@ impl PromptEdits {
         let (old, new) = (list(before), list(after));
         let prompt = |of: Option<&Self>| of.map_or(0, |of| of.prompt.len());
         // A mean is that of another prompt, unless nothing but the list of edits differs.
-        let same_prompt = before.zip(after).is_some_and(|(a, b)| {
-            a.prompt.len() == b.prompt.len() && a.precision == b.precision && a.means.agree_with(&b.means)
-        });
+        let same_prompt = before
+            .zip(after)
+            .is_some_and(|(a, b)| a.prompt.len() == b.prompt.len() && a.precision == b.precision && a.means == b.means);
         let is_same = |((a, x), (b, y)): &(&(Edit, Data), &(Edit, Data))| {
             a == b && x.is_same(y) && (same_prompt || !a.depends_on_prompt())
         };
@@ -153,6 +154,25 @@ impl PromptEdits {
     fn range(&self, edit: usize) -> Range<usize> {
         self.edits.list[edit].0.scope.range(self.prompt.len())
     }
+}
+
+/// Checks that all bans of a layer together leave as many experts as a token needs, whatever their positions.
+fn check_bans(edits: &[Edit], dims: Dims) -> Result<()> {
+    for layer in 0..dims.layers {
+        let mut left: Vec<usize> = (0..dims.experts).collect();
+        for edit in edits.iter().filter(|edit| edit.layers.has(layer)) {
+            if let Change::Ban(experts) = &edit.change {
+                left.retain(|expert| !experts.has(*expert));
+                ensure!(
+                    left.len() >= dims.top_k,
+                    "`{edit}`: with the bans before it, {} experts are left in layer {layer}, and a token needs {}",
+                    left.len(),
+                    dims.top_k
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Change {

@@ -6,7 +6,7 @@ mod steering;
 pub use steering::Steering;
 
 use crate::trace::{
-    Change, Dims, Edit, EditSource, HookKind as K, NO_EXPERT, Patched, TraceFile, TraceReader, TraceTensor,
+    Change, Dims, Edit, EditSource, HookKind as K, NO_EXPERT, Patched, Scope, TraceFile, TraceReader, TraceTensor,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
@@ -66,14 +66,18 @@ impl Rows {
     /// The row of a position; `None` if the other run did not have it.
     pub fn row(&self, position: usize, layer: usize) -> Option<&[f32]> {
         let of = self.layers.get(&layer)?;
-        of.values.get(position.checked_mul(of.width)?..)?.get(..of.width)
+        let row = of.values.get(position.checked_mul(of.width)?..)?.get(..of.width)?;
+        // Empty slots hold no values.
+        let (chosen, all) = (self.chosen(position, layer), of.chosen.len() * of.width / of.values.len().max(1));
+        of.width.checked_div(all).map_or(Some(row), |slot| row.get(..slot * chosen.len()))
     }
 
     /// The experts whose outputs a row holds.
     pub fn chosen(&self, position: usize, layer: usize) -> &[u32] {
         let chosen = self.layers.get(&layer).and_then(|of| {
             let k = of.chosen.len() * of.width / of.values.len().max(1);
-            of.chosen.get(position * k..(position + 1) * k)
+            let row = of.chosen.get(position * k..(position + 1) * k)?;
+            Some(&row[..row.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(row.len())])
         });
         chosen.unwrap_or_default()
     }
@@ -125,9 +129,7 @@ impl Files {
         let layers = edit.layers.below(dims.layers);
         let found = match &edit.change {
             Change::Add { source, .. } => vector(source).map(Data::Vector),
-            Change::Patch { what, source, from } => {
-                self.rows(what, source, *from, &layers).map(|rows| Data::Rows(Arc::new(rows)))
-            }
+            Change::Patch { .. } => self.rows(edit, &layers, dims).map(|rows| Data::Rows(Arc::new(rows))),
             Change::Replay { source, weights } => match extension(source).as_str() {
                 "npy" if *weights => bail!("`{edit}`: {} holds no weights: use `replay`", source.path),
                 "npy" => npy::chosen(Path::new(&source.path), &layers, dims).map(|read| Data::Chosen(Arc::new(read))),
@@ -152,7 +154,9 @@ impl Files {
         Ok(open)
     }
 
-    fn rows(&mut self, what: &Patched, source: &EditSource, from: Option<usize>, layers: &[usize]) -> Result<Rows> {
+    fn rows(&mut self, edit: &Edit, layers: &[usize], dims: Dims) -> Result<Rows> {
+        let Change::Patch { what, source, from } = &edit.change else { return Ok(Rows::default()) };
+        let (from, scope) = (*from, &edit.scope);
         let trace = self.trace(source)?;
         let kind = match what {
             Patched::Hook(kind) => *kind,
@@ -162,14 +166,45 @@ impl Files {
         let mut rows = Rows::default();
         for layer in layers {
             let (values, shape) = floats(&trace, &kind.at(*layer).to_string())?;
-            let width = shape.iter().skip(1).product();
+            let width: usize = shape.iter().skip(1).product();
+            let fits = match what {
+                Patched::Hook(_) => true,
+                Patched::Heads(_) => width == dims.heads * dims.d_head,
+                Patched::Experts(_) => width > 0 && width.is_multiple_of(dims.d_model),
+            };
+            ensure!(fits, "{}: `{}` of shape {shape:?} does not fit this model", source.path, kind.at(*layer));
+            if let (None, Scope::Positions(_, last)) = (from, scope)
+                && *last >= shape[0]
+            {
+                bail!("there is no position {last} in {}: positions are 0..{}", source.path, shape[0] - 1);
+            }
+            if let (Some(from), Scope::Positions(first, last)) = (from, scope)
+                && from + (last - first) >= shape[0]
+            {
+                bail!(
+                    "there is no position {} in {}: positions are 0..{}",
+                    from + (last - first),
+                    source.path,
+                    shape[0] - 1
+                );
+            }
             if let Some(from) = from.filter(|from| *from >= shape[0]) {
                 bail!("there is no position {from} in {}: positions are 0..{}", source.path, shape[0] - 1);
             }
+            let name = K::ExpertIndices.at(*layer).to_string();
+            let has_slots = matches!(kind, K::ExpertOut | K::MixingWeights);
             let chosen = match what {
-                Patched::Experts(_) => integers(&trace, &K::ExpertIndices.at(*layer).to_string())?.0,
+                Patched::Hook(_) if !has_slots || !trace.has(&name) => Vec::new(),
+                _ if has_slots => integers(&trace, &name)?.0,
                 _ => Vec::new(),
             };
+            let slot = if kind == K::ExpertOut { dims.d_model } else { 1 };
+            ensure!(
+                chosen.is_empty() || chosen.len() * slot == values.len(),
+                "{}: `{name}` does not fit `{}`",
+                source.path,
+                kind.at(*layer)
+            );
             rows.insert(*layer, values, width, chosen);
         }
         Ok(rows)
@@ -209,6 +244,10 @@ fn check(experts: &[u32], k: usize, dims: Dims) -> Result<()> {
                 dims.experts - 1
             );
             ensure!(!row[..slot].contains(expert), "expert {expert} occurs twice at position {position}");
+            ensure!(
+                !row[..slot].contains(&NO_EXPERT),
+                "an empty slot stands before expert {expert} at position {position}"
+            );
         }
     }
     Ok(())

@@ -23,6 +23,7 @@ pub struct RowAt<'a> {
 pub fn changes(change: &Change, kind: K) -> bool {
     match change {
         Change::Bias(..) => kind == K::RouterLogits,
+        Change::Zero(part @ Part::Experts(_)) => kind == output(part, K::MixingWeights) || kind == K::ExpertOut,
         Change::Zero(part) | Change::Scale(part, _) => kind == output(part, K::MixingWeights),
         Change::Mean(part) => kind == output(part, K::ExpertOut),
         Change::Add { hook, .. } | Change::Patch { what: Patched::Hook(hook), .. } => kind == *hook,
@@ -48,6 +49,8 @@ impl RowAt<'_> {
     fn round(&self) -> Rounding {
         match self.kind {
             K::RouterLogits => self.precision.router,
+            K::ExpertWeights => self.precision.choice,
+            K::MixingWeights => self.precision.weights,
             kind if kind.always_f32() => Rounding::None,
             _ => self.precision.module,
         }
@@ -65,6 +68,10 @@ impl RowAt<'_> {
                     *logit = round.one(*logit + by);
                 });
             }
+            // The weight of a zeroed expert is 0; what is not finite would still count.
+            (Change::Zero(part), _) if self.kind == K::ExpertOut => self.parts(part, row, |_, values| {
+                values.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
+            }),
             (Change::Zero(part), _) => self.parts(part, row, |_, values| values.fill(0.0)),
             (Change::Scale(part, by), _) => {
                 self.parts(part, row, |_, values| values.iter_mut().for_each(|x| *x = round.one(*x * by)));
@@ -107,7 +114,7 @@ impl RowAt<'_> {
     fn parts(&self, part: &Part, row: &mut [f32], mut change: impl FnMut(usize, &mut [f32])) {
         match part {
             Part::Attn | Part::Mlp => change(0, row),
-            Part::Heads(heads) => of_width(row, self.dims.d_head, heads, |head| Some(head), change),
+            Part::Heads(heads) => of_width(row, self.dims.d_head, heads, Some, change),
             Part::Experts(experts) => {
                 let width = if self.kind == K::ExpertOut { self.dims.d_model } else { 1 };
                 let expert = |slot: usize| self.chosen.get(slot).map(|expert| *expert as usize);

@@ -5,6 +5,7 @@ use super::ops::fill;
 use crate::model::arch::Dispatch;
 use crate::model::precision::{Mixture, Precision, Rounding};
 use crate::model::products::Products;
+use crate::trace::NO_EXPERT;
 use anyhow::Result;
 
 /// The sum of the experts' `outputs` `[rows, k, d_model]`, weighted; `[rows, d_model]`.
@@ -37,8 +38,7 @@ pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, preci
                 slots.sort_by_key(|slot| chosen[*slot]);
             }
             let sum = sum.unwrap_or(Rounding::None);
-            // A weight of 0 counts nothing, not even of an output that is not finite.
-            for slot in slots.iter().filter(|slot| weights[**slot] != 0.0) {
+            for slot in slots.iter().filter(|slot| chosen[**slot] != NO_EXPERT) {
                 for (out, value) in out.iter_mut().zip(&outputs[slot * d_model..][..d_model]) {
                     *out = sum.one(*out + product.one(weights[*slot] * value));
                 }

@@ -58,13 +58,7 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('r')], A::RunCount, "generate a number of tokens", ""),
         bind(Explore, &[ch('u'), k(C::Backspace)], A::Back, "step back: forget the last token", "back"),
         bind(Explore, &[ch('U')], A::Rewind, "rewind: forget everything after the cursor", ""),
-        bind(
-            Explore,
-            &[ch('z')],
-            A::Undo,
-            "undo the last action: prompt, step, generation, forced token, policy, edits",
-            "",
-        ),
+        bind(Explore, &[ch('z')], A::Undo, "undo the last action: prompt, step, forced token, policy, edits", ""),
         bind(Explore, &[ch('Z')], A::Redo, "redo what was undone", ""),
         bind(
             Explore,

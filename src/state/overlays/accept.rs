@@ -61,10 +61,7 @@ impl State {
             InputKind::Target => self.type_target(text),
             InputKind::Edit => self.type_edit(&text),
             InputKind::SaveEdits => {
-                let lines = self.edits.list.iter().map(|listed| {
-                    let off = if listed.on { "" } else { "# " };
-                    format!("{off}{}\n", listed.edit)
-                });
+                let lines = self.edits.list.iter().map(|listed| listed.to_line() + "\n");
                 vec![Effect::SaveEdits { path: text, text: lines.collect() }]
             }
             InputKind::LoadEdits => vec![Effect::LoadEdits(text)],

@@ -182,6 +182,11 @@ impl State {
 
     /// Changes the marked edit of the list.
     pub(in crate::state) fn change_edits(&mut self, action: ListAction) -> Vec<Effect> {
+        if self.is_busy() {
+            self.say("pause first: a change of the edits reads the run again");
+            return Vec::new();
+        }
+        self.edits_before = self.edits.clone();
         let Some(Overlay::Edits(marked)) = self.overlays.last_mut() else { return Vec::new() };
         let EditList { list, is_off } = &mut self.edits;
         if marked.at >= list.len() {

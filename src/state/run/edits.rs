@@ -13,6 +13,22 @@ pub struct ListedEdit {
     pub on: bool,
 }
 
+impl ListedEdit {
+    /// A line of a file: `# ` before an edit that is switched off.
+    pub fn to_line(&self) -> String {
+        format!("{}{}", if self.on { "" } else { "# " }, self.edit)
+    }
+
+    /// The edit of such a line.
+    ///
+    /// # Errors
+    /// If it is no edit.
+    pub fn of_line(line: &str) -> anyhow::Result<Self> {
+        let off = line.strip_prefix("# ");
+        Ok(Self { edit: off.unwrap_or(line).parse()?, on: off.is_none() })
+    }
+}
+
 /// The edits that the user made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EditList {
@@ -33,19 +49,23 @@ impl EditList {
 impl State {
     /// Adds an edit and runs the tokens under it.
     pub(in crate::state) fn add_edits(&mut self, edits: Vec<Edit>) -> Vec<Effect> {
+        self.edits_before = self.edits.clone();
         self.edits.is_off = false;
         self.edits.list.extend(edits.into_iter().map(|edit| ListedEdit { edit, on: true }));
         self.run_edited()
     }
 
-    /// Adds edits that were read from a file.
+    /// Puts edits that were read from a file in place of the list.
     pub(in crate::state) fn load_edits(&mut self, edits: Vec<Edit>) -> Vec<Effect> {
         let Some(dims) = self.meta().map(|meta| meta.dims) else { return Vec::new() };
         if let Some(wrong) = edits.iter().find_map(|edit| edit.check(dims).err()) {
             self.fail(Failure::of(&wrong));
             return Vec::new();
         }
-        self.add_edits(edits)
+        self.edits_before = self.edits.clone();
+        let list = edits.into_iter().map(|edit| ListedEdit { edit, on: true }).collect();
+        self.edits = EditList { list, is_off: false };
+        self.run_edited()
     }
 
     /// Shows the run without its edits, or with them again.
@@ -58,6 +78,7 @@ impl State {
             self.say("pause first: the run is being computed");
             return Vec::new();
         }
+        self.edits_before = self.edits.clone();
         self.edits.is_off = !self.edits.is_off;
         self.run_edited()
     }
@@ -74,6 +95,11 @@ impl State {
         self.start_job(Ask::Edits { edits, at: self.cursor.token })
     }
 
+    /// Takes back a change of the list that the engine did not carry out.
+    pub(in crate::state) fn restore_edits(&mut self) {
+        self.edits = std::mem::take(&mut self.edits_before);
+    }
+
     /// Follows the edits of the engine's run, which undo, redo and sessions change, too.
     pub(in crate::state) fn follow_edits(&mut self, now: &[Edit]) {
         if self.edits.active() == now {
@@ -88,7 +114,10 @@ impl State {
             listed.on = now.contains(&listed.edit);
         }
         if self.edits.active() != now {
-            self.edits.list = now.iter().map(|edit| ListedEdit { edit: edit.clone(), on: true }).collect();
+            // Those that are switched off stay, after the others.
+            let off = std::mem::take(&mut self.edits.list).into_iter().filter(|listed| !listed.on);
+            let on = now.iter().map(|edit| ListedEdit { edit: edit.clone(), on: true });
+            self.edits.list = on.chain(off).collect();
         }
     }
 
@@ -126,7 +155,7 @@ impl State {
     /// The edits of the run on screen, with the number of their sites.
     pub fn edit_notes(&self) -> Vec<EditNote> {
         self.meta().map_or_else(Vec::new, |meta| {
-            crate::trace::Records { meta: meta.clone().into(), tokens: self.tokens.clone() }.edit_notes()
+            crate::trace::Records { meta: meta.clone(), tokens: self.tokens.clone() }.edit_notes()
         })
     }
 }

@@ -81,6 +81,9 @@ impl State {
             // Failures of a model that has been replaced are ignored.
             Event::Failed { id, .. } if !self.knows(id) => {}
             Event::Failed { id, failure } => {
+                if self.jobs.iter().any(|job| job.id == id && job.kind == JobKind::Edits) {
+                    self.restore_edits();
+                }
                 self.jobs.retain(|job| job.id != id);
                 self.derived.refuse(id, &failure);
                 self.derived.fail(id);
@@ -145,9 +148,6 @@ impl State {
             return effects;
         }
         let edits = std::mem::take(&mut self.start_edits);
-        if !edits.is_empty() {
-            effects.extend(self.load_edits(edits));
-        }
         match self.start.take() {
             // Only the command line insists on a chat template; later models use theirs if that is chosen and they have
             // one.
@@ -160,6 +160,10 @@ impl State {
             Some(prompt) => effects.extend(self.run_prompt(prompt)),
             None if self.overlays.is_empty() => self.open_prompt(),
             None => {}
+        }
+        // After the prompt, which would replace the request.
+        if !edits.is_empty() {
+            effects.extend(self.load_edits(edits));
         }
         // A request for a run removes older messages, so warnings come after it.
         self.show_warnings(&warnings);
@@ -181,6 +185,9 @@ impl State {
         self.jobs.retain(|job| job.id != id);
         self.derived.finish(id);
         self.catch_up();
+        if job == Some(JobKind::Edits) && *outcome == Outcome::Cancelled {
+            self.restore_edits();
+        }
         if job == Some(JobKind::Session) && *outcome == Outcome::Done {
             self.on_resumed();
         }

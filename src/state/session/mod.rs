@@ -6,12 +6,12 @@ pub use version_1::SavedVersion1;
 
 use super::cursor::Cursor;
 use super::panes::Panes;
-use super::run::Baseline;
+use super::run::{Baseline, EditList, ListedEdit};
 use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
-use crate::protocol::{Ask, Branches};
-use crate::trace::{Dtype, Edit, Policy, Prompt, Sampling, Source, Variant};
+use crate::protocol::{Ask, Branches, Failure};
+use crate::trace::{Dtype, Policy, Prompt, Sampling, Source, Variant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -49,9 +49,12 @@ pub struct Saved {
     pub baseline: Option<Policy>,
     /// Former runs, for undo and redo.
     pub branches: Branches,
-    /// The edits of the pass, as text.
+    /// The edits of the pass, as text; those that are switched off begin with `# `.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
+    /// Whether the run without edits was shown.
+    #[serde(default)]
+    pub edits_off: bool,
 }
 
 impl Saved {
@@ -91,7 +94,8 @@ impl State {
             targets: self.targets.iter().map(|target| (target.id, target.piece.to_string())).collect(),
             bookmarks: self.bookmarks.clone(),
             baseline: self.baseline.variant().map(|variant| variant.policy),
-            edits: meta.edits.iter().map(ToString::to_string).collect(),
+            edits: self.edits.list.iter().map(ListedEdit::to_line).collect(),
+            edits_off: self.edits.is_off,
             branches: self.branches.bounded(),
         })
     }
@@ -112,7 +116,12 @@ impl State {
         // A later model reads the prompt, as ids are those of this model.
         self.start = (!saved.prompt.is_empty()).then_some(prompt);
         self.panes = saved.panes.clone();
-        let edits: Vec<Edit> = saved.edits.iter().filter_map(|edit| edit.parse().ok()).collect();
+        let listed = saved.edits.iter().map(|line| ListedEdit::of_line(line)).collect::<anyhow::Result<Vec<_>>>();
+        match listed {
+            Ok(list) => self.edits = EditList { list, is_off: saved.edits_off },
+            Err(error) => self.fail(Failure::of(&error.context("the edits of the session are left out"))),
+        }
+        let edits = self.edits.active();
         let is_other = |policy: &Policy| *policy != saved.precision || !edits.is_empty();
         self.baseline = Baseline::of(saved.baseline.filter(is_other).map(Variant::plain));
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);

@@ -193,6 +193,7 @@ impl From<SavedVersion1> for Saved {
             baseline: one.beside,
             branches: one.branches,
             edits: Vec::new(),
+            edits_off: false,
         }
     }
 }

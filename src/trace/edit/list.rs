@@ -57,6 +57,11 @@ fn steering(configs: &Value) -> Result<Vec<Edit>> {
 
 /// The experts of a layer that are switched off, and those that are switched on.
 fn of_layer(config: &Value) -> Result<(Vec<usize>, Vec<usize>)> {
+    let known = ["mode", "expert_ids", "activate_ids", "deactivate_ids"];
+    let keys = config.as_object().context("expected an object")?.keys();
+    if let Some(key) = keys.into_iter().find(|key| !known.contains(&key.as_str())) {
+        bail!("`{key}` is not one of {}", known.join(", "));
+    }
     let (mut off, mut on) = (ids(config, "deactivate_ids")?, ids(config, "activate_ids")?);
     let listed = ids(config, "expert_ids")?;
     match config.get("mode").and_then(Value::as_str).unwrap_or("deactivate") {

@@ -60,24 +60,25 @@ fn parse(text: &str) -> Result<Edit> {
         None => (target.as_str(), None),
     };
     let layers = picks(layers, 'L').with_context(|| format!("`{layers}` names no layer"))?;
-    let part = || part.context("it names no part of the layer, such as E5 or H2");
+    let named = || part.context("it names no part of the layer, such as E5 or H2");
+    let alone = || part.map_or(Ok(()), |part| bail!("it takes a layer alone, without `{part}`"));
     let next_is_from = |words: &mut std::iter::Peekable<std::vec::IntoIter<Word>>| {
         words.next_if(|word| word.text == "from" && !word.is_quoted);
     };
     let change = match verb.as_str() {
-        "ban" => Change::Ban(experts(part()?)?),
-        "force" => Change::Force(experts(part()?)?),
-        "bias" => Change::Bias(experts(part()?)?, number(words.next(), "the bias")?),
+        "ban" => Change::Ban(experts(named()?)?),
+        "force" => Change::Force(experts(named()?)?),
+        "bias" => Change::Bias(experts(named()?)?, number(words.next(), "the bias")?),
         "topk" => {
-            ensure!(!target.contains(".E") && !target.contains(".H"), "it takes a layer alone");
+            alone()?;
             let count = words.next().context("the number of experts is missing")?.plain()?;
             Change::TopK(count.parse().ok().with_context(|| format!("`{count}` is not a number of experts"))?)
         }
-        "zero" => Change::Zero(parse_part(part()?)?),
-        "mean" => Change::Mean(parse_part(part()?)?),
-        "scale" => Change::Scale(parse_part(part()?)?, number(words.next(), "the factor")?),
+        "zero" => Change::Zero(parse_part(named()?)?),
+        "mean" => Change::Mean(parse_part(named()?)?),
+        "scale" => Change::Scale(parse_part(named()?)?, number(words.next(), "the factor")?),
         "cut" => {
-            let heads = heads(part()?)?;
+            let heads = heads(named()?)?;
             let arrow = words.next().context("what it cuts is missing, such as 12->3")?.plain()?;
             let (query, key) = arrow.split_once("->").with_context(|| format!("`{arrow}` has no `->`"))?;
             let (query, key) = (span(query)?, span(key)?);
@@ -87,13 +88,14 @@ fn parse(text: &str) -> Result<Edit> {
             Change::Cut { heads, query, key }
         }
         "add" => {
-            let hook = hook(part()?)?;
-            let source = words.next().context("the file is missing")?.source()?.0;
+            let hook = hook(named()?)?;
+            let (source, from) = words.next().context("the file is missing")?.source()?;
+            ensure!(from.is_none(), "a vector has no positions: leave out the `@` after the file");
             let factor = words.next().map_or(Ok(1.0), |word| number(Some(word), "the factor"))?;
             Change::Add { hook, source, factor }
         }
         "patch" => {
-            let part = part()?;
+            let part = named()?;
             let what = match part.as_bytes().first() {
                 Some(b'H' | b'h') if picks(part, 'H').is_some() => Patched::Heads(heads(part)?),
                 Some(b'E' | b'e') if picks(part, 'E').is_some() => Patched::Experts(experts(part)?),
@@ -105,6 +107,7 @@ fn parse(text: &str) -> Result<Edit> {
             Change::Patch { what, source, from: from.transpose()? }
         }
         _ => {
+            alone()?;
             next_is_from(&mut words);
             let (source, from) = words.next().context("the file is missing")?.source()?;
             ensure!(from.is_none(), "`replay` takes the positions of this run: leave out the `@` after the file");

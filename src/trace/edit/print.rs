@@ -104,7 +104,10 @@ impl fmt::Display for Span {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, tensor } = self;
-        let is_plain = !path.is_empty() && !path.contains([' ', '\t', '"', '@', ':', '#', '\\']) && path != "from";
+        let is_plain = !path.is_empty()
+            && !path.contains(['"', '@', ':', '#', '\\'])
+            && !path.contains(char::is_whitespace)
+            && path != "from";
         match is_plain {
             true => f.write_str(path)?,
             false => write!(f, "\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))?,

@@ -96,6 +96,38 @@ fn a_mean_is_that_of_the_unedited_prompt() {
     }
 }
 
+#[test]
+fn bans_together_leave_enough_experts() {
+    let dims = Case::new("demo", Policy::Hf).loaded.meta.dims;
+    for texts in [&["ban L3.E0..3", "ban L3.E4..7"][..], &["ban L*.E0..3", "ban L3.E4..6@7"]] {
+        let error = format!("{:#}", Edits::new(parsed(texts), dims).unwrap_err());
+        assert!(error.contains("with the bans before it") && error.contains("a token needs 2"), "{error}");
+    }
+    assert!(Edits::new(parsed(&["ban L3.E0..3", "ban L4.E4..7", "ban L3.E4,E5"]), dims).is_ok());
+}
+
+#[test]
+fn the_later_edit_of_a_choice_wins_whatever_it_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clean.safetensors");
+    let case = Case::new("demo", Policy::Hf);
+    let records = case.plain.records();
+    let plan = mixscope::trace::TracePlan::new(&records, &serde_json::json!({}), false, &[], |kind, _| {
+        matches!(kind, K::ExpertWeights | K::ExpertOut | K::MixingWeights | K::ExpertIndices)
+    });
+    plan.unwrap().write(&path).unwrap();
+    let patch = format!("patch L3.expert_weights {}", path.display());
+    let run = case.under(&[&patch, "ban L3.E5"]);
+    assert!(run.tokens().iter().all(|token| !token.experts(3).unwrap().contains(&5)));
+    // Rows of other lengths in the same pass change nothing.
+    let wide = "topk L3 3@5";
+    for hook in ["expert_out", "mixing_weights"] {
+        let patch = format!("patch L3.{hook}@2 {}", path.display());
+        let run = case.under(&[wide, &patch]);
+        assert!(run.tokens()[2].sites.is_empty(), "the row is its own");
+    }
+}
+
 /// Views derive z, patterns and experts' outputs from what they keep; under edits they are those of the pass.
 #[test]
 fn what_views_derive_follows_the_edits() {

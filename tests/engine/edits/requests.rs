@@ -66,3 +66,27 @@ fn edits_are_undone_redone_flipped_and_compared() {
     assert!(events.iter().any(|event| matches!(event, Event::Failed { .. })));
     assert_eq!(core.run().meta().edits.len(), 1);
 }
+
+#[test]
+fn what_the_prompt_is_follows_its_tokens() {
+    let loaded = Arc::new(open(&Location::Demo, Policy::Hf, None, false).unwrap());
+    let prompt = ids(&loaded, 15);
+    let mut core = Core::new(loaded);
+    let mut id = 0;
+    answer(&mut core, &mut id, Ask::Prompt(Prompt::Ids(prompt)));
+    answer(&mut core, &mut id, Ask::Edits { edits: parsed(&["zero L4.mlp@generated", "mean L1.H2"]), at: 0 });
+    answer(&mut core, &mut id, Ask::Truncate { len: 8 });
+    let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
+    answer(&mut core, &mut id, Ask::Step { count: Some(3), sampling: greedy });
+    let of = |core: &Core, edit: u16| -> Vec<usize> {
+        let has = |pos: &usize| core.run().tokens()[*pos].sites.iter().any(|site| site.edit == edit);
+        (0..core.run().tokens().len()).filter(has).collect()
+    };
+    assert_eq!(of(&core, 0), [8, 9, 10], "what follows the shortened prompt is generated");
+    assert_eq!(of(&core, 1).len(), 11);
+    // The same tokens from the start give the same bits.
+    let now = core.run().tokens().to_vec();
+    answer(&mut core, &mut id, Ask::Policy(Policy::F32));
+    answer(&mut core, &mut id, Ask::Policy(Policy::Hf));
+    assert!(now.iter().zip(core.run().tokens()).all(|(a, b)| a.values == b.values && a.sites == b.sites));
+}

@@ -29,11 +29,14 @@ pub struct Arm<'m> {
 
 impl<'m> Arm<'m> {
     /// An arm before the first layer.
-    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<&Edits>) -> Result<Self> {
+    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<(&Edits, usize)>) -> Result<Self> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
         let precision = Precision::new(policy, meta.compute_dtype);
         let rounding = loaded.model.arch().rounding(precision);
-        let edits = edits.map(|edits| edits.of_prompt(ids, &loaded.model, precision, &Control::none())).transpose()?;
+        let edits = edits.map(|(edits, prompt)| {
+            edits.of_prompt(&ids[..prompt.min(ids.len())], &loaded.model, precision, &Control::none())
+        });
+        let edits = edits.transpose()?;
         let cache = loaded.model.new_cache();
         let (pass, resid) = loaded.model.begin(ids, &cache, precision, &mut NoHooks)?;
         Ok(Self { meta, precision, edits, rounding, pass, resid, cache, tokens: ids.len() })
@@ -105,7 +108,13 @@ pub struct Variant<'m> {
 
 impl<'m> Variant<'m> {
     /// An arm before the first layer.
-    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<&Edits>, base: &Meta) -> Result<Self> {
+    pub fn begin(
+        loaded: &'m Loaded,
+        policy: Policy,
+        ids: &[u32],
+        edits: Option<(&Edits, usize)>,
+        base: &Meta,
+    ) -> Result<Self> {
         let arm = Arm::begin(loaded, policy, ids, edits)?;
         let dtypes = [base.activation_dtype(), arm.meta.activation_dtype()];
         let comparer = |mode| Comparer::new(mode, None, dtypes, ids.to_vec(), base.dims.top_k, false);

@@ -20,7 +20,7 @@ use arm::{Arm, Variant};
 /// Runs `ids` under `base` and each of `policies`, end to end and each layer alone. Then each of them generates `steps`
 /// greedy tokens, or fewer if its text or the context ends. A policy counts once. The policy under which the model was
 /// opened does not matter. All of them are computed under `edits`, if
-/// there are any. Progress is in token-layers.
+/// there are any, of a prompt of so many tokens. Progress is in token-layers.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are
@@ -32,7 +32,7 @@ pub fn lab(
     steps: usize,
     base: Policy,
     policies: &[Policy],
-    edits: Option<&Edits>,
+    edits: Option<(&Edits, usize)>,
     control: &Control,
 ) -> Result<Lab> {
     let (dims, n) = (loaded.meta.dims, ids.len());
@@ -44,7 +44,7 @@ pub fn lab(
     );
     let steps = steps.min(context - n);
     let resizes = |edit: &&Edit| matches!(edit.change, Change::TopK(_) | Change::Replay { .. });
-    if let Some(edit) = edits.and_then(|edits| edits.list().find(resizes)) {
+    if let Some(edit) = edits.and_then(|(edits, _)| edits.list().find(resizes)) {
         bail!("`{edit}`: the lab compares choices of the model's own number of experts; leave it out");
     }
     let mut others: Vec<Policy> = Vec::new();

@@ -3,7 +3,7 @@
 use super::Live;
 use crate::control::Control;
 use crate::model::{EditHooks, Edits, PromptEdits};
-use crate::trace::{HookKind, Meta, Source, TokenRecord};
+use crate::trace::{HookKind, Meta, Policy, Source, TokenRecord};
 use anyhow::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) struct Again<'a> {
 impl Live {
     /// The edits of the pass.
     pub fn edits(&self) -> Option<&PromptEdits> {
-        self.edits.as_ref()
+        self.edits.as_deref()
     }
 
     /// The same tokens under these edits in place of those of the run; `None` for no edit. Positions before the first that
@@ -30,7 +30,7 @@ impl Live {
     pub fn edited(&self, edits: Option<&Edits>, control: &Control) -> Result<Self> {
         let mut next = self.clone();
         next.set_edits(edits, control)?;
-        let before = self.edits.as_ref().filter(|edits| edits.precision() == self.precision);
+        let before = self.edits().filter(|edits| edits.precision() == self.precision);
         let Some((position, layer)) = PromptEdits::first_difference(before, next.edits(), self.meta.dims) else {
             return Ok(next);
         };
@@ -61,7 +61,8 @@ impl Live {
         let edits = edits.filter(|edits| !edits.is_empty());
         let prompt: Vec<u32> = self.prompt().map(|token| token.id).collect();
         let (model, precision) = (&self.loaded.model, self.precision);
-        self.edits = edits.map(|edits| edits.of_prompt(&prompt, model, precision, control)).transpose()?;
+        self.edits =
+            edits.map(|edits| edits.of_prompt(&prompt, model, precision, control).map(Box::new)).transpose()?;
         self.capture = self.requested.clone();
         for (kind, layer) in self.edits.iter().flat_map(|of| of.edits().hides()) {
             self.capture.add(kind.at(layer));
@@ -72,8 +73,40 @@ impl Live {
     }
 
     /// The tokens of the prompt.
-    fn prompt(&self) -> impl Iterator<Item = &Arc<TokenRecord>> {
+    pub fn prompt(&self) -> impl Iterator<Item = &Arc<TokenRecord>> {
         self.tokens.iter().take_while(|token| token.source == Source::Prompt)
+    }
+
+    /// The same model under another policy and other edits, before its first token; the edits fit the prompt of this run.
+    ///
+    /// # Errors
+    /// As [`Live::extend`].
+    pub fn variant(&self, policy: Policy, edits: Option<&Edits>, control: &Control) -> Result<Self> {
+        let mut other = self.clone();
+        if edits.is_some() || self.edits.is_some() {
+            other.set_edits(edits, control)?;
+        }
+        other.switch(policy);
+        Ok(other)
+    }
+
+    /// Whether the edits fit the prompt that the tokens begin with.
+    pub fn is_fit(&self) -> bool {
+        let is_prompt = |of: &PromptEdits| {
+            !of.edits().depend_on_prompt() || of.prompt().iter().eq(self.prompt().map(|token| &token.id))
+        };
+        self.edits().is_none_or(is_prompt)
+    }
+
+    /// Fits the edits to the prompt that the tokens begin with, after the tokens changed; what they change is read again.
+    ///
+    /// # Errors
+    /// As [`Live::extend`].
+    pub fn refit(&mut self, control: &Control) -> Result<()> {
+        if let Some(edits) = self.edits.clone().filter(|_| !self.is_fit()) {
+            *self = self.edited(Some(edits.edits()), control)?;
+        }
+        Ok(())
     }
 
     /// Fits the edits to the prompt `ids`, of which the run has read the beginning, and forgets the tokens whose values
@@ -84,7 +117,7 @@ impl Live {
         if let Some((position, _)) = PromptEdits::first_difference(Some(&before), Some(&after), self.meta.dims) {
             self.truncate(position);
         }
-        self.edits = Some(after);
+        self.edits = Some(after.into());
         Ok(())
     }
 
@@ -92,7 +125,7 @@ impl Live {
     pub(super) fn refresh_edits(&mut self, control: &Control) -> Result<()> {
         if let Some(edits) = self.edits.take_if(|edits| edits.precision() != self.precision) {
             let found = edits.edits().of_prompt(edits.prompt(), &self.loaded.model, self.precision, control);
-            self.edits = Some(found?);
+            self.edits = Some(found?.into());
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub struct Live {
     loaded: Arc<Loaded>,
     meta: Arc<Meta>,
     precision: Precision,
-    edits: Option<PromptEdits>,
+    edits: Option<Box<PromptEdits>>,
     /// What is kept of each token.
     capture: Capture,
     /// The same without what is kept because of edits.
@@ -201,9 +201,9 @@ impl Live {
 
     /// Whether `other` begins with this run.
     pub(in crate::engine) fn is_start_of(&self, other: &Live) -> bool {
-        self.meta.policy == other.meta.policy
-            && self.meta.edits == other.meta.edits
-            && self.shared_with(other) == self.tokens.len()
+        let fits = |live: &Live| live.edits.as_ref().map(|edits| edits.prompt().to_vec());
+        let same = self.meta.policy == other.meta.policy && self.meta.edits == other.meta.edits;
+        same && fits(self) == fits(other) && self.shared_with(other) == self.tokens.len()
     }
 
     /// Whether both are the same run.

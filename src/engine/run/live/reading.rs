@@ -23,10 +23,10 @@ impl Live {
     /// # Errors
     /// As [`Live::extend`].
     pub fn set_prompt(&mut self, ids: &[u32], control: &Control, arrived: OnTokens) -> Result<()> {
+        // If this is stopped, the run stays as it was.
+        self.fit_edits(ids, control)?;
         let shared = self.tokens.iter().zip(ids).take_while(|(token, id)| token.id == **id).count();
         self.truncate(shared);
-        self.fit_edits(ids, control)?;
-        let shared = self.tokens.len();
         let valid = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
         for token in &mut self.tokens[valid..] {
             Arc::make_mut(token).source = Source::Prompt;

@@ -73,9 +73,10 @@ impl Replay {
         let mut values = hook_values(&mut file, dims, ids.len())?;
         meta.report.findings.extend(notes);
         meta::note_unknown(&file, &mut meta.report);
+        let is_edited = file.metadata.contains_key("edits");
         drop(file);
         let precision = Precision::new(meta.policy, meta.compute_dtype);
-        values.iter_mut().for_each(|values| derive_routing(values, &config.arch, precision));
+        values.iter_mut().for_each(|values| derive_routing(values, &config.arch, precision, is_edited));
         let tokens = records(&ids, values, &tables, &spelling);
         note_what_is_there(&mut meta, &tokens, &tables);
         Ok(Self { meta: Arc::new(meta), precision, tokens, lens: Arc::new(tables.lens), spelling: Arc::new(spelling) })
@@ -153,7 +154,7 @@ fn candidates(distribution: &Distribution, top: usize, spelling: &Spelling) -> V
 }
 
 /// Adds what follows from a position's router logits or expert weights.
-fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
+fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision, is_edited: bool) {
     use HookKind as K;
     let precision = arch.rounding(precision);
     let Dims { layers, experts, top_k, .. } = arch.dims;
@@ -166,11 +167,13 @@ fn derive_routing(values: &mut HookValues, arch: &Arch, precision: Precision) {
         let chosen = match (values.get(K::ExpertIndices.at(layer)), values.get(K::ChoiceScores.at(layer))) {
             (Some(Row::U32(chosen)), _) => chosen.to_vec(),
             (_, Some(Row::F32(scores))) => router::top_k(scores, experts, top_k),
+            // An edit may have chosen others.
+            _ if is_edited => continue,
             _ => router::top_k(&probs, experts, top_k),
         };
         if values.get(K::MixingWeights.at(layer)).is_none() {
             let renormalise = arch.moe.renormalise;
-            let weights = router::mixing_weights(&probs, &chosen, (experts, top_k), renormalise, precision);
+            let weights = router::mixing_weights(&probs, &chosen, (experts, chosen.len()), renormalise, precision);
             values.insert(K::MixingWeights.at(layer), Row::F32(weights.into()));
         }
         values.insert(K::ExpertWeights.at(layer), Row::F32(probs.into()));

@@ -78,5 +78,5 @@ fn array(bytes: &[u8]) -> Result<(Vec<usize>, Vec<u32>)> {
 
 /// What follows `'key':` in the header.
 fn entry<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    Some(header.split_once(&format!("'{key}'"))?.1.trim_start().strip_prefix(':')?)
+    header.split_once(&format!("'{key}'"))?.1.trim_start().strip_prefix(':')
 }
