@@ -19,23 +19,35 @@ fn temporaries(folder: &Path) -> Vec<String> {
     names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(TEMPORARY)).collect()
 }
 
-/// A run that is writing a table.
+/// A run that was stopped while it writes a table. One that was done before it could be stopped is tried again.
 fn writing(out: &Path) -> Child {
     let ids = (0..400).map(|i| (3 + i % 500).to_string()).collect::<Vec<_>>().join(",");
-    let mut command = command(out);
-    let mut child = command.args(LONG).args([&ids, "--out", out.to_str().unwrap()]).spawn().unwrap();
     let started = Instant::now();
-    // attention.csv comes after lens.csv.
-    while !out.join("lens_summary.csv").exists() || temporaries(out).is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(300), "no temporary file was seen");
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it was seen to write");
-        std::thread::sleep(Duration::from_millis(1));
+    loop {
+        let mut command = command(out);
+        let mut child = command.args(LONG).args([&ids, "--force", "--out", out.to_str().unwrap()]).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(300), "no temporary file was seen");
+            // attention.csv comes after lens.csv.
+            if out.join("lens_summary.csv").exists() && !temporaries(out).is_empty() {
+                kill(Pid::from_raw(child.id() as i32), Signal::SIGSTOP).unwrap();
+                // What it did meanwhile is done when nothing changes any more.
+                std::thread::sleep(Duration::from_millis(50));
+                if child.try_wait().unwrap().is_none() && !temporaries(out).is_empty() {
+                    return child;
+                }
+                let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGCONT);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_dir_all(out).unwrap();
     }
-    child
 }
 
 fn end(child: Child, signal: Signal) {
-    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    kill(pid, signal).unwrap();
+    kill(pid, Signal::SIGCONT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(signal as i32), "{}", stderr(&output));
     assert!(!stderr(&output).contains("mixscope:"), "{}", stderr(&output));
