@@ -51,7 +51,7 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
 A token may be spelled NA or null, so a reader must not take these as missing values:
   pandas  pandas.read_csv(\"tokens.csv\", keep_default_na=False,
                           na_values={\"nll\": \"\", \"entropy\": \"\", \"rank\": \"\"})
-  polars  polars.read_csv(\"tokens.csv\", missing_utf8_is_empty_string=True)
+  polars  polars.read_csv(\"tokens.csv\", empty_string_is_null=False)
   R       read.csv(\"tokens.csv\", na.strings=character(), encoding=\"UTF-8\")
 
 The generated text goes to stdout, progress to stderr.";
