@@ -484,3 +484,25 @@ fn a_tensor_without_numbers_is_no_alarm() {
     let (_, said) = model.run();
     assert!(!said.contains("zeros"), "{said}");
 }
+
+#[test]
+fn a_byte_order_mark_and_a_wide_dtype_are_named_as_what_they_are() {
+    let model = Model::new();
+    let config = model.folder.path().join("config.json");
+    let text = std::fs::read(&config).unwrap();
+    std::fs::write(&config, [b"\xef\xbb\xbf".as_slice(), &text].concat()).unwrap();
+    let output = mixscope(["info", model.folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("config.json begins with a byte order mark"), "{}", stderr(&output));
+
+    let mut model = Model::new();
+    for (dtype, _, bytes) in model.tensors.values_mut().filter(|(dtype, ..)| *dtype == Dtype::F32) {
+        *dtype = Dtype::F64;
+        *bytes =
+            bytes.as_chunks::<4>().0.iter().flat_map(|x| f64::from(f32::from_le_bytes(*x)).to_le_bytes()).collect();
+    }
+    model.save();
+    let output = mixscope(["info", model.folder.path().to_str().unwrap()]);
+    assert!(!stderr(&output).contains("quantised"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("F64"), "{}", stderr(&output));
+}

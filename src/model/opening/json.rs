@@ -16,6 +16,11 @@ pub fn read_json(path: &Path) -> Result<Option<Value>> {
             let name = path.display();
             Ok(Some(read.map_err(|error| match stand_in(&bytes) {
                 Some(other) => anyhow!("{name}: {other}"),
+                None if bytes.starts_with(b"\xef\xbb\xbf") => {
+                    anyhow!(
+                        "{name} begins with a byte order mark, which JSON does not allow: save it as UTF-8 without one"
+                    )
+                }
                 None => anyhow!(error).context(format!("{name} is not valid JSON")),
             })?))
         }

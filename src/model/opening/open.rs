@@ -195,7 +195,7 @@ fn read_gguf(path: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> 
     let config = Config::parse(&json, "metadata", report)?;
     check_gguf_scores(&header, report);
     let read = Tokenizer::of_gguf(&header)
-        .context("its tokenizer can't be used (prompts can only be given with --prompt-ids)");
+        .context("its tokenizer can't be used (`run` and the explorer take prompts only as --prompt-ids)");
     let tokenizer = or_ids_only(read, "tokenizer.ggml", ids_only, report)?;
     let template = header.get("tokenizer.chat_template").and_then(gguf::Value::text);
     let special = |(name, key): (&str, &str)| {

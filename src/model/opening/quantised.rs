@@ -134,7 +134,9 @@ pub fn refuse_tensors(store: &Store) -> Result<()> {
     }
     let raw = store.tensors().iter().find(|(_, entry)| {
         let name = entry.type_name.as_str();
-        entry.stored.is_none() && (name.starts_with("F8") || name.starts_with("F4") || name.starts_with("F6"))
+        entry.stored.is_none()
+            && name != "F64"
+            && (name.starts_with("F8") || name.starts_with("F4") || name.starts_with("F6"))
     });
     if let Some((name, entry)) = raw {
         bail!("quantised to {} (tensor `{name}`), {ADVICE}", entry.type_name);

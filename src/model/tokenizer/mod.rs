@@ -140,7 +140,7 @@ impl Tokenizer {
 }
 
 fn unreadable(path: &Path) -> String {
-    format!("cannot read {} (without it prompts can only be given with --prompt-ids)", path.display())
+    format!("cannot read {} (without it, `run` and the explorer take prompts only as --prompt-ids)", path.display())
 }
 
 /// Reads the bytes of a tokenizer.json. Also returns whether merges were to be left out by chance.
