@@ -53,7 +53,7 @@ pub struct Saved {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
     /// Whether the run without edits was shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edits_off: bool,
 }
 
