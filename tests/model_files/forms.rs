@@ -503,6 +503,6 @@ fn a_byte_order_mark_and_a_wide_dtype_are_named_as_what_they_are() {
     }
     model.save();
     let output = mixscope(["info", model.folder.path().to_str().unwrap()]);
-    assert!(!stderr(&output).contains("quantised"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("F64"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("quantised to F64"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("found F64"), "{}", stderr(&output));
 }
