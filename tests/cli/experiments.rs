@@ -98,6 +98,10 @@ fn edits_of_generated_tokens_are_counted_and_edited_traces_named() {
     }
     let diff = mixscope(["diff", &at("plain"), &at("edited")]);
     assert!(stdout(&diff).contains("under the edit zero L5.mlp"), "{}", stdout(&diff));
+    let figure = at("map.svg");
+    let drawn = mixscope(["export", &at("edited"), "--view", "routing.map", "-o", &figure]);
+    assert!(drawn.status.success(), "{}", stderr(&drawn));
+    assert!(fs::read_to_string(&figure).unwrap().contains("zero L5.mlp"), "a figure says that the run was edited");
     let check = mixscope(["check", "demo", "--against", &at("edited")]);
     assert_eq!(check.status.code(), Some(1));
     assert!(stderr(&check).contains("the run was edited"), "{}", stderr(&check));

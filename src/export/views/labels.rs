@@ -15,7 +15,7 @@ const BAND: f64 = 1200.0;
 /// Tokens from which cells shrink to dots.
 pub const MANY: usize = 2048;
 
-/// `demo · hf bf16 · 48 tokens · “Once upon a time…”`
+/// `demo · hf bf16 · ban L3.E5 · 48 tokens · “Once upon a time…”`
 pub fn subtitle(trace: &Records) -> String {
     let meta = &trace.meta;
     let n = trace.tokens.len();
@@ -23,7 +23,14 @@ pub fn subtitle(trace: &Records) -> String {
     // The name may be a path on somebody's machine, so it is not shown.
     let model = drawable(&meta.title);
     let tokens = if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
-    format!("{model} · {} {} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
+    // Nor is the file that an edit reads.
+    let edits = match &*meta.edits {
+        [] => String::new(),
+        [edit] if edit.source().is_none() => format!(" · {edit}"),
+        [_] => " · 1 edit".to_owned(),
+        edits => format!(" · {} edits", edits.len()),
+    };
+    format!("{model} · {} {}{edits} · {tokens} · “{start}”", meta.policy, meta.compute_dtype)
 }
 
 /// The beginning of the text of these tokens.

@@ -104,3 +104,20 @@ fn another_prompt_moves_what_depends_on_it() {
         same(&format!("{} under f32", texts.join("; ")), &fresh, &switched);
     }
 }
+
+#[test]
+fn edits_survive_a_stop_while_their_means_are_computed() {
+    let case = Case::new("tiny-bf16", Policy::Hf);
+    let (none, texts) = (Control::none(), ["mean L0.H1"]);
+    let live = case.under(&texts);
+    let mut stopped = live.under(Policy::F32);
+    let tokens = live.ids_and_sources();
+    let error =
+        stopped.extend(&case.ids, mixscope::trace::Source::Prompt, &Control::cancelled_by(&|| true)).unwrap_err();
+    assert!(error.is::<mixscope::control::Stopped>(), "{error:#}");
+    stopped.extend_from(&tokens, &none, &mut |_, _| {}).unwrap();
+    let mut whole = live.under(Policy::F32);
+    whole.extend_from(&tokens, &none, &mut |_, _| {}).unwrap();
+    assert!(super::sites(whole.tokens()) > 0);
+    same("after a stop", &whole, &stopped);
+}

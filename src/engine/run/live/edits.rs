@@ -123,9 +123,10 @@ impl Live {
 
     /// Fits the edits to the policy: means depend on it.
     pub(super) fn refresh_edits(&mut self, control: &Control) -> Result<()> {
-        if let Some(edits) = self.edits.take_if(|edits| edits.precision() != self.precision) {
-            let found = edits.edits().of_prompt(edits.prompt(), &self.loaded.model, self.precision, control);
-            self.edits = Some(found?.into());
+        // If this is stopped, the edits stay: without them the run would be another than it says.
+        if let Some(edits) = self.edits().filter(|edits| edits.precision() != self.precision) {
+            let found = edits.edits().of_prompt(edits.prompt(), &self.loaded.model, self.precision, control)?;
+            self.edits = Some(found.into());
         }
         Ok(())
     }
