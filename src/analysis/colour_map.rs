@@ -159,6 +159,16 @@ pub fn ink(paper: Rgb) -> Rgb {
     if contrast(black, paper) >= contrast(white, paper) { black } else { white }
 }
 
+/// Orange, white and blue: the colour of a value between −1 and 1. The ends are those of ColorBrewer's PuOr and RdBu, which stay
+/// distinct with red-green blindness.
+pub fn diverging(value: f32) -> Rgb {
+    const ENDS: [Rgb; 2] = [(0xb3, 0x58, 0x06), (0x21, 0x66, 0xac)];
+    let value = if value.is_finite() { value.clamp(-1.0, 1.0) } else { 0.0 };
+    let end = ENDS[usize::from(value >= 0.0)];
+    let mix = |to: u8| (255.0 + (f32::from(to) - 255.0) * value.abs()).round() as u8;
+    (mix(end.0), mix(end.1), mix(end.2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

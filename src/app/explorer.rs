@@ -6,7 +6,7 @@ use super::folders::state_folder;
 use super::history::History;
 use super::keeper::Keeper;
 use super::models::Finder;
-use super::saving::Saver;
+use super::saving::{Saver, Shown};
 use crate::analysis::view::{Tab, View};
 use crate::engine::{Engine, Opener};
 use crate::export::Screen;
@@ -164,8 +164,7 @@ impl Explorer {
                     }
                 }
                 Effect::Save(Save::View(spec)) => {
-                    let compared = (self.state.baseline.records(), self.state.lab.clone());
-                    self.saver.view(spec, compared, self.engine.branch());
+                    self.saver.view(spec, Shown::of(&self.state), self.engine.branch());
                 }
                 Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),
                 Effect::Save(Save::Screen) => requests.push(Request::SaveScreen),

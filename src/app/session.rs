@@ -137,7 +137,7 @@ mod tests {
             chat: false,
             tokens: vec![(1, Source::Prompt), (357, Source::Generated), (3071, Source::Forced)],
             sampling: Sampling { temperature: 0.7, top_k: Some(40), top_p: Some(0.9), seed: u64::MAX },
-            cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3 },
+            cursor: Cursor { token: 2, layer: 5, head: 7, expert: 1, candidate: 3, is_mlp: true },
             panes,
             colour: StripColour::Loss,
             targets: vec![(7, "▁seven".to_owned())],

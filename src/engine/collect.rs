@@ -32,7 +32,12 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
         | View::FidelityValidated
         | View::FidelityFlips
         | View::FidelityLoss
-        | View::FidelityLab => {}
+        | View::FidelityLab
+        | View::Compare
+        | View::EffectsMap
+        | View::EffectsRouting
+        | View::EffectsPatching
+        | View::EffectsContributions => {}
         View::AttentionHead => {
             check("layer", spec.layer, dims.layers)?;
             if let Pick::One(head) = spec.head {

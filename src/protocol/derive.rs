@@ -1,8 +1,8 @@
 use crate::analysis::{
-    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, Trajectory,
-    WhatIf,
+    Attribution, AttributionKey, Distance, Found, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey, ModelShares, Pick, Tempered, Trajectory,
+    Watch, WhatIf,
 };
-use crate::trace::{LensCell, LensKey, Meta, Piece, Sampling, TokenRecord, Variant};
+use crate::trace::{LensCell, LensKey, Meta, Piece, Prompt, Sampling, TokenRecord, Variant};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
@@ -87,6 +87,65 @@ pub enum Derive {
         /// The requested cells.
         cells: Vec<LensKey>,
     },
+    /// The places of an effect map after the first `done`. Done only while the engine has nothing else to do.
+    Effects {
+        /// The map.
+        request: Box<MapRequest>,
+        /// Places that are computed already.
+        done: usize,
+    },
+    /// The records of a second prompt, read as the run is. Done only while the engine has nothing else to do.
+    Second {
+        /// The prompt.
+        prompt: Prompt,
+    },
+    /// Lens cells of the second prompt.
+    SecondLens {
+        /// The prompt.
+        prompt: Prompt,
+        /// The requested cells.
+        cells: Vec<LensKey>,
+    },
+    /// The contributions of all layers to a logit, or to the difference of two. Done only while the engine has nothing else
+    /// to do.
+    Shares(Watch),
+    /// How far the run is from another one that the engine has read. Done only while the engine has nothing else to do.
+    Distance(OtherRun),
+}
+
+/// A map that is requested.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapRequest {
+    /// The map.
+    pub key: MapKey,
+    /// The tokens of the run that it is about: the first ones.
+    pub tokens: usize,
+    /// The prompt of the corrupted run, for a map of patches.
+    pub second: Option<Prompt>,
+}
+
+/// Places of a map.
+#[derive(Clone, Debug)]
+pub struct MapPart {
+    /// The map.
+    pub request: MapRequest,
+    /// Its layers and columns.
+    pub shape: (usize, usize),
+    /// The measure of the clean and the corrupted run.
+    pub baselines: Option<[f64; 2]>,
+    /// Places that are computed now, in the engine's order.
+    pub done: usize,
+    /// Layer, column and what was found there.
+    pub found: Vec<(usize, usize, Found)>,
+}
+
+/// A run that the run on the screen is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OtherRun {
+    /// The same tokens under another policy or other edits.
+    Variant(Variant),
+    /// Another prompt.
+    Second(Prompt),
 }
 
 /// The kind of a [`Derive`] request. A newer request replaces an older one of the same kind.
@@ -100,7 +159,15 @@ impl Derive {
 
     /// Whether all other requests are served first.
     pub fn is_background(&self) -> bool {
-        matches!(self, Self::WhatIf { .. } | Self::Variant { .. })
+        matches!(
+            self,
+            Self::WhatIf { .. }
+                | Self::Variant { .. }
+                | Self::Effects { .. }
+                | Self::Second { .. }
+                | Self::Shares(_)
+                | Self::Distance(_)
+        )
     }
 }
 
@@ -149,4 +216,21 @@ pub enum Derived {
     },
     /// Lens cells of another variant of the run.
     VariantLens(Variant, Vec<(LensKey, Arc<LensCell>)>),
+    /// Places of an effect map.
+    Effects(Box<MapPart>),
+    /// Records of the second prompt.
+    Second {
+        /// The prompt.
+        prompt: Prompt,
+        /// The model and how the run is computed.
+        meta: Arc<Meta>,
+        /// Its records.
+        tokens: Vec<Arc<TokenRecord>>,
+    },
+    /// Lens cells of the second prompt.
+    SecondLens(Prompt, Vec<(LensKey, Arc<LensCell>)>),
+    /// Contributions of all layers.
+    Shares(Arc<ModelShares>),
+    /// How far the run is from another one.
+    Distance(OtherRun, Arc<Distance>),
 }

@@ -8,7 +8,7 @@ mod job;
 mod progress;
 
 pub use ask::{Ask, RequestId};
-pub use derive::{Derive, DeriveKind, Derived, Spelled};
+pub use derive::{Derive, DeriveKind, Derived, MapPart, MapRequest, OtherRun, Spelled};
 pub use event::{EditsFound, Event, Failure, Outcome};
 pub use history::{Branches, FormerRun, Revision, RunAction};
 pub use job::JobKind;

@@ -16,6 +16,9 @@ pub struct Cursor {
     pub expert: usize,
     /// Row of the candidates.
     pub candidate: usize,
+    /// Whether the MLP block of the layer is meant, not its attention block.
+    #[serde(default)]
+    pub is_mlp: bool,
 }
 
 impl State {

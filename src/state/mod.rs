@@ -23,7 +23,8 @@ pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Over
 pub use overlays::{ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
 pub use panes::{Arrangement, Pane, Panes};
 pub use run::{
-    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, Wanted, WantedBaseline,
+    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, SecondPrompt, Wanted, WantedBaseline,
+    WantedExperiments,
 };
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
@@ -31,6 +32,7 @@ pub use update::update;
 pub use views::attention::grid::Ranked;
 pub use views::attention::{Heads, MeasuredOn, Over, Side};
 pub use views::details::{Details, DetailsPage};
+pub use views::effects::{Effects, Pin};
 pub use views::lens::{Lens, LensMeasure, Target};
 pub use views::routing::UsageMeasure;
 
@@ -97,6 +99,16 @@ pub struct State {
     pub edits: EditList,
     /// The edits before the last change.
     edits_before: EditList,
+    /// A second prompt, compared with the run.
+    pub second: Option<SecondPrompt>,
+    /// The token that the target of experiments is compared with.
+    pub foil: Option<Target>,
+    /// A foil that was typed, until its token is known.
+    typed_foil: Option<String>,
+    /// A target that stays while the cursor moves.
+    pub pin: Option<Pin>,
+    /// Whether effect maps on the screen are computed.
+    pub maps_on: bool,
     /// The result of the last precision lab.
     pub lab: Option<Arc<Lab>>,
     /// Tokens that are followed through the layers, oldest first; the model's own answer is always followed.
@@ -174,6 +186,11 @@ impl State {
             edits: EditList::default(),
             edits_before: EditList::default(),
             baseline: Baseline::default(),
+            second: None,
+            foil: None,
+            typed_foil: None,
+            pin: None,
+            maps_on: false,
             lab: None,
             targets: Vec::new(),
             colour: StripColour::Expert,

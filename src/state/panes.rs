@@ -2,6 +2,7 @@
 
 use super::views::attention::Heads;
 use super::views::details::Details;
+use super::views::effects::Effects;
 use super::views::lens::Lens;
 use super::views::routing::UsageMeasure;
 use crate::analysis::view::{Tab, View};
@@ -47,6 +48,8 @@ pub struct Pane {
     pub heads: Heads,
     /// The residual and measure of the lens.
     pub lens: Lens,
+    /// What effect maps go over and show.
+    pub effects: Effects,
     /// First line of a scrolled view.
     pub scroll: usize,
     /// The details next to the view.
@@ -61,6 +64,7 @@ impl Default for Pane {
             usage: UsageMeasure::default(),
             heads: Heads::default(),
             lens: Lens::default(),
+            effects: Effects::default(),
             scroll: 0,
             details: Details::default(),
         }

@@ -10,6 +10,7 @@ mod edits;
 mod events;
 mod faults;
 mod lens;
+mod maps;
 mod requests;
 mod saved;
 mod sessions;

@@ -1,6 +1,6 @@
 use super::row::table;
 use super::text::TokenText;
-use crate::analysis::{LayerEffect, Measures, PositionEffect};
+use crate::analysis::{Found, LayerEffect, Measures, PatchOver, PositionEffect};
 use std::borrow::Cow;
 
 table! {
@@ -70,6 +70,22 @@ table! {
         measure: f64,
         /// (measure − corrupted) / (clean − corrupted): 0 changes nothing, 1 restores the clean run.
         recovery: f64,
+    }
+}
+
+impl PatchRow {
+    /// The row of a place of a map: a layer, and a position, head or expert; `None` where nothing was patched.
+    pub fn of(over: PatchOver, (layer, column): (usize, usize), found: &Found) -> Option<Self> {
+        let Found::Patched { measure, recovery } = *found else { return None };
+        let is_by_position = over.is_by_position();
+        Some(Self {
+            layer,
+            position: is_by_position.then_some(column),
+            part: over.part(),
+            index: (!is_by_position).then_some(column),
+            measure,
+            recovery,
+        })
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod attention;
 mod attribution;
+mod compare;
 mod csv;
+mod effects;
 mod experiments;
 mod findings;
 mod lab;
@@ -22,7 +24,9 @@ mod usage;
 
 pub use attention::{AttentionRow, HeadScoreRow, attention, head_scores};
 pub use attribution::{AttributionRow, attribution};
+pub use compare::CompareRow;
 pub use csv::{CsvWriter, write_csv};
+pub use effects::{RerouteRow, ShareRow};
 pub use experiments::{AblationRow, EffectLayerRow, EffectPositionRow, PatchRow};
 pub use findings::{FindingRow, findings};
 pub use lab::{
@@ -64,6 +68,9 @@ pub fn all() -> Vec<&'static Table> {
         EffectLayerRow::TABLE,
         AblationRow::TABLE,
         PatchRow::TABLE,
+        RerouteRow::TABLE,
+        ShareRow::TABLE,
+        CompareRow::TABLE,
     ]
 }
 

@@ -2,8 +2,11 @@
 
 use crate::analysis::diff::shared;
 use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
+use crate::analysis::effect_map::EffectMap;
 use crate::analysis::lab::Lab;
 use crate::analysis::lens::Trajectory;
+use crate::analysis::model_shares::ModelShares;
+use crate::analysis::side_by_side::Distance;
 use crate::trace::{LensCell, LensKey, Records};
 use std::sync::Arc;
 
@@ -28,6 +31,14 @@ pub struct ViewData {
     pub against: Option<Records>,
     /// The result of a precision lab.
     pub lab: Option<Arc<Lab>>,
+    /// An effect map of the run.
+    pub effects: Option<Arc<EffectMap>>,
+    /// The contributions of all layers.
+    pub shares: Option<Arc<ModelShares>>,
+    /// The run of a second prompt, which the run is compared with.
+    pub second: Option<Records>,
+    /// How far the other run is from this one.
+    pub distance: Option<Arc<Distance>>,
 }
 
 impl ViewData {
@@ -41,6 +52,10 @@ impl ViewData {
             trajectories: Vec::new(),
             against: None,
             lab: None,
+            effects: None,
+            shares: None,
+            second: None,
+            distance: None,
         }
     }
 

@@ -24,11 +24,14 @@ pub enum Tab {
     Next,
     /// What was validated, and how two runs differ.
     Fidelity,
+    /// What parts of the model matter: effects of edits, patches and contributions.
+    Effects,
 }
 
 impl Tab {
     /// All tabs, in the order of their number keys.
-    pub const ALL: [Tab; 5] = [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity];
+    pub const ALL: [Tab; 6] =
+        [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity, Self::Effects];
 
     /// The name on the tab.
     pub fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Tab {
             Self::Lens => "Lens",
             Self::Next => "Next",
             Self::Fidelity => "Fidelity",
+            Self::Effects => "Effects",
         }
     }
 
@@ -141,8 +145,18 @@ views! {
     FidelityFlips: Fidelity, "fidelity.flips", Run;
     /// The loss of each token in two runs.
     FidelityLoss: Fidelity, "fidelity.loss", Run;
+    /// Two runs side by side, token by token: of the same text, or of two prompts.
+    Compare: Fidelity, "compare", Run;
     /// The same prompt under several policies.
     FidelityLab: Fidelity, "fidelity.lab", Run;
+    /// Layers × parts: what each expert, head or block does to a target.
+    EffectsMap: Effects, "effects.map" | "effects", Run;
+    /// Layers × tokens: what if the next expert had won?
+    EffectsRouting: Effects, "effects.routing", Run;
+    /// Layers × positions, heads or experts: values of the run, put into that of a second prompt.
+    EffectsPatching: Effects, "effects.patching", Run;
+    /// Heads and experts of all layers by their contribution to a logit.
+    EffectsContributions: Effects, "effects.contributions", Run;
 }
 
 impl View {
@@ -154,7 +168,7 @@ impl View {
 
     /// Whether the view compares two runs of the same tokens.
     pub fn is_comparison(self) -> bool {
-        matches!(self, Self::FidelityFlips | Self::FidelityLoss)
+        matches!(self, Self::FidelityFlips | Self::FidelityLoss | Self::Compare)
     }
 }
 

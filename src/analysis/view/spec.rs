@@ -1,6 +1,7 @@
 //! What the user chose to see in a view.
 
 use super::{Part, View};
+use crate::analysis::effect_map::{MapMeasure, MapOf};
 use crate::analysis::heads::{Measure, Pick};
 use crate::analysis::lens::LensMeasure;
 use crate::trace::LensSite;
@@ -26,6 +27,10 @@ pub struct ViewSpec {
     pub lens: LensMeasure,
     /// Tokens followed through the layers; empty = the model's own answer.
     pub targets: Vec<u32>,
+    /// What an effect map goes over.
+    pub map: Option<MapOf>,
+    /// What it shows of each place.
+    pub effect: MapMeasure,
 }
 
 impl ViewSpec {
@@ -41,6 +46,8 @@ impl ViewSpec {
             site: Some(LensSite::ResidPost),
             lens: LensMeasure::Top,
             targets: Vec::new(),
+            map: None,
+            effect: MapMeasure::default(),
         }
     }
 
@@ -64,7 +71,12 @@ impl ViewSpec {
             }
             // Probabilities and ranks are in one picture.
             View::LensTargets => measure(&[LensMeasure::Top, LensMeasure::Rank]),
-            _ => String::new(),
+            _ => match self.map {
+                Some(MapOf::Parts(over, how)) if self.view == View::EffectsMap => format!("-{how}-{over}-{}", self.effect),
+                Some(MapOf::Patching(over)) if self.view == View::EffectsPatching => format!("-{over}"),
+                _ if self.view == View::EffectsRouting => format!("-{}", self.effect),
+                _ => String::new(),
+            },
         };
         let part = match (self.view.part(), self.head) {
             (Part::Run, _) => String::new(),

@@ -1,11 +1,11 @@
 //! Writes files for the explorer in the background: neither the screen nor the model waits.
 
 mod names;
+mod shown;
 #[cfg(test)]
 mod tests;
 
 use super::files::{self, Reporter, RunFiles};
-use crate::analysis::Lab;
 use crate::analysis::tables::TokenText;
 use crate::analysis::view::ViewSpec;
 use crate::control::{Control, Stopped};
@@ -14,7 +14,7 @@ use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
 use crate::state::Event;
 use crate::trace::Prompt;
-use crate::trace::{Records, Source, TempFolder, replace_file};
+use crate::trace::{Source, TempFolder, replace_file};
 use anyhow::{Context, Result};
 use names::{keep_folder, write_files};
 use std::io::Write;
@@ -31,8 +31,7 @@ const LENS_K: usize = 10;
 /// Progress is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// The run to compare with and the result of the last precision lab, if any.
-pub type Compared = (Option<Records>, Option<Arc<Lab>>);
+pub use shown::Shown;
 
 /// Receives a branch of the run from the engine.
 pub type BranchReceiver = Receiver<Branch>;
@@ -77,9 +76,9 @@ impl Saver {
     }
 
     /// Writes a view as picture and table.
-    pub fn view(&self, spec: ViewSpec, compared: Compared, branch: BranchReceiver) {
+    pub fn view(&self, spec: ViewSpec, shown: Shown, branch: BranchReceiver) {
         let folder = self.folder.clone();
-        self.start(move |control, _| save_view(&spec, compared, &take(&branch)?.run, &folder, control));
+        self.start(move |control, _| save_view(&spec, shown, &take(&branch)?.run, &folder, control));
     }
 
     /// Writes the whole run into a new folder.
@@ -140,12 +139,9 @@ fn take(branch: &BranchReceiver) -> Result<Branch> {
     branch.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(spec: &ViewSpec, (other, lab): Compared, run: &Run, folder: &Path, control: &Control) -> Result<String> {
+fn save_view(spec: &ViewSpec, shown: Shown, run: &Run, folder: &Path, control: &Control) -> Result<String> {
     let mut data = crate::engine::collect(run, spec, control)?;
-    data.lab = lab;
-    if let Some(other) = other.filter(|_| spec.view.is_comparison()) {
-        data.compare_with(other);
-    }
+    shown.add_to(&mut data, spec);
     let table = export::table(&data, spec, TokenText::default())?;
     write_files(folder, &spec.stem(), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
 }

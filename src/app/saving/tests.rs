@@ -44,7 +44,7 @@ fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spec = ViewSpec::new(View::AttentionGrid);
     assert!(
-        save_view(&spec, (None, None), &branch().run, folder.path(), &Control::cancelled_by(&|| true))
+        save_view(&spec, Shown::default(), &branch().run, folder.path(), &Control::cancelled_by(&|| true))
             .unwrap_err()
             .is::<Stopped>()
     );

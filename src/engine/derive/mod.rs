@@ -4,9 +4,13 @@
 
 mod attribution;
 mod captured;
+mod distance;
+mod effects;
 mod heads;
 mod lens;
 mod queue;
+mod second;
+mod shares;
 mod spell;
 mod tempered;
 mod trajectories;
@@ -15,9 +19,12 @@ mod variant_lens;
 mod what_if;
 
 pub use attribution::attribution;
+pub use distance::distance;
+pub use effects::effect_map;
 pub use heads::{HeadCache, head_rows, pattern, pattern_of};
 pub use lens::lens_cells;
 pub(super) use queue::Queue;
+pub use shares::model_shares;
 pub use spell::spell;
 pub use tempered::tempered;
 pub use trajectories::trajectories;
@@ -25,8 +32,9 @@ pub use what_if::what_if;
 
 use super::run::Run;
 use crate::control::Control;
-use crate::protocol::{Derive, Derived};
+use crate::protocol::{Derive, Derived, OtherRun};
 use anyhow::Result;
+use std::sync::Arc;
 
 /// What derivations keep from one request to the next.
 #[derive(Default)]
@@ -34,6 +42,8 @@ pub struct Kept {
     heads: HeadCache,
     scores: heads::Scores,
     variant: variant::VariantRun,
+    second: second::SecondRun,
+    mapping: effects::Mapping,
 }
 
 impl Kept {
@@ -83,6 +93,22 @@ pub fn derive(run: &Run, kept: &mut Kept, what: &Derive, control: &Control) -> R
         Derive::HeadStats { heads: wanted } => heads::stats::derive(run, heads, wanted, control)?,
         Derive::HeadScores => return kept.scores.derive(run, control),
         Derive::Variant { variant, have, len } => return kept.variant.derive(run, (variant, *have, *len), control),
+        Derive::Effects { request, done } => return kept.mapping.derive(run, request, *done, control),
+        Derive::Second { prompt } => kept.second.derive(run, prompt, control)?,
+        Derive::SecondLens { prompt, cells } => kept.second.lens(prompt, cells, control)?,
+        Derive::Shares(watch) => Derived::Shares(Arc::new(shares::model_shares(run.need_live()?, *watch, control)?)),
+        Derive::Distance(from) => {
+            let run = run.need_live()?;
+            let other = match from {
+                OtherRun::Variant(variant) => kept.variant.of(variant)?,
+                OtherRun::Second(prompt) => kept.second.of(prompt)?,
+            };
+            let found = match from {
+                OtherRun::Variant(_) => distance::distance(other, run, control)?,
+                OtherRun::Second(_) => distance::distance(run, other, control)?,
+            };
+            Derived::Distance(from.clone(), Arc::new(found))
+        }
         Derive::VariantLens { variant, cells } => variant_lens::derive(&kept.variant, variant, cells, control)?,
     };
     Ok(Part::Whole(whole))

@@ -1,7 +1,7 @@
 //! Effect maps: each expert, head or block edited in turn.
 
 use super::measure::{Target, measure};
-use crate::analysis::Measures;
+use crate::analysis::{How, Measures};
 use crate::control::Control;
 use crate::engine::run::Live;
 use crate::model::Edits;
@@ -19,17 +19,6 @@ pub enum Over {
     Attn,
     /// MLP blocks.
     Mlp,
-}
-
-/// What is done to a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum How {
-    /// Its output is zero.
-    Zero,
-    /// The expert can't be chosen.
-    Ban,
-    /// Its output is its mean over the prompt.
-    Mean,
 }
 
 impl Over {
@@ -50,17 +39,6 @@ impl Over {
             Self::Heads => "head",
             Self::Attn => "attn",
             Self::Mlp => "mlp",
-        }
-    }
-}
-
-impl How {
-    /// Its name: the verb of the edit.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Zero => "zero",
-            Self::Ban => "ban",
-            Self::Mean => "mean",
         }
     }
 }
@@ -120,18 +98,35 @@ pub fn ablate(
     let (all, quiet) = (cells.len(), control.quiet());
     for (done, (layer, index, edit)) in cells.into_iter().enumerate() {
         control.check()?;
-        let measures = match first_use(a, over, layer, index) {
-            Some(first) => {
-                let at = if first == 0 { Scope::Everywhere } else { Scope::From(first) };
-                let edits = Edits::new(vec![edit.clone().at(at)], a.meta().dims)?;
-                measure(a, &a.edited(Some(&edits), &quiet)?, target, &quiet)?
-            }
-            None => measure(a, a, target, &quiet)?,
-        };
+        let measures = ablated(a, over, (layer, index, &edit), target, &quiet)?;
         found(Ablation { layer, index, edit, measures });
         control.progress(done + 1, all);
     }
     Ok(())
+}
+
+/// The effect of one part on `a`, whose own edits stay in force.
+///
+/// # Errors
+/// As [`ablate`].
+pub fn ablated(
+    a: &Live,
+    over: Over,
+    (layer, index, edit): (usize, usize, &Edit),
+    target: Target,
+    control: &Control,
+) -> Result<Measures> {
+    let Some(first) = first_use(a, over, layer, index) else { return measure(a, a, target, control) };
+    let at = if first == 0 { Scope::Everywhere } else { Scope::From(first) };
+    let own = a.meta().edits.len();
+    let list = a.meta().edits.iter().cloned().chain([edit.clone().at(at)]).collect();
+    let b = a.edited(Some(&Edits::new(list, a.meta().dims)?), control)?;
+    let mut found = measure(a, &b, target, control)?;
+    if own > 0 {
+        let sites = b.tokens().iter().flat_map(|token| token.sites.iter());
+        found.sites = sites.filter(|site| usize::from(site.edit) == own).count();
+    }
+    Ok(found)
 }
 
 /// The first position at which a part can matter: the first token that chose an expert.

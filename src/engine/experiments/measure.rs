@@ -1,6 +1,7 @@
 //! The measures of an effect: two runs over the same tokens.
 
 use crate::analysis::diff::RunDiff;
+pub use crate::analysis::Watch as Target;
 use crate::analysis::{LayerEffect, Measures, PositionEffect, Watched};
 use crate::control::Control;
 use crate::engine::run::Live;
@@ -11,17 +12,6 @@ use std::sync::Arc;
 
 /// Positions whose logits are in memory together.
 const ROWS: usize = 64;
-
-/// The token that an effect is measured on, and the one that it is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The position whose distribution is read.
-    pub position: usize,
-    /// The target's id.
-    pub token: u32,
-    /// The foil's id.
-    pub foil: Option<u32>,
-}
 
 /// What two runs over the same tokens differ in.
 pub struct Found {

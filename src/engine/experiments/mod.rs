@@ -6,9 +6,11 @@ mod measure;
 mod null;
 mod patch;
 
-pub use ablate::{Ablation, How, Over, ablate};
+pub use crate::analysis::{How, PatchOver};
+pub use ablate::{Ablation, Over, ablate};
 pub use effect::{EffectPlan, effect};
 pub(super) use measure::compare;
 pub use measure::{Target, measure};
 pub use null::NoCounterpart;
-pub use patch::{PatchOver, PatchPlan, Patching, patch};
+pub use patch::{PatchPlan, Patches, Patching, patch};
+pub(super) use ablate::{ablated, cells};

@@ -1,27 +1,13 @@
 //! Activation patching: a corrupted run that gets one value of a clean run after the other.
 
 use super::measure::Target;
+use crate::analysis::PatchOver;
 use crate::control::Control;
 use crate::engine::run::Live;
 use crate::model::{Distribution, Edits, Rows};
 use crate::trace::{Change, Edit, EditSource, HookKind, Patched, Picks, Scope};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
-
-/// What is patched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PatchOver {
-    /// The residual stream before each layer, position by position.
-    ResidPre,
-    /// The attention block's output, position by position.
-    AttnOut,
-    /// The MLP block's output, position by position.
-    MlpOut,
-    /// The output of each head, at all positions.
-    Heads,
-    /// The output of each expert, at the positions where both runs chose it.
-    Experts,
-}
 
 impl PatchOver {
     /// The hook that is patched.
@@ -33,20 +19,6 @@ impl PatchOver {
             Self::Heads => HookKind::Z,
             Self::Experts => HookKind::ExpertOut,
         }
-    }
-
-    /// The name of a part in tables.
-    pub fn part(self) -> &'static str {
-        match self {
-            Self::Heads => "head",
-            Self::Experts => "expert",
-            _ => self.hook().short_name(),
-        }
-    }
-
-    /// Whether it is patched position by position.
-    pub fn is_by_position(self) -> bool {
-        !matches!(self, Self::Heads | Self::Experts)
     }
 }
 
@@ -81,54 +53,100 @@ pub struct Patching {
 /// Progress is in sites.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the runs have different lengths, or their measures are
-/// too close to divide by; as [`Live::extend`].
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; as [`Patches::new`].
 pub fn patch(plan: &PatchPlan, control: &Control, found: &mut dyn FnMut(Patching)) -> Result<[f64; 2]> {
-    let PatchPlan { clean, corrupted, over, target } = plan;
-    let (n, dims) = (corrupted.tokens().len(), corrupted.meta().dims);
-    ensure!(
-        clean.tokens().len() == n,
-        "the clean prompt has {} tokens and the corrupted one {n}: patching needs equal lengths; exchange a word for one of \
-         as many tokens",
-        clean.tokens().len()
-    );
-    let quiet = control.quiet();
-    let baselines = [read(clean, target)?, read(corrupted, target)?];
-    let [whole, none] = baselines;
-    let ulp = f64::from(corrupted.meta().activation_dtype().ulp(whole.abs().max(none.abs()) as f32));
-    let least = (4.0 * ulp).max(1e-3);
-    ensure!(
-        (whole - none).abs() > least,
-        "the measure is {whole:.4} on the clean and {none:.4} on the corrupted prompt: too close to divide by (at least \
-         {least:.4} apart is needed); choose a target and a foil that the prompts tell apart"
-    );
-    let sites = sites(plan, dims.layers, n);
-    let mut rows: Option<(usize, Arc<Rows>)> = None;
-    for (done, (layer, position, index)) in sites.iter().copied().enumerate() {
+    let mut patches = Patches::new(plan)?;
+    for site in 0..patches.count() {
         control.check()?;
-        let of_layer = match &rows {
-            Some((at, rows)) if *at == layer => rows.clone(),
-            _ => {
-                let read = Arc::new(rows_of(clean, over.hook(), layer)?);
-                rows = Some((layer, read.clone()));
-                read
-            }
-        };
-        let edits = Edits::patched(edit(*over, layer, position, index), of_layer, dims)?;
-        let measure = read(&corrupted.edited(Some(&edits), &quiet)?, target)?;
-        found(Patching { layer, position, index, measure, recovery: (measure - none) / (whole - none) });
-        control.progress(done + 1, sites.len());
+        found(patches.measure(site, control)?);
+        control.progress(site + 1, patches.count());
     }
-    Ok(baselines)
+    Ok(patches.baselines)
 }
 
 type Place = (usize, Option<usize>, Option<usize>);
 
+/// Two runs, and the sites at which values of one are put into the other.
+pub struct Patches {
+    clean: Live,
+    corrupted: Live,
+    over: PatchOver,
+    target: Target,
+    baselines: [f64; 2],
+    sites: Vec<Place>,
+    /// The rows of the clean run in the layer that was patched last.
+    rows: Option<(usize, Arc<Rows>)>,
+}
+
+impl Patches {
+    /// Measures both runs.
+    ///
+    /// # Errors
+    /// If the runs have different lengths, or their measures are too close to divide by; if a run lacks the residuals of the
+    /// last layer.
+    pub fn new(plan: &PatchPlan) -> Result<Self> {
+        let PatchPlan { clean, corrupted, over, target } = plan;
+        let n = corrupted.tokens().len();
+        ensure!(
+            clean.tokens().len() == n,
+            "the clean prompt has {} tokens and the corrupted one {n}: patching needs equal lengths; exchange a word for one of \
+             as many tokens",
+            clean.tokens().len()
+        );
+        let baselines = [read(clean, target)?, read(corrupted, target)?];
+        let [whole, none] = baselines;
+        let ulp = f64::from(corrupted.meta().activation_dtype().ulp(whole.abs().max(none.abs()) as f32));
+        let least = (4.0 * ulp).max(1e-3);
+        ensure!(
+            (whole - none).abs() > least,
+            "the measure is {whole:.4} on the clean and {none:.4} on the corrupted prompt: too close to divide by (at least \
+             {least:.4} apart is needed); choose a target and a foil that the prompts tell apart"
+        );
+        let sites = sites(plan, corrupted.meta().dims.layers, n);
+        let (clean, corrupted) = ((*clean).clone(), (*corrupted).clone());
+        Ok(Self { clean, corrupted, over: *over, target: *target, baselines, sites, rows: None })
+    }
+
+    /// The measures of the clean and the corrupted run.
+    pub fn baselines(&self) -> [f64; 2] {
+        self.baselines
+    }
+
+    /// Positions at the beginning at which both runs are the same.
+    pub fn same_positions(&self) -> usize {
+        if self.over.is_by_position() { same_positions(&self.clean, &self.corrupted) } else { 0 }
+    }
+
+    /// The number of sites.
+    pub fn count(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Patches one site.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; as [`Live::extend`].
+    pub fn measure(&mut self, site: usize, control: &Control) -> Result<Patching> {
+        let (layer, position, index) = self.sites[site];
+        let rows = match &self.rows {
+            Some((at, rows)) if *at == layer => rows.clone(),
+            _ => {
+                let read = Arc::new(rows_of(&self.clean, self.over.hook(), layer)?);
+                self.rows = Some((layer, read.clone()));
+                read
+            }
+        };
+        let edits = Edits::patched(edit(self.over, layer, position, index), rows, self.corrupted.meta().dims)?;
+        let measure = read(&self.corrupted.edited(Some(&edits), &control.quiet())?, &self.target)?;
+        let [whole, none] = self.baselines;
+        Ok(Patching { layer, position, index, measure, recovery: (measure - none) / (whole - none) })
+    }
+}
+
 /// The sites in the order of the pass, the last layer first: its patches cost least.
 fn sites(plan: &PatchPlan, layers: usize, positions: usize) -> Vec<Place> {
     let dims = plan.corrupted.meta().dims;
-    // Before the first difference both runs are the same.
-    let same = plan.clean.tokens().iter().zip(plan.corrupted.tokens()).take_while(|(a, b)| a.id == b.id).count();
+    let same = same_positions(plan.clean, plan.corrupted);
     let of_layer = |layer: usize| -> Vec<Place> {
         match plan.over {
             PatchOver::Heads => (0..dims.heads).map(|head| (layer, None, Some(head))).collect(),
@@ -137,6 +155,11 @@ fn sites(plan: &PatchPlan, layers: usize, positions: usize) -> Vec<Place> {
         }
     };
     (0..layers).rev().flat_map(of_layer).collect()
+}
+
+/// Before the first difference of their texts both runs are the same.
+fn same_positions(clean: &Live, corrupted: &Live) -> usize {
+    clean.tokens().iter().zip(corrupted.tokens()).take_while(|(a, b)| a.id == b.id).count()
 }
 
 fn edit(over: PatchOver, layer: usize, position: Option<usize>, index: Option<usize>) -> Edit {

@@ -1,6 +1,7 @@
 //! Views of a run as pictures and tables: one file per view, and one table of them all.
 
 mod attention;
+mod effects;
 mod fidelity;
 mod labels;
 mod lens;
@@ -39,6 +40,11 @@ fn files(view: View) -> &'static Files {
         View::FidelityFlips => &fidelity::flips::FILES,
         View::FidelityLoss => &fidelity::loss::FILES,
         View::FidelityLab => &fidelity::lab::FILES,
+        View::Compare => &fidelity::compare::FILES,
+        View::EffectsMap => &effects::map::FILES,
+        View::EffectsRouting => &effects::routing::FILES,
+        View::EffectsPatching => &effects::patching::FILES,
+        View::EffectsContributions => &effects::contributions::FILES,
     }
 }
 

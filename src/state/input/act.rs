@@ -46,8 +46,8 @@ impl State {
             Action::LayerDown => self.move_layer(Vertical::Down),
             Action::PreviousHead => self.move_head(Back),
             Action::NextHead => self.move_head(Forward),
-            Action::PreviousExpert => self.cursor.expert = self.cursor.expert.saturating_sub(1),
-            Action::NextExpert => self.cursor.expert += 1,
+            Action::PreviousExpert => self.move_column(Back),
+            Action::NextExpert => self.move_column(Forward),
             Action::EditPrompt => self.open_prompt(),
             Action::Generate => return self.generate(Some(1)),
             Action::Go => return self.generate(None),
@@ -70,6 +70,11 @@ impl State {
             Action::LowerEdit => return self.change_edits(ListAction::MoveDown),
             Action::SaveEdits => self.open_edit_input(InputKind::SaveEdits, "edits.txt"),
             Action::LoadEdits => self.open_edit_input(InputKind::LoadEdits, "edits.txt"),
+            Action::NextMapOver => self.next_map_over(),
+            Action::NextHow => self.next_how(),
+            Action::PinTarget => self.toggle_pin(),
+            Action::Foil => self.choose_foil(),
+            Action::SecondPrompt => self.open_second(),
             Action::CycleColour => self.cycle_colour(),
             Action::SaveView => return self.save_view(),
             Action::SaveRun => return self.save(Save::Run),
@@ -123,6 +128,9 @@ impl State {
         if self.is_busy() {
             return self.pause();
         }
+        if let Some(stop) = self.stop_maps() {
+            return vec![stop];
+        }
         if self.opening.is_some() {
             let name = self.opening.as_ref().map(|opening| opening.name.clone()).unwrap_or_default();
             let effects = self.cancel_opening().into_iter().collect();
@@ -146,7 +154,7 @@ impl State {
         }
         self.panes.arrange(Arrangement::Two);
         self.turn_tab(Direction::Forward);
-        self.say("split: 1 to 5 choose what this pane shows, w w goes to the other, w s ends it");
+        self.say("split: 1 to 6 choose what this pane shows, w w goes to the other, w s ends it");
     }
 
     /// Gives the next pane the focus.

@@ -94,6 +94,16 @@ pub enum Action {
     SaveEdits,
     /// Read edits from a file.
     LoadEdits,
+    /// Let the effect map go over other parts, or patch other values.
+    NextMapOver,
+    /// Do something else to each part of the effect map.
+    NextHow,
+    /// Let the target of experiments stay where it is, or follow the cursor again.
+    PinTarget,
+    /// Choose the token that the target is compared with.
+    Foil,
+    /// Type a second prompt, compared with the run.
+    SecondPrompt,
     /// Colour the text by something else.
     CycleColour,
     /// Sort the heads by their score, or by layer and head.

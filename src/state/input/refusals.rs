@@ -34,6 +34,7 @@ impl State {
             | Action::Edits
             | Action::ListEdits
             | Action::FlipEdits
+            | Action::SecondPrompt
             | Action::TypeTarget => true,
             Action::ForceCandidate => self.enter_runs(),
             // Before a model is open, the values can be set for it.
@@ -55,6 +56,7 @@ impl State {
             Action::Back if len <= 1 && !busy => "there is nothing to step back from",
             Action::Rewind if at + 1 >= len && !busy => "nothing comes after the cursor",
             Action::ToggleBookmark if len == 0 => "there is no token to mark yet",
+            Action::PinTarget | Action::SecondPrompt if len == 0 => "there is no token yet: i types a prompt",
             Action::Causes if self.last_message().is_none() => "there is no message to show",
             Action::HeadsTogether | Action::FlipSide
                 if self.panes.showing(Tab::Attention).is_none() && self.strip_colour() != StripColour::Attention =>

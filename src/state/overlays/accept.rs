@@ -60,6 +60,8 @@ impl State {
             InputKind::Force => self.start_job(Ask::ForceText(text)),
             InputKind::Target => self.type_target(text),
             InputKind::Edit => self.type_edit(&text),
+            InputKind::Second => self.compare_with_text(text),
+            InputKind::Foil => self.type_foil(text),
             InputKind::SaveEdits => {
                 let lines = self.edits.list.iter().map(|listed| listed.to_line() + "\n");
                 vec![Effect::SaveEdits { path: text, text: lines.collect() }]

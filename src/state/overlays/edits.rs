@@ -1,10 +1,12 @@
 //! The menu of edits at the cursor, and the list of the edits in force.
 
 use super::{InputKind, Overlay};
-use crate::analysis::view::Tab;
+use crate::analysis::routing::TokenRouting;
+use crate::analysis::view::{Tab, View};
+use crate::analysis::{MapOf, MapOver, PatchOver};
 use crate::state::input::TextEdit;
 use crate::state::run::EditList;
-use crate::state::{Effect, State};
+use crate::state::{Cursor, Effect, State};
 use crate::trace::{Change, Edit, Part, Picks, Scope, Span};
 
 /// The positions that a new edit applies to.
@@ -101,6 +103,7 @@ pub fn offers(state: &State, reach: Reach) -> Vec<(Edit, &'static str)> {
     let offered: Vec<(Change, &'static str)> = match state.pane().view().tab() {
         Tab::Attention => heads.into_iter().chain(blocks).collect(),
         Tab::Routing => experts.into_iter().chain(blocks).collect(),
+        Tab::Effects => offered_in_effects(state, experts.to_vec(), heads.to_vec(), blocks.to_vec()),
         _ => blocks.into_iter().chain(experts).chain(heads).collect(),
     };
     let scope = match reach {
@@ -110,6 +113,24 @@ pub fn offers(state: &State, reach: Reach) -> Vec<(Edit, &'static str)> {
     };
     let layer = Picks::one(cursor.layer);
     offered.into_iter().map(|(change, about)| (Edit::new(layer.clone(), change).at(scope.clone()), about)).collect()
+}
+
+type Offers = Vec<(Change, &'static str)>;
+
+/// In Effects, what belongs to the place at the cursor comes first.
+fn offered_in_effects(state: &State, experts: Offers, heads: Offers, blocks: Offers) -> Offers {
+    let effects = &state.pane().effects;
+    match effects.of(state.view()) {
+        Some(MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads)) => [heads, blocks].concat(),
+        Some(MapOf::Parts(MapOver::Blocks, _)) => [blocks, heads, experts].concat(),
+        Some(MapOf::Routing) => {
+            let choice = state.token().and_then(|token| TokenRouting::choice(token, state.cursor.layer));
+            let next = choice.and_then(|choice| choice.runner_up());
+            let offer = next.map(|next| (Change::Force(Picks::one(next)), "the next expert wins"));
+            [offer.into_iter().collect(), experts, blocks].concat()
+        }
+        _ => [experts, heads, blocks].concat(),
+    }
 }
 
 fn moved(at: usize, edit: TextEdit, rows: usize) -> usize {
@@ -126,7 +147,9 @@ fn moved(at: usize, edit: TextEdit, rows: usize) -> usize {
 impl State {
     /// Opens the menu of edits at the cursor.
     pub(in crate::state) fn open_edit_menu(&mut self) {
-        self.overlays.push(Overlay::EditMenu(EditMenu { at: 0, reach: Reach::default() }));
+        let is_one_token = self.view() == View::EffectsRouting;
+        let reach = if is_one_token { Reach::Here } else { Reach::default() };
+        self.overlays.push(Overlay::EditMenu(EditMenu { at: 0, reach }));
     }
 
     /// Opens an input about edits, in place of their menu or list.
@@ -145,8 +168,8 @@ impl State {
 
     /// Moves in the menu or the list.
     pub(in crate::state) fn move_in_edits(&mut self, edit: TextEdit) {
-        // The last row of the menu is for typing.
-        let offered = offers(self, Reach::default()).len() + 1;
+        // The last rows of the menu are for typing.
+        let offered = offers(self, Reach::default()).len() + 2;
         let listed = self.edits.list.len();
         match self.overlays.last_mut() {
             Some(Overlay::EditMenu(menu)) => menu.at = moved(menu.at, edit, offered),
@@ -165,13 +188,23 @@ impl State {
     /// Makes the marked edit of the menu.
     pub(in crate::state) fn choose_edit(&mut self) -> Vec<Effect> {
         let Some(Overlay::EditMenu(menu)) = self.overlays.pop() else { return Vec::new() };
-        let chosen = offers(self, menu.reach).into_iter().nth(menu.at);
+        let offered = offers(self, menu.reach);
+        let (is_patch, chosen) = (menu.at == offered.len(), offered.into_iter().nth(menu.at));
         if chosen.is_some() && self.is_busy() {
             self.say("pause first: an edit reads the run again");
             return Vec::new();
         }
         match chosen {
             Some((edit, _)) => self.add_edits(vec![edit]),
+            None if is_patch => {
+                let Cursor { layer, token, .. } = self.cursor;
+                let start = format!("patch L{layer}.resid_pre@{token} trace.safetensors");
+                self.open_input(InputKind::Edit, &start);
+                if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
+                    input.suggested = false;
+                }
+                Vec::new()
+            }
             None => {
                 let start = format!("ban L{}.E{}", self.cursor.layer, self.cursor.expert);
                 self.open_input(InputKind::Edit, &start);

@@ -22,6 +22,10 @@ pub enum InputKind {
     Target,
     /// An edit of the pass.
     Edit,
+    /// A second prompt.
+    Second,
+    /// The token that the target is compared with.
+    Foil,
     /// The name of the file that the edits are written to.
     SaveEdits,
     /// The name of the file that edits are read from.

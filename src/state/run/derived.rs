@@ -3,9 +3,10 @@
 use super::bounded::Bounded;
 use crate::analysis::Trajectory;
 use crate::analysis::{
-    Attribution, AttributionKey, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, Pick, Tempered, WhatIf,
+    Attribution, AttributionKey, Distance, EffectMap, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey, MapOf,
+    ModelShares, Pick, Tempered, Watch, WhatIf,
 };
-use crate::protocol::{Derive, DeriveKind, Derived, RequestId};
+use crate::protocol::{Derive, DeriveKind, Derived, MapPart, MapRequest, OtherRun, RequestId};
 use crate::trace::{Candidate, LensCell, LensKey, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 const MOST_BYTES: usize = 32 << 20;
 /// The most attributions that are kept.
 const MOST_ATTRIBUTIONS: usize = 4_000;
+/// The most contributions of all layers that are kept.
+const MOST_SHARES: usize = 64;
 /// The most trajectories, sampled distributions and what-ifs that are kept, of each.
 const MOST_OF_TOKENS: usize = 5_000;
 
@@ -30,6 +33,10 @@ pub struct Derivations {
     /// A few dozen bytes per head.
     stats: HashMap<(usize, usize), HeadStats>,
     scores: Option<Arc<HeadScores>>,
+    /// Maps with the number of places that the engine has computed, the one requested last at the end.
+    effects: Vec<(Arc<EffectMap>, usize)>,
+    pub(in crate::state) shares: HashMap<Watch, Result<Arc<ModelShares>, String>>,
+    distance: Option<(OtherRun, Arc<Distance>)>,
     /// Whether the scores could not be computed, so that they are not requested again.
     pub(in crate::state) scores_failed: bool,
     /// Attributions, or why they can't be computed; these are not requested again.
@@ -54,6 +61,9 @@ impl Default for Derivations {
             columns: Bounded::new(MOST_BYTES),
             stats: HashMap::new(),
             scores: None,
+            effects: Vec::new(),
+            shares: HashMap::new(),
+            distance: None,
             scores_failed: false,
             attributions: HashMap::new(),
             pending: HashMap::new(),
@@ -131,6 +141,81 @@ impl Derivations {
         self.attributions.get(&key).map(|found| found.as_deref().map_err(String::as_str))
     }
 
+    /// A map, as far as it is computed; it may be of an earlier length of the run.
+    pub fn effect_map(&self, key: &MapKey) -> Option<&EffectMap> {
+        self.effects.iter().map(|(map, _)| &**map).find(|map| map.key == *key)
+    }
+
+    /// The same, shared.
+    pub fn shared_map(&self, key: &MapKey) -> Option<Arc<EffectMap>> {
+        self.effects.iter().map(|(map, _)| map).find(|map| map.key == *key).cloned()
+    }
+
+    /// The contributions of all layers, shared.
+    pub fn shared_shares(&self, watch: Watch) -> Option<Arc<ModelShares>> {
+        self.shares.get(&watch)?.as_ref().ok().cloned()
+    }
+
+    /// How far the run is from another one, shared.
+    pub fn shared_distance(&self, from: &OtherRun) -> Option<Arc<Distance>> {
+        self.distance.as_ref().filter(|(known, _)| known == from).map(|(_, found)| found.clone())
+    }
+
+    /// How many places of a map the engine has computed, if it is of this many tokens.
+    pub fn map_done(&self, request: &MapRequest) -> usize {
+        let same = |(map, _): &&(Arc<EffectMap>, usize)| map.key == request.key && map.tokens == request.tokens;
+        self.effects.iter().find(same).map_or(0, |(_, done)| *done)
+    }
+
+    /// The contributions of all layers, or why they can't be computed.
+    pub fn shares(&self, watch: Watch) -> Option<Result<&ModelShares, &str>> {
+        self.shares.get(&watch).map(|found| found.as_deref().map_err(String::as_str))
+    }
+
+    /// How far the run is from another one.
+    pub fn distance(&self, from: &OtherRun) -> Option<&Distance> {
+        self.distance.as_ref().filter(|(known, _)| known == from).map(|(_, found)| &**found)
+    }
+
+    /// The request of the map that is being computed.
+    pub fn pending_map(&self) -> Option<RequestId> {
+        let is_map = |ask: &Derive| matches!(ask, Derive::Effects { .. });
+        self.pending.values().find(|(_, ask)| is_map(ask)).map(|(id, _)| *id)
+    }
+
+    /// Lets maps that failed be requested again.
+    pub(in crate::state) fn retry_maps(&mut self) {
+        self.failed.retain(|_, ask| !matches!(ask, Derive::Effects { .. }));
+    }
+
+    /// Removes what belongs to a second prompt.
+    pub(in crate::state) fn forget_patches(&mut self) {
+        self.effects.retain(|(map, _)| !matches!(map.key.of, MapOf::Patching(_)));
+        self.distance = None;
+        self.failed.retain(|_, ask| !matches!(ask, Derive::Effects { .. } | Derive::Second { .. } | Derive::Distance(_)));
+    }
+
+    fn keep_places(&mut self, part: MapPart) {
+        let MapPart { request, shape, baselines, done, found } = part;
+        let same = |(map, _): &(Arc<EffectMap>, usize)| map.key == request.key && map.tokens == request.tokens;
+        let at = self.effects.iter().position(same);
+        if at.is_none() {
+            self.effects.retain(|(map, _)| map.key != request.key);
+            while self.effects.iter().map(|(map, _)| map.bytes()).sum::<usize>() > MOST_BYTES {
+                self.effects.remove(0);
+            }
+            self.effects.push((Arc::new(EffectMap::new(request.key, shape, request.tokens)), 0));
+        }
+        let at = at.unwrap_or(self.effects.len() - 1);
+        let (map, known) = &mut self.effects[at];
+        let map = Arc::make_mut(map);
+        map.baselines = baselines;
+        *known = done;
+        for (layer, column, found) in found {
+            map.set(layer, column, found);
+        }
+    }
+
     /// Keeps derived values that arrived.
     pub(in crate::state) fn keep(&mut self, result: Derived) {
         match result {
@@ -152,7 +237,19 @@ impl Derivations {
                 keep(&mut self.what_if, found, MOST_OF_TOKENS);
             }
             // These belong to the targets and to the other run.
-            Derived::Spelled(_) | Derived::Variant { .. } | Derived::VariantLens(..) => {}
+            Derived::Spelled(_)
+            | Derived::Variant { .. }
+            | Derived::VariantLens(..)
+            | Derived::Second { .. }
+            | Derived::SecondLens(..) => {}
+            Derived::Effects(part) => self.keep_places(*part),
+            Derived::Shares(found) => {
+                if self.shares.len() >= MOST_SHARES {
+                    self.shares.clear();
+                }
+                self.shares.insert(found.watch, Ok(found));
+            }
+            Derived::Distance(from, found) => self.distance = Some((from, found)),
             Derived::HeadMaps(maps) => {
                 for map in maps {
                     let bytes = size_of::<HeadMap>() + size_of_val(&map.cells[..]);
@@ -197,6 +294,9 @@ impl Derivations {
         self.failed.clear();
         self.columns.retain(|_, column| column.n() <= len);
         self.stats.retain(|_, stats| stats.n <= len);
+        self.effects.retain(|(map, _)| map.tokens <= len);
+        self.shares.retain(|watch, _| watch.position < len);
+        self.distance = None;
     }
 
     /// Removes all values; requests stay pending.

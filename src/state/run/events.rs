@@ -65,6 +65,17 @@ impl State {
             Event::Derived { id, result: Derived::VariantLens(variant, cells) } if self.derived.waits_for(id) => {
                 self.baseline.take_lens(&variant, cells);
             }
+            Event::Derived { id, result: Derived::Second { prompt, meta, tokens } } if self.derived.waits_for(id) => {
+                if let Some(second) = self.second.as_mut().filter(|second| second.prompt == prompt) {
+                    second.take(meta, tokens);
+                    self.derived.forget_patches();
+                }
+            }
+            Event::Derived { id, result: Derived::SecondLens(prompt, cells) } if self.derived.waits_for(id) => {
+                if let Some(second) = self.second.as_mut().filter(|second| second.prompt == prompt) {
+                    second.take_lens(cells);
+                }
+            }
             // The state ignores answers to requests that were replaced, or that an earlier model received.
             Event::Derived { id, result } if self.derived.waits_for(id) => self.derived.keep(result),
             Event::Derived { .. } => {}
@@ -115,6 +126,10 @@ impl State {
         self.search = None;
         self.bookmarks.clear();
         self.edits = Default::default();
+        self.second = None;
+        self.foil = None;
+        self.pin = None;
+        self.maps_on = false;
         self.overlays.retain(|overlay| matches!(overlay, Overlay::Input(_)));
         self.cursor = Default::default();
         self.targets.clear();

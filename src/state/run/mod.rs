@@ -10,6 +10,7 @@ mod opening;
 
 mod save;
 mod saving;
+mod second;
 mod tokens;
 mod undo;
 mod wanted;
@@ -20,5 +21,6 @@ pub use derived::Derivations;
 pub use edits::{EditList, ListedEdit};
 pub use opening::Opening;
 pub use save::Save;
-pub use wanted::{Wanted, WantedBaseline};
+pub use second::SecondPrompt;
+pub use wanted::{Wanted, WantedBaseline, WantedExperiments};
 pub use work::{Job, Pace};

@@ -20,6 +20,8 @@ impl State {
             site: pane.lens.site,
             lens: pane.lens.measure,
             targets: self.plotted(),
+            map: pane.effects.of(pane.view()),
+            effect: pane.effects.measure,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Missing numbers of a frame, and the requests for them.
 
 use super::derived::Derivations;
-use crate::analysis::{AttributionKey, Pick};
-use crate::protocol::{Derive, Failure, RequestId};
-use crate::trace::{LensKey, Sampling, Variant};
+use crate::analysis::{AttributionKey, Pick, Watch};
+use crate::protocol::{Derive, Failure, MapRequest, OtherRun, RequestId};
+use crate::trace::{LensKey, Prompt, Sampling, Variant};
 
 /// Missing parts of the baseline.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +12,21 @@ pub struct WantedBaseline {
     pub run: Option<(Variant, usize, usize)>,
     /// The variant, and lens cells.
     pub lens: Option<(Variant, Vec<LensKey>)>,
+}
+
+/// Missing parts of effect maps, of the second prompt, and of comparisons.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WantedExperiments {
+    /// A map, and how many of its places have arrived.
+    pub map: Option<(MapRequest, usize)>,
+    /// A second prompt to read.
+    pub second: Option<Prompt>,
+    /// Lens cells of the second prompt.
+    pub lens: Option<(Prompt, Vec<LensKey>)>,
+    /// A run whose distance from the run on screen is missing.
+    pub distance: Option<OtherRun>,
+    /// Contributions of all layers.
+    pub shares: Option<Watch>,
 }
 
 /// Numbers that a frame could not draw because they are not derived yet.
@@ -39,6 +54,8 @@ pub struct Wanted {
     pub scores: bool,
     /// Missing parts of the baseline.
     pub baseline: Box<WantedBaseline>,
+    /// Missing parts of experiments.
+    pub experiments: Box<WantedExperiments>,
 }
 
 impl Derivations {
@@ -72,8 +89,14 @@ impl Derivations {
     /// Keeps why a pending attribution can't be computed.
     pub(in crate::state) fn refuse(&mut self, id: RequestId, failure: &Failure) {
         for (pending, ask) in self.pending.values() {
-            if let (true, Derive::Attribution(key)) = (*pending == id, ask) {
-                self.attributions.insert(*key, Err(failure.summary.clone()));
+            match ask {
+                Derive::Attribution(key) if *pending == id => {
+                    self.attributions.insert(*key, Err(failure.summary.clone()));
+                }
+                Derive::Shares(watch) if *pending == id => {
+                    self.shares.insert(*watch, Err(failure.summary.clone()));
+                }
+                _ => {}
             }
         }
     }
@@ -111,6 +134,12 @@ impl Derivations {
         asks.extend(wanted.attribution.map(Derive::Attribution));
         asks.extend(wanted.baseline.run.map(|(variant, have, len)| Derive::Variant { variant, have, len }));
         asks.extend(wanted.baseline.lens.map(|(variant, cells)| Derive::VariantLens { variant, cells }));
+        let more = *wanted.experiments;
+        asks.extend(more.second.map(|prompt| Derive::Second { prompt }));
+        asks.extend(more.lens.map(|(prompt, cells)| Derive::SecondLens { prompt, cells }));
+        asks.extend(more.distance.map(Derive::Distance));
+        asks.extend(more.shares.map(Derive::Shares));
+        asks.extend(more.map.map(|(request, done)| Derive::Effects { request: Box::new(request), done }));
         asks.retain(|ask| self.failed.get(&ask.kind()) != Some(ask));
         asks.retain(|ask| match self.pending.get(&ask.kind()) {
             None => true,
@@ -166,6 +195,10 @@ fn covers(pending: &Derive, ask: &Derive) -> bool {
         (Derive::VariantLens { variant: read, cells: pending }, Derive::VariantLens { variant, cells }) => {
             read == variant && cells.iter().all(|cell| pending.contains(cell))
         }
+        (Derive::SecondLens { prompt: read, cells: pending }, Derive::SecondLens { prompt, cells }) => {
+            read == prompt && cells.iter().all(|cell| pending.contains(cell))
+        }
+        (Derive::Effects { request: pending, .. }, Derive::Effects { request, .. }) => pending == request,
         (pending, ask) => pending == ask,
     }
 }

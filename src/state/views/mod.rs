@@ -4,6 +4,7 @@
 pub mod attention;
 mod copy;
 pub mod details;
+pub mod effects;
 pub mod fidelity;
 pub mod lens;
 mod next;
@@ -92,6 +93,11 @@ fn rules(view: View) -> &'static Rules {
         View::FidelityFlips => &fidelity::flips::RULES,
         View::FidelityLoss => &fidelity::loss::RULES,
         View::FidelityLab => &fidelity::lab::RULES,
+        View::Compare => &fidelity::compare::RULES,
+        View::EffectsMap => &effects::map::RULES,
+        View::EffectsRouting => &effects::routing::RULES,
+        View::EffectsPatching => &effects::patching::RULES,
+        View::EffectsContributions => &effects::contributions::RULES,
     }
 }
 

@@ -46,6 +46,7 @@ pub fn menu(c: &mut Canvas, area: Rect, menu: &EditMenu) {
     let longest = offers.iter().map(|(edit, _)| edit.to_string().len()).max().unwrap_or(0);
     let mut texts: Vec<String> =
         offers.into_iter().map(|(edit, about)| format!("{:<longest$}  {about}", edit.to_string())).collect();
+    texts.push("patch from a saved run …".to_owned());
     texts.push("type an edit …".to_owned());
     let inside = popup(c, area, texts.len(), &title);
     rows(c, inside, menu.at, &texts);

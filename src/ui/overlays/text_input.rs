@@ -20,6 +20,8 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
             "edit of the pass",
             "ban L3.E5 · zero L5.H2@7 · scale L3.E5 0.5 · force L3.E1,E4 · cut L5.H2 12->3 · patch L4.z FILE@3",
         ),
+        InputKind::Second => ("second prompt", "enter compares it with the run · empty: none · esc closes"),
+        InputKind::Foil => ("foil", "the token that the target is compared with · empty: none · esc closes"),
         InputKind::SaveEdits => ("write the edits to a file", "enter writes it · esc closes"),
         InputKind::LoadEdits => ("read edits from a file", "one edit a line, or JSON · enter reads it · esc closes"),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),

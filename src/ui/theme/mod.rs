@@ -46,6 +46,8 @@ pub struct Theme {
     /// Background and text colour of every expert.
     experts: Vec<(Color, Color)>,
     text: &'static TextColours,
+    /// The background that the theme is made for.
+    paper: Rgb,
 }
 
 impl Theme {
@@ -69,7 +71,7 @@ impl Theme {
             Depth::Mono => Vec::new(),
             _ => colours.experts.iter().map(|rgb| readable(*rgb)).collect(),
         };
-        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, text: colours.text() }
+        Self { depth, ramp: (0..STEPS).map(step).collect(), experts, text: colours.text(), paper: colours.paper() }
     }
 
     fn colour(depth: Depth, rgb: Rgb) -> Color {
@@ -200,6 +202,18 @@ impl Theme {
         self.coloured(self.text.signs[usize::from(value < 0.0)])
     }
 
+    /// Text on a colour between orange (−1) and blue (1), by way of the background (0); where values have no backgrounds, text
+    /// in the colour of the sign, its emphasis by size.
+    pub fn diverging(&self, value: f64) -> Style {
+        let value = if value.is_finite() { value.clamp(-1.0, 1.0) } else { 0.0 };
+        if !self.has_ramp() {
+            return if value.abs() < 0.02 { self.dim() } else { self.signed(value).patch(self.emphasis(value.abs() as f32)) };
+        }
+        let rgb = mixed(self.paper, self.text.signs[usize::from(value < 0.0)].rgb, value.abs());
+        let seen = if self.depth == Depth::Indexed { table_rgb(indexed(rgb)) } else { rgb };
+        Style::new().bg(Self::colour(self.depth, rgb)).fg(Self::colour(self.depth, ink(seen)))
+    }
+
     /// Errors.
     pub fn error(&self) -> Style {
         self.coloured(self.text.error).add_modifier(Modifier::BOLD)
@@ -209,6 +223,12 @@ impl Theme {
     pub fn good(&self) -> Style {
         self.coloured(self.text.good)
     }
+}
+
+/// The colour at `share` of the way from one colour to another.
+fn mixed(from: Rgb, to: Rgb, share: f64) -> Rgb {
+    let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
+    (mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
 /// Levels of the 6×6×6 cube of the 256-colour table.

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod contributions;
+pub mod effects;
 pub mod fidelity;
 pub mod lens;
 pub mod next;
@@ -49,6 +50,11 @@ pub fn panel(view: View) -> &'static Panel {
         View::FidelityFlips => &fidelity::flips::PANEL,
         View::FidelityLoss => &fidelity::loss::PANEL,
         View::FidelityLab => &fidelity::lab::PANEL,
+        View::Compare => &fidelity::compare::PANEL,
+        View::EffectsMap => &effects::map::PANEL,
+        View::EffectsRouting => &effects::routing::PANEL,
+        View::EffectsPatching => &effects::patching::PANEL,
+        View::EffectsContributions => &effects::contributions::PANEL,
     }
 }
 

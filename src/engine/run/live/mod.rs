@@ -206,6 +206,11 @@ impl Live {
         same && fits(self) == fits(other) && self.shared_with(other) == self.tokens.len()
     }
 
+    /// Whether both are runs of the same opened model under the same policy and edits.
+    pub(in crate::engine) fn is_computed_as(&self, other: &Live) -> bool {
+        self.is_of_the_model_of(other) && self.meta.policy == other.meta.policy && self.meta.edits == other.meta.edits
+    }
+
     /// Whether both are the same run.
     pub(in crate::engine) fn is_same_as(&self, other: &Live) -> bool {
         self.is_start_of(other) && self.tokens.len() == other.tokens.len()

@@ -1,5 +1,5 @@
 use super::{Cells, GAP, Grid, LABEL, LABEL_MAX, NAME, Turn};
-use crate::analysis::colour_map::{EXPERTS, luma, viridis};
+use crate::analysis::colour_map::{EXPERTS, diverging, luma, viridis};
 use crate::export::figure::font::{self, fit};
 use crate::export::figure::pen::{Align, Pen, Rgb};
 use anyhow::Result;
@@ -153,10 +153,14 @@ impl Grid {
     }
 }
 
-/// The colour of a value in 256 steps; `None` for NaN.
+/// The colour of a value in 256 steps; `None` for NaN. A range around zero has colours of both signs.
 pub fn ramp(value: f32, (low, high): (f32, f32)) -> Option<Rgb> {
     if value.is_nan() {
         return None;
+    }
+    if low < 0.0 && high > 0.0 {
+        let size = if value < 0.0 { -low } else { high };
+        return Some(diverging((value / size * 127.0).round() / 127.0));
     }
     let t = if high > low { (value - low) / (high - low) } else { 0.0 };
     Some(viridis((t.clamp(0.0, 1.0) * 255.0).round() / 255.0))
@@ -180,6 +184,8 @@ mod tests {
         assert_eq!(ramp(0.0, (0.0, 1.0)), Some(viridis(0.0)));
         assert_eq!(ramp(2.0, (0.0, 1.0)), Some(viridis(1.0)));
         assert_eq!(ramp(f32::NAN, (0.0, 1.0)), None);
+        assert_eq!(ramp(0.0, (-2.0, 2.0)), Some(diverging(0.0)));
+        assert_eq!([-2.0, 9.0].map(|x| ramp(x, (-2.0, 2.0))), [Some(diverging(-1.0)), Some(diverging(1.0))]);
         assert_eq!([0.0, 0.424, 0.999, 1.0].map(short), [".00", ".42", "1.0", "1.0"]);
     }
 }

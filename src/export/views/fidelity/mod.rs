@@ -1,5 +1,6 @@
 //! What was validated, and two runs of the same tokens compared: A, the baseline, and B, the run itself.
 
+pub mod compare;
 pub mod flips;
 pub mod lab;
 pub mod loss;

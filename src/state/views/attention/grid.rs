@@ -63,13 +63,16 @@ impl State {
     fn shows_heads(&mut self) -> bool {
         let shows = self.tab() == Tab::Attention;
         if !shows {
-            self.say("heads are measured and sorted in Attention: 2 shows it");
+            self.say("heads are sorted in Attention (2), effects in Effects (6)");
         }
         shows
     }
 
     /// Sorts the heads, or puts them back in the order of layer and head.
     pub(in crate::state) fn toggle_sorted(&mut self) {
+        if self.tab() == Tab::Effects {
+            return self.toggle_ranked();
+        }
         if self.shows_heads() {
             let heads = &mut self.pane_mut().heads;
             heads.sorted = !heads.sorted;
@@ -115,6 +118,9 @@ impl State {
 
     /// Goes to the best head and says which score it was chosen by.
     pub(in crate::state) fn go_to_best_head(&mut self) {
+        if self.tab() == Tab::Effects {
+            return self.go_to_largest();
+        }
         if !self.shows_heads() {
             return;
         }

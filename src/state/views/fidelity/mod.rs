@@ -1,5 +1,6 @@
 //! What was validated, and two runs of the same tokens: A, and B, the run on screen.
 
+pub mod compare;
 pub mod flips;
 pub mod lab;
 pub mod loss;

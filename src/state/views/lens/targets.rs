@@ -124,6 +124,7 @@ impl State {
         }
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         for Spelled { text, tokens } in spelled {
+            let asked = text.clone();
             let text = quoted(&fit(&show_piece(&text.replace(' ', "▁").into()), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));
@@ -132,6 +133,10 @@ impl State {
             // A tokenizer may name more tokens than the model predicts.
             if *id as usize >= vocab {
                 self.say(format!("{} is token {id}; the model predicts those below {vocab} only", name(piece)));
+                continue;
+            }
+            if self.typed_foil.take_if(|typed| *typed == asked).is_some() {
+                self.set_foil(Target { id: *id, piece: piece.clone() }, tokens.len());
                 continue;
             }
             let is_new = self.follow(Target { id: *id, piece: piece.clone() });

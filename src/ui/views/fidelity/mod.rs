@@ -1,5 +1,6 @@
 //! Fidelity: what was validated, and two runs of the same tokens.
 
+pub mod compare;
 pub mod details;
 pub mod flips;
 pub mod lab;

@@ -1,0 +1,49 @@
+//! What parts of the model matter, as pictures and tables.
+
+pub mod contributions;
+pub mod map;
+pub mod patching;
+pub mod routing;
+
+use crate::analysis::view::ViewData;
+use crate::analysis::{EffectMap, MapMeasure, Watch};
+use crate::export::figure::font::{drawable, label};
+use crate::export::figure::{Cells, Grid};
+use anyhow::{Context, Result};
+
+/// The map of a view.
+fn found(data: &ViewData) -> Result<&EffectMap> {
+    data.effects.as_deref().context("the map has not been computed")
+}
+
+/// The map as a grid of signed values, the last layer on top, and the value with the full colour.
+fn grid(map: &EffectMap, measure: MapMeasure, least: f64, cell: (f64, f64)) -> (Grid, f32) {
+    let full = map.largest(measure).max(least) as f32;
+    let full = if full > 0.0 { full } else { 1.0 };
+    let places = (0..map.layers()).rev().flat_map(|layer| (0..map.columns).map(move |column| (layer, column)));
+    let values: Vec<f32> = places
+        .map(|(layer, column)| map.value(layer, column, measure).map_or(f32::NAN, |value| value as f32))
+        .collect();
+    let texts = values.iter().map(|value| if value.is_nan() { String::new() } else { format!("{value:+.3}") }).collect();
+    let cells = Cells::Heat { values, range: (-full, full), texts };
+    (Grid::new((map.layers(), map.columns), cell, cells), full)
+}
+
+/// The layers of a map from the last to the first.
+fn layers_down(map: &EffectMap) -> Vec<usize> {
+    (0..map.layers()).rev().collect()
+}
+
+/// The target and the foil in words: `‘ Paris’ − ‘ Rome’ after 12`.
+fn watched(data: &ViewData, watch: Watch) -> String {
+    let named = |id: u32| {
+        let of = |records: &crate::trace::Records| {
+            let record = records.tokens.get(watch.position)?;
+            record.next.top.iter().find(|found| found.id == id).map(|found| label(&found.piece))
+        };
+        let piece = of(&data.trace).or_else(|| data.second.as_ref().and_then(of));
+        piece.map_or_else(|| format!("token {id}"), |piece| format!("‘{piece}’"))
+    };
+    let foil = watch.foil.map(|foil| format!(" − {}", named(foil))).unwrap_or_default();
+    drawable(&format!("{}{foil} after {}", named(watch.token), watch.position))
+}

@@ -1,0 +1,62 @@
+//! How much each value of the clean run restores in the corrupted one.
+
+use super::{found, grid, layers_down, watched};
+use crate::analysis::tables::{PatchRow, TokenText, write_csv};
+use crate::analysis::view::{ViewData, ViewSpec};
+use crate::analysis::{EffectMap, MapMeasure, MapOf, PatchOver};
+use crate::export::figure::{Axis, Figure, Legend, Panel};
+use crate::export::views::Files;
+use crate::export::views::labels::{MANY, band_width, beginning, subtitle, tokens_across};
+use crate::export::views::routing::layer_axis;
+use crate::trace::Records;
+use anyhow::{Result, bail};
+
+pub const FILES: Files = Files { figure, table };
+
+fn over(map: &EffectMap) -> Result<PatchOver> {
+    match map.key.of {
+        MapOf::Patching(over) => Ok(over),
+        _ => bail!("this map is of other places"),
+    }
+}
+
+fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
+    let map = found(data)?;
+    let over = over(map)?;
+    let cell = if map.columns <= MANY { (42.0, 16.0) } else { (5.0, 8.0) };
+    let (mut grid, full) = grid(map, MapMeasure::Target, 1.0, cell);
+    grid.rows = layer_axis(&layers_down(map));
+    grid.cols = match over {
+        PatchOver::Heads => Axis::numbers("head", 0..map.columns),
+        PatchOver::Experts => Axis::numbers("expert", 0..map.columns),
+        _ => {
+            let tokens = data.trace.tokens[..map.columns.min(data.trace.tokens.len())].to_vec();
+            tokens_across(&Records { meta: data.trace.meta.clone(), tokens })
+        }
+    };
+    let width = band_width(map.columns, cell.0, map.layers() as f64 * cell.1);
+    let target = map.key.watch.map(|watch| format!(", {}", watched(data, watch))).unwrap_or_default();
+    let mut notes = vec!["recovery = (measure − corrupted) / (clean − corrupted): 1 restores the clean run".to_owned()];
+    if let Some(second) = &data.second {
+        let text = beginning(second.tokens.iter().map(|token| &token.piece));
+        notes.push(format!("clean: the run; corrupted: “{text}”; columns are the tokens of the clean run"));
+    }
+    if let Some([clean, corrupted]) = map.baselines {
+        notes.push(format!("the measure is {clean:.3} on the clean and {corrupted:.3} on the corrupted prompt"));
+    }
+    Ok(Figure {
+        title: format!("Patching {over} of the clean run into the corrupted one: recovery{target}"),
+        subtitle: subtitle(&data.trace),
+        legends: vec![Legend::Ramp("recovery".to_owned(), -full, full)],
+        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        across: 1,
+        notes,
+    })
+}
+
+/// One row for each value, as in `patch.csv`.
+fn table(data: &ViewData, _: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
+    let map = found(data)?;
+    let over = over(map)?;
+    write_csv(map.places().filter_map(|(layer, column, found)| PatchRow::of(over, (layer, column), found)), out)
+}

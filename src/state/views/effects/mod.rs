@@ -1,0 +1,336 @@
+//! What parts of the model matter: effect maps, patching, and contributions of all layers.
+
+pub mod contributions;
+pub mod map;
+pub mod patching;
+pub mod routing;
+
+use super::Enter;
+use super::copy::{Clip, Copied, UNDERWAY};
+use crate::analysis::tables::{Row, Table};
+use crate::analysis::view::View;
+use crate::analysis::{EffectMap, How, MapKey, MapMeasure, MapOf, MapOver, ModelPart, PatchOver, Watch};
+use crate::protocol::MapRequest;
+use crate::state::input::{Extent, Vertical};
+use crate::state::overlays::{InputKind, Overlay};
+use crate::state::text::show_piece;
+use crate::state::{Effect, State, Target};
+use crate::trace::Direction;
+use serde::{Deserialize, Serialize};
+
+/// What the maps of a pane go over and show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Effects {
+    /// The parts of the effect map.
+    pub over: MapOver,
+    /// What is done to them.
+    pub how: How,
+    /// The values that are patched.
+    pub patch: PatchOver,
+    /// What is shown of each place.
+    pub measure: MapMeasure,
+    /// Whether the places are listed, the largest effect first.
+    pub sorted: bool,
+}
+
+impl Effects {
+    /// What the map of a view goes over; `None` for a view without a map.
+    pub fn of(&self, view: View) -> Option<MapOf> {
+        match view {
+            View::EffectsMap => Some(MapOf::Parts(self.over, self.how)),
+            View::EffectsRouting => Some(MapOf::Routing),
+            View::EffectsPatching => Some(MapOf::Patching(self.patch)),
+            _ => None,
+        }
+    }
+}
+
+/// A target that stays while the cursor moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The position whose distribution is watched.
+    pub position: usize,
+    /// The target's id.
+    pub token: u32,
+}
+
+const NO_MAP: &str = "this map has not been computed yet: enter computes it";
+const ENTER: Enter = Enter { run: State::enter_map, refusal };
+
+fn refusal(state: &State) -> Option<&'static str> {
+    state.tokens.is_empty().then_some("there is no token yet: i types a prompt")
+}
+
+/// Why there is no map to copy or to write.
+fn missing(state: &State) -> Option<&'static str> {
+    state.map().is_none_or(|map| !map.is_complete()).then_some(NO_MAP)
+}
+
+fn vertical(state: &mut State, to: Vertical) {
+    if state.pane().effects.sorted {
+        let by = if to == Vertical::Up { Direction::Back } else { Direction::Forward };
+        return state.move_ranked(by);
+    }
+    state.move_layer(to);
+}
+
+fn next_measure(state: &mut State) {
+    let has_foil = state.watch().is_some_and(|watch| watch.foil.is_some());
+    let is_routing = state.view() == View::EffectsRouting;
+    let measure = &mut state.pane_mut().effects.measure;
+    *measure = measure.next(|one| one != MapMeasure::Difference || has_foil && !is_routing);
+}
+
+/// Copies the rows of the places at the cursor, of its layer or of the whole map.
+fn copy_rows<R: Row>(
+    state: &State,
+    extent: Extent,
+    table: &'static Table,
+    row: impl Fn(usize, usize) -> Option<R>,
+) -> Copied {
+    let map = state.map().ok_or(NO_MAP)?;
+    let (layer, column) = (state.cursor.layer, state.map_column(map));
+    if extent == Extent::Cell {
+        let value = map.value(layer, column, state.pane().effects.measure).ok_or(UNDERWAY)?;
+        let text = format!("L{layer} {} {value}", state.column_name(map, column));
+        return Ok((text.clone(), text));
+    }
+    let layers = if extent == Extent::Row { layer..layer + 1 } else { 0..map.layers() };
+    let mut clip = Clip::new(table)?;
+    for layer in layers {
+        clip.extend((0..map.columns).filter_map(|column| row(layer, column)))?;
+    }
+    clip.finish("the map")
+}
+
+impl State {
+    /// What the maps and the contributions watch: the pinned token, or the candidate marked in Next, which is the model's
+    /// own answer at first.
+    pub fn watch(&self) -> Option<Watch> {
+        let pinned = self.pin.filter(|pin| pin.position < self.tokens.len());
+        let (position, token) = match pinned {
+            Some(pin) => (pin.position, pin.token),
+            None => (self.cursor.token, self.contribution_target()?.id),
+        };
+        let foil = self.foil.as_ref().map(|foil| foil.id).filter(|foil| *foil != token);
+        Some(Watch { position, token, foil })
+    }
+
+    /// The map that a view of a pane shows.
+    pub fn map_request(&self, effects: &Effects, view: View) -> Option<MapRequest> {
+        let of = effects.of(view)?;
+        if self.tokens.is_empty() {
+            return None;
+        }
+        if let MapOf::Patching(_) = of {
+            return self.patching_request(of);
+        }
+        let watch = match of {
+            MapOf::Routing => None,
+            _ => Some(self.watch()?),
+        };
+        Some(MapRequest { key: MapKey { of, watch }, tokens: self.tokens.len(), second: None })
+    }
+
+    /// The map of the view with the focus, as far as it is computed.
+    pub fn map(&self) -> Option<&EffectMap> {
+        let request = self.map_request(&self.pane().effects, self.view())?;
+        self.derived.effect_map(&request.key)
+    }
+
+    /// The column of a map at the cursor.
+    pub fn map_column(&self, map: &EffectMap) -> usize {
+        match map.key.of {
+            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => self.cursor.expert,
+            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => self.cursor.head,
+            MapOf::Parts(MapOver::Blocks, _) => usize::from(self.cursor.is_mlp),
+            MapOf::Routing | MapOf::Patching(_) => self.cursor.token,
+        }
+    }
+
+    /// The name of a column of a map: `E5`, `H2`, `attn`, or a position.
+    pub fn column_name(&self, map: &EffectMap, column: usize) -> String {
+        match map.key.of {
+            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => format!("E{column}"),
+            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => format!("H{column}"),
+            MapOf::Parts(MapOver::Blocks, _) => if column == 0 { "attn" } else { "mlp" }.to_owned(),
+            MapOf::Routing | MapOf::Patching(_) => format!("@{column}"),
+        }
+    }
+
+    /// Puts the cursor on a place of a map.
+    pub(in crate::state) fn go_to_place(&mut self, of: MapOf, layer: usize, column: usize) {
+        self.cursor.layer = layer;
+        match of {
+            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => self.cursor.expert = column,
+            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => self.cursor.head = column,
+            MapOf::Parts(MapOver::Blocks, _) => self.cursor.is_mlp = column > 0,
+            MapOf::Routing | MapOf::Patching(_) => self.go_to(column),
+        }
+    }
+
+    /// Goes through the places of a sorted map.
+    fn move_ranked(&mut self, direction: Direction) {
+        let measure = self.pane().effects.measure;
+        let Some(map) = self.map() else { return };
+        let (of, ranked) = (map.key.of, map.ranked(measure));
+        let here = (self.cursor.layer, self.map_column(map));
+        let at = ranked.iter().position(|(layer, column, _)| (*layer, *column) == here);
+        let to = match (at, direction) {
+            (None, _) => 0,
+            (Some(at), Direction::Back) => at.saturating_sub(1),
+            (Some(at), Direction::Forward) => at + 1,
+        };
+        if let Some((layer, column, _)) = ranked.get(to).copied() {
+            self.go_to_place(of, layer, column);
+        }
+    }
+
+    /// Goes to the largest effect of the map.
+    pub(in crate::state) fn go_to_largest(&mut self) {
+        let measure = self.pane().effects.measure;
+        let Some(map) = self.map() else { return self.say(NO_MAP) };
+        let (of, progress) = (map.key.of, map.progress());
+        let Some((layer, column, value)) = map.ranked(measure).first().copied() else { return self.say(NO_MAP) };
+        let name = self.column_name(map, column);
+        self.go_to_place(of, layer, column);
+        let of_all = match progress {
+            (done, all) if done < all => format!("of {done} places so far, of {all}"),
+            (_, all) => format!("of {all} places"),
+        };
+        self.say(format!("L{layer} {name}: {value:+.4}, the largest {of_all}"));
+    }
+
+    /// Starts the maps; on a place that is computed, offers its edit.
+    fn enter_map(&mut self) -> Vec<Effect> {
+        if self.view() == View::EffectsPatching && self.second.is_none() {
+            self.open_second();
+            return Vec::new();
+        }
+        if !self.maps_on {
+            self.maps_on = true;
+            self.derived.retry_maps();
+            return Vec::new();
+        }
+        let is_known = self.map().is_some_and(|map| map.get(self.cursor.layer, self.map_column(map)).is_some());
+        if is_known {
+            self.open_edit_menu();
+        }
+        Vec::new()
+    }
+
+    /// Stops a map that is being computed; what is computed of it stays.
+    pub(in crate::state) fn stop_maps(&mut self) -> Option<Effect> {
+        let id = self.derived.pending_map().filter(|_| self.maps_on)?;
+        self.maps_on = false;
+        self.say("stopped: what is computed stays, enter goes on");
+        Some(Effect::Cancel(id))
+    }
+
+    /// Lets the map go over other parts, or patches other values.
+    pub(in crate::state) fn next_map_over(&mut self) {
+        let view = self.view();
+        let effects = &mut self.pane_mut().effects;
+        match view {
+            View::EffectsMap => {
+                effects.over = effects.over.next(|_| true);
+                if !effects.how.fits(effects.over) {
+                    effects.how = How::default();
+                }
+            }
+            View::EffectsPatching => effects.patch = effects.patch.next(|_| true),
+            _ => self.say("the parts of a map are chosen in Effects, map and patching: 6 shows them, v the next"),
+        }
+    }
+
+    /// Does something else to each part of the effect map.
+    pub(in crate::state) fn next_how(&mut self) {
+        if self.view() != View::EffectsMap {
+            return self.say("zero, ban or mean is chosen in the effect map: 6 shows it");
+        }
+        let effects = &mut self.pane_mut().effects;
+        let over = effects.over;
+        effects.how = effects.how.next(|how| how.fits(over));
+    }
+
+    /// Lists the places of the map, the largest effect first, or draws the map again.
+    pub(in crate::state) fn toggle_ranked(&mut self) {
+        let effects = &mut self.pane_mut().effects;
+        effects.sorted = !effects.sorted;
+    }
+
+    /// Goes to the next place of a layer: an expert, or whatever the columns of the map are.
+    pub(in crate::state) fn move_column(&mut self, direction: Direction) {
+        let of = self.pane().effects.of(self.view()).unwrap_or(MapOf::Parts(MapOver::Experts, How::Zero));
+        let next = |at: usize| if direction == Direction::Forward { at + 1 } else { at.saturating_sub(1) };
+        match of {
+            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => {
+                self.cursor.head = next(self.cursor.head);
+            }
+            MapOf::Parts(MapOver::Blocks, _) => self.cursor.is_mlp = direction == Direction::Forward,
+            MapOf::Routing => self.go_to(next(self.cursor.token)),
+            MapOf::Patching(patch) if patch.is_by_position() => self.go_to(next(self.cursor.token)),
+            MapOf::Parts(..) | MapOf::Patching(_) => self.cursor.expert = next(self.cursor.expert),
+        }
+    }
+
+    /// In Next, takes the marked candidate as the foil, or no longer; elsewhere asks for a token.
+    pub(in crate::state) fn choose_foil(&mut self) {
+        if self.view() != View::Next {
+            let text = self.foil.as_ref().map_or_else(String::new, |foil| foil.piece.text());
+            self.open_input(InputKind::Foil, &text);
+            if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
+                input.note = "the token that the target is compared with; empty: none";
+            }
+            return;
+        }
+        let marked = self.contribution_target().map(|found| Target { id: found.id, piece: found.piece.clone() });
+        let Some(marked) = marked else { return self.say("there is no candidate at the cursor") };
+        if self.foil.take_if(|foil| foil.id == marked.id).is_some() {
+            return self.say("no foil any more: the target alone is measured");
+        }
+        self.set_foil(marked, 1);
+    }
+
+    /// Asks for the token of a typed foil; an empty text removes the foil.
+    pub(in crate::state) fn type_foil(&mut self, text: String) -> Vec<Effect> {
+        if text.is_empty() {
+            self.foil = None;
+            self.say("no foil any more: the target alone is measured");
+            return Vec::new();
+        }
+        self.typed_foil = Some(text.clone());
+        self.type_target(text)
+    }
+
+    /// Compares the target with a token; `tokens` is how many the typed text has.
+    pub(in crate::state) fn set_foil(&mut self, foil: Target, tokens: usize) {
+        let name = show_piece(&foil.piece);
+        self.foil = Some(foil);
+        self.say(match tokens {
+            1 => format!("the foil is ‘{name}’: Effects and contributions show target − foil"),
+            _ => format!("the text is {tokens} tokens; the foil is the first, ‘{name}’"),
+        });
+    }
+
+    /// Puts the cursor on a part of the model.
+    pub(in crate::state) fn go_to_part(&mut self, part: ModelPart) {
+        match part {
+            ModelPart::Embed => {}
+            ModelPart::Head(layer, head) => (self.cursor.layer, self.cursor.head) = (layer, head),
+            ModelPart::Expert(layer, expert) => (self.cursor.layer, self.cursor.expert) = (layer, expert),
+        }
+    }
+
+    /// Pins the target at the cursor, so that it stays while the cursor moves; or lets it follow the cursor again.
+    pub(in crate::state) fn toggle_pin(&mut self) {
+        if self.pin.take().is_some() {
+            return self.say("the target follows the cursor again");
+        }
+        let Some(target) = self.contribution_target() else { return self.say("there is no target at the cursor") };
+        let (token, name) = (target.id, show_piece(&target.piece));
+        self.pin = Some(Pin { position: self.cursor.token, token });
+        self.say(format!("the target is ‘{name}’ after token {}, wherever the cursor goes; = again ends that", self.cursor.token));
+    }
+}

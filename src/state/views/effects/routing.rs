@@ -1,0 +1,27 @@
+//! Layers × positions: what if the next expert had won?
+
+use super::{ENTER, copy_rows, missing, next_measure, vertical};
+use crate::analysis::Found;
+use crate::analysis::tables::{RerouteRow, Row, TokenText};
+use crate::state::State;
+use crate::state::input::Extent;
+use crate::state::views::Rules;
+use crate::state::views::copy::Copied;
+
+pub(in crate::state::views) const RULES: Rules = Rules {
+    vertical,
+    enter: Some(ENTER),
+    next_measure: Some(next_measure),
+    has_details: false,
+    missing,
+    ..Rules::new(copy)
+};
+
+/// Copies rows with the columns of the exported view.
+fn copy(state: &State, extent: Extent) -> Copied {
+    copy_rows(state, extent, RerouteRow::TABLE, |layer, column| {
+        let map = state.map()?;
+        let Some(Found::Effect(found)) = map.get(layer, column) else { return None };
+        RerouteRow::of(&state.tokens, (layer, column), found, TokenText::Exact)
+    })
+}

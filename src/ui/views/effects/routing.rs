@@ -1,0 +1,84 @@
+//! Layers × tokens: what if the next expert had won over the last chosen one? Near-ties are computed first.
+
+use super::grid::{Columns, Grid, legend};
+use super::{invite, ranked, want, without};
+use crate::analysis::routing::TokenRouting;
+use crate::analysis::view::View;
+use crate::analysis::{EffectMap, Found, MapMeasure};
+use crate::ui::canvas::Canvas;
+use crate::ui::theme::marks::WITHIN_ROUNDING;
+use crate::ui::views::Panel;
+use crate::ui::widgets::number::signed;
+use ratatui::layout::Rect;
+
+pub const PANEL: Panel = Panel::new(draw);
+
+/// What the map shows: the target at every position is the token that came, so its log-probability is the loss.
+pub fn measure(chosen: MapMeasure) -> MapMeasure {
+    match chosen {
+        MapMeasure::Difference => MapMeasure::Loss,
+        chosen => chosen,
+    }
+}
+
+fn about(measure: MapMeasure) -> &'static str {
+    match measure {
+        MapMeasure::Target => "log-probability of the token that came (at the end: of the answer)",
+        MapMeasure::Kl => "KL of the next token",
+        MapMeasure::Flips => "flips above",
+        _ => "loss of the token that came",
+    }
+}
+
+fn draw(c: &mut Canvas, area: Rect) {
+    let (state, effects) = (c.state, c.pane.effects);
+    let measure = measure(effects.measure);
+    let title = format!("effects · what if the next expert had won · {}", about(measure));
+    let (Some(request), None) = (state.map_request(&effects, View::EffectsRouting), without(c)) else {
+        let inside = c.panel(area, &title);
+        return c.nothing(inside, without(c).unwrap_or("no token yet"));
+    };
+    let progress = want(c, &request);
+    let inside = c.panel(area, &format!("{title}{progress}"));
+    let Some(map) = state.derived.effect_map(&request.key) else {
+        return invite(c, inside, "what would follow each token if its next expert had won");
+    };
+    let body = Rect { height: inside.height.saturating_sub(u16::from(inside.height >= 6)), ..inside };
+    if effects.sorted {
+        ranked::draw(c, body, map, measure);
+    } else {
+        let near = |layer: usize, pos: usize| {
+            state.usage.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
+        };
+        let at = state.map_column(map);
+        Grid { map, measure, full: map.largest(measure), columns: Columns::Tokens(&near), at }.draw(c, body);
+    }
+    if body.height < inside.height {
+        put_legend(c, inside, map, measure);
+    }
+}
+
+fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) {
+    let (state, y) = (c.state, inside.bottom() - 1);
+    let x = legend(c, inside, inside.x + 1, y, map.largest(measure));
+    let (layer, pos) = (state.cursor.layer, state.cursor.token);
+    let choice = state.token().and_then(|token| TokenRouting::choice(token, layer));
+    let exchange = choice.and_then(|choice| {
+        let margin = choice.margin().map(|margin| format!(" (margin {:.4})", margin.gap)).unwrap_or_default();
+        Some(format!("E{} instead of E{}{margin}", choice.runner_up()?, choice.chosen.last()?))
+    });
+    let here = match (map.get(layer, pos), exchange) {
+        (Some(Found::Effect(found)), Some(exchange)) => {
+            let loss = found.loss_change.map(|loss| format!("loss {}, ", signed(loss))).unwrap_or_default();
+            let kl = signed(found.kl);
+            format!("L{layer}@{pos} {exchange}: {loss}KL {}, {} flips above", kl.trim_start_matches('+'), found.flips)
+        }
+        _ => String::new(),
+    };
+    let forms = [
+        format!("   {WITHIN_ROUNDING} near-tie   {here}   enter edits  a measure  A sort"),
+        format!("   {WITHIN_ROUNDING} near-tie   {here}"),
+        format!("   {here}"),
+    ];
+    c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());
+}
