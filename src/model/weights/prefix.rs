@@ -13,6 +13,8 @@ const MODEL: &str = "model.";
 const HEAD: &str = "lm_head.weight";
 /// The experts' block with a tensor for each matrix, and with fused ones. transformers 5 reads all four combinations.
 const BLOCKS: [&str; 2] = [".block_sparse_moe.", ".mlp."];
+/// More experts than any layer has: names are spelled out for each.
+const MOST_EXPERTS: usize = 1 << 16;
 /// Ends of the names of fused tensors, and the matrices of each expert in them, in their order.
 const FUSED: [(&str, &[&str]); 2] = [(".experts.gate_up_proj", &["w1", "w3"]), (".experts.down_proj", &["w2"])];
 
@@ -55,12 +57,12 @@ impl Store {
         let all: Vec<String> = self.tensors().keys().filter(|name| fused(name).is_some()).cloned().collect();
         for name in &all {
             let Some(((layer, matrices), whole)) = fused(name).zip(self.remove(name)) else { continue };
-            let parts = experts * matrices.len();
+            let parts = experts.saturating_mul(matrices.len());
             let [count, rows, cols] = whole.shape[..] else {
                 bail!("tensor `{name}`: expected [experts, rows, columns], found {:?}", whole.shape);
             };
             ensure!(
-                experts > 0
+                (1..=MOST_EXPERTS).contains(&experts)
                     && count == experts
                     && rows.is_multiple_of(matrices.len())
                     && whole.len.is_multiple_of(parts),

@@ -88,6 +88,17 @@ fn layers_may_hold_their_experts_in_different_forms() {
 }
 
 #[test]
+fn more_fused_experts_than_any_layer_has_are_not_spelled_out() {
+    let mut model = Model::new();
+    let many = 300_000_000;
+    model.config["num_local_experts"] = json!(many);
+    let empty = (Dtype::F32, vec![many, 2, 0], Vec::new());
+    model.tensors.insert("model.layers.0.block_sparse_moe.experts.gate_up_proj".to_owned(), empty);
+    model.save();
+    says(&model.refused(), &["expected [300000000, rows, columns]"]);
+}
+
+#[test]
 fn two_tensors_of_one_name_are_refused() {
     let (right, _) = Model::new().run();
     for (name, plain) in [
