@@ -14,8 +14,8 @@ use crate::hub;
 use crate::protocol::{self, Failure};
 use crate::state::{Baseline, Effect, Event, Save, State, update};
 use crate::trace::{parse_edits, write_new_file};
-use anyhow::{Context, Result};
-use std::io::Write;
+use anyhow::{Context, Result, anyhow};
+use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -171,7 +171,11 @@ impl Explorer {
                 Effect::StopSaving => self.saver.stop(),
                 Effect::SaveEdits { path, text } => {
                     let written = write_new_file(Path::new(&path), |file| Ok(file.write_all(text.as_bytes())?));
-                    let said = written.map(|()| format!("wrote {path}")).map_err(|error| Failure::of(&error));
+                    let said = written.map(|()| format!("wrote {path}")).map_err(|error| {
+                        let is_taken =
+                            error.downcast_ref::<Error>().is_some_and(|of| of.kind() == ErrorKind::AlreadyExists);
+                        Failure::of(&if is_taken { exists(&path) } else { error })
+                    });
                     update(&mut self.state, Event::Saved(said));
                 }
                 Effect::LoadEdits(path) => {
@@ -217,6 +221,10 @@ impl Explorer {
     pub async fn end(&mut self) -> Result<()> {
         self.keeper.save_last(self.state.saved()).await
     }
+}
+
+fn exists(path: &str) -> anyhow::Error {
+    anyhow!("{path} exists already, and the edits go to a new file: give another name, or remove it first")
 }
 
 async fn reported(events: &mut Option<Receiver<protocol::Event>>) -> Option<protocol::Event> {

@@ -1,7 +1,7 @@
 //! The file of the last session: written completely or not at all, readable by its owner only.
 
 use super::folders::state_folder;
-use crate::state::{Saved, SavedVersion1};
+use crate::state::{ListedEdit, Saved, SavedVersion1};
 use crate::trace::{Access, Dtype, TempFile, harmless_json};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
@@ -38,11 +38,15 @@ impl SessionFile {
     pub fn due(&mut self, saved: Option<Saved>) -> Option<(PathBuf, Saved)> {
         let (path, mut saved) = (self.path.clone()?, saved?);
         saved.dtype = self.dtype;
-        // The path must be valid from every directory.
+        // Paths must be valid from every directory.
         if let Ok(whole) = fs::canonicalize(&saved.model)
             && saved.model != "demo"
         {
             saved.model = whole.display().to_string();
+        }
+        let former = saved.branches.past.iter_mut().chain(&mut saved.branches.future);
+        for line in saved.edits.iter_mut().chain(former.flat_map(|run| &mut run.edits)) {
+            *line = with_whole_path(line);
         }
         if self.last.as_ref() == Some(&saved) {
             return None;
@@ -55,6 +59,16 @@ impl SessionFile {
     pub fn failed(&mut self) {
         self.last = None;
     }
+}
+
+/// The line of an edit with the whole path of the file that it reads; as it is if it reads none.
+fn with_whole_path(line: &str) -> String {
+    let Ok(listed) = ListedEdit::of_line(line) else { return line.to_owned() };
+    let whole = |path: &str| {
+        let whole = std::path::absolute(path).ok().and_then(|whole| whole.into_os_string().into_string().ok());
+        whole.unwrap_or_else(|| path.to_owned())
+    };
+    ListedEdit { edit: listed.edit.with_path(whole), ..listed }.to_line()
 }
 
 fn read(path: &Path) -> Result<Saved> {
@@ -102,8 +116,9 @@ mod tests {
     use super::*;
     use crate::analysis::view::{Tab, View};
     use crate::analysis::{LensMeasure, Measure};
+    use crate::protocol::{Branches, FormerRun, RunAction};
     use crate::state::{Cursor, Details, DetailsPage, Heads, Lens, Over, Pane, Panes, StripColour, UsageMeasure};
-    use crate::trace::{LensSite, Policy, Sampling, Source};
+    use crate::trace::{Edit, LensSite, Policy, Sampling, Source};
 
     /// What mixscope 0.1.0 wrote.
     const VERSION_1: &str = include_str!("../../tests/fixtures/session-1.json");
@@ -231,6 +246,40 @@ mod tests {
         assert!(format!("{:#}", read(&path).unwrap_err()).contains("newer mixscope (version 3"));
         fs::write(&path, r#"{"version":1,"model":"demo"}"#).unwrap();
         assert!(format!("{:#}", read(&path).unwrap_err()).contains("missing field"));
+    }
+
+    #[test]
+    fn files_of_edits_have_whole_paths_in_the_file() {
+        let mut file = SessionFile { path: Some("x".into()), dtype: None, last: None };
+        let lines = [
+            "replay L* runs/a.safetensors",
+            "# patch L3.z@1 \"my run.safetensors\"@2",
+            "add L1.q /v.npy:a 2",
+            "ban L3.E5",
+        ];
+        let former = FormerRun {
+            action: RunAction::Edits,
+            prompt: None,
+            policy: Policy::Hf,
+            edits: vec!["add L1.q v.npy 2".to_owned()],
+            keep: 0,
+            rest: Vec::new(),
+        };
+        let branches = Branches { past: vec![former.clone()], future: vec![former] };
+        let given = Saved { edits: lines.map(str::to_owned).to_vec(), branches, ..saved() };
+        let (_, written) = file.due(Some(given)).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let at = |name: &str| here.join(name).display().to_string();
+        let replay: Edit = written.edits[0].parse().unwrap();
+        assert_eq!(replay.source().unwrap().path, at("runs/a.safetensors"));
+        let patch = ListedEdit::of_line(&written.edits[1]).unwrap();
+        assert!(!patch.on && patch.edit.source().unwrap().path == at("my run.safetensors"), "{patch:?}");
+        assert_eq!(written.edits[2..], lines[2..]);
+        for run in written.branches.past.iter().chain(&written.branches.future) {
+            let add: Edit = run.edits[0].parse().unwrap();
+            assert_eq!(add.source().unwrap().path, at("v.npy"));
+        }
+        assert!(file.due(Some(written)).is_none(), "written once, nothing changes");
     }
 
     #[test]

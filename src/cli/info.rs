@@ -48,7 +48,8 @@ impl Info {
         if let Target::Hub(repo) = Target::parse(&self.model.model)? {
             let settings = Settings::from_env()?;
             let Some(path) = cached(&repo, &settings) else {
-                let remote = look_up(&repo, &settings, self.model.precision, self.model.dtype)?;
+                let model = &self.model;
+                let remote = look_up(&model.model, &repo, &settings, model.precision, model.dtype)?;
                 let disk = memory::free_disk(&settings.cache);
                 let meta = Arc::new(Meta { device: self.model.device, ..remote.meta });
                 let tokenizer = remote.tokenizer;

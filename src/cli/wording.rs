@@ -1,8 +1,8 @@
 //! What the argument parser objects to, in the words of this program: which option, what was expected, what was found.
 
 use super::harmless;
-use crate::app::config::nearest;
 use crate::engine::Target;
+use crate::trace::nearest;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;

@@ -6,6 +6,9 @@ use std::fmt;
 /// The revision if none is given.
 pub(super) const MAIN: &str = "main";
 
+/// Ends of the names of files: what ends so is a path, and no repo.
+const FILES: [&str; 3] = [".gguf", ".safetensors", ".json"];
+
 /// `owner/name[@revision][:file.gguf]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoId {
@@ -74,7 +77,14 @@ impl RepoId {
     /// Whether `text` names a repo, rather than a missing file or directory.
     #[must_use]
     pub fn looks_like(text: &str) -> bool {
-        Self::parse(text).is_ok_and(|repo| repo.file.is_some() || !repo.name.ends_with(".gguf"))
+        let is_file = |name: &str| FILES.iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+        Self::parse(text).is_ok_and(|repo| repo.file.is_some() || Self::is_address(text) || !is_file(&repo.name))
+    }
+
+    /// Whether `text` is an address on the Hub, which can't be meant as a path.
+    #[must_use]
+    pub fn is_address(text: &str) -> bool {
+        path_of_address(text).is_some()
     }
 }
 
@@ -203,6 +213,12 @@ mod tests {
         for text in bad.into_iter().chain(["a/b:../c.gguf", "a/b:/c.gguf", "a/b@x:", "é/b", "a/-b", "a/b@x y"]) {
             assert!(RepoId::parse(text).is_err(), "{text}");
         }
-        assert!(!RepoId::looks_like("models/missing.gguf"));
+        let paths = ["models/missing.gguf", "models/missing.GGUF", "models/model.safetensors", "models/config.json"];
+        for path in paths.into_iter().chain(["./models", "../models", "~/models", "/models", "models/"]) {
+            assert!(!RepoId::looks_like(path), "{path}");
+        }
+        for repo in ["models/missing", "a/b.gguf:q.gguf", "https://huggingface.co/a/b.gguf", "a/b-GGUF", "a/json"] {
+            assert!(RepoId::looks_like(repo), "{repo}");
+        }
     }
 }

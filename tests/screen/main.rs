@@ -5,6 +5,7 @@ mod support;
 
 mod attention;
 mod copying;
+mod edits;
 mod figures;
 mod figures_measured;
 mod mouse;

@@ -12,7 +12,6 @@ mod wrong;
 
 pub use keys::scope_name;
 pub use show::key_table;
-pub use wrong::nearest;
 
 use super::ColorChoice;
 use crate::analysis::colour_map::{Ramp, Rgb};

@@ -218,7 +218,7 @@ fn word<T: Copy>(value: &DeValue, all: &[(T, &'static str)]) -> Result<T, String
     let given = value.as_str().unwrap_or_default();
     let found = all.iter().find(|(_, name)| *name == given).map(|(one, _)| *one);
     found.ok_or_else(|| {
-        let near = super::wrong::nearest(given, words.iter().copied());
+        let near = crate::trace::nearest(given, words.iter().copied());
         let list: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
         let near = near.map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
         format!("one of {}{near}", list.join(", "))

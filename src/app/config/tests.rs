@@ -1,7 +1,8 @@
 use super::settings::SETTINGS;
-use super::wrong::{nearest, place};
+use super::wrong::place;
 use super::*;
 use crate::state::input::{Action, Chord, Found, Scope};
+use crate::trace::nearest;
 
 /// What is wrong with a file, and where: `line:column: what`.
 fn wrong(text: &str) -> String {

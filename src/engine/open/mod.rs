@@ -101,7 +101,7 @@ pub fn open_model(
 ) -> Result<Loaded> {
     let location = match Target::parse(name)? {
         Target::Local(location) => location,
-        Target::Hub(repo) => downloaded(&repo, control, report)?,
+        Target::Hub(repo) => downloaded(name, &repo, control, report)?,
         Target::Trace(_) => bail!(
             "{name} is not a model: for a safetensors model, give the directory with its config.json; \
              a saved run is shown by `mixscope open`"
@@ -120,13 +120,22 @@ pub fn open_model(
 
 /// Where a model of the Hub is on this machine, after downloading what is missing.
 #[cfg(feature = "hub")]
-fn downloaded(repo: &RepoId, control: &Control, report: &mut dyn FnMut(&Download)) -> Result<Location> {
-    let path = fetch(repo, &crate::hub::Settings::from_env()?, control, report)?;
+fn downloaded(name: &str, repo: &RepoId, control: &Control, report: &mut dyn FnMut(&Download)) -> Result<Location> {
+    let mut is_listed = false;
+    let fetched = fetch(repo, &crate::hub::Settings::from_env()?, control, &mut |state| {
+        is_listed |= !state.files.is_empty();
+        report(state);
+    });
+    // Once files are listed, the repo exists, and the name was meant.
+    let path = fetched.map_err(|error| if is_listed { error } else { target::or_path(name, error) })?;
     Location::at(&path).with_context(|| format!("{repo} was downloaded, but can't be opened"))
 }
 
 /// Refuses models of the Hub in a build without downloads.
 #[cfg(not(feature = "hub"))]
-fn downloaded(repo: &RepoId, _: &Control, _: &mut dyn FnMut(&Download)) -> Result<Location> {
-    bail!("{repo} is on the Hub, and this build can't download: build with the feature `hub`, or give a path")
+fn downloaded(name: &str, repo: &RepoId, _: &Control, _: &mut dyn FnMut(&Download)) -> Result<Location> {
+    bail!(
+        "there is no file or folder {name} here, and this build can't download {repo} from the Hub: build with the feature \
+         `hub`, or give a path"
+    )
 }

@@ -1,5 +1,6 @@
 //! What is known of a model on the Hub before it is downloaded.
 
+use super::target::or_path;
 use crate::hub::{RepoId, Settings, Survey, survey};
 use crate::model::{Config, Described, check_gguf_header, describe_gguf};
 use crate::trace::{Device, Dtype, Level, Meta, Policy, Report};
@@ -20,12 +21,12 @@ pub struct Remote {
     pub files: Vec<(String, u64)>,
 }
 
-/// Asks the Hub.
+/// Asks the Hub for the repo that `name` names.
 ///
 /// # Errors
 /// If it can't be reached, the repo holds no model that can be read, or its config is refused.
-pub fn look_up(repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option<Dtype>) -> Result<Remote> {
-    let found = survey(repo, settings)?;
+pub fn look_up(name: &str, repo: &RepoId, settings: &Settings, policy: Policy, dtype: Option<Dtype>) -> Result<Remote> {
+    let found = survey(repo, settings).map_err(|error| or_path(name, error))?;
     let files: Vec<(String, u64)> = found.files.iter().map(|file| (file.name.clone(), file.size)).collect();
     let total = |end: &str| files.iter().filter(|(name, _)| name.ends_with(end)).map(|(_, size)| size).sum::<u64>();
     let mut report = Report::default();

@@ -1,8 +1,12 @@
 //! What a MODEL argument names.
 
+#[cfg(feature = "hub")]
+use crate::control::Stopped;
 use crate::hub::RepoId;
 use crate::model::Location;
-use crate::trace::{FORMAT, LARGEST_HEADER};
+use crate::trace::{FORMAT, LARGEST_HEADER, nearest};
+#[cfg(feature = "hub")]
+use anyhow::{Error, anyhow};
 use anyhow::{Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -41,11 +45,34 @@ impl Target {
             return Ok(Self::Hub(RepoId::parse(model)?));
         }
         bail!(
-            "there is no file or directory {model}; MODEL is `demo`, a directory with config.json and safetensors files, \
+            "there is no file or directory {model}{}; MODEL is `demo`, a directory with config.json and safetensors files, \
              a .gguf file, a saved run (.safetensors), or a name on the Hub: owner/name, owner/name@revision, \
-             owner/name:file.gguf"
+             owner/name:file.gguf",
+            similar(&path)
         )
     }
+}
+
+/// The error for a repo that the Hub did not give: `name` may have been meant as a path, of which nothing is here either.
+#[cfg(feature = "hub")]
+pub(super) fn or_path(name: &str, error: Error) -> Error {
+    if error.is::<Stopped>() || RepoId::is_address(name) {
+        return error;
+    }
+    anyhow!("{error:#}; there is no file or folder {name} here either{}", similar(&expand_home(name)))
+}
+
+/// Names in a folder that are compared with a missing one.
+const COMPARED: usize = 4096;
+
+/// `; did you mean …?` with the name in the same folder that `path` is most likely a misspelling of; empty if there is none.
+fn similar(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().take(COMPARED);
+    let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let missing = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let near = nearest(missing, names.iter().map(String::as_str));
+    near.map(|near| format!("; did you mean {}?", path.with_file_name(near).display())).unwrap_or_default()
 }
 
 /// The trace in the folder of a run.

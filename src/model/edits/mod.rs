@@ -14,7 +14,7 @@ use super::pass::Model;
 use super::precision::Precision;
 use crate::control::Control;
 use crate::trace::{Change, Dims, Edit, HookKind, Part, Patched};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use means::Means;
 use source::Data;
 pub use source::Rows;
@@ -46,6 +46,7 @@ impl Edits {
         };
         check_bans(&edits, dims)?;
         let list: Vec<(Edit, Data)> = edits.into_iter().map(with_data).collect::<Result<_>>()?;
+        check_replays(&list, dims)?;
         Ok(Self { list: list.into(), dims })
     }
 
@@ -169,6 +170,21 @@ fn check_bans(edits: &[Edit], dims: Dims) -> Result<()> {
                     left.len(),
                     dims.top_k
                 );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that recorded choices have as many experts a position as the model, or a `topk` before them, chooses.
+fn check_replays(list: &[(Edit, Data)], dims: Dims) -> Result<()> {
+    for layer in 0..dims.layers {
+        let mut count = dims.top_k;
+        for (edit, data) in list.iter().filter(|(edit, _)| edit.layers.has(layer)) {
+            match (&edit.change, data) {
+                (Change::TopK(other), _) => count = *other,
+                (_, Data::Chosen(chosen)) => chosen.check(layer, count).with_context(|| format!("`{edit}`"))?,
+                _ => {}
             }
         }
     }

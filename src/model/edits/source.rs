@@ -1,12 +1,14 @@
 //! What the files hold that edits name.
 
+mod format;
 mod npy;
 mod steering;
+mod vector;
 
 pub use steering::Steering;
 
 use crate::trace::{
-    Change, Dims, Edit, EditSource, HookKind as K, NO_EXPERT, Patched, Scope, TraceFile, TraceReader, TraceTensor,
+    Change, Dims, Edit, EditSource, HookKind as K, NO_EXPERT, Patched, Scope, TraceReader, TraceTensor,
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
@@ -87,6 +89,8 @@ impl Rows {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chosen {
     layers: BTreeMap<usize, ChosenLayer>,
+    /// Whether that run was made under edits, which can change how many experts a token goes through.
+    is_edited: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,6 +103,17 @@ struct ChosenLayer {
 }
 
 impl Chosen {
+    /// Checks that the other run chose `count` experts a position in `layer`, or was made under edits.
+    pub fn check(&self, layer: usize, count: usize) -> Result<()> {
+        let Some(found) = self.layers.get(&layer).map(|of| of.k).filter(|k| *k != count && !self.is_edited) else {
+            return Ok(());
+        };
+        bail!(
+            "expected {count} experts a position in layer {layer}, found {found}: the file is of another model, or a part of \
+             one; if it is meant so, put `topk L{layer} {found}` before this edit"
+        )
+    }
+
     /// The experts of a position, best first; `None` if the other run did not have the position.
     pub fn experts(&self, position: usize, layer: usize) -> Option<&[u32]> {
         let of = self.layers.get(&layer)?;
@@ -128,9 +143,9 @@ impl Files {
     pub fn data(&mut self, edit: &Edit, dims: Dims) -> Result<Data> {
         let layers = edit.layers.below(dims.layers);
         let found = match &edit.change {
-            Change::Add { source, .. } => vector(source).map(Data::Vector),
+            Change::Add { source, .. } => vector::read(source).map(Data::Vector),
             Change::Patch { .. } => self.rows(edit, &layers, dims).map(|rows| Data::Rows(Arc::new(rows))),
-            Change::Replay { source, weights } => match extension(source).as_str() {
+            Change::Replay { source, weights } => match kind(source).as_str() {
                 "npy" if *weights => bail!("`{edit}`: {} holds no weights: use `replay`", source.path),
                 "npy" => npy::chosen(Path::new(&source.path), &layers, dims).map(|read| Data::Chosen(Arc::new(read))),
                 "json" if *weights => bail!("`{edit}`: {} holds no weights: use `replay`", source.path),
@@ -149,7 +164,17 @@ impl Files {
         if let Some(open) = self.traces.get(&source.path) {
             return Ok(open.clone());
         }
-        let open = Arc::new(TraceReader::open(Path::new(&source.path))?);
+        let path = Path::new(&source.path);
+        let start = format::start(path)?;
+        let other = match start.starts_with(format::NPY) {
+            true => Some("it is an array of NumPy (.npy)".to_owned()),
+            false => format::of(&start).map(|other| other.what),
+        };
+        if let Some(what) = other {
+            let expected = "expected a trace, such as trace.safetensors of `mixscope run`";
+            bail!("{} is not a readable trace: {}; {expected}", source.path, what);
+        }
+        let open = Arc::new(TraceReader::open(path)?);
         self.traces.insert(source.path.clone(), open.clone());
         Ok(open)
     }
@@ -212,7 +237,7 @@ impl Files {
 
     fn chosen(&mut self, source: &EditSource, weights: bool, layers: &[usize], dims: Dims) -> Result<Chosen> {
         let trace = self.trace(source)?;
-        let mut chosen = Chosen::default();
+        let mut chosen = Chosen { is_edited: trace.metadata.contains_key("edits"), ..Chosen::default() };
         for layer in layers {
             let name = K::ExpertIndices.at(*layer).to_string();
             let (experts, shape) = integers(&trace, &name)?;
@@ -253,8 +278,13 @@ fn check(experts: &[u32], k: usize, dims: Dims) -> Result<()> {
     Ok(())
 }
 
-fn extension(source: &EditSource) -> String {
-    Path::new(&source.path).extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+/// The ending of a file's name; `npy` for every array of NumPy.
+fn kind(source: &EditSource) -> String {
+    let path = Path::new(&source.path);
+    if format::start(path).is_ok_and(|start| start.starts_with(format::NPY)) {
+        return "npy".to_owned();
+    }
+    path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
 fn tensor(trace: &TraceReader, name: &str) -> Result<TraceTensor> {
@@ -275,24 +305,4 @@ fn floats(trace: &TraceReader, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
 fn integers(trace: &TraceReader, name: &str) -> Result<(Vec<u32>, Vec<usize>)> {
     let tensor = tensor(trace, name)?;
     Ok((tensor.u32().with_context(|| format!("`{name}`"))?.to_vec(), tensor.shape))
-}
-
-/// The vector of a safetensors file: the tensor with this name, or the only one.
-fn vector(source: &EditSource) -> Result<Arc<[f32]>> {
-    let path = Path::new(&source.path);
-    let mut file = TraceFile::read(path).with_context(|| format!("cannot read {}", source.path))?;
-    let names: Vec<&str> = file.tensors.keys().map(String::as_str).collect();
-    let name = match (&source.tensor, names.as_slice()) {
-        (Some(name), _) => name.clone(),
-        (None, [only]) => (*only).to_owned(),
-        (None, _) => bail!("{}: name one of its tensors after a colon: {}", source.path, names.join(", ")),
-    };
-    let known = names.join(", ");
-    let tensor = file.tensors.remove(&name);
-    let tensor = tensor.with_context(|| format!("{} has no tensor `{name}`; it has {known}", source.path))?;
-    let shape: Vec<usize> = tensor.shape.iter().copied().filter(|size| *size != 1).collect();
-    ensure!(shape.len() <= 1, "{}: `{name}`: expected a vector, found shape {:?}", source.path, tensor.shape);
-    let values = tensor.f32().with_context(|| format!("{}: `{name}`", source.path))?;
-    ensure!(values.iter().all(|x| x.is_finite()), "{}: `{name}` has values that are not finite", source.path);
-    Ok(values.into())
 }

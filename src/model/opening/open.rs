@@ -164,7 +164,7 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
     quantised::refuse_config(dir, &json, report)?;
     let mut store = Store::open(dir, report)?;
     adapters::refuse(&store)?;
-    store.plain_names(report)?;
+    store.plain_names(config.arch.dims.experts, report)?;
     quantised::refuse_tensors(&store)?;
     adapters::note_leftovers(dir, &store, report);
     tied::settle(&mut config.arch, &mut store, report);

@@ -71,7 +71,6 @@ pub fn check(config: &Config, store: &Store, report: &mut Report) -> Checked {
 
 /// Advice where a tensor is not as the config says.
 const MISMATCH: &str = "config and weights disagree; download both again from one source";
-const OTHER_TYPE: &str = "take a file that is quantised otherwise, or the original weights";
 const NO_HEAD: &str = "the files hold the base model, without an unembedding: take a checkpoint with one, or set \
                        tie_word_embeddings if it is the embedding";
 
@@ -79,6 +78,32 @@ const NO_HEAD: &str = "the files hold the base model, without an unembedding: ta
 fn missing(name: &str, store: &Store) -> &'static str {
     let has_layers = store.tensors().keys().any(|name| name.starts_with("model.layers.0."));
     if name == "lm_head.weight" && has_layers { NO_HEAD } else { MISMATCH }
+}
+
+/// The types that can be read in files of this naming, and what to do about weights of the type `found`.
+fn readable(naming: Naming, found: &str) -> (&'static str, &'static str) {
+    // GGUF types are followed by their number.
+    let word = found.split(',').next().unwrap_or_default();
+    let is_integer = word.trim_start_matches(['I', 'U']).parse::<u32>().is_ok();
+    if matches!(naming, Naming::Gguf { .. }) {
+        let advice = match word {
+            "F64" => "convert the model again with `--outtype f32` or `--outtype bf16`",
+            _ if is_integer => "integers are no weights: convert the model again, or download another file",
+            _ => "take a file that is quantised otherwise, or the original weights",
+        };
+        return (Block::NAMES, advice);
+    }
+    let advice = match word {
+        "F64" => {
+            "convert the weights to F32 or BF16 (in transformers: from_pretrained(…, dtype=torch.bfloat16), then \
+             save_pretrained)"
+        }
+        _ if is_integer => {
+            "integers are codes of a quantised model, or no weights at all: use the original weights or a GGUF file"
+        }
+        _ => "weights are floating-point numbers: use the original weights, or convert the model again",
+    };
+    ("F32, F16 or BF16", advice)
 }
 
 fn check_shapes(expected: &[(String, Vec<usize>)], store: &Store, report: &mut Report) {
@@ -95,7 +120,10 @@ fn check_shapes(expected: &[(String, Vec<usize>)], store: &Store, report: &mut R
                 wrong.push((subject, format!("{shape:?}"), format!("{:?}", entry.shape), MISMATCH));
             }
             Some(entry) => match entry.stored {
-                None => wrong.push((subject, Block::NAMES.to_owned(), entry.type_name.clone(), OTHER_TYPE)),
+                None => {
+                    let (expected, advice) = readable(store.naming(), &entry.type_name);
+                    wrong.push((subject, expected.to_owned(), entry.type_name.clone(), advice));
+                }
                 Some(stored) if stored.bytes(width).is_none() => {
                     let expected = format!("rows of whole {stored} blocks");
                     wrong.push((subject, expected, format!("rows of {width}"), MISMATCH));

@@ -1,9 +1,9 @@
 //! Names with something before them or in between: what wrappers of a model leave in its checkpoint, and the two names of
 //! the experts' block.
 
-use super::Store;
+use super::{Entry, Store};
 use crate::trace::{Level, Report};
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 /// A tensor that every model has, after `model.`.
 const ANCHOR: &str = "layers.0.self_attn.q_proj.weight";
@@ -13,19 +13,26 @@ const MODEL: &str = "model.";
 const HEAD: &str = "lm_head.weight";
 /// The experts' block with a tensor for each matrix, and with fused ones. transformers 5 reads all four combinations.
 const BLOCKS: [&str; 2] = [".block_sparse_moe.", ".mlp."];
+/// More experts than any layer has: names are spelled out for each.
+const MOST_EXPERTS: usize = 1 << 16;
+/// Ends of the names of fused tensors, and the matrices of each expert in them, in their order.
+const FUSED: [(&str, &[&str]); 2] = [(".experts.gate_up_proj", &["w1", "w3"]), (".experts.down_proj", &["w2"])];
 
 impl Store {
-    /// Takes away what is before all names of the model, or within them, and gives the experts' block its usual name.
-    /// `report` says so.
+    /// Takes away what is before all names of the model, or within them, and gives the experts' block its usual name. Of
+    /// `experts` that are fused in some layers only, each gets tensors of its own. `report` says so.
     ///
     /// # Errors
-    /// If two tensors would get one name.
-    pub fn plain_names(&mut self, report: &mut Report) -> Result<()> {
+    /// If two tensors would get one name, or a fused tensor does not hold as many experts.
+    pub fn plain_names(&mut self, experts: usize, report: &mut Report) -> Result<()> {
         self.unwrap(report)?;
-        let is_fused = BLOCKS.iter().any(|block| {
-            let experts = format!("{MODEL}layers.0{block}experts.gate_up_proj");
-            self.tensors().contains_key(&experts)
-        });
+        let is_mixed = self.tensors().keys().any(|name| fused(name).is_some())
+            && self.tensors().keys().any(|name| is_of_one_expert(name));
+        let is_fused = !is_mixed
+            && BLOCKS.iter().any(|block| {
+                let experts = format!("{MODEL}layers.0{block}experts.gate_up_proj");
+                self.tensors().contains_key(&experts)
+            });
         let [split, fused] = BLOCKS;
         let (from, to) = if is_fused { (split, fused) } else { (fused, split) };
         if self.tensors().keys().any(|name| name.contains(from)) {
@@ -39,6 +46,43 @@ impl Store {
                 "they are read as one, as in transformers 5",
             );
         }
+        if is_mixed {
+            self.split_experts(experts, report)?;
+        }
+        Ok(())
+    }
+
+    /// Gives every expert of a fused tensor tensors of its own, which are parts of it.
+    fn split_experts(&mut self, experts: usize, report: &mut Report) -> Result<()> {
+        let all: Vec<String> = self.tensors().keys().filter(|name| fused(name).is_some()).cloned().collect();
+        for name in &all {
+            let Some(((layer, matrices), whole)) = fused(name).zip(self.remove(name)) else { continue };
+            let parts = experts.saturating_mul(matrices.len());
+            let [count, rows, cols] = whole.shape[..] else {
+                bail!("tensor `{name}`: expected [experts, rows, columns], found {:?}", whole.shape);
+            };
+            ensure!(
+                (1..=MOST_EXPERTS).contains(&experts)
+                    && count == experts
+                    && rows.is_multiple_of(matrices.len())
+                    && whole.len.is_multiple_of(parts),
+                "tensor `{name}`: expected [{experts}, rows, columns] with rows for {}, found {:?}",
+                matrices.join(" and "),
+                whole.shape
+            );
+            let len = whole.len / parts;
+            for part in 0..parts {
+                let (expert, matrix) = (part / matrices.len(), matrices[part % matrices.len()]);
+                let shape = vec![rows / matrices.len(), cols];
+                let entry = Entry { shape, start: whole.start + part * len, len, ..whole.clone() };
+                let own = format!("{layer}.experts.{expert}.{matrix}.weight");
+                if self.replace(own.clone(), entry) == Some(false) {
+                    bail!("tensors `{own}` and `{name}` hold other numbers of one matrix; remove the wrong one");
+                }
+            }
+        }
+        let found = format!("{} tensors of all experts of a layer, and others of one expert", all.len());
+        report.add(Level::Ok, "experts' tensors", "one form", found, "both are read, as in transformers 5");
         Ok(())
     }
 
@@ -77,4 +121,16 @@ impl Store {
         report.add(Level::Warn, "tensor names", "`model.…`, `lm_head.…`", found, "they are read as if it were not so");
         Ok(())
     }
+}
+
+/// The block and the matrices of a fused tensor; `None` if it is none.
+fn fused(name: &str) -> Option<(&str, &'static [&'static str])> {
+    FUSED.iter().find_map(|(end, matrices)| Some((name.strip_suffix(end)?, *matrices)))
+}
+
+/// Whether a tensor is a matrix of one expert.
+fn is_of_one_expert(name: &str) -> bool {
+    let Some((_, rest)) = name.split_once(".experts.") else { return false };
+    let matrix = rest.split_once('.').filter(|(expert, _)| expert.parse::<usize>().is_ok()).map(|(_, matrix)| matrix);
+    matrix.is_some_and(|matrix| ["w1.weight", "w2.weight", "w3.weight"].contains(&matrix))
 }

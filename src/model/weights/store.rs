@@ -72,6 +72,11 @@ impl Store {
         same
     }
 
+    /// Takes a tensor out.
+    pub(super) fn remove(&mut self, name: &str) -> Option<Entry> {
+        self.tensors.remove(name)
+    }
+
     /// Whether two tensors hold the same numbers in the same form.
     pub fn are_equal(&self, a: &Entry, b: &Entry) -> bool {
         a.type_name == b.type_name && a.shape == b.shape && self.bytes_of(a) == self.bytes_of(b)

@@ -148,6 +148,17 @@ impl Edit {
         matches!(self.change, Change::Mean(_)) || matches!(self.scope, Scope::Last | Scope::Prompt | Scope::Generated)
     }
 
+    /// The same edit with its file, if it reads one, at another path.
+    #[must_use]
+    pub fn with_path(mut self, path: impl FnOnce(&str) -> String) -> Self {
+        if let Change::Add { source, .. } | Change::Patch { source, .. } | Change::Replay { source, .. } =
+            &mut self.change
+        {
+            source.path = path(&source.path);
+        }
+        self
+    }
+
     /// The file that it reads.
     pub fn source(&self) -> Option<&Source> {
         match &self.change {

@@ -1,30 +1,40 @@
 //! Reading an edit from its text.
 
 use super::{Change, Edit, Part, Patched, Picks, Scope, Source, Span};
-use crate::trace::HookKind;
+use crate::trace::{HookKind, nearest};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::str::FromStr;
 
-const FORMS: [(&str, &str); 11] = [
-    ("ban", "ban L3.E5"),
-    ("zero", "zero L3.E5, zero L5.H2, zero L4.attn, zero L4.mlp"),
-    ("scale", "scale L3.E5 0.5"),
-    ("force", "force L3.E1,E4"),
-    ("bias", "bias L3.E5 +1.0"),
-    ("topk", "topk L3 1"),
-    ("mean", "mean L5.H2"),
-    ("cut", "cut L5.H2 12->3"),
-    ("add", "add L10.resid_post FILE:NAME 4.0"),
-    ("patch", "patch L4.resid_pre@7 FILE@3"),
-    ("replay", "replay L* FILE"),
+/// The first words of edits, and all forms of each.
+const FORMS: [(&str, &[&str]); 11] = [
+    ("ban", &["ban L3.E5"]),
+    ("zero", &["zero L3.E5", "zero L5.H2", "zero L4.attn", "zero L4.mlp"]),
+    ("scale", &["scale L3.E5 0.5", "scale L5.H2 0.5", "scale L4.attn 0.5", "scale L4.mlp 0.5"]),
+    ("force", &["force L3.E1,E4"]),
+    ("bias", &["bias L3.E5 +1.0"]),
+    ("topk", &["topk L3 1"]),
+    ("mean", &["mean L3.E5", "mean L5.H2", "mean L4.attn", "mean L4.mlp"]),
+    ("cut", &["cut L5.H2 12->3", "cut L5.H2 *->0"]),
+    ("add", &["add L10.resid_post FILE 4.0", "add L10.resid_post FILE:NAME 4.0"]),
+    ("patch", &["patch L4.resid_pre@7 FILE@3", "patch L4.H2 FILE", "patch L4.E2 FILE"]),
+    ("replay", &["replay L* FILE", "replay! L* FILE"]),
 ];
+
+/// `a`, `b` or `c`
+fn listed(forms: &[&str]) -> String {
+    let quoted: Vec<String> = forms.iter().map(|form| format!("`{form}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
 
 impl FromStr for Edit {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|error| match FORMS.iter().find(|(verb, _)| first_word(text) == *verb) {
-            Some((_, form)) => anyhow!("`{}`: {error:#}; it is written like `{form}`", text.trim()),
+            Some((_, forms)) => anyhow!("`{}`: {error:#}; it is written like {}", text.trim(), listed(forms)),
             None => error,
         })
     }
@@ -41,7 +51,9 @@ fn parse(text: &str) -> Result<Edit> {
     if !FORMS.iter().any(|(known, _)| verb.trim_end_matches('!') == *known) || verb.ends_with('!') && verb != "replay!"
     {
         let verbs: Vec<&str> = FORMS.iter().map(|(verb, _)| *verb).collect();
-        bail!("`{}`: an edit begins with one of {}", text.trim(), verbs.join(", "));
+        let near = nearest(verb.trim_end_matches('!'), verbs.iter().copied());
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!("`{}`: an edit begins with one of {}{near}", text.trim(), verbs.join(", "));
     }
     let target = words.next().context("its layer is missing")?.plain()?;
     let (target, mut scope) = match target.split_once('@') {
@@ -59,7 +71,7 @@ fn parse(text: &str) -> Result<Edit> {
         Some((at, _)) => (&target[..at], Some(&target[at + 1..])),
         None => (target.as_str(), None),
     };
-    let layers = picks(layers, 'L').with_context(|| format!("`{layers}` names no layer"))?;
+    let layers = picks(layers, 'L')?.with_context(|| format!("`{layers}` names no layer, such as L3, L3..5 or L*"))?;
     let named = || part.context("it names no part of the layer, such as E5 or H2");
     let alone = || part.map_or(Ok(()), |part| bail!("it takes a layer alone, without `{part}`"));
     let next_is_from = |words: &mut std::iter::Peekable<std::vec::IntoIter<Word>>| {
@@ -97,8 +109,8 @@ fn parse(text: &str) -> Result<Edit> {
         "patch" => {
             let part = named()?;
             let what = match part.as_bytes().first() {
-                Some(b'H' | b'h') if picks(part, 'H').is_some() => Patched::Heads(heads(part)?),
-                Some(b'E' | b'e') if picks(part, 'E').is_some() => Patched::Experts(experts(part)?),
+                Some(b'H' | b'h') if picks(part, 'H')?.is_some() => Patched::Heads(heads(part)?),
+                Some(b'E' | b'e') if picks(part, 'E')?.is_some() => Patched::Experts(experts(part)?),
                 _ => Patched::Hook(hook(part)?),
             };
             next_is_from(&mut words);
@@ -217,30 +229,38 @@ fn words(line: &str) -> Result<Vec<Word>> {
 }
 
 /// `3`, `3..5`, `*` after the letter, and lists of these. `None` if it is anything else.
-fn picks(text: &str, letter: char) -> Option<Picks> {
+///
+/// # Errors
+/// If a range goes down or names more than there can be.
+fn picks(text: &str, letter: char) -> Result<Option<Picks>> {
     let mut all = Vec::new();
     for item in text.split(',') {
-        let item = item.strip_prefix([letter, letter.to_ascii_lowercase()])?;
-        if item == "*" {
-            return Some(Picks::All);
+        let Some(numbers) = item.strip_prefix([letter, letter.to_ascii_lowercase()]) else { return Ok(None) };
+        if numbers == "*" {
+            return Ok(Some(Picks::All));
         }
-        let (first, last) = ends(item)?;
-        if last - first >= MOST {
-            return None;
-        }
+        let Some((first, last)) = ends(&letter.to_string(), numbers)? else { return Ok(None) };
+        ensure!(last - first < MOST, "`{item}` names more than {MOST}, and no model has as many");
         all.extend(first..=last);
     }
-    Some(Picks::these(all))
+    Ok(Some(Picks::these(all)))
 }
 
 /// More layers, experts or heads than any model has.
 const MOST: usize = 65_536;
 
-/// `3` or `3..5`; the first is not after the last.
-fn ends(text: &str) -> Option<(usize, usize)> {
+/// `3` or `3..5`, which `mark` precedes. `None` if it is anything else.
+///
+/// # Errors
+/// If the first end is after the last.
+fn ends(mark: &str, text: &str) -> Result<Option<(usize, usize)>> {
     let (first, last) = text.split_once("..").unwrap_or((text, text));
-    let (first, last) = (index(first)?, index(last)?);
-    (first <= last).then_some((first, last))
+    let Some((first, last)) = index(first).zip(index(last)) else { return Ok(None) };
+    ensure!(
+        first <= last,
+        "`{mark}{first}..{last}` begins with {first}, which is after {last}: write `{mark}{last}..{first}`"
+    );
+    Ok(Some((first, last)))
 }
 
 /// Digits only: `+3` is none.
@@ -250,11 +270,11 @@ fn index(text: &str) -> Option<usize> {
 
 fn experts(text: &str) -> Result<Picks> {
     ensure!(text != "shared", "the shared expert is not chosen: it can be zeroed, scaled or set to its mean");
-    picks(text, 'E').with_context(|| format!("`{text}` names no expert"))
+    picks(text, 'E')?.with_context(|| format!("`{text}` names no expert, such as E5, E1,E4 or E2..4"))
 }
 
 fn heads(text: &str) -> Result<Picks> {
-    picks(text, 'H').with_context(|| format!("`{text}` names no head"))
+    picks(text, 'H')?.with_context(|| format!("`{text}` names no head, such as H2, H1,H4 or H2..4"))
 }
 
 fn parse_part(text: &str) -> Result<Part> {
@@ -262,7 +282,7 @@ fn parse_part(text: &str) -> Result<Part> {
         "attn" => Part::Attn,
         "mlp" => Part::Mlp,
         "shared" => Part::Shared,
-        _ => match (picks(text, 'E'), picks(text, 'H')) {
+        _ => match (picks(text, 'E')?, picks(text, 'H')?) {
             (Some(experts), _) => Part::Experts(experts),
             (_, Some(heads)) => Part::Heads(heads),
             _ => bail!("`{text}` is none of E5, H2, attn, mlp, shared"),
@@ -290,7 +310,7 @@ fn parse_scope(text: &str) -> Result<Scope> {
         "last" => Scope::Last,
         "prompt" => Scope::Prompt,
         "generated" => Scope::Generated,
-        _ => match (ends(text), text.strip_suffix("..").and_then(index)) {
+        _ => match (ends("@", text)?, text.strip_suffix("..").and_then(index)) {
             (Some((first, last)), _) => Scope::Positions(first, last),
             (_, Some(first)) => Scope::From(first),
             _ => bail!("`@{text}` is none of @7, @7..12, @7.., @last, @prompt, @generated"),
@@ -299,7 +319,7 @@ fn parse_scope(text: &str) -> Result<Scope> {
 }
 
 fn span(text: &str) -> Result<Span> {
-    match (text, ends(text)) {
+    match (text, ends("", text)?) {
         ("*", _) => Ok(Span::All),
         (_, Some((first, last))) => Ok(Span::These(first, last)),
         _ => bail!("`{text}` is no position, such as 3, 3..5 or *"),

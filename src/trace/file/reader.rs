@@ -34,12 +34,26 @@ impl TraceReader {
     /// If it can't be read, is not a trace, is a trace of a newer version, or is of more than one text.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let mut trace = Self::read_header(path, &name).with_context(|| format!("{name} is not a readable trace"))?;
+        let read = Self::read_header(path, &name).and_then(|trace| {
+            check_format(&trace.metadata)?;
+            check_version(&trace.metadata)?;
+            Ok(trace)
+        });
+        let mut trace = read.with_context(|| format!("{name} is not a readable trace"))?;
         let mut translation = Translation::of(&trace)?;
         translation.check_batch(&trace).context(name)?;
         trace.notes = std::mem::take(&mut translation.notes);
         trace.translation = translation;
         Ok(trace)
+    }
+
+    /// Reads the header of any safetensors file. Its tensors are named as in the file.
+    ///
+    /// # Errors
+    /// If it can't be read, or is no safetensors file.
+    pub fn open_plain(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        Self::read_header(path, &name).with_context(|| format!("{name} is not a readable safetensors file"))
     }
 
     fn read_header(path: &Path, name: &str) -> Result<Self> {
@@ -57,8 +71,6 @@ impl TraceReader {
         file.read_exact(&mut text)?;
         let header: Metadata = serde_json::from_slice(&text).context("the header is not what safetensors writes")?;
         let metadata = header.metadata().clone().unwrap_or_default();
-        check_format(&metadata)?;
-        check_version(&metadata)?;
         let (notes, translation) = (Vec::new(), Translation::default());
         let (name, file) = (name.to_owned(), Mutex::new(file));
         Ok(Self { metadata, notes, name, translation, header, file, data: (start, end) })
@@ -74,6 +86,13 @@ impl TraceReader {
         self.translation.hooks()
     }
 
+    /// The names of all tensors in the file, sorted.
+    pub fn tensor_names(&self) -> Vec<String> {
+        let mut names = self.header.offset_keys();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether the file holds what the trace format calls `name`.
     pub fn has(&self, name: &str) -> bool {
         self.translation.has(name).unwrap_or_else(|| self.header.info(name).is_some())
@@ -82,6 +101,12 @@ impl TraceReader {
     /// Shape of the tensor `name`, as it is stored.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Whether the tensor `name` of the file holds floating-point numbers.
+    pub fn is_float(&self, name: &str) -> bool {
+        use safetensors::Dtype as D;
+        self.header.info(name).is_some_and(|info| matches!(info.dtype, D::F64 | D::F32 | D::F16 | D::BF16))
     }
 
     /// Reads what the trace format calls `name`.

@@ -374,6 +374,49 @@ fn a_hub_that_refuses_is_a_failure_with_advice() {
     assert_all_fail(&Place::new("nowhere"), &["HF_ENDPOINT", "https://huggingface.co"]);
 }
 
+/// A path of two parts is a name on the Hub, too.
+#[test]
+fn a_missing_folder_is_named_where_the_hub_has_no_such_repo() {
+    let hub = |status: u16, code: &'static str| {
+        Hub::with(sharded(), move |_| Act::Status(status, vec![("X-Error-Code", code.to_owned())], String::new()))
+    };
+    let (absent, gated) = (hub(404, "RepoNotFound"), hub(401, "GatedRepo"));
+    for (place, said) in [
+        (Place::of(&absent), "is not found at"),
+        (Place::of(&gated), "is gated"),
+        (Place::new(&closed_port()), "cannot reach"),
+        (Place::of(&absent).with("HF_HUB_OFFLINE", "1"), "HF_HUB_OFFLINE"),
+    ] {
+        let out = place.temp.path().join("out");
+        let run = ["run", "-q", "tests/fixture", "--prompt", "hi", "--out", out.to_str().unwrap()];
+        for args in [&["info", "tests/fixture"][..], &["check", "-q", "tests/fixture"], &run] {
+            let output = place.mixscope(args);
+            assert_fails(&output, 1, said);
+            let folder = "there is no file or folder tests/fixture here either; did you mean tests/fixtures?";
+            assert_mentions(stderr(&output), &[folder]);
+        }
+        let output = place.mixscope(["info", "https://huggingface.co/tiny/absent"]);
+        assert_fails(&output, 1, said);
+        assert!(!stderr(&output).contains("here either"), "{}", stderr(&output));
+    }
+    absent.forget();
+    for path in
+        ["tests/absent.GGUF", "tests/model.safetensors", "tests/config.json", "./tests", "../absent", "~/absent"]
+    {
+        let output = Place::of(&absent).mixscope(["info", &path.replace("./tests", "./absent")]);
+        assert_fails(&output, 1, "there is no file or directory");
+    }
+    assert_eq!(absent.log(), [], "paths are not looked for on the Hub");
+    // The repo is there, and what fails is its download.
+    let broken = Hub::with(sharded(), |request| match request.is_listing() {
+        true => Act::Serve,
+        false => Act::Status(404, vec![("X-Error-Code", "EntryNotFound".to_owned())], String::new()),
+    });
+    let output = Place::of(&broken).mixscope(["check", "-q", NAME]);
+    assert_fails(&output, 1, "has no file");
+    assert!(!stderr(&output).contains("here either"), "{}", stderr(&output));
+}
+
 #[test]
 fn an_empty_cache_is_reported_offline() {
     let hub = Hub::start(sharded());

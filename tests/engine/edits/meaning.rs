@@ -213,7 +213,8 @@ fn files_that_do_not_fit_are_refused() {
         (format!("replay L* {other}"), "does not begin as a .npy file"),
         (format!("replay! L* {good}"), "holds no weights"),
         (format!("patch L0.z {good}"), "is not a readable trace"),
-        (format!("add L0.resid_post {good}"), "is not a readable trace"),
+        (format!("patch L0.z {good}"), "an array of NumPy (.npy); expected a trace, such as trace.safetensors"),
+        (format!("add L0.resid_post {good}"), "expected floating-point numbers such as float32, found dtype `<i2`"),
         ("add L0.resid_post nowhere.safetensors".to_owned(), "cannot read nowhere.safetensors"),
         ("replay L* nowhere.npy".to_owned(), "cannot read nowhere.npy"),
     ] {

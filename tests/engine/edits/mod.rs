@@ -1,6 +1,7 @@
 //! Edits of the pass: identities, the same bits however a run is read, and what each edit does.
 
 mod bits;
+mod files;
 mod identities;
 mod meaning;
 mod requests;

@@ -42,6 +42,62 @@ fn the_block_of_the_experts_has_either_name() {
     }
 }
 
+/// The experts of layer 0 are fused; in layer 1 each has its own tensors, or the other way round.
+#[test]
+fn layers_may_hold_their_experts_in_different_forms() {
+    let (right, _) = Model::new().run();
+    let in_layer = |name: &str, layer: usize| name.starts_with(&format!("model.layers.{layer}."));
+    let (split, mut all) = (Model::new().tensors, Model::new());
+    for block in ["mlp", "block_sparse_moe"] {
+        all.tensors = split.clone();
+        fused(&mut all, block);
+        for layer in [0, 1] {
+            let mut model = Model::new();
+            let of_split = split.iter().filter(|(name, _)| !in_layer(name, layer));
+            let of_fused = all.tensors.iter().filter(|(name, _)| in_layer(name, layer));
+            model.tensors = of_split.chain(of_fused).map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+            model.save();
+            let (found, said) = model.run();
+            assert_eq!((found.as_str(), said.contains("warning")), (right.as_str(), false), "{block} {layer}: {said}");
+            let info = mixscope(["info".as_ref(), model.path().as_os_str()]);
+            says(std::str::from_utf8(&info.stdout).unwrap(), &["2 tensors of all experts of a layer"]);
+            let name = format!("model.layers.{layer}.{block}.experts.gate_up_proj");
+            // A layer that fuses one of the two.
+            let down = format!("model.layers.{layer}.{block}.experts.down_proj");
+            let mut half = Model::new();
+            half.tensors = model.tensors.clone();
+            half.tensors.remove(&down);
+            let own = split.iter().filter(|(name, _)| in_layer(name, layer) && name.ends_with(".w2.weight"));
+            half.tensors.extend(own.map(|(name, tensor)| (name.clone(), tensor.clone())));
+            half.save();
+            assert_eq!(half.run().0, right);
+            // Another number of experts, and another tensor of one of them.
+            let (_, shape, _) = half.tensors.get_mut(&name).unwrap();
+            *shape = vec![shape[0] / 2, shape[1] * 2, shape[2]];
+            half.save();
+            says(&half.refused(), &[".experts.gate_up_proj`: expected [16, rows, columns]", "found [8, "]);
+            let own = format!("model.layers.{layer}.block_sparse_moe.experts.3.w1.weight");
+            model.tensors.insert(own.clone(), split[&own].clone());
+            model.save();
+            assert_eq!(model.run().0, right, "equal tensors count as one");
+            model.tensors.get_mut(&own).unwrap().2.fill(0);
+            model.save();
+            says(&model.refused(), &[&own, "hold other numbers of one matrix; remove the wrong one"]);
+        }
+    }
+}
+
+#[test]
+fn more_fused_experts_than_any_layer_has_are_not_spelled_out() {
+    let mut model = Model::new();
+    let many = 300_000_000;
+    model.config["num_local_experts"] = json!(many);
+    let empty = (Dtype::F32, vec![many, 2, 0], Vec::new());
+    model.tensors.insert("model.layers.0.block_sparse_moe.experts.gate_up_proj".to_owned(), empty);
+    model.save();
+    says(&model.refused(), &["expected [300000000, rows, columns]"]);
+}
+
 #[test]
 fn two_tensors_of_one_name_are_refused() {
     let (right, _) = Model::new().run();
