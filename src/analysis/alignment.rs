@@ -12,9 +12,8 @@ pub fn align(a: &[u32], b: &[u32]) -> Vec<Aligned> {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (rest_a, rest_b) = (&a[start..], &b[start..]);
     let end = rest_a.iter().rev().zip(rest_b.iter().rev()).take_while(|(a, b)| a == b).count();
-    let both = |from_a: usize, from_b: usize, count: usize| {
-        (0..count).map(move |i| (Some(from_a + i), Some(from_b + i)))
-    };
+    let both =
+        |from_a: usize, from_b: usize, count: usize| (0..count).map(move |i| (Some(from_a + i), Some(from_b + i)));
     let (middle_a, middle_b) = (start..a.len() - end, start..b.len() - end);
     both(0, 0, start)
         .chain(middle_a.map(|pos| (Some(pos), None)))

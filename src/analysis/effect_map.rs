@@ -281,8 +281,7 @@ impl EffectMap {
 
     /// The places with their values, the largest absolute value first.
     pub fn ranked(&self, measure: MapMeasure) -> Vec<(usize, usize, f64)> {
-        let with_value =
-            |(layer, column, found): (usize, usize, &Found)| Some((layer, column, found.value(measure)?));
+        let with_value = |(layer, column, found): (usize, usize, &Found)| Some((layer, column, found.value(measure)?));
         let mut all: Vec<(usize, usize, f64)> = self.places().filter_map(with_value).collect();
         all.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
         all

@@ -1,10 +1,11 @@
 //! `mixscope export`: one view of a saved run as files.
 
+use super::export_with_model::{self, WithModel};
 use super::stderr::write_out;
 use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{LensMeasure, Measure, Pick};
+use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{Look, drawing, picture, table};
@@ -52,7 +53,7 @@ pub struct Export {
     trace: String,
     #[arg(long, value_name = "VIEW", value_parser = view, help = format!("The view: {}", names()))]
     view: View,
-    /// For fidelity.flips and fidelity.loss: a saved run A, compared with B = TRACE as far as both texts are the same.
+    /// For fidelity.flips, fidelity.loss and compare: a saved run A, compared with B = TRACE as far as both texts are the same.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     /// png, svg, csv, or several of them [default: the ending of FILE].
@@ -61,7 +62,7 @@ pub struct Export {
     /// File to write; - is stdout. With several formats, each goes to FILE with its own ending.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// For routing.token, lens.targets and next: position of the token [default: the last].
+    /// For routing.token, lens.targets, next and the views of effects: position of the token [default: the last].
     #[arg(long, value_name = "POS", value_parser = values::count)]
     token: Option<usize>,
     /// For routing.layer, routing.pairs and attention.head: the layer [default: 0].
@@ -71,7 +72,8 @@ pub struct Export {
     #[arg(long, value_name = "H|mean|max", allow_hyphen_values = true, value_parser = Pick::from_str)]
     head: Option<Pick>,
     /// The measure. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
-    /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy].
+    /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy]. For
+    /// effects.map and effects.routing: target, difference, loss, kl, flips [default: target; loss].
     #[arg(long, value_name = "NAME")]
     measure: Option<String>,
     /// For attention.grid: the best heads first, instead of by layer and head.
@@ -83,6 +85,8 @@ pub struct Export {
     /// For lens.targets by token or rank: ids of tokens to follow through the layers [default: the model's answer].
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true, value_parser = values::token_id)]
     targets: Option<Vec<u32>>,
+    #[command(flatten)]
+    with_model: WithModel,
     /// Size of pictures, in pixels per point; 2 or more for print [default: 1].
     #[arg(long, value_name = "X", value_parser = values::above_0)]
     scale: Option<f64>,
@@ -150,7 +154,7 @@ impl Export {
             (Some(_), false) => return Err(wrong(format!("--against: --view {} shows one run", self.view))),
             _ => {}
         }
-        let spec = self.spec().map_err(|error| wrong(format!("--measure: {error:#}")))?;
+        let spec = self.spec().map_err(|error| wrong(format!("{error:#}")))?;
         self.check_use(&spec, &files)?;
         // Fails before the work instead of after it.
         let taken = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists());
@@ -238,13 +242,20 @@ impl Export {
             targets: self.targets.clone().unwrap_or_default(),
             ..ViewSpec::new(self.view)
         };
+        spec.map = self.with_model.map(self.view)?;
+        if self.view == View::EffectsRouting {
+            spec.effect = MapMeasure::Loss;
+        }
         match (&self.measure, self.view) {
             (None, _) => {}
             (Some(name), View::LensGrid | View::LensTargets) => {
-                spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name)?;
+                spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name).context("--measure")?;
             }
-            (Some(name), View::AttentionGrid) => spec.measure = named(name, &Measure::ALL, Measure::name)?,
-            (Some(_), view) => bail!("--view {view} has no measures"),
+            (Some(name), View::EffectsMap | View::EffectsRouting) => spec.effect = export_with_model::measure(name)?,
+            (Some(name), View::AttentionGrid) => {
+                spec.measure = named(name, &Measure::ALL, Measure::name).context("--measure")?
+            }
+            (Some(_), view) => bail!("--measure: --view {view} has no measures"),
         }
         Ok(spec)
     }
@@ -255,10 +266,15 @@ impl Export {
     /// For the first option that has none.
     fn check_use(&self, spec: &ViewSpec, files: &[(Format, PathBuf)]) -> Result<()> {
         use View::{
-            AttentionGrid, AttentionHead, LensGrid, LensTargets, Next, RoutingLayer, RoutingPairs, RoutingToken,
+            AttentionGrid, AttentionHead, EffectsContributions, EffectsMap, EffectsPatching, LensGrid, LensTargets,
+            Next, RoutingLayer, RoutingPairs, RoutingToken,
         };
         let options: [(&str, bool, &[View]); 6] = [
-            ("--token", self.token.is_some(), &[RoutingToken, LensTargets, Next]),
+            (
+                "--token",
+                self.token.is_some(),
+                &[RoutingToken, LensTargets, Next, EffectsMap, EffectsPatching, EffectsContributions],
+            ),
             ("--layer", self.layer.is_some(), &[RoutingLayer, RoutingPairs, AttentionHead]),
             ("--head", self.head.is_some(), &[AttentionHead]),
             ("--sort", self.sort, &[AttentionGrid]),
@@ -271,6 +287,10 @@ impl Export {
                 let message = format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view);
                 return Err(wrong(message));
             }
+        }
+        if let Some((option, views)) = self.with_model.misplaced(self.view) {
+            let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
+            return Err(wrong(format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view)));
         }
         if self.targets.is_some() && !matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank) {
             let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
@@ -316,7 +336,13 @@ impl Export {
     }
 
     fn data(&self, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
-        let run = Run::from(Replay::open(&trace_path(&self.trace)?)?);
+        let saved = Replay::open(&trace_path(&self.trace)?)?;
+        if self.view.needs_model() {
+            let data =
+                self.with_model.data(&saved, &spec, self.token).with_context(|| format!("--view {}", self.view))?;
+            return Ok((data, spec));
+        }
+        let run = Run::from(saved);
         self.check_range(&run)?;
         let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);

@@ -10,6 +10,7 @@ mod edits;
 mod experiments;
 mod explore;
 mod export;
+mod export_with_model;
 mod folder;
 mod info;
 mod lab;

@@ -1,6 +1,6 @@
 use crate::analysis::{
-    Attribution, AttributionKey, Distance, Found, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey, ModelShares, Pick, Tempered, Trajectory,
-    Watch, WhatIf,
+    Attribution, AttributionKey, Distance, Found, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey,
+    ModelShares, Pick, Tempered, Trajectory, Watch, WhatIf,
 };
 use crate::trace::{LensCell, LensKey, Meta, Piece, Prompt, Sampling, TokenRecord, Variant};
 use std::mem::{Discriminant, discriminant};

@@ -17,7 +17,7 @@ pub struct Cursor {
     /// Row of the candidates.
     pub candidate: usize,
     /// Whether the MLP block of the layer is meant, not its attention block.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_mlp: bool,
 }
 

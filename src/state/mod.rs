@@ -23,8 +23,8 @@ pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Over
 pub use overlays::{ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
 pub use panes::{Arrangement, Pane, Panes};
 pub use run::{
-    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, SecondPrompt, Wanted, WantedBaseline,
-    WantedExperiments,
+    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, SecondPrompt, Wanted,
+    WantedBaseline, WantedExperiments,
 };
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};

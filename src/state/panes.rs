@@ -49,6 +49,7 @@ pub struct Pane {
     /// The residual and measure of the lens.
     pub lens: Lens,
     /// What effect maps go over and show.
+    #[serde(skip_serializing_if = "Effects::is_default")]
     pub effects: Effects,
     /// First line of a scrolled view.
     pub scroll: usize,

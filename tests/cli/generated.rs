@@ -90,7 +90,9 @@ fn files_have_the_columns_of_their_tables() {
             .find(|p| p.exists());
         let text = file.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_else(|| {
             let args = ["export", &trace, "--view", table.name, "--format", "csv", "-o", "-"];
-            let of_two = ["--against", &other].into_iter().filter(|_| table.columns[0].name == "policy_a");
+            let of_two = ["--against", &other]
+                .into_iter()
+                .filter(|_| ["policy_a", "position_a"].contains(&table.columns[0].name));
             stdout(&mixscope(args.into_iter().chain(of_two))).to_owned()
         });
         let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();

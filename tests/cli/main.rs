@@ -9,6 +9,7 @@ mod config;
 mod diff;
 mod docs;
 mod experiments;
+mod export_effects;
 #[cfg(unix)]
 mod folders;
 mod foreign;

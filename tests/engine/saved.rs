@@ -280,6 +280,11 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
                 | View::FidelityFlips
                 | View::FidelityLoss
                 | View::FidelityLab
+                | View::Compare
+                | View::EffectsMap
+                | View::EffectsRouting
+                | View::EffectsPatching
+                | View::EffectsContributions
         );
         assert_eq!(outside.is_ok(), is_whole_run, "{kind}");
     }

@@ -11,6 +11,11 @@ use mixscope::trace::HookValues;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The views that are drawn from a run alone.
+fn of_runs() -> impl Iterator<Item = View> {
+    View::ALL.into_iter().filter(|view| !view.needs_model())
+}
+
 #[test]
 fn tables_are_these_bytes() {
     let data = data(&["a", "=b", "c\nd"]);
@@ -132,7 +137,7 @@ fn a_map_shows_first_choices_above_second_ones() {
 #[test]
 fn the_same_data_gives_the_same_bytes_and_the_look_changes_them() {
     let data = data(&["a", "b", "c", "d"]);
-    for kind in View::ALL {
+    for kind in of_runs() {
         let draw = |look: &Look| picture(&data, &spec(kind), look).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
         let (light, dark) = (draw(&Look::default()), draw(&Look { scale: 1.0, dark: true }));
         assert!(light == draw(&Look::default()), "{kind}: the same picture twice");
@@ -177,7 +182,7 @@ fn hostile_and_foreign_tokens_are_drawn_escaped() {
     for (_, cell) in &mut data.lens {
         Arc::make_mut(cell).top[0].piece = "<&\">\u{8}你".into();
     }
-    for kind in View::ALL {
+    for kind in of_runs() {
         let svg = drawing(&data, &spec(kind), &Look::default()).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
         let svg = String::from_utf8(svg).unwrap();
         well_formed(&svg);
@@ -196,7 +201,7 @@ fn long_runs_are_legible_pooled_and_bounded() {
     let pieces: Vec<&str> = text.iter().map(String::as_str).collect();
     for (n, pooled) in [(512, false), (3000, true)] {
         let data = data(&pieces[..n]);
-        for kind in View::ALL {
+        for kind in of_runs() {
             let picture = Picture::of(&data, kind, &Look::default());
             assert!(
                 picture.width.max(picture.height) <= 12_000,
@@ -232,7 +237,8 @@ fn what_a_run_lacks_is_named() {
     for kind in View::ALL.into_iter().filter(|kind| !has_its_own(kind)) {
         let error = picture(&data, &spec(kind), &Look::default()).unwrap_err();
         let lacking = match kind {
-            View::FidelityFlips | View::FidelityLoss => "there is no second run to compare with",
+            View::FidelityFlips | View::FidelityLoss | View::Compare => "there is no second run to compare with",
+            kind if kind.needs_model() => "computed",
             View::FidelityLab => "no precision lab was run",
             _ => "in this run",
         };

@@ -46,6 +46,31 @@ fn contributions() {
 }
 
 #[test]
+fn effects_of_experts() {
+    panel("effects-map", &mut still("6 enter"));
+}
+
+#[test]
+fn effects_of_heads_ranked() {
+    panel("effects-ranked", &mut still("6 enter O A b"));
+}
+
+#[test]
+fn effects_of_exchanged_choices() {
+    panel("effects-routing", &mut still("6 enter v left"));
+}
+
+#[test]
+fn effects_contributions() {
+    panel("effects-contributions", &mut still("6 v v v j"));
+}
+
+#[test]
+fn two_prompts_side_by_side() {
+    panel("compare", &mut still("C space b l u e enter"));
+}
+
+#[test]
 fn attention_sorted_on_random_tokens() {
     panel("attention-sorted", &mut still("2 a a a R A b"));
 }

@@ -12,7 +12,8 @@ fn france() -> Explorer {
 }
 
 /// What the views show when they are whole, by key.
-const VIEWS: [(&str, [&str; 2]); 5] = [
+const VIEWS: [(&str, [&str; 2]); 6] = [
+    ("6", ["effects · zero experts", "enter computes"]),
     ("2", ["attention · all heads", "weights of this row"]),
     ("3", ["lens · resid_post", "leads "]),
     ("4", ["next · after token", "▸   1"]),
@@ -32,7 +33,7 @@ fn every_view_has_its_number_key() {
     // Tab and shift-tab go through them.
     explorer.press("tab", "attention · all heads");
     explorer.press("shift-tab", "routing · token");
-    explorer.press("shift-tab", "fidelity · what");
+    explorer.press("shift-tab", "effects · zero experts");
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn the_first_start_says_how_to_begin_and_later_ones_do_not() {
     }
     let mut explorer = Setup::of("demo").state(state.path()).start();
     let shot = explorer.wait_for(hint);
-    assert!(shot.has("enter reads the text · space adds a token · 1 to 5 look inside · ? keys"), "{}", shot.text());
+    assert!(shot.has("enter reads the text · space adds a token · 1 to 6 look inside · ? keys"), "{}", shot.text());
     for (key, what) in [("alt-1", "3 Lens:"), ("alt-2", "(induction)"), ("alt-3", "French and Spanish")] {
         let at = shot.lines.iter().position(|line| line.contains(key)).unwrap();
         assert!(shot.lines[at + 1].contains(what), "{}", shot.text());

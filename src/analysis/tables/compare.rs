@@ -57,7 +57,8 @@ impl<'a> CompareRow<'a> {
         let [a, b] = records;
         let next = |token: Option<&'a TokenRecord>| token.and_then(|token| token.next.top.first());
         let [next_a, next_b] = records.map(next);
-        let flips = a.zip(b).map(|(a, b)| (0..layers).filter(|layer| same_experts(a, b, *layer) == Some(false)).count());
+        let flips =
+            a.zip(b).map(|(a, b)| (0..layers).filter(|layer| same_experts(a, b, *layer) == Some(false)).count());
         Self {
             position_a,
             position_b,

@@ -1,8 +1,8 @@
 //! The numbers that a view is made of.
 
 use crate::analysis::diff::shared;
-use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
 use crate::analysis::effect_map::EffectMap;
+use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
 use crate::analysis::lab::Lab;
 use crate::analysis::lens::Trajectory;
 use crate::analysis::model_shares::ModelShares;

@@ -30,8 +30,7 @@ pub enum Tab {
 
 impl Tab {
     /// All tabs, in the order of their number keys.
-    pub const ALL: [Tab; 6] =
-        [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity, Self::Effects];
+    pub const ALL: [Tab; 6] = [Self::Routing, Self::Attention, Self::Lens, Self::Next, Self::Fidelity, Self::Effects];
 
     /// The name on the tab.
     pub fn name(self) -> &'static str {
@@ -145,10 +144,10 @@ views! {
     FidelityFlips: Fidelity, "fidelity.flips", Run;
     /// The loss of each token in two runs.
     FidelityLoss: Fidelity, "fidelity.loss", Run;
-    /// Two runs side by side, token by token: of the same text, or of two prompts.
-    Compare: Fidelity, "compare", Run;
     /// The same prompt under several policies.
     FidelityLab: Fidelity, "fidelity.lab", Run;
+    /// Two runs side by side, token by token: of the same text, or of two prompts.
+    Compare: Fidelity, "compare", Run;
     /// Layers × parts: what each expert, head or block does to a target.
     EffectsMap: Effects, "effects.map" | "effects", Run;
     /// Layers × tokens: what if the next expert had won?
@@ -164,6 +163,16 @@ impl View {
     pub fn next_layout(self) -> View {
         let after = self.tab().views().skip_while(move |view| *view != self).nth(1);
         after.unwrap_or(self.tab().first())
+    }
+
+    /// Whether the view may show a second prompt.
+    pub fn needs_second(self) -> bool {
+        matches!(self, Self::Compare | Self::EffectsPatching)
+    }
+
+    /// Whether the numbers of the view are computed by a model, which a saved run lacks.
+    pub fn needs_model(self) -> bool {
+        self.tab() == Tab::Effects
     }
 
     /// Whether the view compares two runs of the same tokens.

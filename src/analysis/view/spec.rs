@@ -72,7 +72,9 @@ impl ViewSpec {
             // Probabilities and ranks are in one picture.
             View::LensTargets => measure(&[LensMeasure::Top, LensMeasure::Rank]),
             _ => match self.map {
-                Some(MapOf::Parts(over, how)) if self.view == View::EffectsMap => format!("-{how}-{over}-{}", self.effect),
+                Some(MapOf::Parts(over, how)) if self.view == View::EffectsMap => {
+                    format!("-{how}-{over}-{}", self.effect)
+                }
                 Some(MapOf::Patching(over)) if self.view == View::EffectsPatching => format!("-{over}"),
                 _ if self.view == View::EffectsRouting => format!("-{}", self.effect),
                 _ => String::new(),

@@ -1,6 +1,6 @@
 //! What the screen shows of a run beyond its records, for the files of a view.
 
-use crate::analysis::view::{ViewData, ViewSpec};
+use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{Distance, EffectMap, Lab, ModelShares};
 use crate::state::State;
 use crate::trace::Records;
@@ -27,9 +27,10 @@ impl Shown {
     /// What the pane with the focus shows.
     pub fn of(state: &State) -> Self {
         let request = state.map_request(&state.pane().effects, state.view());
-        let second = state.second.as_ref().and_then(|second| {
-            Some(Records { meta: second.meta()?.clone(), tokens: second.tokens().to_vec() })
-        });
+        let second = state
+            .second
+            .as_ref()
+            .and_then(|second| Some(Records { meta: second.meta()?.clone(), tokens: second.tokens().to_vec() }));
         Self {
             against: state.baseline.records(),
             lab: state.lab.clone(),
@@ -43,12 +44,15 @@ impl Shown {
     /// Adds it to the numbers of a view.
     pub fn add_to(self, data: &mut ViewData, spec: &ViewSpec) {
         (data.lab, data.effects, data.shares) = (self.lab, self.effects, self.shares);
+        if spec.view.needs_second() {
+            data.second.clone_from(&self.second);
+        }
         if !spec.view.is_comparison() {
             return;
         }
         data.distance = self.distance;
         match (self.second, self.against) {
-            (Some(second), _) if spec.view == crate::analysis::view::View::Compare => data.second = Some(second),
+            (Some(_), _) if spec.view == View::Compare => {}
             (_, Some(other)) => data.compare_with(other),
             _ => {}
         }

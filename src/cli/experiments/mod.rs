@@ -8,3 +8,4 @@ mod setup;
 pub use ablate::Ablate;
 pub use effect::Effect;
 pub use patch::Patch;
+pub(in crate::cli) use setup::target;

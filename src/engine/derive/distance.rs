@@ -36,8 +36,7 @@ pub fn distance(a: &Live, b: &Live, control: &Control) -> Result<Distance> {
             f64::from(Distribution::of(&a).kl(&Distribution::of(&b))).max(0.0)
         }));
         for (layer, (change, whole)) in sums.iter_mut().enumerate() {
-            let (Some(x), Some(y)) =
-                (token_a.row(HookKind::ResidPost, layer), token_b.row(HookKind::ResidPost, layer))
+            let (Some(x), Some(y)) = (token_a.row(HookKind::ResidPost, layer), token_b.row(HookKind::ResidPost, layer))
             else {
                 continue;
             };

@@ -248,7 +248,8 @@ fn rerouted(base: &Live, layer: usize, pos: usize, control: &Control) -> Result<
     let at = token as usize;
     let logprob = b.log_prob(at) - a.log_prob(at);
     let (before, after) = (&short.tokens()[pos], &edited.tokens()[pos]);
-    let flips = (layer + 1..base.meta().dims.layers).filter(|above| same_experts(before, after, *above) == Some(false)).count();
+    let flips =
+        (layer + 1..base.meta().dims.layers).filter(|above| same_experts(before, after, *above) == Some(false)).count();
     Ok(Found::Effect(Measures {
         sites: 1,
         loss_change: came.map(|_| -logprob),
@@ -259,4 +260,3 @@ fn rerouted(base: &Live, layer: usize, pos: usize, control: &Control) -> Result<
         flips,
     }))
 }
-

@@ -1,7 +1,7 @@
 //! The measures of an effect: two runs over the same tokens.
 
-use crate::analysis::diff::RunDiff;
 pub use crate::analysis::Watch as Target;
+use crate::analysis::diff::RunDiff;
 use crate::analysis::{LayerEffect, Measures, PositionEffect, Watched};
 use crate::control::Control;
 use crate::engine::run::Live;

@@ -8,9 +8,9 @@ mod patch;
 
 pub use crate::analysis::{How, PatchOver};
 pub use ablate::{Ablation, Over, ablate};
+pub(super) use ablate::{ablated, cells};
 pub use effect::{EffectPlan, effect};
 pub(super) use measure::compare;
 pub use measure::{Target, measure};
 pub use null::NoCounterpart;
 pub use patch::{PatchPlan, Patches, Patching, patch};
-pub(super) use ablate::{ablated, cells};

@@ -62,13 +62,19 @@ impl Legend {
         };
         match self {
             Self::Ramp(name, low, high) => {
+                let (from, to) = (*low, *high);
                 let (low, high) = Self::ends(*low, *high);
                 say(pen, &mut x, name)?;
                 x += 10.0;
                 say(pen, &mut x, &low)?;
                 x += 6.0;
                 for i in 0..128 {
-                    let colour = ramp(i as f32 / 127.0, (0.0, 1.0)).unwrap_or(skin.paper);
+                    let share = i as f32 / 127.0;
+                    // A scale whose lowest value is the best has its colours the other way round already.
+                    let is_signed = from < 0.0 && to > 0.0;
+                    let (value, range) =
+                        if is_signed { (from + share * (to - from), (from, to)) } else { (share, (0.0, 1.0)) };
+                    let colour = ramp(value, range).unwrap_or(skin.paper);
                     let step = BAR / 128.0;
                     pen.rect((x + f64::from(i) * step, top), (x + f64::from(i + 1) * step, bottom), colour)?;
                 }

@@ -155,7 +155,7 @@ pub fn trim(value: f64) -> String {
 /// Horizontal bars.
 #[derive(Clone)]
 pub struct Bars {
-    /// (label, value, text after the bar); the characters must be drawable.
+    /// (label, value, text after the bar); the characters must be drawable. Negative values have another colour.
     pub rows: Vec<(String, f64, String)>,
     /// Value of the longest bar that fits, and its length in points.
     pub max: f64,
@@ -191,8 +191,9 @@ impl Bars {
         for (row, (label, value, note)) in self.rows.iter().enumerate() {
             let y = middle(row + 1);
             pen.text((x0 - 8.0, y), label, LABEL, Align::End, skin.ink)?;
-            let end = x0 + (value / self.max).clamp(0.0, 1.0) * self.length;
-            pen.rect((x0, y - BAR * 0.38), (end.max(x0 + 1.0), y + BAR * 0.38), EXPERTS[1])?;
+            let end = x0 + (value.abs() / self.max).clamp(0.0, 1.0) * self.length;
+            let colour = EXPERTS[if *value < 0.0 { 0 } else { 1 }];
+            pen.rect((x0, y - BAR * 0.38), (end.max(x0 + 1.0), y + BAR * 0.38), colour)?;
             pen.text((end + 6.0, y), note, LABEL, Align::Start, skin.ink)?;
         }
         Ok(())

@@ -32,7 +32,6 @@ impl State {
             | Action::CyclePolicy
             | Action::Policies
             | Action::Edits
-            | Action::ListEdits
             | Action::FlipEdits
             | Action::SecondPrompt
             | Action::TypeTarget => true,
@@ -41,8 +40,11 @@ impl State {
             Action::Sampling => self.meta().is_some(),
             _ => false,
         };
-        let looks = matches!(action, Action::CloseCalls | Action::Search | Action::ToggleBookmark);
+        let looks = matches!(action, Action::CloseCalls | Action::Search | Action::ToggleBookmark | Action::ListEdits);
+        // A saved run names its edits; they can't be changed.
+        let lists = action == Action::ListEdits && self.edits.list.is_empty();
         match self.meta() {
+            Some(meta) if meta.recording.is_some() && lists => Some(SAVED.to_owned()),
             Some(meta) if meta.recording.is_some() && runs => Some(SAVED.to_owned()),
             None if (runs || looks) && self.opening.is_some() => Some("the model is still being opened".to_owned()),
             None if runs || looks => Some("no model is open: o opens one".to_owned()),

@@ -219,6 +219,10 @@ impl State {
             self.say("pause first: a change of the edits reads the run again");
             return Vec::new();
         }
+        if self.meta().is_some_and(|meta| meta.recording.is_some()) {
+            self.say("these are the edits of a saved run: o opens its model, which can run without them");
+            return Vec::new();
+        }
         self.edits_before = self.edits.clone();
         let Some(Overlay::Edits(marked)) = self.overlays.last_mut() else { return Vec::new() };
         let EditList { list, is_off } = &mut self.edits;

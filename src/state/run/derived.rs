@@ -3,8 +3,8 @@
 use super::bounded::Bounded;
 use crate::analysis::Trajectory;
 use crate::analysis::{
-    Attribution, AttributionKey, Distance, EffectMap, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey, MapOf,
-    ModelShares, Pick, Tempered, Watch, WhatIf,
+    Attribution, AttributionKey, Distance, EffectMap, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey,
+    MapOf, ModelShares, Pick, Tempered, Watch, WhatIf,
 };
 use crate::protocol::{Derive, DeriveKind, Derived, MapPart, MapRequest, OtherRun, RequestId};
 use crate::trace::{Candidate, LensCell, LensKey, Sampling};
@@ -192,7 +192,8 @@ impl Derivations {
     pub(in crate::state) fn forget_patches(&mut self) {
         self.effects.retain(|(map, _)| !matches!(map.key.of, MapOf::Patching(_)));
         self.distance = None;
-        self.failed.retain(|_, ask| !matches!(ask, Derive::Effects { .. } | Derive::Second { .. } | Derive::Distance(_)));
+        self.failed
+            .retain(|_, ask| !matches!(ask, Derive::Effects { .. } | Derive::Second { .. } | Derive::Distance(_)));
     }
 
     fn keep_places(&mut self, part: MapPart) {

@@ -92,7 +92,9 @@ impl State {
         if self.meta().is_some_and(|meta| *meta.edits == edits[..]) && !self.is_busy() {
             return Vec::new();
         }
-        self.start_job(Ask::Edits { edits, at: self.cursor.token })
+        // Before the first token has arrived, the effect is measured at the end of the prompt.
+        let at = if self.tokens.is_empty() { usize::MAX } else { self.cursor.token };
+        self.start_job(Ask::Edits { edits, at })
     }
 
     /// Takes back a change of the list that the engine did not carry out.
@@ -119,6 +121,11 @@ impl State {
             let on = now.iter().map(|edit| ListedEdit { edit: edit.clone(), on: true });
             self.edits.list = on.chain(off).collect();
         }
+    }
+
+    /// The edits of the run on screen.
+    pub(in crate::state) fn edits_of_run(&self) -> Vec<Edit> {
+        self.meta().map_or_else(Vec::new, |meta| meta.edits.to_vec())
     }
 
     /// Says in one line what the edits did.

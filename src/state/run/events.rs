@@ -153,6 +153,7 @@ impl State {
         if let Some(saved) = saved {
             // Its tokens follow. The next model that is opened reads its prompt.
             self.overlays.clear();
+            self.follow_edits(&self.edits_of_run());
             self.panes.each(|pane| pane.heads.on = MeasuredOn::Text);
             self.prompt = match &saved.prompt {
                 Some(Prompt::Text(text) | Prompt::Chat(text)) => text.clone(),

@@ -1,8 +1,8 @@
 //! A second prompt, which is read as the run is and compared with it side by side.
 
 use super::bounded::Bounded;
-use crate::analysis::{Aligned, align};
 use crate::analysis::view::View;
+use crate::analysis::{Aligned, align};
 use crate::state::overlays::{InputKind, Overlay};
 use crate::state::{Effect, State};
 use crate::trace::{Candidate, LensCell, LensKey, Meta, Prompt, TokenRecord, Variant};

@@ -3,7 +3,7 @@
 //! ```text
 //! a small trained Mixtral: 6 layers of 8 experts, 2 of them per token
 //! it knows a toy world: stories in 3 languages, capitals, sums, code
-//! enter reads the text · space adds a token · 1 to 5 look inside · ? keys
+//! enter reads the text · space adds a token · 1 to 6 look inside · ? keys
 //!
 //! tab fills in an example:
 //! alt-1  The capital of France is

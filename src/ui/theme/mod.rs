@@ -207,7 +207,11 @@ impl Theme {
     pub fn diverging(&self, value: f64) -> Style {
         let value = if value.is_finite() { value.clamp(-1.0, 1.0) } else { 0.0 };
         if !self.has_ramp() {
-            return if value.abs() < 0.02 { self.dim() } else { self.signed(value).patch(self.emphasis(value.abs() as f32)) };
+            return if value.abs() < 0.02 {
+                self.dim()
+            } else {
+                self.signed(value).patch(self.emphasis(value.abs() as f32))
+            };
         }
         let rgb = mixed(self.paper, self.text.signs[usize::from(value < 0.0)].rgb, value.abs());
         let seen = if self.depth == Depth::Indexed { table_rgb(indexed(rgb)) } else { rgb };

@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_sign_and_as_many_digits_as_fit() {
-        assert_eq!([1.2345, -0.1234, 123.4].map(|x| compact(x, 6)), ["+1.234", "−0.123", "+123.4"]);
+        assert_eq!([1.2345, -0.1234, 123.4].map(|x| compact(x, 6)), ["+1.234", "−.1234", "+123.4"]);
         assert_eq!([1.2345, -0.1234, 0.0, 12.5].map(|x| compact(x, 4)), ["+1.2", "−.12", "0", "+12"]);
         assert_eq!([-0.05, 0.004, 1234.0].map(|x| compact(x, 4)), ["−.05", "0", "!"]);
         assert_eq!(compact(f64::NAN, 4), "!");

@@ -25,7 +25,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let row = |share: &crate::analysis::Share| {
         let value = share.value();
         let parts = share.foil.map(|foil| format!("  = {:+.3} − {foil:+.3}", share.target)).unwrap_or_default();
-        (share.part.to_string(), value.abs(), format!("{value:+.4}{parts}"))
+        (share.part.to_string(), value, format!("{value:+.4}{parts}"))
     };
     let rows: Vec<_> = ranked.iter().take(MOST).map(row).collect();
     let shown: f64 = ranked.iter().take(MOST).map(crate::analysis::Share::value).sum();
@@ -39,11 +39,15 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
             rows,
             max,
             length: 300.0,
-            heads: ("part".to_owned(), "contribution; the length of a bar is its size".to_owned()),
+            heads: ("part".to_owned(), "contribution; orange: negative".to_owned()),
         })],
         across: 1,
         notes: vec![
-            format!("these {} of {} parts add up to {shown:+.3}, all to {all:+.3}", MOST.min(ranked.len()), ranked.len()),
+            format!(
+                "these {} of {} parts add up to {shown:+.3}, all to {all:+.3}",
+                MOST.min(ranked.len()),
+                ranked.len()
+            ),
             format!("{what} is {:.3}; the difference is rounding", found.logit()),
             "with the scale of the final norm frozen; nothing is run again".to_owned(),
         ],

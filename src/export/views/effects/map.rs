@@ -29,11 +29,9 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     grid.cols = match over {
         MapOver::Experts => Axis::numbers("expert", 0..map.columns),
         MapOver::Heads => Axis::numbers("head", 0..map.columns),
-        MapOver::Blocks => Axis {
-            name: "block".to_owned(),
-            labels: vec!["attn".to_owned(), "mlp".to_owned()],
-            turn: Turn::Flat,
-        },
+        MapOver::Blocks => {
+            Axis { name: "block".to_owned(), labels: vec!["attn".to_owned(), "mlp".to_owned()], turn: Turn::Flat }
+        }
     };
     let target = map.key.watch.map(|watch| format!("; target {}", watched(data, watch))).unwrap_or_default();
     let what = match how {

@@ -24,7 +24,8 @@ fn grid(map: &EffectMap, measure: MapMeasure, least: f64, cell: (f64, f64)) -> (
     let values: Vec<f32> = places
         .map(|(layer, column)| map.value(layer, column, measure).map_or(f32::NAN, |value| value as f32))
         .collect();
-    let texts = values.iter().map(|value| if value.is_nan() { String::new() } else { format!("{value:+.3}") }).collect();
+    let texts =
+        values.iter().map(|value| if value.is_nan() { String::new() } else { format!("{value:+.3}") }).collect();
     let cells = Cells::Heat { values, range: (-full, full), texts };
     (Grid::new((map.layers(), map.columns), cell, cells), full)
 }

@@ -48,7 +48,8 @@ impl<'a> Sides<'a> {
 
     /// `·France│·Italy 3`
     fn labels(&self) -> Vec<String> {
-        let named = |token: Option<&TokenRecord>| token.map_or("–".to_owned(), |token| fit(&label(&token.piece), PIECE));
+        let named =
+            |token: Option<&TokenRecord>| token.map_or("–".to_owned(), |token| fit(&label(&token.piece), PIECE));
         let name = |row: &Aligned| {
             let [a, b] = self.records(*row);
             let pos = row.0.or(row.1).unwrap_or(0);

@@ -14,13 +14,16 @@ pub const FILES: Files = Files { figure, table };
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
     let (n, layers) = (trace.tokens.len(), upward(trace)?);
-    let (mut lists, mut marked) = (Vec::with_capacity(layers.len() * n), Vec::new());
+    let (mut lists, mut marked, mut edited) = (Vec::with_capacity(layers.len() * n), Vec::new(), Vec::new());
     for (row, layer) in layers.iter().enumerate() {
         for (pos, token) in trace.tokens.iter().enumerate() {
             let routing = of(token, *layer, pos)?;
             lists.push(routing.chosen.to_vec());
             if is_near_tie(trace, &routing) {
                 marked.push((row, pos));
+            }
+            if token.sites.iter().any(|site| usize::from(site.layer) == *layer) {
+                edited.push((row, pos));
             }
         }
     }
@@ -29,16 +32,21 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let mut grid = Grid::new((layers.len(), n), cell, Cells::Stack(lists));
     grid.rows = layer_axis(&layers);
     grid.cols = tokens_across(trace);
-    grid.marked = marked;
+    let has_edits = !edited.is_empty();
+    (grid.marked, grid.framed) = (marked, edited);
     let width = band_width(n, cell.0, layers.len() as f64 * cell.1);
     let order = match dims.top_k {
         1 => "the expert chosen".to_owned(),
         k => format!("the {k} experts chosen, first choice on top"),
     };
+    let mut legends = vec![Legend::Categories("expert".to_owned(), dims.experts), Legend::Corner(NEAR_TIE.to_owned())];
+    if has_edits {
+        legends.push(Legend::Frame("changed by an edit".to_owned()));
+    }
     Ok(Figure {
         title: format!("Routing: {order}, by layer and token"),
         subtitle: subtitle(trace),
-        legends: vec![Legend::Categories("expert".to_owned(), dims.experts), Legend::Corner(NEAR_TIE.to_owned())],
+        legends,
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes: Vec::new(),

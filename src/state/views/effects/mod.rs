@@ -35,6 +35,11 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether nothing was chosen.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What the map of a view goes over; `None` for a view without a map.
     pub fn of(&self, view: View) -> Option<MapOf> {
         match view {
@@ -300,6 +305,8 @@ impl State {
             self.say("no foil any more: the target alone is measured");
             return Vec::new();
         }
+        // As spaces are drawn.
+        let text = text.replace('·', " ");
         self.typed_foil = Some(text.clone());
         self.type_target(text)
     }
@@ -331,6 +338,9 @@ impl State {
         let Some(target) = self.contribution_target() else { return self.say("there is no target at the cursor") };
         let (token, name) = (target.id, show_piece(&target.piece));
         self.pin = Some(Pin { position: self.cursor.token, token });
-        self.say(format!("the target is ‘{name}’ after token {}, wherever the cursor goes; = again ends that", self.cursor.token));
+        self.say(format!(
+            "the target is ‘{name}’ after token {}, wherever the cursor goes; = again ends that",
+            self.cursor.token
+        ));
     }
 }

@@ -9,14 +9,8 @@ use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::Copied;
 
-pub(in crate::state::views) const RULES: Rules = Rules {
-    vertical,
-    enter: Some(ENTER),
-    next_measure: None,
-    has_details: false,
-    missing,
-    ..Rules::new(copy)
-};
+pub(in crate::state::views) const RULES: Rules =
+    Rules { vertical, enter: Some(ENTER), next_measure: None, has_details: false, missing, ..Rules::new(copy) };
 
 const NO_SECOND: &str = "patching needs a second prompt: C types one";
 

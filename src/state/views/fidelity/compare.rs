@@ -11,8 +11,7 @@ use crate::state::views::copy::{Clip, Copied};
 use crate::trace::{LensCell, LensKey, TokenRecord};
 use std::sync::Arc;
 
-pub(in crate::state::views) const RULES: Rules =
-    Rules { has_contributions: false, missing, ..Rules::new(copy) };
+pub(in crate::state::views) const RULES: Rules = Rules { has_contributions: false, missing, ..Rules::new(copy) };
 
 fn missing(state: &State) -> Option<&'static str> {
     state.compared_rows().is_empty().then_some(NO_OTHER)
@@ -31,7 +30,13 @@ fn copy(state: &State, extent: Extent) -> Copied {
     let mut clip = Clip::new(CompareRow::TABLE)?;
     for at in shown {
         let row = rows[at];
-        clip.extend([CompareRow::of(row, state.compared_records(row), state.compared_kl(at), layers, TokenText::Exact)])?;
+        clip.extend([CompareRow::of(
+            row,
+            state.compared_records(row),
+            state.compared_kl(at),
+            layers,
+            TokenText::Exact,
+        )])?;
     }
     clip.finish("the comparison")
 }
@@ -88,9 +93,7 @@ impl State {
         let site = self.pane().lens.site();
         let key = |pos: usize| LensKey { pos, layer: self.cursor.layer, site };
         match &self.second {
-            Some(second) => {
-                [a.and_then(|pos| self.derived.lens(key(pos))), b.and_then(|pos| second.lens(key(pos)))]
-            }
+            Some(second) => [a.and_then(|pos| self.derived.lens(key(pos))), b.and_then(|pos| second.lens(key(pos)))],
             None => [a.and_then(|pos| self.baseline.lens(key(pos))), b.and_then(|pos| self.derived.lens(key(pos)))],
         }
     }

@@ -5,6 +5,7 @@ use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::state::Spot;
 use crate::state::text::width;
 use crate::ui::canvas::Canvas;
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::widgets::signed_number::compact;
 use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
@@ -127,7 +128,7 @@ impl Grid<'_> {
         let text = match (found, cell) {
             (None, _) => "·".to_owned(),
             (Some(Found::Nothing), _) | (_, 0) => " ".to_owned(),
-            (_, 1..=2) if c.theme.has_ramp() => if is_near_tie { "≈" } else { " " }.to_owned(),
+            (_, 1..=2) if c.theme.has_ramp() => if is_near_tie { NEAR_TIE } else { " " }.to_owned(),
             (_, 1..=2) => match (c.theme.glyph(share.abs() as f32), share < 0.0) {
                 (" ", _) => "·".to_owned(),
                 (glyph, _) if cell == 1 => glyph.to_owned(),
@@ -145,7 +146,7 @@ impl Grid<'_> {
         let padded = format!("{}{text}", " ".repeat(pad));
         let end = c.put(inside, x, y, &padded, style);
         if is_near_tie && cell > 2 {
-            c.put(inside, end, y, "≈", c.theme.warn());
+            c.put(inside, end, y, NEAR_TIE, c.theme.warn());
         }
     }
 }

@@ -53,7 +53,9 @@ fn want(c: &mut Canvas, request: &MapRequest) -> String {
     let all = state.tokens.len();
     match map {
         Some(map) if is_done && map.tokens == all => String::new(),
-        Some(map) if map.is_complete() && map.tokens < all => format!(" · over the first {} of {all} tokens", map.tokens),
+        Some(map) if map.is_complete() && map.tokens < all => {
+            format!(" · over the first {} of {all} tokens", map.tokens)
+        }
         Some(map) => {
             let (done, all) = map.progress();
             let next = if state.maps_on { "esc stops" } else { "enter goes on" };
@@ -66,6 +68,7 @@ fn want(c: &mut Canvas, request: &MapRequest) -> String {
 
 /// A sentence where nothing is computed yet.
 fn invite(c: &mut Canvas, inside: Rect, what: &str) {
-    let text = if c.state.maps_on { "computing …".to_owned() } else { format!("enter computes {what}; esc stops it") };
+    let text =
+        if c.state.maps_on { "computing …".to_owned() } else { format!("enter computes {what}; esc stops it") };
     c.nothing(inside, &text);
 }

@@ -9,6 +9,7 @@ use crate::state::Spot;
 use crate::state::text::{fit, quoted};
 use crate::ui::canvas::Canvas;
 use crate::ui::views::Panel;
+use crate::ui::widgets::number::plain;
 use ratatui::layout::Rect;
 
 pub const PANEL: Panel = Panel::new(draw);
@@ -18,13 +19,15 @@ fn draw(c: &mut Canvas, area: Rect) {
     let title = format!("effects · patching {}", effects.patch);
     let Some(second) = state.second.as_ref().filter(|_| without(c).is_none()) else {
         let inside = c.panel(area, &title);
-        let invitation = "C types a second (corrupted) prompt of as many tokens; values of this run are then put into its run";
+        let invitation =
+            "C types a second (corrupted) prompt of as many tokens; values of this run are then put into its run";
         return c.nothing(inside, without(c).unwrap_or(invitation));
     };
     if let Some(prompt) = state.unread_second().filter(|_| !state.is_busy()) {
         c.wanted.experiments.second = Some(prompt.clone());
     }
-    let Some(request) = state.map_request(&effects, View::EffectsPatching).filter(|_| !second.tokens().is_empty()) else {
+    let Some(request) = state.map_request(&effects, View::EffectsPatching).filter(|_| !second.tokens().is_empty())
+    else {
         let inside = c.panel(area, &title);
         return c.nothing(inside, "reading the second prompt …");
     };
@@ -79,12 +82,18 @@ fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap) {
     let (layer, column) = (state.cursor.layer, state.map_column(map));
     let here = match map.get(layer, column) {
         Some(Found::Patched { measure, recovery }) => {
-            format!("{}: {measure:.3}, recovery {recovery:.3}", ranked::place_name(state, map, layer, column))
+            format!(
+                "{}: {}, recovery {}",
+                ranked::place_name(state, map, layer, column),
+                plain(*measure),
+                plain(*recovery)
+            )
         }
         Some(Found::Nothing) => "the texts are the same up to here".to_owned(),
         _ => String::new(),
     };
-    let ends = map.baselines.map(|[clean, corrupted]| format!("clean {clean:.3}, corrupted {corrupted:.3}"));
+    let ends =
+        map.baselines.map(|[clean, corrupted]| format!("clean {}, corrupted {}", plain(clean), plain(corrupted)));
     let ends = ends.unwrap_or_default();
     let forms = [
         format!("   {ends}   {here}   O values  A sort  F foil  = pin  C second prompt"),

@@ -10,7 +10,7 @@ use crate::state::text::{fit, width};
 use crate::state::{Spot, State};
 use crate::ui::canvas::Canvas;
 use crate::ui::widgets::bar::put_bar;
-use crate::ui::widgets::number::signed;
+use crate::ui::widgets::number::{plain, signed};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 
@@ -44,7 +44,7 @@ pub fn draw(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) 
                 let loss = found.loss_change.map_or_else(String::new, signed);
                 format!(" {loss:>8} {:>8} {:>6}", signed(found.kl).trim_start_matches('+'), found.flips)
             }
-            Some(Found::Patched { measure, .. }) => format!(" {measure:>9.3}"),
+            Some(Found::Patched { measure, .. }) => format!(" {:>9}", plain(*measure)),
             _ => String::new(),
         };
         let style = if at == Some(row) { c.theme.cursor() } else { c.theme.strong() };
@@ -61,7 +61,9 @@ pub fn draw(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) 
 pub fn spot(of: MapOf, layer: usize, column: usize) -> Spot {
     let spot = Spot { layer: Some(layer), ..Spot::default() };
     match of {
-        MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => Spot { expert: Some(column), ..spot },
+        MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => {
+            Spot { expert: Some(column), ..spot }
+        }
         MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => Spot { head: Some(column), ..spot },
         MapOf::Parts(MapOver::Blocks, _) => spot,
         MapOf::Routing | MapOf::Patching(_) => Spot { token: Some(column), ..spot },

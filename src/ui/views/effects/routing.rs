@@ -6,7 +6,7 @@ use crate::analysis::routing::TokenRouting;
 use crate::analysis::view::View;
 use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::ui::canvas::Canvas;
-use crate::ui::theme::marks::WITHIN_ROUNDING;
+use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
@@ -76,8 +76,8 @@ fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure
         _ => String::new(),
     };
     let forms = [
-        format!("   {WITHIN_ROUNDING} near-tie   {here}   enter edits  a measure  A sort"),
-        format!("   {WITHIN_ROUNDING} near-tie   {here}"),
+        format!("   {NEAR_TIE} near-tie   {here}   enter edits  a measure  A sort"),
+        format!("   {NEAR_TIE} near-tie   {here}"),
         format!("   {here}"),
     ];
     c.put_first_that_fits(inside, x, y, &forms, c.theme.dim());

@@ -174,7 +174,8 @@ impl Columns {
             None => String::new(),
         };
         x = c.put(inside, x, y, &format!("{kl:>9} "), if kl == "0" { dim } else { style });
-        let flips = a.zip(b).map(|(a, b)| (0..layers).filter(|layer| same_experts(a, b, *layer) == Some(false)).count());
+        let flips =
+            a.zip(b).map(|(a, b)| (0..layers).filter(|layer| same_experts(a, b, *layer) == Some(false)).count());
         let flips_style = if flips.unwrap_or(0) > 0 { c.theme.warn() } else { dim };
         x = c.put(inside, x, y, &format!("{:>6}  ", flips.map_or(String::new(), |n| n.to_string())), flips_style);
         if self.losses {

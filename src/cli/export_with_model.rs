@@ -1,0 +1,195 @@
+//! Views of `export` whose numbers a model computes: effect maps, patching, contributions of all layers.
+
+use super::experiments::target;
+use super::stderr::Stderr;
+use super::values;
+use crate::analysis::view::{View, ViewData, ViewSpec};
+use crate::analysis::{How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};
+use crate::app::files::Reporter as _;
+use crate::control::Control;
+use crate::engine::{Capture, Live, OpenOptions, Replay, Run, effect_map, model_shares, open_model};
+use crate::model::Edits;
+use crate::protocol::MapRequest;
+use crate::trace::{Edit, Prompt, Records};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use std::sync::Arc;
+
+/// What these views are computed from.
+#[derive(Args)]
+pub struct WithModel {
+    /// For the views of effects: the model that computes them [default: the one that the trace names].
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// For effects.map: experts, heads or blocks [default: experts]. For effects.patching: resid_pre, attn_out, mlp_out,
+    /// heads or experts [default: resid_pre].
+    #[arg(long, value_name = "PARTS")]
+    over: Option<String>,
+    /// For effects.map: zero, ban or mean [default: zero].
+    #[arg(long, value_name = "HOW")]
+    how: Option<String>,
+    /// For effects.map, effects.patching and effects.contributions: the token that is watched after --token: a text that is one
+    /// token, or an id [default: the most probable].
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    target: Option<String>,
+    /// For these: the token that the target is compared with.
+    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
+    foil: Option<String>,
+    /// For effects.patching: the corrupted prompt, which gets the values of the run, of as many tokens.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = values::text)]
+    corrupt: Option<String>,
+}
+
+/// The element of `all` with this name.
+fn named<T: Copy>(option: &str, name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
+    let found = all.iter().copied().find(|one| name_of(*one) == name);
+    let names = || all.iter().map(|one| name_of(*one)).collect::<Vec<_>>().join(", ");
+    found.with_context(|| format!("{option}: `{name}` is not one of {}", names()))
+}
+
+impl WithModel {
+    /// The first option that was given although the view does not use it, with the views that do.
+    pub fn misplaced(&self, view: View) -> Option<(&'static str, Vec<View>)> {
+        use View::{EffectsContributions, EffectsMap, EffectsPatching, EffectsRouting};
+        let watched = [EffectsMap, EffectsPatching, EffectsContributions];
+        let options: [(&str, bool, &[View]); 6] = [
+            ("--model", self.model.is_some(), &[EffectsMap, EffectsRouting, EffectsPatching, EffectsContributions]),
+            ("--over", self.over.is_some(), &[EffectsMap, EffectsPatching]),
+            ("--how", self.how.is_some(), &[EffectsMap]),
+            ("--target", self.target.is_some(), &watched),
+            ("--foil", self.foil.is_some(), &watched),
+            ("--corrupt", self.corrupt.is_some(), &[EffectsPatching]),
+        ];
+        let found = options.into_iter().find(|(_, is_given, views)| *is_given && !views.contains(&view));
+        found.map(|(option, _, views)| (option, views.to_vec()))
+    }
+
+    /// What the map of a view goes over.
+    ///
+    /// # Errors
+    /// If an option has no such value, or a part can't be banned.
+    pub fn map(&self, view: View) -> Result<Option<MapOf>> {
+        let over = self.over.as_deref();
+        Ok(match view {
+            View::EffectsMap => {
+                let over = named("--over", over.unwrap_or("experts"), &MapOver::ALL, MapOver::name)?;
+                let how = named("--how", self.how.as_deref().unwrap_or("zero"), &How::ALL, How::name)?;
+                ensure!(
+                    how.fits(over),
+                    "--how ban: only experts are chosen, so only these can be banned; use zero or mean"
+                );
+                Some(MapOf::Parts(over, how))
+            }
+            View::EffectsRouting => Some(MapOf::Routing),
+            View::EffectsPatching => {
+                ensure!(
+                    self.corrupt.is_some(),
+                    "--view {view}: it needs --corrupt TEXT, the prompt that gets the values"
+                );
+                Some(MapOf::Patching(named("--over", over.unwrap_or("resid_pre"), &PatchOver::ALL, PatchOver::name)?))
+            }
+            _ => None,
+        })
+    }
+
+    /// The numbers of the view, computed by the model from the tokens of a saved run; `token` is the position that is
+    /// watched.
+    ///
+    /// # Errors
+    /// If the model can't be opened or computes other tokens; as the computation.
+    pub fn data(&self, saved: &Replay, spec: &ViewSpec, token: Option<usize>) -> Result<ViewData> {
+        let stderr = Stderr::new(false);
+        let live = self.read(saved, &stderr)?;
+        let n = live.tokens().len();
+        let second = self.corrupt.clone().map(Prompt::Text);
+        let theirs = second.as_ref().map(|prompt| live.prompt_ids(prompt)).transpose().context("--corrupt")?;
+        // Tokens that were generated after the prompt have no counterpart.
+        let tokens = theirs.as_ref().map_or(n, |ids| ids.len().min(n));
+        let position = token.unwrap_or(tokens - 1);
+        ensure!(
+            position < tokens,
+            "--token: position {position} is outside the {tokens} tokens that both prompts have"
+        );
+        let mut data = ViewData::of(live.records());
+        let mut upto = live.clone();
+        upto.truncate(position + 1);
+        let progress = |done: usize, total: usize| stderr.progress("places", done, total);
+        let control = Control::watched_by(&progress);
+        if let Some(ids) = theirs {
+            let mut other = live.fresh(Capture::for_views(live.meta().dims.layers));
+            other.set_prompt(&ids, &Control::none(), &mut |_, _| {})?;
+            data.second = Some(other.records());
+        }
+        let watch = match spec.map {
+            Some(MapOf::Routing) => None,
+            _ => Some(target(&upto, self.target.as_deref(), self.foil.as_deref(), &stderr)?),
+        };
+        let watch = watch.map(|watch| self.with_foil(watch, &data));
+        match (spec.map, watch) {
+            (Some(of), watch) => {
+                let request = MapRequest { key: MapKey { of, watch }, tokens, second };
+                data.effects = Some(Arc::new(effect_map(&Run::Live(live), &request, &control)?));
+            }
+            (None, Some(watch)) => data.shares = Some(Arc::new(model_shares(&live, watch, &control)?)),
+            (None, None) => bail!("--view {}: there is nothing to watch", spec.view),
+        }
+        stderr.clear();
+        Ok(data)
+    }
+
+    /// Patching compares with the answer of the corrupted prompt, if no other foil was given.
+    fn with_foil(&self, watch: Watch, data: &ViewData) -> Watch {
+        let answer = |second: &Records| second.tokens.get(watch.position)?.next.top.first().map(|best| best.id);
+        let theirs = data.second.as_ref().and_then(answer).filter(|id| *id != watch.token);
+        Watch { foil: watch.foil.or(theirs), ..watch }
+    }
+
+    /// Reads the tokens of the saved run with the model, as it was computed.
+    fn read(&self, saved: &Replay, stderr: &Stderr) -> Result<Live> {
+        let meta = saved.meta();
+        let recording = meta.recording.as_ref();
+        let named = recording.map_or(meta.name.as_str(), |recording| recording.model.as_str());
+        let name = self.model.as_deref().unwrap_or(named);
+        let options = OpenOptions { policy: meta.policy, ..OpenOptions::default() };
+        let control = Control::none();
+        let loaded = open_model(name, options, &control, &mut |_| {}).with_context(|| match self.model {
+            Some(_) => "--model".to_owned(),
+            None => format!("the trace names the model {name}, which can't be opened: give --model"),
+        })?;
+        let (theirs, own) = (meta.dims, loaded.meta.dims);
+        ensure!(
+            (theirs.layers, theirs.experts, theirs.vocab) == (own.layers, own.experts, own.vocab),
+            "{name} is another model than that of the trace: it has {} layers of {} experts and {} tokens, the trace {}, {} \
+             and {}",
+            own.layers,
+            own.experts,
+            own.vocab,
+            theirs.layers,
+            theirs.experts,
+            theirs.vocab
+        );
+        let layers = own.layers;
+        let mut live = Live::new(Arc::new(loaded), Capture::for_views(layers), 8);
+        let notes = recording.map_or(&[][..], |recording| &recording.edits);
+        let edits = notes
+            .iter()
+            .map(|note| note.edit.parse())
+            .collect::<Result<Vec<Edit>>>()
+            .context("the edits of the trace")?;
+        if !edits.is_empty() {
+            live = live.edited(Some(&Edits::new(edits, own)?), &control)?;
+        }
+        let progress = |done: usize, total: usize| stderr.progress("tokens", done / layers, total / layers);
+        let tokens: Vec<_> = saved.tokens().iter().map(|token| (token.id, token.source)).collect();
+        live.extend_from(&tokens, &Control::watched_by(&progress), &mut |_, _| {})?;
+        Ok(live)
+    }
+}
+
+/// The measure of a map with this name.
+///
+/// # Errors
+/// If there is none.
+pub fn measure(name: &str) -> Result<MapMeasure> {
+    named("--measure", name, &MapMeasure::ALL, MapMeasure::name)
+}

@@ -1,0 +1,128 @@
+//! Effects from the keyboard: maps, patching, contributions of all layers, and two runs side by side.
+
+use crate::support::explorer::{Explorer, Setup};
+use crate::support::still::demo;
+use mixscope::analysis::view::View;
+use mixscope::analysis::{EffectMap, How, MapKey, MapOf, MapOver, Watch};
+use mixscope::protocol::{self, Ask, Derive, MapRequest, RequestId};
+use mixscope::state::{Effect, Event, Geometry, State, Wanted, update};
+use mixscope::trace::{Policy, Sampling};
+
+const FRANCE: &str = "The capital of France is";
+const LEN: usize = 8;
+
+fn france() -> Explorer {
+    Setup::of("demo").prompt(FRANCE).size(160, 45).start_with(LEN)
+}
+
+#[test]
+fn an_effect_map_is_computed_and_its_largest_place_becomes_an_edit() {
+    let mut explorer = france();
+    explorer.press("6", "enter computes what each of the experts does");
+    explorer.send("enter");
+    explorer.wait_until("the map", |shot| shot.has("L5.E0: target −") && !shot.has("esc stops"));
+    explorer.press("O", "zero heads");
+    explorer.wait_until("heads", |shot| shot.has("L5.H0: target") && !shot.has("esc stops"));
+    explorer.press("W", "mean heads");
+    explorer.press("O", "mean blocks");
+    explorer.press("W", "zero blocks");
+    explorer.wait_until("blocks", |shot| shot.has("attn") && !shot.has("esc stops") && shot.has("L5.attn: target"));
+    explorer.press("b", "the largest of 12 places");
+    explorer.press("A", "place ");
+    let shot = explorer.press("enter", "zero L5.mlp");
+    assert!(shot.has("edit the pass"), "{}", shot.text());
+    explorer.send("down");
+    explorer.press("enter", "zero L5.mlp: 8 sites");
+}
+
+#[test]
+fn an_exchanged_choice_is_offered_as_an_edit_of_this_token() {
+    let mut explorer = france();
+    explorer.send("6 v");
+    explorer.press("enter", "instead of");
+    let shot =
+        explorer.wait_until("the map", |shot| shot.is_idle() && !shot.has("esc stops") && shot.has("flips above"));
+    assert!(shot.has("near-tie"), "{}", shot.text());
+    explorer.send("left left");
+    let shot = explorer.press("enter", "edit the pass at this token");
+    assert!(shot.has("force L5.E") && shot.has("@5"), "{}", shot.text());
+    explorer.press("enter", "force L5.E");
+    explorer.wait_for("1 site,");
+}
+
+#[test]
+fn a_second_prompt_is_compared_and_patched_into() {
+    let mut explorer = france();
+    explorer.press("C", "a second prompt");
+    explorer.send("ctrl-u");
+    explorer.type_text("The capital of Italy is");
+    explorer.press("enter", "compare · A this run, B ‘The capital of Italy is’");
+    let shot =
+        explorer.wait_until("all numbers", |shot| shot.has("mean KL(A ‖ B)") && !shot.has("…") && shot.has("│ ·R"));
+    assert!(shot.line("   4 ").contains("·F") && shot.line("   4 ").contains("·I"), "{}", shot.line("   4 "));
+    explorer.send("6 v v");
+    explorer.press("enter", "recovery of ‘·P’ − ‘·R’ after 7");
+    let shot = explorer.wait_until("the map", |shot| shot.has("clean ") && !shot.has("esc stops") && shot.is_idle());
+    assert!(shot.has("L5@7 ·is") && shot.has("corrupted −"), "{}", shot.text());
+    // A prompt of another length is refused in a sentence.
+    explorer.press("C", "a second prompt");
+    explorer.send("ctrl-u");
+    explorer.type_text("The capital of Germany is");
+    explorer.press("enter", "patching needs equal lengths");
+    // No second prompt any more.
+    explorer.press("C", "a second prompt");
+    explorer.send("ctrl-u");
+    explorer.press("enter", "C types a second (corrupted) prompt");
+}
+
+#[test]
+fn contributions_are_those_to_target_minus_foil() {
+    let mut explorer = france();
+    explorer.send("6 v v v");
+    let shot = explorer.wait_for("logit 21.0");
+    assert!(shot.line("   1 L5.E").contains('+'), "{}", shot.text());
+    explorer.press("F", "the token that the target is compared with");
+    explorer.type_text("·R");
+    explorer.press("enter", "the foil is ‘·R’");
+    explorer.wait_for("logit(target) − logit(foil)");
+    // The target stays where it was pinned.
+    explorer.press("=", "the target is ‘·P’ after token 7");
+    let shot = explorer.press("left", "token 6");
+    assert!(shot.has("‘·P’ − ‘·R’ after 7 (pinned)"), "{}", shot.text());
+    explorer.press("=", "follows the cursor again");
+    explorer.send("F ctrl-u");
+    explorer.press("enter", "no foil any more");
+}
+
+fn state() -> State {
+    let mut state = State::new(None, Sampling::default(), Policy::Hf, Vec::new());
+    update(&mut state, Event::Engine(protocol::Event::Ready { id: RequestId(0), meta: demo().meta.clone() }));
+    update(&mut state, Event::Key("esc".parse().unwrap()));
+    state
+}
+
+#[test]
+fn escape_cancels_a_map_and_enter_goes_on_after_what_is_computed() {
+    let mut state = state();
+    state.pane_mut().show(View::EffectsMap);
+    state.maps_on = true;
+    let watch = Some(Watch { position: 0, token: 5, foil: None });
+    let key = MapKey { of: MapOf::Parts(MapOver::Experts, How::Zero), watch };
+    let request = MapRequest { key, tokens: 0, second: None };
+    let drawn = |state: &mut State, done: usize| {
+        let mut wanted = Wanted::default();
+        wanted.experiments.map = Some((request.clone(), done));
+        update(state, Event::Drawn(Box::new(wanted), Geometry::default()))
+    };
+    let asked = drawn(&mut state, 0);
+    let [Effect::Ask(id, Ask::Derive(Derive::Effects { done: 0, .. }))] = &asked[..] else { panic!("{asked:?}") };
+    let id = *id;
+    assert_eq!(drawn(&mut state, 0), [], "it is pending");
+    assert_eq!(update(&mut state, Event::Key("esc".parse().unwrap())), [Effect::Cancel(id)]);
+    assert!(!state.maps_on);
+    let finished = protocol::Event::Finished { id, outcome: protocol::Outcome::Cancelled };
+    update(&mut state, Event::Engine(finished));
+    let again = drawn(&mut state, 7);
+    assert!(matches!(&again[..], [Effect::Ask(_, Ask::Derive(Derive::Effects { done: 7, .. }))]), "{again:?}");
+    assert_eq!(EffectMap::new(key, (1, 1), 0).progress(), (0, 1));
+}
