@@ -5,7 +5,7 @@ use crate::analysis::{LayerEffect, Measures, PositionEffect, Watched};
 use crate::control::Control;
 use crate::engine::run::Live;
 use crate::model::Distribution;
-use crate::trace::{Change, HookKind, Patched, TokenRecord};
+use crate::trace::{HookKind, TokenRecord};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 
@@ -120,7 +120,6 @@ fn layers(a: &Live, b: &Live, residuals: bool) -> Vec<LayerEffect> {
     let mut diff = RunDiff::new(dims.layers, a.meta().router_dtype());
     diff.extend(a.tokens(), b.tokens());
     // A choice that an edit made is no flip that it induced.
-    let chooses: Vec<bool> = b.meta().edits.iter().map(|edit| edit.change.is_of_choice()).collect();
     let is_edited = |position: usize, layer: usize| {
         let sites = &b.tokens()[position].sites;
         sites.iter().any(|site| usize::from(site.layer) == layer && chooses.get(usize::from(site.edit)) == Some(&true))
@@ -151,18 +150,4 @@ fn residual_change(a: &Live, b: &Live, layer: usize) -> f64 {
         }
     }
     if whole > 0.0 { (change / whole).sqrt() } else { 0.0 }
-}
-
-impl Change {
-    /// Whether it changes which experts are chosen.
-    fn is_of_choice(&self) -> bool {
-        use HookKind as K;
-        match self {
-            Self::Ban(_) | Self::Force(_) | Self::TopK(_) | Self::Replay { .. } | Self::Bias(..) => true,
-            Self::Add { hook, .. } | Self::Patch { what: Patched::Hook(hook), .. } => {
-                matches!(hook, K::RouterLogits | K::ExpertWeights | K::ChoiceScores)
-            }
-            _ => false,
-        }
-    }
 }

@@ -187,7 +187,6 @@ impl Change {
             }
         };
         match self {
-            Self::Cut { .. } => &[K::Pattern],
             Self::Zero(Part::Heads(_)) | Self::Scale(Part::Heads(_), _) | Self::Mean(Part::Heads(_)) => &[K::Z],
             Self::Mean(Part::Experts(_)) => &[K::ExpertOut],
             Self::Patch { what: Patched::Heads(_), .. } => &[K::Z],

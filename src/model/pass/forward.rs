@@ -116,7 +116,7 @@ impl<'m> Pass<'m> {
         let q = cx.hook(K::RotQ, cx.rotate(q, dims.heads))?;
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
         cache.write(cx.layer, &k, &v);
-        let cuts = cx.hooks.cuts(cx.layer).cloned();
+        let cuts = cx.hooks.cuts(cx.layer);
         let heads =
             Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
         let z = match cx.wants(K::Pattern) {
