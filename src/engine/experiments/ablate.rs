@@ -1,6 +1,6 @@
 //! Effect maps: each expert, head or block edited in turn.
 
-use super::measure::{Target, measure};
+use super::measure::{Baseline, Target};
 use crate::analysis::Measures;
 use crate::control::Control;
 use crate::engine::run::Live;
@@ -118,15 +118,17 @@ pub fn ablate(
 ) -> Result<()> {
     let cells = cells(a, over, how);
     let (all, quiet) = (cells.len(), control.quiet());
+    let a = &a.with_means(cells.iter().map(|(_, _, edit)| edit), &quiet)?;
+    let mut baseline = Baseline::new(a);
     for (done, (layer, index, edit)) in cells.into_iter().enumerate() {
         control.check()?;
         let measures = match first_use(a, over, layer, index) {
             Some(first) => {
                 let at = if first == 0 { Scope::Everywhere } else { Scope::From(first) };
                 let edits = Edits::new(vec![edit.clone().at(at)], a.meta().dims)?;
-                measure(a, &a.edited(Some(&edits), &quiet)?, target, &quiet)?
+                baseline.measure(&a.edited(Some(&edits), &quiet)?, target, &quiet)?
             }
-            None => measure(a, a, target, &quiet)?,
+            None => baseline.measure(a, target, &quiet)?,
         };
         found(Ablation { layer, index, edit, measures });
         control.progress(done + 1, all);

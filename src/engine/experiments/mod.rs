@@ -9,6 +9,6 @@ mod patch;
 pub use ablate::{Ablation, How, Over, ablate};
 pub use effect::{EffectPlan, effect};
 pub(super) use measure::compare;
-pub use measure::{Target, measure};
+pub use measure::{Baseline, Target, measure};
 pub use null::NoCounterpart;
 pub use patch::{PatchOver, PatchPlan, Patching, patch};

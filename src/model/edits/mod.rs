@@ -125,6 +125,12 @@ impl PromptEdits {
     /// The rounding of the pass that the means were taken over.
     pub fn precision(&self) -> Precision {
         self.precision
+    /// These edits of the same prompt, with the means that are known; `None` if they use others.
+    pub fn with(&self, edits: &Edits) -> Option<Self> {
+        let is_known = self.means.cover(edits.list(), edits.dims);
+        is_known.then(|| Self { edits: edits.clone(), ..self.clone() })
+    }
+
     }
 
     /// The first position and the first layer that differ if these edits are replaced by `other`. Everything before that

@@ -56,6 +56,7 @@ impl Model {
     ) -> Result<(Pass<'_>, Vec<f32>)> {
         let (d, precision) = (self.arch.dims, self.arch.rounding(precision));
         ensure!(!ids.is_empty(), "there is no token to read");
+        self.tally().count_pass();
         let mut x = Vec::with_capacity(ids.len() * d.d_model);
         let mut row = Vec::new();
         for id in ids {
