@@ -151,7 +151,8 @@ impl Core {
         live.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
         live.truncate(0);
         request.emit_tokens(0, &[], 0.0);
-        if *live.meta().edits != edits[..] {
+        let is_current = live.edits().is_none_or(|of| of.edits().are_current());
+        if *live.meta().edits != edits[..] || !is_current {
             let found =
                 Edits::new(edits, live.meta().dims).and_then(|edits| live.edited(Some(&edits), &Control::none()));
             match found {

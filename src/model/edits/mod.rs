@@ -31,6 +31,7 @@ pub struct Edits {
     dims: Dims,
 }
 
+    stamps: Arc<source::Stamps>,
 impl Edits {
     /// Reads the files that the edits name.
     ///
@@ -38,7 +39,7 @@ impl Edits {
     /// If the model lacks a layer, expert or head that an edit names, or a file can't be read or does not fit.
     pub fn new(edits: Vec<Edit>, dims: Dims) -> Result<Self> {
         ensure!(edits.len() <= MOST, "expected at most {MOST} edits, found {}", edits.len());
-        let mut files = source::Files::default();
+        let (mut files, stamps) = (source::Files::default(), source::Stamps::of(edits.iter()));
         let with_data = |edit: Edit| {
             edit.check(dims)?;
             let data = files.data(&edit, dims)?;
@@ -46,7 +47,7 @@ impl Edits {
         };
         check_bans(&edits, dims)?;
         let list: Vec<(Edit, Data)> = edits.into_iter().map(with_data).collect::<Result<_>>()?;
-        Ok(Self { list: list.into(), dims })
+        Ok(Self { list: list.into(), dims, stamps: stamps.into() })
     }
 
     /// One `patch` edit, with the rows that it takes in place of a file.
@@ -55,7 +56,7 @@ impl Edits {
     /// If the model lacks a layer, expert or head that the edit names.
     pub fn patched(edit: Edit, rows: Arc<Rows>, dims: Dims) -> Result<Self> {
         edit.check(dims)?;
-        Ok(Self { list: [(edit, Data::Rows(rows))].into(), dims })
+        Ok(Self { list: [(edit, Data::Rows(rows))].into(), dims, stamps: Arc::default() })
     }
 
     /// The edits.
@@ -77,6 +78,11 @@ impl Edits {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
+    /// Whether the files that they name are still those that were read.
+    pub fn are_current(&self) -> bool {
+        self.stamps.are_current()
+    }
+
         self.list.is_empty()
     }
 
