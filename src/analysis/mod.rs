@@ -17,7 +17,7 @@ pub mod tables;
 mod usage;
 pub mod view;
 
-pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
+pub use attribution::{Attribution, AttributionKey, EditShare, ExpertShare, LayerShares};
 pub use distribution::entropy;
 pub use effect::{Effect, FirstDifference, LayerEffect, Measures, NULL_MEASURES, Null, Place, PositionEffect, Watched};
 pub use heads::{

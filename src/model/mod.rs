@@ -29,7 +29,7 @@ pub use arch::{Arch, Config, Dispatch, Moe, Rope};
 pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
 #[cfg(debug_assertions)]
 pub use drill::FAULTS;
-pub use edits::{Cuts, EditHooks, Edits, PromptEdits, Rows};
+pub use edits::{Added, Cuts, EditHooks, Edits, PromptEdits, Rows, Streamed};
 pub use memory::available_memory;
 pub use next::{Distribution, sampling};
 pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};

@@ -5,6 +5,7 @@ mod cuts;
 mod hooks;
 mod means;
 mod source;
+mod stream;
 mod values;
 
 pub use cuts::Cuts;
@@ -20,6 +21,7 @@ use source::Data;
 pub use source::Rows;
 use std::ops::Range;
 use std::sync::Arc;
+pub use stream::{Added, Streamed};
 
 /// The most edits of a run.
 const MOST: usize = 1 << 14;
@@ -29,9 +31,9 @@ const MOST: usize = 1 << 14;
 pub struct Edits {
     list: Arc<[(Edit, Data)]>,
     dims: Dims,
+    stamps: Arc<source::Stamps>,
 }
 
-    stamps: Arc<source::Stamps>,
 impl Edits {
     /// Reads the files that the edits name.
     ///
@@ -64,7 +66,7 @@ impl Edits {
         self.list.iter().map(|(edit, _)| edit)
     }
 
-    /// The hooks whose values no longer follow from those that views keep: what an edit changes between them.
+    /// The hooks whose values no longer follow from those that views keep, because an edit changes something between them.
     pub fn hides(&self) -> Vec<(HookKind, usize)> {
         let mut hidden = Vec::new();
         for edit in self.list() {
@@ -76,13 +78,13 @@ impl Edits {
         hidden
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
     /// Whether the files that they name are still those that were read.
     pub fn are_current(&self) -> bool {
         self.stamps.are_current()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -123,6 +125,12 @@ impl PromptEdits {
         &self.edits
     }
 
+    /// These edits of the same prompt, with the means that are known; `None` if they use others.
+    pub fn with(&self, edits: &Edits) -> Option<Self> {
+        let is_known = self.means.cover(edits.list(), edits.dims);
+        is_known.then(|| Self { edits: edits.clone(), ..self.clone() })
+    }
+
     /// The ids of the prompt.
     pub fn prompt(&self) -> &[u32] {
         &self.prompt
@@ -131,12 +139,6 @@ impl PromptEdits {
     /// The rounding of the pass that the means were taken over.
     pub fn precision(&self) -> Precision {
         self.precision
-    /// These edits of the same prompt, with the means that are known; `None` if they use others.
-    pub fn with(&self, edits: &Edits) -> Option<Self> {
-        let is_known = self.means.cover(edits.list(), edits.dims);
-        is_known.then(|| Self { edits: edits.clone(), ..self.clone() })
-    }
-
     }
 
     /// The first position and the first layer that differ if these edits are replaced by `other`. Everything before that
@@ -203,6 +205,12 @@ impl Change {
             Self::Mean(Part::Experts(_)) => &[K::ExpertOut],
             Self::Patch { what: Patched::Heads(_), .. } => &[K::Z],
             Self::Patch { what: Patched::Experts(_), .. } => &[K::ExpertOut],
+            // Contributions tell the value that another run put in from the block's own.
+            Self::Patch { what: Patched::Hook(K::ResidPre), .. } | Self::Add { hook: K::ResidPre, .. } => {
+                &[K::ResidPre]
+            }
+            Self::Patch { what: Patched::Hook(K::ResidMid), .. } => &[K::AttnOut],
+            Self::Patch { what: Patched::Hook(K::ResidPost), .. } => &[K::MlpOut],
             Self::Patch { what: Patched::Hook(hook), .. } | Self::Add { hook, .. } => of_hook(*hook),
             _ => &[],
         }

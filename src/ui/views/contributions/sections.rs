@@ -54,7 +54,8 @@ impl<'a> Page<'a> {
     fn sums(&self) -> Vec<String> {
         let (sum, logit) = (self.found.sum(), f64::from(self.found.logit));
         let (sum, logit, rest) = (plain(sum), plain(logit), signed(self.found.remainder));
-        let parts = format!("embed + attn + mlp = {sum}");
+        let edits = if self.found.edits.is_empty() { "" } else { " + edits" };
+        let parts = format!("embed + attn + mlp{edits} = {sum}");
         let ends = [
             format!("remainder {rest} (rounding), logit {logit}"),
             format!("remainder {rest}, logit {logit}"),
