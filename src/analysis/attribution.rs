@@ -1,4 +1,5 @@
 use crate::trace::Piece;
+
 /// Identifies one attribution: a logit, and the layer that is attributed in detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributionKey {
@@ -13,9 +14,9 @@ pub struct AttributionKey {
 /// The contributions of the parts of the model to the logit of one token at one position.
 ///
 /// The logit is `W_U[t] · (g ⊙ x / rms(x))` with `x` the last residual. With the scale `1 / rms(x)` frozen it is linear
-/// in `x`, and `x` is the sum of the embedding and the outputs of every attention and every mixture of experts. So each
-/// part has a share of the logit, and the shares add up. Shares are in nats, the unit of the logit, and accumulated in
-/// f64.
+/// in `x`, and `x` is the sum of the embedding, the outputs of every attention and every mixture of experts, and what edits
+/// put into the stream. So each part has a share of the logit, and the shares add up. Shares are in nats, the unit of the
+/// logit, and accumulated in f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// Position in the run.
@@ -30,10 +31,12 @@ pub struct Attribution {
     pub scale: f32,
     /// Share of the token embedding.
     pub embed: f64,
-    /// Share of `resid_mid - resid_pre` by layer.
+    /// Share of `resid_mid - resid_pre` by layer, without what edits put in.
     pub attn: Vec<f64>,
-    /// Share of `resid_post - resid_mid` by layer.
+    /// Share of `resid_post - resid_mid` by layer, without what edits put in.
     pub mlp: Vec<f64>,
+    /// Shares of what edits put into the stream, in the order of the pass.
+    pub edits: Vec<EditShare>,
     /// `logit - sum()`: the rounding of the final norm and the unembedding.
     pub remainder: f64,
     /// The layers that were attributed in detail.
@@ -41,9 +44,10 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// `embed + Σ attn + Σ mlp`.
+    /// `embed + Σ attn + Σ mlp + Σ edits`.
     pub fn sum(&self) -> f64 {
-        self.embed + self.attn.iter().sum::<f64>() + self.mlp.iter().sum::<f64>()
+        let edits = self.edits.iter().map(|edit| edit.share).sum::<f64>();
+        self.embed + self.attn.iter().sum::<f64>() + self.mlp.iter().sum::<f64>() + edits
     }
 
     /// The keys of this attribution, one for each layer in detail.
@@ -55,6 +59,19 @@ impl Attribution {
     pub fn layer(&self, layer: usize) -> Option<&LayerShares> {
         self.details.iter().find(|shares| shares.layer == layer)
     }
+}
+
+/// The contribution of what an edit put into the residual stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditShare {
+    /// Decoder layer.
+    pub layer: usize,
+    /// Whether it replaced the stream by that of another run; else a vector was added.
+    pub is_patch: bool,
+    /// What it did: `added: FILE`.
+    pub label: String,
+    /// Share in the logit.
+    pub share: f64,
 }
 
 /// Shares of the heads and experts of one layer.
@@ -85,4 +102,13 @@ pub struct ExpertShare {
     pub cosine: Option<f64>,
     /// Share of `weight · output` in the logit.
     pub share: f64,
+}
+
+impl ExpertShare {
+    /// What is left of it if `factor` is left of the block's output.
+    pub fn keep(&mut self, factor: f64) {
+        self.norm *= factor.abs();
+        self.share *= factor;
+        self.cosine = if factor == 0.0 { None } else { self.cosine };
+    }
 }

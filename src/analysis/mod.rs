@@ -22,7 +22,7 @@ mod usage;
 pub mod view;
 
 pub use alignment::{Aligned, align};
-pub use attribution::{Attribution, AttributionKey, ExpertShare, LayerShares};
+pub use attribution::{Attribution, AttributionKey, EditShare, ExpertShare, LayerShares};
 pub use distribution::entropy;
 pub use effect::{Effect, FirstDifference, LayerEffect, Measures, NULL_MEASURES, Null, Place, PositionEffect, Watched};
 pub use effect_map::{EffectMap, Found, How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};

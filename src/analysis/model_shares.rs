@@ -13,6 +13,8 @@ pub enum ModelPart {
     Head(usize, usize),
     /// An expert of a layer.
     Expert(usize, usize),
+    /// What an edit put into the residual stream of a layer, by its place among such edits.
+    Edit(usize, usize),
 }
 
 impl fmt::Display for ModelPart {
@@ -21,6 +23,7 @@ impl fmt::Display for ModelPart {
             Self::Embed => "embed".to_owned(),
             Self::Head(layer, head) => format!("L{layer}.H{head}"),
             Self::Expert(layer, expert) => format!("L{layer}.E{expert}"),
+            Self::Edit(layer, _) => format!("L{layer} edit"),
         })
     }
 }
@@ -60,6 +63,10 @@ impl ModelShares {
         let foil = self.foil.as_ref();
         let share = |part, target: f64, of_foil: Option<f64>| Share { part, target, foil: foil.and(of_foil) };
         let mut all = vec![share(ModelPart::Embed, self.target.embed, foil.map(|foil| foil.embed))];
+        for (at, edit) in self.target.edits.iter().enumerate() {
+            let other = foil.and_then(|foil| foil.edits.get(at)).map(|edit| edit.share);
+            all.push(share(ModelPart::Edit(edit.layer, at), edit.share, other));
+        }
         for of_layer in &self.target.details {
             let layer = of_layer.layer;
             let others = foil.and_then(|foil| foil.layer(layer));

@@ -3,6 +3,7 @@
 use super::contract::contract_text;
 use super::diff::{ToleranceArg, about, line};
 use super::diff_report::{comparison_text, statistics_text};
+use super::edits::{EditArgs, loaded as load_edits};
 use super::operations_report::operations_text;
 use super::self_test::self_test_text;
 use super::stderr::Stderr;
@@ -11,8 +12,8 @@ use crate::analysis::diff::Tolerance;
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Fidelity, Guilt, SelfTest, Unreadable, Verdict, check_against, self_test, texts, trace_path};
-use crate::model::{FINITE, Loaded, scan, scanned_on_opening};
-use crate::trace::{Device, Dtype, Level, Policy, Report, TraceReader, json_text};
+use crate::model::{Edits, FINITE, Loaded, scan, scanned_on_opening};
+use crate::trace::{Device, Dtype, Edit, Level, Policy, Report, TraceReader, json_text};
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -42,6 +43,8 @@ pub struct Check {
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     #[command(flatten)]
+    edits: EditArgs,
+    #[command(flatten)]
     within: ToleranceArg,
     /// Check config and weights only, without the self-test.
     #[arg(long, conflicts_with = "against")]
@@ -60,6 +63,10 @@ impl Check {
         if self.against.is_none() && self.within.is_given() {
             return Err(error(ErrorKind::MissingRequiredArgument, "--tolerance: it needs --against TRACE"));
         }
+        let edits = self.edits.read()?;
+        if self.against.is_none() && !edits.is_empty() {
+            return Err(error(ErrorKind::MissingRequiredArgument, "--edit: it needs --against TRACE"));
+        }
         let reference = self.against.as_deref().map(|text| TraceReader::open(&trace_path(text)?)).transpose()?;
         if let Some(reference) = &reference {
             self.compute_as(reference, matches)?;
@@ -77,8 +84,11 @@ impl Check {
                 return Err(error);
             }
         };
+        let tokens = reference.as_ref().map(TraceReader::tokens).transpose()?.map_or(0, |tokens| tokens.len());
+        let edits = load_edits(edits, &loaded.meta, tokens)?;
+        let edits = edits.as_ref();
         let report = scanned(&loaded, &stderr)?;
-        let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, &stderr)).transpose();
+        let fidelity = reference.as_ref().map(|trace| against(&loaded, trace, tolerance, edits, &stderr)).transpose();
         let bad = report.of(Level::Warn).filter(|finding| finding.expected == FINITE).count();
         let tested =
             if self.no_run || self.against.is_some() || bad > 0 { None } else { Some(tested(&loaded, &stderr)?) };
@@ -113,6 +123,7 @@ impl Check {
             }
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
                 found["precision"] = json!(loaded.meta.policy);
+                found["edits"] = json!(listed(edits));
                 found["reference"] = about(reference);
                 found["against"] = serde_json::to_value(fidelity)?;
                 found["summary"] = json!(summary(fidelity));
@@ -132,7 +143,7 @@ impl Check {
             let on = on_device(&loaded);
             let mut text = format!("{}{on}\n\n{}{tested}{verdict}\n", loaded.meta.title, contract_text(&report));
             if let (Some(fidelity), Some(reference)) = (&fidelity, &reference) {
-                text += &fidelity_text(fidelity, reference, &loaded);
+                text += &fidelity_text(fidelity, reference, &loaded, edits);
             }
             print(&harmless(&text))?;
         }
@@ -188,9 +199,20 @@ fn tested(loaded: &Loaded, stderr: &Stderr) -> Result<Result<SelfTest, Unreadabl
     self_test(loaded, &texts, &Control::watched_by(&progress)).map(Ok)
 }
 
-fn against(loaded: &Loaded, reference: &TraceReader, tolerance: Option<f32>, stderr: &Stderr) -> Result<Fidelity> {
+/// The texts of edits.
+fn listed(edits: Option<&Edits>) -> Vec<String> {
+    edits.into_iter().flat_map(Edits::list).map(Edit::to_string).collect()
+}
+
+fn against(
+    loaded: &Loaded,
+    reference: &TraceReader,
+    tolerance: Option<f32>,
+    edits: Option<&Edits>,
+    stderr: &Stderr,
+) -> Result<Fidelity> {
     let progress = |done, all| stderr.progress("comparing, layer", done, all);
-    check_against(loaded, reference, tolerance, &Control::watched_by(&progress))
+    check_against(loaded, reference, tolerance, edits, &Control::watched_by(&progress))
 }
 
 /// The device as a suffix of a name; empty for the CPU.
@@ -201,10 +223,11 @@ fn on_device(loaded: &Loaded) -> String {
     }
 }
 
-fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded) -> String {
+fn fidelity_text(fidelity: &Fidelity, reference: &TraceReader, loaded: &Loaded, edits: Option<&Edits>) -> String {
     let (name, policy) = (&loaded.meta.name, loaded.meta.policy);
     let (line, on) = (line(reference), on_device(loaded));
     let mut text = format!("\nA  {line}\nB  {name} · precision {policy}{on}\n");
+    text.extend(listed(edits).iter().map(|edit| format!("   under the edit {edit}\n")));
     if let Some(note) = untested_recorder(reference) {
         text += &format!("{note}\n");
     }

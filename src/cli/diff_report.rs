@@ -120,6 +120,11 @@ fn totals(found: &Comparison, text: &mut String) {
     if !found.routing.is_empty() {
         line("routing", routing(found));
     }
+    let other_counts: Vec<String> =
+        found.routing.iter().filter_map(|layer| Some(chosen_text(layer.layer, layer.chosen?))).collect();
+    if !other_counts.is_empty() {
+        line("experts", format!("{}: such a token counts as flipped", other_counts.join("; ")));
+    }
     if let Some(loss) = &found.loss
         && let [Some(a), Some(b)] = loss.mean
     {
@@ -141,6 +146,11 @@ fn totals(found: &Comparison, text: &mut String) {
             format!("layers {}: A has neither their resid_pre nor resid_post of the layer before", layers.join(", ")),
         );
     }
+}
+
+/// `layer 2: up to 2 a token in A, 3 in B`
+fn chosen_text(layer: u32, [a, b]: [usize; 2]) -> String {
+    format!("layer {layer}: up to {a} a token in A, {b} in B")
 }
 
 fn routing(found: &Comparison) -> String {

@@ -1,6 +1,6 @@
 //! Views of `export` whose numbers a model computes: effect maps, patching, contributions of all layers.
 
-use super::experiments::target;
+use super::experiments::setup::target;
 use super::stderr::Stderr;
 use super::values;
 use crate::analysis::view::{View, ViewData, ViewSpec};

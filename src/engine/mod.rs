@@ -27,8 +27,8 @@ pub use derive::{
     pattern_of, spell, tempered, trajectories, what_if,
 };
 pub use experiments::{
-    Ablation, EffectPlan, How, NoCounterpart, Over, PatchOver, PatchPlan, Patching, Target as EffectTarget, ablate,
-    effect, measure, patch,
+    Ablation, Baseline, EffectPlan, How, NoCounterpart, Over, PatchOver, PatchPlan, Patching, Target as EffectTarget,
+    ablate, effect, measure, patch,
 };
 pub use open::{OpenOptions, Opened, Opener, Target, is_trace, open_model, open_target, trace_path};
 #[cfg(feature = "hub")]

@@ -29,12 +29,12 @@ pub use arch::{Arch, Config, Dispatch, Moe, Rope};
 pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
 #[cfg(debug_assertions)]
 pub use drill::FAULTS;
-pub use edits::{Cuts, EditHooks, Edits, PromptEdits, Rows};
+pub use edits::{Added, Cuts, EditHooks, Edits, PromptEdits, Rows, Streamed};
 pub use memory::available_memory;
 pub use next::{Distribution, sampling};
 pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe_gguf, open};
 pub use pass::{
-    At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Variation, at, at_ids, router,
+    At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Tally, Variation, at, at_ids, router,
 };
 pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
 pub use tokenizer::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer, bare_piece};

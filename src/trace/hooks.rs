@@ -179,6 +179,18 @@ impl HookKind {
         matches!(self, K::ExpertWeights | K::ChoiceScores | K::MixingWeights) || self.is_scale()
     }
 
+    /// Whether each row has a slot for every expert that the token chose.
+    pub fn is_by_expert(self) -> bool {
+        matches!(self, K::ExpertIndices | K::MixingWeights | K::ExpertOut)
+    }
+
+    /// As [`HookKind::shape_at`], for a value of `len` numbers: edits change how many experts a token goes through.
+    pub fn shape_of(self, d: Dims, positions: Range<usize>, len: usize) -> Vec<usize> {
+        let width = if self == K::ExpertOut { d.d_model } else { 1 };
+        let top_k = if self.is_by_expert() { len / (positions.len() * width).max(1) } else { d.top_k };
+        self.shape_at(Dims { top_k, ..d }, positions)
+    }
+
     /// Whether it has a row of values for each position and layer, which an edit can replace.
     pub fn can_be_patched(self) -> bool {
         !self.is_global() && !matches!(self, K::Pattern | K::ExpertIndices)

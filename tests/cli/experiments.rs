@@ -104,10 +104,92 @@ fn edits_of_generated_tokens_are_counted_and_edited_traces_named() {
     assert!(fs::read_to_string(&figure).unwrap().contains("zero L5.mlp"), "a figure says that the run was edited");
     let check = mixscope(["check", "demo", "--against", &at("edited")]);
     assert_eq!(check.status.code(), Some(1));
-    assert!(stderr(&check).contains("the run was edited"), "{}", stderr(&check));
+    assert!(stderr(&check).contains("the run was edited (zero L5.mlp)"), "{}", stderr(&check));
+    assert!(stderr(&check).contains("under the same edits: --edit 'zero L5.mlp'"), "{}", stderr(&check));
     let few = mixscope(["effect", "--edit", "zero L5.mlp", "--null", "20"].into_iter().chain(PROMPT));
     assert!(stderr(&few).contains("there are only 5 different random edits"), "{}", stderr(&few));
     assert!(stdout(&few).contains("among 5 random edits"), "{}", stdout(&few));
+}
+
+#[test]
+fn a_recording_under_edits_is_checked_under_the_same_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let list = folder.path().join("edits.txt");
+    fs::write(&list, "topk L2 3\n").unwrap();
+    let edits = ["--edits", &at("edits.txt"), "--edit", "zero L5.H4@last"];
+    let args = ["run", "--format", "trace", "--capture", "all", "--quiet", "--out", &at("edited")];
+    let output = mixscope(args.into_iter().chain(edits).chain(PROMPT));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = mixscope(["check", "demo", "--against", &at("edited")].into_iter().chain(edits));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("agrees: the model computes what was recorded, operation by operation"), "{text}");
+    assert_eq!(text.matches("\n   under the edit topk L2 3\n   under the edit zero L5.H4@last\n").count(), 2, "{text}");
+    let output = mixscope(["check", "demo", "--json", "--against", &at("edited")].into_iter().chain(edits));
+    let json: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(json["edits"], serde_json::json!(["topk L2 3", "zero L5.H4@last"]));
+    assert_eq!((&json["ok"], &json["reference"]["edits"][0]["edit"]), (&Value::Bool(true), &json["edits"][0]));
+    let alone = mixscope(["check", "demo", "--edit", "zero L5.H4"]);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(stderr(&alone).contains("--edit: it needs --against TRACE"), "{}", stderr(&alone));
+    // A recording without edits differs from the model under some, at the first of them.
+    let args = ["run", "--format", "trace", "--capture", "all", "--quiet", "--out", &at("plain")];
+    assert!(mixscope(args.into_iter().chain(PROMPT)).status.success());
+    let output = mixscope(["check", "demo", "--against", &at("plain"), "--edit", "zero L3.attn"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("the fault is in layer 3, `blocks.3.hook_attn_out`"), "{}", stdout(&output));
+}
+
+#[test]
+fn runs_with_other_numbers_of_experts_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for (name, edits) in
+        [("plain", &[][..]), ("wide", &["--edit", "topk L2 3"]), ("ragged", &["--edit", "topk L4@1 1"])]
+    {
+        let args = ["run", "--format", "trace", "--capture", "all", "--quiet", "--out", &at(name)];
+        let output = mixscope(args.into_iter().chain(edits.iter().copied()).chain(PROMPT));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    for (a, b, said) in [
+        ("plain", "wide", "layer 2: up to 2 a token in A, 3 in B: such a token counts as flipped"),
+        ("wide", "plain", "layer 2: up to 3 a token in A, 2 in B: such a token counts as flipped"),
+    ] {
+        let output = mixscope(["diff", &at(a), &at(b)]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stdout(&output).contains(said), "{}", stdout(&output));
+        let json: Value = serde_json::from_str(stdout(&mixscope(["diff", "--json", &at(a), &at(b)]))).unwrap();
+        let layer = &json["comparison"]["routing"][2];
+        assert_eq!((&layer["flips"], &layer["near_ties"]), (&json["comparison"]["tokens"], &serde_json::json!(0)));
+        assert_eq!(layer["chosen"], serde_json::json!(if a == "plain" { [2, 3] } else { [3, 2] }));
+        assert!(json["comparison"]["routing"][1].get("chosen").is_none());
+    }
+    // One token with fewer experts leaves an empty slot.
+    let json: Value = serde_json::from_str(stdout(&mixscope(["diff", "--json", &at("plain"), &at("ragged")]))).unwrap();
+    let layer = &json["comparison"]["routing"][4];
+    assert_eq!((&layer["flips"], &layer["at"][0]["position"]), (&serde_json::json!(1), &serde_json::json!(1)));
+    assert_eq!(layer["at"][0]["experts"][1].as_array().unwrap().len(), 1, "{layer}");
+}
+
+#[test]
+fn a_piped_prompt_is_the_same_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run").display().to_string();
+    let piped = |args: &[&str]| {
+        let mut command = crate::support::cli::command(folder.path());
+        let command = command.args(args).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"one two three\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let run = piped(&["run", "--steps", "0", "--format", "json", "--out", &out]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    let run: Value = serde_json::from_slice(&fs::read(folder.path().join("run/run.json")).unwrap()).unwrap();
+    let effect = piped(&["effect", "--edit", "zero L5.mlp", "--json"]);
+    let effect: Value = serde_json::from_str(stdout(&effect)).unwrap();
+    assert_eq!(effect["prompt"], run["prompt"], "the text is used unchanged, its line end included");
+    assert_eq!(effect["prompt"], "one two three\n");
 }
 
 #[test]

@@ -269,6 +269,26 @@ fn the_panel_shows_the_shares_and_the_check() {
 }
 
 #[test]
+fn what_an_edit_put_into_the_stream_has_a_row() {
+    let mut still = still("D M t");
+    let edit = "add L2.resid_post tests/fixtures/edits/demo.vectors.safetensors:v 4.0";
+    still.type_text(edit);
+    still.press("enter esc").unwrap();
+    let edits = Ask::Edits { edits: vec![edit.parse().unwrap()], at: 0 };
+    let mut core = demo_core();
+    answer(&mut core, 2, edits);
+    let target = still.state.contribution_target().unwrap().id;
+    let found = whole(core.run().live().unwrap(), still.state.cursor.token, target);
+    let sign = |x: f64| format!("{x:+.3}").replace('-', "−");
+    let text = lines(&mut still, 160, 45, Depth::Mono).join("\n");
+    let row = format!("L2   {:>8} added: tests/fixtures/", sign(found.edits[0].share));
+    assert!(text.contains(&row), "{row} in\n{text}");
+    assert!(text.contains(&format!("embed + attn + mlp + edits = {:.3}", found.sum())), "{text}");
+    let small = lines(&mut still, 80, 45, Depth::Mono).join("\n");
+    assert!(small.contains(&sign(found.edits[0].share)), "{small}");
+}
+
+#[test]
 fn the_candidate_marked_in_next_is_the_target() {
     let mut still = still("4 down down D");
     let marked = still.state.token().unwrap().next.top[2].clone();

@@ -9,7 +9,7 @@ use mixscope::trace::{Dtype, Hook, HookKind as K, Policy, TraceFile, TraceReader
 /// What the check says of an edited recording of `case`.
 fn check(case: &str, stem: &str, policy: Policy, edit: impl FnOnce(&mut TraceFile)) -> Fidelity {
     let (_folder, path) = edited(&reference(case, stem), "t.safetensors", edit);
-    check_against(&load(case, policy), &TraceReader::open(&path).unwrap(), None, &Control::none()).unwrap()
+    check_against(&load(case, policy), &TraceReader::open(&path).unwrap(), None, None, &Control::none()).unwrap()
 }
 
 fn differs_at(found: &Fidelity, hook: Hook) {

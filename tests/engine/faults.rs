@@ -56,7 +56,7 @@ impl Fixture {
             let is_kept = |name: &str| name.parse::<Hook>().is_ok_and(|other| other.order() <= hook.order());
             trace.tensors.retain(|name, _| !ends || name == "tokens" || is_kept(name));
         });
-        check_against(&self.loaded, &TraceReader::open(&path).unwrap(), None, &Control::none()).unwrap()
+        check_against(&self.loaded, &TraceReader::open(&path).unwrap(), None, None, &Control::none()).unwrap()
     }
 }
 

@@ -61,9 +61,11 @@ impl Flip {
     }
 
     /// Whether rounding can explain the flip. A chosen expert whose logit is far below a rejected one's (a negative
-    /// gap) is not explained by rounding.
+    /// gap) is not explained by rounding, nor is another number of experts.
     pub fn is_within_rounding(&self) -> bool {
-        self.exact_tie || self.ulps.iter().flatten().any(|ulps| ulps.abs() <= WITHIN_ROUNDING)
+        let [a, b] = &self.experts;
+        let is_near = self.exact_tie || self.ulps.iter().flatten().any(|ulps| ulps.abs() <= WITHIN_ROUNDING);
+        a.len() == b.len() && is_near
     }
 
     /// How many experts of A were replaced.

@@ -1,7 +1,7 @@
 use super::flip::{Flip, RouterInput};
 use crate::analysis::distribution::log_softmax;
 use crate::analysis::routing::{TokenRouting, top_k};
-use crate::trace::{Dtype, Hook, HookKind as K};
+use crate::trace::{Dtype, Hook, HookKind as K, NO_EXPERT};
 use serde::Serialize;
 
 /// How the routing of one layer differs between two recordings.
@@ -26,6 +26,9 @@ pub struct LayerRouting {
     pub kl_mean: Option<f64>,
     /// Largest KL(A ‖ B), nats.
     pub kl_max: Option<f64>,
+    /// The most experts of a token in A and in B, if these differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<[usize; 2]>,
     /// The flips, by position.
     pub at: Vec<Flip>,
 }
@@ -45,7 +48,8 @@ impl Choices {
     /// The chosen experts of each token: as recorded, or else as they follow from logits or probabilities.
     fn chosen(&self, pos: usize, k: usize) -> Option<Vec<Vec<u32>>> {
         if let Some(chosen) = &self.chosen {
-            return Some(chosen.chunks_exact((chosen.len() / pos).max(1)).map(<[u32]>::to_vec).collect());
+            let filled = |row: &[u32]| row.iter().copied().take_while(|expert| *expert != NO_EXPERT).collect();
+            return Some(chosen.chunks_exact((chosen.len() / pos).max(1)).map(filled).collect());
         }
         let scores = self.logits.as_ref().map(|(logits, _)| logits).or(self.probs.as_ref())?;
         let best = |row: &[f32]| top_k(row, k);
@@ -99,8 +103,11 @@ pub(super) fn compare(
         jaccard: 0.0,
         kl_mean: None,
         kl_max: None,
+        chosen: None,
         at: Vec::new(),
     };
+    let most = [&chosen_a, &chosen_b].map(|chosen| chosen.iter().map(Vec::len).max().unwrap_or(0));
+    routing.chosen = (most[0] != most[1]).then_some(most);
     let mut reordered = vec![false; pos];
     let (mut jaccard, mut kls) = (0.0, Vec::new());
     for (at, (of_a, of_b)) in chosen_a.into_iter().zip(chosen_b).enumerate() {

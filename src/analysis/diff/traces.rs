@@ -44,7 +44,8 @@ impl Facts {
 /// Compares two traces over the tokens with which both begin, one hook at a time.
 ///
 /// # Errors
-/// If a tensor can't be read, the first tokens or the shapes of a tensor differ, or no hook is in both.
+/// If a tensor can't be read, the first tokens differ, the shapes of a tensor differ in more than the number of chosen
+/// experts, or no hook is in both.
 pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) -> Result<Comparison> {
     let (mut tokens, of_b) = (a.tokens()?, b.tokens()?);
     let (all, prefix) = ([tokens.len(), of_b.len()], CommonPrefix::of(&tokens, &of_b)?);
@@ -72,7 +73,13 @@ pub fn compare_traces(a: &TraceReader, b: &TraceReader, tolerance: Option<f32>) 
                 None => tensor,
             }))
         };
-        let (of_a, of_b) = (read(a, 0)?, read(b, 1)?);
+        let (mut of_a, mut of_b) = (read(a, 0)?, read(b, 1)?);
+        // Where one run was edited, a token may go through another number of experts.
+        if let (true, Some(a), Some(b)) = (hook.kind.is_by_expert(), &mut of_a, &mut of_b) {
+            let slots = [&*a, &*b].map(|tensor| tensor.shape.get(1).copied().unwrap_or(0));
+            a.widen(slots[1]);
+            b.widen(slots[0]);
+        }
         if !in_both && !is_derived_from(hook) {
             comparer.note_missing(hook, usize::from(b.has(&name)));
             continue;

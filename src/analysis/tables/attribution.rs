@@ -13,14 +13,15 @@ table! {
         target_id: u32,
         /// The tokenizer's spelling of it.
         target: Cow<'a, str>,
-        /// `embed`, `attn`, `mlp`, `head`, `expert` or `remainder` (rounding).
+        /// `embed`, `attn`, `mlp`, `head`, `expert`, `remainder` (rounding), or `added` and `patched`: what an edit put into
+        /// the residual stream.
         component: &'static str,
         /// Decoder layer, from 0; empty for `embed` and `remainder`.
         layer: Option<usize>,
         /// Head or expert, from 0; empty for the other components.
         index: Option<usize>,
-        /// Contribution to the logit, with the scale of the final norm frozen. Those of embed, attn, mlp and remainder add
-        /// up to the logit.
+        /// Contribution to the logit, with the scale of the final norm frozen. Those of embed, attn, mlp, added, patched and
+        /// remainder add up to the logit.
         share: f64,
         /// Norm of the expert's weighted output, ‖w·out‖₂; empty for the other components.
         norm: Option<f64>,
@@ -31,8 +32,8 @@ table! {
     }
 }
 
-/// The rows of `attribution.csv` for one token: embed, then attn and mlp of every layer, the remainder, and heads and
-/// experts of the layers that were attributed in detail.
+/// The rows of `attribution.csv` for one token: embed, then attn and mlp of every layer, what edits put in, the remainder,
+/// and heads and experts of the layers that were attributed in detail.
 pub fn attribution(found: &Attribution, text: TokenText) -> impl Iterator<Item = AttributionRow<'_>> {
     let row = move |component, layer, index, share| AttributionRow {
         position: found.pos,
@@ -62,5 +63,9 @@ pub fn attribution(found: &Attribution, text: TokenText) -> impl Iterator<Item =
     });
     let embed = std::iter::once(row("embed", None, None, found.embed));
     let remainder = std::iter::once(row("remainder", None, None, found.remainder));
-    embed.chain(blocks).chain(remainder).chain(heads).chain(experts)
+    let edits = found.edits.iter().map(move |edit| {
+        let component = if edit.is_patch { "patched" } else { "added" };
+        row(component, Some(edit.layer), None, edit.share)
+    });
+    embed.chain(blocks).chain(edits).chain(remainder).chain(heads).chain(experts)
 }

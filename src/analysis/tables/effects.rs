@@ -76,7 +76,7 @@ table! {
         foil_id: Option<u32>,
         /// The tokenizer's spelling of it.
         foil: Option<Cow<'a, str>>,
-        /// `embed`, `head` or `expert`.
+        /// `embed`, `head`, `expert`, or `edit` (what an edit put into the residual stream).
         part: &'static str,
         /// Decoder layer, from 0; empty for `embed`.
         layer: Option<usize>,
@@ -102,6 +102,7 @@ impl<'a> ShareRow<'a> {
             ModelPart::Embed => ("embed", None, None),
             ModelPart::Head(layer, head) => ("head", Some(layer), Some(head)),
             ModelPart::Expert(layer, expert) => ("expert", Some(layer), Some(expert)),
+            ModelPart::Edit(layer, at) => ("edit", Some(layer), Some(at)),
         };
         let foil = found.foil.as_ref();
         Self {

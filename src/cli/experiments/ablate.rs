@@ -1,15 +1,13 @@
 //! `mixscope ablate`: the effect of every part in turn.
 
-use super::setup::{Work, baseline, open, target, write_table};
+use super::setup::{Opened, TargetArgs, Work, write_table};
 use crate::analysis::tables::AblationRow;
 use crate::app::files::Reporter as _;
 use crate::cli::folder::Folder;
-use crate::cli::prompt::{ChatArgs, PromptArgs, check_ids};
-use crate::cli::stderr::Stderr;
-use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, signals};
-use crate::control::{Control, Stopped};
-use crate::engine::{Ablation, Capture, How, Live, Over, ablate};
-use crate::trace::Prompt;
+use crate::cli::prompt::{ChatArgs, PromptArgs};
+use crate::cli::{ModelArgs, TextArgs, error, harmless, print, signals};
+use crate::control::Stopped;
+use crate::engine::{Ablation, How, Over, ablate};
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
@@ -55,13 +53,8 @@ pub struct Ablate {
     /// What is done to a part: its output is zero; it can't be chosen (experts only); its output is its mean over the prompt.
     #[arg(long, value_enum, default_value = "zero")]
     how: Change,
-    /// Token whose logit is watched after the prompt: a text that is one token (a word as after a space), or an id
-    /// [default: the most probable].
-    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
-    target: Option<String>,
-    /// Token that the target is compared with: the difference of both logits is measured.
-    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
-    foil: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Folder for the file; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -96,24 +89,17 @@ impl Ablate {
         self.model.check()?;
         let file = <AblationRow as crate::analysis::tables::Row>::TABLE.name;
         let _folder = Folder::prepare(&self.out, &[file.to_owned()], |_| Ok(Vec::new()), self.force)?;
-        apply_threads(self.model.threads)?;
-        let stderr = Stderr::new(self.quiet);
-        let loaded = open(&self.model, matches!(prompt, Prompt::Ids(_)), &stderr)?;
-        check_ids(&prompt, &loaded.meta)?;
-        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
-        let a = baseline(&loaded, &ids, None, &stderr)?;
-        let target = target(&a, self.target.as_deref(), self.foil.as_deref(), &stderr)?;
+        let (opened, ids) = Opened::for_prompt(&self.model, &prompt, self.quiet)?;
+        let a = opened.baseline(&ids, None)?;
+        let target = opened.target(&a, &self.target)?;
         let mut found: Vec<Ablation> = Vec::new();
-        let work = Work::new(over.plural(), &stderr);
-        let (progress, is_stopped) = (|done, total| work.progress(done, total), || work.is_stopped());
-        let control = Control::new(&is_stopped, &progress);
-        let done = ablate(&a, (over, how), target, &control, &mut |ablation| found.push(ablation));
-        stderr.clear();
+        let work = Work::new(over.plural(), &opened.stderr);
+        let done = work.run(|control| ablate(&a, (over, how), target, control, &mut |ablation| found.push(ablation)));
         found.sort_by_key(|ablation| (ablation.layer, ablation.index));
         let row =
             |found: &Ablation| AblationRow::new((found.layer, over.part(), found.index), how.name(), &found.measures);
         write_table(&self.out, self.text.of(), found.iter().map(row))?;
-        stderr.say(&format!("wrote {file} to {}", self.out.display()));
+        opened.stderr.say(&format!("wrote {file} to {}", self.out.display()));
         print(&harmless(&report(found.clone(), target.foil.is_some())))?;
         match done {
             Err(failed) if failed.is::<Stopped>() => {

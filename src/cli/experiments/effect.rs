@@ -1,18 +1,16 @@
 //! `mixscope effect`: what edits do to one prompt.
 
-use super::setup::{Work, baseline, open, target, write_table};
+use super::setup::{Opened, TargetArgs, Work, ms, text_of, write_table};
 use crate::analysis::tables::{EffectLayerRow, EffectPositionRow, TokenText};
 use crate::analysis::{self, NULL_MEASURES};
 use crate::app::files::Reporter as _;
 use crate::cli::edits::{EditArgs, loaded as load_edits};
 use crate::cli::folder::Folder;
-use crate::cli::prompt::{ChatArgs, PromptArgs, check_ids};
-use crate::cli::stderr::Stderr;
-use crate::cli::{ModelArgs, TextArgs, apply_threads, error, harmless, print, signals, values};
-use crate::control::Control;
-use crate::engine::{Capture, EffectPlan, Live, NoCounterpart, effect};
+use crate::cli::prompt::{ChatArgs, PromptArgs};
+use crate::cli::{ModelArgs, TextArgs, error, harmless, print, signals, values};
+use crate::engine::{EffectPlan, NoCounterpart, effect};
 use crate::export::{EffectInfo, effect_json};
-use crate::trace::{Piece, Prompt, Sampling, replace_file};
+use crate::trace::{Piece, Sampling, replace_file};
 use anyhow::Result;
 use clap::Args;
 use clap::error::ErrorKind;
@@ -42,13 +40,8 @@ pub struct Effect {
     chat: ChatArgs,
     #[command(flatten)]
     edits: EditArgs,
-    /// Token whose logit is watched after the prompt: a text that is one token (a word as after a space), or an id
-    /// [default: the most probable].
-    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
-    target: Option<String>,
-    /// Token that the target is compared with: the difference of both logits is measured.
-    #[arg(long, value_name = "TOK", allow_hyphen_values = true)]
-    foil: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Generate up to N tokens with and without the edits, greedily, to find the first that differs.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::count)]
     steps: usize,
@@ -87,43 +80,36 @@ impl Effect {
         let files: Vec<String> = FILES.map(str::to_owned).to_vec();
         let none = |_: &std::path::Path| Ok(Vec::new());
         let folder = self.out.as_ref().map(|out| Folder::prepare(out, &files, none, self.force)).transpose()?;
-        apply_threads(self.model.threads)?;
-        let stderr = Stderr::new(self.quiet);
-        let started = Instant::now();
-        let loaded = open(&self.model, matches!(prompt, Prompt::Ids(_)), &stderr)?;
-        let mut timings = vec![("load", ms(started))];
-        check_ids(&prompt, &loaded.meta)?;
-        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
-        if let Some(warning) = values::context_warning(loaded.meta.dims.context, ids.len(), self.steps) {
+        let (opened, ids) = Opened::for_prompt(&self.model, &prompt, self.quiet)?;
+        let (meta, stderr) = (opened.meta(), &opened.stderr);
+        let mut timings = vec![("load", opened.took)];
+        if let Some(warning) = values::context_warning(meta.dims.context, ids.len(), self.steps) {
             stderr.say(&warning);
         }
         // Edits of later positions have no place here, whatever is generated: both runs are compared over the prompt.
-        let edits = load_edits(edits, &loaded.meta, ids.len().saturating_add(self.steps))?;
+        let edits = load_edits(edits, meta, ids.len().saturating_add(self.steps))?;
         let Some(edits) = edits else { return Ok(()) };
         let started = Instant::now();
-        let a = baseline(&loaded, &ids, None, &stderr)?;
+        let a = opened.baseline(&ids, None)?;
         timings.push(("baseline", ms(started)));
-        let target = target(&a, self.target.as_deref(), self.foil.as_deref(), &stderr)?;
+        let target = opened.target(&a, &self.target)?;
         let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
         let plan = EffectPlan { edits: &edits, target, steps: self.steps, sampling, null: (self.null, self.seed) };
         let started = Instant::now();
-        let work = Work::new("runs", &stderr);
-        let (progress, is_stopped) = (|done, total| work.progress(done, total), || work.is_stopped());
-        let found = effect(&a, &plan, &Control::new(&is_stopped, &progress)).map_err(|failed| {
+        let work = Work::new("runs", stderr);
+        let found = work.run(|control| effect(&a, &plan, control)).map_err(|failed| {
             let is_wrong = failed.is::<NoCounterpart>();
             if is_wrong { error(ErrorKind::ValueValidation, format!("{failed:#}")) } else { failed }
         })?;
         timings.push(("effect", ms(started)));
-        stderr.clear();
         let drawn = found.null.as_ref().map_or(0, |null| null.draws.len());
         if drawn < self.null && !work.is_stopped() {
             stderr.say(&format!("--null: there are only {drawn} different random edits of this kind and size"));
         }
-        let text = match &prompt {
-            Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
-            Prompt::Ids(_) => None,
-        };
-        let json = effect_json(&found, &EffectInfo { meta: a.meta(), prompt: text, ids: &ids, timings: &timings })?;
+        let json = effect_json(
+            &found,
+            &EffectInfo { meta: a.meta(), prompt: text_of(&prompt), ids: &ids, timings: &timings },
+        )?;
         if let (Some(out), Some(_)) = (&self.out, &folder) {
             let text = self.text.of();
             write_table(out, text, found.positions.iter().map(|found| EffectPositionRow::new(found, text)))?;
@@ -227,8 +213,4 @@ fn signed(x: f64) -> String {
         small if small < 1e-3 => format!("{x:+.1e}"),
         _ => format!("{x:+.4}"),
     }
-}
-
-fn ms(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }

@@ -1,11 +1,10 @@
-//! Commands that edit the pass and measure what that does: effect, ablate, patch.
+//! Commands that edit the pass and measure what that does: effect, ablate, patch; and what they share with the lab.
 
 mod ablate;
 mod effect;
 mod patch;
-mod setup;
+pub mod setup;
 
 pub use ablate::Ablate;
 pub use effect::Effect;
 pub use patch::Patch;
-pub(in crate::cli) use setup::target;

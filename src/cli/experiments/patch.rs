@@ -1,14 +1,12 @@
 //! `mixscope patch`: where the difference between two prompts is carried.
 
-use super::setup::{Work, baseline, open, target, write_table};
+use super::setup::{Opened, Work, target, write_table};
 use crate::analysis::tables::PatchRow;
 use crate::app::files::Reporter as _;
 use crate::cli::folder::Folder;
-use crate::cli::stderr::Stderr;
-use crate::cli::{ModelArgs, TextArgs, apply_threads, harmless, print, signals, values};
-use crate::control::{Control, Stopped};
+use crate::cli::{ModelArgs, TextArgs, harmless, print, signals, values};
+use crate::control::Stopped;
 use crate::engine::{PatchOver, PatchPlan, Patching, patch};
-use crate::model::Loaded;
 use crate::trace::Prompt;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -82,24 +80,18 @@ impl Patch {
         self.model.check()?;
         let file = <PatchRow as crate::analysis::tables::Row>::TABLE.name;
         let _folder = Folder::prepare(&self.out, &[file.to_owned()], |_| Ok(Vec::new()), self.force)?;
-        apply_threads(self.model.threads)?;
-        let stderr = Stderr::new(self.quiet);
-        let loaded = open(&self.model, false, &stderr)?;
-        let ids = |loaded: &Loaded, option: &str, text: &str| {
-            loaded.tokens(Prompt::Text(text.to_owned())).with_context(|| option.to_owned())
+        let opened = Opened::new(&self.model, false, self.quiet)?;
+        let ids = |option: &str, text: &str| {
+            opened.loaded.tokens(Prompt::Text(text.to_owned())).with_context(|| option.to_owned())
         };
-        let (clean_ids, corrupt_ids) =
-            (ids(&loaded, "--clean", &self.clean)?, ids(&loaded, "--corrupt", &self.corrupt)?);
-        let clean = baseline(&loaded, &clean_ids, Some(over.hook()), &stderr)?;
-        let corrupted = baseline(&loaded, &corrupt_ids, None, &stderr)?;
-        let target = target(&corrupted, Some(&self.target), Some(&self.foil), &stderr)?;
+        let (clean_ids, corrupt_ids) = (ids("--clean", &self.clean)?, ids("--corrupt", &self.corrupt)?);
+        let clean = opened.baseline(&clean_ids, Some(over.hook()))?;
+        let corrupted = opened.baseline(&corrupt_ids, None)?;
+        let target = target(&corrupted, Some(&self.target), Some(&self.foil), &opened.stderr)?;
         let plan = PatchPlan { clean: &clean, corrupted: &corrupted, over, target };
         let mut found: Vec<Patching> = Vec::new();
-        let work = Work::new("sites", &stderr);
-        let (progress, is_stopped) = (|done, total| work.progress(done, total), || work.is_stopped());
-        let control = Control::new(&is_stopped, &progress);
-        let done = patch(&plan, &control, &mut |patching| found.push(patching));
-        stderr.clear();
+        let work = Work::new("sites", &opened.stderr);
+        let done = work.run(|control| patch(&plan, control, &mut |patching| found.push(patching)));
         if let Err(failed) = done {
             if !failed.is::<Stopped>() || found.is_empty() {
                 return Err(failed);
@@ -108,7 +100,7 @@ impl Patch {
             return Err(signals::interrupted(&format!("after {} sites", found.len())));
         }
         self.write(over, &mut found)?;
-        stderr.say(&format!("wrote {file} to {}", self.out.display()));
+        opened.stderr.say(&format!("wrote {file} to {}", self.out.display()));
         let [whole, none] = done?;
         print(&harmless(&report(found, over, [whole, none])))
     }

@@ -3,15 +3,14 @@
 mod text;
 
 use super::edits::{EditArgs, loaded as load_edits};
+use super::experiments::setup::{Opened, ms, text_of};
 use super::folder::Folder;
-use super::prompt::check_ids;
-use super::stderr::Stderr;
 use super::values::{self, context_warning};
-use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, apply_threads, error, harmless, print};
+use super::{ChatArgs, ModelArgs, PromptArgs, TextArgs, error, harmless, print};
 use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
-use crate::engine::{Capture, Live, lab, lab_policies};
+use crate::engine::{lab, lab_policies};
 use crate::export::{LAB_TABLES, LabInfo, Look, lab_drawing, lab_json, lab_picture, lab_tables};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
@@ -20,7 +19,6 @@ use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 use text::lab_text;
 
@@ -122,14 +120,9 @@ impl Lab {
         self.model.check()?;
         let files = self.files();
         let _folder = Folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
-        apply_threads(self.model.threads)?;
-        let stderr = Stderr::new(self.quiet);
-        let started = Instant::now();
-        let loaded = Arc::new(self.model.open(matches!(prompt, Prompt::Ids(_)), &stderr)?);
-        stderr.report(&loaded.meta.report, false);
-        let mut timings = vec![("load", ms(started))];
-        check_ids(&prompt, &loaded.meta)?;
-        let ids = Live::new(loaded.clone(), Capture::of([], 0..0, loaded.meta.dims.layers), 0).prompt_ids(&prompt)?;
+        let (opened, ids) = Opened::for_prompt(&self.model, &prompt, self.quiet)?;
+        let Opened { loaded, stderr, took } = &opened;
+        let mut timings = vec![("load", *took)];
         if let (Some(warning), false) = (loaded.prompt_warning(&ids), matches!(prompt, Prompt::Ids(_))) {
             stderr.say(&format!("warning: {warning}"));
         }
@@ -145,7 +138,7 @@ impl Lab {
         let started = Instant::now();
         let progress = |done: usize, all: usize| stderr.progress("token-layers", done, all);
         let found = lab(
-            &loaded,
+            loaded,
             &ids,
             self.steps,
             base,
@@ -167,10 +160,7 @@ impl Lab {
             dims: meta.dims,
             weights_dtype: &meta.weights_dtype,
             device: meta.device,
-            prompt: match &prompt {
-                Prompt::Text(text) | Prompt::Chat(text) => Some(text.as_str()),
-                Prompt::Ids(_) => None,
-            },
+            prompt: text_of(&prompt),
             left_out: &left_out,
             edits: edits.iter().flat_map(|edits| edits.list()).map(ToString::to_string).collect(),
             generated: &generated,
@@ -217,8 +207,4 @@ impl Lab {
         }
         Ok(())
     }
-}
-
-fn ms(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }

@@ -1,12 +1,13 @@
 //! A model against a recording of the same tokens: end to end, and each layer alone.
 
+use super::edited::{Edited, edits_over};
 use super::operations::{Fit, Guilt, Operations, Verdict, operations};
 use super::values::own;
 use crate::analysis::diff::{
     Comparer, Comparison, ConfigDiff, Facts, Mode, Operation, config_differences, recorded_predictions,
 };
 use crate::control::Control;
-use crate::model::{Hooks, Loaded, Precision};
+use crate::model::{EditHooks, Edits, Hooks, Loaded, Precision, PromptEdits};
 use crate::trace::{Hook, HookKind as K, Meta, TraceReader, TraceTensor, Values};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -38,15 +39,16 @@ pub struct Fidelity {
 }
 
 /// Reads the tokens of `reference` three times and compares every hook that the reference holds, one at a time, so that only
-/// one is in memory. `tolerance` replaces the default of the dtypes.
+/// one is in memory. `tolerance` replaces the default of the dtypes. The model is run under `edits`, if there are any.
 ///
 /// # Errors
-/// If the recording can't be read or does not fit the model (the tensor is named), or
+/// If the recording can't be read or does not fit the model (the tensor is named), names other edits than `edits`, or
 /// [`Stopped`](crate::control::Stopped) on cancellation.
 pub fn check_against(
     loaded: &Loaded,
     reference: &TraceReader,
     tolerance: Option<f32>,
+    edits: Option<&Edits>,
     control: &Control,
 ) -> Result<Fidelity> {
     let layers = loaded.meta.dims.layers;
@@ -59,12 +61,9 @@ pub fn check_against(
     if let Some(hook) = hooks.iter().find(|hook| hook.layer as usize >= layers) {
         anyhow::bail!("{}: `{hook}`: expected a layer below {layers}, as the model has {layers}", reference.name());
     }
-    if let Some(edits) = reference.metadata.get("edits") {
-        anyhow::bail!(
-            "{}: the run was edited ({edits}), and the model without these edits would be blamed for them; record it without",
-            reference.name()
-        );
-    }
+    let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
+    let edits = edits_over(loaded, reference, edits, precision, control)?;
+    let edits = edits.as_ref();
     let configs = config_differences(&reference.json("config").unwrap_or_default(), &loaded.meta.config);
     let run = |mode| -> Result<Comparison> {
         let said: Vec<String> = configs.iter().map(ToString::to_string).collect();
@@ -79,13 +78,15 @@ pub fn check_against(
         };
         let mut comparer = Facts::of(reference).comparer(&facts, mode, tolerance, tokens.clone());
         comparer.predictions(0, recorded_predictions(reference, tokens.len())?);
-        let mut hooks = Against { reference, meta: &loaded.meta, comparer, mode };
+        let then = Against { reference, meta: &loaded.meta, comparer, mode, edits };
+        let rounding = loaded.model.arch().rounding(precision);
+        let edits = edits.map(|edits| EditHooks::new(edits, rounding, 0..tokens.len()));
+        let mut hooks = Edited { edits, then };
         let (model, all) = (&loaded.model, layers * tokens.len());
         let control = control.part(if mode == Mode::Isolated { all } else { 0 }, 3 * all);
-        let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
         let mut cache = model.new_cache();
         model.forward(&tokens, &mut cache, precision, &mut hooks, &control).with_context(context)?;
-        let mut found = hooks.comparer.finish();
+        let mut found = hooks.then.comparer.finish();
         // A model holds every hook; what the recording lacks is not a finding.
         found.only_in[1].clear();
         Ok(found)
@@ -93,7 +94,7 @@ pub fn check_against(
     let (end_to_end, isolated) = (run(Mode::EndToEnd)?, run(Mode::Isolated)?);
     let all = layers * reference.tokens()?.len();
     let Operations { mut verdict, kinds, guilty, also, record, all: operations } =
-        operations(loaded, reference, &configs, &control.part(2 * all, 3 * all))?;
+        operations(loaded, reference, edits, &configs, &control.part(2 * all, 3 * all))?;
     if tolerance.is_some() {
         verdict = if end_to_end.ok && isolated.ok { Verdict::Agrees } else { Verdict::Differs };
     }
@@ -107,6 +108,7 @@ struct Against<'a> {
     meta: &'a Meta,
     comparer: Comparer,
     mode: Mode,
+    edits: Option<&'a PromptEdits>,
 }
 
 impl Against<'_> {
@@ -123,6 +125,8 @@ impl Against<'_> {
     fn feed(&self, hook: Hook) -> Option<String> {
         let layer = hook.layer as usize;
         let same = match (hook.kind, layer) {
+            // Before the edit the stream is another.
+            (K::ResidPre, _) if self.edits.is_some_and(|edits| edits.edits().change(hook)) => vec![hook],
             (K::ResidPre, 0) => vec![hook, K::Embed.at(0)],
             (K::ResidPre, _) => vec![hook, K::ResidPost.at(layer - 1)],
             (K::ResidPost, _) if layer + 1 == self.meta.dims.layers => vec![hook],

@@ -1,6 +1,7 @@
 //! A model compared with a recording, and with itself under other precision policies.
 
 mod against;
+mod edited;
 mod lab;
 mod operations;
 mod values;

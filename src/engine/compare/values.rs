@@ -11,5 +11,9 @@ pub fn exact_in(meta: &Meta, kind: K) -> Dtype {
 
 /// A value of the model's pass over `positions`, as a trace would hold it.
 pub fn own(meta: &Meta, hook: Hook, values: Values, positions: Range<usize>) -> TraceTensor {
-    TraceTensor { shape: hook.kind.shape_at(meta.dims, positions), dtype: exact_in(meta, hook.kind), values }
+    let len = match &values {
+        Values::F32(values) => values.len(),
+        Values::U32(values) => values.len(),
+    };
+    TraceTensor { shape: hook.kind.shape_of(meta.dims, positions, len), dtype: exact_in(meta, hook.kind), values }
 }

@@ -6,7 +6,7 @@ use super::history::History;
 use super::request::Request;
 use crate::control::{Control, Stopped};
 use crate::engine::compare::{lab, lab_policies};
-use crate::engine::experiments::{Target, compare};
+use crate::engine::experiments::{Baseline, Target, compare};
 use crate::engine::run::{Live, OnTokens, Run};
 use crate::model::{Edits, sampling};
 use crate::protocol::{Ask, EditsFound, Event, Outcome};
@@ -151,7 +151,8 @@ impl Core {
         live.prompt_ids(&Prompt::Ids(ids)).context("the session does not fit this model")?;
         live.truncate(0);
         request.emit_tokens(0, &[], 0.0);
-        if *live.meta().edits != edits[..] {
+        let is_current = live.edits().is_none_or(|of| of.edits().are_current());
+        if *live.meta().edits != edits[..] || !is_current {
             let found =
                 Edits::new(edits, live.meta().dims).and_then(|edits| live.edited(Some(&edits), &Control::none()));
             match found {
@@ -216,7 +217,7 @@ fn found(a: &Live, b: &Live, at: usize, control: &Control) -> Result<EditsFound>
     let position = at.min(a.tokens().len().saturating_sub(1));
     let best = |run: &Live, pos: usize| run.tokens()[pos].next.top.first().cloned();
     let token = best(a, position).map_or(0, |best| best.id);
-    let found = compare(a, b, Target { position, token, foil: None }, false, control)?;
+    let found = compare(&mut Baseline::new(a), b, Target { position, token, foil: None }, false, control)?;
     let differs = |pos: &usize| best(a, *pos).zip(best(b, *pos)).is_some_and(|(a, b)| a.id != b.id);
     let first = (0..a.tokens().len()).find(differs);
     let both = |pos: usize| best(a, pos).zip(best(b, pos)).map(|(a, b)| (pos, [a.piece, b.piece]));

@@ -33,15 +33,24 @@ pub fn attribution(
     let token = live.tokens().get(pos).ok_or(Stopped)?;
     let last = token.row(HookKind::ResidPost, dims.layers - 1).with_context(not_captured)?;
     let direction = model.direction(last, target, precision)?;
-    let stream = model.stream_shares(token, &direction, precision).with_context(not_captured)?;
+    let edits = live.edits().map(|edits| (edits, pos));
+    let stream = model.stream_shares(token, edits, &direction, precision).with_context(not_captured)?;
     let mut details = Vec::with_capacity(layers.len());
     for layer in layers {
         control.check()?;
-        let heads = model
-            .head_shares(live.tokens(), live.cache(), (pos, layer), &direction, precision)
-            .with_context(not_captured)?;
+        let cuts = live.edits().and_then(|edits| edits.cuts(layer));
+        let run = (live.tokens(), live.cache());
+        let mut heads =
+            model.head_shares(run, (pos, layer), &direction, precision, cuts.as_ref()).with_context(not_captured)?;
         control.check()?;
-        let experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
+        let mut experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
+        if let Some(edits) = live.edits() {
+            // What is left of a block's output is left of its parts.
+            let kept = |kind: HookKind| edits.streamed(kind.at(layer), pos).kept;
+            let (of_heads, of_experts) = (kept(HookKind::AttnOut), kept(HookKind::MlpOut));
+            heads.iter_mut().for_each(|share| *share *= of_heads);
+            experts.iter_mut().for_each(|expert| expert.keep(of_experts));
+        }
         let heads_remainder = stream.attn[layer] - heads.iter().sum::<f64>();
         let experts_remainder = stream.mlp[layer] - experts.iter().map(|expert| expert.share).sum::<f64>();
         details.push(LayerShares { layer, heads, heads_remainder, experts, experts_remainder });
@@ -55,6 +64,7 @@ pub fn attribution(
         embed: stream.embed,
         attn: stream.attn,
         mlp: stream.mlp,
+        edits: stream.edits,
         remainder: 0.0,
         details,
     };

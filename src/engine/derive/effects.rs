@@ -6,7 +6,7 @@ use crate::analysis::diff::same_experts;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::{EffectMap, Found, How, MapOf, MapOver, Measures, PatchOver};
 use crate::control::{Control, Stopped};
-use crate::engine::experiments::{Over, PatchPlan, Patches, ablated, cells};
+use crate::engine::experiments::{Baseline, Over, PatchPlan, Patches, ablated, cells};
 use crate::engine::run::{Capture, Live, Run};
 use crate::model::{Distribution, Edits};
 use crate::protocol::{Derive, Derived, MapPart, MapRequest};
@@ -27,6 +27,8 @@ struct Work {
     request: MapRequest,
     /// The run that each place is compared with.
     base: Live,
+    /// Its logits, for a map of parts.
+    baseline: Baseline,
     places: Places,
 }
 
@@ -64,7 +66,7 @@ impl Mapping {
         let fits = |work: &Work| work.request == *request && work.base.is_same_as(&base);
         let mut work = match self.work.take().filter(fits) {
             Some(work) => work,
-            None => Work { request: request.clone(), places: places(&base, request, control)?, base },
+            None => Work::new(base, request, control)?,
         };
         let all = work.places.count();
         let mut found = if done == 0 { work.nothing() } else { Vec::new() };
@@ -190,6 +192,16 @@ fn choices(base: &Live) -> Vec<(usize, usize)> {
 }
 
 impl Work {
+    fn new(base: Live, request: &MapRequest, control: &Control) -> Result<Self> {
+        let places = places(&base, request, control)?;
+        // Means are those of the whole map, so they are computed once.
+        let measured = match &places {
+            Places::Parts(parts) => base.with_means(parts.iter().map(|(.., edit)| edit), &control.quiet())?,
+            _ => base.clone(),
+        };
+        Ok(Self { request: request.clone(), baseline: Baseline::new(&measured), places, base })
+    }
+
     /// The places where nothing can be changed: patched positions before the first difference of the texts.
     fn nothing(&self) -> Vec<(usize, usize, Found)> {
         let Places::Patches(patches) = &self.places else { return Vec::new() };
@@ -206,7 +218,7 @@ impl Work {
                 let (layer, column, over, edit) = &places[at];
                 let watch = watch.context("there is no target to watch")?;
                 let index = if *over == Over::Mlp { 0 } else { *column };
-                let found = ablated(&self.base, *over, (*layer, index, edit), watch, &control.quiet())?;
+                let found = ablated(&mut self.baseline, *over, (*layer, index, edit), watch, &control.quiet())?;
                 Ok((*layer, *column, Found::Effect(found)))
             }
             Places::Routing(places) => {

@@ -41,7 +41,12 @@ impl VariantRun {
             let meta = live.meta();
             let same = meta.policy == run.meta().policy && *meta.edits == *edits;
             let sources = live.tokens().iter().zip(run.tokens()).all(|(a, b)| a.source == b.source);
-            same && same_ids && same_length && sources && live.is_fit() && live.is_of_the_model_of(run)
+            same && same_ids
+                && same_length
+                && sources
+                && is_current(live)
+                && live.is_fit()
+                && live.is_of_the_model_of(run)
         };
         self.live.as_ref().filter(is_it).cloned()
     }
@@ -63,7 +68,8 @@ impl VariantRun {
             !live.edits().is_some_and(|of| of.edits().depend_on_prompt())
                 || prompt(live) == Some(run.prompt().map(|token| token.id).collect())
         };
-        let fits = |live: &Live| live.is_of_the_model_of(run) && Variant::of(live.meta()) == *variant && is_fit(live);
+        let is_it = |live: &Live| live.is_of_the_model_of(run) && Variant::of(live.meta()) == *variant;
+        let fits = |live: &Live| is_it(live) && is_fit(live) && is_current(live);
         let live = match self.live.take().filter(fits) {
             Some(live) => live,
             None if run.meta().policy == variant.policy => run.edited(Some(&edits(variant, run)?), &control.quiet())?,
@@ -92,6 +98,11 @@ impl VariantRun {
             Part::Whole(found)
         })
     }
+}
+
+/// Whether the files that its edits name are those that were read.
+fn is_current(live: &Live) -> bool {
+    live.edits().is_none_or(|of| of.edits().are_current())
 }
 
 fn edits(variant: &Variant, run: &Live) -> Result<Edits> {

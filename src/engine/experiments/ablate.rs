@@ -1,6 +1,6 @@
 //! Effect maps: each expert, head or block edited in turn.
 
-use super::measure::{Target, measure};
+use super::measure::{Baseline, Target};
 use crate::analysis::{How, Measures};
 use crate::control::Control;
 use crate::engine::run::Live;
@@ -96,32 +96,35 @@ pub fn ablate(
 ) -> Result<()> {
     let cells = cells(a, over, how);
     let (all, quiet) = (cells.len(), control.quiet());
+    let a = &a.with_means(cells.iter().map(|(_, _, edit)| edit), &quiet)?;
+    let mut baseline = Baseline::new(a);
     for (done, (layer, index, edit)) in cells.into_iter().enumerate() {
         control.check()?;
-        let measures = ablated(a, over, (layer, index, &edit), target, &quiet)?;
+        let measures = ablated(&mut baseline, over, (layer, index, &edit), target, &quiet)?;
         found(Ablation { layer, index, edit, measures });
         control.progress(done + 1, all);
     }
     Ok(())
 }
 
-/// The effect of one part on `a`, whose own edits stay in force.
+/// The effect of one part on the run of `baseline`, whose own edits stay in force.
 ///
 /// # Errors
 /// As [`ablate`].
 pub fn ablated(
-    a: &Live,
+    baseline: &mut Baseline,
     over: Over,
     (layer, index, edit): (usize, usize, &Edit),
     target: Target,
     control: &Control,
 ) -> Result<Measures> {
-    let Some(first) = first_use(a, over, layer, index) else { return measure(a, a, target, control) };
+    let a = baseline.run().clone();
+    let Some(first) = first_use(&a, over, layer, index) else { return baseline.measure(&a, target, control) };
     let at = if first == 0 { Scope::Everywhere } else { Scope::From(first) };
     let own = a.meta().edits.len();
     let list = a.meta().edits.iter().cloned().chain([edit.clone().at(at)]).collect();
     let b = a.edited(Some(&Edits::new(list, a.meta().dims)?), control)?;
-    let mut found = measure(a, &b, target, control)?;
+    let mut found = baseline.measure(&b, target, control)?;
     if own > 0 {
         let sites = b.tokens().iter().flat_map(|token| token.sites.iter());
         found.sites = sites.filter(|site| usize::from(site.edit) == own).count();

@@ -1,6 +1,6 @@
 //! The effect of a list of edits on one run.
 
-use super::measure::{Found, Target, compare};
+use super::measure::{Baseline, Found, Target, compare};
 use super::null;
 use crate::analysis::{Effect, FirstDifference};
 use crate::control::Control;
@@ -32,8 +32,11 @@ pub fn effect(a: &Live, plan: &EffectPlan, control: &Control) -> Result<Effect> 
     let (quiet, all) = (control.quiet(), 2 + plan.null.0);
     let draws = null::draws(a, &plan.edits.list().collect::<Vec<_>>(), plan.null)?;
     control.progress(0, all);
+    let a = &a.with_means(plan.edits.list().chain(draws.iter().flatten()), &quiet)?;
+    let mut baseline = Baseline::new(a);
     let b = a.edited(Some(plan.edits), &quiet)?;
-    let Found { measures, losses, target, foil, positions, layers } = compare(a, &b, plan.target, true, &quiet)?;
+    let Found { measures, losses, target, foil, positions, layers } =
+        compare(&mut baseline, &b, plan.target, true, &quiet)?;
     control.progress(1, all);
     let (first_difference, generated) = first_difference(a, &b, plan, &quiet)?;
     control.progress(2, all);
@@ -45,7 +48,7 @@ pub fn effect(a: &Live, plan: &EffectPlan, control: &Control) -> Result<Effect> 
         }
         let texts = draw.iter().map(Edit::to_string).collect();
         let edited = a.edited(Some(&Edits::new(draw, a.meta().dims)?), &quiet)?;
-        null.draws.push((texts, compare(a, &edited, plan.target, false, &quiet)?.measures));
+        null.draws.push((texts, baseline.measure(&edited, plan.target, &quiet)?));
         control.progress(3 + done, all);
     }
     Ok(Effect {

@@ -6,12 +6,16 @@ use crate::analysis::{LayerEffect, Measures, PositionEffect, Watched};
 use crate::control::Control;
 use crate::engine::run::Live;
 use crate::model::Distribution;
-use crate::trace::{Change, HookKind, Patched, TokenRecord};
+use crate::trace::{HookKind, TokenRecord};
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Positions whose logits are in memory together.
 const ROWS: usize = 64;
+/// Bytes of logits of a baseline that are kept for the next comparison.
+const MOST_KEPT: usize = 256 << 20;
 
 /// What two runs over the same tokens differ in.
 pub struct Found {
@@ -23,16 +27,60 @@ pub struct Found {
     pub layers: Vec<LayerEffect>,
 }
 
-/// The measures of the run B under edits, compared with A.
+/// The run A that edited runs are compared with. Its logits are computed when they are needed first, and kept.
+pub struct Baseline {
+    run: Live,
+    /// By the first position of a piece.
+    kept: BTreeMap<usize, Arc<[f32]>>,
+    bytes: usize,
+}
+
+impl Baseline {
+    /// A run without edits.
+    pub fn new(run: &Live) -> Self {
+        Self { run: run.clone(), kept: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// The run.
+    pub fn run(&self) -> &Live {
+        &self.run
+    }
+
+    fn logits(&mut self, rows: Range<usize>) -> Result<Arc<[f32]>> {
+        if let Some(kept) =
+            self.kept.get(&rows.start).filter(|kept| kept.len() == rows.len() * self.run.meta().dims.vocab)
+        {
+            return Ok(kept.clone());
+        }
+        let logits: Arc<[f32]> = self.run.logits(rows.clone())?.into();
+        let bytes = size_of_val(&*logits);
+        if self.bytes + bytes <= MOST_KEPT {
+            self.bytes += bytes;
+            self.kept.insert(rows.start, logits.clone());
+        }
+        Ok(logits)
+    }
+
+    /// The measures of the run B under edits.
+    ///
+    /// # Errors
+    /// As [`measure`].
+    pub fn measure(&mut self, b: &Live, target: Target, control: &Control) -> Result<Measures> {
+        Ok(compare(self, b, target, false, control)?.measures)
+    }
+}
+
+/// The measures of the run B under edits, compared with A. With several runs B, [`Baseline::measure`] computes less.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if a run lacks the residuals of the last layer.
 pub fn measure(a: &Live, b: &Live, target: Target, control: &Control) -> Result<Measures> {
-    Ok(compare(a, b, target, false, control)?.measures)
+    Baseline::new(a).measure(b, target, control)
 }
 
 /// As [`measure`], with the parts of each measure; the change of the residuals only if `residuals`.
-pub fn compare(a: &Live, b: &Live, target: Target, residuals: bool, control: &Control) -> Result<Found> {
+pub fn compare(baseline: &mut Baseline, b: &Live, target: Target, residuals: bool, control: &Control) -> Result<Found> {
+    let a = &baseline.run.clone();
     let n = a.tokens().len().min(b.tokens().len());
     let dims = a.meta().dims;
     let mut positions: Vec<PositionEffect> = Vec::with_capacity(n);
@@ -42,16 +90,21 @@ pub fn compare(a: &Live, b: &Live, target: Target, residuals: bool, control: &Co
         let rows = from..(from + ROWS).min(n);
         // The run before the first site is the same, and so are its logits.
         let is_same = rows.clone().all(|pos| Arc::ptr_eq(&a.tokens()[pos].values, &b.tokens()[pos].values));
-        let left = a.logits(rows.clone())?;
-        let right = if is_same { left.clone() } else { b.logits(rows.clone())? };
-        let pairs = left.chunks_exact(dims.vocab).zip(right.chunks_exact(dims.vocab));
-        for (pos, (left, right)) in rows.zip(pairs) {
-            let kl = || {
-                let [left, right] = [left, right].map(Distribution::of);
-                f64::from(left.kl(&right)).max(0.0)
+        // Where nothing is watched, the same logits tell nothing.
+        let is_read = !is_same || rows.contains(&target.position);
+        let left = if is_read { baseline.logits(rows.clone())? } else { Arc::default() };
+        let right = if is_same { left.clone() } else { b.logits(rows.clone())?.into() };
+        for (row, pos) in rows.enumerate() {
+            let row = row * dims.vocab..(row + 1) * dims.vocab;
+            let pair = left.get(row.clone()).zip(right.get(row));
+            let kl = match pair {
+                Some((left, right)) if !is_same && left != right => {
+                    let [left, right] = [left, right].map(Distribution::of);
+                    f64::from(left.kl(&right)).max(0.0)
+                }
+                _ => 0.0,
             };
-            let kl = if is_same || left == right { 0.0 } else { kl() };
-            if pos == target.position {
+            if let (true, Some((left, right))) = (pos == target.position, pair) {
                 let both = [left, right].map(Distribution::of);
                 found = Some(watched(a, &both, target.token));
                 foil = target.foil.map(|foil| watched(a, &both, foil));
@@ -110,10 +163,8 @@ fn layers(a: &Live, b: &Live, residuals: bool) -> Vec<LayerEffect> {
     let mut diff = RunDiff::new(dims.layers, a.meta().router_dtype());
     diff.extend(a.tokens(), b.tokens());
     // A choice that an edit made is no flip that it induced.
-    let chooses: Vec<bool> = b.meta().edits.iter().map(|edit| edit.change.is_of_choice()).collect();
     let is_edited = |position: usize, layer: usize| {
-        let sites = &b.tokens()[position].sites;
-        sites.iter().any(|site| usize::from(site.layer) == layer && chooses.get(usize::from(site.edit)) == Some(&true))
+        b.tokens()[position].sites.iter().any(|site| usize::from(site.layer) == layer && site.chose)
     };
     let of_layer = |layer: usize| {
         let flips = diff.layers()[layer].flips().iter().filter(|flip| !is_edited(flip.position, layer));
@@ -141,18 +192,4 @@ fn residual_change(a: &Live, b: &Live, layer: usize) -> f64 {
         }
     }
     if whole > 0.0 { (change / whole).sqrt() } else { 0.0 }
-}
-
-impl Change {
-    /// Whether it changes which experts are chosen.
-    fn is_of_choice(&self) -> bool {
-        use HookKind as K;
-        match self {
-            Self::Ban(_) | Self::Force(_) | Self::TopK(_) | Self::Replay { .. } | Self::Bias(..) => true,
-            Self::Add { hook, .. } | Self::Patch { what: Patched::Hook(hook), .. } => {
-                matches!(hook, K::RouterLogits | K::ExpertWeights | K::ChoiceScores)
-            }
-            _ => false,
-        }
-    }
 }

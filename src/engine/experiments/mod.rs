@@ -11,6 +11,6 @@ pub use ablate::{Ablation, Over, ablate};
 pub(super) use ablate::{ablated, cells};
 pub use effect::{EffectPlan, effect};
 pub(super) use measure::compare;
-pub use measure::{Target, measure};
+pub use measure::{Baseline, Target, measure};
 pub use null::NoCounterpart;
 pub use patch::{PatchPlan, Patches, Patching, patch};

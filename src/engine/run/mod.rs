@@ -8,8 +8,8 @@ pub use capture::Capture;
 pub use live::{Live, OnTokens};
 pub use replay::Replay;
 
-use crate::model::Precision;
-use crate::trace::{Meta, Records, TokenRecord};
+use crate::model::{Cuts, Precision};
+use crate::trace::{Meta, Records, Source, TokenRecord};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 
@@ -47,6 +47,17 @@ impl Run {
         match self {
             Self::Live(live) => live.precision(),
             Self::Replay(replay) => replay.precision(),
+        }
+    }
+
+    /// The keys that an edit hides from queries in `layer`, if there is such an edit.
+    pub fn cuts(&self, layer: usize) -> Option<Cuts> {
+        match self {
+            Self::Live(live) => live.edits()?.cuts(layer),
+            Self::Replay(replay) => {
+                let prompt = replay.tokens().iter().take_while(|token| token.source == Source::Prompt).count();
+                Cuts::of(replay.meta().edits.iter(), layer, prompt)
+            }
         }
     }
 

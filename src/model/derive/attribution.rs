@@ -1,15 +1,17 @@
 //! Direct logit attribution: the contributions of layers, heads and experts to one logit, from stored activations.
 
 use super::heads::derive_z;
-use crate::analysis::ExpertShare;
+use crate::analysis::{EditShare, ExpertShare};
+use crate::model::edits::{Cuts, PromptEdits};
 use crate::model::kernels::linear;
 use crate::model::pass::experts::{self, Routed};
 use crate::model::pass::mixture;
 use crate::model::pass::norm::{rms_norm, rms_scale};
+use crate::model::pass::ops::add;
 use crate::model::pass::{KvCache, Model};
 use crate::model::precision::{Precision, Rounding};
 use crate::model::weights::Matrix;
-use crate::trace::{HookKind, TokenRecord};
+use crate::trace::{HookKind as K, TokenRecord};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct StreamShares {
     pub attn: Vec<f64>,
     /// Share of `resid_post - resid_mid`, by layer.
     pub mlp: Vec<f64>,
+    /// Shares of what edits put in, which `attn` and `mlp` leave out.
+    pub edits: Vec<EditShare>,
 }
 
 impl Model {
@@ -71,10 +75,11 @@ impl Model {
     }
 
     /// Shares of the embedding and of what every layer added to the residual stream of `token`. Their sum is the share
-    /// of the last residual. `None` if residuals were not captured.
+    /// of the last residual. `edits` are those of the run, and the token's position. `None` if residuals were not captured.
     pub fn stream_shares(
         &self,
         token: &TokenRecord,
+        edits: Option<(&PromptEdits, usize)>,
         direction: &Direction,
         precision: Precision,
     ) -> Option<StreamShares> {
@@ -85,30 +90,47 @@ impl Model {
             embed: direction.share(embedding.iter().map(|x| f64::from(*x))),
             attn: Vec::new(),
             mlp: Vec::new(),
+            edits: Vec::new(),
         };
         for layer in 0..self.dims().layers {
-            let (mid, post) = (token.row(HookKind::ResidMid, layer)?, token.row(HookKind::ResidPost, layer)?);
-            shares.attn.push(direction.share_of_step(before, mid));
-            shares.mlp.push(direction.share_of_step(mid, post));
+            let (mid, post) = (token.row(K::ResidMid, layer)?, token.row(K::ResidPost, layer)?);
+            let (mut attn, mut mlp) = (direction.share_of_step(before, mid), direction.share_of_step(mid, post));
+            if let Some((edits, pos)) = edits {
+                let unpatched = |x: &[f32], block: K| Some(add(x.to_vec(), token.row(block, layer)?, precision.module));
+                let pre = token.row(K::ResidPre, layer).unwrap_or(before);
+                let mut take = |kind: K, patched: &dyn Fn() -> Option<f64>| {
+                    let found = edit_shares(edits, (kind, layer, pos), direction, patched)?;
+                    let sum = found.iter().map(|edit| edit.share).sum::<f64>();
+                    shares.edits.extend(found);
+                    Some(sum)
+                };
+                attn -= take(K::ResidPre, &|| Some(direction.share_of_step(before, token.row(K::ResidPre, layer)?)))?;
+                attn -= take(K::AttnOut, &|| Some(0.0))?;
+                attn -= take(K::ResidMid, &|| Some(direction.share_of_step(&unpatched(pre, K::AttnOut)?, mid)))?;
+                mlp -= take(K::MlpOut, &|| Some(0.0))?;
+                mlp -= take(K::ResidPost, &|| Some(direction.share_of_step(&unpatched(mid, K::MlpOut)?, post)))?;
+            }
+            shares.attn.push(attn);
+            shares.mlp.push(mlp);
             before = post;
         }
         Some(shares)
     }
 
-    /// Share of each head of `layer` at `pos`, `[heads]`: that of its output `z` times its columns of `W_O`. `None` if
-    /// queries or keys were not captured or `cache` does not hold the position.
+    /// Share of each head of `layer` at `pos`, `[heads]`: that of its output `z` times its columns of `W_O`. `cuts` are those
+    /// of the layer. `None` if queries or keys were not captured or `cache` does not hold the position.
     pub fn head_shares(
         &self,
-        tokens: &[Arc<TokenRecord>],
-        cache: &KvCache,
+        (tokens, cache): (&[Arc<TokenRecord>], &KvCache),
         (pos, layer): (usize, usize),
         direction: &Direction,
         precision: Precision,
+        cuts: Option<&Cuts>,
     ) -> Option<Vec<f64>> {
         let d = self.dims();
         let pulled = pull_back(&self.layers[layer].o, &direction.u, precision.module);
         let share = |(head, v): (usize, &[f64])| {
-            let z = derive_z(tokens, cache, (layer, head), pos, d, precision.module)?;
+            let z = derive_z((tokens, cache), (layer, head), pos, d, precision.module, cuts.cloned())?;
             Some(v.iter().zip(z).map(|(v, z)| v * f64::from(z)).sum())
         };
         pulled.chunks_exact(d.d_head).enumerate().map(share).collect()
@@ -125,11 +147,11 @@ impl Model {
         layer: usize,
         precision: Precision,
     ) -> Result<Option<Vec<f32>>> {
-        if let Some(outputs) = token.row(HookKind::ExpertOut, layer) {
+        if let Some(outputs) = token.row(K::ExpertOut, layer) {
             return Ok(Some(outputs.to_vec()));
         }
         let of_layer = &self.layers[layer];
-        let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(HookKind::ResidMid, layer)) else {
+        let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(K::ResidMid, layer)) else {
             return Ok(None);
         };
         if !self.products.are_on_device() {
@@ -154,7 +176,7 @@ impl Model {
         precision: Precision,
     ) -> Result<Option<Vec<ExpertShare>>> {
         let outputs = self.derive_expert_out(token, layer, precision)?;
-        let routed = token.experts(layer).zip(token.row(HookKind::MixingWeights, layer));
+        let routed = token.experts(layer).zip(token.row(K::MixingWeights, layer));
         let Some((outputs, (chosen, weights))) = outputs.zip(routed) else { return Ok(None) };
         let mlp_out = mixture::combine(&outputs, weights, chosen, chosen.len(), precision);
         let share = |((expert, weight), out): ((&u32, &f32), &[f32])| {
@@ -167,6 +189,32 @@ impl Model {
         };
         Ok(Some(chosen.iter().zip(weights).zip(outputs.chunks_exact(mlp_out.len())).map(share).collect()))
     }
+}
+
+/// Shares of what edits put in at a hook of the stream, or added to a block's output. `patched` gives the share of a whole
+/// change of the stream by another run's value.
+fn edit_shares(
+    edits: &PromptEdits,
+    (kind, layer, pos): (K, usize, usize),
+    direction: &Direction,
+    patched: &dyn Fn() -> Option<f64>,
+) -> Option<Vec<EditShare>> {
+    let found = edits.streamed(kind.at(layer), pos);
+    let mut shares: Vec<EditShare> = found
+        .added
+        .iter()
+        .map(|added| {
+            let vector = added.vector.iter().map(|x| added.factor * f64::from(*x));
+            let share = direction.share(vector);
+            EditShare { layer, is_patch: false, label: edits.label(added.edit), share }
+        })
+        .collect();
+    // A block whose output is that of another run has it as its own.
+    if let Some(edit) = found.patched.filter(|_| !matches!(kind, K::AttnOut | K::MlpOut)) {
+        let share = patched()? - shares.iter().map(|edit| edit.share).sum::<f64>();
+        shares.insert(0, EditShare { layer, is_patch: true, label: edits.label(edit), share });
+    }
+    Some(shares)
 }
 
 /// `wᵀ u` for `w` `[n, k]` and `u` `[n]`: the direction `[k]` before `w` that reads the same as `u` after it.

@@ -1,6 +1,7 @@
 //! Attention probabilities from the captured queries and keys of a run, bit for bit those of the forward pass.
 
 use crate::analysis::Pattern;
+use crate::model::edits::Cuts;
 use crate::model::pass::attention::{mix, score, visible, weigh};
 use crate::model::pass::{KvCache, SoftmaxNorm};
 use crate::model::precision::Rounding;
@@ -16,17 +17,25 @@ pub struct HeadReader<'a> {
     head: usize,
     dims: Dims,
     round: Rounding,
+    cuts: Option<Cuts>,
 }
 
 impl<'a> HeadReader<'a> {
-    /// The query head `head` of `layer` over `tokens`; `None` if neither patterns nor keys were captured.
-    pub fn new(tokens: &'a [Arc<TokenRecord>], layer: usize, head: usize, dims: Dims, round: Rounding) -> Option<Self> {
+    /// The query head `head` of `layer` over `tokens`, in which `cuts` hide keys; `None` if neither patterns nor keys were
+    /// captured.
+    pub fn new(
+        tokens: &'a [Arc<TokenRecord>],
+        (layer, head): (usize, usize),
+        dims: Dims,
+        round: Rounding,
+        cuts: Option<Cuts>,
+    ) -> Option<Self> {
         let kv_head = head / (dims.heads / dims.kv_heads);
         let range = kv_head * dims.d_head..(kv_head + 1) * dims.d_head;
         let key = |token: &'a Arc<TokenRecord>| token.row(HookKind::RotK, layer)?.get(range.clone());
         let is_kept = tokens.iter().all(|token| token.row(HookKind::Pattern, layer).is_some());
         let keys = if is_kept { Vec::new() } else { tokens.iter().map(key).collect::<Option<_>>()? };
-        Some(Self { tokens, keys, layer, head, dims, round })
+        Some(Self { tokens, keys, layer, head, dims, round, cuts })
     }
 
     fn query(&self, query: usize) -> Option<&'a [f32]> {
@@ -49,7 +58,10 @@ impl<'a> HeadReader<'a> {
         }
         let q = self.query(query)?;
         let seen = visible(query, self.dims.window);
-        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, |_| {}, out);
+        let cuts = self.cuts.as_ref();
+        let hide =
+            |scores: &mut [f32]| cuts.into_iter().for_each(|cuts| cuts.hide(self.head, query, seen.start, scores));
+        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, hide, out);
         // Keys outside the window weigh exactly nothing.
         out.splice(0..0, std::iter::repeat_n(0.0, seen.start));
         Some(norm)
@@ -60,7 +72,8 @@ impl<'a> HeadReader<'a> {
         if let Some(kept) = self.kept(query) {
             return kept.get(key).copied();
         }
-        if !visible(query, self.dims.window).contains(&key) {
+        let is_cut = self.cuts.as_ref().is_some_and(|cuts| cuts.hides(self.head, query, key));
+        if is_cut || !visible(query, self.dims.window).contains(&key) {
             return Some(0.0);
         }
         let score = score(self.query(query)?, self.keys.get(key)?, self.round);
@@ -68,15 +81,16 @@ impl<'a> HeadReader<'a> {
     }
 }
 
-/// The attention probabilities of one head over a whole run. `None` if a row was not captured.
+/// The attention probabilities of one head over a whole run, in whose layer `cuts` hide keys. `None` if a row was not
+/// captured.
 pub fn derive_pattern(
     tokens: &[Arc<TokenRecord>],
-    layer: usize,
-    head: usize,
+    at: (usize, usize),
     dims: Dims,
     round: Rounding,
+    cuts: Option<Cuts>,
 ) -> Option<Pattern> {
-    let reader = HeadReader::new(tokens, layer, head, dims, round)?;
+    let reader = HeadReader::new(tokens, at, dims, round, cuts)?;
     let mut pattern = Pattern { n: tokens.len(), weights: Vec::with_capacity(tokens.len() * (tokens.len() + 1) / 2) };
     let mut row = Vec::new();
     for query in 0..tokens.len() {
@@ -87,21 +101,22 @@ pub fn derive_pattern(
 }
 
 /// The output `z` of one head at position `query`, before `W_O`, `[d_head]`, as it was captured, or from its
-/// pattern and the values in `cache`: bit for bit that of the pass. `None` if queries or keys were not captured or `cache` is shorter.
+/// pattern, in which `cuts` hide keys, and the values in `cache`: bit for bit that of the pass. `None` if queries or keys were
+/// not captured or `cache` is shorter.
 pub fn derive_z(
-    tokens: &[Arc<TokenRecord>],
-    cache: &KvCache,
+    (tokens, cache): (&[Arc<TokenRecord>], &KvCache),
     (layer, head): (usize, usize),
     query: usize,
     dims: Dims,
     round: Rounding,
+    cuts: Option<Cuts>,
 ) -> Option<Vec<f32>> {
     // An edit may have changed it after the pattern.
     if let Some(z) = tokens.get(query)?.row(HookKind::Z, layer) {
         return z.get(head * dims.d_head..(head + 1) * dims.d_head).map(<[f32]>::to_vec);
     }
     let mut weights = Vec::new();
-    HeadReader::new(tokens.get(..=query)?, layer, head, dims, round)?.row(query, &mut weights)?;
+    HeadReader::new(tokens.get(..=query)?, (layer, head), dims, round, cuts)?.row(query, &mut weights)?;
     if query >= cache.len() {
         return None;
     }

@@ -3,8 +3,9 @@
 use super::choice::Choice;
 use super::cuts::Cuts;
 use super::values::{RowAt, changes};
-use super::{Data, PromptEdits};
-use crate::model::pass::{Hooks, attention};
+use super::{Data, Edits, PromptEdits};
+use crate::analysis::diff::same_set;
+use crate::model::pass::{Hooks, attention, router};
 use crate::model::precision::Precision;
 use crate::trace::{Change, Dims, Edit, Hook, HookKind as K, NO_EXPERT, Site};
 use anyhow::Result;
@@ -23,7 +24,9 @@ pub struct EditHooks<'a> {
     counts: Vec<usize>,
     /// The experts of each token of the current layer `[rows, k]`.
     chosen: Vec<u32>,
-    cuts: Option<Cuts>,
+    /// A layer whose choice is edited, and the experts that each token would choose there without these edits
+    /// `[rows, top_k]`.
+    unedited: Option<(usize, Vec<u32>)>,
     sites: Vec<Vec<Site>>,
 }
 
@@ -44,7 +47,7 @@ impl<'a> EditHooks<'a> {
             layers,
             counts: Vec::new(),
             chosen: Vec::new(),
-            cuts: None,
+            unedited: None,
             sites: vec![Vec::new(); positions.len()],
             positions,
         }
@@ -53,8 +56,8 @@ impl<'a> EditHooks<'a> {
     /// The sites at each position of the pass, ascending.
     pub fn into_sites(mut self) -> Vec<Vec<Site>> {
         for sites in &mut self.sites {
-            sites.sort_unstable();
-            sites.dedup();
+            sites.sort_unstable_by_key(|site| (site.edit, site.layer, !site.chose));
+            sites.dedup_by_key(|site| (site.edit, site.layer));
         }
         self.sites
     }
@@ -77,7 +80,44 @@ impl<'a> EditHooks<'a> {
     }
 
     fn note(&mut self, row: usize, edit: usize, layer: usize) {
-        self.sites[row].push(Site { edit: edit as u16, layer: layer as u16 });
+        self.sites[row].push(Site { edit: edit as u16, layer: layer as u16, chose: false });
+    }
+
+    /// Keeps what would be chosen without the edits; `value` is what the first of them changes.
+    fn keep_unedited(&mut self, kind: K, layer: usize, value: &[f32]) {
+        if self.unedited.as_ref().is_some_and(|(kept, _)| *kept == layer) {
+            return;
+        }
+        let Dims { experts, top_k, .. } = self.dims();
+        let chosen = match kind {
+            K::RouterLogits => {
+                let scores = router::probabilities(value.to_vec(), experts, self.precision.choice);
+                router::top_k(&scores, experts, top_k)
+            }
+            _ => router::top_k(value, experts, top_k),
+        };
+        self.unedited = Some((layer, chosen));
+    }
+
+    /// Compares the experts that are chosen with those that would be without the edits of the choice. Edits that only
+    /// together leave the choice as it was have no site.
+    fn settle_choice(&mut self, layer: usize, ids: &[u32]) {
+        let Some((_, unedited)) = self.unedited.take_if(|(kept, _)| *kept == layer) else { return };
+        let (own, k) = (self.dims().top_k, ids.len() / self.positions.len());
+        for (row, (own, ids)) in unedited.chunks_exact(own).zip(ids.chunks_exact(k)).enumerate() {
+            let filled = ids.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(k);
+            let (ids, list) = (&ids[..filled], &self.of.edits.list);
+            let change = |site: &Site| &list[usize::from(site.edit)].0.change;
+            let is_here = |site: &Site| usize::from(site.layer) == layer;
+            let sites = &mut self.sites[row];
+            if own == ids {
+                sites.retain(|site| !is_here(site) || !is_of_choice(change(site)));
+            }
+            let chose = !same_set(own, ids);
+            for site in sites.iter_mut().filter(|site| is_here(site) && decides(change(site))) {
+                site.chose = chose;
+            }
+        }
     }
 
     /// The rows of the pass in the scope of an edit.
@@ -108,6 +148,29 @@ fn is_of_choice(change: &Change) -> bool {
     matches!(change, Change::Ban(_) | Change::Force(_) | Change::TopK(_) | Change::Replay { .. })
 }
 
+/// What the choice follows from.
+const DECIDING: [K; 3] = [K::RouterLogits, K::ExpertWeights, K::ChoiceScores];
+
+/// Whether the choice of experts depends on what an edit changes in their layer.
+fn decides(change: &Change) -> bool {
+    is_of_choice(change) || DECIDING.into_iter().any(|kind| changes(change, kind))
+}
+
+impl Edits {
+    /// Whether an edit changes the value at `hook` otherwise than through the values before it.
+    pub fn change(&self, hook: Hook) -> bool {
+        let layer = hook.layer as usize;
+        !hook.kind.is_global()
+            && self.list().filter(|edit| edit.layers.has(layer)).any(|edit| match (&edit.change, hook.kind) {
+                (Change::Cut { .. }, K::Pattern) => true,
+                // The number of experts is another.
+                (Change::TopK(_) | Change::Replay { .. }, K::MixingWeights | K::ExpertOut | K::MlpOut) => true,
+                (change, K::ChoiceScores | K::ExpertIndices) if is_of_choice(change) => true,
+                (change, kind) => changes(change, kind),
+            })
+    }
+}
+
 impl Hooks for EditHooks<'_> {
     fn wants(&self, hook: Hook) -> bool {
         let layer = hook.layer as usize;
@@ -118,7 +181,8 @@ impl Hooks for EditHooks<'_> {
             K::ChoiceScores if self.changes_choice(layer) => true,
             // Edits of experts' weights and outputs need to know whose they are.
             K::ExpertIndices => self.edits_of(layer).any(|edit| {
-                [K::MixingWeights, K::ExpertOut].into_iter().any(|kind| changes(&self.edit(edit).0.change, kind))
+                let change = &self.edit(edit).0.change;
+                decides(change) || [K::MixingWeights, K::ExpertOut].into_iter().any(|kind| changes(change, kind))
             }),
             kind => self.edits_of(layer).any(|edit| changes(&self.edit(edit).0.change, kind)),
         }
@@ -128,6 +192,9 @@ impl Hooks for EditHooks<'_> {
         let (kind, layer, rows) = (hook.kind, hook.layer as usize, self.positions.len());
         let width = value.len() / rows;
         let mut own = Vec::new();
+        if DECIDING.contains(&kind) {
+            self.keep_unedited(kind, layer, value);
+        }
         if kind == K::ChoiceScores {
             self.counts = vec![self.dims().top_k; rows];
             own = value.to_vec();
@@ -167,7 +234,8 @@ impl Hooks for EditHooks<'_> {
         Ok(())
     }
 
-    fn at_ids(&mut self, _: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+    fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
+        self.settle_choice(hook.layer as usize, ids);
         self.chosen.clear();
         self.chosen.extend_from_slice(ids);
         Ok(())
@@ -177,15 +245,14 @@ impl Hooks for EditHooks<'_> {
         self.changes_choice(layer).then(|| std::mem::take(&mut self.counts))
     }
 
-    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
-        self.cuts = if self.layers[layer] { self.of.cuts(layer) } else { None };
-        let cuts = self.cuts.clone()?;
+    fn cuts(&mut self, layer: usize) -> Option<Cuts> {
+        let cuts = if self.layers[layer] { self.of.cuts(layer) } else { None }?;
         for row in 0..self.positions.len() {
             let query = self.positions.start + row;
             for edit in cuts.edits(query, attention::visible(query, self.dims().window)) {
                 self.note(row, edit, layer);
             }
         }
-        self.cuts.as_ref()
+        Some(cuts)
     }
 }

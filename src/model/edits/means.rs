@@ -5,7 +5,7 @@ use crate::model::pass::{Hooks, Model};
 use crate::model::precision::Precision;
 use crate::trace::{Change, Dims, Edit, Hook, HookKind as K, Part};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Tokens of one pass.
@@ -17,6 +17,8 @@ const CHUNK: usize = 64;
 pub struct Means {
     /// By layer, hook and index in the layer.
     found: BTreeMap<(usize, K, usize), Vec<f32>>,
+    /// The hooks whose means were taken.
+    of: BTreeSet<Hook>,
 }
 
 impl Means {
@@ -29,12 +31,8 @@ impl Means {
         control: &Control,
     ) -> Result<Self> {
         let dims = model.dims();
-        let mut sums = Sums { dims, wanted: Vec::new(), chosen: Vec::new(), sums: BTreeMap::new() };
-        for edit in edits {
-            if let Change::Mean(part) = &edit.change {
-                sums.wanted.extend(edit.layers.below(dims.layers).into_iter().map(|layer| hook(part).at(layer)));
-            }
-        }
+        let wanted = edits.flat_map(|edit| hooks(edit, dims)).collect();
+        let mut sums = Sums { dims, wanted, chosen: Vec::new(), sums: BTreeMap::new() };
         if sums.wanted.is_empty() {
             return Ok(Self::default());
         }
@@ -43,12 +41,25 @@ impl Means {
             model.forward(chunk, &mut cache, precision, &mut sums, &control.quiet())?;
         }
         let mean = |(sum, count): (Vec<f64>, usize)| sum.into_iter().map(|x| (x / count as f64) as f32).collect();
-        Ok(Self { found: sums.sums.into_iter().map(|(key, sum)| (key, mean(sum))).collect() })
+        Ok(Self { found: sums.sums.into_iter().map(|(key, sum)| (key, mean(sum))).collect(), of: sums.wanted })
+    }
+
+    /// Whether they are all that these edits use.
+    pub fn cover<'a>(&self, mut edits: impl Iterator<Item = &'a Edit>, dims: Dims) -> bool {
+        edits.all(|edit| hooks(edit, dims).iter().all(|hook| self.of.contains(hook)))
     }
 
     /// The mean output of a part; `index` is that of the head or expert.
     pub fn of(&self, layer: usize, part: &Part, index: usize) -> Option<&[f32]> {
         self.found.get(&(layer, hook(part), index)).map(Vec::as_slice)
+    }
+}
+
+/// The hooks whose means an edit uses.
+fn hooks(edit: &Edit, dims: Dims) -> Vec<Hook> {
+    match &edit.change {
+        Change::Mean(part) => edit.layers.below(dims.layers).into_iter().map(|layer| hook(part).at(layer)).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -64,7 +75,7 @@ fn hook(part: &Part) -> K {
 /// Adds up outputs.
 struct Sums {
     dims: Dims,
-    wanted: Vec<Hook>,
+    wanted: BTreeSet<Hook>,
     /// The experts of the current layer `[rows, k]`.
     chosen: Vec<u32>,
     sums: BTreeMap<(usize, K, usize), (Vec<f64>, usize)>,

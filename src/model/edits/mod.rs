@@ -5,6 +5,7 @@ mod cuts;
 mod hooks;
 mod means;
 mod source;
+mod stream;
 mod values;
 
 pub use cuts::Cuts;
@@ -20,6 +21,7 @@ use source::Data;
 pub use source::Rows;
 use std::ops::Range;
 use std::sync::Arc;
+pub use stream::{Added, Streamed};
 
 /// The most edits of a run.
 const MOST: usize = 1 << 14;
@@ -29,6 +31,7 @@ const MOST: usize = 1 << 14;
 pub struct Edits {
     list: Arc<[(Edit, Data)]>,
     dims: Dims,
+    stamps: Arc<source::Stamps>,
 }
 
 impl Edits {
@@ -38,7 +41,7 @@ impl Edits {
     /// If the model lacks a layer, expert or head that an edit names, or a file can't be read or does not fit.
     pub fn new(edits: Vec<Edit>, dims: Dims) -> Result<Self> {
         ensure!(edits.len() <= MOST, "expected at most {MOST} edits, found {}", edits.len());
-        let mut files = source::Files::default();
+        let (mut files, stamps) = (source::Files::default(), source::Stamps::of(edits.iter()));
         let with_data = |edit: Edit| {
             edit.check(dims)?;
             let data = files.data(&edit, dims)?;
@@ -47,7 +50,7 @@ impl Edits {
         check_bans(&edits, dims)?;
         let list: Vec<(Edit, Data)> = edits.into_iter().map(with_data).collect::<Result<_>>()?;
         check_replays(&list, dims)?;
-        Ok(Self { list: list.into(), dims })
+        Ok(Self { list: list.into(), dims, stamps: stamps.into() })
     }
 
     /// One `patch` edit, with the rows that it takes in place of a file.
@@ -56,7 +59,7 @@ impl Edits {
     /// If the model lacks a layer, expert or head that the edit names.
     pub fn patched(edit: Edit, rows: Arc<Rows>, dims: Dims) -> Result<Self> {
         edit.check(dims)?;
-        Ok(Self { list: [(edit, Data::Rows(rows))].into(), dims })
+        Ok(Self { list: [(edit, Data::Rows(rows))].into(), dims, stamps: Arc::default() })
     }
 
     /// The edits.
@@ -64,7 +67,7 @@ impl Edits {
         self.list.iter().map(|(edit, _)| edit)
     }
 
-    /// The hooks whose values no longer follow from those that views keep: what an edit changes between them.
+    /// The hooks whose values no longer follow from those that views keep, because an edit changes something between them.
     pub fn hides(&self) -> Vec<(HookKind, usize)> {
         let mut hidden = Vec::new();
         for edit in self.list() {
@@ -74,6 +77,11 @@ impl Edits {
             );
         }
         hidden
+    }
+
+    /// Whether the files that they name are still those that were read.
+    pub fn are_current(&self) -> bool {
+        self.stamps.are_current()
     }
 
     /// Whether there is none.
@@ -116,6 +124,12 @@ impl PromptEdits {
     /// The edits.
     pub fn edits(&self) -> &Edits {
         &self.edits
+    }
+
+    /// These edits of the same prompt, with the means that are known; `None` if they use others.
+    pub fn with(&self, edits: &Edits) -> Option<Self> {
+        let is_known = self.means.cover(edits.list(), edits.dims);
+        is_known.then(|| Self { edits: edits.clone(), ..self.clone() })
     }
 
     /// The ids of the prompt.
@@ -203,11 +217,16 @@ impl Change {
             }
         };
         match self {
-            Self::Cut { .. } => &[K::Pattern],
             Self::Zero(Part::Heads(_)) | Self::Scale(Part::Heads(_), _) | Self::Mean(Part::Heads(_)) => &[K::Z],
             Self::Mean(Part::Experts(_)) => &[K::ExpertOut],
             Self::Patch { what: Patched::Heads(_), .. } => &[K::Z],
             Self::Patch { what: Patched::Experts(_), .. } => &[K::ExpertOut],
+            // Contributions tell the value that another run put in from the block's own.
+            Self::Patch { what: Patched::Hook(K::ResidPre), .. } | Self::Add { hook: K::ResidPre, .. } => {
+                &[K::ResidPre]
+            }
+            Self::Patch { what: Patched::Hook(K::ResidMid), .. } => &[K::AttnOut],
+            Self::Patch { what: Patched::Hook(K::ResidPost), .. } => &[K::MlpOut],
             Self::Patch { what: Patched::Hook(hook), .. } | Self::Add { hook, .. } => of_hook(*hook),
             _ => &[],
         }

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What the file of an edit holds for it. Clones share it.
 #[derive(Clone, Debug)]
@@ -129,6 +130,30 @@ impl Chosen {
             Some((of.experts.get(range.clone())?, of.weights.get(range)?))
         });
         rows.into_iter().flat_map(|(experts, weights)| experts.iter().zip(weights))
+    }
+}
+
+/// When a file was written last, and its length; `None` if it can't be read.
+type Stamp = Option<(SystemTime, u64)>;
+
+fn stamp(path: &str) -> Stamp {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len()))
+}
+
+/// The files that edits name, as they were when they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps(BTreeMap<String, Stamp>);
+
+impl Stamps {
+    /// Of the files that these edits name. To be taken before they are read.
+    pub fn of<'a>(edits: impl Iterator<Item = &'a Edit>) -> Self {
+        Self(edits.filter_map(Edit::source).map(|source| (source.path.clone(), stamp(&source.path))).collect())
+    }
+
+    /// Whether no file was written again since. A file that is gone is as it was read.
+    pub fn are_current(&self) -> bool {
+        self.0.iter().all(|(path, read)| stamp(path).is_none_or(|now| Some(now) == *read))
     }
 }
 

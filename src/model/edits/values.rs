@@ -35,7 +35,7 @@ pub fn changes(change: &Change, kind: K) -> bool {
 }
 
 /// The hook of a part's output; of an expert, `of_experts`.
-fn output(part: &Part, of_experts: K) -> K {
+pub(super) fn output(part: &Part, of_experts: K) -> K {
     match part {
         Part::Experts(_) | Part::Shared => of_experts,
         Part::Heads(_) => K::Z,

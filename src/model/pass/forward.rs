@@ -56,6 +56,7 @@ impl Model {
     ) -> Result<(Pass<'_>, Vec<f32>)> {
         let (d, precision) = (self.arch.dims, self.arch.rounding(precision));
         ensure!(!ids.is_empty(), "there is no token to read");
+        self.tally().count_pass();
         let mut x = Vec::with_capacity(ids.len() * d.d_model);
         let mut row = Vec::new();
         for id in ids {
@@ -116,7 +117,7 @@ impl<'m> Pass<'m> {
         let q = cx.hook(K::RotQ, cx.rotate(q, dims.heads))?;
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
         cache.write(cx.layer, &k, &v);
-        let cuts = cx.hooks.cuts(cx.layer).cloned();
+        let cuts = cx.hooks.cuts(cx.layer);
         let heads =
             Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
         let z = match cx.wants(K::Pattern) {

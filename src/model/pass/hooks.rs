@@ -33,7 +33,7 @@ pub trait Hooks {
     }
 
     /// The keys that queries can't see in `layer`, besides the future and the window.
-    fn cuts(&mut self, _layer: usize) -> Option<&Cuts> {
+    fn cuts(&mut self, _layer: usize) -> Option<Cuts> {
         None
     }
 }
@@ -136,11 +136,8 @@ impl<A: Hooks, B: Hooks> Hooks for (A, B) {
         self.1.counts(layer).or(first)
     }
 
-    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
-        match self.0.cuts(layer) {
-            Some(cuts) => Some(cuts),
-            None => self.1.cuts(layer),
-        }
+    fn cuts(&mut self, layer: usize) -> Option<Cuts> {
+        self.0.cuts(layer).or_else(|| self.1.cuts(layer))
     }
 }
 
@@ -162,7 +159,7 @@ impl<H: Hooks> Hooks for Option<H> {
         self.as_mut()?.counts(layer)
     }
 
-    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
+    fn cuts(&mut self, layer: usize) -> Option<Cuts> {
         self.as_mut()?.cuts(layer)
     }
 }
@@ -184,7 +181,7 @@ impl<H: Hooks + ?Sized> Hooks for &mut H {
         (**self).counts(layer)
     }
 
-    fn cuts(&mut self, layer: usize) -> Option<&Cuts> {
+    fn cuts(&mut self, layer: usize) -> Option<Cuts> {
         (**self).cuts(layer)
     }
 }

@@ -10,10 +10,11 @@ mod hooks;
 pub(super) mod mixture;
 mod model;
 pub(super) mod norm;
-mod ops;
+pub(super) mod ops;
 mod outputs;
 mod rope;
 pub mod router;
+mod tally;
 mod variation;
 
 pub use cache::KvCache;
@@ -23,4 +24,5 @@ pub use hooks::{At, AtIds, Hooks, NoHooks, at, at_ids};
 pub use model::Model;
 pub use ops::SoftmaxNorm;
 pub use outputs::Outputs;
+pub use tally::Tally;
 pub use variation::Variation;

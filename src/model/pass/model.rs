@@ -3,6 +3,7 @@
 use super::cache::KvCache;
 use super::experts::{Expert, Paging};
 use super::gate::Router;
+use super::tally::Tally;
 use crate::model::arch::Arch;
 use crate::model::precision::Gate;
 use crate::model::products::Products;
@@ -21,6 +22,7 @@ pub struct Model {
     pub(in crate::model) unembed: Matrix,
     pub(in crate::model) products: Arc<Products>,
     paging: Paging,
+    tally: Tally,
 }
 
 /// The weights of a decoder layer.
@@ -65,8 +67,8 @@ impl Model {
         };
         let layers = (0..arch.dims.layers).map(layer).collect::<Result<_>>()?;
         let norm = vector(Part::Norm)?;
-        let (products, paging) = (Arc::default(), Paging::default());
-        Ok(Self { compute, embed, layers, norm, unembed, products, paging, arch })
+        let (products, paging, tally) = (Arc::default(), Paging::default(), Tally::default());
+        Ok(Self { compute, embed, layers, norm, unembed, products, paging, tally, arch })
     }
 
     /// The same weights, in place, computed as `arch` says.
@@ -80,6 +82,7 @@ impl Model {
             unembed: self.unembed.clone(),
             products: self.products.clone(),
             paging: Paging::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -98,6 +101,11 @@ impl Model {
     /// Counts the experts that were in memory when the router chose them.
     pub fn paging(&self) -> &Paging {
         &self.paging
+    }
+
+    /// How much it computed so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Counts the chosen experts and has those on disk read; on a device weights are not paged.

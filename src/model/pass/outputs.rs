@@ -50,6 +50,7 @@ impl<'m> Outputs<'m> {
 
 impl Model {
     pub(super) fn unembed(&self, normed: &[f32], precision: Precision) -> Result<Vec<f32>> {
+        self.tally().count_logits(normed.len() / self.arch.dims.d_model);
         self.products.linear(normed, &self.unembed, precision.module)
     }
 

@@ -120,6 +120,8 @@ pub struct Site {
     pub edit: u16,
     /// The decoder layer.
     pub layer: u16,
+    /// Whether the edits made the token choose other experts here than it would without them.
+    pub chose: bool,
 }
 
 /// An edit of a saved run, with the number of its sites.

@@ -31,8 +31,7 @@ pub(super) fn check_below(name: &str, values: &[u32], limit: usize, of: &str) ->
 /// The expected shape of a hook's tensor. Where the pass was edited, a token may go through another number of experts.
 fn shape(file: &TraceFile, hook: Hook, dims: Dims, pos: usize) -> Vec<usize> {
     let mut shape = hook.kind.shape(dims, pos);
-    let has_slots = matches!(hook.kind, HookKind::ExpertIndices | HookKind::MixingWeights | HookKind::ExpertOut);
-    if has_slots && file.metadata.contains_key("edits") {
+    if hook.kind.is_by_expert() && file.metadata.contains_key("edits") {
         let found = file.tensors.get(&hook.to_string()).and_then(|tensor| tensor.shape.get(1).copied());
         shape[1] = found.filter(|slots| (1..=dims.experts).contains(slots)).unwrap_or(shape[1]);
     }

@@ -1,9 +1,10 @@
 //! Reading a trace tensor by tensor.
 
 use super::container::{LARGEST_HEADER, check_format, check_version, decode};
+use super::extra::{SOURCE, SOURCES};
 use super::foreign::{Tensors, Translation};
 use super::tensor::{TraceTensor, Values};
-use crate::trace::{Dtype, Finding, Hook, HookKind, Policy};
+use crate::trace::{Dtype, Finding, Hook, HookKind, Policy, Source};
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::HashMap;
@@ -152,6 +153,20 @@ impl TraceReader {
             Values::U32(ids) => Ok(ids),
             Values::F32(_) => bail!("{}: `tokens`: expected integers, found floating-point values", self.name),
         }
+    }
+
+    /// How many of the `tokens` tokens at the start are the prompt: all of them if the trace does not say.
+    ///
+    /// # Errors
+    /// If the sources of the tokens can't be read.
+    pub fn prompt_len(&self, tokens: usize) -> Result<usize> {
+        if !self.has(SOURCE) {
+            return Ok(tokens);
+        }
+        let sources = self.tensor(SOURCE)?;
+        let sources = sources.u32().with_context(|| format!("{}: `{SOURCE}`", self.name))?;
+        let is_prompt = |source: &&u32| SOURCES.get(**source as usize) == Some(&Source::Prompt);
+        Ok(sources.iter().take(tokens).take_while(is_prompt).count())
     }
 
     /// The value of a metadata key as JSON; `None` if it is missing or not JSON.

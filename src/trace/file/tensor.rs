@@ -1,4 +1,4 @@
-use crate::trace::Dtype;
+use crate::trace::{Dtype, NO_EXPERT};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,6 +43,28 @@ impl TraceTensor {
             Values::U32(values) => Ok(values),
             Values::F32(_) => bail!("{NOT_INTEGERS}"),
         }
+    }
+
+    /// Appends empty slots to each row of a hook with a slot for each chosen expert, until it has at least `slots`.
+    pub fn widen(&mut self, slots: usize) {
+        let [rows, own, width @ ..] = &self.shape[..] else { return };
+        let (rows, own, width) = (*rows, *own, width.iter().product::<usize>());
+        if slots <= own {
+            return;
+        }
+        fn widened<T: Copy>(values: &[T], rows: usize, [from, to]: [usize; 2], empty: T) -> Vec<T> {
+            let row = |row: usize| {
+                let filled = values[row * from..(row + 1) * from].iter().copied();
+                filled.chain(std::iter::repeat_n(empty, to - from))
+            };
+            (0..rows).flat_map(row).collect()
+        }
+        let sizes = [own * width, slots * width];
+        self.values = match &self.values {
+            Values::F32(values) => Values::F32(widened(values, rows, sizes, 0.0)),
+            Values::U32(values) => Values::U32(widened(values, rows, sizes, NO_EXPERT)),
+        };
+        self.shape[1] = slots;
     }
 }
 

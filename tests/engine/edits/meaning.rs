@@ -10,7 +10,7 @@ fn a_banned_expert_is_left_out_and_the_next_best_moves_up() {
         let (before, after) = (a.experts(2).unwrap(), b.experts(2).unwrap());
         assert!(!after.contains(&5));
         let chose = before.contains(&5);
-        assert_eq!(b.sites.contains(&Site { edit: 0, layer: 2 }), chose, "position {pos}");
+        assert_eq!(b.sites.contains(&Site { edit: 0, layer: 2, chose: true }), chose, "position {pos}");
         assert_eq!(chose, before != after, "layer 2 reads the same in both runs");
         if !chose {
             assert_eq!(a.row(K::MlpOut, 2), b.row(K::MlpOut, 2));
@@ -155,13 +155,18 @@ fn what_views_derive_follows_the_edits() {
             assert_eq!(outputs, token.row(K::ExpertOut, layer).unwrap(), "experts of L{layer} at {pos}");
             for head in 0..d.heads {
                 let at = (layer, head);
-                let z = mixscope::model::derive_z(views.tokens(), views.cache(), at, pos, d, precision.module).unwrap();
+                let kept = (views.tokens(), views.cache());
+                let cuts = views.edits().unwrap().cuts(layer);
+                let z = mixscope::model::derive_z(kept, at, pos, d, precision.module, cuts).unwrap();
                 assert_eq!(z, token.row(K::Z, layer).unwrap()[head * d.d_head..][..d.d_head], "z of {at:?} at {pos}");
             }
         }
     }
     for (layer, head) in [(1, 2), (1, 0), (2, 3)] {
-        let pattern = mixscope::model::derive_pattern(views.tokens(), layer, head, d, precision.module).unwrap();
+        let cuts = views.edits().unwrap().cuts(layer);
+        let at = (layer, head);
+        let pattern = mixscope::model::derive_pattern(views.tokens(), at, d, precision.module, cuts).unwrap();
+        assert!(views.tokens().iter().all(|token| token.row(K::Pattern, layer).is_none()), "no pattern is kept");
         let rows: Vec<f32> = whole
             .tokens()
             .iter()
@@ -171,6 +176,47 @@ fn what_views_derive_follows_the_edits() {
             })
             .collect();
         assert_eq!(pattern.weights, rows, "L{layer} H{head}");
+    }
+}
+
+/// Runs and saved runs keep no pattern because of a cut: they derive it from queries, keys and the cut.
+#[test]
+fn a_cut_shows_in_patterns_where_it_is_and_nowhere_else() {
+    use mixscope::engine::{Capture, HeadCache, Live, Replay, Run, pattern};
+    let case = Case::new("demo", Policy::Hf);
+    let (none, layers) = (mixscope::control::Control::none(), case.loaded.meta.dims.layers);
+    let texts = ["cut L2.H3 9->4", "cut L3.H1 12..14->2..6", "cut L4.H0 *->0", "cut L5.H2@prompt 19->0..19"];
+    let whole = case.under(&texts);
+    let mut live = Live::new(case.loaded.clone(), Capture::for_views(layers), 4);
+    live.set_prompt(&case.ids, &none, &mut |_, _| {}).unwrap();
+    let plain = Run::Live(live.clone());
+    let live = live.edited(Some(&super::edits(&case.loaded, &texts)), &none).unwrap();
+    assert!(live.tokens().iter().all(|token| (0..layers).all(|layer| token.row(K::Pattern, layer).is_none())));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.safetensors");
+    let records = live.records();
+    let plan = mixscope::trace::TracePlan::new(&records, &serde_json::json!({}), true, &[], |_, _| true).unwrap();
+    plan.write(&path).unwrap();
+    for run in [Run::Live(live), Run::Replay(Replay::open(&path).unwrap())] {
+        let mut columns = HeadCache::default();
+        for (layer, head) in [(0, 0), (1, 5), (2, 3), (2, 0), (3, 1), (4, 0), (5, 2)] {
+            let found = pattern(&run, layer, head).unwrap();
+            let rows = whole.tokens().iter().enumerate().flat_map(|(pos, token)| {
+                token.row(K::Pattern, layer).unwrap()[head * (pos + 1)..(head + 1) * (pos + 1)].to_vec()
+            });
+            assert_eq!(found.weights, rows.collect::<Vec<f32>>(), "L{layer} H{head}");
+            let is_below = layer < 2;
+            let same = found.weights == pattern(&plain, layer, head).unwrap().weights;
+            assert!(!is_below || same, "L{layer} H{head}: nothing is cut before");
+            // Columns read single weights.
+            for key in [0, 4, 9] {
+                let pick = mixscope::analysis::Pick::One(head);
+                let column = columns.column(&run, layer, pick, key, &none).unwrap().unwrap();
+                let want: Vec<f32> =
+                    (key..case.ids.len()).map(|query| found.weights[query * (query + 1) / 2 + key]).collect();
+                assert_eq!(column.weights, want, "L{layer} H{head}, key {key}");
+            }
+        }
     }
 }
 

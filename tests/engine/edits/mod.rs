@@ -1,10 +1,15 @@
-//! Edits of the pass: identities, the same bits however a run is read, and what each edit does.
+//! Edits of the pass: identities, the same bits however a run is read, what each edit does, and what follows from it.
 
+mod against;
 mod bits;
+mod choices;
+mod counts;
 mod files;
 mod identities;
+mod long;
 mod meaning;
 mod requests;
+mod shares;
 
 use crate::support::load;
 use mixscope::control::Control;

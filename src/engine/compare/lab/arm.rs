@@ -28,14 +28,19 @@ pub struct Arm<'m> {
 }
 
 impl<'m> Arm<'m> {
-    /// An arm before the first layer.
-    pub fn begin(loaded: &'m Loaded, policy: Policy, ids: &[u32], edits: Option<(&Edits, usize)>) -> Result<Self> {
+    /// An arm before the first layer. The means that the edits use are computed here.
+    pub fn begin(
+        loaded: &'m Loaded,
+        policy: Policy,
+        ids: &[u32],
+        edits: Option<(&Edits, usize)>,
+        control: &Control,
+    ) -> Result<Self> {
         let meta = Meta { policy, ..(*loaded.meta).clone() };
         let precision = Precision::new(policy, meta.compute_dtype);
         let rounding = loaded.model.arch().rounding(precision);
-        let edits = edits.map(|(edits, prompt)| {
-            edits.of_prompt(&ids[..prompt.min(ids.len())], &loaded.model, precision, &Control::none())
-        });
+        let edits = edits
+            .map(|(edits, prompt)| edits.of_prompt(&ids[..prompt.min(ids.len())], &loaded.model, precision, control));
         let edits = edits.transpose()?;
         let cache = loaded.model.new_cache();
         let (pass, resid) = loaded.model.begin(ids, &cache, precision, &mut NoHooks)?;
@@ -113,9 +118,9 @@ impl<'m> Variant<'m> {
         policy: Policy,
         ids: &[u32],
         edits: Option<(&Edits, usize)>,
-        base: &Meta,
+        (base, control): (&Meta, &Control),
     ) -> Result<Self> {
-        let arm = Arm::begin(loaded, policy, ids, edits)?;
+        let arm = Arm::begin(loaded, policy, ids, edits, control)?;
         let dtypes = [base.activation_dtype(), arm.meta.activation_dtype()];
         let comparer = |mode| Comparer::new(mode, None, dtypes, ids.to_vec(), base.dims.top_k, false);
         let (end_to_end, isolated) = (comparer(Mode::EndToEnd), comparer(Mode::Isolated));

@@ -13,14 +13,14 @@ pub use policies::lab_policies;
 use crate::analysis::{Lab, LabRow, LabToken};
 use crate::control::Control;
 use crate::model::{Edits, Loaded, bare_piece};
-use crate::trace::{Change, Edit, Policy};
-use anyhow::{Context, Result, bail, ensure};
+use crate::trace::Policy;
+use anyhow::{Context, Result, ensure};
 use arm::{Arm, Variant};
 
 /// Runs `ids` under `base` and each of `policies`, end to end and each layer alone. Then each of them generates `steps`
 /// greedy tokens, or fewer if its text or the context ends. A policy counts once. The policy under which the model was
-/// opened does not matter. All of them are computed under `edits`, if
-/// there are any, of a prompt of so many tokens. Progress is in token-layers.
+/// opened does not matter. All of them are computed under `edits`, if there are any, of a prompt of so many tokens. Progress
+/// is in token-layers.
 ///
 /// # Errors
 /// [`Stopped`](crate::control::Stopped) on cancellation; if there is no token, one is outside the vocabulary, there are
@@ -43,10 +43,6 @@ pub fn lab(
         "the prompt has {n} tokens, but the model's context is {context} (max_position_embeddings); shorten it"
     );
     let steps = steps.min(context - n);
-    let resizes = |edit: &&Edit| matches!(edit.change, Change::TopK(_) | Change::Replay { .. });
-    if let Some(edit) = edits.and_then(|(edits, _)| edits.list().find(resizes)) {
-        bail!("`{edit}`: the lab compares choices of the model's own number of experts; leave it out");
-    }
     let mut others: Vec<Policy> = Vec::new();
     for policy in policies.iter().filter(|policy| **policy != base) {
         if !others.contains(policy) {
@@ -56,8 +52,9 @@ pub fn lab(
     let read = n * (1 + 2 * others.len()) + steps.saturating_sub(1) * (1 + others.len());
     let mut work = Work { control, done: 0, all: read * dims.layers };
 
-    let mut first = Arm::begin(loaded, base, ids, edits)?;
-    let begin = |policy: &Policy| Variant::begin(loaded, *policy, ids, edits, first.meta());
+    let quiet = control.quiet();
+    let mut first = Arm::begin(loaded, base, ids, edits, &quiet)?;
+    let begin = |policy: &Policy| Variant::begin(loaded, *policy, ids, edits, (first.meta(), &quiet));
     let mut variants = others.iter().map(begin).collect::<Result<Vec<Variant>>>()?;
     // A layer alone needs no keys and values but its own.
     let mut scratch = loaded.model.new_cache();

@@ -6,8 +6,8 @@ use crate::analysis::diff::{Gap, Operation, WITHIN_ROUNDING, same_set};
 use crate::analysis::routing::ranked;
 use crate::engine::compare::exact_in;
 use crate::model::Hooks;
-use crate::trace::{Dtype, Hook, HookKind as K, Meta, TraceTensor, Values};
-use anyhow::{Context, Result};
+use crate::trace::{Dtype, Hook, HookKind as K, Meta, NO_EXPERT, TraceTensor, Values};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -49,6 +49,22 @@ impl<'a> Forced<'a> {
         }
     }
 
+    fn is_edited(&self, hook: Hook) -> bool {
+        self.recorded.edits.is_some_and(|edits| edits.change(hook))
+    }
+
+    /// Checks that a recorded value has as many numbers as the pass, which under edits depends on the number of experts.
+    fn check_len(&self, hook: Hook, recorded: &TraceTensor, own: usize) -> Result<()> {
+        let expected = hook.kind.shape_of(self.meta.dims, 0..self.recorded.tokens, own);
+        ensure!(
+            recorded.shape == expected,
+            "{}: `{hook}`: expected shape {expected:?} as in the model under the edits, found {:?}",
+            self.recorded.trace.name(),
+            recorded.shape
+        );
+        Ok(())
+    }
+
     fn is_choice_recorded(&self, layer: usize) -> bool {
         let kinds = [K::RouterLogits, K::ExpertWeights, K::ExpertIndices];
         kinds.into_iter().any(|kind| self.recorded.holds(kind.at(layer)).is_some())
@@ -59,7 +75,7 @@ impl<'a> Forced<'a> {
         let has = |hook: Hook| self.recorded.trace.has(&hook.to_string());
         match (hook.kind, hook.layer as usize) {
             (K::ResidPost, _) => true,
-            (K::ResidPre, layer) if layer > 0 => has(hook) && has(K::ResidPost.at(layer - 1)),
+            (K::ResidPre, layer) if layer > 0 => has(hook) && (has(K::ResidPost.at(layer - 1)) || self.is_edited(hook)),
             _ => has(hook),
         }
     }
@@ -104,8 +120,10 @@ impl<'a> Forced<'a> {
         let (scores, held) = &self.choice;
         let mut gap = Gap::default();
         let (mut ties, mut first) = ([0, 0], None);
-        let rows = own.chunks_exact(d.top_k).zip(recorded.chunks_exact(d.top_k)).zip(scores.chunks_exact(d.experts));
+        let slots = (own.len() / self.recorded.tokens.max(1)).max(1);
+        let rows = own.chunks_exact(slots).zip(recorded.chunks_exact(slots)).zip(scores.chunks_exact(d.experts));
         for (pos, ((own, recorded), scores)) in rows.enumerate() {
+            let [own, recorded] = [own, recorded].map(filled);
             let score = |expert: &u32| scores.get(*expert as usize).copied().unwrap_or(f32::NAN);
             let lowest = recorded.iter().map(score).fold(f32::INFINITY, f32::min);
             let left_out = (0..d.experts as u32).filter(|expert| !recorded.contains(expert));
@@ -121,9 +139,10 @@ impl<'a> Forced<'a> {
             };
             let is_same = same_set(own, recorded);
             let repeats = recorded.iter().enumerate().any(|(i, expert)| recorded[..i].contains(expert));
-            let is_tie = !is_same && highest == lowest && !repeats;
+            let is_settled = is_same || repeats || own.len() != recorded.len();
+            let is_tie = !is_settled && highest == lowest;
             // Probabilities that were rounded when they were saved can be equal where the logits are not.
-            let is_near = !is_same && !is_tie && !repeats && highest - lowest <= room;
+            let is_near = !is_settled && !is_tie && highest - lowest <= room;
             ties[0] += usize::from(is_tie);
             ties[1] += usize::from(is_near);
             let agrees = is_same || is_tie || is_near;
@@ -176,6 +195,11 @@ impl<'a> Forced<'a> {
     }
 }
 
+/// The slots of a row that hold an expert.
+fn filled(row: &[u32]) -> &[u32] {
+    &row[..row.iter().position(|expert| *expert == NO_EXPERT).unwrap_or(row.len())]
+}
+
 impl Hooks for Forced<'_> {
     fn wants(&self, hook: Hook) -> bool {
         let layer = hook.layer as usize;
@@ -185,13 +209,19 @@ impl Hooks for Forced<'_> {
             K::RouterLogits => true,
             K::ExpertIndices => true,
             // Without an edit these are the expert weights; a recording of both would feed the same twice.
-            K::ChoiceScores => false,
+            K::ChoiceScores => self.is_edited(hook),
             _ => is_held,
         }
     }
 
     fn at(&mut self, hook: Hook, value: &mut [f32], _: Range<usize>) -> Result<()> {
+        if hook.kind == K::ChoiceScores {
+            // The experts are chosen by what the edits made of the scores.
+            self.choice.0 = value.to_vec();
+            return Ok(());
+        }
         if let Some(tensor) = self.recorded.tensor(hook)? {
+            self.check_len(hook, &tensor, value.len())?;
             let sources = self.recorded.sources(hook);
             match (self.compares(hook), self.keeps) {
                 (false, _) => {}
@@ -220,6 +250,7 @@ impl Hooks for Forced<'_> {
             let Values::U32(recorded) = &tensor.values else {
                 anyhow::bail!("`{hook}`: expected expert indices, found floating-point values")
             };
+            self.check_len(hook, &tensor, ids.len())?;
             if !self.keeps {
                 let operation = self.choice(hook, ids, recorded);
                 self.found.push(operation);

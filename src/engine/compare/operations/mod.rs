@@ -19,7 +19,8 @@ pub use verdict::{Guilt, Verdict};
 
 use crate::analysis::diff::{ConfigDiff, Limit, Operation};
 use crate::control::Control;
-use crate::model::{Loaded, Precision};
+use crate::engine::compare::edited::Edited;
+use crate::model::{EditHooks, Loaded, Precision, PromptEdits};
 use crate::trace::{Dtype, HookKind as K, Policy, TraceReader};
 use anyhow::Result;
 use forced::Forced;
@@ -27,7 +28,7 @@ use recorded::Recorded;
 use search::Case;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use verdict::guilt;
+use verdict::{Tested, guilt};
 
 /// Faults that are named beside the first.
 const MOST_OTHERS: usize = 3;
@@ -49,20 +50,26 @@ pub struct Operations {
     pub all: Vec<Operation>,
 }
 
-/// Compares every operation of `reference` with the model's, and explains what differs.
+/// Compares every operation of `reference` with the model's under `edits`, and explains what differs.
 ///
 /// # Errors
 /// If the recording can't be read or does not fit the model, or `control` stops the work.
 pub fn operations(
     loaded: &Loaded,
     reference: &TraceReader,
+    edits: Option<&PromptEdits>,
     configs: &[ConfigDiff],
     control: &Control,
 ) -> Result<Operations> {
     let tokens = reference.tokens()?;
-    let recorded = Recorded { trace: reference, dims: loaded.meta.dims, tokens: tokens.len() };
+    let recorded = Recorded {
+        trace: reference,
+        dims: loaded.meta.dims,
+        tokens: tokens.len(),
+        edits: edits.map(PromptEdits::edits),
+    };
     let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);
-    let mut all = compared(loaded, &recorded, &tokens, precision, control)?;
+    let mut all = compared(loaded, &recorded, (&tokens, edits), precision, control)?;
     let mut kinds: Vec<Fit> = Vec::new();
     let (mut guilty, mut guilty_at) = (None, 0);
     for i in 0..all.len() {
@@ -73,9 +80,14 @@ pub fn operations(
         let operation = &all[i];
         let case = match operation.hook.kind {
             K::ExpertIndices => None,
+            _ if recorded.is_edited(operation.hook) => None,
             _ => Case::of(loaded, &recorded, operation, precision)?,
         };
-        let is_tested = case.is_some();
+        let tested = match &case {
+            Some(_) => Tested::Yes,
+            None if recorded.is_edited(operation.hook) => Tested::Edited,
+            None => Tested::NotRecorded,
+        };
         let fit = match &case {
             None => None,
             Some(case) if case.agrees_in_f64()? => {
@@ -98,7 +110,7 @@ pub fn operations(
                 all[i].explained = true;
             }
             fit => {
-                guilty = Some(guilt(operation, fit, is_tested, configs, &all));
+                guilty = Some(guilt(operation, fit, tested, configs, &all));
                 guilty_at = i;
                 break;
             }
@@ -136,7 +148,11 @@ fn others(
         seen.push(operation.hook.kind);
         control.check()?;
         if operation.hook.kind == K::ExpertIndices {
-            found.push(guilt(operation, None, true, configs, all));
+            found.push(guilt(operation, None, Tested::Yes, configs, all));
+            continue;
+        }
+        if recorded.is_edited(operation.hook) {
+            found.push(guilt(operation, None, Tested::Edited, configs, all));
             continue;
         }
         let Some(case) = Case::of(loaded, recorded, operation, precision)? else { continue };
@@ -148,7 +164,7 @@ fn others(
         let in_force: Vec<Suspect> = kinds.iter().map(|fit| fit.suspect.clone()).collect();
         let fit = case.search(&in_force, control)?;
         if fit.as_ref().is_none_or(|fit| !fit.rounding) {
-            found.push(guilt(operation, fit, true, configs, all));
+            found.push(guilt(operation, fit, Tested::Yes, configs, all));
         }
     }
     Ok(found)
@@ -171,7 +187,7 @@ fn is_explained(case: &Case, kinds: &[Fit]) -> Result<bool> {
 fn compared(
     loaded: &Loaded,
     recorded: &Recorded,
-    tokens: &[u32],
+    (tokens, edits): (&[u32], Option<&PromptEdits>),
     precision: Precision,
     control: &Control,
 ) -> Result<Vec<Operation>> {
@@ -181,8 +197,12 @@ fn compared(
         Policy::F32 => Precision::new(Policy::Hf, recorded.trace.activation_dtype().coarser(Dtype::Bf16)),
         _ => Precision::new(Policy::F32, loaded.meta.compute_dtype),
     };
-    let mut forced = Forced::new(*recorded, &loaded.meta, false);
-    let mut before = Forced::new(*recorded, &loaded.meta, true);
+    let under_edits = |then, precision| {
+        let rounding = model.arch().rounding(precision);
+        Edited { edits: edits.map(|edits| EditHooks::new(edits, rounding, 0..tokens.len())), then }
+    };
+    let mut forced = under_edits(Forced::new(*recorded, &loaded.meta, false), precision);
+    let mut before = under_edits(Forced::new(*recorded, &loaded.meta, true), other);
     let (mut cache, mut other_cache) = (model.new_cache(), model.new_cache());
     let mut other_pass = match is_indirect {
         true => Some(model.begin(tokens, &other_cache, other, &mut before)?),
@@ -193,17 +213,17 @@ fn compared(
     for l in 0..layers {
         if let Some((pass, x)) = other_pass.take() {
             let x = pass.layer(l, x, &mut other_cache, &mut before, &quiet)?;
-            forced.other.append(&mut before.other);
+            forced.then.other.append(&mut before.then.other);
             other_pass = Some((pass, x));
         }
         x = pass.layer(l, x, &mut cache, &mut forced, control)?;
     }
     if let Some((pass, x)) = other_pass {
         pass.outputs(&x, &mut before, &quiet)?;
-        forced.other.append(&mut before.other);
+        forced.then.other.append(&mut before.then.other);
     }
     pass.outputs(&x, &mut forced, control)?;
-    Ok(forced.found)
+    Ok(forced.then.found)
 }
 
 /// What to record so that all can be told: the inputs of operations that agree only as far as rounding would hide more.

@@ -1,5 +1,6 @@
 //! What a recording holds, and from what each of its values follows.
 
+use crate::model::Edits;
 use crate::trace::{Dims, Dtype, Hook, HookKind as K, Policy, TraceReader, TraceTensor};
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ pub struct Recorded<'a> {
     pub trace: &'a TraceReader,
     pub dims: Dims,
     pub tokens: usize,
+    /// The edits under which the model is run.
+    pub edits: Option<&'a Edits>,
 }
 
 /// Where the input of an operation comes from.
@@ -62,12 +65,32 @@ impl<'a> Recorded<'a> {
     pub fn holds(&self, hook: Hook) -> Option<Hook> {
         let has = |hook: Hook| self.trace.has(&hook.to_string()).then_some(hook);
         let layer = hook.layer as usize;
+        let is_same = |layer: usize| !self.edits.is_some_and(|edits| edits.change(K::ResidPre.at(layer)));
         has(hook).or_else(|| match hook.kind {
+            // Where an edit changes it, it is another than the stream before.
+            K::ResidPre if !is_same(layer) => None,
             K::ResidPre if layer == 0 => has(K::Embed.at(0)),
             K::ResidPre => has(K::ResidPost.at(layer - 1)),
-            K::ResidPost if layer + 1 < self.dims.layers => has(K::ResidPre.at(layer + 1)),
+            K::ResidPost if layer + 1 < self.dims.layers && is_same(layer + 1) => has(K::ResidPre.at(layer + 1)),
             _ => None,
         })
+    }
+
+    /// Whether an edit changes the value at `hook`, or one between it and the recorded values that it follows from.
+    pub fn is_edited(&self, hook: Hook) -> bool {
+        let Some(edits) = self.edits else { return false };
+        let mut open = vec![hook];
+        while let Some(hook) = open.pop() {
+            if edits.change(hook) {
+                return true;
+            }
+            if hook.kind.is_global() {
+                continue;
+            }
+            let before = inputs(hook.kind).iter().map(|kind| kind.at(hook.layer as usize));
+            open.extend(before.filter(|input| self.holds(*input).is_none()));
+        }
+        false
     }
 
     /// The value at `hook`, if the recording holds it.
@@ -77,7 +100,10 @@ impl<'a> Recorded<'a> {
     pub fn tensor(&self, hook: Hook) -> Result<Option<TraceTensor>> {
         let Some(held) = self.holds(hook) else { return Ok(None) };
         let tensor = self.trace.tensor(&held.to_string())?;
-        let shape = hook.kind.shape(self.dims, self.tokens);
+        // Edits change how many experts a token goes through; whether these are as many as in the pass is checked there.
+        let slots = tensor.shape.get(1).copied().filter(|_| self.edits.is_some() && hook.kind.is_by_expert());
+        let top_k = slots.unwrap_or(self.dims.top_k);
+        let shape = hook.kind.shape(Dims { top_k, ..self.dims }, self.tokens);
         ensure!(
             tensor.shape == shape,
             "{}: `{held}`: expected shape {shape:?} as in the model, found {:?}",

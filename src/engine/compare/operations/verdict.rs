@@ -45,11 +45,22 @@ impl Guilt {
     }
 }
 
+/// Whether causes of a difference can be tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tested {
+    /// They were.
+    Yes,
+    /// What the value follows from is not recorded.
+    NotRecorded,
+    /// An edit changes the value.
+    Edited,
+}
+
 /// The finding in words. `all` holds every operation, in order.
 pub fn guilt(
     operation: &Operation,
     fit: Option<Fit>,
-    is_tested: bool,
+    tested: Tested,
     configs: &[ConfigDiff],
     all: &[Operation],
 ) -> Guilt {
@@ -85,7 +96,10 @@ pub fn guilt(
         _ if hook.kind == K::ExpertIndices => "; A did not choose the experts with the highest scores".to_owned(),
         _ if gap.non_finite > 0 => "; no cause is looked for among NaN".to_owned(),
         _ if hook.kind == K::ResidPre && hook.layer > 0 => "; A's stream changes between the two layers".to_owned(),
-        _ if !is_tested => "; its cause can't be tested, because what it follows from was not recorded".to_owned(),
+        _ if tested == Tested::Edited => "; no cause is looked for where an edit changes the value".to_owned(),
+        _ if tested == Tested::NotRecorded => {
+            "; its cause can't be tested, because what it follows from was not recorded".to_owned()
+        }
         _ => format!("; none of the causes that mixscope knows gives A's values{}", said(configs)),
     };
     // In f32 almost every value differs in its last bits.

@@ -164,7 +164,7 @@ fn in_steps<K: Copy + Send, V: Send>(
 
 fn reader(run: &Run, layer: usize, head: usize) -> Result<HeadReader<'_>> {
     let (dims, round) = (run.meta().dims, run.precision().module);
-    HeadReader::new(run.tokens(), layer, head, dims, round).with_context(not_captured)
+    HeadReader::new(run.tokens(), (layer, head), dims, round, run.cuts(layer)).with_context(not_captured)
 }
 
 fn grow(run: &Run, (layer, pick): (usize, Pick), grown: &mut Grown, end: usize) -> Result<()> {

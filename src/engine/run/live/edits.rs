@@ -3,7 +3,7 @@
 use super::Live;
 use crate::control::Control;
 use crate::model::{EditHooks, Edits, PromptEdits};
-use crate::trace::{HookKind, Meta, Policy, Source, TokenRecord};
+use crate::trace::{Change, Edit, HookKind, Meta, Part, Policy, Scope, Source, TokenRecord};
 use anyhow::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,6 +14,11 @@ pub(super) struct Again<'a> {
     pub layer: usize,
     /// The records of the tokens that are read, which are right below that layer.
     pub records: &'a [Arc<TokenRecord>],
+}
+
+/// Whether both are about the same kind of part.
+fn is_like(change: &Change, part: &Part) -> bool {
+    matches!(change, Change::Mean(other) if std::mem::discriminant(other) == std::mem::discriminant(part))
 }
 
 impl Live {
@@ -56,13 +61,40 @@ impl Live {
         Ok(next)
     }
 
+    /// The same run, which takes the means that any of these edits use only once.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the pass over the prompt fails.
+    pub fn with_means<'a>(&self, edits: impl Iterator<Item = &'a Edit>, control: &Control) -> Result<Self> {
+        // The means of one part of a layer are taken with those of all others.
+        let mut means: Vec<Edit> = Vec::new();
+        for edit in edits {
+            if let Change::Mean(part) = &edit.change
+                && !means.iter().any(|other| other.layers == edit.layers && is_like(&other.change, part))
+            {
+                means.push(Edit { scope: Scope::Everywhere, ..edit.clone() });
+            }
+        }
+        let mut next = self.clone();
+        if !means.is_empty() {
+            let prompt: Vec<u32> = self.prompt().map(|token| token.id).collect();
+            let edits = Edits::new(means, self.meta.dims)?;
+            next.means = Some(edits.of_prompt(&prompt, &self.loaded.model, self.precision, control)?.into());
+        }
+        Ok(next)
+    }
+
     /// Puts these edits in place of those of the run. The tokens must then be read again.
     fn set_edits(&mut self, edits: Option<&Edits>, control: &Control) -> Result<()> {
         let edits = edits.filter(|edits| !edits.is_empty());
         let prompt: Vec<u32> = self.prompt().map(|token| token.id).collect();
         let (model, precision) = (&self.loaded.model, self.precision);
-        self.edits =
-            edits.map(|edits| edits.of_prompt(&prompt, model, precision, control).map(Box::new)).transpose()?;
+        let known = self.means.as_ref().filter(|known| known.prompt() == prompt && known.precision() == precision);
+        let of_prompt = |edits: &Edits| match known.and_then(|known| known.with(edits)) {
+            Some(found) => Ok(found),
+            None => edits.of_prompt(&prompt, model, precision, control),
+        };
+        self.edits = edits.map(|edits| of_prompt(edits).map(Box::new)).transpose()?;
         self.capture = self.requested.clone();
         for (kind, layer) in self.edits.iter().flat_map(|of| of.edits().hides()) {
             self.capture.add(kind.at(layer));

@@ -27,6 +27,8 @@ pub struct Live {
     meta: Arc<Meta>,
     precision: Precision,
     edits: Option<Box<PromptEdits>>,
+    /// Edits whose means are known, for experiments that edit one part after the other.
+    means: Option<Arc<PromptEdits>>,
     /// What is kept of each token.
     capture: Capture,
     /// The same without what is kept because of edits.
@@ -56,6 +58,7 @@ impl Live {
             meta,
             precision,
             edits,
+            means: None,
             requested: capture.clone(),
             capture,
             candidates,

@@ -327,6 +327,7 @@ impl State {
             ModelPart::Embed => {}
             ModelPart::Head(layer, head) => (self.cursor.layer, self.cursor.head) = (layer, head),
             ModelPart::Expert(layer, expert) => (self.cursor.layer, self.cursor.expert) = (layer, expert),
+            ModelPart::Edit(layer, _) => self.cursor.layer = layer,
         }
     }
 

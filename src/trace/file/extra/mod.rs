@@ -21,7 +21,7 @@ mod names;
 mod read;
 mod write;
 
-pub(super) use names::SPELLING;
 pub use names::Spelling;
+pub(super) use names::{SOURCE, SOURCES, SPELLING};
 pub use read::{ExtraTables, LensTable};
 pub(super) use write::ExtraWriter;

@@ -2,9 +2,9 @@
 
 use super::share_out::{Lines, rows};
 use crate::analysis::routing::TokenRouting;
-use crate::analysis::{Attribution, LayerShares};
+use crate::analysis::{Attribution, EditShare, LayerShares};
 use crate::state::Spot;
-use crate::state::text::{fit, width};
+use crate::state::text::{fit, harmless, width};
 use crate::trace::TokenRecord;
 use crate::ui::canvas::Canvas;
 use crate::ui::widgets::bar::{SHORTEST_BAR, put_bar};
@@ -17,6 +17,8 @@ use ratatui::style::{Modifier, Style};
 /// Cells before the bars of experts and heads.
 const EXPERT: usize = 34;
 const HEAD: usize = 13;
+/// Lines of edits.
+const MOST_EDITS: usize = 4;
 
 /// The panel being drawn.
 pub struct Page<'a> {
@@ -38,7 +40,7 @@ impl<'a> Page<'a> {
     }
 
     pub fn draw(mut self, c: &mut Canvas, token: &TokenRecord) {
-        let sums = self.sums();
+        let sums: Vec<String> = self.edits().into_iter().chain(self.sums()).collect();
         let room = usize::from(self.inside.height).saturating_sub(sums.len());
         let lines = Lines::of(room, self.shares.experts.len(), self.shares.heads.len(), self.found.attn.len());
         self.experts(c, token, lines.experts);
@@ -50,11 +52,32 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// What edits put into the residual stream: a line each, or their sum, as there is room.
+    fn edits(&self) -> Vec<String> {
+        let edits = &self.found.edits;
+        let sum = |edits: &[EditShare]| signed(edits.iter().map(|edit| edit.share).sum());
+        match usize::from(self.inside.height) {
+            _ if edits.is_empty() => Vec::new(),
+            ..9 => Vec::new(),
+            9..24 => vec![format!("edits {}", sum(edits))],
+            _ => {
+                let (shown, rest) = edits.split_at(rows(edits.len(), MOST_EDITS));
+                let line = |edit: &EditShare| {
+                    let layer = format!("L{}", edit.layer);
+                    format!("{layer:<5}{:>8} {}", signed(edit.share), harmless(&edit.label))
+                };
+                let rest = (!rest.is_empty()).then(|| format!("{:<5}{:>8} {} other edits", "", sum(rest), rest.len()));
+                shown.iter().map(line).chain(rest).collect()
+            }
+        }
+    }
+
     /// The sum of all parts, and the model's own logit.
     fn sums(&self) -> Vec<String> {
         let (sum, logit) = (self.found.sum(), f64::from(self.found.logit));
         let (sum, logit, rest) = (plain(sum), plain(logit), signed(self.found.remainder));
-        let parts = format!("embed + attn + mlp = {sum}");
+        let edits = if self.found.edits.is_empty() { "" } else { " + edits" };
+        let parts = format!("embed + attn + mlp{edits} = {sum}");
         let ends = [
             format!("remainder {rest} (rounding), logit {logit}"),
             format!("remainder {rest}, logit {logit}"),

@@ -83,6 +83,7 @@ fn put_share(c: &mut Canvas, inside: Rect, y: u16, (row, share): (usize, &Share)
     let spot = match share.part {
         ModelPart::Embed => Spot::default(),
         ModelPart::Head(layer, head) => Spot { layer: Some(layer), head: Some(head), ..Spot::default() },
+        ModelPart::Edit(layer, _) => Spot { layer: Some(layer), ..Spot::default() },
         ModelPart::Expert(layer, expert) => Spot { layer: Some(layer), expert: Some(expert), ..Spot::default() },
     };
     c.hit_lines(inside, y, 1, spot);
