@@ -159,6 +159,17 @@ impl MapMeasure {
         }
     }
 
+    /// What it is in a title.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Target => "Δ log-probability",
+            Self::Difference => "Δ logit difference",
+            Self::Loss => "Δ loss",
+            Self::Kl => "KL",
+            Self::Flips => "flips",
+        }
+    }
+
     /// What it is, with its unit.
     pub fn about(self) -> &'static str {
         match self {

@@ -91,7 +91,7 @@ fn every_view_of_effects_is_a_picture_and_a_table() {
         ("effects.contributions", vec!["--target", "376", "--foil", "392"]),
     ] {
         let picture = export(&trace, view, &options, &at(&format!("{view}.svg")));
-        assert!(picture.starts_with("<svg") && picture.contains("The capital of France is"), "{view}");
+        assert!(picture.contains("<svg") && picture.contains("The capital of France is"), "{view}");
         let table = export(&trace, view, &options, &at(&format!("{view}.csv")));
         assert!(table.lines().count() > 10, "{view}: {table}");
     }

@@ -195,7 +195,7 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
         assert!(text.contains(row.policy.name()), "{}: {text}", row.policy);
     }
     // The same as two runs side by side say.
-    still.press("v v p").unwrap();
+    still.press("v v v p").unwrap();
     seen(&mut still);
     let flips: Vec<usize> = still.state.baseline.diff().unwrap().layers().iter().map(|l| l.flips().len()).collect();
     let row = lab.rows.iter().find(|row| row.policy == Policy::F32).unwrap();

@@ -24,10 +24,19 @@ fn grid(map: &EffectMap, measure: MapMeasure, least: f64, cell: (f64, f64)) -> (
     let values: Vec<f32> = places
         .map(|(layer, column)| map.value(layer, column, measure).map_or(f32::NAN, |value| value as f32))
         .collect();
-    let texts =
-        values.iter().map(|value| if value.is_nan() { String::new() } else { format!("{value:+.3}") }).collect();
+    let texts = values.iter().map(|value| number(*value)).collect();
     let cells = Cells::Heat { values, range: (-full, full), texts };
     (Grid::new((map.layers(), map.columns), cell, cells), full)
+}
+
+/// A value with its sign; one too small for three digits has no digit after the point, and only an exact 0 has no sign.
+fn number(value: f32) -> String {
+    match value {
+        value if value.is_nan() => String::new(),
+        0.0 => "0".to_owned(),
+        value if value.abs() < 0.0005 => format!("{}0", if value > 0.0 { "+" } else { "-" }),
+        value => format!("{value:+.3}"),
+    }
 }
 
 /// The layers of a map from the last to the first.

@@ -32,11 +32,11 @@ pub struct Grid<'a> {
 }
 
 /// Widths of columns, the widest that fits is taken.
-const WIDTHS: [usize; 5] = [8, 6, 4, 2, 1];
+const WIDTHS: [usize; 6] = [8, 6, 4, 3, 2, 1];
 
 impl Grid<'_> {
-    /// Draws the map.
-    pub fn draw(&self, c: &mut Canvas, inside: Rect) {
+    /// Draws the map inside the panel `area`, whose title tells what is left out.
+    pub fn draw(&self, c: &mut Canvas, area: Rect, inside: Rect) {
         let (layers, count) = (self.map.layers(), self.map.columns);
         let across = usize::from(inside.width).saturating_sub(NAMES).max(1);
         let lines = usize::from(inside.height);
@@ -56,6 +56,7 @@ impl Grid<'_> {
             Columns::Named(_) => vec![window(at, count, per_band)],
         };
         let rows = window(layers - 1 - c.state.cursor.layer.min(layers - 1), layers, shown);
+        c.left_out(area, &rows, layers);
         let mut y = inside.y;
         for columns in bands {
             self.put_heading(c, inside, y, cell, columns.clone());
@@ -122,21 +123,20 @@ impl Grid<'_> {
         is_near_tie: bool,
     ) {
         let found = self.map.get(layer, column);
+        // Colours separate narrow cells.
+        let gap = usize::from(cell > 4 || cell > 2 && !c.theme.has_ramp());
         let value = found.and_then(|found| found.value(self.measure));
         let share = value.map_or(0.0, |value| if self.full > 0.0 { value / self.full } else { 0.0 });
-        let number = value.map(|value| compact(value, cell.saturating_sub(1).min(6)));
+        let number = value.map(|value| compact(value, (cell - gap).min(6)));
         let text = match (found, cell) {
             (None, _) => "·".to_owned(),
             (Some(Found::Nothing), _) | (_, 0) => " ".to_owned(),
+            (_, 3) if !c.theme.has_ramp() => glyph_of(c, share, true),
             (_, 1..=2) if c.theme.has_ramp() => if is_near_tie { NEAR_TIE } else { " " }.to_owned(),
-            (_, 1..=2) => match (c.theme.glyph(share.abs() as f32), share < 0.0) {
-                (" ", _) => "·".to_owned(),
-                (glyph, _) if cell == 1 => glyph.to_owned(),
-                (glyph, is_less) => format!("{}{glyph}", if is_less { "−" } else { "+" }),
-            },
+            (_, 1..=2) => glyph_of(c, share, cell == 2),
             _ => number.unwrap_or_default(),
         };
-        let room = if cell > 2 { cell - 1 } else { cell };
+        let room = cell - gap;
         let style = match (at, found) {
             (true, _) => c.theme.cursor(),
             (_, None | Some(Found::Nothing)) => c.theme.dim(),
@@ -145,9 +145,18 @@ impl Grid<'_> {
         let pad = room.saturating_sub(width(&text));
         let padded = format!("{}{text}", " ".repeat(pad));
         let end = c.put(inside, x, y, &padded, style);
-        if is_near_tie && cell > 2 {
+        if is_near_tie && gap > 0 {
             c.put(inside, end, y, NEAR_TIE, c.theme.warn());
         }
+    }
+}
+
+/// A share of −1..1 as a glyph, after its sign if that `fits`.
+fn glyph_of(c: &Canvas, share: f64, fits: bool) -> String {
+    match (c.theme.glyph(share.abs() as f32), share < 0.0) {
+        (" ", _) => "·".to_owned(),
+        (glyph, _) if !fits => glyph.to_owned(),
+        (glyph, is_less) => format!("{}{glyph}", if is_less { "−" } else { "+" }),
     }
 }
 

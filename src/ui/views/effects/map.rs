@@ -30,7 +30,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
     let progress = want(c, &request);
     let of = request.key.watch.map_or_else(String::new, |watch| watched(state, watch));
-    let inside = c.panel(area, &format!("effects · {what} · {} · target {of}{progress}", effects.measure));
+    let inside = c.panel(area, &format!("effects · {what} · {} · target {of}{progress}", effects.measure.short()));
     let Some(map) = state.derived.effect_map(&request.key) else {
         return invite(c, inside, &format!("what each of the {} does to the target", effects.over));
     };
@@ -41,7 +41,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         let names = (0..map.columns).map(|column| name(state, map, column)).collect();
         let full = map.largest(effects.measure);
         let at = state.map_column(map);
-        Grid { map, measure: effects.measure, full, columns: Columns::Named(names), at }.draw(c, body);
+        Grid { map, measure: effects.measure, full, columns: Columns::Named(names), at }.draw(c, area, body);
     }
     if body.height < inside.height {
         put_legend(c, inside, map);

@@ -69,7 +69,7 @@ fn draw(c: &mut Canvas, area: Rect) {
             ),
             _ => Columns::Tokens(&near),
         };
-        Grid { map, measure, full, columns, at }.draw(c, body);
+        Grid { map, measure, full, columns, at }.draw(c, area, body);
     }
     if body.height < inside.height {
         put_legend(c, inside, map);

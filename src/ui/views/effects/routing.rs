@@ -51,7 +51,7 @@ fn draw(c: &mut Canvas, area: Rect) {
             state.usage.layer(layer).is_some_and(|stats| stats.near_ties.binary_search(&pos).is_ok())
         };
         let at = state.map_column(map);
-        Grid { map, measure, full: map.largest(measure), columns: Columns::Tokens(&near), at }.draw(c, body);
+        Grid { map, measure, full: map.largest(measure), columns: Columns::Tokens(&near), at }.draw(c, area, body);
     }
     if body.height < inside.height {
         put_legend(c, inside, map, measure);
