@@ -45,7 +45,8 @@ impl SessionFile {
             saved.model = whole.display().to_string();
         }
         let former = saved.branches.past.iter_mut().chain(&mut saved.branches.future);
-        for line in saved.edits.iter_mut().chain(former.flat_map(|run| &mut run.edits)) {
+        let former = former.flat_map(|run| &mut run.edits).chain(saved.tree.edits_mut());
+        for line in saved.edits.iter_mut().chain(former) {
             *line = with_whole_path(line);
         }
         if self.last.as_ref() == Some(&saved) {
@@ -117,7 +118,9 @@ mod tests {
     use crate::analysis::view::{Tab, View};
     use crate::analysis::{LensMeasure, Measure};
     use crate::protocol::{Branches, FormerRun, RunAction};
-    use crate::state::{Cursor, Details, DetailsPage, Heads, Lens, Over, Pane, Panes, StripColour, UsageMeasure};
+    use crate::state::{
+        Cursor, Details, DetailsPage, Heads, Lens, Over, Pane, Panes, RunTree, StripColour, UsageMeasure,
+    };
     use crate::trace::{Edit, LensSite, Policy, Sampling, Source};
 
     /// What mixscope 0.1.0 wrote.
@@ -144,6 +147,7 @@ mod tests {
             edits: vec!["ban L3.E5".to_owned()],
             edits_off: false,
             branches: Default::default(),
+            tree: Default::default(),
             version: Saved::VERSION,
             model: "demo".to_owned(),
             precision: Policy::F32Router,
@@ -266,7 +270,10 @@ mod tests {
             rest: Vec::new(),
         };
         let branches = Branches { past: vec![former.clone()], future: vec![former] };
-        let given = Saved { edits: lines.map(str::to_owned).to_vec(), branches, ..saved() };
+        let node = r#"{"nodes":[{"id":0,"parent":null,"action":"edits","prompt":null,"policy":"hf","keep":0,
+            "rest":[[1,"prompt"]],"edits":["add L1.q v.npy 2"]}],"current":{"node":0,"len":1}}"#;
+        let tree: RunTree = serde_json::from_str(node).unwrap();
+        let given = Saved { edits: lines.map(str::to_owned).to_vec(), branches, tree, ..saved() };
         let (_, written) = file.due(Some(given)).unwrap();
         let here = std::env::current_dir().unwrap();
         let at = |name: &str| here.join(name).display().to_string();
@@ -279,6 +286,8 @@ mod tests {
             let add: Edit = run.edits[0].parse().unwrap();
             assert_eq!(add.source().unwrap().path, at("v.npy"));
         }
+        let add: Edit = written.tree.nodes()[0].edits[0].parse().unwrap();
+        assert_eq!(add.source().unwrap().path, at("v.npy"), "in the tree of runs, too");
         assert!(file.due(Some(written)).is_none(), "written once, nothing changes");
     }
 

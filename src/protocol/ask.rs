@@ -63,6 +63,17 @@ pub enum Ask {
         /// The edits of the pass.
         edits: Vec<Edit>,
     },
+    /// Make another run this run: read what it does not share with those that are kept.
+    GoTo {
+        /// The prompt that it began with, if known.
+        prompt: Option<Prompt>,
+        /// Ids and sources of its tokens.
+        tokens: Vec<(u32, Source)>,
+        /// Its policy.
+        policy: Policy,
+        /// Its edits.
+        edits: Vec<Edit>,
+    },
     /// Go back to the run before the last action.
     Undo,
     /// Go forward to the run after the last undone action.

@@ -3,7 +3,7 @@ use super::derive::Derived;
 use super::history::{FormerRun, Revision};
 use super::progress::{Download, Memory};
 use crate::analysis::Lab;
-use crate::trace::{EditNote, Meta, Piece, TokenRecord};
+use crate::trace::{EditNote, Meta, Piece, Prompt, TokenRecord};
 use std::sync::Arc;
 
 /// How a request ended.
@@ -104,6 +104,8 @@ pub enum Event {
         former: FormerRun,
         /// How many actions can be undone now.
         undos: usize,
+        /// The prompt of the current run, if known.
+        prompt: Option<Prompt>,
     },
     /// An action was undone or redone; the tokens were sent before.
     Revised(Revision),

@@ -28,6 +28,8 @@ pub enum RunAction {
     Policy,
     /// Other edits of the pass.
     Edits,
+    /// Another branch of the tree of runs.
+    Branch,
 }
 
 impl RunAction {
@@ -43,6 +45,7 @@ impl RunAction {
             Self::Rewinding => "the rewinding",
             Self::Policy => "the change of policy",
             Self::Edits => "the change of edits",
+            Self::Branch => "the change of branch",
         }
     }
 }

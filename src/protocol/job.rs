@@ -17,6 +17,8 @@ pub enum JobKind {
     Policy,
     /// Reads the run again under other edits.
     Edits,
+    /// Goes to a branch.
+    Branch,
     /// Reads the run under every policy.
     Lab,
     /// Reads the tokens of a session.
@@ -38,6 +40,7 @@ impl Ask {
             Self::Back | Self::Truncate { .. } => JobKind::StepBack,
             Self::Policy(_) => JobKind::Policy,
             Self::Edits { .. } => JobKind::Edits,
+            Self::GoTo { .. } => JobKind::Branch,
             Self::Lab { .. } => JobKind::Lab,
             Self::Restore { .. } => JobKind::Session,
             Self::Undo => JobKind::Undo,

@@ -19,12 +19,12 @@ pub use event::{Effect, Event};
 pub use geometry::{Geometry, PaneGeometry};
 pub use input::{Gesture, Selection, Spot};
 pub use messages::Message;
+pub use overlays::{BranchList, ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
 pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
-pub use overlays::{ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
 pub use panes::{Arrangement, Pane, Panes};
 pub use run::{
-    Baseline, Derivations, EditList, Job, ListedEdit, Opening, Pace, Recorded, Save, SecondPrompt, Wanted,
-    WantedBaseline, WantedExperiments,
+    Baseline, BranchRow, Derivations, EditList, Job, ListedEdit, Opening, Pace, Place, Recorded, RunTree, Save,
+    SecondPrompt, TreeNode, Wanted, WantedBaseline, WantedExperiments,
 };
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
@@ -147,6 +147,10 @@ pub struct State {
     catch_up: bool,
     /// Former runs, for undo and redo.
     branches: Branches,
+    /// All runs that actions led to.
+    tree: RunTree,
+    /// Whether the user was told that the oldest runs of the tree go.
+    said_dropped: bool,
     /// A session that is being restored.
     resume: Resume,
     /// The current search.
@@ -210,6 +214,8 @@ impl State {
             reduced_motion: false,
             catch_up: false,
             branches: Branches::default(),
+            tree: RunTree::default(),
+            said_dropped: false,
             resume: Resume::default(),
             search: None,
             bookmarks: BTreeSet::new(),

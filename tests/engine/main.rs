@@ -9,6 +9,7 @@ mod edges;
 mod edits;
 mod events;
 mod faults;
+mod go_to;
 mod lens;
 mod maps;
 mod requests;

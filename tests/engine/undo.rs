@@ -41,7 +41,7 @@ impl Seen {
                     reported += tokens.len();
                 }
                 Event::Switched(meta) => self.policy = meta.policy,
-                Event::Acted { former, undos } => self.branches.acted(former.clone(), *undos),
+                Event::Acted { former, undos, .. } => self.branches.acted(former.clone(), *undos),
                 Event::Revised(revision) => self.branches.revised(revision.former.clone(), revision.direction),
                 _ => {}
             }

@@ -4,6 +4,7 @@
 mod support;
 
 mod attention;
+mod branches;
 mod copying;
 mod edits;
 mod effects;

@@ -1,6 +1,7 @@
 //! What keys do: tables of keys and effects, and thousands of random actions against a simulated engine.
 
 mod random;
+mod tree;
 
 use crate::support::still::demo;
 use mixscope::analysis::Pick;

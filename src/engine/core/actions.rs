@@ -62,6 +62,7 @@ impl Core {
                 self.prompt = prompt;
                 self.history = History::of(branches);
             }
+            Ask::GoTo { prompt, tokens, policy, edits } => self.go_to(&request, prompt, &tokens, policy, edits)?,
             Ask::Undo => self.revise(&request, Direction::Back)?,
             Ask::Redo => self.revise(&request, Direction::Forward)?,
             Ask::Lab { steps } => self.lab(&request, steps)?,

@@ -93,6 +93,14 @@ impl History {
         (self.past.len(), self.future.len())
     }
 
+    /// Former runs that are kept whole.
+    pub fn whole(&self) -> impl Iterator<Item = &Live> {
+        self.past.iter().chain(&self.future).filter_map(|snapshot| match &snapshot.run {
+            SavedRun::Whole(run) => Some(&**run),
+            SavedRun::Start(_) | SavedRun::Unread(_) => None,
+        })
+    }
+
     fn runs(&mut self, direction: Direction) -> &mut Vec<Snapshot> {
         match direction {
             Direction::Back => &mut self.past,
@@ -127,6 +135,7 @@ fn action(ask: &Ask) -> Option<RunAction> {
         Ask::Truncate { .. } => RunAction::Rewinding,
         Ask::Policy(_) => RunAction::Policy,
         Ask::Edits { .. } => RunAction::Edits,
+        Ask::GoTo { .. } => RunAction::Branch,
         // History begins with the run of a restored session.
         Ask::Restore { .. } | Ask::Undo | Ask::Redo | Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) => return None,
     })

@@ -2,6 +2,7 @@
 
 mod actions;
 mod generation;
+mod go_to;
 mod history;
 mod paging;
 mod request;
@@ -191,7 +192,7 @@ impl Core {
         if let Run::Live(live) = &self.run
             && let Some((former, undos)) = self.history.end(live)
         {
-            emit(Event::Acted { former, undos });
+            emit(Event::Acted { former, undos, prompt: self.prompt.clone() });
         }
     }
 }

@@ -56,6 +56,11 @@ impl Kept {
         self.variant.like(run, edits)
     }
 
+    /// The runs that are kept: the variant and the second prompt.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &super::run::Live> {
+        self.variant.run().into_iter().chain(self.second.run())
+    }
+
     /// Keeps a run that was left for another policy or other edits: it becomes the variant of the run that replaces it.
     pub(super) fn keep_variant(&mut self, left: super::run::Live) {
         self.variant.keep(left);

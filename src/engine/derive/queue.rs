@@ -58,6 +58,11 @@ impl Queue {
         self.kept.variant_like(run, edits)
     }
 
+    /// The runs that are kept for derived values.
+    pub fn runs(&self) -> impl Iterator<Item = &Live> {
+        self.kept.runs()
+    }
+
     /// Keeps a run that was left for another policy or other edits, for the requests of that variant.
     ///
     /// Unfinished requests for the former variant are cancelled: they would take the place of what is kept.

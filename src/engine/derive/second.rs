@@ -43,6 +43,11 @@ impl SecondRun {
         Ok(Derived::Second { prompt: prompt.clone(), meta: live.meta().clone(), tokens: live.tokens().to_vec() })
     }
 
+    /// What is kept.
+    pub fn run(&self) -> Option<&Live> {
+        self.kept.as_ref().map(|(_, live)| live)
+    }
+
     /// What is read of the prompt.
     ///
     /// # Errors

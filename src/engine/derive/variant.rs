@@ -24,6 +24,11 @@ impl VariantRun {
         self.live = Some(left);
     }
 
+    /// What is kept.
+    pub fn run(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
     /// What is read of a variant.
     ///
     /// # Errors

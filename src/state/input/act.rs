@@ -115,6 +115,10 @@ impl State {
             Action::PreviousBookmark => self.next_bookmark(Back),
             Action::Undo => return self.revise(Ask::Undo),
             Action::Redo => return self.revise(Ask::Redo),
+            Action::Branches => self.open_branches(),
+            Action::NameBranch => self.open_branch_name(),
+            Action::CompareBranch => self.compare_marked_branch(),
+            Action::DeleteBranch => self.delete_marked_branch(),
             Action::Copy(extent) => return self.copy(extent),
             Action::Edit(edit) => return self.edit(edit),
         }

@@ -182,6 +182,14 @@ pub enum Action {
     Undo,
     /// Redo the action that was undone.
     Redo,
+    /// List the branches: the tree of runs.
+    Branches,
+    /// Name the marked branch.
+    NameBranch,
+    /// Compare the marked branch with the current run.
+    CompareBranch,
+    /// Delete the marked branch and all below it.
+    DeleteBranch,
     /// Copy to the clipboard.
     Copy(Extent),
 }

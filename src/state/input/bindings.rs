@@ -47,7 +47,7 @@ const fn shift(code: Code) -> Chord {
 pub static TABLE: &[Binding] = {
     use Action as A;
     use Code as C;
-    use Scope::{Anywhere, Edits, Explore, Form, Input, List, Page, Palette, Picker};
+    use Scope::{Anywhere, Branches, Edits, Explore, Form, Input, List, Page, Palette, Picker};
     &[
         bind(Explore, &[ch('q')], A::Quit, "quit", "quit"),
         bind(Explore, &[ch('?')], A::Help, "the keys", "help"),
@@ -60,6 +60,13 @@ pub static TABLE: &[Binding] = {
         bind(Explore, &[ch('U')], A::Rewind, "rewind: forget everything after the cursor", ""),
         bind(Explore, &[ch('z')], A::Undo, "undo the last action: prompt, step, forced token, policy, edits", ""),
         bind(Explore, &[ch('Z')], A::Redo, "redo what was undone", ""),
+        bind(
+            Explore,
+            &[ch('Y')],
+            A::Branches,
+            "branches: the tree of runs, a history to go back to, name and compare",
+            "",
+        ),
         bind(
             Explore,
             &[k(C::Enter)],
@@ -263,6 +270,17 @@ pub static TABLE: &[Binding] = {
         bind(List, &[k(C::Home)], A::Edit(TextEdit::LineStart), "first row", ""),
         bind(List, &[k(C::End)], A::Edit(TextEdit::LineEnd), "last row", ""),
         bind(List, &[ch('q'), ch('t')], A::Escape, "close", ""),
+        bind(Branches, &[k(C::Enter)], A::Accept, "go to the marked branch: it becomes the run", ""),
+        bind(Branches, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "row above", ""),
+        bind(Branches, &[k(C::Down), ch('j')], A::Edit(TextEdit::Down), "row below", ""),
+        bind(Branches, &[k(C::PageUp)], A::Edit(TextEdit::PageUp), "ten rows up", ""),
+        bind(Branches, &[k(C::PageDown), ch(' ')], A::Edit(TextEdit::PageDown), "ten rows down", ""),
+        bind(Branches, &[k(C::Home)], A::Edit(TextEdit::LineStart), "first row", ""),
+        bind(Branches, &[k(C::End)], A::Edit(TextEdit::LineEnd), "last row", ""),
+        bind(Branches, &[ch('n')], A::NameBranch, "name the marked branch, or take its name away", ""),
+        bind(Branches, &[ch('c')], A::CompareBranch, "compare the marked branch with the current run", ""),
+        bind(Branches, &[ch('d'), k(C::Delete)], A::DeleteBranch, "delete the marked branch and all below it", ""),
+        bind(Branches, &[ch('q'), ch('Y')], A::Escape, "close", ""),
         bind(Edits, &[k(C::Enter)], A::Accept, "run under the marked edit; in the list, switch it off or on", ""),
         bind(Edits, &[k(C::Tab)], A::NextReach, "at every token, at this one, or from this one on", ""),
         bind(Edits, &[k(C::Up), ch('k')], A::Edit(TextEdit::Up), "row above", ""),

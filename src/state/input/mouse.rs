@@ -75,6 +75,7 @@ impl State {
         let Some(spot) = spot else { return self.act(Action::Escape) };
         let Some(row) = spot.row else { return spot.action.map_or_else(Vec::new, |action| self.act(action)) };
         let is_marked = match self.overlays.last_mut() {
+            Some(Overlay::Branches(_)) => self.mark_branch(row),
             Some(Overlay::Picker(picker)) => picker.mark(row),
             Some(Overlay::Palette(palette)) => std::mem::replace(&mut palette.marked, row) == row,
             Some(Overlay::ClosestCalls(list)) => std::mem::replace(&mut list.at, row) == row,

@@ -28,6 +28,7 @@ impl State {
             | Action::Rewind
             | Action::Undo
             | Action::Redo
+            | Action::Branches
             | Action::ForceText
             | Action::CyclePolicy
             | Action::Policies

@@ -17,6 +17,8 @@ pub enum Scope {
     Palette,
     /// In a list of places to jump to.
     List,
+    /// In the list of branches.
+    Branches,
     /// In the menu and the list of edits.
     Edits,
     /// In the help and error pages.
@@ -34,6 +36,7 @@ impl Scope {
             Self::Picker => "choosing a model",
             Self::Palette => "in the command palette",
             Self::List => "in lists",
+            Self::Branches => "in the list of branches",
             Self::Edits => "editing the pass",
             Self::Page => "in help and messages",
         }
@@ -45,13 +48,14 @@ impl Scope {
     }
 
     /// All scopes, in the order of the help.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 10] = [
         Self::Explore,
         Self::Input,
         Self::Form,
         Self::Picker,
         Self::Palette,
         Self::List,
+        Self::Branches,
         Self::Edits,
         Self::Page,
         Self::Anywhere,

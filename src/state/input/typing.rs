@@ -68,6 +68,7 @@ impl State {
                 Overlay::Page(_)
                 | Overlay::ClosestCalls(_)
                 | Overlay::Policies(_)
+                | Overlay::Branches(_)
                 | Overlay::EditMenu(_)
                 | Overlay::Edits(_),
             ) => {}
@@ -92,6 +93,7 @@ impl State {
             Some(Overlay::ClosestCalls(list)) => list.edit(edit),
             Some(Overlay::Policies(list)) => list.edit(edit),
             Some(Overlay::EditMenu(_) | Overlay::Edits(_)) => self.move_in_edits(edit),
+            Some(Overlay::Branches(_)) => self.move_in_branches(edit),
             Some(Overlay::Picker(picker)) => {
                 let has_new_text = picker.edit(edit);
                 return if has_new_text { self.find_models() } else { Vec::new() };

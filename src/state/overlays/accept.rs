@@ -35,6 +35,7 @@ impl State {
             Some(Overlay::Policies(_)) => return self.choose_policy(),
             Some(Overlay::EditMenu(_)) => return self.choose_edit(),
             Some(Overlay::Edits(_)) => return self.change_edits(ListAction::Toggle),
+            Some(Overlay::Branches(_)) => return self.choose_branch(),
             Some(Overlay::ClosestCalls(_)) => self.jump_to_call(),
             Some(Overlay::Page(_)) | None => {}
         }
@@ -62,6 +63,10 @@ impl State {
             InputKind::Edit => self.type_edit(&text),
             InputKind::Second => self.compare_with_text(text),
             InputKind::Foil => self.type_foil(text),
+            InputKind::BranchName(id) => {
+                self.accept_branch_name(id, &text);
+                Vec::new()
+            }
             InputKind::SaveEdits => {
                 let lines = self.edits.list.iter().map(|listed| listed.to_line() + "\n");
                 vec![Effect::SaveEdits { path: text, text: lines.collect() }]

@@ -1,6 +1,7 @@
 //! Overlays over the views: texts being typed, lists, pages.
 
 mod accept;
+mod branches;
 pub mod choice;
 mod closest_calls;
 mod dropped;
@@ -14,6 +15,7 @@ pub mod policies;
 pub mod sampling;
 pub mod text_input;
 
+pub use branches::BranchList;
 pub use choice::{Choice, Origin};
 pub use closest_calls::ClosestCalls;
 pub(in crate::state) use dropped::dropped;
@@ -44,6 +46,8 @@ pub enum Overlay {
     EditMenu(EditMenu),
     /// The list of edits.
     Edits(EditsInForce),
+    /// The list of branches.
+    Branches(BranchList),
     /// The list of precision policies.
     Policies(Policies),
     /// A page to read.
@@ -59,6 +63,7 @@ impl Overlay {
             Self::Picker(_) => Scope::Picker,
             Self::Palette(_) => Scope::Palette,
             Self::EditMenu(_) | Self::Edits(_) => Scope::Edits,
+            Self::Branches(_) => Scope::Branches,
             Self::ClosestCalls(_) | Self::Policies(_) => Scope::List,
             Self::Page(_) => Scope::Page,
         }

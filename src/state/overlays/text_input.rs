@@ -26,6 +26,8 @@ pub enum InputKind {
     Second,
     /// The token that the target is compared with.
     Foil,
+    /// The name of the branch with this id.
+    BranchName(u32),
     /// The name of the file that the edits are written to.
     SaveEdits,
     /// The name of the file that edits are read from.

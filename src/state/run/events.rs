@@ -54,7 +54,7 @@ impl State {
             }
             Event::Edited(found) => self.on_edited(&found),
             Event::Lab(found) => self.lab = Some(found),
-            Event::Acted { former, undos } => self.branches.acted(former, undos),
+            Event::Acted { former, undos, prompt } => self.on_acted(former, undos, prompt),
             Event::Revised(revision) => self.on_revised(revision),
             Event::Derived { id, result: Derived::Spelled(spelled) } => self.on_spelled(id, spelled),
             Event::Derived { id, result: Derived::Variant { meta, keep, tokens } } if self.derived.waits_for(id) => {
@@ -117,6 +117,8 @@ impl State {
         self.jobs.retain(|job| job.id > id);
         self.derived = Default::default();
         self.branches = Default::default();
+        self.tree = Default::default();
+        self.said_dropped = false;
         let unfit = self.baseline.for_model(&meta);
         self.baseline.begin(&meta);
         self.lab = None;

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod bounded;
+mod branches;
 mod commands;
 mod derived;
 mod edits;
@@ -12,6 +13,7 @@ mod save;
 mod saving;
 mod second;
 mod tokens;
+mod tree;
 mod undo;
 mod wanted;
 mod work;
@@ -22,5 +24,6 @@ pub use edits::{EditList, ListedEdit};
 pub use opening::Opening;
 pub use save::Save;
 pub use second::SecondPrompt;
+pub use tree::{BranchRow, Place, RunTree, TreeNode};
 pub use wanted::{Wanted, WantedBaseline, WantedExperiments};
 pub use work::{Job, Pace};

@@ -18,6 +18,18 @@ impl State {
         let Revision { former, direction, prompt, undos, redos } = revision;
         let action = former.action.name();
         self.branches.revised(former, direction);
+        self.settle_tree(prompt.clone());
+        self.take_prompt(prompt);
+        let done = match direction {
+            Direction::Back => "undid",
+            Direction::Forward => "did again",
+        };
+        let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
+        self.say(summary);
+    }
+
+    /// Takes the prompt of another run.
+    pub(in crate::state) fn take_prompt(&mut self, prompt: Option<Prompt>) {
         self.chat = match &prompt {
             Some(Prompt::Chat(_)) => true,
             Some(Prompt::Text(_)) => false,
@@ -28,11 +40,5 @@ impl State {
             Some(Prompt::Ids(_)) | None => String::new(),
         };
         self.start = prompt;
-        let done = match direction {
-            Direction::Back => "undid",
-            Direction::Forward => "did again",
-        };
-        let summary = format!("{done} {action} · {undos} more to undo, {redos} to redo");
-        self.say(summary);
     }
 }

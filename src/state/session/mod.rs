@@ -6,7 +6,7 @@ pub use version_1::SavedVersion1;
 
 use super::cursor::Cursor;
 use super::panes::Panes;
-use super::run::{Baseline, EditList, ListedEdit};
+use super::run::{Baseline, EditList, ListedEdit, RunTree};
 use super::text::StripColour;
 use super::views::lens::Target;
 use super::{Effect, State};
@@ -49,6 +49,9 @@ pub struct Saved {
     pub baseline: Option<Policy>,
     /// Former runs, for undo and redo.
     pub branches: Branches,
+    /// All runs that actions led to.
+    #[serde(default, skip_serializing_if = "RunTree::is_empty")]
+    pub tree: RunTree,
     /// The edits of the pass, as text; those that are switched off begin with `# `.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
@@ -97,6 +100,7 @@ impl State {
             edits: self.edits.list.iter().map(ListedEdit::to_line).collect(),
             edits_off: self.edits.is_off,
             branches: self.branches.bounded(),
+            tree: self.tree.clone(),
         })
     }
 
@@ -151,6 +155,7 @@ impl State {
             }
             self.set_bookmarks(saved.bookmarks);
             self.branches = saved.branches;
+            self.restore_tree(saved.tree);
             self.catch_up = false;
             self.clamp();
         }

@@ -192,6 +192,7 @@ impl From<SavedVersion1> for Saved {
             bookmarks: one.bookmarks,
             baseline: one.beside,
             branches: one.branches,
+            tree: Default::default(),
             edits: Vec::new(),
             edits_off: false,
         }

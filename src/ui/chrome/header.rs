@@ -122,6 +122,7 @@ fn label(job: JobKind) -> &'static str {
         JobKind::StepBack => "stepping back",
         JobKind::Policy => "reading again",
         JobKind::Edits => "editing",
+        JobKind::Branch => "going to the branch",
         JobKind::Lab => "precision lab",
         JobKind::Session => "reading the session",
         JobKind::Undo => "undoing",

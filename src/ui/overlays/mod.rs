@@ -1,5 +1,6 @@
 //! Overlays over the views.
 
+mod branches;
 mod closest_calls;
 mod edits;
 mod examples;
@@ -26,6 +27,7 @@ pub fn draw(c: &mut Canvas, screen: Rect, overlay: &Overlay) {
         Overlay::Policies(list) => policies::draw(c, screen, list),
         Overlay::EditMenu(menu) => edits::menu(c, screen, menu),
         Overlay::Edits(list) => edits::list(c, screen, list),
+        Overlay::Branches(list) => branches::draw(c, screen, list),
         Overlay::ClosestCalls(list) => closest_calls::draw(c, screen, list),
         Overlay::Page(Page::Help(line)) => help::draw(c, screen, *line),
         Overlay::Page(Page::Message(line)) => message::draw(c, screen, *line),

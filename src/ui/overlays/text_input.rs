@@ -22,6 +22,7 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
         ),
         InputKind::Second => ("second prompt", "enter compares it with the run · empty: none · esc closes"),
         InputKind::Foil => ("foil", "the token that the target is compared with · empty: none · esc closes"),
+        InputKind::BranchName(_) => ("name of the branch", "enter names it · empty: none · esc closes"),
         InputKind::SaveEdits => ("write the edits to a file", "enter writes it · esc closes"),
         InputKind::LoadEdits => ("read edits from a file", "one edit a line, or JSON · enter reads it · esc closes"),
         InputKind::Count => ("tokens to generate", "enter starts · esc closes"),

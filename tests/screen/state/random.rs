@@ -13,7 +13,7 @@ enum Random {
 
 fn any_key() -> impl Strategy<Value = Key> {
     let codes = prop_oneof![
-        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyrvcat{}DwS!".chars().collect::<Vec<_>>()).prop_map(Code::Char),
+        8 => prop::sample::select("ioguUrfsqv12345hjklHL0$[],.cdpe?n x9:/Nm'\"zZyYrvcat{}DwS!".chars().collect::<Vec<_>>()).prop_map(Code::Char),
         4 => prop::sample::select(vec![
             Code::Enter, Code::Esc, Code::Backspace, Code::Delete, Code::Tab, Code::BackTab, Code::Up, Code::Down,
             Code::Left, Code::Right, Code::Home, Code::End, Code::PageUp, Code::PageDown,
@@ -130,7 +130,7 @@ impl Simulated {
             Ask::Back => (self.tokens.saturating_sub(1).max(self.tokens.min(1)), 0),
             Ask::Truncate { len } => ((len as u32).min(self.tokens), 0),
             Ask::Policy(_) | Ask::Edits { .. } => (0, self.tokens),
-            Ask::Restore { tokens, .. } => (0, tokens.len() as u32),
+            Ask::Restore { tokens, .. } | Ask::GoTo { tokens, .. } => (0, tokens.len() as u32),
             Ask::Branch { len, .. } => ((len as u32).min(self.tokens), 1),
             Ask::Derive(_) | Ask::Lab { .. } | Ask::Open(_) | Ask::Undo | Ask::Redo => (self.tokens, 0),
         };

@@ -35,6 +35,23 @@ impl Live {
         self.extend_reporting(&ids[shared..], Source::Prompt, control, arrived)
     }
 
+    /// Makes `tokens` the run: keeps those that the run begins with already, and reads the others.
+    ///
+    /// # Errors
+    /// As [`Live::extend`].
+    pub fn become_run(&mut self, tokens: &[(u32, Source)], control: &Control) -> Result<()> {
+        let prompt = tokens.iter().take_while(|(_, source)| *source == Source::Prompt);
+        self.fit_edits(&prompt.map(|(id, _)| *id).collect::<Vec<_>>(), control)?;
+        let shared = self.tokens.iter().zip(tokens).take_while(|(token, (id, _))| token.id == *id).count();
+        self.truncate(shared);
+        for (token, (_, source)) in self.tokens.iter_mut().zip(tokens) {
+            if token.source != *source {
+                Arc::make_mut(token).source = *source;
+            }
+        }
+        self.extend_from(&tokens[shared..], control, &mut |_, _| {})
+    }
+
     /// Reads `ids` after the run, in chunks. Tokens that were read before an error or a stop stay. A stop between two
     /// experts loses the chunk; a stop between two groups of results keeps the groups before it.
     ///
