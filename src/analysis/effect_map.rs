@@ -240,6 +240,8 @@ pub struct EffectMap {
     pub columns: usize,
     /// The measure of the clean and the corrupted run; `None` without patching.
     pub baselines: Option<[f64; 2]>,
+    /// Why a place could not be changed, if one could not.
+    pub refused: Option<String>,
     /// `[layer, column]`
     cells: Vec<Option<Found>>,
     done: usize,
@@ -248,7 +250,7 @@ pub struct EffectMap {
 impl EffectMap {
     /// A map without a value so far.
     pub fn new(key: MapKey, (layers, columns): (usize, usize), tokens: usize) -> Self {
-        Self { key, tokens, columns, baselines: None, cells: vec![None; layers * columns], done: 0 }
+        Self { key, tokens, columns, baselines: None, refused: None, cells: vec![None; layers * columns], done: 0 }
     }
 
     /// Adds what was found at a place.

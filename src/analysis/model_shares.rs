@@ -4,6 +4,9 @@ use super::attribution::Attribution;
 use super::effect_map::Watch;
 use std::fmt;
 
+/// What a block adds beside its parts is rounding up to this share of a logit.
+const LEAST_REST: f64 = 0.1;
+
 /// A part of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModelPart {
@@ -13,6 +16,10 @@ pub enum ModelPart {
     Head(usize, usize),
     /// An expert of a layer.
     Expert(usize, usize),
+    /// What the attention block of a layer adds beside its heads, if an edit changed the whole block.
+    AttnRest(usize),
+    /// What the MLP block of a layer adds beside its experts, if an edit changed the whole block.
+    MlpRest(usize),
     /// What an edit put into the residual stream of a layer, by its place among such edits.
     Edit(usize, usize),
 }
@@ -23,6 +30,8 @@ impl fmt::Display for ModelPart {
             Self::Embed => "embed".to_owned(),
             Self::Head(layer, head) => format!("L{layer}.H{head}"),
             Self::Expert(layer, expert) => format!("L{layer}.E{expert}"),
+            Self::AttnRest(layer) => format!("L{layer}.attn"),
+            Self::MlpRest(layer) => format!("L{layer}.mlp"),
             Self::Edit(layer, _) => format!("L{layer} edit"),
         })
     }
@@ -74,6 +83,15 @@ impl ModelShares {
                 let other = others.and_then(|others| others.heads.get(head).copied());
                 all.push(share(ModelPart::Head(layer, head), *value, other));
             }
+            let rests = [
+                (ModelPart::AttnRest(layer), of_layer.heads_remainder, others.map(|others| others.heads_remainder)),
+                (ModelPart::MlpRest(layer), of_layer.experts_remainder, others.map(|others| others.experts_remainder)),
+            ];
+            // Below this they are rounding.
+            let is_more = |rest: f64| rest.abs() > LEAST_REST;
+            let rests =
+                rests.into_iter().filter(|(_, of_target, of_foil)| is_more(*of_target) || of_foil.is_some_and(is_more));
+            all.extend(rests.map(|(part, of_target, of_foil)| share(part, of_target, of_foil)));
             for (slot, expert) in of_layer.experts.iter().enumerate() {
                 let other = others.and_then(|others| others.experts.get(slot)).map(|expert| expert.share);
                 all.push(share(ModelPart::Expert(layer, expert.expert as usize), expert.share, other));

@@ -2,9 +2,9 @@
 
 use super::experiments::setup::target;
 use super::stderr::Stderr;
-use super::values;
+use super::{error, values};
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};
+use crate::analysis::{How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch, mean_loss};
 use crate::app::files::Reporter as _;
 use crate::control::Control;
 use crate::engine::{Capture, Live, OpenOptions, Replay, Run, effect_map, model_shares, open_model};
@@ -13,7 +13,11 @@ use crate::protocol::MapRequest;
 use crate::trace::{Edit, Prompt, Records};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use clap::error::ErrorKind;
 use std::sync::Arc;
+
+/// Mean losses of one model on two processors are not further apart, nats.
+const MOST_APART: f64 = 0.05;
 
 /// What these views are computed from.
 #[derive(Args)]
@@ -101,15 +105,21 @@ impl WithModel {
         let stderr = Stderr::new(false);
         let live = self.read(saved, &stderr)?;
         let n = live.tokens().len();
+        ensure!(n > 0, "the run has no token");
         let second = self.corrupt.clone().map(Prompt::Text);
         let theirs = second.as_ref().map(|prompt| live.prompt_ids(prompt)).transpose().context("--corrupt")?;
         // Tokens that were generated after the prompt have no counterpart.
         let tokens = theirs.as_ref().map_or(n, |ids| ids.len().min(n));
         let position = token.unwrap_or(tokens - 1);
-        ensure!(
-            position < tokens,
-            "--token: position {position} is outside the {tokens} tokens that both prompts have"
-        );
+        if position >= tokens {
+            let which = if second.is_some() { " that both prompts have" } else { "" };
+            let message = format!("--token: expected a position from 0 to {}{which}, found {position}", tokens - 1);
+            return Err(error(ErrorKind::ValueValidation, message));
+        }
+        if spec.effect == MapMeasure::Difference && self.foil.is_none() && spec.view == View::EffectsMap {
+            let message = "--measure difference: it is that of target and foil, so it needs --foil TOK";
+            return Err(error(ErrorKind::ValueValidation, message));
+        }
         let mut data = ViewData::of(live.records());
         let mut upto = live.clone();
         upto.truncate(position + 1);
@@ -150,7 +160,7 @@ impl WithModel {
         let recording = meta.recording.as_ref();
         let named = recording.map_or(meta.name.as_str(), |recording| recording.model.as_str());
         let name = self.model.as_deref().unwrap_or(named);
-        let options = OpenOptions { policy: meta.policy, ..OpenOptions::default() };
+        let options = OpenOptions { policy: meta.policy, dtype: Some(meta.compute_dtype), ..OpenOptions::default() };
         let control = Control::none();
         let loaded = open_model(name, options, &control, &mut |_| {}).with_context(|| match self.model {
             Some(_) => "--model".to_owned(),
@@ -182,6 +192,14 @@ impl WithModel {
         let progress = |done: usize, total: usize| stderr.progress("tokens", done / layers, total / layers);
         let tokens: Vec<_> = saved.tokens().iter().map(|token| (token.id, token.source)).collect();
         live.extend_from(&tokens, &Control::watched_by(&progress), &mut |_, _| {})?;
+        let losses = [mean_loss(saved.tokens()), mean_loss(live.tokens())];
+        if let [Some(theirs), Some(own)] = losses
+            && (theirs - own).abs() > MOST_APART
+        {
+            stderr.say(&format!(
+                "warning: {name} gives the tokens a mean loss of {own:.4} and the trace has {theirs:.4}: is it the same model?"
+            ));
+        }
         Ok(live)
     }
 }

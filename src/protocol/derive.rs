@@ -133,8 +133,12 @@ pub struct MapPart {
     pub shape: (usize, usize),
     /// The measure of the clean and the corrupted run.
     pub baselines: Option<[f64; 2]>,
-    /// Places that are computed now, in the engine's order.
+    /// Places that were computed before these, in the engine's order.
+    pub from: usize,
+    /// Places that are computed now.
     pub done: usize,
+    /// Why a place could not be changed, if one could not.
+    pub refused: Option<String>,
     /// Layer, column and what was found there.
     pub found: Vec<(usize, usize, Found)>,
 }

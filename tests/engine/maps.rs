@@ -186,6 +186,62 @@ fn a_map_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_map_that_another_run_began_starts_again() {
+    let loaded = demo();
+    let mut core = Core::new(loaded);
+    core.answer(RequestId(1), Ask::Prompt(Prompt::Text(PROMPT.to_owned())));
+    let live = core.run().live().unwrap().clone();
+    let request = request(&live, MapOf::Routing);
+    core.answer(RequestId(2), Ask::Edits { edits: vec!["zero L1.attn".parse().unwrap()], at: 0 });
+    // The places before were computed of the run without the edit.
+    let now = parts(&mut core, request.clone(), 20);
+    assert_eq!(now[0].from, 0);
+    let found: usize = now.iter().map(|part| part.found.len()).sum();
+    assert_eq!(found, 6 * live.tokens().len());
+    let fresh = effect_map(&Run::Live(core.run().live().unwrap().clone()), &request, &Control::none()).unwrap();
+    for (layer, pos, cell) in now.iter().flat_map(|part| &part.found) {
+        assert_eq!(fresh.get(*layer, *pos), Some(cell));
+    }
+}
+
+#[test]
+fn a_place_that_is_impossible_leaves_the_others() {
+    let loaded = demo();
+    let plain = text(&loaded, PROMPT);
+    let base = plain.edited(Some(&edits(&plain, &["ban L3.E0,E1,E2,E3,E4,E5"])), &Control::none()).unwrap();
+    let found = map(&base, MapOf::Parts(MapOver::Experts, How::Ban));
+    assert!(found.is_complete());
+    assert_eq!(found.get(3, 6), Some(&Found::Nothing), "a token needs two experts");
+    assert!(found.refused.as_ref().is_some_and(|why| why.contains("are left in layer 3")), "{:?}", found.refused);
+    assert!(matches!(found.get(2, 0), Some(Found::Effect(_))));
+    // What is banned stays banned, and nothing else can win.
+    let routing = map(&base, MapOf::Routing);
+    assert_eq!(routing.get(3, 4), Some(&Found::Nothing));
+    assert!(matches!(routing.get(2, 4), Some(Found::Effect(_))));
+}
+
+#[test]
+fn flips_that_an_edit_of_the_base_shares_are_no_reason_to_overlook_others() {
+    let loaded = demo();
+    let plain = text(&loaded, PROMPT);
+    let base = plain.edited(Some(&edits(&plain, &["topk L* 1"])), &Control::none()).unwrap();
+    let found = map(&base, MapOf::Parts(MapOver::Blocks, How::Zero));
+    let both = plain.edited(Some(&edits(&plain, &["topk L* 1", "zero L0.mlp"])), &Control::none()).unwrap();
+    let differs = |layer: usize, pos: usize| base.tokens()[pos].experts(layer) != both.tokens()[pos].experts(layer);
+    let flips = (0..6).flat_map(|layer| (0..base.tokens().len()).map(move |pos| (layer, pos)));
+    let counted = flips.filter(|(layer, pos)| differs(*layer, *pos)).count();
+    let Some(Found::Effect(cell)) = found.get(0, 1) else { panic!("no cell") };
+    assert_eq!(cell.flips, counted);
+    assert!(counted > 0, "the edit matters");
+    let unused = map(&base, MapOf::Parts(MapOver::Experts, How::Zero));
+    let never =
+        |layer: usize, expert: u32| base.tokens().iter().all(|token| !token.experts(layer).unwrap().contains(&expert));
+    let (layer, expert) = (0..6).flat_map(|l| (0..8).map(move |e| (l, e))).find(|(l, e)| never(*l, *e)).unwrap();
+    let Some(Found::Effect(cell)) = unused.get(layer, expert as usize) else { panic!("no cell") };
+    assert_eq!((cell.sites, cell.kl), (0, 0.0), "an expert that no token chose");
+}
+
+#[test]
 fn a_patching_map_is_patch_by_patch_what_the_command_computes() {
     let loaded = demo();
     let (clean, corrupted) = (text(&loaded, PROMPT), text(&loaded, SECOND));

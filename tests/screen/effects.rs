@@ -3,10 +3,10 @@
 use crate::support::explorer::{Explorer, Setup};
 use crate::support::still::demo;
 use mixscope::analysis::view::View;
-use mixscope::analysis::{EffectMap, How, MapKey, MapOf, MapOver, Watch};
-use mixscope::protocol::{self, Ask, Derive, MapRequest, RequestId};
+use mixscope::analysis::{EffectMap, Found, How, MapKey, MapOf, MapOver, Watch};
+use mixscope::protocol::{self, Ask, Derive, Derived, MapPart, MapRequest, RequestId};
 use mixscope::state::{Effect, Event, Geometry, State, Wanted, update};
-use mixscope::trace::{Policy, Sampling};
+use mixscope::trace::{Policy, Prompt, Sampling};
 
 const FRANCE: &str = "The capital of France is";
 const LEN: usize = 8;
@@ -122,7 +122,40 @@ fn escape_cancels_a_map_and_enter_goes_on_after_what_is_computed() {
     assert!(!state.maps_on);
     let finished = protocol::Event::Finished { id, outcome: protocol::Outcome::Cancelled };
     update(&mut state, Event::Engine(finished));
+    update(&mut state, Event::Key("enter".parse().unwrap()));
+    assert!(!state.maps_on, "there is no token to compute a map of");
     let again = drawn(&mut state, 7);
-    assert!(matches!(&again[..], [Effect::Ask(_, Ask::Derive(Derive::Effects { done: 7, .. }))]), "{again:?}");
-    assert_eq!(EffectMap::new(key, (1, 1), 0).progress(), (0, 1));
+    let [Effect::Ask(id, Ask::Derive(Derive::Effects { done: 7, .. }))] = &again[..] else { panic!("{again:?}") };
+    // Parts that don't continue what has arrived are of another run.
+    let part = |from: usize, done: usize, places: &[usize]| {
+        let found = places.iter().map(|column| (0, *column, Found::Nothing)).collect();
+        let part =
+            MapPart { request: request.clone(), shape: (1, 4), baselines: None, from, done, refused: None, found };
+        Event::Engine(protocol::Event::Derived { id: *id, result: Derived::Effects(Box::new(part)) })
+    };
+    update(&mut state, part(7, 8, &[3]));
+    assert!(state.derived.effect_map(&request).is_none(), "nothing came before place 7");
+    update(&mut state, part(0, 2, &[0, 1]));
+    update(&mut state, part(3, 4, &[3]));
+    assert_eq!(state.derived.effect_map(&request).map(EffectMap::progress), Some((2, 4)), "place 2 is missing");
+    update(&mut state, part(2, 4, &[2, 3]));
+    assert!(state.derived.effect_map(&request).is_some_and(EffectMap::is_complete));
+    // Another second prompt is another map.
+    let other = MapRequest { second: Some(Prompt::Text("x".to_owned())), ..request.clone() };
+    assert!(state.derived.effect_map(&other).is_none());
+}
+
+#[test]
+fn a_comparison_follows_tokens_that_are_appended() {
+    let mut explorer = france();
+    explorer.press("C", "a second prompt");
+    explorer.send("ctrl-u");
+    explorer.type_text("The capital of Italy is");
+    explorer.press("enter", "compare · A this run, B");
+    explorer.wait_until("all numbers", |shot| shot.has("mean KL(A ‖ B)") && !shot.has("…"));
+    explorer.send("space");
+    // Texts of unequal length are aligned by their beginning and end: the new token has no counterpart.
+    let shot = explorer
+        .wait_until("the new row", |shot| shot.tokens() == Some(9) && shot.has("mean KL(A ‖ B)") && !shot.has("…"));
+    assert!(shot.line("   8 ").contains('–'), "{}", shot.text());
 }

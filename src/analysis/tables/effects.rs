@@ -1,8 +1,8 @@
 use super::row::table;
 use super::text::TokenText;
-use crate::analysis::routing::TokenRouting;
+use crate::analysis::routing::exchange;
 use crate::analysis::{Measures, ModelPart, ModelShares, Share};
-use crate::trace::TokenRecord;
+use crate::trace::{Edit, TokenRecord};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -40,19 +40,19 @@ impl<'a> RerouteRow<'a> {
     pub fn of(
         tokens: &'a [Arc<TokenRecord>],
         (layer, position): (usize, usize),
-        found: &Measures,
+        (found, edits): (&Measures, &[Edit]),
         text: TokenText,
     ) -> Option<Self> {
         let token = tokens.get(position)?;
-        let choice = TokenRouting::choice(token, layer)?;
+        let exchange = exchange(token, layer, edits)?;
         Some(Self {
             position,
             token_id: token.id,
             token: text.cell(&token.piece),
             layer,
-            expert: *choice.chosen.last()?,
-            instead: choice.runner_up()?,
-            margin: choice.margin().map(|margin| margin.gap),
+            expert: exchange.loser,
+            instead: exchange.winner,
+            margin: exchange.margin,
             loss_change: found.loss_change,
             kl: found.kl,
             flips: found.flips,
@@ -76,11 +76,12 @@ table! {
         foil_id: Option<u32>,
         /// The tokenizer's spelling of it.
         foil: Option<Cow<'a, str>>,
-        /// `embed`, `head`, `expert`, or `edit` (what an edit put into the residual stream).
+        /// `embed`, `head`, `expert`, `edit` (what an edit put into the residual stream), or what a block adds beside its heads or
+        /// experts: `attn` or `mlp` (an edit of the whole block; rounding if it is small).
         part: &'static str,
         /// Decoder layer, from 0; empty for `embed`.
         layer: Option<usize>,
-        /// Head or expert, from 0; empty for `embed`.
+        /// Head or expert, from 0; for `edit`, its place among such edits; empty for the others.
         index: Option<usize>,
         /// Contribution to the target's logit.
         share_target: f64,
@@ -102,6 +103,8 @@ impl<'a> ShareRow<'a> {
             ModelPart::Embed => ("embed", None, None),
             ModelPart::Head(layer, head) => ("head", Some(layer), Some(head)),
             ModelPart::Expert(layer, expert) => ("expert", Some(layer), Some(expert)),
+            ModelPart::AttnRest(layer) => ("attn", Some(layer), None),
+            ModelPart::MlpRest(layer) => ("mlp", Some(layer), None),
             ModelPart::Edit(layer, at) => ("edit", Some(layer), Some(at)),
         };
         let foil = found.foil.as_ref();

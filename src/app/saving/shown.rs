@@ -34,7 +34,7 @@ impl Shown {
         Self {
             against: state.baseline.records(),
             lab: state.lab.clone(),
-            effects: request.and_then(|request| state.derived.shared_map(&request.key)),
+            effects: request.and_then(|request| state.derived.shared_map(&request)),
             shares: state.watch().and_then(|watch| state.derived.shared_shares(watch)),
             second,
             distance: state.other_run().and_then(|other| state.derived.shared_distance(&other)),

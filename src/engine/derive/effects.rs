@@ -3,7 +3,7 @@
 use super::Part;
 use super::second::ids_of;
 use crate::analysis::diff::same_experts;
-use crate::analysis::routing::TokenRouting;
+use crate::analysis::routing::exchange;
 use crate::analysis::{EffectMap, Found, How, MapOf, MapOver, Measures, PatchOver};
 use crate::control::{Control, Stopped};
 use crate::engine::experiments::{Baseline, Over, PatchPlan, Patches, ablated, cells};
@@ -64,21 +64,28 @@ impl Mapping {
         let mut base = live.clone();
         base.truncate(request.tokens);
         let fits = |work: &Work| work.request == *request && work.base.is_same_as(&base);
-        let mut work = match self.work.take().filter(fits) {
-            Some(work) => work,
-            None => Work::new(base, request, control)?,
+        // Places of another run are no beginning of this map.
+        let (mut work, from) = match self.work.take().filter(fits) {
+            Some(work) if done <= work.places.count() => (work, done),
+            _ => (Work::new(base, request, control)?, 0),
         };
         let all = work.places.count();
-        let mut found = if done == 0 { work.nothing() } else { Vec::new() };
-        let (started, mut at) = (Instant::now(), done);
-        while at < all && (at == done || started.elapsed() < SLICE) {
+        let mut found = if from == 0 { work.nothing() } else { Vec::new() };
+        let (started, mut at, mut refused) = (Instant::now(), from, None);
+        while at < all && (at == from || started.elapsed() < SLICE) {
             match work.measure(at, control) {
                 Ok(place) => found.push(place),
                 // What is computed is shown; the rest follows.
-                Err(error) if error.is::<Stopped>() && !found.is_empty() => break,
-                Err(error) => {
+                Err(error) if error.is::<Stopped>() && at > from => break,
+                Err(error) if error.is::<Stopped>() => {
                     self.work = Some(work);
                     return Err(error);
+                }
+                // An edit that is impossible at one place says nothing of the others.
+                Err(error) => {
+                    let (layer, column) = work.place(at);
+                    found.push((layer, column, Found::Nothing));
+                    refused.get_or_insert_with(|| format!("{error:#}"));
                 }
             }
             at += 1;
@@ -89,7 +96,7 @@ impl Mapping {
             _ => None,
         };
         let shape = (work.base.meta().dims.layers, columns(&work.base, request.key.of));
-        let part = MapPart { request: request.clone(), shape, baselines, done: at, found };
+        let part = MapPart { request: request.clone(), shape, baselines, from, done: at, refused, found };
         self.work = (at < all).then_some(work);
         let derived = Derived::Effects(Box::new(part));
         Ok(if at < all {
@@ -116,6 +123,7 @@ pub fn effect_map(run: &Run, request: &MapRequest, control: &Control) -> Result<
         let Derived::Effects(part) = found else { bail!("a map has places") };
         let map = map.get_or_insert_with(|| EffectMap::new(request.key, part.shape, request.tokens));
         map.baselines = part.baselines;
+        map.refused = map.refused.take().or(part.refused);
         done = part.done;
         for (layer, column, found) in part.found {
             map.set(layer, column, found);
@@ -146,13 +154,14 @@ fn places(base: &Live, request: &MapRequest, control: &Control) -> Result<Places
             let watch = request.key.watch.context("there is no target to watch")?;
             let layers = base.meta().dims.layers;
             let capture = Capture::of(HookKind::FOR_VIEWS.into_iter().chain([over.hook()]), 0..layers, layers);
-            let read = |ids: &[u32]| -> Result<Live> {
-                let mut run = base.fresh(capture.clone());
+            let read = |ids: &[u32], capture: Capture| -> Result<Live> {
+                let mut run = base.fresh(capture);
                 run.set_prompt(ids, &control.quiet(), &mut |_, _| {})?;
                 Ok(run)
             };
             let own: Vec<u32> = base.tokens().iter().map(|token| token.id).collect();
-            let (clean, corrupted) = (read(&own)?, read(&ids_of(base, second)?)?);
+            let clean = read(&own, capture)?;
+            let corrupted = read(&ids_of(base, second)?, Capture::for_views(layers))?;
             Places::Patches(Box::new(Patches::new(&PatchPlan {
                 clean: &clean,
                 corrupted: &corrupted,
@@ -180,10 +189,8 @@ fn parts(base: &Live, over: MapOver, how: How) -> Vec<(usize, usize, Over, Edit)
 /// Every choice of an expert, the narrowest first.
 fn choices(base: &Live) -> Vec<(usize, usize)> {
     let layers = base.meta().dims.layers;
-    let margin = |layer: usize, pos: usize| {
-        let choice = TokenRouting::choice(&base.tokens()[pos], layer)?;
-        Some(choice.margin()?.gap)
-    };
+    let margin =
+        |layer: usize, pos: usize| Some(exchange(&base.tokens()[pos], layer, &base.meta().edits)?.margin?.abs());
     let places = (0..base.tokens().len()).flat_map(|pos| (0..layers).map(move |layer| (layer, pos)));
     let mut all: Vec<(f32, (usize, usize))> =
         places.map(|(layer, pos)| (margin(layer, pos).unwrap_or(f32::INFINITY), (layer, pos))).collect();
@@ -195,11 +202,13 @@ impl Work {
     fn new(base: Live, request: &MapRequest, control: &Control) -> Result<Self> {
         let places = places(&base, request, control)?;
         // Means are those of the whole map, so they are computed once.
-        let measured = match &places {
-            Places::Parts(parts) => base.with_means(parts.iter().map(|(.., edit)| edit), &control.quiet())?,
-            _ => base.clone(),
+        let parts = match &places {
+            Places::Parts(parts) => &parts[..],
+            _ => &[],
         };
-        Ok(Self { request: request.clone(), baseline: Baseline::new(&measured), places, base })
+        let own = base.meta().edits.clone();
+        let base = base.with_means(own.iter().chain(parts.iter().map(|(.., edit)| edit)), &control.quiet())?;
+        Ok(Self { request: request.clone(), baseline: Baseline::new(&base), places, base })
     }
 
     /// The places where nothing can be changed: patched positions before the first difference of the texts.
@@ -208,6 +217,15 @@ impl Work {
         let layers = self.base.meta().dims.layers;
         let same = patches.same_positions();
         (0..layers).flat_map(|layer| (0..same).map(move |pos| (layer, pos, Found::Nothing))).collect()
+    }
+
+    /// The layer and the column of a place.
+    fn place(&self, at: usize) -> (usize, usize) {
+        match &self.places {
+            Places::Parts(places) => (places[at].0, places[at].1),
+            Places::Routing(places) => places[at],
+            Places::Patches(patches) => patches.place(at),
+        }
     }
 
     fn measure(&mut self, at: usize, control: &Control) -> Result<(usize, usize, Found)> {
@@ -237,8 +255,8 @@ impl Work {
 /// The edit that lets the best rejected expert win over the last chosen one; `None` if no expert was rejected, or the experts
 /// were not captured.
 fn rerouting(base: &Live, layer: usize, pos: usize) -> Option<Edit> {
-    let runner_up = TokenRouting::choice(base.tokens().get(pos)?, layer)?.runner_up()?;
-    Some(Edit::new(Picks::one(layer), Change::Force(Picks::one(runner_up))).at(Scope::Positions(pos, pos)))
+    let exchange = exchange(base.tokens().get(pos)?, layer, &base.meta().edits)?;
+    Some(Edit::new(Picks::one(layer), Change::Force(Picks::one(exchange.winner))).at(Scope::Positions(pos, pos)))
 }
 
 /// What would follow a token if the next expert had won in a layer: of the token that came, or else of the most probable one.

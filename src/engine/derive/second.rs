@@ -34,7 +34,10 @@ impl SecondRun {
     pub fn derive(&mut self, run: &Run, prompt: &Prompt, control: &Control) -> Result<Derived> {
         let run = run.need_live()?;
         let ids = ids_of(run, prompt)?;
-        let fits = |(kept, live): &(Prompt, Live)| kept == prompt && live.is_computed_as(run);
+        let fits = |(kept, live): &(Prompt, Live)| {
+            let is_current = live.edits().is_none_or(|of| of.edits().are_current());
+            kept == prompt && live.is_computed_as(run) && is_current
+        };
         let (_, live) = match self.kept.take().filter(fits) {
             Some(kept) => self.kept.insert(kept),
             None => self.kept.insert((prompt.clone(), run.clone())),

@@ -119,7 +119,9 @@ pub fn ablated(
     control: &Control,
 ) -> Result<Measures> {
     let a = baseline.run().clone();
-    let Some(first) = first_use(&a, over, layer, index) else { return baseline.measure(&a, target, control) };
+    let Some(first) = first_use(&a, over, layer, index) else {
+        return Ok(Measures { sites: 0, ..baseline.measure(&a, target, control)? });
+    };
     let at = if first == 0 { Scope::Everywhere } else { Scope::From(first) };
     let own = a.meta().edits.len();
     let list = a.meta().edits.iter().cloned().chain([edit.clone().at(at)]).collect();

@@ -162,9 +162,11 @@ fn layers(a: &Live, b: &Live, residuals: bool) -> Vec<LayerEffect> {
     let dims = a.meta().dims;
     let mut diff = RunDiff::new(dims.layers, a.meta().router_dtype());
     diff.extend(a.tokens(), b.tokens());
-    // A choice that an edit made is no flip that it induced.
+    // A choice that an edit made is no flip that it induced. Edits that A has, too, made the same choice there.
+    let shared = a.meta().edits.iter().zip(&*b.meta().edits).take_while(|(a, b)| a == b).count();
     let is_edited = |position: usize, layer: usize| {
-        b.tokens()[position].sites.iter().any(|site| usize::from(site.layer) == layer && site.chose)
+        let own = |site: &&crate::trace::Site| usize::from(site.layer) == layer && usize::from(site.edit) >= shared;
+        b.tokens()[position].sites.iter().find(|site| own(site) && site.chose).is_some()
     };
     let of_layer = |layer: usize| {
         let flips = diff.layers()[layer].flips().iter().filter(|flip| !is_edited(flip.position, layer));

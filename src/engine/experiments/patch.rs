@@ -122,6 +122,12 @@ impl Patches {
         self.sites.len()
     }
 
+    /// The layer of a site, and its position, head or expert.
+    pub fn place(&self, site: usize) -> (usize, usize) {
+        let (layer, position, index) = self.sites[site];
+        (layer, position.or(index).unwrap_or(0))
+    }
+
     /// Patches one site.
     ///
     /// # Errors

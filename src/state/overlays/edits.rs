@@ -1,7 +1,7 @@
 //! The menu of edits at the cursor, and the list of the edits in force.
 
 use super::{InputKind, Overlay};
-use crate::analysis::routing::TokenRouting;
+use crate::analysis::routing::exchange;
 use crate::analysis::view::{Tab, View};
 use crate::analysis::{MapOf, MapOver, PatchOver};
 use crate::state::input::TextEdit;
@@ -124,9 +124,9 @@ fn offered_in_effects(state: &State, experts: Offers, heads: Offers, blocks: Off
         Some(MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads)) => [heads, blocks].concat(),
         Some(MapOf::Parts(MapOver::Blocks, _)) => [blocks, heads, experts].concat(),
         Some(MapOf::Routing) => {
-            let choice = state.token().and_then(|token| TokenRouting::choice(token, state.cursor.layer));
-            let next = choice.and_then(|choice| choice.runner_up());
-            let offer = next.map(|next| (Change::Force(Picks::one(next)), "the next expert wins"));
+            let edits = state.edits_of_run();
+            let next = state.token().and_then(|token| exchange(token, state.cursor.layer, &edits));
+            let offer = next.map(|next| (Change::Force(Picks::one(next.winner)), "the next expert wins"));
             [offer.into_iter().collect(), experts, blocks].concat()
         }
         _ => [experts, heads, blocks].concat(),

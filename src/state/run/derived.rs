@@ -3,11 +3,11 @@
 use super::bounded::Bounded;
 use crate::analysis::Trajectory;
 use crate::analysis::{
-    Attribution, AttributionKey, Distance, EffectMap, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapKey,
-    MapOf, ModelShares, Pick, Tempered, Watch, WhatIf,
+    Attribution, AttributionKey, Distance, EffectMap, HeadColumn, HeadMap, HeadRow, HeadScores, HeadStats, MapOf,
+    ModelShares, Pick, Tempered, Watch, WhatIf,
 };
 use crate::protocol::{Derive, DeriveKind, Derived, MapPart, MapRequest, OtherRun, RequestId};
-use crate::trace::{Candidate, LensCell, LensKey, Sampling};
+use crate::trace::{Candidate, LensCell, LensKey, Prompt, Sampling};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,6 +19,16 @@ const MOST_ATTRIBUTIONS: usize = 4_000;
 const MOST_SHARES: usize = 64;
 /// The most trajectories, sampled distributions and what-ifs that are kept, of each.
 const MOST_OF_TOKENS: usize = 5_000;
+
+/// A map, as far as it has arrived.
+#[derive(Clone, Debug)]
+struct StoredMap {
+    map: Arc<EffectMap>,
+    /// The prompt of the corrupted run, for a map of patches.
+    second: Option<Prompt>,
+    /// Places that the engine has computed, in its order.
+    done: usize,
+}
 
 /// Derived values that have arrived, and the requests for others.
 #[derive(Clone, Debug)]
@@ -33,8 +43,8 @@ pub struct Derivations {
     /// A few dozen bytes per head.
     stats: HashMap<(usize, usize), HeadStats>,
     scores: Option<Arc<HeadScores>>,
-    /// Maps with the number of places that the engine has computed, the one requested last at the end.
-    effects: Vec<(Arc<EffectMap>, usize)>,
+    /// Maps, the one requested last at the end.
+    effects: Vec<StoredMap>,
     pub(in crate::state) shares: HashMap<Watch, Result<Arc<ModelShares>, String>>,
     distance: Option<(OtherRun, Arc<Distance>)>,
     /// Whether the scores could not be computed, so that they are not requested again.
@@ -142,13 +152,23 @@ impl Derivations {
     }
 
     /// A map, as far as it is computed; it may be of an earlier length of the run.
-    pub fn effect_map(&self, key: &MapKey) -> Option<&EffectMap> {
-        self.effects.iter().map(|(map, _)| &**map).find(|map| map.key == *key)
+    pub fn effect_map(&self, request: &MapRequest) -> Option<&EffectMap> {
+        self.stored_map(request).map(|stored| &*stored.map)
+    }
+
+    fn stored_map(&self, request: &MapRequest) -> Option<&StoredMap> {
+        self.effects.iter().find(|stored| stored.map.key == request.key && stored.second == request.second)
+    }
+
+    /// Whether a map could not be computed, so that it is not requested again.
+    pub fn has_map_failed(&self, request: &MapRequest) -> bool {
+        let is_it = |ask: &Derive| matches!(ask, Derive::Effects { request: failed, .. } if **failed == *request);
+        self.failed.values().any(is_it)
     }
 
     /// The same, shared.
-    pub fn shared_map(&self, key: &MapKey) -> Option<Arc<EffectMap>> {
-        self.effects.iter().map(|(map, _)| map).find(|map| map.key == *key).cloned()
+    pub fn shared_map(&self, request: &MapRequest) -> Option<Arc<EffectMap>> {
+        self.stored_map(request).map(|stored| stored.map.clone())
     }
 
     /// The contributions of all layers, shared.
@@ -163,8 +183,7 @@ impl Derivations {
 
     /// How many places of a map the engine has computed, if it is of this many tokens.
     pub fn map_done(&self, request: &MapRequest) -> usize {
-        let same = |(map, _): &&(Arc<EffectMap>, usize)| map.key == request.key && map.tokens == request.tokens;
-        self.effects.iter().find(same).map_or(0, |(_, done)| *done)
+        self.stored_map(request).filter(|stored| stored.map.tokens == request.tokens).map_or(0, |stored| stored.done)
     }
 
     /// The contributions of all layers, or why they can't be computed.
@@ -190,28 +209,44 @@ impl Derivations {
 
     /// Removes what belongs to a second prompt.
     pub(in crate::state) fn forget_patches(&mut self) {
-        self.effects.retain(|(map, _)| !matches!(map.key.of, MapOf::Patching(_)));
-        self.distance = None;
-        self.failed
-            .retain(|_, ask| !matches!(ask, Derive::Effects { .. } | Derive::Second { .. } | Derive::Distance(_)));
+        let is_patch = |ask: &Derive| match ask {
+            Derive::Effects { request, .. } => matches!(request.key.of, MapOf::Patching(_)),
+            Derive::Second { .. } | Derive::SecondLens { .. } | Derive::Distance(_) => true,
+            _ => false,
+        };
+        self.effects.retain(|stored| !matches!(stored.map.key.of, MapOf::Patching(_)));
+        self.forget_distance();
+        self.failed.retain(|_, ask| !is_patch(ask));
+        // Answers that still come belong to the former prompt.
+        self.pending.retain(|_, (_, ask)| !is_patch(ask));
     }
 
+    /// Removes how far the run is from another one, as one of them changed.
+    pub(in crate::state) fn forget_distance(&mut self) {
+        self.distance = None;
+        self.pending.retain(|_, (_, ask)| !matches!(ask, Derive::Distance(_)));
+        self.failed.retain(|_, ask| !matches!(ask, Derive::Distance(_)));
+    }
+
+    /// Keeps places of a map if they continue what is known of it.
     fn keep_places(&mut self, part: MapPart) {
-        let MapPart { request, shape, baselines, done, found } = part;
-        let same = |(map, _): &(Arc<EffectMap>, usize)| map.key == request.key && map.tokens == request.tokens;
-        let at = self.effects.iter().position(same);
-        if at.is_none() {
-            self.effects.retain(|(map, _)| map.key != request.key);
-            while self.effects.iter().map(|(map, _)| map.bytes()).sum::<usize>() > MOST_BYTES {
+        let MapPart { request, shape, baselines, from, done, refused, found } = part;
+        let is_it = |stored: &StoredMap| stored.map.key == request.key && stored.second == request.second;
+        if from == 0 {
+            self.effects.retain(|stored| !is_it(stored));
+            while self.effects.iter().map(|stored| stored.map.bytes()).sum::<usize>() > MOST_BYTES {
                 self.effects.remove(0);
             }
-            self.effects.push((Arc::new(EffectMap::new(request.key, shape, request.tokens)), 0));
+            let map = Arc::new(EffectMap::new(request.key, shape, request.tokens));
+            self.effects.push(StoredMap { map, second: request.second.clone(), done: 0 });
         }
-        let at = at.unwrap_or(self.effects.len() - 1);
-        let (map, known) = &mut self.effects[at];
-        let map = Arc::make_mut(map);
+        let continues =
+            |stored: &&mut StoredMap| is_it(stored) && stored.done == from && stored.map.tokens == request.tokens;
+        let Some(stored) = self.effects.iter_mut().find(continues) else { return };
+        let map = Arc::make_mut(&mut stored.map);
         map.baselines = baselines;
-        *known = done;
+        map.refused = map.refused.take().or(refused);
+        stored.done = done;
         for (layer, column, found) in found {
             map.set(layer, column, found);
         }
@@ -295,13 +330,19 @@ impl Derivations {
         self.failed.clear();
         self.columns.retain(|_, column| column.n() <= len);
         self.stats.retain(|_, stats| stats.n <= len);
-        self.effects.retain(|(map, _)| map.tokens <= len);
+        self.effects.retain(|stored| stored.map.tokens <= len);
+        // Maps of tokens that are gone are no beginning of later ones.
+        let is_gone = |ask: &Derive| matches!(ask, Derive::Effects { request, .. } if request.tokens > len);
+        self.pending.retain(|_, (_, ask)| !is_gone(ask));
         self.shares.retain(|watch, _| watch.position < len);
         self.distance = None;
     }
 
     /// Removes all values; requests stay pending.
     pub(in crate::state) fn clear(&mut self) {
+        // The run is computed in another way: maps and distances that still come are not of it.
+        let is_of_run = |ask: &Derive| matches!(ask, Derive::Effects { .. } | Derive::Distance(_) | Derive::Shares(_));
+        self.pending.retain(|_, (_, ask)| !is_of_run(ask));
         *self = Self { pending: std::mem::take(&mut self.pending), ..Self::default() };
     }
 }

@@ -68,7 +68,7 @@ impl State {
             Event::Derived { id, result: Derived::Second { prompt, meta, tokens } } if self.derived.waits_for(id) => {
                 if let Some(second) = self.second.as_mut().filter(|second| second.prompt == prompt) {
                     second.take(meta, tokens);
-                    self.derived.forget_patches();
+                    self.derived.forget_distance();
                 }
             }
             Event::Derived { id, result: Derived::SecondLens(prompt, cells) } if self.derived.waits_for(id) => {
@@ -94,6 +94,9 @@ impl State {
             Event::Failed { id, failure } => {
                 if self.jobs.iter().any(|job| job.id == id && job.kind == JobKind::Edits) {
                     self.restore_edits();
+                }
+                if let (true, Some(second)) = (self.derived.waits_for_second(id), &mut self.second) {
+                    second.failed = Some(failure.summary.clone());
                 }
                 self.jobs.retain(|job| job.id != id);
                 self.derived.refuse(id, &failure);

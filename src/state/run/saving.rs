@@ -21,7 +21,7 @@ impl State {
             lens: pane.lens.measure,
             targets: self.plotted(),
             map: pane.effects.of(pane.view()),
-            effect: pane.effects.measure,
+            effect: self.map_measure(),
         }
     }
 

@@ -4,6 +4,7 @@ use super::bounded::Bounded;
 use crate::analysis::view::View;
 use crate::analysis::{Aligned, align};
 use crate::state::overlays::{InputKind, Overlay};
+use crate::state::text::{fit, harmless};
 use crate::state::{Effect, State};
 use crate::trace::{Candidate, LensCell, LensKey, Meta, Prompt, TokenRecord, Variant};
 use std::sync::Arc;
@@ -20,11 +21,13 @@ pub struct SecondPrompt {
     meta: Option<Arc<Meta>>,
     tokens: Vec<Arc<TokenRecord>>,
     lens: Bounded<LensKey, LensCell>,
+    /// Why it could not be read.
+    pub(in crate::state) failed: Option<String>,
 }
 
 impl SecondPrompt {
     fn new(prompt: Prompt) -> Self {
-        Self { prompt, meta: None, tokens: Vec::new(), lens: Bounded::new(MOST_BYTES) }
+        Self { prompt, meta: None, tokens: Vec::new(), lens: Bounded::new(MOST_BYTES), failed: None }
     }
 
     /// Its records; empty before they have arrived.
@@ -54,6 +57,19 @@ impl SecondPrompt {
         }
     }
 
+    /// Why it could not be read, if so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// The beginning of its text, harmless to a terminal; `ids` for a prompt of ids.
+    pub fn shown(&self, most: usize) -> String {
+        match self.text() {
+            Some(text) => fit(&harmless(&text.chars().take(most).collect::<String>()), most),
+            None => "ids".to_owned(),
+        }
+    }
+
     /// Its text; `None` for ids.
     pub fn text(&self) -> Option<&str> {
         match &self.prompt {
@@ -68,7 +84,7 @@ impl State {
     pub fn unread_second(&self) -> Option<&Prompt> {
         let second = self.second.as_ref()?;
         let is_read = second.meta().is_some_and(|meta| Variant::of(meta) == self.current_variant());
-        (!is_read && !self.tokens.is_empty()).then_some(&second.prompt)
+        (!is_read && second.failed.is_none() && !self.tokens.is_empty()).then_some(&second.prompt)
     }
 
     /// The run and the second prompt, token by token.

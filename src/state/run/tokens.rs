@@ -17,6 +17,9 @@ impl State {
             .zip(&tokens)
             .take_while(|(a, b)| a.id == b.id && Arc::ptr_eq(&a.values, &b.values));
         let unchanged = kept + equal.count();
+        if unchanged < self.tokens.len() || kept + tokens.len() > self.tokens.len() {
+            self.derived.forget_distance();
+        }
         if unchanged < self.tokens.len() {
             self.derived.truncate(unchanged);
             // Bookmarks stay on the same text, even if the text is read under another policy.

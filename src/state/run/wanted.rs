@@ -71,6 +71,11 @@ impl Derivations {
         self.pending.values().any(|(pending, _)| *pending == id)
     }
 
+    /// Whether the request `id` is that for a second prompt.
+    pub(in crate::state) fn waits_for_second(&self, id: RequestId) -> bool {
+        self.pending.values().any(|(pending, ask)| *pending == id && matches!(ask, Derive::Second { .. }))
+    }
+
     /// Ends a pending request that failed.
     pub(in crate::state) fn fail(&mut self, id: RequestId) {
         let failed = self.pending.values().find(|(pending, _)| *pending == id);

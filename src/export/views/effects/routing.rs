@@ -8,7 +8,7 @@ use crate::analysis::{Found, MapMeasure};
 use crate::export::figure::{Figure, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
-use crate::export::views::routing::layer_axis;
+use crate::export::views::routing::{NEAR_TIE, layer_axis};
 use anyhow::Result;
 
 pub const FILES: Files = Files { figure, table };
@@ -38,10 +38,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     Ok(Figure {
         title: "What if the next expert had won over the last chosen one".to_owned(),
         subtitle: subtitle(&data.trace),
-        legends: vec![
-            Legend::Ramp(name.to_owned(), -full, full),
-            Legend::Corner(format!("near-tie: a margin of at most 4 {dtype} ulp")),
-        ],
+        legends: vec![Legend::Ramp(name.to_owned(), -full, full), Legend::Corner(NEAR_TIE.to_owned())],
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes: vec!["each cell: the token read again with this one choice exchanged".to_owned()],
@@ -53,7 +50,7 @@ fn table(data: &ViewData, _: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> R
     let map = found(data)?;
     let rows = map.places().filter_map(|(layer, pos, found)| {
         let Found::Effect(found) = found else { return None };
-        RerouteRow::of(&data.trace.tokens, (layer, pos), found, text)
+        RerouteRow::of(&data.trace.tokens, (layer, pos), (found, &data.trace.meta.edits), text)
     });
     write_csv(rows, out)
 }

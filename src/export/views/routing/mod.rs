@@ -16,7 +16,7 @@ use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
 
-const NEAR_TIE: &str = "near-tie: one ulp could have chosen another expert";
+pub const NEAR_TIE: &str = "near-tie: one ulp could have chosen another expert";
 
 /// The legends of probabilities with chosen experts and near-ties marked.
 fn probability_legends() -> Vec<Legend> {

@@ -19,8 +19,7 @@ pub(in crate::state::views) const RULES: Rules = Rules {
 
 /// Copies rows with the columns of `ablate.csv`.
 fn copy(state: &State, extent: Extent) -> Copied {
-    copy_rows(state, extent, AblationRow::TABLE, |layer, column| {
-        let map = state.map()?;
+    copy_rows(state, extent, AblationRow::TABLE, |map, layer, column| {
         let (MapOf::Parts(over, how), Some(Found::Effect(found))) = (map.key.of, map.get(layer, column)) else {
             return None;
         };

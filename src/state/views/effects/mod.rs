@@ -61,6 +61,7 @@ pub struct Pin {
 }
 
 const NO_MAP: &str = "this map has not been computed yet: enter computes it";
+const OLD_MAP: &str = "this map is of fewer tokens than the run: enter computes it again";
 const ENTER: Enter = Enter { run: State::enter_map, refusal };
 
 fn refusal(state: &State) -> Option<&'static str> {
@@ -69,7 +70,8 @@ fn refusal(state: &State) -> Option<&'static str> {
 
 /// Why there is no map to copy or to write.
 fn missing(state: &State) -> Option<&'static str> {
-    state.map().is_none_or(|map| !map.is_complete()).then_some(NO_MAP)
+    let Some(map) = state.map().filter(|map| map.is_complete()) else { return Some(NO_MAP) };
+    (map.tokens < state.tokens.len()).then_some(OLD_MAP)
 }
 
 fn vertical(state: &mut State, to: Vertical) {
@@ -92,19 +94,19 @@ fn copy_rows<R: Row>(
     state: &State,
     extent: Extent,
     table: &'static Table,
-    row: impl Fn(usize, usize) -> Option<R>,
+    row: impl Fn(&EffectMap, usize, usize) -> Option<R>,
 ) -> Copied {
     let map = state.map().ok_or(NO_MAP)?;
     let (layer, column) = (state.cursor.layer, state.map_column(map));
     if extent == Extent::Cell {
-        let value = map.value(layer, column, state.pane().effects.measure).ok_or(UNDERWAY)?;
+        let value = map.value(layer, column, state.map_measure()).ok_or(UNDERWAY)?;
         let text = format!("L{layer} {} {value}", state.column_name(map, column));
         return Ok((text.clone(), text));
     }
     let layers = if extent == Extent::Row { layer..layer + 1 } else { 0..map.layers() };
     let mut clip = Clip::new(table)?;
     for layer in layers {
-        clip.extend((0..map.columns).filter_map(|column| row(layer, column)))?;
+        clip.extend((0..map.columns).filter_map(|column| row(map, layer, column)))?;
     }
     clip.finish("the map")
 }
@@ -141,7 +143,21 @@ impl State {
     /// The map of the view with the focus, as far as it is computed.
     pub fn map(&self) -> Option<&EffectMap> {
         let request = self.map_request(&self.pane().effects, self.view())?;
-        self.derived.effect_map(&request.key)
+        self.derived.effect_map(&request)
+    }
+
+    /// What the map of the view with the focus shows of each place.
+    pub fn map_measure(&self) -> MapMeasure {
+        self.measure_in(&self.pane().effects, self.view())
+    }
+
+    /// What a map shows of each place: the chosen measure, or another where it has no value.
+    pub fn measure_in(&self, effects: &Effects, view: View) -> MapMeasure {
+        match (effects.measure, view) {
+            (MapMeasure::Difference, View::EffectsRouting) => MapMeasure::Loss,
+            (MapMeasure::Difference, _) if self.watch().is_none_or(|watch| watch.foil.is_none()) => MapMeasure::Target,
+            (measure, _) => measure,
+        }
     }
 
     /// The column of a map at the cursor.
@@ -177,7 +193,7 @@ impl State {
 
     /// Goes through the places of a sorted map.
     fn move_ranked(&mut self, direction: Direction) {
-        let measure = self.pane().effects.measure;
+        let measure = self.map_measure();
         let Some(map) = self.map() else { return };
         let (of, ranked) = (map.key.of, map.ranked(measure));
         let here = (self.cursor.layer, self.map_column(map));
@@ -194,7 +210,7 @@ impl State {
 
     /// Goes to the largest effect of the map.
     pub(in crate::state) fn go_to_largest(&mut self) {
-        let measure = self.pane().effects.measure;
+        let measure = self.map_measure();
         let Some(map) = self.map() else { return self.say(NO_MAP) };
         let (of, progress) = (map.key.of, map.progress());
         let Some((layer, column, value)) = map.ranked(measure).first().copied() else { return self.say(NO_MAP) };
@@ -213,7 +229,9 @@ impl State {
             self.open_second();
             return Vec::new();
         }
-        if !self.maps_on {
+        let has_failed =
+            self.map_request(&self.pane().effects, self.view()).is_some_and(|of| self.derived.has_map_failed(&of));
+        if !self.maps_on || has_failed {
             self.maps_on = true;
             self.derived.retry_maps();
             return Vec::new();
@@ -327,7 +345,9 @@ impl State {
             ModelPart::Embed => {}
             ModelPart::Head(layer, head) => (self.cursor.layer, self.cursor.head) = (layer, head),
             ModelPart::Expert(layer, expert) => (self.cursor.layer, self.cursor.expert) = (layer, expert),
-            ModelPart::Edit(layer, _) => self.cursor.layer = layer,
+            ModelPart::Edit(layer, _) | ModelPart::AttnRest(layer) | ModelPart::MlpRest(layer) => {
+                self.cursor.layer = layer
+            }
         }
     }
 

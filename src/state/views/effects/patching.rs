@@ -23,8 +23,7 @@ fn missing(state: &State) -> Option<&'static str> {
 
 /// Copies rows with the columns of `patch.csv`.
 fn copy(state: &State, extent: Extent) -> Copied {
-    copy_rows(state, extent, PatchRow::TABLE, |layer, column| {
-        let map = state.map()?;
+    copy_rows(state, extent, PatchRow::TABLE, |map, layer, column| {
         let (MapOf::Patching(over), Some(found)) = (map.key.of, map.get(layer, column)) else { return None };
         PatchRow::of(over, (layer, column), found)
     })

@@ -19,9 +19,8 @@ pub(in crate::state::views) const RULES: Rules = Rules {
 
 /// Copies rows with the columns of the exported view.
 fn copy(state: &State, extent: Extent) -> Copied {
-    copy_rows(state, extent, RerouteRow::TABLE, |layer, column| {
-        let map = state.map()?;
+    copy_rows(state, extent, RerouteRow::TABLE, |map, layer, column| {
         let Some(Found::Effect(found)) = map.get(layer, column) else { return None };
-        RerouteRow::of(&state.tokens, (layer, column), found, TokenText::Exact)
+        RerouteRow::of(&state.tokens, (layer, column), (found, &state.edits_of_run()), TokenText::Exact)
     })
 }

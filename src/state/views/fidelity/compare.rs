@@ -1,8 +1,8 @@
 //! Two runs side by side, token by token: of the same text (another policy, other edits, a recording), or of two prompts.
 
 use super::NO_OTHER;
-use crate::analysis::Aligned;
 use crate::analysis::tables::{CompareRow, Row, TokenText};
+use crate::analysis::{Aligned, Distance};
 use crate::protocol::OtherRun;
 use crate::state::State;
 use crate::state::input::Extent;
@@ -27,13 +27,14 @@ fn copy(state: &State, extent: Extent) -> Copied {
         }
     };
     let layers = state.meta().map_or(0, |meta| meta.dims.layers);
+    let distance = state.compared_distance();
     let mut clip = Clip::new(CompareRow::TABLE)?;
     for at in shown {
         let row = rows[at];
         clip.extend([CompareRow::of(
             row,
             state.compared_records(row),
-            state.compared_kl(at),
+            distance.and_then(|found| *found.kl.get(at)?),
             layers,
             TokenText::Exact,
         )])?;
@@ -82,10 +83,9 @@ impl State {
         (self.baseline.tokens().len() == self.tokens.len()).then(|| OtherRun::Variant(variant.clone()))
     }
 
-    /// KL(A ‖ B) in the row `at`, once it is known.
-    pub fn compared_kl(&self, at: usize) -> Option<f64> {
-        let found = self.derived.distance(&self.other_run()?)?;
-        found.kl.get(at).copied().flatten()
+    /// How far A and B are apart, once it is known.
+    pub fn compared_distance(&self) -> Option<&Distance> {
+        self.derived.distance(&self.other_run()?)
     }
 
     /// The lens cells of A and B in a row, in the layer of the cursor.

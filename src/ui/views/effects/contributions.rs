@@ -51,14 +51,14 @@ fn list(c: &mut Canvas, inside: Rect, found: &ModelShares) {
     let body = Rect { y: inside.y + 1, height: inside.height.saturating_sub(2), ..inside };
     let at = c.pane.scroll.min(ranked.len().saturating_sub(1));
     for (y, row) in (body.y..body.bottom()).zip(window(at, ranked.len(), usize::from(body.height))) {
-        put_share(c, inside, y, (row, &ranked[row]), row == at, full);
+        put_share(c, inside, y, (row, &ranked[row], found), row == at, full);
     }
     let sum: f64 = ranked.iter().map(Share::value).sum();
     let rest = found.logit() - sum;
     let what = if has_foil { "logit(target) − logit(foil)" } else { "logit" };
     let forms = [
         format!(
-            "embed + heads + experts {} · rounding {} · {what} {}   F foil  = pin",
+            "all parts {} · rounding {} · {what} {}   F foil  = pin",
             plain(sum),
             signed(rest),
             plain(found.logit())
@@ -69,7 +69,14 @@ fn list(c: &mut Canvas, inside: Rect, found: &ModelShares) {
     c.put_first_that_fits(inside, inside.x + 1, inside.bottom().saturating_sub(1), &forms, c.theme.strong());
 }
 
-fn put_share(c: &mut Canvas, inside: Rect, y: u16, (row, share): (usize, &Share), at: bool, full: f64) {
+fn put_share(
+    c: &mut Canvas,
+    inside: Rect,
+    y: u16,
+    (row, share, found): (usize, &Share, &ModelShares),
+    at: bool,
+    full: f64,
+) {
     let style = if at { c.theme.cursor() } else { c.theme.strong() };
     let x = c.put(inside, inside.x, y, &format!("{:>4} {:<9}", row + 1, share.part.to_string()), style);
     let x = match share.foil {
@@ -77,11 +84,17 @@ fn put_share(c: &mut Canvas, inside: Rect, y: u16, (row, share): (usize, &Share)
         None => x,
     };
     let x = c.put(inside, x, y, &format!(" {:>8}", signed(share.value())), c.theme.signed(share.value()));
+    if let ModelPart::Edit(_, edit) = share.part {
+        let label = found.target.edits.get(edit).map_or_else(String::new, |edit| harmless(&edit.label));
+        c.put(inside, x + 2, y, &label, c.theme.dim());
+        return;
+    }
     let room = usize::from(inside.right().saturating_sub(x)).saturating_sub(2);
     let part = if full > 0.0 { share.value() / full } else { 0.0 };
     put_bar(c, inside, (x + 2, y), part, room.min(BAR));
     let spot = match share.part {
         ModelPart::Embed => Spot::default(),
+        ModelPart::AttnRest(layer) | ModelPart::MlpRest(layer) => Spot { layer: Some(layer), ..Spot::default() },
         ModelPart::Head(layer, head) => Spot { layer: Some(layer), head: Some(head), ..Spot::default() },
         ModelPart::Edit(layer, _) => Spot { layer: Some(layer), ..Spot::default() },
         ModelPart::Expert(layer, expert) => Spot { layer: Some(layer), expert: Some(expert), ..Spot::default() },

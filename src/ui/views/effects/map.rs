@@ -7,7 +7,8 @@
 
 use super::grid::{Columns, Grid, legend};
 use super::{invite, ranked, want, watched, without};
-use crate::analysis::{EffectMap, Found, MapOf, MapOver};
+use crate::analysis::{EffectMap, Found, MapMeasure, MapOf, MapOver};
+use crate::state::text::harmless;
 use crate::state::{Spot, State};
 use crate::ui::canvas::Canvas;
 use crate::ui::views::Panel;
@@ -28,23 +29,24 @@ fn draw(c: &mut Canvas, area: Rect) {
         let inside = c.panel(area, &format!("effects · map · {what}"));
         return c.nothing(inside, text);
     }
+    let measure = state.measure_in(&effects, view);
     let progress = want(c, &request);
     let of = request.key.watch.map_or_else(String::new, |watch| watched(state, watch));
-    let inside = c.panel(area, &format!("effects · {what} · {} · target {of}{progress}", effects.measure.short()));
-    let Some(map) = state.derived.effect_map(&request.key) else {
-        return invite(c, inside, &format!("what each of the {} does to the target", effects.over));
+    let inside = c.panel(area, &format!("effects · {what} · {} · target {of}{progress}", measure.short()));
+    let Some(map) = state.derived.effect_map(&request) else {
+        return invite(c, inside, &request, &format!("what each of the {} does to the target", effects.over));
     };
     let body = Rect { height: inside.height.saturating_sub(u16::from(inside.height >= 6)), ..inside };
     if effects.sorted {
-        ranked::draw(c, body, map, effects.measure);
+        ranked::draw(c, body, map, measure);
     } else {
         let names = (0..map.columns).map(|column| name(state, map, column)).collect();
-        let full = map.largest(effects.measure);
+        let full = map.largest(measure);
         let at = state.map_column(map);
-        Grid { map, measure: effects.measure, full, columns: Columns::Named(names), at }.draw(c, area, body);
+        Grid { map, measure, full, columns: Columns::Named(names), at }.draw(c, area, body);
     }
     if body.height < inside.height {
-        put_legend(c, inside, map);
+        put_legend(c, inside, map, measure);
     }
 }
 
@@ -58,9 +60,8 @@ fn name(state: &State, map: &EffectMap, column: usize) -> (String, Spot) {
 }
 
 /// The colours, what is at the cursor, and the keys.
-fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap) {
+fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) {
     let (state, y) = (c.state, inside.bottom() - 1);
-    let measure = c.pane.effects.measure;
     let x = legend(c, inside, inside.x + 1, y, map.largest(measure));
     let (layer, column) = (state.cursor.layer, state.map_column(map));
     let here = match map.get(layer, column) {
@@ -75,6 +76,9 @@ fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap) {
                 difference.unwrap_or_default(),
                 found.flips
             )
+        }
+        Some(Found::Nothing) => {
+            map.refused.clone().map_or_else(String::new, |why| format!("not possible: {}", harmless(&why)))
         }
         _ => String::new(),
     };

@@ -26,7 +26,8 @@ fn watched(state: &State, watch: Watch) -> String {
         piece.map_or_else(|| format!("token {id}"), |piece| quoted(&fit(&show_piece(piece), 12)))
     };
     let foil = watch.foil.map(|foil| format!(" − {}", named(foil))).unwrap_or_default();
-    let pinned = if state.pin.is_some() { " (pinned)" } else { "" };
+    let is_pinned = state.pin.is_some_and(|pin| (pin.position, pin.token) == (watch.position, watch.token));
+    let pinned = if is_pinned { " (pinned)" } else { "" };
     format!("{}{foil} after {}{pinned}", named(watch.token), watch.position)
 }
 
@@ -44,7 +45,10 @@ fn without(c: &Canvas) -> Option<&'static str> {
 /// Requests what the map lacks, if maps are on; returns how far it is, in words.
 fn want(c: &mut Canvas, request: &MapRequest) -> String {
     let state = c.state;
-    let map = state.derived.effect_map(&request.key);
+    if state.derived.has_map_failed(request) {
+        return " · not computed".to_owned();
+    }
+    let map = state.derived.effect_map(request);
     let is_current = map.is_some_and(|map| map.tokens == request.tokens);
     let is_done = is_current && map.is_some_and(EffectMap::is_complete);
     if !is_done && state.maps_on && !state.is_busy() {
@@ -67,8 +71,11 @@ fn want(c: &mut Canvas, request: &MapRequest) -> String {
 }
 
 /// A sentence where nothing is computed yet.
-fn invite(c: &mut Canvas, inside: Rect, what: &str) {
-    let text =
-        if c.state.maps_on { "computing …".to_owned() } else { format!("enter computes {what}; esc stops it") };
+fn invite(c: &mut Canvas, inside: Rect, request: &MapRequest, what: &str) {
+    let text = match (c.state.derived.has_map_failed(request), c.state.maps_on) {
+        (true, _) => "it can't be computed: ! says why, enter tries again".to_owned(),
+        (false, true) => "computing …".to_owned(),
+        (false, false) => format!("enter computes {what}; esc stops it"),
+    };
     c.nothing(inside, &text);
 }

@@ -6,7 +6,7 @@ use super::{invite, ranked, want, watched, without};
 use crate::analysis::view::View;
 use crate::analysis::{EffectMap, Found, MapMeasure, PatchOver};
 use crate::state::Spot;
-use crate::state::text::{fit, quoted};
+use crate::state::text::{harmless, quoted};
 use crate::ui::canvas::Canvas;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::plain;
@@ -29,7 +29,11 @@ fn draw(c: &mut Canvas, area: Rect) {
     let Some(request) = state.map_request(&effects, View::EffectsPatching).filter(|_| !second.tokens().is_empty())
     else {
         let inside = c.panel(area, &title);
-        return c.nothing(inside, "reading the second prompt …");
+        let text = match second.failure() {
+            Some(why) => format!("the second prompt can't be read: {}", harmless(why)),
+            None => "reading the second prompt …".to_owned(),
+        };
+        return c.nothing(inside, &text);
     };
     let (own, theirs) = (state.tokens.len(), second.tokens().len());
     if own < theirs {
@@ -42,12 +46,11 @@ fn draw(c: &mut Canvas, area: Rect) {
     let progress = want(c, &request);
     let of = request.key.watch.map_or_else(String::new, |watch| watched(state, watch));
     let inside = c.panel(area, &format!("{title} · recovery of {of}{progress}"));
-    let text = second.text().unwrap_or("ids");
-    let line = format!("clean: this run, without edits · corrupted: {}", quoted(&fit(text, 80)));
+    let line = format!("clean: this run, without edits · corrupted: {}", quoted(&second.shown(80)));
     c.put(inside, inside.x + 1, inside.y, &line, c.theme.dim());
     let inside = Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside };
-    let Some(map) = state.derived.effect_map(&request.key) else {
-        return invite(c, inside, "how much each value restores");
+    let Some(map) = state.derived.effect_map(&request) else {
+        return invite(c, inside, &request, "how much each value restores");
     };
     let body = Rect { height: inside.height.saturating_sub(u16::from(inside.height >= 6)), ..inside };
     // Recovery has no other measure.

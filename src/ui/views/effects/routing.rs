@@ -2,7 +2,7 @@
 
 use super::grid::{Columns, Grid, legend};
 use super::{invite, ranked, want, without};
-use crate::analysis::routing::TokenRouting;
+use crate::analysis::routing::exchange;
 use crate::analysis::view::View;
 use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::ui::canvas::Canvas;
@@ -12,14 +12,6 @@ use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
 
 pub const PANEL: Panel = Panel::new(draw);
-
-/// What the map shows: the target at every position is the token that came, so its log-probability is the loss.
-pub fn measure(chosen: MapMeasure) -> MapMeasure {
-    match chosen {
-        MapMeasure::Difference => MapMeasure::Loss,
-        chosen => chosen,
-    }
-}
 
 fn about(measure: MapMeasure) -> &'static str {
     match measure {
@@ -32,7 +24,7 @@ fn about(measure: MapMeasure) -> &'static str {
 
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, effects) = (c.state, c.pane.effects);
-    let measure = measure(effects.measure);
+    let measure = state.measure_in(&effects, View::EffectsRouting);
     let title = format!("effects · what if the next expert had won · {}", about(measure));
     let (Some(request), None) = (state.map_request(&effects, View::EffectsRouting), without(c)) else {
         let inside = c.panel(area, &title);
@@ -40,8 +32,8 @@ fn draw(c: &mut Canvas, area: Rect) {
     };
     let progress = want(c, &request);
     let inside = c.panel(area, &format!("{title}{progress}"));
-    let Some(map) = state.derived.effect_map(&request.key) else {
-        return invite(c, inside, "what would follow each token if its next expert had won");
+    let Some(map) = state.derived.effect_map(&request) else {
+        return invite(c, inside, &request, "what would follow each token if its next expert had won");
     };
     let body = Rect { height: inside.height.saturating_sub(u16::from(inside.height >= 6)), ..inside };
     if effects.sorted {
@@ -62,10 +54,10 @@ fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure
     let (state, y) = (c.state, inside.bottom() - 1);
     let x = legend(c, inside, inside.x + 1, y, map.largest(measure));
     let (layer, pos) = (state.cursor.layer, state.cursor.token);
-    let choice = state.token().and_then(|token| TokenRouting::choice(token, layer));
-    let exchange = choice.and_then(|choice| {
-        let margin = choice.margin().map(|margin| format!(" (margin {:.4})", margin.gap)).unwrap_or_default();
-        Some(format!("E{} instead of E{}{margin}", choice.runner_up()?, choice.chosen.last()?))
+    let edits = state.meta().map_or(&[][..], |meta| &meta.edits);
+    let exchange = state.token().and_then(|token| exchange(token, layer, edits)).map(|of| {
+        let margin = of.margin.map(|margin| format!(" (margin {margin:.4})")).unwrap_or_default();
+        format!("E{} instead of E{}{margin}", of.winner, of.loser)
     });
     let here = match (map.get(layer, pos), exchange) {
         (Some(Found::Effect(found)), Some(exchange)) => {

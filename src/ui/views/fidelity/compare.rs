@@ -8,7 +8,7 @@
 use super::want_baseline;
 use crate::analysis::Aligned;
 use crate::analysis::diff::same_experts;
-use crate::state::text::{fit, quoted, show_piece, width};
+use crate::state::text::{fit, harmless, quoted, show_piece, width};
 use crate::state::{Spot, State};
 use crate::trace::{LensKey, TokenRecord};
 use crate::ui::canvas::Canvas;
@@ -40,11 +40,19 @@ fn draw(c: &mut Canvas, area: Rect) {
     let inside = c.panel(area, &title);
     let rows = state.compared_rows();
     if rows.is_empty() {
-        return c.nothing(inside, if state.second.is_some() { "reading the second prompt …" } else { "reading A …" });
+        let text = match &state.second {
+            Some(second) => second.failure().map_or("reading the second prompt …".to_owned(), |why| {
+                format!("the second prompt can't be read: {}", harmless(why))
+            }),
+            None => "reading A …".to_owned(),
+        };
+        return c.nothing(inside, &text);
     }
     if let Some(other) = state.other_run().filter(|other| state.derived.distance(other).is_none() && !state.is_busy()) {
         c.wanted.experiments.distance = Some(other);
     }
+    let distance = state.compared_distance();
+    let is_known = distance.is_some() || state.other_run().is_some();
     let at = state.compared_at(&rows);
     let layer = state.cursor.layer;
     let columns = Columns::of(state, usize::from(inside.width));
@@ -55,7 +63,8 @@ fn draw(c: &mut Canvas, area: Rect) {
     want_lens(c, &rows[shown.clone()], columns.lens);
     for (y, row) in (body.y..body.bottom()).zip(shown) {
         let own = if state.compares_prompts() { rows[row].0 } else { rows[row].1 };
-        columns.put(c, inside, y, (row, rows[row]), row == at);
+        let kl = distance.and_then(|found| *found.kl.get(row)?);
+        columns.put(c, inside, y, (kl, is_known, rows[row]), row == at);
         if let Some(pos) = own {
             c.hit_lines(inside, y, 1, Spot { token: Some(pos), ..Spot::default() });
         }
@@ -69,8 +78,7 @@ fn title(c: &mut Canvas) -> Option<String> {
         if let Some(prompt) = state.unread_second().filter(|_| !state.is_busy()) {
             c.wanted.experiments.second = Some(prompt.clone());
         }
-        let text = second.text().map_or_else(|| "ids".to_owned(), |text| quoted(&fit(text, 40)));
-        return Some(format!("compare · A this run, B {text}"));
+        return Some(format!("compare · A this run, B {}", quoted(&second.shown(40))));
     }
     let (a, b) = want_baseline(c)?;
     Some(format!("compare · A {a}, B {b}"))
@@ -151,7 +159,14 @@ impl Columns {
         text
     }
 
-    fn put(&self, c: &mut Canvas, inside: Rect, y: u16, (at, row): (usize, Aligned), is_here: bool) {
+    fn put(
+        &self,
+        c: &mut Canvas,
+        inside: Rect,
+        y: u16,
+        (kl, is_known, row): (Option<f64>, bool, Aligned),
+        is_here: bool,
+    ) {
         let state = c.state;
         let [a, b] = state.compared_records(row);
         let layers = state.meta().map_or(0, |meta| meta.dims.layers);
@@ -168,9 +183,9 @@ impl Columns {
         } else {
             x = c.put(inside, x, y, &padded(&token(b.or(a)), TOKEN), style);
         }
-        let kl = match state.compared_kl(at) {
+        let kl = match kl {
             Some(kl) => signed(kl).trim_start_matches('+').to_owned(),
-            None if state.other_run().is_some() && a.is_some() && b.is_some() => "…".to_owned(),
+            None if is_known && a.is_some() && b.is_some() => "…".to_owned(),
             None => String::new(),
         };
         x = c.put(inside, x, y, &format!("{kl:>9} "), if kl == "0" { dim } else { style });
