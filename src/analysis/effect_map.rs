@@ -159,6 +159,11 @@ impl MapMeasure {
         }
     }
 
+    /// Whether it can't be negative.
+    pub fn is_size(self) -> bool {
+        matches!(self, Self::Kl | Self::Flips)
+    }
+
     /// What it is in a title.
     pub fn short(self) -> &'static str {
         match self {

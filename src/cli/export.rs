@@ -350,6 +350,11 @@ impl Export {
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
+            // Two texts stand side by side, what has no counterpart included: A first, then B.
+            if self.view == View::Compare && ids(&other.tokens) != ids(&data.trace.tokens) {
+                data.second = Some(std::mem::replace(&mut data.trace, other));
+                return Ok((data, spec));
+            }
             let prefix = CommonPrefix::of(&ids(&other.tokens), &ids(&data.trace.tokens));
             if let Some(prefix) = prefix.with_context(|| format!("--against {against}"))? {
                 write_out(&format!("{prefix}\n"));

@@ -109,7 +109,8 @@ impl WithModel {
         let second = self.corrupt.clone().map(Prompt::Text);
         let theirs = second.as_ref().map(|prompt| live.prompt_ids(prompt)).transpose().context("--corrupt")?;
         // Tokens that were generated after the prompt have no counterpart.
-        let tokens = theirs.as_ref().map_or(n, |ids| ids.len().min(n));
+        let prompt = live.prompt().count();
+        let tokens = theirs.as_ref().map_or(n, |ids| if (prompt..=n).contains(&ids.len()) { ids.len() } else { n });
         let position = token.unwrap_or(tokens - 1);
         if position >= tokens {
             let which = if second.is_some() { " that both prompts have" } else { "" };
@@ -135,6 +136,9 @@ impl WithModel {
             _ => Some(target(&upto, self.target.as_deref(), self.foil.as_deref(), &stderr)?),
         };
         let watch = watch.map(|watch| self.with_foil(watch, &data));
+        if let Some(foil) = watch.and_then(|watch| watch.foil).filter(|_| self.foil.is_none()) {
+            stderr.say(&format!("foil token {foil} `{}`, the answer of the corrupted prompt", live.piece(foil).text()));
+        }
         match (spec.map, watch) {
             (Some(of), watch) => {
                 let request = MapRequest { key: MapKey { of, watch }, tokens, second };

@@ -6,12 +6,14 @@ use mixscope::analysis::{
 };
 use mixscope::control::Control;
 use mixscope::engine::{
-    Ablation, Capture, Core, Live, Over, PatchPlan, Run, ablate, distance, effect_map, measure, model_shares, patch,
+    Ablation, Capture, Core, Kept, Live, Over, Part, PatchPlan, Run, ablate, derive, distance, effect_map, measure,
+    model_shares, patch,
 };
 use mixscope::model::{Edits, Loaded, Location, open};
 use mixscope::protocol::{Ask, Derive, Derived, Event, MapPart, MapRequest, OtherRun, RequestId};
 use mixscope::trace::{Edit, HookKind, Policy, Prompt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PROMPT: &str = "The capital of France is";
 const SECOND: &str = "The capital of Spain is";
@@ -173,16 +175,37 @@ fn parts(core: &mut Core, request: MapRequest, done: usize) -> Vec<MapPart> {
 
 #[test]
 fn a_map_that_was_stopped_goes_on_where_it_was() {
-    let loaded = demo();
-    let mut core = Core::new(loaded);
-    core.answer(RequestId(1), Ask::Prompt(Prompt::Text(PROMPT.to_owned())));
-    let live = core.run().live().unwrap().clone();
+    let live = text(&demo(), PROMPT);
     let request = request(&live, MapOf::Parts(MapOver::Heads, How::Zero));
-    let whole = parts(&mut core, request.clone(), 0);
-    let all: Vec<_> = whole.into_iter().flat_map(|part| part.found).collect();
-    let rest: Vec<_> = parts(&mut core, request, 30).into_iter().flat_map(|part| part.found).collect();
+    let run = Run::Live(live);
+    let mut kept = Kept::default();
+    let asks = AtomicUsize::new(0);
+    let is_enough = || asks.fetch_add(1, Ordering::Relaxed) > 40;
+    let first = Derive::Effects { request: Box::new(request.clone()), done: 0 };
+    let Part::Some(Derived::Effects(stopped), rest) =
+        derive(&run, &mut kept, &first, &Control::cancelled_by(&is_enough)).unwrap()
+    else {
+        panic!("it was not stopped")
+    };
+    assert!(stopped.done > 0 && stopped.done < 48 && stopped.found.len() == stopped.done, "{}", stopped.done);
+    let mut all = stopped.found;
+    let mut next = Some(rest);
+    while let Some(ask) = next.take() {
+        let (found, rest) = match derive(&run, &mut kept, &ask, &Control::none()).unwrap() {
+            Part::Whole(found) => (found, None),
+            Part::Some(found, rest) => (found, Some(rest)),
+            Part::None => panic!("nothing was computed"),
+        };
+        let Derived::Effects(part) = found else { panic!("{found:?}") };
+        assert_eq!(part.from, all.len(), "it goes on where it was");
+        all.extend(part.found);
+        next = rest;
+    }
+    let fresh = effect_map(&run, &request, &Control::none()).unwrap();
     assert_eq!(all.len(), 48);
-    assert_eq!(rest, all[30..]);
+    for (layer, head, found) in &all {
+        assert_eq!(fresh.get(*layer, *head), Some(found));
+    }
 }
 
 #[test]

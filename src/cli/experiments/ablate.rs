@@ -119,8 +119,16 @@ fn report(mut found: Vec<Ablation>, has_foil: bool) -> String {
     found.sort_by(|a, b| size(b).total_cmp(&size(a)));
     let by = if has_foil { "the logit difference" } else { "the target's log-probability" };
     let mut out = format!("by the change of {by}, largest first:\n");
-    let _ =
-        writeln!(out, "{:<22} {:>6} {:>12} {:>9} {:>9} {:>9}", "edit", "sites", "loss change", "KL", "target", "flips");
+    let _ = writeln!(
+        out,
+        "{:<22} {:>6} {:>12} {:>9} {:>9} {:>9}",
+        "edit",
+        "sites",
+        "loss change",
+        "KL",
+        if has_foil { "difference" } else { "target" },
+        "flips"
+    );
     for Ablation { edit, measures, .. } in found.iter().take(SHOWN) {
         let target = measures.logit_difference_change.unwrap_or(measures.target_logprob_change) + 0.0;
         let loss = measures.loss_change.map_or_else(String::new, |change| format!("{:+.4}", change + 0.0));

@@ -132,7 +132,11 @@ fn report(found: &analysis::Effect) -> String {
         let _ = writeln!(out, "{text}");
     };
     for note in &found.edits {
-        let nothing = if note.sites == 0 { ": it changed nothing" } else { "" };
+        let nothing = match (note.sites, found.steps) {
+            (0, _) => ": it changed nothing",
+            (_, 0) => "",
+            _ => ", those of generated tokens included",
+        };
         let s = if note.sites == 1 { "" } else { "s" };
         line(format!("{:<28} {} site{s}{nothing}", note.edit, note.sites));
     }

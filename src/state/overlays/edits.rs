@@ -237,6 +237,7 @@ impl State {
             ListAction::Delete => {
                 list.remove(marked.at);
                 marked.at = marked.at.min(list.len().saturating_sub(1));
+                *is_off &= !list.is_empty();
             }
             ListAction::MoveUp if marked.at > 0 => {
                 list.swap(marked.at, marked.at - 1);

@@ -219,11 +219,15 @@ impl Baseline {
 
 impl State {
     /// Follows a change of the policy or the edits. The run on screen is compared with its first variant, until it returns to
-    /// that.
+    /// that; under edits, with the run without them.
     pub(in crate::state) fn switched(&mut self, left: &Variant, now: &Variant) {
         match &self.baseline.origin {
             // The comparison starts again as tokens arrive.
             Origin::Recording(_) => {}
+            // What edits do shows against the same run without them.
+            _ if left.edits != now.edits && !now.edits.is_empty() => {
+                self.baseline = Baseline::of(Some(Variant::plain(now.policy)));
+            }
             Origin::Variant(variant) if variant != now => self.baseline = Baseline::of(Some(variant.clone())),
             _ => self.baseline = Baseline::of((left != now).then(|| left.clone())),
         }

@@ -50,7 +50,10 @@ impl State {
     /// Adds an edit and runs the tokens under it.
     pub(in crate::state) fn add_edits(&mut self, edits: Vec<Edit>) -> Vec<Effect> {
         self.edits_before = self.edits.clone();
-        self.edits.is_off = false;
+        // What is off stays off: a new edit brings back no other.
+        if std::mem::take(&mut self.edits.is_off) {
+            self.edits.list.iter_mut().for_each(|listed| listed.on = false);
+        }
         self.edits.list.extend(edits.into_iter().map(|edit| ListedEdit { edit, on: true }));
         self.run_edited()
     }
@@ -148,8 +151,8 @@ impl State {
         };
         let s = if sites == 1 { "" } else { "s" };
         self.say(format!(
-            "{what}: {sites} site{s}{loss}, KL after {at} {kl:.4}, {} flips elsewhere{first}",
-            found.flips
+            "{what}: {sites} site{s}{loss}, KL after {at} {kl:.4}, {} elsewhere{first}",
+            if found.flips == 1 { "1 flip".to_owned() } else { format!("{} flips", found.flips) }
         ));
     }
 

@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::panes::Panes;
 use super::run::{Baseline, EditList, ListedEdit, RunTree};
 use super::text::StripColour;
+use super::views::effects::Pin;
 use super::views::lens::Target;
 use super::{Effect, State};
 use crate::protocol::{Ask, Branches, Failure};
@@ -55,6 +56,15 @@ pub struct Saved {
     /// The edits of the pass, as text; those that are switched off begin with `# `.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
+    /// A second prompt, compared with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Prompt>,
+    /// Id and spelling of the foil of experiments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foil: Option<(u32, String)>,
+    /// Position and id of the pinned target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<(usize, u32)>,
     /// Whether the run without edits was shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edits_off: bool,
@@ -99,6 +109,9 @@ impl State {
             baseline: self.baseline.variant().map(|variant| variant.policy),
             edits: self.edits.list.iter().map(ListedEdit::to_line).collect(),
             edits_off: self.edits.is_off,
+            second: self.second.as_ref().map(|second| second.prompt.clone()),
+            foil: self.foil.as_ref().map(|foil| (foil.id, foil.piece.to_string())),
+            pin: self.pin.map(|pin| (pin.position, pin.token)),
             branches: self.branches.bounded(),
             tree: self.tree.clone(),
         })
@@ -132,6 +145,11 @@ impl State {
         let known = saved.targets.iter().filter(|(id, _)| (*id as usize) < vocab);
         self.targets = known.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() }).collect();
         self.colour = saved.colour;
+        self.set_second(saved.second.clone());
+        let foil = saved.foil.as_ref().filter(|(id, _)| (*id as usize) < vocab);
+        self.foil = foil.map(|(id, piece)| Target { id: *id, piece: piece.as_str().into() });
+        let pin = saved.pin.filter(|(_, token)| (*token as usize) < vocab);
+        self.pin = pin.map(|(position, token)| Pin { position, token });
         self.cursor = Cursor { token: 0, ..saved.cursor };
         let ask = Ask::Restore {
             prompt: self.start.clone(),

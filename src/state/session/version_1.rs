@@ -195,6 +195,9 @@ impl From<SavedVersion1> for Saved {
             tree: Default::default(),
             edits: Vec::new(),
             edits_off: false,
+            second: None,
+            foil: None,
+            pin: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Heads and experts of all layers by their contribution to a logit, or to the difference of two.
 
-use super::watched;
 use crate::analysis::ModelShares;
 use crate::analysis::tables::{ShareRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
+use crate::export::figure::font::{drawable, label};
 use crate::export::figure::{Bars, Figure, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -16,6 +16,12 @@ const MOST: usize = 30;
 
 fn found(data: &ViewData) -> Result<&ModelShares> {
     data.shares.as_deref().context("the contributions have not been computed")
+}
+
+/// `‘ Paris’ − ‘ Rome’ after 12`
+fn named(found: &ModelShares) -> String {
+    let foil = found.foil.as_ref().map(|foil| format!(" − ‘{}’", label(&foil.piece))).unwrap_or_default();
+    format!("‘{}’{foil} after {}", label(&found.target.piece), found.watch.position)
 }
 
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
@@ -32,7 +38,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let all: f64 = ranked.iter().map(crate::analysis::Share::value).sum();
     let what = if found.foil.is_some() { "logit(target) − logit(foil)" } else { "the target's logit" };
     Ok(Figure {
-        title: format!("Contributions of all layers to {what}: {}", watched(data, found.watch)),
+        title: drawable(&format!("Contributions of all layers to {what}: {}", named(found))),
         subtitle: subtitle(&data.trace),
         legends: Vec::new(),
         panels: vec![Panel::Bars(Bars {

@@ -40,13 +40,18 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         How::Mean => "output set to its mean",
     };
     let mut notes = vec!["each cell: the run again with this one part changed, minus the run as it is".to_owned()];
+    if let (done, all) = map.progress()
+        && done < all
+    {
+        notes.push(format!("{done} of {all} places are computed; the others are blank"));
+    }
     if measure == MapMeasure::Loss {
         notes.push("a positive change of the loss is worse".to_owned());
     }
     Ok(Figure {
         title: format!("What each of the {over} does ({what}){target}"),
         subtitle: subtitle(&data.trace),
-        legends: vec![Legend::Ramp(measure.about().to_owned(), -full, full)],
+        legends: vec![Legend::Ramp(measure.about().to_owned(), if measure.is_size() { 0.0 } else { -full }, full)],
         panels: vec![Panel::Grid(grid)],
         across: 1,
         notes,

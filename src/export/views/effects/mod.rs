@@ -25,7 +25,10 @@ fn grid(map: &EffectMap, measure: MapMeasure, least: f64, cell: (f64, f64)) -> (
         .map(|(layer, column)| map.value(layer, column, measure).map_or(f32::NAN, |value| value as f32))
         .collect();
     let texts = values.iter().map(|value| number(*value)).collect();
-    let cells = Cells::Heat { values, range: (-full, full), texts };
+    let texts =
+        if measure == MapMeasure::Flips { values.iter().map(|value| format!("{value:.0}")).collect() } else { texts };
+    let low = if measure.is_size() { 0.0 } else { -full };
+    let cells = Cells::Heat { values, range: (low, full), texts };
     (Grid::new((map.layers(), map.columns), cell, cells), full)
 }
 

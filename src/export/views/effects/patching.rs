@@ -8,8 +8,9 @@ use crate::export::figure::{Axis, Figure, Legend, Panel};
 use crate::export::views::Files;
 use crate::export::views::labels::{MANY, band_width, beginning, subtitle, tokens_across};
 use crate::export::views::routing::layer_axis;
-use crate::trace::Records;
+use crate::trace::{Meta, Records};
 use anyhow::{Result, bail};
+use std::sync::Arc;
 
 pub const FILES: Files = Files { figure, table };
 
@@ -39,19 +40,26 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let mut notes = vec!["recovery = (measure − corrupted) / (clean − corrupted): 1 restores the clean run".to_owned()];
     if let Some(second) = &data.second {
         let text = beginning(second.tokens.iter().map(|token| &token.piece));
-        notes.push(format!("clean: the run; corrupted: “{text}”; columns are the tokens of the clean run"));
+        let edits = if data.trace.meta.edits.is_empty() { "" } else { ", without its edits" };
+        let columns = if over.is_by_position() { "; columns are the tokens of the clean run" } else { "" };
+        notes.push(format!("clean: the run{edits}; corrupted: “{text}”{columns}"));
     }
     if let Some([clean, corrupted]) = map.baselines {
         notes.push(format!("the measure is {clean:.3} on the clean and {corrupted:.3} on the corrupted prompt"));
     }
     Ok(Figure {
         title: format!("Patching {over} of the clean run into the corrupted one: recovery{target}"),
-        subtitle: subtitle(&data.trace),
+        subtitle: subtitle(&without_edits(&data.trace)),
         legends: vec![Legend::Ramp("recovery".to_owned(), -full, full)],
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes,
     })
+}
+
+/// Both runs of a patching map are read without edits.
+fn without_edits(trace: &Records) -> Records {
+    Records { meta: Arc::new(Meta { edits: [].into(), ..(*trace.meta).clone() }), tokens: trace.tokens.clone() }
 }
 
 /// One row for each value, as in `patch.csv`.

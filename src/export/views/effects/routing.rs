@@ -38,7 +38,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     Ok(Figure {
         title: "What if the next expert had won over the last chosen one".to_owned(),
         subtitle: subtitle(&data.trace),
-        legends: vec![Legend::Ramp(name.to_owned(), -full, full), Legend::Corner(NEAR_TIE.to_owned())],
+        legends: vec![
+            Legend::Ramp(name.to_owned(), if measure.is_size() { 0.0 } else { -full }, full),
+            Legend::Corner(NEAR_TIE.to_owned()),
+        ],
         panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
         across: 1,
         notes: vec!["each cell: the token read again with this one choice exchanged".to_owned()],

@@ -11,7 +11,7 @@ use crate::export::views::Files;
 use crate::export::views::labels::{PIECE, band_width, subtitle};
 use crate::export::views::routing::layer_axis;
 use crate::trace::{Records, TokenRecord};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
@@ -37,6 +37,16 @@ impl<'a> Sides<'a> {
                 (a, &data.trace, (0..shared).map(|pos| (Some(pos), Some(pos))).collect())
             }
         };
+        let shape = |records: &Records| {
+            let dims = records.meta.dims;
+            (dims.layers, dims.experts, dims.vocab)
+        };
+        ensure!(
+            shape(a) == shape(b),
+            "the runs are of models of other shapes (layers, experts, vocabulary): A {:?}, B {:?}",
+            shape(a),
+            shape(b)
+        );
         let kl = data.distance.as_deref().map(|found| found.kl.as_slice()).filter(|kl| kl.len() == rows.len());
         Ok(Self { a, b, rows, kl })
     }

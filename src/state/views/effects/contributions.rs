@@ -3,13 +3,14 @@
 use super::refusal;
 use crate::analysis::ModelShares;
 use crate::analysis::tables::{Row, ShareRow, TokenText};
-use crate::state::State;
 use crate::state::input::{Extent, Vertical};
-use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied, UNDERWAY};
+use crate::state::views::{Enter, Rules};
+use crate::state::{Effect, State};
 
 pub(in crate::state::views) const RULES: Rules = Rules {
     vertical: State::move_in_shares,
+    enter: Some(Enter { run: State::offer_edits, refusal }),
     has_details: false,
     has_contributions: false,
     missing: |state| {
@@ -40,6 +41,12 @@ impl State {
     /// The contributions that the view shows.
     pub fn shares(&self) -> Option<&ModelShares> {
         self.derived.shares(self.watch()?)?.ok()
+    }
+
+    /// Offers edits of the part on the marked line.
+    fn offer_edits(&mut self) -> Vec<Effect> {
+        self.open_edit_menu();
+        Vec::new()
     }
 
     /// Moves through the list, and puts the cursor on the head or expert of the line.

@@ -68,9 +68,9 @@ fn refusal(state: &State) -> Option<&'static str> {
     state.tokens.is_empty().then_some("there is no token yet: i types a prompt")
 }
 
-/// Why there is no map to copy or to write.
+/// Why there is no map to copy or to write. A part of one is something.
 fn missing(state: &State) -> Option<&'static str> {
-    let Some(map) = state.map().filter(|map| map.is_complete()) else { return Some(NO_MAP) };
+    let Some(map) = state.map() else { return Some(NO_MAP) };
     (map.tokens < state.tokens.len()).then_some(OLD_MAP)
 }
 
@@ -210,6 +210,11 @@ impl State {
 
     /// Goes to the largest effect of the map.
     pub(in crate::state) fn go_to_largest(&mut self) {
+        if self.view() == View::EffectsContributions {
+            self.pane_mut().scroll = 0;
+            let first = self.shares().and_then(|found| found.ranked().first().map(|share| share.part));
+            return first.map_or((), |part| self.go_to_part(part));
+        }
         let measure = self.map_measure();
         let Some(map) = self.map() else { return self.say(NO_MAP) };
         let (of, progress) = (map.key.of, map.progress());
@@ -220,7 +225,7 @@ impl State {
             (done, all) if done < all => format!("of {done} places so far, of {all}"),
             (_, all) => format!("of {all} places"),
         };
-        self.say(format!("L{layer} {name}: {value:+.4}, the largest {of_all}"));
+        self.say(format!("L{layer} {name}: {}, the largest {of_all}", format!("{value:+.4}").replace('-', "−")));
     }
 
     /// Starts the maps; on a place that is computed, offers its edit.
@@ -279,6 +284,9 @@ impl State {
 
     /// Lists the places of the map, the largest effect first, or draws the map again.
     pub(in crate::state) fn toggle_ranked(&mut self) {
+        if self.view() == View::EffectsContributions {
+            return self.say("contributions are listed by size already");
+        }
         let effects = &mut self.pane_mut().effects;
         effects.sorted = !effects.sorted;
     }
@@ -323,8 +331,8 @@ impl State {
             self.say("no foil any more: the target alone is measured");
             return Vec::new();
         }
-        // As spaces are drawn.
-        let text = text.replace('·', " ");
+        // As spaces are drawn; a word is meant as it stands in a text, after a space.
+        let text = format!(" {}", text.replace('·', " ").trim_start());
         self.typed_foil = Some(text.clone());
         self.type_target(text)
     }

@@ -8,6 +8,7 @@ use crate::state::State;
 use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::Copied;
+use crate::trace::Source;
 
 pub(in crate::state::views) const RULES: Rules =
     Rules { vertical, enter: Some(ENTER), next_measure: None, has_details: false, missing, ..Rules::new(copy) };
@@ -18,7 +19,7 @@ fn missing(state: &State) -> Option<&'static str> {
     if state.second.is_none() {
         return Some(NO_SECOND);
     }
-    state.map().is_none_or(|map| !map.is_complete()).then_some(NO_MAP)
+    state.map().is_none().then_some(NO_MAP)
 }
 
 /// Copies rows with the columns of `patch.csv`.
@@ -36,7 +37,9 @@ impl State {
         let second = self.second.as_ref()?;
         let theirs = second.tokens();
         // Tokens that were generated after the prompt have no counterpart.
-        let tokens = if theirs.is_empty() { self.tokens.len() } else { theirs.len().min(self.tokens.len()) };
+        let prompt = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
+        let is_prompt_like = (prompt..=self.tokens.len()).contains(&theirs.len());
+        let tokens = if is_prompt_like { theirs.len() } else { self.tokens.len() };
         let position = self.pin.map(|pin| pin.position).filter(|position| *position < tokens).unwrap_or(tokens - 1);
         let best = |record: &crate::trace::TokenRecord| record.next.top.first().map(|best| best.id);
         let pinned = self.pin.filter(|pin| pin.position == position).map(|pin| pin.token);

@@ -127,7 +127,11 @@ impl Grid<'_> {
         let gap = usize::from(cell > 4 || cell > 2 && !c.theme.has_ramp());
         let value = found.and_then(|found| found.value(self.measure));
         let share = value.map_or(0.0, |value| if self.full > 0.0 { value / self.full } else { 0.0 });
-        let number = value.map(|value| compact(value, (cell - gap).min(6)));
+        let number = value.map(|value| match self.measure {
+            MapMeasure::Flips => format!("{value:.0}"),
+            MapMeasure::Kl => compact(value, (cell - gap).min(6)).replace('+', ""),
+            _ => compact(value, (cell - gap).min(6)),
+        });
         let text = match (found, cell) {
             (None, _) => "·".to_owned(),
             (Some(Found::Nothing), _) | (_, 0) => " ".to_owned(),
@@ -161,15 +165,16 @@ fn glyph_of(c: &Canvas, share: f64, fits: bool) -> String {
 }
 
 /// `−0.52 ▒▓  0  ▓▒ +0.52`: the colours of values.
-pub fn legend(c: &mut Canvas, area: Rect, x: u16, y: u16, full: f64) -> u16 {
+pub fn legend(c: &mut Canvas, area: Rect, x: u16, y: u16, full: f64, is_size: bool) -> u16 {
     const STEPS: i32 = 4;
     let end = compact(full, 6);
     let end = end.trim_start_matches('+');
-    let mut x = c.put(area, x, y, &format!("−{end} "), c.theme.dim());
-    for step in -STEPS..=STEPS {
+    let low = if is_size { "0 ".to_owned() } else { format!("−{end} ") };
+    let mut x = c.put(area, x, y, &low, c.theme.dim());
+    for step in if is_size { 0 } else { -STEPS }..=STEPS {
         let value = f64::from(step) / f64::from(STEPS);
         let glyph = if c.theme.has_ramp() { " " } else { c.theme.glyph(value.abs() as f32) };
         x = c.put(area, x, y, glyph, c.theme.diverging(value));
     }
-    c.put(area, x, y, &format!(" +{end}"), c.theme.dim())
+    c.put(area, x, y, &format!(" {}{end}", if is_size { "" } else { "+" }), c.theme.dim())
 }

@@ -62,7 +62,7 @@ fn name(state: &State, map: &EffectMap, column: usize) -> (String, Spot) {
 /// The colours, what is at the cursor, and the keys.
 fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) {
     let (state, y) = (c.state, inside.bottom() - 1);
-    let x = legend(c, inside, inside.x + 1, y, map.largest(measure));
+    let x = legend(c, inside, inside.x + 1, y, map.largest(measure), measure.is_size());
     let (layer, column) = (state.cursor.layer, state.map_column(map));
     let here = match map.get(layer, column) {
         Some(Found::Effect(found)) => {

@@ -36,7 +36,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         return c.nothing(inside, &text);
     };
     let (own, theirs) = (state.tokens.len(), second.tokens().len());
-    if own < theirs {
+    if request.tokens != theirs {
         let inside = c.panel(area, &title);
         let text = format!(
             "the second prompt has {theirs} tokens and this run {own}: patching needs equal lengths; C changes the second"
@@ -81,7 +81,7 @@ fn draw(c: &mut Canvas, area: Rect) {
 
 fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap) {
     let (state, y) = (c.state, inside.bottom() - 1);
-    let x = super::grid::legend(c, inside, inside.x + 1, y, map.largest(MapMeasure::Target).max(1.0));
+    let x = super::grid::legend(c, inside, inside.x + 1, y, map.largest(MapMeasure::Target).max(1.0), false);
     let (layer, column) = (state.cursor.layer, state.map_column(map));
     let here = match map.get(layer, column) {
         Some(Found::Patched { measure, recovery }) => {

@@ -52,7 +52,7 @@ fn draw(c: &mut Canvas, area: Rect) {
 
 fn put_legend(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) {
     let (state, y) = (c.state, inside.bottom() - 1);
-    let x = legend(c, inside, inside.x + 1, y, map.largest(measure));
+    let x = legend(c, inside, inside.x + 1, y, map.largest(measure), measure.is_size());
     let (layer, pos) = (state.cursor.layer, state.cursor.token);
     let edits = state.meta().map_or(&[][..], |meta| &meta.edits);
     let exchange = state.token().and_then(|token| exchange(token, layer, edits)).map(|of| {

@@ -274,7 +274,7 @@ fn details(c: &mut Canvas, area: Rect) {
         let change = match (distance.and_then(|found| found.residual.get(layer)), state.other_run()) {
             (Some(change), _) => format!("{:.2} %", change * 100.0),
             (None, Some(_)) => "…".to_owned(),
-            (None, None) => "not recorded".to_owned(),
+            (None, None) => "needs a model".to_owned(),
         };
         let style = if layer == state.cursor.layer { c.theme.accent() } else { c.theme.dim() };
         lines.push((format!("L{layer:<5} {flips:>5}  {change}"), style));
