@@ -91,7 +91,7 @@ enum Command {
     /// Explore a saved run without its model.
     Open(open::Open),
     /// Write one view of a saved run as picture or table.
-    Export(export::Export),
+    Export(Box<export::Export>),
     /// Show what a model is, what was validated, and what it needs. A model on the Hub is not downloaded.
     Info(info::Info),
     /// Validate a model: config, tensors, tokenizer, every weight, and a self-test on built-in text; or compare it with a

@@ -9,7 +9,7 @@ const SECOND: &str = "The capital of Italy is";
 
 fn saved(folder: &Path) -> PathBuf {
     let out = folder.join("run");
-    let ran = mixscope(&[
+    let ran = mixscope([
         "run",
         "demo",
         "--prompt",
@@ -41,7 +41,7 @@ fn maps_are_the_tables_of_ablate_and_patch() {
     let trace = saved(folder.path());
     for (over, how) in [("experts", "ban"), ("heads", "mean")] {
         let out = at(&format!("{over}-{how}"));
-        let ran = mixscope(&[
+        let ran = mixscope([
             "ablate",
             "--prompt",
             PROMPT,
@@ -72,7 +72,7 @@ fn maps_are_the_tables_of_ablate_and_patch() {
         "392",
         "-q",
     ];
-    let ran = mixscope(&[&patch[..], &["--out", out.to_str().unwrap()]].concat());
+    let ran = mixscope([&patch[..], &["--out", out.to_str().unwrap()]].concat());
     assert!(ran.status.success(), "{}", stderr(&ran));
     let options = ["--corrupt", SECOND, "--target", "376", "--foil", "392"];
     let table = export(&trace, "effects.patching", &options, &at("patching.csv"));
@@ -117,5 +117,5 @@ fn options_without_a_use_are_refused() {
         assert_fails(&mixscope(&args), 2, message);
     }
     let args = ["export", trace, "--view", "effects.map", "--model", "no/such/folder", "-o", "x.csv"];
-    assert_fails(&mixscope(&args), 1, "no/such/folder");
+    assert_fails(&mixscope(args), 1, "no/such/folder");
 }

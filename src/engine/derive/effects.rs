@@ -67,7 +67,7 @@ impl Mapping {
         // Places of another run are no beginning of this map.
         let (mut work, from) = match self.work.take().filter(fits) {
             Some(work) if done <= work.places.count() => (work, done),
-            _ => (Work::new(base, request, control)?, 0),
+            _ => (Work::new(&base, request, control)?, 0),
         };
         let all = work.places.count();
         let mut found = if from == 0 { work.nothing() } else { Vec::new() };
@@ -110,7 +110,7 @@ impl Mapping {
 /// A whole map of `run`.
 ///
 /// # Errors
-/// As [`Mapping::derive`].
+/// If the second prompt can't be compared with the run; as [`Live::extend`].
 pub fn effect_map(run: &Run, request: &MapRequest, control: &Control) -> Result<EffectMap> {
     let (mut mapping, mut done) = (Mapping::default(), 0);
     let mut map: Option<EffectMap> = None;
@@ -199,8 +199,8 @@ fn choices(base: &Live) -> Vec<(usize, usize)> {
 }
 
 impl Work {
-    fn new(base: Live, request: &MapRequest, control: &Control) -> Result<Self> {
-        let places = places(&base, request, control)?;
+    fn new(base: &Live, request: &MapRequest, control: &Control) -> Result<Self> {
+        let places = places(base, request, control)?;
         // Means are those of the whole map, so they are computed once.
         let parts = match &places {
             Places::Parts(parts) => &parts[..],

@@ -53,7 +53,7 @@ pub struct Patching {
 /// Progress is in sites.
 ///
 /// # Errors
-/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; as [`Patches::new`].
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; as `Patches::new`.
 pub fn patch(plan: &PatchPlan, control: &Control, found: &mut dyn FnMut(Patching)) -> Result<[f64; 2]> {
     let mut patches = Patches::new(plan)?;
     for site in 0..patches.count() {

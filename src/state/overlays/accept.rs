@@ -62,7 +62,7 @@ impl State {
             InputKind::Target => self.type_target(text),
             InputKind::Edit => self.type_edit(&text),
             InputKind::Second => self.compare_with_text(text),
-            InputKind::Foil => self.type_foil(text),
+            InputKind::Foil => self.type_foil(&text),
             InputKind::BranchName(id) => {
                 self.accept_branch_name(id, &text);
                 Vec::new()

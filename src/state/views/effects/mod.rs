@@ -325,7 +325,7 @@ impl State {
     }
 
     /// Asks for the token of a typed foil; an empty text removes the foil.
-    pub(in crate::state) fn type_foil(&mut self, text: String) -> Vec<Effect> {
+    pub(in crate::state) fn type_foil(&mut self, text: &str) -> Vec<Effect> {
         if text.is_empty() {
             self.foil = None;
             self.say("no foil any more: the target alone is measured");
