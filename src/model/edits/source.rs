@@ -189,7 +189,10 @@ impl Files {
         if let Some(open) = self.traces.get(&source.path) {
             return Ok(open.clone());
         }
-        let path = Path::new(&source.path);
+        // A folder of a run stands for its trace, as everywhere.
+        let whole = Path::new(&source.path);
+        let inside = whole.join("trace.safetensors");
+        let path = if whole.is_dir() { inside.as_path() } else { whole };
         let start = format::start(path)?;
         let other = match start.starts_with(format::NPY) {
             true => Some("it is an array of NumPy (.npy)".to_owned()),

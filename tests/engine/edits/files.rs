@@ -163,3 +163,20 @@ fn a_choice_of_other_numbers_of_experts_is_meant_or_refused() {
     write(&records);
     refused(&case, &replay, "the file is of another model, or a part of one");
 }
+
+#[test]
+fn a_folder_of_a_run_stands_for_its_trace() {
+    let case = Case::new("demo", Policy::Hf);
+    let folder = tempfile::tempdir().unwrap();
+    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/edits/demo.clean.safetensors");
+    std::fs::copy(&trace, folder.path().join("trace.safetensors")).unwrap();
+    let of = |path: &Path| case.under(&[&format!("replay L* \"{}\"", path.display())]);
+    let (file, run) = (of(&trace), of(folder.path()));
+    let chosen = |run: &mixscope::engine::Live| -> Vec<Vec<u32>> {
+        run.tokens().iter().flat_map(|token| (0..6).map(|layer| token.experts(layer).unwrap().to_vec())).collect()
+    };
+    assert_eq!(chosen(&file), chosen(&run));
+    assert_ne!(chosen(&run), chosen(&case.plain), "the replay matters");
+    let empty = tempfile::tempdir().unwrap();
+    refused(&case, &format!("replay L* {}", empty.path().display()), "trace.safetensors");
+}

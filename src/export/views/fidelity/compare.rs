@@ -105,15 +105,12 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     grid.cols = Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward };
     panels.extend(grid.bands(band_width(n, STEP, layers as f64 * 16.0)).into_iter().map(Panel::Grid));
     let mut notes = Vec::new();
-    match &data.second {
-        Some(second) => notes.push(format!("B: {}", subtitle(second))),
-        None => {
-            let shared = sides.rows.len();
-            let mut found = RunDiff::new(layers, sides.a.meta.router_dtype().coarser(sides.b.meta.router_dtype()));
-            found.extend(&sides.a.tokens[..shared], &sides.b.tokens[..shared]);
-            notes.push(format!("A: {}", subtitle(sides.a)));
-            notes.push(losses(&found));
-        }
+    notes.push(format!("B: {}", subtitle(sides.b)));
+    if data.second.is_none() {
+        let shared = sides.rows.len();
+        let mut found = RunDiff::new(layers, sides.a.meta.router_dtype().coarser(sides.b.meta.router_dtype()));
+        found.extend(&sides.a.tokens[..shared], &sides.b.tokens[..shared]);
+        notes.push(losses(&found));
     }
     if let Some(found) = data.distance.as_deref().filter(|_| sides.kl.is_some()) {
         let by_layer: Vec<String> = found.residual.iter().map(|share| format!("{:.2} %", share * 100.0)).collect();
@@ -121,8 +118,8 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     }
     Ok(Figure {
         title: "Two runs side by side: A and B".to_owned(),
-        subtitle: subtitle(&data.trace),
-        legends: vec![Legend::Ramp("the sets of chosen experts differ".to_owned(), 0.0, 1.0)],
+        subtitle: format!("A: {}", subtitle(sides.a)),
+        legends: vec![Legend::Text("other experts: yellow where A and B chose different sets".to_owned())],
         panels,
         across: 1,
         notes,

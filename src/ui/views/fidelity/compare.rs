@@ -247,14 +247,22 @@ fn details(c: &mut Canvas, area: Rect) {
         return;
     }
     let layers = state.meta().map_or(0, |meta| meta.dims.layers);
-    let pairs: Vec<[Option<&TokenRecord>; 2]> = rows.iter().map(|row| state.compared_records(*row)).collect();
+    // Of one text, the differences are counted as the tokens arrive.
+    let counted = state.baseline.diff().filter(|_| state.second.is_none());
+    let shown = if counted.is_some() { &[][..] } else { &rows[..] };
+    let pairs: Vec<[Option<&TokenRecord>; 2]> = shown.iter().map(|row| state.compared_records(*row)).collect();
     let mut lines: Vec<(String, Style)> = Vec::new();
     let losses = |at: usize| -> Option<f64> {
-        let scores: Vec<f64> =
-            pairs.iter().filter_map(|pair| pair[at]?.score).map(|score| f64::from(score.nll)).collect();
+        // Only what both texts have can be compared.
+        let both = pairs
+            .iter()
+            .filter(|pair| pair[0].zip(pair[1]).is_some_and(|(a, b)| a.score.is_some() && b.score.is_some()));
+        let scores: Vec<f64> = both.filter_map(|pair| pair[at]?.score).map(|score| f64::from(score.nll)).collect();
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
     };
-    if let (Some(a), Some(b)) = (losses(0), losses(1)) {
+    let of_two =
+        counted.and_then(crate::analysis::diff::RunDiff::mean_losses).or_else(|| Some([losses(0)?, losses(1)?]));
+    if let Some([a, b]) = of_two {
         lines.push((format!("mean loss A {a:.4}  B {b:.4}"), c.theme.strong()));
         lines.push((format!("B − A {} nats a token", signed(b - a)), c.theme.dim()));
     }
@@ -270,7 +278,8 @@ fn details(c: &mut Canvas, area: Rect) {
         let differs = |pair: &&[Option<&TokenRecord>; 2]| {
             pair[0].zip(pair[1]).is_some_and(|(a, b)| same_experts(a, b, layer) == Some(false))
         };
-        let flips = pairs.iter().filter(differs).count();
+        let counted = counted.and_then(|found| found.layers().get(layer)).map(|found| found.flips().len());
+        let flips = counted.unwrap_or_else(|| pairs.iter().filter(differs).count());
         let change = match (distance.and_then(|found| found.residual.get(layer)), state.other_run()) {
             (Some(change), _) => format!("{:.2} %", change * 100.0),
             (None, Some(_)) => "…".to_owned(),
