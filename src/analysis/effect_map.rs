@@ -198,6 +198,31 @@ pub enum MapOf {
     Patching(PatchOver),
 }
 
+/// What the columns of a map are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapAxis {
+    /// Experts of a layer.
+    Expert,
+    /// Heads of a layer.
+    Head,
+    /// The attention block, then the MLP block.
+    Block,
+    /// Positions of the run.
+    Position,
+}
+
+impl MapOf {
+    /// What its columns are.
+    pub fn axis(self) -> MapAxis {
+        match self {
+            Self::Parts(MapOver::Experts, _) | Self::Patching(PatchOver::Experts) => MapAxis::Expert,
+            Self::Parts(MapOver::Heads, _) | Self::Patching(PatchOver::Heads) => MapAxis::Head,
+            Self::Parts(MapOver::Blocks, _) => MapAxis::Block,
+            Self::Routing | Self::Patching(_) => MapAxis::Position,
+        }
+    }
+}
+
 /// Identifies a map of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MapKey {

@@ -25,7 +25,7 @@ pub use alignment::{Aligned, align};
 pub use attribution::{Attribution, AttributionKey, EditShare, ExpertShare, LayerShares};
 pub use distribution::entropy;
 pub use effect::{Effect, FirstDifference, LayerEffect, Measures, NULL_MEASURES, Null, Place, PositionEffect, Watched};
-pub use effect_map::{EffectMap, Found, How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};
+pub use effect_map::{EffectMap, Found, How, MapAxis, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};
 pub use heads::{
     Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadScores, HeadStats, Measure, Pattern, Pick, Pooled,
 };

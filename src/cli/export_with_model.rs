@@ -7,7 +7,7 @@ use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch, mean_loss};
 use crate::app::files::Reporter as _;
 use crate::control::Control;
-use crate::engine::{Capture, Live, OpenOptions, Replay, Run, effect_map, model_shares, open_model};
+use crate::engine::{Capture, Live, OpenOptions, Replay, Run, Target, effect_map, model_shares, open_model};
 use crate::model::Edits;
 use crate::protocol::MapRequest;
 use crate::trace::{Edit, Prompt, Records};
@@ -100,7 +100,7 @@ impl WithModel {
     /// watched.
     ///
     /// # Errors
-    /// If the model can't be opened or computes other tokens; as the computation.
+    /// If the model can't be opened or has another shape; as the computation.
     pub fn data(&self, saved: &Replay, spec: &ViewSpec, token: Option<usize>) -> Result<ViewData> {
         let stderr = Stderr::new(false);
         let live = self.read(saved, &stderr)?;
@@ -142,7 +142,11 @@ impl WithModel {
         match (spec.map, watch) {
             (Some(of), watch) => {
                 let request = MapRequest { key: MapKey { of, watch }, tokens, second };
-                data.effects = Some(Arc::new(effect_map(&Run::Live(live), &request, &control)?));
+                let map = effect_map(&Run::Live(live), &request, &control)?;
+                if let Some(why) = &map.refused {
+                    stderr.say(&format!("warning: some places are left blank: {why}"));
+                }
+                data.effects = Some(Arc::new(map));
             }
             (None, Some(watch)) => data.shares = Some(Arc::new(model_shares(&live, watch, &control)?)),
             (None, None) => bail!("--view {}: there is nothing to watch", spec.view),
@@ -164,6 +168,9 @@ impl WithModel {
         let recording = meta.recording.as_ref();
         let named = recording.map_or(meta.name.as_str(), |recording| recording.model.as_str());
         let name = self.model.as_deref().unwrap_or(named);
+        // What a file says must not start a download.
+        let is_remote = self.model.is_none() && matches!(Target::parse(name), Ok(Target::Hub(_)));
+        ensure!(!is_remote, "the trace names the model {name} of the Hub: give --model {name} to open it");
         let options = OpenOptions { policy: meta.policy, dtype: Some(meta.compute_dtype), ..OpenOptions::default() };
         let control = Control::none();
         let loaded = open_model(name, options, &control, &mut |_| {}).with_context(|| match self.model {

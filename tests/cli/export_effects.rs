@@ -100,6 +100,20 @@ fn every_view_of_effects_is_a_picture_and_a_table() {
 }
 
 #[test]
+fn a_trace_names_no_model_to_download() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = saved(folder.path()).join("trace.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    // Of the same length, so that the header stays valid.
+    let (old, new) = (br#""model":"demo""#, br#""model":"a/bc""#);
+    let at = bytes.windows(old.len()).position(|window| window == old).unwrap();
+    let named = [&bytes[..at], &new[..], &bytes[at + old.len()..]].concat();
+    fs::write(&file, named).unwrap();
+    let args = ["export", file.to_str().unwrap(), "--view", "effects.map", "-o", "x.csv"];
+    assert_fails(&mixscope(args), 1, "give --model a/bc to open it");
+}
+
+#[test]
 fn options_without_a_use_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let trace = saved(folder.path());

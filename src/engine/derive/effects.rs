@@ -4,7 +4,7 @@ use super::Part;
 use super::second::ids_of;
 use crate::analysis::diff::same_experts;
 use crate::analysis::routing::exchange;
-use crate::analysis::{EffectMap, Found, How, MapOf, MapOver, Measures, PatchOver};
+use crate::analysis::{EffectMap, Found, How, MapAxis, MapOf, MapOver, Measures};
 use crate::control::{Control, Stopped};
 use crate::engine::experiments::{Baseline, Over, PatchPlan, Patches, ablated, cells};
 use crate::engine::run::{Capture, Live, Run};
@@ -110,7 +110,7 @@ impl Mapping {
 /// A whole map of `run`.
 ///
 /// # Errors
-/// If the second prompt can't be compared with the run; as [`Live::extend`].
+/// If the second prompt can't be compared with the run, or no place can be computed; as [`Live::extend`].
 pub fn effect_map(run: &Run, request: &MapRequest, control: &Control) -> Result<EffectMap> {
     let (mut mapping, mut done) = (Mapping::default(), 0);
     let mut map: Option<EffectMap> = None;
@@ -129,6 +129,10 @@ pub fn effect_map(run: &Run, request: &MapRequest, control: &Control) -> Result<
             map.set(layer, column, found);
         }
         if is_whole {
+            let is_empty = map.places().all(|(.., found)| matches!(found, Found::Nothing));
+            if let (true, Some(why)) = (is_empty, &map.refused) {
+                bail!("no place of the map could be computed: {why}");
+            }
             return Ok(map.clone());
         }
     }
@@ -137,11 +141,11 @@ pub fn effect_map(run: &Run, request: &MapRequest, control: &Control) -> Result<
 /// The places of a layer.
 fn columns(run: &Live, of: MapOf) -> usize {
     let dims = run.meta().dims;
-    match of {
-        MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => dims.experts,
-        MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => dims.heads,
-        MapOf::Parts(MapOver::Blocks, _) => 2,
-        MapOf::Routing | MapOf::Patching(_) => run.tokens().len(),
+    match of.axis() {
+        MapAxis::Expert => dims.experts,
+        MapAxis::Head => dims.heads,
+        MapAxis::Block => 2,
+        MapAxis::Position => run.tokens().len(),
     }
 }
 

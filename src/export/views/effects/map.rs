@@ -4,6 +4,7 @@ use super::{found, grid, layers_down, watched};
 use crate::analysis::tables::{AblationRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{EffectMap, Found, How, MapMeasure, MapOf, MapOver};
+use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Figure, Legend, Panel, Turn};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -44,6 +45,9 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         && done < all
     {
         notes.push(format!("{done} of {all} places are computed; the others are blank"));
+    }
+    if let Some(why) = &map.refused {
+        notes.push(drawable(&format!("not possible at some places, which are blank: {why}")));
     }
     if measure == MapMeasure::Loss {
         notes.push("a positive change of the loss is worse".to_owned());

@@ -4,17 +4,18 @@ pub mod contributions;
 pub mod map;
 pub mod patching;
 pub mod routing;
+mod target;
+
+pub use target::Pin;
 
 use super::Enter;
 use super::copy::{Clip, Copied, UNDERWAY};
 use crate::analysis::tables::{Row, Table};
 use crate::analysis::view::View;
-use crate::analysis::{EffectMap, How, MapKey, MapMeasure, MapOf, MapOver, ModelPart, PatchOver, Watch};
+use crate::analysis::{EffectMap, How, MapAxis, MapKey, MapMeasure, MapOf, MapOver, ModelPart, PatchOver};
 use crate::protocol::MapRequest;
 use crate::state::input::{Extent, Vertical};
-use crate::state::overlays::{InputKind, Overlay};
-use crate::state::text::show_piece;
-use crate::state::{Effect, State, Target};
+use crate::state::{Effect, State};
 use crate::trace::Direction;
 use serde::{Deserialize, Serialize};
 
@@ -49,15 +50,6 @@ impl Effects {
             _ => None,
         }
     }
-}
-
-/// A target that stays while the cursor moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pin {
-    /// The position whose distribution is watched.
-    pub position: usize,
-    /// The target's id.
-    pub token: u32,
 }
 
 const NO_MAP: &str = "this map has not been computed yet: enter computes it";
@@ -112,18 +104,6 @@ fn copy_rows<R: Row>(
 }
 
 impl State {
-    /// What the maps and the contributions watch: the pinned token, or the candidate marked in Next, which is the model's
-    /// own answer at first.
-    pub fn watch(&self) -> Option<Watch> {
-        let pinned = self.pin.filter(|pin| pin.position < self.tokens.len());
-        let (position, token) = match pinned {
-            Some(pin) => (pin.position, pin.token),
-            None => (self.cursor.token, self.contribution_target()?.id),
-        };
-        let foil = self.foil.as_ref().map(|foil| foil.id).filter(|foil| *foil != token);
-        Some(Watch { position, token, foil })
-    }
-
     /// The map that a view of a pane shows.
     pub fn map_request(&self, effects: &Effects, view: View) -> Option<MapRequest> {
         let of = effects.of(view)?;
@@ -162,32 +142,32 @@ impl State {
 
     /// The column of a map at the cursor.
     pub fn map_column(&self, map: &EffectMap) -> usize {
-        match map.key.of {
-            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => self.cursor.expert,
-            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => self.cursor.head,
-            MapOf::Parts(MapOver::Blocks, _) => usize::from(self.cursor.is_mlp),
-            MapOf::Routing | MapOf::Patching(_) => self.cursor.token,
+        match map.key.of.axis() {
+            MapAxis::Expert => self.cursor.expert,
+            MapAxis::Head => self.cursor.head,
+            MapAxis::Block => usize::from(self.cursor.is_mlp),
+            MapAxis::Position => self.cursor.token,
         }
     }
 
     /// The name of a column of a map: `E5`, `H2`, `attn`, or a position.
     pub fn column_name(&self, map: &EffectMap, column: usize) -> String {
-        match map.key.of {
-            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => format!("E{column}"),
-            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => format!("H{column}"),
-            MapOf::Parts(MapOver::Blocks, _) => if column == 0 { "attn" } else { "mlp" }.to_owned(),
-            MapOf::Routing | MapOf::Patching(_) => format!("@{column}"),
+        match map.key.of.axis() {
+            MapAxis::Expert => format!("E{column}"),
+            MapAxis::Head => format!("H{column}"),
+            MapAxis::Block => if column == 0 { "attn" } else { "mlp" }.to_owned(),
+            MapAxis::Position => format!("@{column}"),
         }
     }
 
     /// Puts the cursor on a place of a map.
     pub(in crate::state) fn go_to_place(&mut self, of: MapOf, layer: usize, column: usize) {
         self.cursor.layer = layer;
-        match of {
-            MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => self.cursor.expert = column,
-            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => self.cursor.head = column,
-            MapOf::Parts(MapOver::Blocks, _) => self.cursor.is_mlp = column > 0,
-            MapOf::Routing | MapOf::Patching(_) => self.go_to(column),
+        match of.axis() {
+            MapAxis::Expert => self.cursor.expert = column,
+            MapAxis::Head => self.cursor.head = column,
+            MapAxis::Block => self.cursor.is_mlp = column > 0,
+            MapAxis::Position => self.go_to(column),
         }
     }
 
@@ -293,58 +273,14 @@ impl State {
 
     /// Goes to the next place of a layer: an expert, or whatever the columns of the map are.
     pub(in crate::state) fn move_column(&mut self, direction: Direction) {
-        let of = self.pane().effects.of(self.view()).unwrap_or(MapOf::Parts(MapOver::Experts, How::Zero));
+        let axis = self.pane().effects.of(self.view()).map_or(MapAxis::Expert, MapOf::axis);
         let next = |at: usize| if direction == Direction::Forward { at + 1 } else { at.saturating_sub(1) };
-        match of {
-            MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => {
-                self.cursor.head = next(self.cursor.head);
-            }
-            MapOf::Parts(MapOver::Blocks, _) => self.cursor.is_mlp = direction == Direction::Forward,
-            MapOf::Routing => self.go_to(next(self.cursor.token)),
-            MapOf::Patching(patch) if patch.is_by_position() => self.go_to(next(self.cursor.token)),
-            MapOf::Parts(..) | MapOf::Patching(_) => self.cursor.expert = next(self.cursor.expert),
+        match axis {
+            MapAxis::Expert => self.cursor.expert = next(self.cursor.expert),
+            MapAxis::Head => self.cursor.head = next(self.cursor.head),
+            MapAxis::Block => self.cursor.is_mlp = direction == Direction::Forward,
+            MapAxis::Position => self.go_to(next(self.cursor.token)),
         }
-    }
-
-    /// In Next, takes the marked candidate as the foil, or no longer; elsewhere asks for a token.
-    pub(in crate::state) fn choose_foil(&mut self) {
-        if self.view() != View::Next {
-            let text = self.foil.as_ref().map_or_else(String::new, |foil| foil.piece.text());
-            self.open_input(InputKind::Foil, &text);
-            if let Some(Overlay::Input(input)) = self.overlays.last_mut() {
-                input.note = "the token that the target is compared with; empty: none";
-            }
-            return;
-        }
-        let marked = self.contribution_target().map(|found| Target { id: found.id, piece: found.piece.clone() });
-        let Some(marked) = marked else { return self.say("there is no candidate at the cursor") };
-        if self.foil.take_if(|foil| foil.id == marked.id).is_some() {
-            return self.say("no foil any more: the target alone is measured");
-        }
-        self.set_foil(marked, 1);
-    }
-
-    /// Asks for the token of a typed foil; an empty text removes the foil.
-    pub(in crate::state) fn type_foil(&mut self, text: &str) -> Vec<Effect> {
-        if text.is_empty() {
-            self.foil = None;
-            self.say("no foil any more: the target alone is measured");
-            return Vec::new();
-        }
-        // As spaces are drawn; a word is meant as it stands in a text, after a space.
-        let text = format!(" {}", text.replace('·', " ").trim_start());
-        self.typed_foil = Some(text.clone());
-        self.type_target(text)
-    }
-
-    /// Compares the target with a token; `tokens` is how many the typed text has.
-    pub(in crate::state) fn set_foil(&mut self, foil: Target, tokens: usize) {
-        let name = show_piece(&foil.piece);
-        self.foil = Some(foil);
-        self.say(match tokens {
-            1 => format!("the foil is ‘{name}’: Effects and contributions show target − foil"),
-            _ => format!("the text is {tokens} tokens; the foil is the first, ‘{name}’"),
-        });
     }
 
     /// Puts the cursor on a part of the model.
@@ -357,19 +293,5 @@ impl State {
                 self.cursor.layer = layer
             }
         }
-    }
-
-    /// Pins the target at the cursor, so that it stays while the cursor moves; or lets it follow the cursor again.
-    pub(in crate::state) fn toggle_pin(&mut self) {
-        if self.pin.take().is_some() {
-            return self.say("the target follows the cursor again");
-        }
-        let Some(target) = self.contribution_target() else { return self.say("there is no target at the cursor") };
-        let (token, name) = (target.id, show_piece(&target.piece));
-        self.pin = Some(Pin { position: self.cursor.token, token });
-        self.say(format!(
-            "the target is ‘{name}’ after token {}, wherever the cursor goes; = again ends that",
-            self.cursor.token
-        ));
     }
 }

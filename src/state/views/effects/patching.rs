@@ -38,7 +38,7 @@ impl State {
         let theirs = second.tokens();
         // Tokens that were generated after the prompt have no counterpart.
         let prompt = self.tokens.iter().take_while(|token| token.source == Source::Prompt).count();
-        let is_prompt_like = (prompt..=self.tokens.len()).contains(&theirs.len());
+        let is_prompt_like = !theirs.is_empty() && (prompt..=self.tokens.len()).contains(&theirs.len());
         let tokens = if is_prompt_like { theirs.len() } else { self.tokens.len() };
         let position = self.pin.map(|pin| pin.position).filter(|position| *position < tokens).unwrap_or(tokens - 1);
         let best = |record: &crate::trace::TokenRecord| record.next.top.first().map(|best| best.id);

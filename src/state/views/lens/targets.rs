@@ -124,7 +124,7 @@ impl State {
         }
         let vocab = self.meta().map_or(0, |meta| meta.dims.vocab);
         for Spelled { text, tokens } in spelled {
-            let asked = text.clone();
+            let is_foil = self.typed_foil.take_if(|typed| *typed == text).is_some();
             let text = quoted(&fit(&show_piece(&text.replace(' ', "▁").into()), 24));
             let Some((id, piece)) = tokens.first() else {
                 self.say(format!("{text} has no token"));
@@ -135,7 +135,7 @@ impl State {
                 self.say(format!("{} is token {id}; the model predicts those below {vocab} only", name(piece)));
                 continue;
             }
-            if self.typed_foil.take_if(|typed| *typed == asked).is_some() {
+            if is_foil {
                 self.set_foil(Target { id: *id, piece: piece.clone() }, tokens.len());
                 continue;
             }

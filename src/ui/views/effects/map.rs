@@ -7,7 +7,7 @@
 
 use super::grid::{Columns, Grid, legend};
 use super::{invite, ranked, want, watched, without};
-use crate::analysis::{EffectMap, Found, MapMeasure, MapOf, MapOver};
+use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::state::text::harmless;
 use crate::state::{Spot, State};
 use crate::ui::canvas::Canvas;
@@ -51,11 +51,7 @@ fn draw(c: &mut Canvas, area: Rect) {
 }
 
 fn name(state: &State, map: &EffectMap, column: usize) -> (String, Spot) {
-    let spot = match map.key.of {
-        MapOf::Parts(MapOver::Experts, _) => Spot { expert: Some(column), ..Spot::default() },
-        MapOf::Parts(MapOver::Heads, _) => Spot { head: Some(column), ..Spot::default() },
-        _ => Spot::default(),
-    };
+    let spot = Spot { layer: None, ..ranked::spot(map.key.of, 0, column) };
     (state.column_name(map, column), spot)
 }
 

@@ -5,7 +5,7 @@
 //!    1 L5.E3           −2.134  +0.412    0.310      4        ███│
 //! ```
 
-use crate::analysis::{EffectMap, Found, MapMeasure, MapOf, MapOver, PatchOver};
+use crate::analysis::{EffectMap, Found, MapAxis, MapMeasure, MapOf};
 use crate::state::text::{fit, width};
 use crate::state::{Spot, State};
 use crate::ui::canvas::Canvas;
@@ -60,13 +60,11 @@ pub fn draw(c: &mut Canvas, inside: Rect, map: &EffectMap, measure: MapMeasure) 
 /// What a click on a place means.
 pub fn spot(of: MapOf, layer: usize, column: usize) -> Spot {
     let spot = Spot { layer: Some(layer), ..Spot::default() };
-    match of {
-        MapOf::Parts(MapOver::Experts, _) | MapOf::Patching(PatchOver::Experts) => {
-            Spot { expert: Some(column), ..spot }
-        }
-        MapOf::Parts(MapOver::Heads, _) | MapOf::Patching(PatchOver::Heads) => Spot { head: Some(column), ..spot },
-        MapOf::Parts(MapOver::Blocks, _) => spot,
-        MapOf::Routing | MapOf::Patching(_) => Spot { token: Some(column), ..spot },
+    match of.axis() {
+        MapAxis::Expert => Spot { expert: Some(column), ..spot },
+        MapAxis::Head => Spot { head: Some(column), ..spot },
+        MapAxis::Block => spot,
+        MapAxis::Position => Spot { token: Some(column), ..spot },
     }
 }
 
