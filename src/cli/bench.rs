@@ -6,6 +6,7 @@ use super::{ModelArgs, apply_threads, harmless, print, values};
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Bench as Found, Costs, bench};
+use crate::model::kernels::Isa;
 use crate::trace::{json_text, size};
 use anyhow::Result;
 use clap::Args;
@@ -55,6 +56,7 @@ impl Bench {
             all["model"] = json!(loaded.meta.name);
             all["precision"] = json!(loaded.meta.policy);
             all["device"] = json!(loaded.meta.device);
+            all["instructions"] = json!(Isa::chosen()?.name());
             all["threads"] = json!(rayon::current_num_threads());
             all["load_ms"] = json!(load_ms);
             all["peak_bytes"] = json!(memory.map(|memory| memory.peak));
@@ -62,7 +64,14 @@ impl Bench {
             return print(&json_text(&all)?);
         }
         let meta = &loaded.meta;
-        let about = format!("{} · precision {} · {} · {}", meta.title, meta.policy, meta.weights_dtype, meta.device);
+        let about = format!(
+            "{} · precision {} · {} · {}, {}",
+            meta.title,
+            meta.policy,
+            meta.weights_dtype,
+            meta.device,
+            Isa::chosen()?
+        );
         print(&harmless(&text(&about, load_ms, &found, memory)))
     }
 }

@@ -1,7 +1,8 @@
 //! The blocks of a GGUF file, decoded where they are stored.
 
-use super::dot::{Isa, LANES, fold, isa, per_isa};
+use super::dot::{LANES, fold};
 use super::format::{Format, Sink};
+use super::isa::{Isa, isa, per_isa};
 use super::k_blocks::{Q2K, Q3K, Q4K, Q5K, Q6K, Q8K};
 use super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1};
 use super::table_blocks::{Iq4Nl, Iq4Xs, Mxfp4};

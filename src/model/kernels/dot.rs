@@ -1,35 +1,9 @@
 //! Dot products, compiled once per supported instruction set from the same safe source.
 
-use std::sync::OnceLock;
+use super::isa::{Isa, isa, per_isa};
 
 /// Partial sums of a dot product.
 pub(super) const LANES: usize = 32;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-/// The widest instruction set of this machine.
-pub(super) fn isa() -> Isa {
-    static ISA: OnceLock<Isa> = OnceLock::new();
-    *ISA.get_or_init(|| {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-                return Isa::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Isa::Avx2;
-            }
-        }
-        Isa::Portable
-    })
-}
 
 /// bf16 as stored (little endian) to f32: exact.
 #[inline(always)]
@@ -90,36 +64,6 @@ fn add_four(w: &[f32], [a, b, c, d]: [&[f32]; 4], [la, lb, lc, ld]: &mut [[f32; 
         }
     }
 }
-
-macro_rules! per_isa {
-    ($name:ident / $avx2:ident / $avx512:ident: ($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
-        fn $avx2($($arg: $ty),*) -> $out {
-            $body
-        }
-
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn $avx512($($arg: $ty),*) -> $out {
-            $body
-        }
-
-        pub(super) fn $name(isa: Isa, $($arg: $ty),*) -> $out {
-            match isa {
-                Isa::Portable => $body,
-                // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => unsafe { $avx2($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => unsafe { $avx512($($arg),*) },
-            }
-        }
-    };
-}
-
-pub(super) use per_isa;
 
 per_isa!(add_f32 / add_f32_avx2 / add_f32_avx512:
     (w: &[[u8; 4]], x: &[f32], lanes: &mut [f32; LANES]) -> () = add_one(w, x, lanes, f32::from_le_bytes));
@@ -218,6 +162,7 @@ pub fn add_scaled_x4(weights: [f32; 4], values: [&[f32]; 4], out: &mut [f32]) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::isa::tests::supported;
     use super::*;
     use half::bf16;
 
@@ -228,20 +173,6 @@ pub(super) mod tests {
             (state >> 8) as f32 / 8_388_608.0 - 1.0
         };
         (0..n).map(|_| next()).collect()
-    }
-
-    pub fn supported() -> Vec<Isa> {
-        let mut all = vec![Isa::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(Isa::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-                all.push(Isa::Avx512);
-            }
-        }
-        all
     }
 
     #[test]

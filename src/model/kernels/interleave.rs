@@ -1,11 +1,16 @@
 //! Rows of bf16 weights, interleaved so that a register holds the same pair of sixteen rows.
 
-use super::dot::Isa;
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::tiles::PIECE;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
 /// Rows that are interleaved together.
 pub(super) const ROWS: usize = 16;
+/// Rows of a tile of AVX-512.
+#[cfg(target_arch = "x86_64")]
+pub(super) const TILE_ROWS: usize = 2 * ROWS;
 /// Pairs of neighbouring numbers of a row that are interleaved together.
 pub(super) const PAIRS: usize = 16;
 /// Bytes of those pairs.
@@ -19,8 +24,8 @@ pub(super) const LONG: usize = 16 * PAIRS;
 pub(super) type Interleaved = [[u32; ROWS]; PAIRS];
 
 /// The line of each row that begins with pair `at`, padded with zeros.
-pub(super) fn padded(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
-    let mut filled = [[0; LINE]; ROWS];
+pub(super) fn padded<const N: usize>(rows: &[&[u8]; N], at: usize) -> [[u8; LINE]; N] {
+    let mut filled = [[0; LINE]; N];
     for (row, line) in rows.iter().zip(&mut filled) {
         let rest = row.get(at * 4..).unwrap_or_default();
         let rest = &rest[..rest.len().min(LINE)];
@@ -31,30 +36,40 @@ pub(super) fn padded(rows: &[&[u8]; ROWS], at: usize) -> [[u8; LINE]; ROWS] {
 
 /// The number of pairs before the first that begins a line of the cache; 0 if it differs from row to row.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn lead(rows: &[&[u8]; ROWS]) -> usize {
+pub(super) fn lead<const N: usize>(rows: &[&[u8]; N]) -> usize {
     let bytes = rows[0].as_ptr().align_offset(LINE);
     let alike = rows.iter().all(|row| row.as_ptr().align_offset(LINE) == bytes);
     if alike && bytes.is_multiple_of(4) { bytes / 4 } else { 0 }
 }
 
-/// Interleaves lines of each row from line `from` on, as many as `out` holds.
-pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut [Interleaved]) {
-    for (at, out) in (from..).zip(out) {
-        if rows.iter().all(|row| row.len() >= (at + 1) * LINE) {
+/// Interleaves rows from pair `from` on into `out`, `[pair][row]`. What a row lacks is zero.
+pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut [[u32; ROWS]]) {
+    let (lines, rest) = out.as_chunks_mut::<PAIRS>();
+    let line = |at: usize, out: &mut Interleaved| {
+        if rows.iter().all(|row| row.len() >= 4 * (at + PAIRS)) {
             interleave_line(isa, rows, at, out);
         } else {
-            interleave_line(isa, &padded(rows, at * PAIRS).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
+            interleave_line(isa, &padded(rows, at).each_ref().map(<[u8; LINE]>::as_slice), 0, out);
         }
+    };
+    let end = from + lines.len() * PAIRS;
+    for (at, out) in (from..).step_by(PAIRS).zip(lines) {
+        line(at, out);
+    }
+    if !rest.is_empty() {
+        let mut last = Interleaved::default();
+        line(end, &mut last);
+        rest.copy_from_slice(&last[..rest.len()]);
     }
 }
 
 fn interleave_line(isa: Isa, rows: &[&[u8]; ROWS], at: usize, out: &mut Interleaved) {
-    let lines: [&[u8]; ROWS] = rows.map(|row| &row[at * LINE..][..LINE]);
+    let lines: [&[u8]; ROWS] = rows.map(|row| &row[at * 4..][..LINE]);
     match isa {
-        // SAFETY: `isa()` names an instruction set only after detecting it on this machine; lines are whole, and 64 bytes
-        // are written to 16 numbers.
+        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine; lines are whole, and 64
+        // bytes are written to 16 numbers.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe {
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe {
             for (out, pair) in out.iter_mut().zip(interleave_avx512(&lines, 0)) {
                 _mm512_storeu_si512(out.as_mut_ptr().cast(), pair);
             }
@@ -120,7 +135,7 @@ macro_rules! sum_pairs {
             // SAFETY: each row is padded to sixteen pairs, and the function around has AVX-512.
             let w = unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) };
             for (w, x) in w.into_iter().zip(&x[at..end]) {
-                sums = add(sums, w, *x);
+                sums = add(sums, w, x);
             }
             sums
         };
@@ -140,7 +155,7 @@ macro_rules! sum_pairs {
             let w = unsafe { interleave_avx512(w, at) };
             let x = &x[at..at + PAIRS];
             for i in 0..PAIRS {
-                sums = add(sums, w[i], x[i]);
+                sums = add(sums, w[i], &x[i]);
             }
             at += PAIRS;
         }
@@ -165,50 +180,98 @@ pub(super) fn fetch_line(row: &[u8], ahead: usize) {
     unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(ahead).cast()) }
 }
 
+/// Asks the second cache to fetch a piece of a row, if the row goes on.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn fetch_piece(row: &[u8]) {
+    for at in (0..row.len().min(4 * PIECE)).step_by(LINE) {
+        fetch_line(row, at);
+    }
+}
+
+/// Interleaves four pairs from pair `at` on of eight lines from `first` on in registers: the result is `[pair]`.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn four_avx2<const N: usize>(lines: &[[u8; LINE]; N], first: usize, at: usize) -> [__m256i; 4] {
+    let line = |row: usize| {
+        let pairs = &lines[first + row].as_chunks::<16>().0[at / 4];
+        // SAFETY: 16 bytes are read from 16, at any alignment.
+        unsafe { _mm_loadu_si128(pairs.as_ptr().cast()) }
+    };
+    // Rows `i` and `4 + i`.
+    let two = |i: usize| _mm256_set_m128i(line(4 + i), line(i));
+    let (a, b, c, d) = (two(0), two(1), two(2), two(3));
+    let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    [
+        _mm256_unpacklo_epi64(ab, cd),
+        _mm256_unpackhi_epi64(ab, cd),
+        _mm256_unpacklo_epi64(ab_high, cd_high),
+        _mm256_unpackhi_epi64(ab_high, cd_high),
+    ]
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn interleave_avx2(lines: &[&[u8]; ROWS], out: &mut Interleaved) {
-    for (rows, side) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
-        // SAFETY: 32 bytes are read from pair 0 or 8 of a line of 16 on; the slice is checked.
-        let line = |row: usize| unsafe { _mm256_loadu_si256(lines[rows + row][4 * side..][..32].as_ptr().cast()) };
-        // In half `h` of `four[g + 2·i]`, pair `4h + i` of rows `4g` to `4g + 3`.
-        let mut four = [_mm256_setzero_si256(); 8];
-        for g in 0..2 {
-            let (a, b, c, d) = (line(4 * g), line(4 * g + 1), line(4 * g + 2), line(4 * g + 3));
-            let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-            let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-            four[g] = _mm256_unpacklo_epi64(ab, cd);
-            four[2 + g] = _mm256_unpackhi_epi64(ab, cd);
-            four[4 + g] = _mm256_unpacklo_epi64(ab_high, cd_high);
-            four[6 + g] = _mm256_unpackhi_epi64(ab_high, cd_high);
+fn interleave_avx2(rows: &[&[u8]; ROWS], out: &mut Interleaved) {
+    let lines = padded(rows, 0);
+    for (rows, from) in [0, 8].into_iter().flat_map(|rows| [0, 4, 8, 12].map(|from| (rows, from))) {
+        for (pair, eight) in four_avx2(&lines, rows, from).into_iter().enumerate() {
+            // SAFETY: 32 bytes are written to rows 0 or 8 of 16 on.
+            unsafe { _mm256_storeu_si256(out[from + pair][rows..].as_mut_ptr().cast(), eight) };
         }
-        for i in 0..4 {
-            let low = _mm256_permute2x128_si256::<0x20>(four[2 * i], four[2 * i + 1]);
-            let high = _mm256_permute2x128_si256::<0x31>(four[2 * i], four[2 * i + 1]);
-            for (pair, eight) in [(i, low), (4 + i, high)] {
-                // SAFETY: 32 bytes are written to rows 0 or 8 of 16 on.
-                unsafe { _mm256_storeu_si256(out[side + pair][rows..].as_mut_ptr().cast(), eight) };
+    }
+}
+
+/// Interleaves a tile's rows from pair `from` on into `panel`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+pub(super) fn fill_panel(w: &[&[u8]; TILE_ROWS], from: usize, panel: &mut [[u32; TILE_ROWS]]) {
+    let to = from + panel.len();
+    for (half, w) in w.as_chunks::<ROWS>().0.iter().enumerate() {
+        let mut put = |at: usize, pairs: &[__m512i; PAIRS]| {
+            for (panel, pair) in panel[at - from..].iter_mut().zip(pairs) {
+                // SAFETY: 64 bytes are written to half of 32 numbers.
+                unsafe { _mm512_storeu_si512(panel[half * ROWS..].as_mut_ptr().cast(), *pair) };
             }
+        };
+        let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(to);
+        let (mut at, lead) = (from, lead(w));
+        while at + PAIRS <= whole {
+            // SAFETY: each row has `whole` pairs, and this function AVX-512.
+            put(at, &unsafe { interleave_avx512(w, at) });
+            // The next step begins at a line of the cache: some pairs are interleaved twice, but no line is read in halves.
+            at += if at == from && lead > 0 { lead } else { PAIRS };
+        }
+        if at < whole && whole >= from + PAIRS {
+            // SAFETY: as above.
+            put(whole - PAIRS, &unsafe { interleave_avx512(w, whole - PAIRS) });
+            at = whole;
+        }
+        if at < to {
+            let filled = padded(w, at);
+            // SAFETY: each row is padded to sixteen pairs, and this function has AVX-512.
+            put(at, &unsafe { interleave_avx512(&filled.each_ref().map(<[u8; LINE]>::as_slice), 0) });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::dot::tests::supported;
+    use super::super::isa::tests::supported;
     use super::*;
 
     #[test]
     fn every_instruction_set_interleaves_alike_and_short_lines_end_in_zeros() {
         let bytes: Vec<u8> = (0..ROWS * 90).map(|i| (i * 7 % 251) as u8).collect();
         let rows: [&[u8]; ROWS] = std::array::from_fn(|row| &bytes[row * 90..][..90]);
-        for at in 0..2 {
+        for (at, pairs) in [(0, 16), (16, 16), (3, 20), (5, 33)] {
             for isa in supported() {
-                let mut out = Interleaved::default();
-                interleave(isa, &rows, at, std::slice::from_mut(&mut out));
+                let mut out = vec![[0; ROWS]; pairs];
+                interleave(isa, &rows, at, &mut out);
                 for (pair, out) in out.iter().enumerate() {
                     for (row, out) in out.iter().enumerate() {
-                        let byte = |i: usize| rows[row].get(at * LINE + 4 * pair + i).copied().unwrap_or(0);
+                        let byte = |i: usize| rows[row].get(4 * (at + pair) + i).copied().unwrap_or(0);
                         assert_eq!(*out, u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]), "{isa:?}");
                     }
                 }

@@ -1,9 +1,9 @@
 use super::blocks::{Block, dot_blocks};
-use super::dot::{Isa, dot_f32, dot_x4, isa};
-#[cfg(target_arch = "x86_64")]
-use super::dpbf16::{self, Packed, TILE_ROWS};
+use super::dot::{dot_f32, dot_x4};
 use super::fixed::{self, Fixed};
-use super::interleave::ROWS;
+#[cfg(target_arch = "x86_64")]
+use super::interleave::TILE_ROWS;
+use super::isa::{Isa, isa};
 use super::pairs;
 use crate::model::precision::Rounding;
 use crate::model::weights::{Matrix, Stored};
@@ -15,9 +15,6 @@ const TASK_ROWS: usize = 64;
 const LONG_TASK_ROWS: usize = 32;
 /// Columns above which a row is long.
 const LONG: usize = 8192;
-/// Columns below which a row is too short for the processor to read ahead in it.
-#[cfg(target_arch = "x86_64")]
-const SHORT: usize = 512;
 /// Multiply-adds below which one thread is faster than waking the others.
 const PARALLEL_FROM: usize = 1 << 20;
 
@@ -29,10 +26,8 @@ thread_local! {
 #[derive(Default)]
 struct Scratch {
     #[cfg(target_arch = "x86_64")]
-    tile: dpbf16::Scratch,
-    #[cfg(target_arch = "x86_64")]
     fixed: fixed::Scratch,
-    pairs: Vec<pairs::Sums>,
+    pairs: pairs::Scratch,
     wide: Vec<f32>,
 }
 
@@ -80,8 +75,7 @@ type Columns<'a> = Vec<&'a mut [f32]>;
 /// Activations in the form that the kernel of their weights reads.
 struct Prepared<'a> {
     plain: &'a [f32],
-    #[cfg(target_arch = "x86_64")]
-    packed: Option<Packed>,
+    pairs: Option<pairs::Packed>,
     fixed: Option<Fixed>,
 }
 
@@ -90,8 +84,7 @@ impl<'a> Prepared<'a> {
         let mine = |is_one: &dyn Fn(&Matrix) -> bool| jobs.iter().find(|(x, w)| *x == at && is_one(w)).map(|job| job.1);
         Self {
             plain: x,
-            #[cfg(target_arch = "x86_64")]
-            packed: mine(&|w| in_pairs(w, round)).and_then(|w| Packed::of(x, w.cols())),
+            pairs: mine(&|w| in_pairs(w, round)).map(|w| pairs::Packed::of(isa(), x, w.cols())),
             fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(isa(), x, w.cols())),
         }
     }
@@ -128,8 +121,12 @@ impl Product<'_> {
     /// Multiplies the rows of weights from `first` on that give the columns `out`.
     fn compute(&self, first: usize, mut out: Columns) {
         SCRATCH.with_borrow_mut(|scratch| {
-            if in_pairs(self.w, self.round) {
-                self.pairs(first, &mut out, scratch);
+            if let (true, Some(x)) = (in_pairs(self.w, self.round), &self.x.pairs) {
+                let row = |i: usize| self.w.row_bytes((first + i).min(self.w.rows() - 1));
+                let n = out.first().map_or(0, |out| out.len());
+                x.multiply((row, n), &mut scratch.pairs, |row, at, results| {
+                    out[row][at..][..results.len()].copy_from_slice(results);
+                });
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
                 self.fixed(block, x, first, &mut out, scratch);
             } else {
@@ -137,46 +134,6 @@ impl Product<'_> {
             }
         });
         out.into_iter().for_each(|out| self.round.slice(out));
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn pairs(&self, first: usize, out: &mut Columns, scratch: &mut Scratch) {
-        match (&self.x.packed, out.as_mut_slice()) {
-            (Some(x), [out]) => {
-                let mut rows = rows_of(self.w, first);
-                for (at, out) in out.chunks_mut(ROWS).enumerate() {
-                    let next = rows_of(self.w, first + (at + 1) * ROWS);
-                    if self.w.cols() < SHORT {
-                        next.iter().for_each(|row| dpbf16::fetch(row));
-                    }
-                    out.copy_from_slice(&x.row(&rows)[..out.len()]);
-                    rows = next;
-                }
-            }
-            (Some(x), out) => {
-                for at in (0..out.first().map_or(0, |out| out.len())).step_by(TILE_ROWS) {
-                    let rows = |at: usize| rows_of(self.w, first + at);
-                    x.multiply(&rows(at), &rows(at + TILE_ROWS), &mut scratch.tile, |row, results| {
-                        copy(results, &mut out[row][at..]);
-                    });
-                }
-            }
-            (None, out) => self.pairs_f32(first, out, &mut scratch.pairs),
-        }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn pairs(&self, first: usize, out: &mut Columns, scratch: &mut Scratch) {
-        self.pairs_f32(first, out, &mut scratch.pairs);
-    }
-
-    fn pairs_f32(&self, first: usize, out: &mut [&mut [f32]], sums: &mut Vec<pairs::Sums>) {
-        for at in (0..out.first().map_or(0, |out| out.len())).step_by(ROWS) {
-            pairs::multiply(self.isa, &rows_of(self.w, first + at), self.x.plain, self.w.cols(), sums);
-            for (results, out) in sums.iter().zip(out.iter_mut()) {
-                copy(results, &mut out[at..]);
-            }
-        }
     }
 
     fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) {

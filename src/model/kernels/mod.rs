@@ -12,16 +12,25 @@ mod dot;
 mod dpbf16;
 #[allow(clippy::needless_range_loop, reason = "with iterators the compiler moves registers to memory")]
 mod fixed;
+#[cfg(target_arch = "x86_64")]
+mod fma_avx2;
+#[cfg(target_arch = "x86_64")]
+mod fma_avx512;
 mod format;
 mod interleave;
+mod isa;
 mod k_blocks;
 mod linear;
+#[allow(clippy::needless_range_loop, reason = "as above")]
 mod pairs;
 mod plain_blocks;
 mod stream;
 mod table_blocks;
+#[allow(clippy::needless_range_loop, reason = "as above")]
+mod tiles;
 
 pub use blocks::Block;
 pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};
+pub use isa::{FORCED, Isa};
 pub use linear::{linear, linears};
 pub use stream::stream;

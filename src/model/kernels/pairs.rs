@@ -6,134 +6,225 @@
 //! activations the instruction and the fma give the same bits. Numbers below 2⁻¹²⁶ are the exception: the instruction
 //! treats them as zero.
 
-use super::dot::{Isa, per_isa};
-use super::interleave::{Interleaved, PAIRS, ROWS, interleave};
 #[cfg(target_arch = "x86_64")]
-use super::interleave::{LINE, LONG, fetch_line, interleave_avx512, lead, padded, sum_pairs};
+use super::dpbf16::{self, DotBf16};
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
+use super::fma_avx2::{self, FmaAvx2};
+#[cfg(target_arch = "x86_64")]
+use super::fma_avx512::{self, FmaAvx512};
+#[cfg(target_arch = "x86_64")]
+use super::interleave::TILE_ROWS;
+use super::interleave::{ROWS, fetch_piece, interleave};
+use super::isa::Isa;
+use super::tiles::{self, Tile};
 
-/// Lines that are interleaved before rows of activations are multiplied by them: they stay in the first cache.
-const PANEL: usize = 8;
-/// Rows of activations that are multiplied together.
-const FOUR: usize = 4;
+/// Columns below which a row is too short for the processor to read ahead in it.
+const SHORT: usize = 512;
 
 /// Sums of sixteen rows of weights.
 pub(super) type Sums = [f32; ROWS];
 
-#[inline(always)]
-fn add_pair(w: &[u32; ROWS], [first, second]: [f32; 2], sums: &mut Sums) {
-    for i in 0..ROWS {
-        sums[i] = f32::from_bits(w[i] & 0xffff_0000).mul_add(second, sums[i]);
-    }
-    for i in 0..ROWS {
-        sums[i] = f32::from_bits(w[i] << 16).mul_add(first, sums[i]);
-    }
-}
+/// Tiles of safe code.
+pub(super) struct Portable;
 
-/// Adds pairs of sixteen rows times those of `x`. The last of `x` may be half a pair.
-#[inline(always)]
-fn add_one(w: &[[u32; ROWS]], x: &[f32], sums: &mut Sums) {
-    let (x, half) = x.as_chunks();
-    for (w, x) in w.iter().zip(x) {
-        add_pair(w, *x, sums);
-    }
-    if let ([x], Some(w)) = (half, w.get(x.len())) {
-        add_pair(w, [*x, 0.0], sums);
-    }
-}
+impl Tile<ROWS> for Portable {
+    type Pair = [f32; 2];
+    type Panel = [u32; ROWS];
+    const ZERO: Self::Panel = [0; ROWS];
+    const TOGETHER: usize = 4;
 
-#[inline(always)]
-fn add_four(w: &[[u32; ROWS]], x: [&[f32]; FOUR], sums: &mut [Sums; FOUR]) {
-    let [(a, half), (b, _), (c, _), (d, _)] = x.map(|x| x.as_chunks::<2>());
-    let [sa, sb, sc, sd] = sums;
-    for ((((w, a), b), c), d) in w.iter().zip(a).zip(b).zip(c).zip(d) {
-        add_pair(w, *a, sa);
-        add_pair(w, *b, sb);
-        add_pair(w, *c, sc);
-        add_pair(w, *d, sd);
+    fn pair(first: f32, second: f32) -> [f32; 2] {
+        [first, second]
     }
-    if let (false, Some(w)) = (half.is_empty(), w.get(a.len())) {
-        for (x, sums) in x.iter().zip([sa, sb, sc, sd]) {
-            add_pair(w, [x[x.len() - 1], 0.0], sums);
+
+    unsafe fn fill(w: &[&[u8]; ROWS], from: usize, panel: &mut [Self::Panel]) {
+        interleave(Isa::Portable, w, from, panel);
+    }
+
+    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [Sums]) {
+        for (w, x) in panel.iter().zip(x.chunks_exact(rows)) {
+            for (sums, [first, second]) in sums.iter_mut().zip(x) {
+                for i in 0..ROWS {
+                    sums[i] = f32::from_bits(w[i] & 0xffff_0000).mul_add(*second, sums[i]);
+                }
+                for i in 0..ROWS {
+                    sums[i] = f32::from_bits(w[i] << 16).mul_add(*first, sums[i]);
+                }
+            }
         }
     }
 }
 
-per_isa!(add_one_on / add_one_avx2 / add_one_avx512:
-    (w: &[[u32; ROWS]], x: &[f32], sums: &mut Sums) -> () = add_one(w, x, sums));
-per_isa!(add_four_on / add_four_avx2 / add_four_avx512:
-    (w: &[[u32; ROWS]], x: [&[f32]; FOUR], sums: &mut [Sums; FOUR]) -> () = add_four(w, x, sums));
-
-/// Sixteen rows of weights as stored times rows of activations `x` `[rows, k]`, into `sums` `[rows]`.
-pub(super) fn multiply(isa: Isa, w: &[&[u8]; ROWS], x: &[f32], k: usize, sums: &mut Vec<Sums>) {
-    sums.clear();
+/// Rows of activations, in the form that the tiles of an instruction set read.
+pub(super) enum Packed {
+    Portable(tiles::Packed<Portable, ROWS>),
     #[cfg(target_arch = "x86_64")]
-    if let (Isa::Avx512, true, true) = (isa, x.len() == k, k.is_multiple_of(2)) {
-        // SAFETY: `isa()` names an instruction set only after detecting it on this machine.
-        sums.push(unsafe { row_avx512(w, x.as_chunks().0) });
-        return;
-    }
-    sums.resize(x.len() / k.max(1), [0.0; ROWS]);
-    let mut panel = [Interleaved::default(); PANEL];
-    let width = 2 * PAIRS;
-    for from in (0..k).step_by(PANEL * width) {
-        let to = (from + PANEL * width).min(k);
-        interleave(isa, w, from / width, &mut panel[..(to - from).div_ceil(width)]);
-        let (w, (fours, rest)) = (panel.as_flattened(), sums.as_chunks_mut::<FOUR>());
-        for (sums, x) in fours.iter_mut().zip(x.chunks_exact(FOUR * k)) {
-            add_four_on(isa, w, std::array::from_fn(|i| &x[i * k + from..i * k + to]), sums);
+    Avx2(tiles::Packed<FmaAvx2, ROWS>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(tiles::Packed<FmaAvx512, TILE_ROWS>),
+    #[cfg(target_arch = "x86_64")]
+    Bf16(tiles::Packed<DotBf16, TILE_ROWS>),
+}
+
+/// Memory that a thread keeps from task to task.
+#[derive(Default)]
+pub(super) struct Scratch {
+    portable: tiles::Scratch<Portable, ROWS>,
+    #[cfg(target_arch = "x86_64")]
+    avx2: tiles::Scratch<FmaAvx2, ROWS>,
+    #[cfg(target_arch = "x86_64")]
+    avx512: tiles::Scratch<FmaAvx512, TILE_ROWS>,
+    #[cfg(target_arch = "x86_64")]
+    bf16: tiles::Scratch<DotBf16, TILE_ROWS>,
+}
+
+impl Packed {
+    /// Packs `x` `[rows, k]`.
+    pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
+        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+        unsafe {
+            match isa {
+                Isa::Portable => Self::Portable(tiles::Packed::of(x, k)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => Self::Avx2(tiles::Packed::of(x, k)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Bf16 if dpbf16::are_bf16(x) => Self::Bf16(tiles::Packed::of(x, k)),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => Self::Avx512(tiles::Packed::of(x, k)),
+            }
         }
-        let left = &x[x.len() - rest.len() * k..];
-        for (sums, x) in rest.iter_mut().zip(left.chunks_exact(k)) {
-            add_one_on(isa, w, &x[from..to], sums);
+    }
+
+    /// Rows of weights times all rows of activations. `w` gives the rows from 0 on, also some after the last of `n`. `put`
+    /// gets the number of a row of activations, that of a row of weights, and results from there on.
+    pub fn multiply<'w>(
+        &self,
+        (w, n): (impl Fn(usize) -> &'w [u8], usize),
+        scratch: &mut Scratch,
+        put: impl FnMut(usize, usize, &[f32]),
+    ) {
+        // SAFETY: `of` found the instructions on this machine.
+        unsafe {
+            match self {
+                Self::Portable(x) => in_tiles(x, (w, n), &mut scratch.portable, put),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2(x) => match x.row() {
+                    Some(x) => row_by_row((w, n), |w| fma_avx2::row(w, x), put),
+                    None => in_tiles(x, (w, n), &mut scratch.avx2, put),
+                },
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512(x) => match x.row() {
+                    Some(x) => row_by_row((w, n), |w| fma_avx512::row(w, x), put),
+                    None => in_tiles(x, (w, n), &mut scratch.avx512, put),
+                },
+                #[cfg(target_arch = "x86_64")]
+                Self::Bf16(x) => match x.row() {
+                    Some(x) => row_by_row((w, n), |w| dpbf16::row(w, x), put),
+                    None => in_tiles(x, (w, n), &mut scratch.bf16, put),
+                },
+            }
         }
     }
 }
 
-/// One row of activations, at the speed of memory.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn row_avx512(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> Sums {
-    let second = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-    sum_pairs!(w, x, |sums, w, x: [f32; 2]| {
-        let sums = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(w, second)), _mm512_set1_ps(x[1]), sums);
-        _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(w)), _mm512_set1_ps(x[0]), sums)
-    })
+/// `N` rows of weights after the other, times one row of activations.
+fn row_by_row<'w, const N: usize>(
+    (w, n): (impl Fn(usize) -> &'w [u8], usize),
+    row: impl Fn(&[&[u8]; N]) -> [f32; N],
+    mut put: impl FnMut(usize, usize, &[f32]),
+) {
+    let rows = |at: usize| std::array::from_fn(|i| w(at + i));
+    let mut now: [&[u8]; N] = rows(0);
+    for at in (0..n).step_by(N) {
+        let next: [&[u8]; N] = rows(at + N);
+        if now[0].len() < 2 * SHORT {
+            next.iter().for_each(|row| fetch_piece(row));
+        }
+        put(0, at, &row(&now)[..N.min(n - at)]);
+        now = next;
+    }
+}
+
+fn in_tiles<'w, T: Tile<N>, const N: usize>(
+    x: &tiles::Packed<T, N>,
+    (w, n): (impl Fn(usize) -> &'w [u8], usize),
+    scratch: &mut tiles::Scratch<T, N>,
+    mut put: impl FnMut(usize, usize, &[f32]),
+) {
+    for at in (0..n).step_by(N) {
+        let rows = |at: usize| std::array::from_fn(|i| w(at + i));
+        x.multiply(&rows(at), &rows(at + N), scratch, |row, results| put(row, at, &results[..N.min(n - at)]));
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::dot::tests::{numbers, supported};
+mod tests {
+    use super::super::dot::tests::numbers;
+    use super::super::isa::tests::supported;
     use super::*;
     use half::bf16;
 
     /// The order of additions as the head of this file states it.
-    pub fn stated(w: &[bf16], x: &[f32]) -> f32 {
+    fn stated(w: &[bf16], x: &[f32]) -> f32 {
         w.chunks(2).zip(x.chunks(2)).fold(0.0, |sum, (w, x)| {
             let product = |i: usize| (w.get(i).map_or(0.0, |w| w.to_f32()), x.get(i).map_or(0.0, |x| *x));
             [product(1), product(0)].into_iter().fold(sum, |sum, (w, x): (f32, f32)| w.mul_add(x, sum))
         })
     }
 
+    /// All NaN are one: which of them an instruction returns is not stated.
+    fn bits(x: f32) -> u32 {
+        if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }
+    }
+
+    fn check(w: &[bf16], x: &[f32], k: usize, rows: usize) {
+        // As in a file, where rows begin anywhere in a line of the cache.
+        let mut bytes = vec![0u8; k % 64];
+        bytes.extend(w.iter().flat_map(|w| w.to_le_bytes()));
+        let n = w.len() / k;
+        let line = |i: usize| &bytes[k % 64..][2 * k * i.min(n - 1)..][..2 * k];
+        let want: Vec<Vec<u32>> =
+            x.chunks_exact(k).map(|x| w.chunks_exact(k).map(|w| bits(stated(w, x))).collect()).collect();
+        for isa in supported() {
+            let mut got = vec![vec![0; n]; rows];
+            Packed::of(isa, x, k).multiply((line, n), &mut Scratch::default(), |row, at, results| {
+                for (got, result) in got[row][at..].iter_mut().zip(results) {
+                    *got = bits(*result);
+                }
+            });
+            assert_eq!(got, want, "{isa} {k} {rows}");
+        }
+    }
+
     #[test]
     fn every_instruction_set_adds_in_the_stated_order() {
-        for k in [1, 2, 31, 32, 33, 96, 128, 257, 520] {
-            let w: Vec<bf16> = numbers(ROWS * k, 1).into_iter().map(bf16::from_f32).collect();
-            let bytes: Vec<u8> = w.iter().flat_map(|w| w.to_le_bytes()).collect();
-            let lines: [&[u8]; ROWS] = std::array::from_fn(|i| &bytes[2 * i * k..2 * (i + 1) * k]);
-            let x = numbers(6 * k, 2);
-            for rows in [1, 3, 4, 6] {
-                let x = &x[..rows * k];
-                let want: Vec<u32> =
-                    x.chunks_exact(k).flat_map(|x| w.chunks_exact(k).map(|w| stated(w, x).to_bits())).collect();
-                for isa in supported() {
-                    let mut sums = Vec::new();
-                    multiply(isa, &lines, x, k, &mut sums);
-                    let got: Vec<u32> = sums.as_flattened().iter().map(|x| x.to_bits()).collect();
-                    assert_eq!(got, want, "{isa:?} {k} {rows}");
-                }
+        for k in [1, 2, 31, 32, 33, 63, 64, 96, 257, 512 + 72, 1056, 1100] {
+            let w: Vec<bf16> = numbers(35 * k, 1).into_iter().map(bf16::from_f32).collect();
+            for rows in (1..=7).chain([11, 12, 13, 26]) {
+                let x = numbers(rows * k, 2);
+                check(&w, &x, k, rows);
+                let x: Vec<f32> = x.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
+                check(&w, &x, k, rows);
             }
+        }
+    }
+
+    #[test]
+    fn any_bits_give_the_stated_sums() {
+        let k = 70;
+        // Weights of all exponents; numbers below 2⁻¹²⁶ are left out, as the head of this file says.
+        let normal = |bits: u16| if bits & 0x7f80 == 0 { bits & 0x8000 } else { bits };
+        let w: Vec<bf16> = (0..20 * k).map(|i| bf16::from_bits(normal((i * 31_337 + 7) as u16))).collect();
+        for rows in 1..=7 {
+            let x: Vec<f32> = numbers(rows * k, 3).into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
+            check(&w, &x, k, rows);
+        }
+        let w: Vec<bf16> = numbers(20 * k, 1).into_iter().map(bf16::from_f32).collect();
+        for (at, odd) in [(0, f32::NAN), (k - 1, f32::INFINITY), (k / 2, f32::NEG_INFINITY), (3, -0.0)] {
+            let mut x = numbers(3 * k, 3);
+            x[k + at] = odd;
+            check(&w, &x, k, 3);
+            check(&w, &x[k..2 * k], k, 1);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading memory and nothing else, the lower bound of a decoding step.
 
-use super::dot::{Isa, isa, per_isa};
+use super::isa::{Isa, isa, per_isa};
 use rayon::prelude::*;
 
 /// Bytes of one parallel task.

@@ -25,8 +25,9 @@ impl Products {
     /// Products on `place`.
     ///
     /// # Errors
-    /// If this build or this machine has no such device.
+    /// If this build or this machine has no such device, or not the instruction set that [`kernels::FORCED`] names.
     pub fn on(place: Place) -> Result<Self> {
+        kernels::Isa::chosen()?;
         let device = match place.in_this_build()? {
             Place::Cpu => return Ok(Self::default()),
             Place::Candle => Device::Cpu,

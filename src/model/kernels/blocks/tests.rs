@@ -1,6 +1,7 @@
 use super::super::dot::dot_f32;
-use super::super::dot::tests::{numbers, supported};
+use super::super::dot::tests::numbers;
 use super::super::format::widen_f16;
+use super::super::isa::tests::supported;
 use super::*;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};

@@ -23,7 +23,7 @@ mod tests;
 mod vnni;
 
 use super::blocks::Block;
-use super::dot::{Isa, per_isa};
+use super::isa::{Isa, per_isa};
 use rayon::prelude::*;
 
 pub(super) use portable::dot_four;
@@ -205,7 +205,7 @@ impl Fixed {
     /// Packs rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if vnni::is_here() {
+        if isa.has_vnni() {
             return Self { pieces: k.div_ceil(PIECE), packed: Packed::Digits(packed(isa, x, k, digits_on)) };
         }
         Self::in_parts(isa, x, k)

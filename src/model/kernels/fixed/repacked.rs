@@ -73,7 +73,7 @@ pub(super) trait Format<const N: usize> {
     /// Repacks a piece of each row.
     ///
     /// # Safety
-    /// `vnni::is_here()` must be true on this machine.
+    /// The machine has AVX-512 with DQ and VNNI.
     unsafe fn repack(rows: [&[u8; N]; ROWS], out: &mut Repacked);
 }
 

@@ -1,5 +1,6 @@
-use super::super::dot::isa;
-use super::super::dot::tests::{numbers, supported};
+use super::super::dot::tests::numbers;
+use super::super::isa::isa;
+use super::super::isa::tests::supported;
 use super::*;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
@@ -12,8 +13,8 @@ const ALL: [(Block, GgmlDType); 3] =
 fn products(isa: Option<Isa>, block: Block, w: &[&[u8]], x: &[f32], k: usize) -> Vec<Vec<f32>> {
     let mut out = vec![vec![0.0; w.len()]; x.len() / k];
     let fixed = match isa {
-        Some(isa) => Fixed::in_parts(isa, x, k),
-        None => Fixed::of(super::super::dot::isa(), x, k),
+        Some(isa) => Fixed::of(isa, x, k),
+        None => Fixed::of(super::super::isa::isa(), x, k),
     };
     #[cfg(target_arch = "x86_64")]
     for (first, w) in (0..).step_by(vnni::TILE_ROWS).zip(w.chunks(vnni::TILE_ROWS)) {

@@ -14,14 +14,6 @@ const TILE_X: usize = 4;
 const PAIRS: usize = 2;
 const FOUR: usize = PAIRS * ROWS;
 
-/// Whether this machine has the instructions of this module.
-pub(super) fn is_here() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vnni")
-}
-
 /// Sums of two pairs of rows of weights and a row of activations, `[pair][lane of each row]`.
 type Sums = [[f32; LANES]; PAIRS];
 
@@ -72,7 +64,7 @@ impl Fixed {
             sums.clear();
             sums.resize(fours * rows, Sums::default());
             let row = |row: usize| &x[row * self.pieces..][..self.pieces];
-            // SAFETY: digits are made only where `is_here` says so.
+            // SAFETY: digits are made only where an `Isa` has VNNI.
             unsafe {
                 match (rows, w.first_chunk(), &mut repacked[0]) {
                     (1, Some(w), repacked) => few::<F, N, 1>(w, [row(0)], repacked, sums),
