@@ -134,6 +134,24 @@ fn all_instruction_sets_give_the_same_bits() {
             w.iter().flat_map(|w| (0..7).map(|row| bits(dot(isa, block, w, &x, row))).collect::<Vec<_>>()).collect()
         };
         let want = of(Isa::Portable);
+        #[cfg(target_arch = "x86_64")]
+        for isa in supported() {
+            for rows in 1..=7 {
+                for n in [1, 5] {
+                    let x = operands(isa, &x[..rows * k], k, block);
+                    let mut got = vec![Vec::new(); rows];
+                    let put = |row: usize, at: usize, results: &[f32]| {
+                        assert_eq!(at, got[row].len());
+                        got[row].extend(results.iter().copied().map(bits));
+                    };
+                    let is_done = multiply(isa, block, (|i: usize| &*w[i.min(4)], n), &x, &mut Scratch::default(), put);
+                    let of = |row: usize| (0..n).map(move |i| 7 * i + row);
+                    let wanted = (0..rows).map(|row| of(row).map(|at| want[at]).collect::<Vec<_>>());
+                    assert!(!is_done || wanted.eq(got), "{} on {isa}: {rows} × {n}", block.name());
+                    assert_eq!(is_done, isa != Isa::Portable && !matches!(block, Block::Q2K | Block::Iq4Xs));
+                }
+            }
+        }
         let (normal, nan) = (|x: &&u32| f32::from_bits(**x).is_normal(), |x: &&u32| f32::from_bits(**x).is_nan());
         assert!(want.iter().filter(normal).count() >= 8 && want.iter().any(|x| nan(&x)), "{}", block.name());
         for isa in supported() {
