@@ -3,7 +3,7 @@
 use crate::support::fixture;
 use mixscope::control::Control;
 use mixscope::model::{KvCache, Loaded, Location, NoHooks, Precision, open};
-use mixscope::trace::{Device, Dtype, Policy};
+use mixscope::trace::{Device, Dtype, Meta, Policy};
 use safetensors::SafeTensors;
 
 /// The files of which `llama-cpp.safetensors` holds logits (llama-cpp-python 0.3.36, keys and values in f16, no flash
@@ -61,6 +61,13 @@ fn activations_are_f32_and_other_devices_are_refused() {
     let loaded = load("tiny-Q8_0", Policy::Ggml);
     assert_eq!(loaded.meta.activation_dtype(), Dtype::F32);
     assert_ne!(loaded.precision(), Precision::new(Policy::F32, loaded.meta.compute_dtype));
+    assert!(loaded.meta.ggml_advice().is_none());
+    let mut large = (*load("tiny-Q8_0", Policy::Hf).meta).clone();
+    assert!(large.ggml_advice().is_none(), "small");
+    large.weight_bytes = 2_000_000_000;
+    assert!(large.ggml_advice().unwrap().contains("--precision ggml"));
+    let plain = Meta { weight_bytes: 2_000_000_000, ..(*load("tiny-F16", Policy::Hf).meta).clone() };
+    assert!(plain.ggml_advice().is_none(), "no weights are quantised");
     let error = loaded.on(Device::Candle).err().unwrap();
     let said = format!("{error:#}");
     assert!(said.contains("the precision ggml is only computed on the device cpu, not on candle"), "{said}");
