@@ -24,6 +24,8 @@ pub(super) struct Small {
     pub sum: f32,
     /// That of the integers.
     pub total: i32,
+    /// The integers after and before two zeros.
+    pub padded: [i8; SMALL + 4],
 }
 
 /// A block for weights in blocks of 256.
@@ -121,7 +123,7 @@ fn nearest<const N: usize>(x: &[f32; N], by: f32, out: &mut [i8; N]) {
 }
 
 impl Small {
-    const ZERO: Self = Self { numbers: [0; SMALL], scale: 0.0, sum: 0.0, total: 0 };
+    const ZERO: Self = Self { numbers: [0; SMALL], scale: 0.0, sum: 0.0, total: 0, padded: [0; SMALL + 4] };
 
     #[inline(always)]
     fn of(x: &[f32; SMALL]) -> Self {
@@ -136,6 +138,7 @@ impl Small {
         }
         out.total = out.numbers.iter().map(|n| i32::from(*n)).sum();
         out.sum = f16::from_f32(scale * out.total as f32).to_f32();
+        out.padded[2..][..SMALL].copy_from_slice(&out.numbers);
         out
     }
 }

@@ -1,6 +1,6 @@
 //! Eight rows in the registers of AVX2.
 
-use super::lanes::Lanes;
+use super::lanes::{Bytes, Lanes};
 use std::arch::x86_64::*;
 
 pub(super) const ROWS: usize = 8;
@@ -32,23 +32,25 @@ impl Lanes<ROWS> for Avx2 {
     const EXCESS: u8 = 0;
 
     #[inline(always)]
-    unsafe fn sixteen(rows: [*const u8; ROWS]) -> [__m256i; 4] {
+    unsafe fn sixteen(rows: Bytes) -> [__m256i; 4] {
+        let rows = rows.hidden();
         // SAFETY: as the caller promises.
         unsafe {
-            let two = |k: usize| _mm256_loadu2_m128i(rows[k + 4].cast(), rows[k].cast());
+            let two = |k: usize| _mm256_loadu2_m128i(rows.row(k + 4).cast(), rows.row(k).cast());
             quads([two(0), two(1), two(2), two(3)])
         }
     }
 
     #[inline(always)]
-    unsafe fn spread(rows: [*const u8; ROWS]) -> [__m256i; 8] {
+    unsafe fn spread(rows: Bytes) -> [__m256i; 8] {
+        let rows = rows.hidden();
         // SAFETY: as the caller promises.
         unsafe {
             let even_first = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
             let across =
                 _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
             let one = |k: usize| {
-                let row = _mm256_loadu_si256(rows[k].cast());
+                let row = _mm256_loadu_si256(rows.row(k).cast());
                 _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(row, even_first), across)
             };
             let first = quads([one(0), one(1), one(2), one(3)]);

@@ -1,13 +1,13 @@
 //! Formats in panels.
 
-use super::super::format::{part, widen_f16};
+use super::super::format::widen_f16;
 use super::super::k_blocks::{Q3K, Q4K, Q5K, Q6K};
 use super::super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::table_blocks::{Iq4Nl, Mxfp4, half_of_e8m0};
 use super::activations::{LARGE, LESS, SMALL};
-use super::lanes::Lanes;
+use super::lanes::{Bytes, Lanes};
 use super::large::{GROUPS, InLanes};
-use super::panel::{Fill, PARTS, Panel, Term};
+use super::panel::{FOURS, Fill, PARTS, Panel, Term};
 use super::small::Integers;
 
 /// The bits of a byte, for all bytes.
@@ -25,24 +25,28 @@ fn widen<const R: usize>(halves: &[u16; R]) -> [f32; R] {
     out
 }
 
-/// The f16 number at byte `at` of each row.
+/// `N` bytes of each row.
+///
+/// # Safety
+/// They can be read.
 #[inline(always)]
-fn halves<const R: usize>(w: &[&[u8]; R], at: usize) -> [u16; R] {
-    let mut out = [0; R];
+unsafe fn parts<const N: usize, const R: usize>(w: Bytes) -> [[u8; N]; R] {
+    let mut out = [[0; N]; R];
     for r in 0..R {
-        out[r] = u16::from_le_bytes(*part(w[r], at));
+        // SAFETY: as the caller promises.
+        out[r] = unsafe { w.row(r).cast::<[u8; N]>().read() };
     }
     out
 }
 
-/// The start of each row's byte `at`, from which `n` can be read.
+/// The f16 number at the start of each row.
+///
+/// # Safety
+/// It can be read.
 #[inline(always)]
-fn from<const R: usize>(w: &[&[u8]; R], at: usize, n: usize) -> [*const u8; R] {
-    let mut out = [std::ptr::null(); R];
-    for r in 0..R {
-        out[r] = w[r][at..at + n].as_ptr();
-    }
-    out
+unsafe fn halves<const R: usize>(w: Bytes) -> [f32; R] {
+    // SAFETY: as the caller promises.
+    widen(&unsafe { parts::<2, R>(w) }.map(u16::from_le_bytes))
 }
 
 /// Stores the bytes of a part as they follow each other.
@@ -50,11 +54,11 @@ fn from<const R: usize>(w: &[&[u8]; R], at: usize, n: usize) -> [*const u8; R] {
 /// # Safety
 /// The machine has the instructions, and 32 bytes can be read at each place.
 #[inline(always)]
-unsafe fn store_raised<L: Lanes<R>, const R: usize>(rows: [*const u8; R], out: &mut [[u32; R]]) {
+unsafe fn store_raised<L: Lanes<R>, const R: usize>(rows: Bytes, out: &mut [[u32; R]]) {
     // SAFETY: as the caller promises.
     unsafe {
         for half in 0..2 {
-            let four = L::sixteen(rows.map(|row| row.wrapping_add(16 * half)));
+            let four = L::sixteen(rows.at(16 * half));
             for i in 0..4 {
                 L::store(L::raised(four[i]), &mut out[4 * half + i]);
             }
@@ -65,28 +69,40 @@ unsafe fn store_raised<L: Lanes<R>, const R: usize>(rows: [*const u8; R], out: &
 impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q8_0 {
     const BYTES: usize = 34 * PARTS;
     const TERM: Option<Term> = Some(Term::Scaled);
+    const BETWEEN: bool = true;
 
     #[inline(always)]
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>) {
-        for block in 0..PARTS {
-            panel.scales[block] = widen(&halves(&w, 34 * block));
-            // SAFETY: 32 bytes are there.
-            unsafe { store_raised::<L, R>(from(&w, 34 * block + 2, 32), &mut panel.fours[8 * block..][..8]) }
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>) {
+        // Two blocks are 17 times four bytes, of which the first and the ninth hold a scale next to two weights.
+        for at in 0..FOURS / 4 {
+            // SAFETY: as the caller promises; 16 bytes are there.
+            let four = unsafe { L::sixteen(w.at(16 * at)) };
+            for i in 0..4 {
+                // SAFETY: as the caller promises.
+                unsafe { L::store(L::raised(four[i]), &mut panel.fours[4 * at + i]) }
+            }
+        }
+        let excess = u16::from_ne_bytes([L::EXCESS; 2]);
+        for two in 0..PARTS / 2 {
+            let (first, second) = (&panel.fours[17 * two], &panel.fours[17 * two + 8]);
+            for r in 0..R {
+                panel.scales[2 * two][r] = widen_f16((first[r] as u16 ^ excess).to_le_bytes());
+                panel.scales[2 * two + 1][r] = widen_f16(((second[r] >> 16) as u16 ^ excess).to_le_bytes());
+            }
         }
     }
 }
 
 /// A format of blocks of 32 that is decoded by safe code.
 #[inline(always)]
-unsafe fn fill_small<L: Lanes<R>, F: Integers<N>, const N: usize, const R: usize>(w: [&[u8]; R], panel: &mut Panel<R>) {
+unsafe fn fill_small<L: Lanes<R>, F: Integers<N>, const N: usize, const R: usize>(w: Bytes, panel: &mut Panel<R>) {
     for block in 0..PARTS {
-        let mut decoded = [[0; SMALL]; R];
-        for r in 0..R {
-            decoded[r] = F::integers(part(w[r], N * block));
+        // SAFETY: as the caller promises; 32 bytes are there.
+        unsafe {
+            let decoded = parts::<N, R>(w.at(N * block)).map(|block| F::integers(&block));
+            let rows = Bytes::new(decoded.as_ptr().cast(), SMALL);
+            store_raised::<L, R>(rows, &mut panel.fours[8 * block..][..8]);
         }
-        let rows = decoded.each_ref().map(|row| row.as_ptr().cast());
-        // SAFETY: 32 bytes are there.
-        unsafe { store_raised::<L, R>(rows, &mut panel.fours[8 * block..][..8]) }
     }
 }
 
@@ -97,7 +113,7 @@ macro_rules! small {
             const TERM: Option<Term> = Some(Term::$term);
 
             #[inline(always)]
-            unsafe fn fill($w: [&[u8]; R], panel: &mut Panel<R>) {
+            unsafe fn fill($w: Bytes, panel: &mut Panel<R>) {
                 for block in 0..PARTS {
                     let $at = $bytes * block;
                     panel.scales[block] = $scale;
@@ -112,19 +128,19 @@ macro_rules! small {
     };
 }
 
-small!(Q4_0, 18, InTurn, |w, at| widen(&halves(&w, at)), None);
-small!(Q4_1, 20, Offset, |w, at| widen(&halves(&w, at)), Some(widen(&halves(&w, at + 2))));
-small!(Q5_0, 22, Scaled, |w, at| widen(&halves(&w, at)), None);
-small!(Q5_1, 24, Offset, |w, at| widen(&halves(&w, at)), Some(widen(&halves(&w, at + 2))));
-small!(Iq4Nl, 18, Scaled, |w, at| widen(&halves(&w, at)), None);
-small!(Mxfp4, 17, Scaled, |w, at| w.map(|row| half_of_e8m0(row[at])), None);
+small!(Q4_0, 18, InTurn, |w, at| unsafe { halves(w.at(at)) }, None);
+small!(Q4_1, 20, Offset, |w, at| unsafe { halves(w.at(at)) }, Some(unsafe { halves(w.at(at + 2)) }));
+small!(Q5_0, 22, Scaled, |w, at| unsafe { halves(w.at(at)) }, None);
+small!(Q5_1, 24, Offset, |w, at| unsafe { halves(w.at(at)) }, Some(unsafe { halves(w.at(at + 2)) }));
+small!(Iq4Nl, 18, Scaled, |w, at| unsafe { halves(w.at(at)) }, None);
+small!(Mxfp4, 17, Scaled, |w, at| unsafe { parts::<1, R>(w.at(at)) }.map(|byte| half_of_e8m0(byte[0])), None);
 
 /// The scales of Q4_K and Q5_K, and of their minima: the first 16 bytes of a block.
 #[inline(always)]
-unsafe fn header<L: Lanes<R>, const R: usize>(w: &[&[u8]; R], panel: &mut Panel<R>) {
+unsafe fn header<L: Lanes<R>, const R: usize>(w: Bytes, panel: &mut Panel<R>) {
     // SAFETY: as the caller promises; 16 bytes are there.
     unsafe {
-        let [halves, a, b, c] = L::sixteen(from(w, 0, 16));
+        let [halves, a, b, c] = L::sixteen(w.at(0));
         let mut both = [0u32; R];
         L::store(halves, &mut both);
         for r in 0..R {
@@ -157,13 +173,13 @@ impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q4K {
     const MINIMA: bool = true;
 
     #[inline(always)]
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>) {
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>) {
         // SAFETY: as the caller promises; 32 bytes are there.
         unsafe {
-            header::<L, R>(&w, panel);
+            header::<L, R>(w, panel);
             let low = L::same(all(0x0f));
             for pair in 0..4 {
-                let q = L::spread(from(&w, 16 + 32 * pair, 32));
+                let q = L::spread(w.at(16 + 32 * pair));
                 for i in 0..8 {
                     L::store(L::and(q[i], low), &mut panel.fours[16 * pair + i]);
                     L::store(L::and(L::shift::<0, 4>(q[i]), low), &mut panel.fours[16 * pair + 8 + i]);
@@ -194,13 +210,13 @@ impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q5K {
     const MINIMA: bool = true;
 
     #[inline(always)]
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>) {
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>) {
         // SAFETY: as the caller promises; 32 bytes are there.
         unsafe {
-            header::<L, R>(&w, panel);
-            let mut high = L::spread(from(&w, 16, 32));
+            header::<L, R>(w, panel);
+            let mut high = L::spread(w.at(16));
             for pair in 0..4 {
-                let q = L::spread(from(&w, 48 + 32 * pair, 32));
+                let q = L::spread(w.at(48 + 32 * pair));
                 fives::<L, R>(q, &high, &mut panel.fours[16 * pair..][..16]);
                 for i in 0..8 {
                     high[i] = L::shift::<0, 2>(high[i]);
@@ -227,11 +243,11 @@ impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q6K {
     const SIGNED: bool = true;
 
     #[inline(always)]
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>) {
-        panel.scales[0] = widen(&halves(&w, 208));
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>) {
+        panel.scales[0] = unsafe { halves(w.at(208)) };
         // SAFETY: as the caller promises; 32 bytes are there, or 16.
         unsafe {
-            let scales = L::sixteen(from(&w, 192, 16));
+            let scales = L::sixteen(w.at(192));
             for i in 0..4 {
                 let s = scales[i];
                 L::store(L::two_signed(s), &mut panel.small[2 * i]);
@@ -239,9 +255,9 @@ impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q6K {
             }
             let (low, two) = (L::same(all(0x0f)), L::same(all(0x30)));
             for n in 0..2 {
-                let a = L::spread(from(&w, 64 * n, 32));
-                let b = L::spread(from(&w, 64 * n + 32, 32));
-                let high = L::spread(from(&w, 128 + 32 * n, 32));
+                let a = L::spread(w.at(64 * n));
+                let b = L::spread(w.at(64 * n + 32));
+                let high = L::spread(w.at(128 + 32 * n));
                 for i in 0..8 {
                     let out = &mut panel.fours[32 * n..][..32];
                     let h = high[i];
@@ -262,22 +278,22 @@ impl<L: Lanes<R>, const R: usize> Fill<L, R> for Q3K {
     const SIGNED: bool = true;
 
     #[inline(always)]
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>) {
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>) {
         let (mut decoded, mut scales) = ([[0u8; LARGE]; R], [[0; GROUPS]; R]);
-        for r in 0..R {
-            let block = part::<110, _>(w[r], 0);
+        // SAFETY: as the caller promises.
+        for (r, block) in unsafe { parts::<110, R>(w) }.iter().enumerate() {
             let weights = <Q3K as InLanes<110>>::integers(block);
             for i in 0..LARGE {
                 decoded[r][i] = (weights[i] + LESS as i8) as u8;
             }
             scales[r] = <Q3K as InLanes<110>>::scales(block);
         }
-        panel.scales[0] = widen(&halves(&w, 108));
+        panel.scales[0] = unsafe { halves(w.at(108)) };
         // SAFETY: as the caller promises; 32 bytes are there.
         unsafe {
             signed_scales::<L, R>(scales, panel);
             for part in 0..PARTS {
-                let four = L::spread(decoded.each_ref().map(|row| row[32 * part..].as_ptr()));
+                let four = L::spread(Bytes::new(decoded.as_ptr().cast(), LARGE).at(32 * part));
                 for i in 0..8 {
                     L::store(four[i], &mut panel.fours[8 * part + i]);
                 }

@@ -1,5 +1,42 @@
 //! What the fast products need of an instruction set: registers that hold the same four bytes of several rows of weights.
 
+/// Rows of bytes at equal distances. Of these, few registers of the processor are enough to address all.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes {
+    start: *const u8,
+    stride: usize,
+}
+
+impl Bytes {
+    /// Rows from `start` on, `stride` apart.
+    #[inline(always)]
+    pub fn new(start: *const u8, stride: usize) -> Self {
+        Self { start, stride }
+    }
+
+    /// The same rows from byte `at` on.
+    #[inline(always)]
+    pub fn at(self, at: usize) -> Self {
+        Self { start: self.start.wrapping_add(at), ..self }
+    }
+
+    /// The start of a row.
+    #[inline(always)]
+    pub fn row(self, row: usize) -> *const u8 {
+        self.start.wrapping_add(self.stride.wrapping_mul(row))
+    }
+
+    /// The same, with a stride that the compiler takes for another one: otherwise it keeps one address per row, and moves
+    /// them to memory.
+    #[inline(always)]
+    pub fn hidden(self) -> Self {
+        let mut stride = self.stride;
+        // SAFETY: this does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) stride, options(pure, nomem, nostack, preserves_flags)) };
+        Self { stride, ..self }
+    }
+}
+
 /// Registers of `R` times four bytes.
 pub(super) trait Lanes<const R: usize> {
     /// Four bytes, two integers of 16 bits or one of 32 bits of each row.
@@ -14,13 +51,13 @@ pub(super) trait Lanes<const R: usize> {
     ///
     /// # Safety
     /// The machine has the instructions, and 16 bytes can be read at each place.
-    unsafe fn sixteen(rows: [*const u8; R]) -> [Self::V; 4];
+    unsafe fn sixteen(rows: Bytes) -> [Self::V; 4];
 
     /// The 32 bytes at each place: bytes `i`, `i + 8`, `i + 16` and `i + 24` of each row to register `i`.
     ///
     /// # Safety
     /// The machine has the instructions, and 32 bytes can be read at each place.
-    unsafe fn spread(rows: [*const u8; R]) -> [Self::V; 8];
+    unsafe fn spread(rows: Bytes) -> [Self::V; 8];
 
     /// # Safety
     /// The machine has the instructions; so with all that follow.

@@ -2,17 +2,20 @@
 //! and then multiplied by every row of activations.
 
 use super::activations::{LARGE, Large, SMALL, Small};
-use super::lanes::Lanes;
+use super::lanes::{Bytes, Lanes};
 
 /// Parts of 32 weights of a piece.
 pub(super) const PARTS: usize = LARGE / SMALL;
+
+/// Four weights of a row, or less with scales between them, at most so often.
+pub(super) const FOURS: usize = 68;
 
 /// A piece of `R` rows of weights, side by side.
 #[repr(C, align(64))]
 pub(super) struct Panel<const R: usize> {
     /// Four weights of each row, eight times for each part. With blocks of 32 as they follow each other, and with
     /// [`Lanes::EXCESS`]; with blocks of 256 those that are 8 apart, without signs.
-    pub fours: [[u32; R]; 8 * PARTS],
+    pub fours: [[u32; R]; FOURS],
     /// With blocks of 256 for each part the small scales of its halves.
     pub small: [[u32; R]; PARTS],
     /// With blocks of 256 for two parts their minima.
@@ -24,7 +27,7 @@ pub(super) struct Panel<const R: usize> {
 
 impl<const R: usize> Panel<R> {
     pub const ZERO: Self = Self {
-        fours: [[0; R]; 8 * PARTS],
+        fours: [[0; R]; FOURS],
         small: [[0; R]; PARTS],
         minima: [[0; R]; PARTS / 2],
         scales: [[0.0; R]; PARTS],
@@ -49,15 +52,17 @@ pub(super) trait Fill<L: Lanes<R>, const R: usize> {
     const BYTES: usize;
     /// With blocks of 32, what they add; `None` with blocks of 256.
     const TERM: Option<Term>;
+    /// With blocks of 32, whether scales are left between the weights: 17 times four bytes for two blocks.
+    const BETWEEN: bool = false;
     /// With blocks of 256, whether weights have signs, and whether there are minima.
     const SIGNED: bool = false;
     const MINIMA: bool = false;
 
-    /// Decodes a piece of each row, `BYTES` long.
+    /// Decodes a piece of `R` rows.
     ///
     /// # Safety
-    /// The machine has the instructions.
-    unsafe fn fill(w: [&[u8]; R], panel: &mut Panel<R>);
+    /// The machine has the instructions, and `BYTES` bytes of each row can be read.
+    unsafe fn fill(w: Bytes, panel: &mut Panel<R>);
 }
 
 /// The sums of rows of weights and one of activations: eight, and the ninth from which minima are subtracted, or that of
@@ -79,10 +84,17 @@ pub(super) unsafe fn add_small<L: Lanes<R>, F: Fill<L, R>, const R: usize>(
         let mut sum = L::load_f(&sums[8]);
         for (part, x) in x.iter().enumerate().take(PARTS) {
             let mut products = L::same((-i32::from(L::EXCESS) * x.total).cast_unsigned());
-            let fours = x.numbers.as_chunks::<4>().0;
+            // Zeros where scales are.
+            let is_between = F::BETWEEN && part % 2 == 0;
+            let fours = x.padded[if is_between { 0 } else { 2 }..].as_chunks::<4>().0;
+            let first = if F::BETWEEN { 17 * (part / 2) + 9 * (part % 2) } else { 8 * part };
             for i in 0..8 {
                 let four = u32::from_le_bytes(fours[i].map(i8::cast_unsigned));
-                products = L::add_fours(products, L::load(&panel.fours[8 * part + i]), L::same(four));
+                products = L::add_fours(products, L::load(&panel.fours[first + i]), L::same(four));
+            }
+            if is_between {
+                let four = u32::from_le_bytes(fours[8].map(i8::cast_unsigned));
+                products = L::add_fours(products, L::load(&panel.fours[first + 8]), L::same(four));
             }
             let (products, d, e) = (L::floats(products), L::load_f(&panel.scales[part]), L::same_f(x.scale));
             let term = match F::TERM {

@@ -1,6 +1,6 @@
 //! Sixteen rows in the registers of AVX-512 with VNNI.
 
-use super::lanes::Lanes;
+use super::lanes::{Bytes, Lanes};
 use std::arch::x86_64::*;
 
 pub(super) const ROWS: usize = 16;
@@ -32,11 +32,12 @@ impl Lanes<ROWS> for Vnni {
     const EXCESS: u8 = 0x80;
 
     #[inline(always)]
-    unsafe fn sixteen(rows: [*const u8; ROWS]) -> [__m512i; 4] {
+    unsafe fn sixteen(rows: Bytes) -> [__m512i; 4] {
+        let rows = rows.hidden();
         // SAFETY: as the caller promises.
         unsafe {
             let four = |k: usize| {
-                let load = |at: usize| _mm_loadu_si128(rows[k + at].cast());
+                let load = |at: usize| _mm_loadu_si128(rows.row(k + at).cast());
                 let low = _mm512_castsi128_si512(load(0));
                 let low = _mm512_inserti32x4::<1>(low, load(4));
                 _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(low, load(8)), load(12))
@@ -46,13 +47,14 @@ impl Lanes<ROWS> for Vnni {
     }
 
     #[inline(always)]
-    unsafe fn spread(rows: [*const u8; ROWS]) -> [__m512i; 8] {
+    unsafe fn spread(rows: Bytes) -> [__m512i; 8] {
+        let rows = rows.hidden();
         // SAFETY: as the caller promises.
         unsafe {
             let even_first = _mm512_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
             let across = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
             let two = |k: usize| {
-                let load = |at: usize| _mm256_loadu_si256(rows[k + at].cast());
+                let load = |at: usize| _mm256_loadu_si256(rows.row(k + at).cast());
                 let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(0)), load(4));
                 _mm512_shuffle_epi8(_mm512_permutexvar_epi32(even_first, both), across)
             };
