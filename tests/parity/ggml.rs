@@ -31,15 +31,25 @@ fn logits_are_those_of_llama_cpp() {
         let ids = prompt(name);
         let tensor = recorded.tensor(name).unwrap();
         let want: Vec<f32> = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        // The largest difference at each position, the smallest first.
         let off = |policy: Policy| {
             let loaded = load(name, policy);
             let got = read(&loaded, &ids, &mut loaded.model.new_cache());
             assert_eq!(got.len(), want.len());
-            got.iter().zip(&want).fold(0f32, |most, (got, want)| most.max((got - want).abs()))
+            let rows = got.chunks(loaded.meta.dims.vocab).zip(want.chunks(loaded.meta.dims.vocab));
+            let mut most: Vec<f32> =
+                rows.map(|(got, want)| got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)).collect();
+            most.sort_by(f32::total_cmp);
+            most
         };
         let [ggml, f32] = [Policy::Ggml, Policy::F32].map(off);
-        println!("{name}: ggml {ggml:.2e}, f32 {f32:.2e}");
-        assert!(ggml < 1e-3 && f32 > 5.0 * ggml, "{name}: ggml {ggml:.2e}, f32 {f32:.2e}");
+        let n = ids.len();
+        // Sums in another order move values by some 1e-7. A value at the boundary of two integers then goes to the other
+        // one, which moves this position and those that attend to it by about what a step of 8 bits is.
+        let near = ggml.iter().filter(|off| **off < 1e-3).count();
+        assert!(ggml[n / 2] < 1e-5 && 5 * near >= 3 * n, "{name}: {near} of {n}, median {:e}", ggml[n / 2]);
+        assert!(ggml[n - 1] < 0.6 * f32[n - 1], "{name}: {:e} and {:e}", ggml[n - 1], f32[n - 1]);
+        assert!(f32[0] > 1e-3 && f32[n / 2] > 1e3 * ggml[n / 2], "{name}: {:e} {:e}", f32[0], f32[n / 2]);
     }
 }
 
