@@ -3,6 +3,7 @@
 
 use super::activations::{LARGE, Large, SMALL, Small};
 use super::lanes::{Bytes, Lanes};
+use super::small::Term;
 
 /// Parts of 32 weights of a piece.
 pub(super) const PARTS: usize = LARGE / SMALL;
@@ -33,17 +34,6 @@ impl<const R: usize> Panel<R> {
         scales: [[0.0; R]; PARTS],
         offsets: [[0.0; R]; PARTS],
     };
-}
-
-/// What a block of 32 adds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Term {
-    /// `s · (d · e)`
-    Scaled,
-    /// `(s · d) · e`
-    InTurn,
-    /// `(d · e) · s + m · t`
-    Offset,
 }
 
 /// A format in panels.

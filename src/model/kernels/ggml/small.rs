@@ -7,13 +7,36 @@ use super::super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, fifth};
 use super::super::table_blocks::{E2M1, Iq4Nl, Mxfp4, UNEVEN, half_of_e8m0};
 use super::activations::{SMALL, Small};
 
+/// What a block adds to the sum of a row: `s` is that of its integer products, `d` its scale and `e` that of activations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term {
+    /// `s · (d · e)`
+    Scaled,
+    /// `(s · d) · e`
+    InTurn,
+    /// `(d · e) · s + m · t`, `m` the block's minimum and `t` the sum of the activations.
+    Offset,
+}
+
 /// Blocks of `N` bytes.
 pub(super) trait Integers<const N: usize> {
+    /// What a block adds.
+    const TERM: Term = Term::Scaled;
+
     /// The weights as integers.
     fn integers(block: &[u8; N]) -> [i8; SMALL];
 
-    /// What a block adds to a row's sum: `sum` is that of its integer products.
-    fn term(block: &[u8; N], sum: i32, x: &Small) -> f32;
+    /// The scale.
+    #[inline(always)]
+    fn scale(block: &[u8; N]) -> f32 {
+        widen_f16(*part(block, 0))
+    }
+
+    /// The minimum.
+    #[inline(always)]
+    fn minimum(block: &[u8; N]) -> f32 {
+        widen_f16(*part(block, 2))
+    }
 }
 
 /// The integers of four bits, the low ones first.
@@ -38,16 +61,15 @@ fn fives(q: &[u8; SMALL / 2], high: u32, less: i32) -> [i8; SMALL] {
     out
 }
 
-/// `sum · (d · e)`.
+/// What a block adds.
 #[inline(always)]
-fn scaled(d: f32, sum: i32, x: &Small) -> f32 {
-    sum as f32 * (d * x.scale)
-}
-
-/// `(d · e) · sum + m · t`.
-#[inline(always)]
-fn scaled_from(d: f32, m: f32, sum: i32, x: &Small) -> f32 {
-    (d * x.scale) * sum as f32 + m * x.sum
+fn term<F: Integers<N>, const N: usize>(block: &[u8; N], sum: i32, x: &Small) -> f32 {
+    let (sum, d) = (sum as f32, F::scale(block));
+    match F::TERM {
+        Term::Scaled => sum * (d * x.scale),
+        Term::InTurn => sum * d * x.scale,
+        Term::Offset => (d * x.scale) * sum + F::minimum(block) * x.sum,
+    }
 }
 
 impl Integers<34> for Q8_0 {
@@ -59,34 +81,23 @@ impl Integers<34> for Q8_0 {
         }
         out
     }
-
-    #[inline(always)]
-    fn term(block: &[u8; 34], sum: i32, x: &Small) -> f32 {
-        scaled(widen_f16(*part(block, 0)), sum, x)
-    }
 }
 
 impl Integers<18> for Q4_0 {
+    const TERM: Term = Term::InTurn;
+
     #[inline(always)]
     fn integers(block: &[u8; 18]) -> [i8; SMALL] {
         nibbles(part(block, 2), |q| q as i8 - 8)
     }
-
-    #[inline(always)]
-    fn term(block: &[u8; 18], sum: i32, x: &Small) -> f32 {
-        sum as f32 * widen_f16(*part(block, 0)) * x.scale
-    }
 }
 
 impl Integers<20> for Q4_1 {
+    const TERM: Term = Term::Offset;
+
     #[inline(always)]
     fn integers(block: &[u8; 20]) -> [i8; SMALL] {
         nibbles(part(block, 4), |q| q as i8)
-    }
-
-    #[inline(always)]
-    fn term(block: &[u8; 20], sum: i32, x: &Small) -> f32 {
-        scaled_from(widen_f16(*part(block, 0)), widen_f16(*part(block, 2)), sum, x)
     }
 }
 
@@ -95,22 +106,14 @@ impl Integers<22> for Q5_0 {
     fn integers(block: &[u8; 22]) -> [i8; SMALL] {
         fives(part(block, 6), u32::from_le_bytes(*part(block, 2)), 16)
     }
-
-    #[inline(always)]
-    fn term(block: &[u8; 22], sum: i32, x: &Small) -> f32 {
-        scaled(widen_f16(*part(block, 0)), sum, x)
-    }
 }
 
 impl Integers<24> for Q5_1 {
+    const TERM: Term = Term::Offset;
+
     #[inline(always)]
     fn integers(block: &[u8; 24]) -> [i8; SMALL] {
         fives(part(block, 8), u32::from_le_bytes(*part(block, 4)), 0)
-    }
-
-    #[inline(always)]
-    fn term(block: &[u8; 24], sum: i32, x: &Small) -> f32 {
-        scaled_from(widen_f16(*part(block, 0)), widen_f16(*part(block, 2)), sum, x)
     }
 }
 
@@ -119,22 +122,17 @@ impl Integers<18> for Iq4Nl {
     fn integers(block: &[u8; 18]) -> [i8; SMALL] {
         nibbles(part(block, 2), |q| UNEVEN[usize::from(q)] as i8)
     }
-
-    #[inline(always)]
-    fn term(block: &[u8; 18], sum: i32, x: &Small) -> f32 {
-        scaled(widen_f16(*part(block, 0)), sum, x)
-    }
 }
 
 impl Integers<17> for Mxfp4 {
     #[inline(always)]
-    fn integers(block: &[u8; 17]) -> [i8; SMALL] {
-        nibbles(part(block, 1), |q| E2M1[usize::from(q)] as i8)
+    fn scale(block: &[u8; 17]) -> f32 {
+        half_of_e8m0(block[0])
     }
 
     #[inline(always)]
-    fn term(block: &[u8; 17], sum: i32, x: &Small) -> f32 {
-        scaled(half_of_e8m0(block[0]), sum, x)
+    fn integers(block: &[u8; 17]) -> [i8; SMALL] {
+        nibbles(part(block, 1), |q| E2M1[usize::from(q)] as i8)
     }
 }
 
@@ -147,7 +145,7 @@ fn row<F: Integers<N>, const N: usize>(w: &[u8], x: &[Small]) -> f32 {
         for i in 0..SMALL {
             products += i32::from(w[i]) * i32::from(x.numbers[i]);
         }
-        sum += F::term(block, products, x);
+        sum += term::<F, N>(block, products, x);
     }
     sum
 }
