@@ -12,7 +12,7 @@ pub const FORCED: &str = "MIXSCOPE_ISA";
 pub enum Isa {
     /// What every machine has.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F and BW.
@@ -60,7 +60,9 @@ impl Isa {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_here() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
@@ -99,14 +101,6 @@ impl Isa {
             Some(isa) => bail!("{FORCED} is {isa}, which this CPU lacks; it has {here}"),
             None => bail!("{FORCED} is `{name}`, which is not an instruction set; this CPU has {here}"),
         }
-    }
-
-    /// Whether `vpdpbusd` is one of its instructions.
-    pub(super) fn has_vnni(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self >= Self::Avx512Vnni;
-        #[cfg(not(target_arch = "x86_64"))]
-        false
     }
 }
 

@@ -24,11 +24,8 @@ mod vnni;
 
 use super::blocks::Block;
 use super::isa::{Isa, per_isa};
+use piece::{Pairs, place};
 use rayon::prelude::*;
-
-pub(super) use portable::dot_four;
-#[cfg(target_arch = "x86_64")]
-pub(super) use vnni::Scratch;
 
 /// Activations that have a step in common.
 const BLOCK: usize = 32;
@@ -47,6 +44,7 @@ pub(super) fn is_for(block: Block) -> bool {
 
 /// Rows of activations, in steps.
 pub(super) struct Fixed {
+    isa: Isa,
     /// Pieces of a row; blocks missing in the last are zero.
     pieces: usize,
     packed: Packed,
@@ -57,6 +55,15 @@ enum Packed {
     #[cfg(target_arch = "x86_64")]
     Digits(Vec<Digits>),
     Parts(Vec<Parts>),
+}
+
+/// Memory that a thread keeps from task to task.
+#[derive(Default)]
+pub(super) struct Scratch {
+    #[cfg(target_arch = "x86_64")]
+    vnni: vnni::Scratch,
+    #[cfg(target_arch = "x86_64")]
+    avx2: avx2::Scratch,
 }
 
 /// A piece of activations in digits to the base 256, from −128 to 127.
@@ -76,9 +83,10 @@ pub(super) struct Digits {
 
 /// A piece of activations in an upper and a lower part.
 #[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
 pub(super) struct Parts {
-    upper: [[i16; BLOCK]; BLOCKS],
-    lower: [[i16; BLOCK]; BLOCKS],
+    upper: Pairs,
+    lower: Pairs,
     steps: [f32; BLOCKS],
     /// Sums of the activations.
     totals: [f32; BLOCKS],
@@ -139,7 +147,8 @@ impl Pack for Parts {
         (self.steps[at], self.totals[at]) = (step, total(numbers, step));
         for i in 0..BLOCK {
             let (upper, lower) = parts(numbers[i]);
-            (self.upper[at][i], self.lower[at][i]) = (upper as i16, lower as i16);
+            let (pair, half) = place(i);
+            (self.upper[pair][at][half], self.lower[pair][at][half]) = (upper as i16, lower as i16);
         }
     }
 }
@@ -204,24 +213,48 @@ fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]],
 impl Fixed {
     /// Packs rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if isa.has_vnni() {
-            return Self { pieces: k.div_ceil(PIECE), packed: Packed::Digits(packed(isa, x, k, digits_on)) };
-        }
-        Self::in_parts(isa, x, k)
-    }
-
-    /// The rows, if they are in parts.
-    fn parts(&self) -> Option<&[Parts]> {
-        match &self.packed {
+        let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Packed::Digits(_) => None,
-            Packed::Parts(parts) => Some(parts),
-        }
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => Packed::Digits(packed(isa, x, k, digits_on)),
+            _ => Packed::Parts(packed(isa, x, k, parts_on)),
+        };
+        Self { isa, pieces: k.div_ceil(PIECE), packed }
     }
 
-    /// Rows in parts, for any instruction set.
-    fn in_parts(isa: Isa, x: &[f32], k: usize) -> Self {
-        Self { pieces: k.div_ceil(PIECE), packed: Packed::Parts(packed(isa, x, k, parts_on)) }
+    /// Rows of weights times all rows of activations. `w` gives the rows from 0 on, also some after the last of `n`. `put`
+    /// gets the number of a row of activations, that of a row of weights, and results from there on.
+    pub fn multiply<'w>(
+        &self,
+        block: Block,
+        (w, n): (impl Fn(usize) -> &'w [u8], usize),
+        scratch: &mut Scratch,
+        mut put: impl FnMut(usize, usize, &[f32]),
+    ) {
+        match (&self.packed, self.isa) {
+            #[cfg(target_arch = "x86_64")]
+            (Packed::Digits(x), _) => {
+                for at in (0..n).step_by(vnni::TILE_ROWS) {
+                    let rows = std::array::from_fn(|i| w(at + i));
+                    let count = vnni::TILE_ROWS.min(n - at);
+                    // SAFETY: digits are made only for instruction sets with VNNI.
+                    unsafe {
+                        vnni::multiply(block, (&rows, count), (x, self.pieces), &mut scratch.vnni, |row, results| {
+                            put(row, at, &results[..count]);
+                        });
+                    }
+                }
+            }
+            (Packed::Parts(x), Isa::Portable) => {
+                for i in 0..n {
+                    portable::row(block, w(i), x, self.pieces, |row, result| put(row, i, &[result]));
+                }
+            }
+            // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+            #[cfg(target_arch = "x86_64")]
+            (Packed::Parts(x), _) => unsafe {
+                let put = |row, i, result| put(row, i, &[result]);
+                avx2::multiply(block, (w, n), (x, self.pieces), &mut scratch.avx2, put);
+            },
+        }
     }
 }
