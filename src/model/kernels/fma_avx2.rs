@@ -2,7 +2,6 @@
 
 use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, four_avx2, interleave, lead, padded};
 use super::isa::Isa;
-use super::pairs::Sums;
 use super::tiles::{Tile, add_tile};
 use std::arch::x86_64::*;
 
@@ -24,7 +23,7 @@ impl Tile<ROWS> for FmaAvx2 {
         interleave(Isa::Avx2, w, from, panel);
     }
 
-    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [Sums]) {
+    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [[f32; ROWS]]) {
         // SAFETY: what the caller promises.
         unsafe { tile_of(panel, x, rows, sums) }
     }

@@ -2,8 +2,6 @@
 
 use super::isa::Isa;
 #[cfg(target_arch = "x86_64")]
-use super::tiles::PIECE;
-#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
 /// Rows that are interleaved together.
@@ -15,6 +13,9 @@ pub(super) const TILE_ROWS: usize = 2 * ROWS;
 pub(super) const PAIRS: usize = 16;
 /// Bytes of those pairs.
 pub(super) const LINE: usize = 4 * PAIRS;
+
+/// Pairs of a row that tiles multiply before the next: a tile's weights of them stay in the nearest caches.
+pub(super) const PIECE: usize = 256;
 
 /// Pairs of a long row.
 #[cfg(target_arch = "x86_64")]
