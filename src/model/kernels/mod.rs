@@ -18,11 +18,16 @@ mod fixed;
 mod fma_avx2;
 #[cfg(target_arch = "x86_64")]
 mod fma_avx512;
+#[cfg(target_arch = "aarch64")]
+#[allow(clippy::needless_range_loop, reason = "as above")]
+mod fma_neon;
 mod format;
 mod interleave;
 mod isa;
 mod k_blocks;
 mod linear;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod lines;
 #[allow(clippy::needless_range_loop, reason = "as above")]
 mod pairs;
 mod plain_blocks;

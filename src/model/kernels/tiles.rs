@@ -161,22 +161,22 @@ macro_rules! add_tile {
             }
         }
 
-        super::tiles::by_rows!($features, $rows, $pair, $up_to);
+        super::tiles::by_rows!($features, [u32; $rows], $rows, $pair, $up_to);
     };
 }
 
 /// Defines the function that calls the `tile` for a number of rows of activations.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
-    ($features:literal, $rows:expr, $pair:ty, 6) => {
-        super::tiles::by_rows!(@ $features, $rows, $pair, 1 2 3 4 5 6);
+    ($features:literal, $panel:ty, $rows:expr, $pair:ty, 6) => {
+        super::tiles::by_rows!(@ $features, $panel, $rows, $pair, 1 2 3 4 5 6);
     };
-    ($features:literal, $rows:expr, $pair:ty, 12) => {
-        super::tiles::by_rows!(@ $features, $rows, $pair, 1 2 3 4 5 6 7 8 9 10 11 12);
+    ($features:literal, $panel:ty, $rows:expr, $pair:ty, 12) => {
+        super::tiles::by_rows!(@ $features, $panel, $rows, $pair, 1 2 3 4 5 6 7 8 9 10 11 12);
     };
-    (@ $features:literal, $rows:expr, $pair:ty, $($n:literal)+) => {
+    (@ $features:literal, $panel:ty, $rows:expr, $pair:ty, $($n:literal)+) => {
         #[target_feature(enable = $features)]
-        fn tile_of(w: &[[u32; $rows]], x: &[$pair], rows: usize, sums: &mut [[f32; $rows]]) {
+        fn tile_of(w: &[$panel], x: &[$pair], rows: usize, sums: &mut [[f32; $rows]]) {
             match rows {
                 $($n => tile::<$n>(w, x, sums),)+
                 _ => {}
@@ -186,4 +186,6 @@ macro_rules! by_rows {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use {add_tile, by_rows};
+pub(super) use add_tile;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use by_rows;

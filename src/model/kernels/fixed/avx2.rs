@@ -4,7 +4,7 @@ use super::super::dot::fold;
 use super::super::format::part;
 use super::super::interleave::LINE;
 use super::super::k_blocks::packed_scales_and_minima;
-use super::piece::Pairs;
+use super::piece::{Pairs, last};
 use super::{BLOCK, BLOCKS, Block, Parts};
 use std::arch::x86_64::*;
 
@@ -248,14 +248,6 @@ pub(super) unsafe fn multiply<'w>(
             }
         }
     }
-}
-
-/// A last piece that lacks blocks: they are zero.
-fn last<const N: usize>(row: &[u8], piece: usize) -> [u8; N] {
-    let mut filled = [0; N];
-    let rest = row.get(piece * N..).unwrap_or_default();
-    filled[..rest.len()].copy_from_slice(rest);
-    filled
 }
 
 /// Fills the lanes of all rows of activations and some rows of weights.

@@ -13,6 +13,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod piece;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -50,9 +52,9 @@ pub(super) struct Fixed {
     packed: Packed,
 }
 
-/// `[row][piece]`, for the instructions of `vnni` or for all others.
+/// `[row][piece]`, for products of bytes (`vnni`, `neon`) or for all others.
 enum Packed {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Digits(Vec<Digits>),
     Parts(Vec<Parts>),
 }
@@ -64,10 +66,12 @@ pub(super) struct Scratch {
     vnni: vnni::Scratch,
     #[cfg(target_arch = "x86_64")]
     avx2: avx2::Scratch,
+    #[cfg(target_arch = "aarch64")]
+    neon: neon::Scratch,
 }
 
 /// A piece of activations in digits to the base 256, from −128 to 127.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub(super) struct Digits {
@@ -75,6 +79,7 @@ pub(super) struct Digits {
     digits: [[[[u8; 4]; BLOCKS]; BLOCK / 4]; 3],
     /// Corrections of the upper and the lower sum of each block: for each half if its weights are 32 too high, and for
     /// both if they are 128 too high.
+    #[cfg(target_arch = "x86_64")]
     excess: [[[i32; BLOCKS]; 2]; 3],
     steps: [f32; BLOCKS],
     /// Sums of the activations.
@@ -109,12 +114,13 @@ fn total(numbers: &[i32; BLOCK], step: f32) -> f32 {
     numbers.iter().sum::<i32>() as f32 * step
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl Pack for Digits {
     #[inline(always)]
     fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
         (self.steps[at], self.totals[at]) = (step, total(numbers, step));
         let mut digits = [[0u8; BLOCK]; 3];
+        #[cfg(target_arch = "x86_64")]
         let mut sums = [[0; 2]; 2];
         for half in 0..2 {
             for i in half * BLOCK / 2..(half + 1) * BLOCK / 2 {
@@ -123,8 +129,11 @@ impl Pack for Digits {
                 digits[0][i] = ((upper + 0x80) >> 8) as u8;
                 digits[1][i] = upper as u8;
                 digits[2][i] = lower as u8;
-                sums[half][0] += upper;
-                sums[half][1] += lower;
+                #[cfg(target_arch = "x86_64")]
+                {
+                    sums[half][0] += upper;
+                    sums[half][1] += lower;
+                }
             }
         }
         for (out, digits) in self.digits.iter_mut().zip(&digits) {
@@ -132,6 +141,7 @@ impl Pack for Digits {
                 out[at] = *four;
             }
         }
+        #[cfg(target_arch = "x86_64")]
         for part in 0..2 {
             let [first, second] = [sums[0][part], sums[1][part]];
             self.excess[0][part][at] = -32 * first;
@@ -193,7 +203,7 @@ fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
 per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [Parts]) -> () = pack(row, out));
 
@@ -216,6 +226,8 @@ impl Fixed {
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni | Isa::Avx512Bf16 => Packed::Digits(packed(isa, x, k, digits_on)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDot => Packed::Digits(packed(isa, x, k, digits_on)),
             _ => Packed::Parts(packed(isa, x, k, parts_on)),
         };
         Self { isa, pieces: k.div_ceil(PIECE), packed }
@@ -244,17 +256,23 @@ impl Fixed {
                     }
                 }
             }
-            (Packed::Parts(x), Isa::Portable) => {
+            #[cfg(target_arch = "aarch64")]
+            (Packed::Digits(x), isa) => {
+                let put = |row, i, result| put(row, i, &[result]);
+                // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+                unsafe { neon::multiply(isa, block, (w, n), (x, self.pieces), &mut scratch.neon, put) }
+            }
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Packed::Parts(x), Isa::Avx2 | Isa::Avx512) => unsafe {
+                let put = |row, i, result| put(row, i, &[result]);
+                avx2::multiply(block, (w, n), (x, self.pieces), &mut scratch.avx2, put);
+            },
+            (Packed::Parts(x), _) => {
                 for i in 0..n {
                     portable::row(block, w(i), x, self.pieces, |row, result| put(row, i, &[result]));
                 }
             }
-            // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
-            #[cfg(target_arch = "x86_64")]
-            (Packed::Parts(x), _) => unsafe {
-                let put = |row, i, result| put(row, i, &[result]);
-                avx2::multiply(block, (w, n), (x, self.pieces), &mut scratch.avx2, put);
-            },
         }
     }
 }

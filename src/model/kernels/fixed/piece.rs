@@ -34,3 +34,12 @@ impl Piece {
         self.weights[pair][b][half] = weight;
     }
 }
+
+/// Piece number `piece` of a row, of which blocks are missing: they are zero.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) fn last<const N: usize>(row: &[u8], piece: usize) -> [u8; N] {
+    let mut filled = [0; N];
+    let rest = row.get(piece * N..).unwrap_or_default();
+    filled[..rest.len()].copy_from_slice(rest);
+    filled
+}
