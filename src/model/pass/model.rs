@@ -108,11 +108,19 @@ impl Model {
         &self.tally
     }
 
-    /// Counts the chosen experts and has those on disk read; on a device weights are not paged.
-    pub(super) fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
-        if !self.products.are_on_device() {
-            self.paging.fetch(experts, chosen);
+    /// Counts the chosen experts of `layer` and has those on disk read. If only one token is read, the weights that it needs
+    /// after them too, so that the disk works while experts are computed. On a device weights are not paged.
+    pub(super) fn fetch(&self, layer: usize, chosen: &[u32]) {
+        if self.products.are_on_device() {
+            return;
         }
+        self.paging.fetch(&self.layers[layer].experts, chosen);
+        let next: &[&Matrix] = match self.layers.get(layer + 1) {
+            _ if chosen.len() > self.arch.dims.top_k => &[],
+            Some(next) => &[&next.q, &next.k, &next.v, &next.o],
+            None => &[&self.unembed],
+        };
+        next.iter().filter(|matrix| !matrix.residency().is_whole()).for_each(|matrix| matrix.prefetch());
     }
 
     /// The router's weights in `layer`, in the form of `gate`.
