@@ -11,7 +11,7 @@ pub use tables::TABLES;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::TokenText;
 use crate::control::{Control, Stopped};
-use crate::engine::{Run, lens_cells};
+use crate::engine::{LENS_BATCH, Run, lens_cells};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, size};
 use anyhow::Result;
@@ -159,12 +159,18 @@ impl RunFiles {
 
     fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
+        let sites = [LensSite::ResidMid, LensSite::ResidPost];
+        // As many positions at a time as fill a batch.
+        let together = LENS_BATCH.div_ceil(sites.len() * self.layers.len().max(1));
         let mut cells = Vec::new();
-        for pos in 0..n {
-            watch.at("lens positions", pos, n)?;
-            let sites = [LensSite::ResidMid, LensSite::ResidPost];
-            let keys: Vec<LensKey> =
-                self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
+        for first in (0..n).step_by(together) {
+            watch.at("lens positions", first, n)?;
+            let positions = first..(first + together).min(n);
+            let keys: Vec<LensKey> = positions
+                .flat_map(|pos| {
+                    self.layers.clone().flat_map(move |layer| sites.map(|site| LensKey { pos, layer, site }))
+                })
+                .collect();
             cells.extend(lens_cells(run, &keys, self.lens_k, watch.control)?);
         }
         Ok(cells)

@@ -3,7 +3,6 @@
 use super::interleave::{LINE, ROWS, four_avx2, interleave};
 use super::isa::Isa;
 use super::lines::sum_lines;
-use super::pairs::Sums;
 use super::tiles::{Tile, add_tile};
 use std::arch::x86_64::*;
 
@@ -25,7 +24,7 @@ impl Tile<ROWS> for FmaAvx2 {
         interleave(Isa::Avx2, w, from, panel);
     }
 
-    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [Sums]) {
+    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [[f32; ROWS]]) {
         // SAFETY: what the caller promises.
         unsafe { tile_of(panel, x, rows, sums) }
     }
@@ -83,7 +82,7 @@ fn add_quarter<const N: usize>(lines: &[[u8; LINE]; ROWS], quarter: usize, x: &[
 
 /// Sixteen rows of weights times a row of activations, at the speed of memory.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> Sums {
+pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> [f32; ROWS] {
     let sums = sum_lines!(w, x, [_mm256_setzero_ps(); 2]);
     let mut out = [0.0; ROWS];
     for (out, sums) in out.as_chunks_mut::<8>().0.iter_mut().zip(sums) {

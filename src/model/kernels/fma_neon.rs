@@ -3,7 +3,6 @@
 
 use super::interleave::{LINE, PAIRS, ROWS, four_neon, padded};
 use super::lines::sum_lines;
-use super::pairs::Sums;
 use super::tiles::{Tile, by_rows};
 use std::arch::aarch64::*;
 
@@ -165,7 +164,7 @@ fn add_quarter<const N: usize>(
 
 /// Sixteen rows of weights times a row of activations, at the speed of memory.
 #[target_feature(enable = "neon")]
-pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> Sums {
+pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> [f32; ROWS] {
     let sums = sum_lines!(w, x, [vdupq_n_f32(0.0); 4]);
     let mut out = [0.0; ROWS];
     for (out, sum) in out.as_chunks_mut().0.iter_mut().zip(sums) {

@@ -1,7 +1,6 @@
 //! Rows of bf16 weights, interleaved so that a register holds the same pair of sixteen rows.
 
 use super::isa::Isa;
-use super::tiles::PIECE;
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +15,9 @@ pub(super) const TILE_ROWS: usize = 2 * ROWS;
 pub(super) const PAIRS: usize = 16;
 /// Bytes of those pairs.
 pub(super) const LINE: usize = 4 * PAIRS;
+
+/// Pairs of a row that tiles multiply before the next: a tile's weights of them stay in the nearest caches.
+pub(super) const PIECE: usize = 256;
 
 /// Pairs of a long row.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -10,6 +10,8 @@ mod blocks;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
+#[allow(clippy::needless_range_loop, reason = "as below")]
+mod exp;
 #[allow(clippy::needless_range_loop, reason = "with iterators the compiler moves registers to memory")]
 mod fixed;
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +38,7 @@ mod tiles;
 
 pub use blocks::Block;
 pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};
+pub use exp::{exp, exp_below, kl_divergence, silu, softmax_sums};
 pub use isa::{FORCED, Isa};
 pub use linear::{linear, linears};
 pub use stream::stream;

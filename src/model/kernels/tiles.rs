@@ -1,12 +1,9 @@
 //! Products of many rows of bf16 weights and activations, in tiles whose sums stay in registers and in the order of
 //! [`super::pairs`].
 
-use super::interleave::fetch_piece;
+use super::interleave::{PIECE, fetch_piece};
 use rayon::prelude::*;
 use std::marker::PhantomData;
-
-/// Pairs of a row that are multiplied before the next: a tile's weights of them stay in the nearest caches.
-pub(super) const PIECE: usize = 256;
 
 /// What a tile is made of: `ROWS` rows of weights times up to `Self::TOGETHER` rows of activations.
 pub(super) trait Tile<const ROWS: usize> {

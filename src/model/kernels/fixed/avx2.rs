@@ -2,7 +2,7 @@
 
 use super::super::dot::fold;
 use super::super::format::part;
-use super::super::interleave::{LINE, fetch_line};
+use super::super::interleave::LINE;
 use super::super::k_blocks::packed_scales_and_minima;
 use super::piece::{Pairs, last};
 use super::{BLOCK, BLOCKS, Block, Parts};
@@ -267,8 +267,7 @@ fn lanes_of<F: Format<N>, const MINIMA: bool, const N: usize>(
         for ((row, whole), repacked) in w.iter().zip(&whole).zip(repacked.iter_mut()) {
             if let Some(bytes) = whole.get(piece) {
                 for line in (0..N).step_by(LINE) {
-                    // SAFETY: a prefetch reads nothing, wherever it points.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(line + AHEAD).cast()) }
+                    _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(line + AHEAD).cast());
                 }
                 // SAFETY: this function has the instructions.
                 unsafe { F::repack(bytes, repacked) }
