@@ -168,7 +168,7 @@ impl Check {
         };
         self.model.precision = policy.unwrap_or(self.model.precision);
         // Under `f32` nothing is rounded, whatever the dtype.
-        if policy != Some(Policy::F32) && !is_given("dtype") {
+        if !policy.is_some_and(Policy::keeps_f32) && !is_given("dtype") {
             self.model.dtype = reference.compute_dtype();
         }
         Ok(())

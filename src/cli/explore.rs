@@ -8,7 +8,7 @@ use crate::app::{self, Recorded, Saved, SessionFile, ThemeName};
 use crate::control::Control;
 use crate::engine::{OpenOptions, Replay, Target, trace_path};
 use crate::trace::Prompt;
-use crate::trace::{LensKey, LensSite, Policy};
+use crate::trace::{LensKey, LensSite};
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -104,6 +104,7 @@ impl Explore {
         }
         // One file may serve several machines, so a device that this build lacks is refused only when it is used.
         if computes {
+            config.precision.check_on(config.device).map_err(|bad| error(ErrorKind::ArgumentConflict, bad))?;
             config.device.in_this_build().context("`device` in [defaults] of the configuration")?;
         }
         need_terminal()?;
@@ -115,7 +116,7 @@ impl Explore {
         let mut open = self.model.options(matches!(prompt, Some(Prompt::Ids(_))));
         (open.policy, open.device) = (config.precision, config.device);
         // Under `f32` nothing is rounded, whatever the dtype.
-        if let Some(recorded) = against.as_ref().filter(|_| open.policy != Policy::F32 && !given(matches, "dtype")) {
+        if let Some(recorded) = against.as_ref().filter(|_| !open.policy.keeps_f32() && !given(matches, "dtype")) {
             open.dtype = Some(recorded.trace.meta.compute_dtype);
         }
         if let Some(saved) = resume.as_ref().filter(|_| !given(matches, "dtype")) {

@@ -125,8 +125,9 @@ struct ModelArgs {
     /// runs (trace.safetensors).
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
-    /// Where values are rounded: as in transformers (hf), nowhere (f32), or as in transformers except for the router.
-    #[arg(long, default_value = "hf", value_name = "hf|f32|f32-router")]
+    /// Where values are rounded: as in transformers (hf), nowhere (f32), as in llama.cpp on a CPU (ggml), or as in
+    /// transformers except for the router.
+    #[arg(long, default_value = "hf", value_name = "hf|f32|ggml|f32-router")]
     precision: Policy,
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]
@@ -189,6 +190,7 @@ impl ModelArgs {
 
     /// Opens the model; a model on the Hub is downloaded first.
     fn open(&self, ids_only: bool, stderr: &Stderr) -> Result<Loaded> {
+        self.precision.check_on(self.device).map_err(|bad| error(ErrorKind::ArgumentConflict, bad))?;
         let opened =
             open_model(&self.model, self.options(ids_only), &Control::none(), &mut |state| stderr.download(state));
         stderr.clear();

@@ -13,6 +13,7 @@ mod derive;
 mod experiments;
 mod interrupts;
 mod open;
+mod operands;
 mod panics;
 mod run;
 mod self_test;

@@ -12,6 +12,9 @@ pub enum Rounding {
     F16,
     /// To the nearest bf16.
     Bf16,
+    /// Stays f32, but products read it rounded as llama.cpp's code for CPUs does: to 8 bits where weights are in
+    /// blocks, otherwise to the weights' dtype, and to f16 in attention.
+    Operands,
 }
 
 impl Rounding {
@@ -29,11 +32,21 @@ impl Rounding {
         if self == Self::None { other } else { self }
     }
 
+    /// The rounding of queries, keys, values and patterns when they are multiplied.
+    pub fn in_attention(self) -> Self {
+        if self == Self::Operands { Self::F16 } else { Self::None }
+    }
+
+    /// Whether values keep all that f32 has.
+    pub fn keeps_f32(self) -> bool {
+        matches!(self, Self::None | Self::Operands)
+    }
+
     /// Rounds one value.
     #[inline(always)]
     pub fn one(self, x: f32) -> f32 {
         match self {
-            Self::None => x,
+            Self::None | Self::Operands => x,
             Self::F16 => f16::from_f32(x).to_f32(),
             Self::Bf16 => round_bf16(x),
         }
@@ -42,7 +55,7 @@ impl Rounding {
     /// Rounds every value.
     pub fn slice(self, values: &mut [f32]) {
         match self {
-            Self::None => {}
+            Self::None | Self::Operands => {}
             Self::F16 => values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32()),
             Self::Bf16 => values.iter_mut().for_each(|x| *x = round_bf16(*x)),
         }
@@ -130,6 +143,7 @@ impl Precision {
         match policy {
             Policy::Hf => hf,
             Policy::F32 => of(Rounding::None),
+            Policy::Ggml => of(Rounding::Operands),
             Policy::F32Router => Self { router: Rounding::None, ..hf },
             Policy::Bf16 => of(Rounding::Bf16),
             Policy::RouterSoftmaxBf16 => Self {

@@ -86,6 +86,12 @@ impl Meta {
         self.recording.as_ref().is_none_or(|saved| saved.lens.get(layer).is_some_and(|sites| sites[site as usize]))
     }
 
+    /// Whether weights are in blocks of a GGUF file.
+    pub fn is_quantised(&self) -> bool {
+        let plain = ["F64", "F32", "F16", "BF16"];
+        self.stored.iter().any(|(name, _)| !plain.contains(&name.as_str()) && !name.starts_with('I'))
+    }
+
     /// Whether the unembedding shares the weights of the embedding.
     pub fn is_tied(&self) -> bool {
         self.config.get("tie_word_embeddings").and_then(serde_json::Value::as_bool).unwrap_or(false)
@@ -100,7 +106,7 @@ impl Meta {
     /// The dtype in which activations are exact under the active policy.
     pub fn activation_dtype(&self) -> Dtype {
         match self.policy {
-            Policy::F32 => Dtype::F32,
+            policy if policy.keeps_f32() => Dtype::F32,
             Policy::Bf16 => Dtype::Bf16,
             _ => self.compute_dtype,
         }

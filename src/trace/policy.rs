@@ -1,3 +1,4 @@
+use super::Device;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +11,8 @@ pub enum Policy {
     Hf,
     /// Round nowhere: everything in f32.
     F32,
+    /// Round what products read as llama.cpp's code for CPUs does, and nothing else.
+    Ggml,
     /// As `hf`, with the router's matrix product kept in f32.
     F32Router,
     /// As `hf` would round a model of bf16 weights, whatever the weights are.
@@ -29,9 +32,10 @@ pub enum Policy {
     Hf4,
 }
 
-const POLICIES: [(Policy, &str); 10] = [
+const POLICIES: [(Policy, &str); 11] = [
     (Policy::Hf, "hf"),
     (Policy::F32, "f32"),
+    (Policy::Ggml, "ggml"),
     (Policy::F32Router, "f32-router"),
     (Policy::Bf16, "bf16"),
     (Policy::RouterSoftmaxBf16, "router-softmax-bf16"),
@@ -58,6 +62,7 @@ impl Policy {
         match self {
             Self::Hf => "rounded where transformers rounds, in the weights' dtype",
             Self::F32 => "rounded nowhere",
+            Self::Ggml => "what products read rounded as llama.cpp does on a CPU: to 8 bits for quantised weights",
             Self::F32Router => "as hf, the router's matrix product in f32",
             Self::Bf16 => "as hf on bf16 weights, whatever the weights are",
             Self::RouterSoftmaxBf16 => "as hf, the router's softmax, choice and renormalisation in bf16",
@@ -69,6 +74,23 @@ impl Policy {
             }
             Self::Hf4 => "as eager-experts, the mixing weights rounded first (transformers 4)",
         }
+    }
+
+    /// Whether activations keep all that f32 has.
+    pub fn keeps_f32(self) -> bool {
+        matches!(self, Self::F32 | Self::Ggml)
+    }
+
+    /// Checks that products on `device` can be rounded so.
+    ///
+    /// # Errors
+    /// If they can't.
+    pub fn check_on(self, device: Device) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self != Self::Ggml || device == Device::Cpu,
+            "the precision ggml is only computed on the device cpu, not on {device}: leave out the device, or choose f32"
+        );
+        Ok(())
     }
 
     /// Whether the router's logits stay f32 although activations are rounded.

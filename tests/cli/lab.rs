@@ -210,7 +210,11 @@ fn policies_base_and_formats_can_be_chosen() {
     let json = lab.json();
     let left_out: Vec<&str> =
         json["left_out"].as_array().unwrap().iter().map(|one| one["policy"].as_str().unwrap()).collect();
-    assert_eq!(left_out, ["f32", "f32-router", "hf4"], "they round f32 weights as another row does");
+    assert_eq!(
+        left_out,
+        ["f32", "ggml", "f32-router", "hf4"],
+        "they round f32 weights as another row does, or 8 bits for none"
+    );
     assert_eq!((&json["prompt"], &json["steps"], &json["compute_dtype"]), (&Value::Null, &16.into(), &"f32".into()));
     for key in ["mixscope", "model", "config", "dims", "weights_dtype", "device", "tokens", "timings", "validation"] {
         assert!(!json[key].is_null(), "{key}");

@@ -229,12 +229,15 @@ fn policies_that_round_alike_are_left_out_with_the_reason() {
         (kept.join(" "), left_out.join(", "))
     };
     let rest = "f32 f32-router router-softmax-bf16 rope-bf16 router-q8 router-q4 eager-experts hf4";
-    assert_eq!(names(&loaded.meta, Policy::Hf), (rest.to_owned(), "bf16 = hf".to_owned()));
-    assert_eq!(names(&loaded.meta, Policy::F32).1, "bf16 = hf");
+    assert_eq!(
+        names(&loaded.meta, Policy::Hf),
+        (rest.to_owned(), "ggml no weights are quantised, bf16 = hf".to_owned())
+    );
+    assert_eq!(names(&loaded.meta, Policy::F32).1, "ggml no weights are quantised, bf16 = hf");
     let f32 = Meta { compute_dtype: Dtype::F32, ..(*loaded.meta).clone() };
     let (kept, left_out) = names(&f32, Policy::Hf);
     assert_eq!(kept, "bf16 router-softmax-bf16 rope-bf16 router-q8 router-q4 eager-experts");
-    assert_eq!(left_out, "f32 = hf, f32-router = hf, hf4 = eager-experts");
+    assert_eq!(left_out, "f32 = hf, ggml no weights are quantised, f32-router = hf, hf4 = eager-experts");
     let mut odd = (*loaded.meta).clone();
     odd.dims.d_model = 100;
     let why = "the router's width 100 is not a multiple of 32";

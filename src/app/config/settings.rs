@@ -38,7 +38,8 @@ const STRIPS: [(StripColour, &str); 5] = [
 
 const DETAILS: [(bool, &str); 2] = [(false, "auto"), (true, "reversed")];
 
-const POLICIES: [(Policy, &str); 3] = [(Policy::Hf, "hf"), (Policy::F32, "f32"), (Policy::F32Router, "f32-router")];
+const POLICIES: [(Policy, &str); 4] =
+    [(Policy::Hf, "hf"), (Policy::F32, "f32"), (Policy::Ggml, "ggml"), (Policy::F32Router, "f32-router")];
 
 /// All of them, in the order of the file.
 pub const SETTINGS: &[Setting] = &[

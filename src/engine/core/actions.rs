@@ -76,6 +76,7 @@ impl Core {
     /// Reads the run again under another policy; if that is stopped or fails, the run stays as it was.
     fn switch(&mut self, request: &Request, policy: Policy) -> Result<()> {
         let live = self.run.need_live_mut()?;
+        policy.check_on(live.meta().device)?;
         let started = Instant::now();
         let mut next = live.under(policy);
         let read = request.control(|control| next.extend_from(&live.ids_and_sources(), control, &mut |_, _| {}));

@@ -26,6 +26,7 @@ impl Core {
         let live = self.run.need_live()?;
         let misfit = "the branch can't be read";
         ensure!(!tokens.is_empty(), "{misfit}: it has no token");
+        policy.check_on(live.meta().device).context(misfit)?;
         live.check_context(tokens.len(), "the branch has")?;
         live.prompt_ids(&Prompt::Ids(tokens.iter().map(|(id, _)| *id).collect())).context(misfit)?;
         let edits = Edits::new(edits, live.meta().dims).context(misfit)?;

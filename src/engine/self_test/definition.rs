@@ -7,7 +7,8 @@ use super::Steps;
 use super::operation::{Operation, Want, compare, count, operations};
 use crate::analysis::routing::top_k;
 use crate::engine::compare::exact_in;
-use crate::model::weights::{Matrix, Part, Which};
+use crate::engine::operands::{self, offsets, rounded_sums};
+use crate::model::weights::{Matrix, Part, Stored, Which};
 use crate::model::{Hooks, Loaded, Precision, Rounding};
 use crate::trace::{Hook, HookKind as K};
 use anyhow::{Context, Result};
@@ -144,23 +145,29 @@ impl Definition<'_> {
 
     fn attention(&mut self, layer: usize, pos: usize) -> Result<()> {
         let (round, d) = (self.precision.module, self.loaded.config.arch.dims);
+        let read = round.in_attention();
         let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
         let q = wide(self.row(K::RotQ, pos)?);
+        // A weight at a rounding boundary of f16 may go the other way, which is 2⁻¹¹ of its term.
+        let slack = if read == Rounding::None { 1.0 } else { 8.0 };
         let mut want = Vec::with_capacity(q.len());
         for (head, q) in q.chunks_exact(d.d_head).enumerate() {
             let kv = head / (d.heads / d.kv_heads) * d.d_head;
-            let part = |kind: K, key: usize| Ok::<_, anyhow::Error>(wide(&self.row(kind, key)?[kv..][..d.d_head]));
+            let part = |kind: K, key: usize| {
+                let values = &self.row(kind, key)?[kv..][..d.d_head];
+                Ok::<_, anyhow::Error>(values.iter().map(|x| exact_or(read, f64::from(*x))).collect::<Vec<f64>>())
+            };
             let mut weights = Vec::new();
             for key in first..=pos {
-                let dot: f64 = q.iter().zip(part(K::RotK, key)?).map(|(q, k)| q * k).sum();
+                let dot: f64 = q.iter().zip(part(K::RotK, key)?).map(|(q, k)| exact_or(read, *q) * k).sum();
                 weights.push(r(round, r(round, dot) / (d.d_head as f64).sqrt()));
             }
             softmax(&mut weights);
             let mut z = vec![Want { value: 0.0, scale: 0.0 }; d.d_head];
             for (weight, key) in weights.iter().zip(first..) {
                 for (z, v) in z.iter_mut().zip(part(K::V, key)?) {
-                    z.value += r(round, *weight) * v;
-                    z.scale += (weight * v).abs();
+                    z.value += r(read, r(round, *weight)) * v;
+                    z.scale += slack * (weight * v).abs();
                 }
             }
             want.extend(z.into_iter().map(|z| Want { value: r(round, z.value), ..z }));
@@ -206,7 +213,9 @@ impl Definition<'_> {
             let up = product(&x, &part(Which::W3)?, round);
             let silu = |x: f64| x / (1.0 + (-x).exp());
             let hidden = gate.iter().zip(&up).map(|(g, u)| r(round, r(round, silu(g.value)) * u.value));
-            want.extend(product(&hidden.collect::<Vec<f64>>(), &part(Which::W2)?, round));
+            let (hidden, down) = (hidden.collect::<Vec<f64>>(), part(Which::W2)?);
+            let (outputs, slack) = (product(&hidden, &down, round), flips(&hidden, &down, round));
+            want.extend(outputs.into_iter().map(|want| Want { scale: want.scale + slack, ..want }));
         }
         self.see(K::ExpertOut, layer, pos, &want)
     }
@@ -267,13 +276,33 @@ fn plain(value: f64) -> Want {
 
 /// `W x`, each sum rounded; the scale of a sum is the root of its squared terms.
 fn product(x: &[f64], weights: &Matrix, round: Rounding) -> Vec<Want> {
+    let as_ggml = round == Rounding::Operands;
+    let sums = if as_ggml { rounded_sums(x, weights) } else { Vec::new() };
+    let read = if as_ggml { operands::as_ggml(x, weights) } else { None };
+    let x = read.as_deref().unwrap_or(x);
     let row = |row: usize| {
         let mut line = Vec::new();
         weights.widen_row(row, round, &mut line);
         let terms = || line.iter().zip(x).map(|(w, x)| f64::from(*w) * x);
-        Want { value: r(round, terms().sum()), scale: terms().map(|t| t * t).sum::<f64>().sqrt() }
+        let value = terms().sum::<f64>() + offsets(weights, row, &sums);
+        Want { value: r(round, value), scale: terms().map(|t| t * t).sum::<f64>().sqrt() }
     };
     (0..weights.rows()).into_par_iter().map(row).collect()
+}
+
+/// How much is added to the scale of a product whose input is not known to the bit: in 8-bit blocks a few of its values may
+/// go to the next integer, which moves a sum by that of a block's largest times a weight over 127.
+fn flips(x: &[f64], weights: &Matrix, round: Rounding) -> f64 {
+    const FLIPS: f64 = 4.0;
+    /// The share of the scale by which values in f32 may be off.
+    const SHARE: f64 = 1e-4;
+    let most = |all: &[f64]| all.iter().fold(0f64, |most, x| most.max(x.abs()));
+    if round != Rounding::Operands || matches!(weights.stored(), Stored::F32) {
+        return 0.0;
+    }
+    let mut line = Vec::new();
+    weights.widen_row(0, Rounding::None, &mut line);
+    FLIPS * most(x) / 127.0 * most(&wide(&line)) / SHARE
 }
 
 fn softmax(values: &mut [f64]) {

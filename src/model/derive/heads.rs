@@ -2,17 +2,18 @@
 
 use crate::analysis::Pattern;
 use crate::model::edits::Cuts;
-use crate::model::pass::attention::{mix, score, visible, weigh};
+use crate::model::pass::attention::{mix, operand, score, visible, weigh};
 use crate::model::pass::{KvCache, SoftmaxNorm};
 use crate::model::precision::Rounding;
 use crate::trace::{Dims, HookKind, TokenRecord};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One head of a run: its rotated keys (`hook_rot_k`) collected once, its queries (`hook_rot_q`) read one by one.
 pub struct HeadReader<'a> {
     tokens: &'a [Arc<TokenRecord>],
-    /// Keys by position, each `[d_head]`; empty if all patterns were captured.
-    keys: Vec<&'a [f32]>,
+    /// Keys by position as the cache keeps them, each `[d_head]`; empty if all patterns were captured.
+    keys: Vec<Cow<'a, [f32]>>,
     layer: usize,
     head: usize,
     dims: Dims,
@@ -32,7 +33,10 @@ impl<'a> HeadReader<'a> {
     ) -> Option<Self> {
         let kv_head = head / (dims.heads / dims.kv_heads);
         let range = kv_head * dims.d_head..(kv_head + 1) * dims.d_head;
-        let key = |token: &'a Arc<TokenRecord>| token.row(HookKind::RotK, layer)?.get(range.clone());
+        let key = |token: &'a Arc<TokenRecord>| {
+            let key = token.row(HookKind::RotK, layer)?.get(range.clone());
+            key.map(|key| operand(key, round))
+        };
         let is_kept = tokens.iter().all(|token| token.row(HookKind::Pattern, layer).is_some());
         let keys = if is_kept { Vec::new() } else { tokens.iter().map(key).collect::<Option<_>>()? };
         Some(Self { tokens, keys, layer, head, dims, round, cuts })
@@ -61,7 +65,7 @@ impl<'a> HeadReader<'a> {
         let cuts = self.cuts.as_ref();
         let hide =
             |scores: &mut [f32]| cuts.into_iter().for_each(|cuts| cuts.hide(self.head, query, seen.start, scores));
-        let norm = weigh(q, self.keys[seen.clone()].iter().copied(), self.round, hide, out);
+        let norm = weigh(q, self.keys[seen.clone()].iter().map(|key| &**key), self.round, hide, out);
         // Keys outside the window weigh exactly nothing.
         out.splice(0..0, std::iter::repeat_n(0.0, seen.start));
         Some(norm)

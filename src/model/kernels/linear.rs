@@ -1,6 +1,7 @@
 use super::blocks::{Block, dot_blocks};
 use super::dot::{dot_f32, dot_x4};
 use super::fixed::{self, Fixed};
+use super::ggml::{self, Meets};
 use super::isa::{Isa, isa};
 use super::pairs;
 use crate::model::precision::Rounding;
@@ -74,15 +75,27 @@ struct Prepared<'a> {
     plain: &'a [f32],
     pairs: Option<pairs::Packed>,
     fixed: Option<Fixed>,
+    /// For [`Rounding::Operands`].
+    ggml: ggml::Operands,
+    half: Vec<f32>,
 }
 
 impl<'a> Prepared<'a> {
     fn of(x: &'a [f32], at: usize, jobs: &[(usize, &Matrix)], round: Rounding) -> Self {
         let mine = |is_one: &dyn Fn(&Matrix) -> bool| jobs.iter().find(|(x, w)| *x == at && is_one(w)).map(|job| job.1);
+        let narrowed = |to: Rounding| x.iter().map(|x| to.one(*x)).collect::<Vec<f32>>();
+        let pairs = mine(&|w| in_pairs(w, round)).map(|w| match round {
+            Rounding::Operands => pairs::Packed::of(isa(), &narrowed(Rounding::Bf16), w.cols()),
+            _ => pairs::Packed::of(isa(), x, w.cols()),
+        });
+        let [small, large] = [Meets::Small, Meets::Large].map(|how| mine(&|w| in_bytes(w, round) == Some(how)));
+        let k = small.or(large).map_or(0, Matrix::cols);
         Self {
             plain: x,
-            pairs: mine(&|w| in_pairs(w, round)).map(|w| pairs::Packed::of(isa(), x, w.cols())),
+            pairs,
             fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(isa(), x, w.cols())),
+            ggml: ggml::Operands::of(isa(), x, k, small.is_some(), large.is_some()),
+            half: mine(&|w| in_f16(w, round)).map(|_| narrowed(Rounding::F16)).unwrap_or_default(),
         }
     }
 }
@@ -95,9 +108,22 @@ fn in_pairs(w: &Matrix, round: Rounding) -> bool {
 /// The format of the weights if [`fixed`] computes their products.
 fn in_steps(w: &Matrix, round: Rounding) -> Option<Block> {
     match w.stored() {
-        Stored::Blocks(block) if fixed::is_for(block) && !w.is_narrowed_by(round) => Some(block),
+        Stored::Blocks(block) if fixed::is_for(block) && round == Rounding::None => Some(block),
         _ => None,
     }
+}
+
+/// How [`super::ggml`] multiplies by the weights, if it does.
+fn in_bytes(w: &Matrix, round: Rounding) -> Option<Meets> {
+    match w.stored() {
+        Stored::Blocks(block) if round == Rounding::Operands => ggml::meets(block),
+        _ => None,
+    }
+}
+
+/// Whether activations are rounded to f16.
+fn in_f16(w: &Matrix, round: Rounding) -> bool {
+    w.stored() == Stored::F16 && round == Rounding::Operands
 }
 
 /// One matrix product.
@@ -120,6 +146,8 @@ impl Product<'_> {
                 x.multiply((row, n), &mut scratch.pairs, put);
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
                 x.multiply(block, (row, n), &mut scratch.fixed, put);
+            } else if let (Stored::Blocks(block), Some(_)) = (self.w.stored(), in_bytes(self.w, self.round)) {
+                self.ggml(block, first, &mut out);
             } else {
                 self.plain(first, &mut out, &mut scratch.wide);
             }
@@ -127,8 +155,18 @@ impl Product<'_> {
         out.into_iter().for_each(|out| self.round.slice(out));
     }
 
+    fn ggml(&self, block: Block, first: usize, out: &mut Columns) {
+        for i in 0..out.first().map_or(0, |out| out.len()) {
+            let w = self.w.row_bytes(first + i);
+            for (row, out) in out.iter_mut().enumerate() {
+                out[i] = ggml::dot(self.isa, block, w, &self.x.ggml, row);
+            }
+        }
+    }
+
     fn plain(&self, first: usize, out: &mut Columns, wide: &mut Vec<f32>) {
-        let (x, k) = (self.x.plain, self.w.cols());
+        let x = if in_f16(self.w, self.round) { &self.x.half } else { self.x.plain };
+        let k = self.w.cols();
         for i in 0..out.first().map_or(0, |out| out.len()) {
             if let ([out], false) = (out.as_mut_slice(), self.w.is_narrowed_by(self.round)) {
                 let bytes = self.w.row_bytes(first + i);
@@ -220,6 +258,26 @@ mod tests {
         }
         let (w, _) = matrix(Stored::Bf16, 3, 64);
         assert!(linear(&[], &w, Rounding::None).is_empty());
+    }
+
+    #[test]
+    fn operands_are_rounded_as_their_weights_say() {
+        let x = numbers(3 * 512, 6);
+        let narrow = |to: Rounding| -> Vec<f32> { x.iter().map(|x| to.one(*x)).collect() };
+        for (stored, to) in
+            [(Stored::F32, Rounding::None), (Stored::F16, Rounding::F16), (Stored::Bf16, Rounding::Bf16)]
+        {
+            let (w, _) = matrix(stored, 33, 512);
+            assert_eq!(linear(&x, &w, Rounding::Operands), linear(&narrow(to), &w, Rounding::None), "{stored}");
+        }
+        let matrices = [Block::Q8_0, Block::Q4K, Block::Q8K].map(|block| matrix(Stored::Blocks(block), 33, 512).0);
+        let all = linears(&[&x], &matrices.each_ref().map(|w| (0, w)), Rounding::Operands);
+        for (w, together) in matrices.iter().zip(&all) {
+            let alone: Vec<f32> = x.chunks(512).flat_map(|x| linear(x, w, Rounding::Operands)).collect();
+            assert_eq!(*together, alone);
+        }
+        assert_eq!(all[2], linear(&x, &matrices[2], Rounding::None), "llama.cpp does not multiply by Q8_K");
+        assert_ne!(all[1], linear(&x, &matrices[1], Rounding::None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Matrix products over weights that stay where they are, in an order of additions that is the same everywhere.
 //!
-//! `pairs` describes the order for products of bf16 weights, `fixed` that for Q8_0, Q4_K and Q6_K. Every other dot
-//! product is added in lanes: element `i` in lane `i % 32`, or `i % 8` of short vectors such as a head's, each product
-//! rounded before it is added. Then the lanes are folded in halves. Neither the number of rows, threads or chunks nor
+//! `pairs` describes the order for products of bf16 weights, `fixed` that for Q8_0, Q4_K and Q6_K, `ggml` the products
+//! of llama.cpp. Every other dot product is added in lanes: element `i` in lane `i % 32`, or `i % 8` of short vectors
+//! such as a head's, each product rounded before it is added. Then the lanes are folded in halves. Neither the number of rows, threads or chunks nor
 //! the instruction set changes that order. So a value is bit for bit the same in prefill, step by step, and on every
 //! machine. There is one exception: some instructions treat bf16 numbers below 2⁻¹²⁶ as zero.
 
@@ -22,6 +22,8 @@ mod fma_avx512;
 #[allow(clippy::needless_range_loop, reason = "as above")]
 mod fma_neon;
 mod format;
+#[allow(clippy::needless_range_loop, reason = "as above")]
+mod ggml;
 mod interleave;
 mod isa;
 mod k_blocks;

@@ -27,7 +27,7 @@ impl Format<20, 1> for Q4_1 {
 
 /// The two five-bit numbers of byte `i`, which is `q`; their fifth bits are bits `i` and `i + 16` of `high`.
 #[inline(always)]
-fn fifth(q: u8, high: u32, i: usize) -> [i32; 2] {
+pub(super) fn fifth(q: u8, high: u32, i: usize) -> [i32; 2] {
     let high = high >> i;
     [i32::from(q & 15) | ((high << 4) as i32 & 16), i32::from(q >> 4) | ((high >> 12) as i32 & 16)]
 }

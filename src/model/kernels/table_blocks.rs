@@ -7,10 +7,11 @@ pub(super) struct Iq4Xs;
 pub(super) struct Mxfp4;
 
 /// ggml's `kvalues_iq4nl`: denser around 0, as weights are.
-const UNEVEN: [f32; 16] =
+pub(super) const UNEVEN: [f32; 16] =
     [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
 /// Twice the values of an E2M1 number (OCP Microscaling Formats 1.0, 5.3.3).
-const E2M1: [f32; 16] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
+pub(super) const E2M1: [f32; 16] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
 
 impl Format<18, 1> for Iq4Nl {
     #[inline(always)]
@@ -39,7 +40,7 @@ impl Format<136, 8> for Iq4Xs {
 
 /// Half the power of two that an E8M0 scale says: 2^(e − 128), which is subnormal for 0 and 1.
 #[inline(always)]
-fn half_of_e8m0(e: u8) -> f32 {
+pub(super) fn half_of_e8m0(e: u8) -> f32 {
     let bits = if e < 2 { 0x0020_0000 << e } else { (u32::from(e) - 1) << 23 };
     f32::from_bits(bits)
 }

@@ -51,6 +51,7 @@ impl Loaded {
     /// # Errors
     /// If this build or this machine has no such device, or it can't hold these weights.
     pub fn on(mut self, device: Device) -> Result<Self> {
+        self.meta.policy.check_on(device)?;
         self.model.compute_on(device).with_context(|| format!("cannot compute on the device {device}"))?;
         Arc::make_mut(&mut self.meta).device = device;
         Ok(self)

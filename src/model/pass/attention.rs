@@ -7,6 +7,7 @@ use crate::model::kernels::{add_scaled_x4, dot_small, dot_small_x4};
 use crate::model::precision::Rounding;
 use crate::trace::Dims;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Multiply-adds below which one thread is faster than waking the others.
@@ -17,9 +18,9 @@ pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
     window.map_or(0, |window| (pos + 1).saturating_sub(window))..pos + 1
 }
 
-/// The score of one key: the dot product is rounded, then scaled and rounded again.
+/// The score of one key of the cache: the dot product is rounded, then scaled and rounded again.
 pub fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
-    scaled(dot_small(query, key), query.len(), round)
+    scaled(dot_small(&operand(query, round), key), query.len(), round)
 }
 
 fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
@@ -27,7 +28,15 @@ fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
     round.one(round.one(product) * scale as f32)
 }
 
-/// Writes the attention probabilities of one query over `keys` into `out`: the softmax of the scores in f32, rounded. `hide`
+/// `values` as products in attention read them, and as the cache keeps keys and values.
+pub fn operand(values: &[f32], round: Rounding) -> Cow<'_, [f32]> {
+    match round.in_attention() {
+        Rounding::None => values.into(),
+        narrow => values.iter().map(|x| narrow.one(*x)).collect(),
+    }
+}
+
+/// Writes the attention probabilities of one query over `keys` of the cache into `out`: the softmax of the scores in f32, rounded. `hide`
 /// may set scores to −∞ before; a query that sees no key has weights of 0.
 pub fn weigh<'a>(
     query: &[f32],
@@ -37,6 +46,7 @@ pub fn weigh<'a>(
     out: &mut Vec<f32>,
 ) -> SoftmaxNorm {
     out.clear();
+    let query = &*operand(query, round);
     while keys.len() >= 4 {
         let four = std::array::from_fn(|_| keys.next().unwrap_or_default());
         out.extend(dot_small_x4(query, four).map(|product| scaled(product, query.len(), round)));
@@ -55,6 +65,7 @@ pub fn weigh<'a>(
 /// Writes `Σ weight · value` over the positions from `first` on into `out`, rounded once.
 pub fn mix(weights: &[f32], first: usize, kv: Keys, round: Rounding, out: &mut [f32]) {
     out.fill(0.0);
+    let weights = &*operand(weights, round);
     let (fours, rest) = weights.as_chunks::<4>();
     for (weights, pos) in fours.iter().zip((first..).step_by(4)) {
         add_scaled_x4(*weights, std::array::from_fn(|i| kv.value(pos + i)), out);

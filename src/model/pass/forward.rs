@@ -1,6 +1,6 @@
 //! The forward pass, from top to bottom: one line per step, one line per hook.
 
-use super::attention::Heads;
+use super::attention::{Heads, operand};
 use super::cache::KvCache;
 use super::context::Context;
 use super::experts::{self, Routed};
@@ -116,7 +116,7 @@ impl<'m> Pass<'m> {
         let v = cx.hook(K::V, v)?;
         let q = cx.hook(K::RotQ, cx.rotate(q, dims.heads))?;
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
-        cache.write(cx.layer, &k, &v);
+        cache.write(cx.layer, &operand(&k, round), &operand(&v, round));
         let cuts = cx.hooks.cuts(cx.layer);
         let heads =
             Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };

@@ -211,7 +211,7 @@ impl Copied {
 
 fn dtype_of(round: Rounding) -> DType {
     match round {
-        Rounding::None => DType::F32,
+        Rounding::None | Rounding::Operands => DType::F32,
         Rounding::F16 => DType::F16,
         Rounding::Bf16 => DType::BF16,
     }
@@ -285,7 +285,7 @@ mod tests {
                 for on_device in [OnDevice::new(Device::Cpu), like_a_gpu()] {
                     let got = on_device.linears(&[&x], &[(0, &w)], round).unwrap().remove(0);
                     let step = match round {
-                        Rounding::None => 1e-5,
+                        Rounding::None | Rounding::Operands => 1e-5,
                         Rounding::F16 => 1.0 / 1024.0,
                         Rounding::Bf16 => 1.0 / 128.0,
                     };

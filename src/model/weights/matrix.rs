@@ -106,7 +106,7 @@ impl Matrix {
 
     /// Whether reading under `round` changes the stored numbers.
     pub fn is_narrowed_by(&self, round: Rounding) -> bool {
-        round != Rounding::None && self.stored.dtype().is_none_or(|dtype| round != Rounding::to(dtype))
+        !round.keeps_f32() && self.stored.dtype().is_none_or(|dtype| round != Rounding::to(dtype))
     }
 
     /// Replaces `out` with row `row` as f32 `[cols]`, rounded as `from_pretrained(dtype=…)` would have cast it.

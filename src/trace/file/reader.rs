@@ -210,7 +210,7 @@ impl TraceReader {
             _ => None,
         };
         let narrow = self.hooks().into_iter().filter(|hook| hook.kind != HookKind::RouterLogits).find_map(stored);
-        let said = self.compute_dtype().filter(|_| self.policy() != Some(Policy::F32));
+        let said = self.compute_dtype().filter(|_| !self.policy().is_some_and(Policy::keeps_f32));
         narrow.or(said).unwrap_or(Dtype::F32)
     }
 }

@@ -11,7 +11,7 @@ pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype, saved_in: Option<Dtyp
     use Suspect as S;
     let d = loaded.meta.dims;
     // Under `f32` the model rounds nothing: what A rounds to shows in how it is stored.
-    let compute = if loaded.meta.policy == Policy::F32 { dtype } else { loaded.meta.compute_dtype };
+    let compute = if loaded.meta.policy.keeps_f32() { dtype } else { loaded.meta.compute_dtype };
     let half = if dtype == Dtype::F32 { Dtype::Bf16 } else { dtype };
     let mut all = vec![
         S::Policy(Policy::EagerExperts, compute),

@@ -119,7 +119,7 @@ impl<'a> Recorded<'a> {
     /// # Errors
     /// If they can't be read.
     pub fn is_rounded_late(&self, policy: Policy) -> Result<bool> {
-        if policy == Policy::F32 {
+        if policy.keeps_f32() {
             return Ok(true);
         }
         let sums = [[K::ResidPre, K::AttnOut, K::ResidMid], [K::ResidMid, K::MlpOut, K::ResidPost]];

@@ -170,7 +170,13 @@ impl Suspect {
         match self {
             S::Policy(policy, _) => matches!(
                 policy,
-                Policy::Hf | Policy::F32 | Policy::F32Router | Policy::Bf16 | Policy::EagerExperts | Policy::Hf4
+                Policy::Hf
+                    | Policy::F32
+                    | Policy::Ggml
+                    | Policy::F32Router
+                    | Policy::Bf16
+                    | Policy::EagerExperts
+                    | Policy::Hf4
             ),
             S::InputsIn(_) | S::InputsInTf32 | S::InputsAsGgml | S::InputsInBlocks(_) | S::SumsInF16 => true,
             S::SavedIn(_) => true,
@@ -253,6 +259,7 @@ impl fmt::Display for Suspect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             S::Policy(Policy::F32, _) => f.write_str("values that are rounded nowhere in between (f32)"),
+            S::Policy(Policy::Ggml, _) => f.write_str("what products read rounded as llama.cpp does on a CPU"),
             S::Policy(Policy::F32Router, _) => f.write_str("the router's product in f32"),
             S::Policy(Policy::EagerExperts, _) => {
                 f.write_str("experts' outputs added one by one, each sum rounded (transformers 5, eager)")

@@ -75,6 +75,7 @@ fn explain(meta: &Meta) -> String {
         }
         Policy::Hf => format!("rounded to {} where transformers rounds, router softmax in f32", meta.compute_dtype),
         Policy::F32 => "everything in f32, rounded nowhere".to_owned(),
+        Policy::Ggml => Policy::Ggml.about().to_owned(),
         Policy::F32Router => format!("as hf in {}, but the router's matrix product stays f32", meta.compute_dtype),
         other => format!("{} ({})", other.about(), meta.compute_dtype),
     }

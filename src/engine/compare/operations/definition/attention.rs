@@ -62,7 +62,7 @@ impl Definition<'_> {
     fn inside(&self) -> [Rounding; 3] {
         let half = |is: bool| if is { Rounding::to(Dtype::F16) } else { Rounding::None };
         let round = if self.has(&S::AttentionInF32) { Rounding::None } else { self.round() };
-        let both = self.has(&S::CacheInF16);
+        let both = self.has(&S::CacheInF16) || self.round() == Rounding::Operands;
         [round, half(both), half(both || self.has(&S::KeysValuesInF16))]
     }
 

@@ -2,10 +2,10 @@
 
 use super::{Definition, exact_or, r};
 use crate::engine::compare::operations::suspect::Suspect;
+use crate::engine::operands::{self, in_blocks, offsets, rounded_sums};
 use crate::model::Rounding;
-use crate::model::kernels::Block;
-use crate::model::weights::{Matrix, Part, Stored};
-use crate::trace::{Dtype, HookKind as K};
+use crate::model::weights::{Matrix, Part};
+use crate::trace::HookKind as K;
 use anyhow::Result;
 use half::f16;
 use rayon::prelude::*;
@@ -55,8 +55,10 @@ impl Definition<'_> {
 
     /// `W x`, each sum rounded.
     pub(super) fn product(&self, x: &[f64], weights: &Matrix, round: Rounding) -> Vec<f64> {
-        let sums = if self.has(&Suspect::InputsAsGgml) { rounded_sums(x, weights) } else { Vec::new() };
-        let x = self.input(x, weights);
+        let as_ggml = round == Rounding::Operands;
+        let sums = if as_ggml || self.has(&Suspect::InputsAsGgml) { rounded_sums(x, weights) } else { Vec::new() };
+        let x =
+            if as_ggml { operands::as_ggml(x, weights).unwrap_or_else(|| x.to_vec()) } else { self.input(x, weights) };
         let tf32 = self.has(&Suspect::InputsInTf32);
         let in_f16 = self.has(&Suspect::SumsInF16);
         let transposed = self.has(&Suspect::Transposed) && weights.rows() == weights.cols();
@@ -76,70 +78,17 @@ impl Definition<'_> {
     /// What a product with `weights` reads in place of `x`.
     fn input(&self, x: &[f64], weights: &Matrix) -> Vec<f64> {
         let rounded = |round: Rounding| x.iter().map(|x| exact_or(round, *x)).collect();
-        let of = |suspect: &Suspect| match (suspect, weights.stored()) {
-            (Suspect::InputsIn(dtype), _) => Some(rounded(Rounding::to(*dtype))),
-            (Suspect::InputsInTf32, _) => Some(x.iter().map(|x| f64::from(to_tf32(*x as f32))).collect()),
+        let of = |suspect: &Suspect| match suspect {
+            Suspect::InputsIn(dtype) => Some(rounded(Rounding::to(*dtype))),
+            Suspect::InputsInTf32 => Some(x.iter().map(|x| f64::from(to_tf32(*x as f32))).collect()),
             // Rows that are no multiple of 256 can't be in blocks of 256, and meet blocks of 32.
-            (Suspect::InputsInBlocks(width), _) if !x.len().is_multiple_of(*width) => Some(in_blocks(x, 32)),
-            (Suspect::InputsInBlocks(width), _) => Some(in_blocks(x, *width)),
-            (Suspect::InputsAsGgml, Stored::F32) => None,
-            (Suspect::InputsAsGgml, Stored::F16) => Some(rounded(Rounding::to(Dtype::F16))),
-            (Suspect::InputsAsGgml, Stored::Bf16) => Some(rounded(Rounding::to(Dtype::Bf16))),
-            (Suspect::InputsAsGgml, Stored::Blocks(block)) => Some(in_blocks(x, block.width())),
+            Suspect::InputsInBlocks(width) if !x.len().is_multiple_of(*width) => Some(in_blocks(x, 32)),
+            Suspect::InputsInBlocks(width) => Some(in_blocks(x, *width)),
+            Suspect::InputsAsGgml => operands::as_ggml(x, weights),
             _ => None,
         };
         self.find(of).unwrap_or_else(|| x.to_vec())
     }
-}
-
-/// Blocks of weights with an offset (Q4_1, Q5_1) meet activations whose sum over the block is kept in f16 (ggml's Q8_1): by
-/// how much each of these sums is off; nothing for other weights.
-fn rounded_sums(x: &[f64], weights: &Matrix) -> Vec<f64> {
-    if !matches!(weights.stored(), Stored::Blocks(Block::Q4_1 | Block::Q5_1)) {
-        return Vec::new();
-    }
-    let off = |x: &[f64]| {
-        let most = x.iter().fold(0f32, |most, x| most.max((*x as f32).abs()));
-        if most == 0.0 {
-            return 0.0;
-        }
-        let d = most / 127.0;
-        let sum: f32 = x.iter().map(|x| (*x as f32 * (127.0 / most)).round_ties_even()).sum();
-        f16::from_f32(d * sum).to_f64() - f64::from(f16::from_f32(d).to_f32()) * f64::from(sum)
-    };
-    x.chunks(32).map(off).collect()
-}
-
-/// What the rounded sums add to a row of weights: each times its block's offset, the second f16 of a block.
-fn offsets(weights: &Matrix, row: usize, sums: &[f64]) -> f64 {
-    let Stored::Blocks(block) = weights.stored() else { return 0.0 };
-    let blocks = weights.row_bytes(row).chunks_exact(block.bytes());
-    blocks.zip(sums).map(|(block, off)| f16::from_le_bytes([block[2], block[3]]).to_f64() * off).sum()
-}
-
-/// Activations in blocks of 8-bit integers with one scale (ggml's `Q8_0`, scale in f16, beside blocks of 32 weights; `Q8_K`,
-/// scale in f32, beside blocks of 256).
-fn in_blocks(x: &[f64], width: usize) -> Vec<f64> {
-    let block = |x: &[f64]| {
-        let (largest, most) = x.iter().fold((0f32, 0f32), |(at, most), x| {
-            let x = *x as f32;
-            if x.abs() > most { (x, x.abs()) } else { (at, most) }
-        });
-        let quantised = |x: &f64| -> f64 {
-            let x = *x as f32;
-            if most == 0.0 {
-                0.0
-            } else if width == 32 {
-                let d = most / 127.0;
-                f64::from((x * (127.0 / most)).round_ties_even()) * f64::from(f16::from_f32(d).to_f32())
-            } else {
-                let inverse = -127.0 / largest;
-                f64::from((inverse * x).round_ties_even().min(127.0)) * f64::from(1.0 / inverse)
-            }
-        };
-        x.iter().map(quantised).collect::<Vec<f64>>()
-    };
-    x.chunks(width).flat_map(block).collect()
 }
 
 /// `x` with 10 bits of mantissa, to nearest even.

@@ -1,0 +1,158 @@
+//! Activations in 8 bits.
+
+use super::super::isa::{Isa, per_isa};
+use super::Meets;
+use half::f16;
+use rayon::prelude::*;
+
+/// Activations of a small and of a large block.
+pub(super) const SMALL: usize = 32;
+pub(super) const LARGE: usize = 256;
+/// Activations above which several threads round them faster.
+const MANY: usize = 1 << 15;
+/// The largest integer.
+const LARGEST: i32 = 127;
+
+/// A block for weights in blocks of 32.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(32))]
+pub(super) struct Small {
+    pub numbers: [i8; SMALL],
+    /// f16 as f32.
+    pub scale: f32,
+    /// The sum of the activations, f16 as f32.
+    pub sum: f32,
+}
+
+/// A block for weights in blocks of 256.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Large {
+    pub numbers: [i8; LARGE],
+    /// Sums of the integers, 16 each.
+    pub sums: [i16; LARGE / 16],
+    pub scale: f32,
+}
+
+/// Rows of activations in the blocks that some weights meet.
+#[derive(Default)]
+pub(in super::super) struct Operands {
+    k: usize,
+    small: Vec<Small>,
+    large: Vec<Large>,
+}
+
+impl Operands {
+    /// Rounds rows `x` `[rows, k]` to the blocks that are said. `k` is a multiple of their width.
+    pub fn of(isa: Isa, x: &[f32], k: usize, small: bool, large: bool) -> Self {
+        let of = |meets: Meets| if meets == Meets::Small { small } else { large };
+        Self {
+            k,
+            small: if of(Meets::Small) { blocks(isa, x, Small::ZERO, smalls) } else { Vec::new() },
+            large: if of(Meets::Large) { blocks(isa, x, Large::ZERO, larges) } else { Vec::new() },
+        }
+    }
+
+    pub(super) fn small(&self, row: usize) -> &[Small] {
+        let n = self.k / SMALL;
+        &self.small[row * n..][..n]
+    }
+
+    pub(super) fn large(&self, row: usize) -> &[Large] {
+        let n = self.k / LARGE;
+        &self.large[row * n..][..n]
+    }
+}
+
+/// All blocks of `x`, on all threads if there are many.
+fn blocks<B: Copy + Send, const N: usize>(
+    isa: Isa,
+    x: &[f32],
+    zero: B,
+    round: fn(Isa, &[[f32; N]], &mut [B]),
+) -> Vec<B> {
+    let x = x.as_chunks::<N>().0;
+    let mut out = vec![zero; x.len()];
+    if x.len() * N > MANY {
+        let piece = MANY / N / 8;
+        x.par_chunks(piece).zip(out.par_chunks_mut(piece)).for_each(|(x, out)| round(isa, x, out));
+    } else {
+        round(isa, x, &mut out);
+    }
+    out
+}
+
+/// The size of the largest value as bits; sizes of infinities and NaN are the largest of all.
+#[inline(always)]
+fn largest<const N: usize>(x: &[f32; N]) -> f32 {
+    let mut largest = 0;
+    for x in x {
+        largest = largest.max(x.to_bits() & 0x7fff_ffff);
+    }
+    f32::from_bits(largest)
+}
+
+/// The nearest integers of `x · by`, ties to even.
+#[inline(always)]
+fn nearest<const N: usize>(x: &[f32; N], by: f32, out: &mut [i8; N]) {
+    // 1.5 · 2²³: adding it rounds to an integer, ties to even, and leaves the integer's bits in place.
+    const POINT: f32 = 12_582_912.0;
+    for (out, x) in out.iter_mut().zip(x) {
+        let number = (x * by + POINT).to_bits().cast_signed().wrapping_sub(POINT.to_bits().cast_signed());
+        *out = number.clamp(-LARGEST, LARGEST) as i8;
+    }
+}
+
+impl Small {
+    const ZERO: Self = Self { numbers: [0; SMALL], scale: 0.0, sum: 0.0 };
+
+    #[inline(always)]
+    fn of(x: &[f32; SMALL]) -> Self {
+        let size = largest(x);
+        if !size.is_finite() {
+            return Self { scale: f32::NAN, sum: f32::NAN, ..Self::ZERO };
+        }
+        let scale = size / LARGEST as f32;
+        let mut out = Self { scale: f16::from_f32(scale).to_f32(), ..Self::ZERO };
+        if size != 0.0 {
+            nearest(x, LARGEST as f32 / size, &mut out.numbers);
+        }
+        let sum: i32 = out.numbers.iter().map(|n| i32::from(*n)).sum();
+        out.sum = f16::from_f32(scale * sum as f32).to_f32();
+        out
+    }
+}
+
+impl Large {
+    const ZERO: Self = Self { numbers: [0; LARGE], sums: [0; LARGE / 16], scale: 0.0 };
+
+    #[inline(always)]
+    fn of(x: &[f32; LARGE]) -> Self {
+        let size = largest(x);
+        if !size.is_finite() {
+            return Self { scale: f32::NAN, ..Self::ZERO };
+        }
+        // Of the values of that size the first gives the sign.
+        let Some(first) = x.iter().find(|x| x.abs() == size && size != 0.0) else { return Self::ZERO };
+        let inverse = -(LARGEST as f32) / first;
+        let mut out = Self { scale: 1.0 / inverse, ..Self::ZERO };
+        nearest(x, inverse, &mut out.numbers);
+        for (sum, numbers) in out.sums.iter_mut().zip(out.numbers.as_chunks::<16>().0) {
+            *sum = numbers.iter().map(|n| i16::from(*n)).sum();
+        }
+        out
+    }
+}
+
+#[inline(always)]
+fn small_blocks(x: &[[f32; SMALL]], out: &mut [Small]) {
+    x.iter().zip(out).for_each(|(x, out)| *out = Small::of(x));
+}
+
+#[inline(always)]
+fn large_blocks(x: &[[f32; LARGE]], out: &mut [Large]) {
+    x.iter().zip(out).for_each(|(x, out)| *out = Large::of(x));
+}
+
+per_isa!(smalls / smalls_avx2 / smalls_avx512: (x: &[[f32; SMALL]], out: &mut [Small]) -> () = small_blocks(x, out));
+per_isa!(larges / larges_avx2 / larges_avx512: (x: &[[f32; LARGE]], out: &mut [Large]) -> () = large_blocks(x, out));
