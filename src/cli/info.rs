@@ -176,6 +176,9 @@ impl About {
         }
         line("weights", weights)?;
         line("precision", format!("{} in {}", meta.policy, meta.compute_dtype))?;
+        if let Some(advice) = meta.ggml_advice() {
+            line("", advice.to_owned())?;
+        }
         line("device", meta.device.to_string())?;
         let (kv, kept) = (d.kv_bytes_per_token() as u64, d.kept_bytes_per_token() as u64);
         let read = size(meta.touched_bytes);

@@ -125,9 +125,9 @@ struct ModelArgs {
     /// runs (trace.safetensors).
     #[arg(default_value = "demo", value_name = "MODEL")]
     model: String,
-    /// Where values are rounded: as in transformers (hf), nowhere (f32), as in llama.cpp on a CPU (ggml), or as in
-    /// transformers except for the router.
-    #[arg(long, default_value = "hf", value_name = "hf|f32|ggml|f32-router")]
+    /// Where values are rounded: as in transformers (hf), nowhere (f32), as in transformers except
+    /// for the router (f32-router), or as in llama.cpp on a CPU (ggml).
+    #[arg(long, default_value = "hf", value_name = "hf|f32|f32-router|ggml")]
     precision: Policy,
     /// Round to this dtype instead of the weights' own (as `from_pretrained(dtype=…)`).
     #[arg(long, value_name = "f32|f16|bf16")]

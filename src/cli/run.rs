@@ -135,6 +135,9 @@ impl Run {
         let loaded = Arc::new(self.model.open(ids_only, &stderr)?);
         let mut timings = vec![("load", ms(started))];
         stderr.report(&loaded.meta.report, self.verbose);
+        if let Some(advice) = loaded.meta.ggml_advice() {
+            stderr.say(&format!("note: {advice}"));
+        }
         let all_layers = loaded.meta.dims.layers;
         let layers = values::within(self.layers, all_layers)?;
         let heads = heads_within(self.heads.as_deref(), &layers, (all_layers, loaded.meta.dims.heads))?;

@@ -1,6 +1,9 @@
 use super::{Device, Dims, Dtype, Edit, EditNote, LensSite, Policy, Prompt, Report, Sampling};
 use std::sync::Arc;
 
+/// Bytes of weights from which a model is large.
+const LARGE: u64 = 2_000_000_000;
+
 /// The origin of a run that was read from a trace file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
@@ -88,8 +91,16 @@ impl Meta {
 
     /// Whether weights are in blocks of a GGUF file.
     pub fn is_quantised(&self) -> bool {
-        let plain = ["F64", "F32", "F16", "BF16"];
-        self.stored.iter().any(|(name, _)| !plain.contains(&name.as_str()) && !name.starts_with('I'))
+        self.stored.iter().any(|(name, _)| ["Q", "IQ", "MXFP"].iter().any(|kind| name.starts_with(kind)))
+    }
+
+    /// What the policy `ggml` would change, in a sentence, if this is a large model to which it matters.
+    pub fn ggml_advice(&self) -> Option<&'static str> {
+        let is_large = self.weight_bytes >= LARGE;
+        let is_for = self.policy != Policy::Ggml && self.device == Device::Cpu && self.is_quantised();
+        (is_large && is_for).then_some(
+            "--precision ggml would need fewer products per weight; its rounding is llama.cpp's, activations in 8 bits",
+        )
     }
 
     /// Whether the unembedding shares the weights of the embedding.

@@ -35,8 +35,8 @@ pub enum Policy {
 const POLICIES: [(Policy, &str); 11] = [
     (Policy::Hf, "hf"),
     (Policy::F32, "f32"),
-    (Policy::Ggml, "ggml"),
     (Policy::F32Router, "f32-router"),
+    (Policy::Ggml, "ggml"),
     (Policy::Bf16, "bf16"),
     (Policy::RouterSoftmaxBf16, "router-softmax-bf16"),
     (Policy::RopeBf16, "rope-bf16"),

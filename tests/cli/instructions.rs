@@ -38,6 +38,9 @@ fn all_write_the_same_run() {
         (file("tiny-Q4_0"), vec![]),
         (file("kq-Q4_K_M"), vec!["--capture", "all"]),
         (file("tiny-F16"), vec![]),
+        (file("tiny-Q4_0"), vec!["--precision", "ggml"]),
+        (file("tiny-Q8_0"), vec!["--precision", "ggml"]),
+        (file("kq-Q4_K_M"), vec!["--precision", "ggml"]),
     ];
     for (model, more) in &models {
         let want = run(model, Isa::Portable, more);

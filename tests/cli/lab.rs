@@ -212,7 +212,7 @@ fn policies_base_and_formats_can_be_chosen() {
         json["left_out"].as_array().unwrap().iter().map(|one| one["policy"].as_str().unwrap()).collect();
     assert_eq!(
         left_out,
-        ["f32", "ggml", "f32-router", "hf4"],
+        ["f32", "f32-router", "ggml", "hf4"],
         "they round f32 weights as another row does, or 8 bits for none"
     );
     assert_eq!((&json["prompt"], &json["steps"], &json["compute_dtype"]), (&Value::Null, &16.into(), &"f32".into()));

@@ -237,7 +237,7 @@ fn policies_that_round_alike_are_left_out_with_the_reason() {
     let f32 = Meta { compute_dtype: Dtype::F32, ..(*loaded.meta).clone() };
     let (kept, left_out) = names(&f32, Policy::Hf);
     assert_eq!(kept, "bf16 router-softmax-bf16 rope-bf16 router-q8 router-q4 eager-experts");
-    assert_eq!(left_out, "f32 = hf, ggml no weights are quantised, f32-router = hf, hf4 = eager-experts");
+    assert_eq!(left_out, "f32 = hf, f32-router = hf, ggml no weights are quantised, hf4 = eager-experts");
     let mut odd = (*loaded.meta).clone();
     odd.dims.d_model = 100;
     let why = "the router's width 100 is not a multiple of 32";

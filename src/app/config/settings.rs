@@ -39,7 +39,7 @@ const STRIPS: [(StripColour, &str); 5] = [
 const DETAILS: [(bool, &str); 2] = [(false, "auto"), (true, "reversed")];
 
 const POLICIES: [(Policy, &str); 4] =
-    [(Policy::Hf, "hf"), (Policy::F32, "f32"), (Policy::Ggml, "ggml"), (Policy::F32Router, "f32-router")];
+    [(Policy::Hf, "hf"), (Policy::F32, "f32"), (Policy::F32Router, "f32-router"), (Policy::Ggml, "ggml")];
 
 /// All of them, in the order of the file.
 pub const SETTINGS: &[Setting] = &[
@@ -95,7 +95,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         section: "defaults",
         key: "precision",
-        help: "precision policy, which says where values are rounded: hf, f32 or f32-router",
+        help: "precision policy, which says where values are rounded: hf, f32, f32-router or ggml",
         read: |c, v| word(v, &POLICIES).map(|policy| c.precision = policy),
         show: |c| text(c.precision),
     },

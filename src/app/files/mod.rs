@@ -11,7 +11,7 @@ pub use tables::TABLES;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::TokenText;
 use crate::control::{Control, Stopped};
-use crate::engine::{LENS_BATCH, Run, lens_cells};
+use crate::engine::{Run, lens_cells};
 use crate::trace::Prompt;
 use crate::trace::{HookKind, LensCell, LensKey, LensSite, Meta, Sampling, TracePlan, size};
 use anyhow::Result;
@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Cells of the lens that are computed together.
+const LENS_TOGETHER: usize = 480;
 
 /// Name of the trace in the folder.
 pub const TRACE: &str = "trace.safetensors";
@@ -160,8 +163,8 @@ impl RunFiles {
     fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
         let sites = [LensSite::ResidMid, LensSite::ResidPost];
-        // As many positions at a time as fill a batch.
-        let together = LENS_BATCH.div_ceil(sites.len() * self.layers.len().max(1));
+        // Several positions at a time, because each reads the whole unembedding.
+        let together = (LENS_TOGETHER / (sites.len() * self.layers.len()).max(1)).max(1);
         let mut cells = Vec::new();
         for first in (0..n).step_by(together) {
             watch.at("lens positions", first, n)?;

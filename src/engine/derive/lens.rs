@@ -8,11 +8,10 @@ use crate::protocol::Derived;
 use crate::trace::{LensCell, LensKey, LensSite};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Residuals that go through the unembedding together; cancellation is checked between such batches.
-pub const BATCH: usize = 48;
+pub(super) const BATCH: usize = 48;
 /// Tokens kept of every cell on the screen.
 const TOP: usize = 10;
 
@@ -43,18 +42,13 @@ pub fn lens_cells(
 /// As [`lens_cells`].
 pub fn compute(live: &Live, cells: &[LensKey], top: usize, control: &Control) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
     let dims = live.meta().dims;
-    let mut by_pos: BTreeMap<usize, Vec<LensKey>> = BTreeMap::new();
-    for cell in cells.iter().filter(|cell| cell.pos < live.tokens().len() && cell.layer < dims.layers) {
-        by_pos.entry(cell.pos).or_default().push(*cell);
-    }
-    // Of each position, the last residual comes first: its cells are compared with it.
-    let last =
-        |pos: usize| Item { key: LensKey { pos, layer: dims.layers - 1, site: LensSite::ResidPost }, wanted: false };
-    let cells = |keys: Vec<LensKey>| keys.into_iter().map(|key| Item { key, wanted: true });
-    let items: Vec<Item> =
-        by_pos.into_iter().flat_map(|(pos, keys)| [last(pos)].into_iter().chain(cells(keys))).collect();
-    let mut found = Vec::with_capacity(items.len());
-    let mut before = Vec::new();
+    let mut wanted: Vec<LensKey> =
+        cells.iter().copied().filter(|cell| cell.pos < live.tokens().len() && cell.layer < dims.layers).collect();
+    wanted.sort_by_key(|cell| cell.pos);
+    let items = items(&wanted, dims.layers - 1);
+    let mut found: Vec<Option<Arc<LensCell>>> = vec![None; wanted.len()];
+    // The answer of the position at which a batch begins: its logits, and its best token.
+    let mut before: (Vec<f32>, usize) = (Vec::new(), 0);
     for batch in items.chunks(BATCH) {
         control.check()?;
         let mut rows = Vec::with_capacity(batch.len() * dims.d_model);
@@ -63,37 +57,52 @@ pub fn compute(live: &Live, cells: &[LensKey], top: usize, control: &Control) ->
         }
         let logits = live.loaded().model.lens(&rows, live.precision())?;
         let lenses: Vec<Distribution> = logits.par_chunks_exact(dims.vocab).map(Distribution::of).collect();
-        let answer_before = Distribution::of(&before);
-        // The row of each item's answer; that of the first ones may be in the batch before.
+        let answer_before = Distribution::of(&before.0);
         let mut answer = None;
-        let answers = batch.iter().enumerate().map(|(row, item)| {
-            answer = if item.wanted { answer } else { Some(row) };
-            answer
-        });
-        let pairs: Vec<(usize, Option<usize>)> = answers.enumerate().filter(|(row, _)| batch[*row].wanted).collect();
-        let cell = |(row, answer): (usize, Option<usize>)| {
+        let mut compared = Vec::with_capacity(batch.len());
+        for (row, item) in batch.iter().enumerate() {
+            if item.is_answer {
+                answer = Some((row, lenses[row].top(1)[0]));
+            }
+            compared.extend(item.cell.map(|cell| (cell, row, answer)));
+        }
+        let cells = compared.into_par_iter().map(|(cell, row, answer)| {
             let lens = &lenses[row];
-            let answer = answer.map_or(&answer_before, |row| &lenses[row]);
-            let answer_id = answer.top(1)[0];
-            let cell = LensCell {
-                top: lens.top(top).into_iter().map(|id| live.candidate(lens, id)).collect(),
-                final_rank: lens.rank(answer_id),
-                final_prob: lens.prob(answer_id),
-                entropy: lens.entropy(),
-                kl: answer.kl(lens),
-            };
-            (batch[row].key, Arc::new(cell))
-        };
-        found.par_extend(pairs.into_par_iter().map(cell));
-        if let Some(row) = answer {
-            before = logits[row * dims.vocab..][..dims.vocab].to_vec();
+            let (answer, id) = answer.map_or((&answer_before, before.1), |(row, id)| (&lenses[row], id));
+            let top = lens.top(top).into_iter().map(|id| live.candidate(lens, id)).collect();
+            let (final_rank, final_prob) = (lens.rank(id), lens.prob(id));
+            (cell, LensCell { top, final_rank, final_prob, entropy: lens.entropy(), kl: answer.kl(lens) })
+        });
+        for (cell, of) in cells.collect::<Vec<_>>() {
+            found[cell] = Some(Arc::new(of));
+        }
+        if let Some((row, id)) = answer {
+            before = (logits[row * dims.vocab..][..dims.vocab].to_vec(), id);
         }
     }
-    Ok(found)
+    Ok(wanted.into_iter().zip(found).filter_map(|(key, cell)| Some((key, cell?))).collect())
 }
 
-/// A residual whose lens is computed: a cell, or what cells are compared with.
+/// A residual whose lens is computed.
 struct Item {
     key: LensKey,
-    wanted: bool,
+    /// Its number among the wanted cells.
+    cell: Option<usize>,
+    /// Whether it is the last residual of its position, with which the position's cells are compared.
+    is_answer: bool,
+}
+
+/// The wanted cells, those of each position after its answer.
+fn items(wanted: &[LensKey], last: usize) -> Vec<Item> {
+    let mut items = Vec::with_capacity(wanted.len());
+    let mut first = 0;
+    for keys in wanted.chunk_by(|a, b| a.pos == b.pos) {
+        let answer = LensKey { pos: keys[0].pos, layer: last, site: LensSite::ResidPost };
+        let cell = keys.iter().position(|key| *key == answer).map(|i| first + i);
+        items.push(Item { key: answer, cell, is_answer: true });
+        let others = keys.iter().enumerate().map(|(i, key)| (first + i, *key)).filter(|(i, _)| Some(*i) != cell);
+        items.extend(others.map(|(i, key)| Item { key, cell: Some(i), is_answer: false }));
+        first += keys.len();
+    }
+    items
 }

@@ -22,7 +22,7 @@ pub use attribution::attribution;
 pub use distance::distance;
 pub use effects::effect_map;
 pub use heads::{HeadCache, head_rows, pattern, pattern_of};
-pub use lens::{BATCH as LENS_BATCH, lens_cells};
+pub use lens::lens_cells;
 pub(super) use queue::Queue;
 pub use shares::model_shares;
 pub use spell::spell;

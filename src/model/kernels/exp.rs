@@ -10,7 +10,7 @@ use super::isa::{Isa, isa, per_isa};
 const POINT: f64 = 6_755_399_441_055_744.0;
 /// `ln 2` cut to 32 bits, so that its product with `n` is exact, and the rest.
 const LN_2: [f64; 2] = [f64::from_bits(0x3fe6_2e42_fee0_0000), 1.908_214_929_270_587_7e-10];
-/// Below this, `exp` is less than the smallest normal number and taken as zero.
+/// Below this, close to where `exp` is the smallest normal number, it is taken as zero.
 const LEAST: f64 = -708.0;
 
 /// `exp(x)` for `x` from `LEAST` to 709.
@@ -39,7 +39,7 @@ fn exp_within(x: f64) -> f64 {
         sum = sum.mul_add(r, *factor);
     }
     let sum = sum.mul_add(r, 1.0).mul_add(r, 1.0);
-    // Multiplies by 2ⁿ. NaN keeps its bits in the fraction, whatever is added to its exponent.
+    // 2ⁿ. If `x` is NaN, so is `sum`.
     let power = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
     sum * power
 }

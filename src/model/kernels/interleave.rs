@@ -69,7 +69,7 @@ pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut 
 fn interleave_line(isa: Isa, rows: &[&[u8]; ROWS], at: usize, out: &mut Interleaved) {
     let lines: [&[u8]; ROWS] = rows.map(|row| &row[at * 4..][..LINE]);
     match isa {
-        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine; lines are whole, and 64
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine; lines are whole, and 64
         // bytes are written to 16 numbers.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe {

@@ -156,7 +156,7 @@ macro_rules! per_isa {
                 Isa::Portable => $body,
                 #[cfg(target_arch = "aarch64")]
                 Isa::Portable | Isa::Neon | Isa::NeonDot => $body,
-                // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+                // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => unsafe { $avx2($($arg),*) },
                 // SAFETY: as above.

@@ -25,6 +25,8 @@ thread_local! {
 #[derive(Default)]
 struct Scratch {
     fixed: fixed::Scratch,
+    #[cfg(target_arch = "x86_64")]
+    ggml: ggml::Scratch,
     pairs: pairs::Scratch,
     wide: Vec<f32>,
 }
@@ -147,7 +149,7 @@ impl Product<'_> {
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
                 x.multiply(block, (row, n), &mut scratch.fixed, put);
             } else if let (Stored::Blocks(block), Some(_)) = (self.w.stored(), in_bytes(self.w, self.round)) {
-                self.ggml(block, first, &mut out);
+                self.ggml(block, first, &mut out, scratch);
             } else {
                 self.plain(first, &mut out, &mut scratch.wide);
             }
@@ -155,13 +157,30 @@ impl Product<'_> {
         out.into_iter().for_each(|out| self.round.slice(out));
     }
 
-    fn ggml(&self, block: Block, first: usize, out: &mut Columns) {
+    fn ggml(&self, block: Block, first: usize, out: &mut Columns, scratch: &mut Scratch) {
+        if self.ggml_in_tiles(block, first, out, scratch) {
+            return;
+        }
         for i in 0..out.first().map_or(0, |out| out.len()) {
             let w = self.w.row_bytes(first + i);
             for (row, out) in out.iter_mut().enumerate() {
                 out[i] = ggml::dot(self.isa, block, w, &self.x.ggml, row);
             }
         }
+    }
+
+    /// [`Self::ggml`] for several rows at once; false without the instructions.
+    #[cfg(target_arch = "x86_64")]
+    fn ggml_in_tiles(&self, block: Block, first: usize, out: &mut Columns, scratch: &mut Scratch) -> bool {
+        let n = out.first().map_or(0, |out| out.len());
+        let row = |i: usize| self.w.row_bytes((first + i).min(self.w.rows() - 1));
+        let put = |row: usize, at: usize, results: &[f32]| out[row][at..][..results.len()].copy_from_slice(results);
+        ggml::multiply(self.isa, block, (row, n), &self.x.ggml, &mut scratch.ggml, put)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn ggml_in_tiles(&self, _: Block, _: usize, _: &mut Columns, _: &mut Scratch) -> bool {
+        false
     }
 
     fn plain(&self, first: usize, out: &mut Columns, wide: &mut Vec<f32>) {

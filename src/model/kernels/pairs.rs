@@ -87,7 +87,7 @@ pub(super) struct Scratch {
 impl Packed {
     /// Packs `x` `[rows, k]`.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
-        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
         unsafe {
             match isa {
                 Isa::Portable => Self::Portable(tiles::Packed::of(x, k)),

@@ -108,19 +108,26 @@ impl Model {
         &self.tally
     }
 
-    /// Counts the chosen experts of `layer` and has those on disk read. If only one token is read, the weights that it needs
-    /// after them too, so that the disk works while experts are computed. On a device weights are not paged.
+    /// Counts the chosen experts of `layer` and has those on disk read. If there were any, and only one token is read, the
+    /// weights that follow are read too while the experts are computed. On a device weights are not paged.
     pub(super) fn fetch(&self, layer: usize, chosen: &[u32]) {
         if self.products.are_on_device() {
             return;
         }
-        self.paging.fetch(&self.layers[layer].experts, chosen);
-        let next: &[&Matrix] = match self.layers.get(layer + 1) {
-            _ if chosen.len() > self.arch.dims.top_k => &[],
-            Some(next) => &[&next.q, &next.k, &next.v, &next.o],
-            None => &[&self.unembed],
-        };
-        next.iter().filter(|matrix| !matrix.residency().is_whole()).for_each(|matrix| matrix.prefetch());
+        let from_disk = self.paging.fetch(&self.layers[layer].experts, chosen);
+        if from_disk && chosen.len() <= self.arch.dims.top_k {
+            for matrix in self.after(layer).into_iter().filter(|matrix| !matrix.residency().is_whole()) {
+                matrix.prefetch();
+            }
+        }
+    }
+
+    /// What a pass reads after the experts of `layer`: the next layer's attention, or the unembedding.
+    fn after(&self, layer: usize) -> Vec<&Matrix> {
+        match self.layers.get(layer + 1) {
+            Some(next) => vec![&next.q, &next.k, &next.v, &next.o],
+            None => vec![&self.unembed],
+        }
     }
 
     /// The router's weights in `layer`, in the form of `gate`.

@@ -259,7 +259,7 @@ impl Fixed {
             #[cfg(target_arch = "aarch64")]
             (Packed::Digits(x), isa) => {
                 let put = |row, i, result| put(row, i, &[result]);
-                // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+                // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
                 unsafe { neon::multiply(isa, block, (w, n), (x, self.pieces), &mut scratch.neon, put) }
             }
             // SAFETY: as above.

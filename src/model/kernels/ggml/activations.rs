@@ -22,6 +22,10 @@ pub(super) struct Small {
     pub scale: f32,
     /// The sum of the activations, f16 as f32.
     pub sum: f32,
+    /// That of the integers.
+    pub total: i32,
+    /// The integers after and before two zeros.
+    pub padded: [i8; SMALL + 4],
 }
 
 /// A block for weights in blocks of 256.
@@ -32,7 +36,16 @@ pub(super) struct Large {
     /// Sums of the integers, 16 each.
     pub sums: [i16; LARGE / 16],
     pub scale: f32,
+    /// For each 32 and each place modulo 8 the four integers there.
+    pub spread: [[[i8; 4]; 8]; 8],
+    /// The sums of the first and of the last two of them, times [`LESS`].
+    pub less: [[[i16; 2]; 8]; 8],
+    /// Sums of the integers, 32 each.
+    pub totals: [[i16; 2]; 4],
 }
+
+/// What is added to weights with signs so that they have none.
+pub(super) const LESS: u8 = 32;
 
 /// Rows of activations in the blocks that some weights meet.
 #[derive(Default)]
@@ -51,6 +64,12 @@ impl Operands {
             small: if of(Meets::Small) { blocks(isa, x, Small::ZERO, smalls) } else { Vec::new() },
             large: if of(Meets::Large) { blocks(isa, x, Large::ZERO, larges) } else { Vec::new() },
         }
+    }
+
+    /// The number of rows.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn rows(&self) -> usize {
+        (self.small.len() * SMALL).max(self.large.len() * LARGE) / self.k.max(1)
     }
 
     pub(super) fn small(&self, row: usize) -> &[Small] {
@@ -104,7 +123,7 @@ fn nearest<const N: usize>(x: &[f32; N], by: f32, out: &mut [i8; N]) {
 }
 
 impl Small {
-    const ZERO: Self = Self { numbers: [0; SMALL], scale: 0.0, sum: 0.0 };
+    const ZERO: Self = Self { numbers: [0; SMALL], scale: 0.0, sum: 0.0, total: 0, padded: [0; SMALL + 4] };
 
     #[inline(always)]
     fn of(x: &[f32; SMALL]) -> Self {
@@ -117,14 +136,22 @@ impl Small {
         if size != 0.0 {
             nearest(x, LARGEST as f32 / size, &mut out.numbers);
         }
-        let sum: i32 = out.numbers.iter().map(|n| i32::from(*n)).sum();
-        out.sum = f16::from_f32(scale * sum as f32).to_f32();
+        out.total = out.numbers.iter().map(|n| i32::from(*n)).sum();
+        out.sum = f16::from_f32(scale * out.total as f32).to_f32();
+        out.padded[2..][..SMALL].copy_from_slice(&out.numbers);
         out
     }
 }
 
 impl Large {
-    const ZERO: Self = Self { numbers: [0; LARGE], sums: [0; LARGE / 16], scale: 0.0 };
+    const ZERO: Self = Self {
+        numbers: [0; LARGE],
+        sums: [0; LARGE / 16],
+        scale: 0.0,
+        spread: [[[0; 4]; 8]; 8],
+        less: [[[0; 2]; 8]; 8],
+        totals: [[0; 2]; 4],
+    };
 
     #[inline(always)]
     fn of(x: &[f32; LARGE]) -> Self {
@@ -139,6 +166,14 @@ impl Large {
         nearest(x, inverse, &mut out.numbers);
         for (sum, numbers) in out.sums.iter_mut().zip(out.numbers.as_chunks::<16>().0) {
             *sum = numbers.iter().map(|n| i16::from(*n)).sum();
+        }
+        for (part, numbers) in out.numbers.as_chunks::<32>().0.iter().enumerate() {
+            for i in 0..8 {
+                let four = [numbers[i], numbers[i + 8], numbers[i + 16], numbers[i + 24]];
+                let two = |at: usize| i16::from(LESS) * (i16::from(four[at]) + i16::from(four[at + 1]));
+                (out.spread[part][i], out.less[part][i]) = (four, [two(0), two(2)]);
+            }
+            out.totals[part / 2][part % 2] = out.sums[2 * part] + out.sums[2 * part + 1];
         }
         out
     }

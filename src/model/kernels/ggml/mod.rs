@@ -25,13 +25,27 @@
 //! other orders, so that its rows differ by rounding in f32, which is far less than that to 8 bits.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod fill;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod large;
+#[cfg(target_arch = "x86_64")]
+mod panel;
 mod small;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use super::blocks::Block;
 use super::isa::Isa;
 
 pub(super) use activations::Operands;
+#[cfg(target_arch = "x86_64")]
+pub(super) use tile::{Scratch, multiply};
 
 /// How activations meet weights of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
