@@ -14,6 +14,7 @@ const MANY: usize = 1 << 15;
 const LARGEST: i32 = 127;
 
 /// A block for weights in blocks of 32.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "some forms are for its kernels"))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(32))]
 pub(super) struct Small {
@@ -29,6 +30,7 @@ pub(super) struct Small {
 }
 
 /// A block for weights in blocks of 256.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "some forms are for its kernels"))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub(super) struct Large {

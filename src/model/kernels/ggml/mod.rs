@@ -21,6 +21,10 @@
 //! | IQ4_XS | for each 32 in turn `((d · e) · small scale) · s` |
 //! | Q3_K, Q4_K, Q5_K, Q6_K | to each of eight sums `(d · e) · s`, over the values whose place is that one modulo 8, with the small scales; Q4_K and Q5_K subtract `(dmin · e) · s'` from a ninth sum |
 //!
+//! `small` and `large` are the definition. `tile` computes the same bits for several rows at once, on x86-64 with AVX2 or
+//! AVX-512: a piece of 256 weights of each row is decoded into a panel, four bytes of each row side by side, and
+//! multiplied by every row of activations.
+//!
 //! At the end of a row the eight sums are added to the ninth in their order. ggml's code for one instruction set adds in
 //! other orders, so that its rows differ by rounding in f32, which is far less than that to 8 bits.
 
