@@ -7,7 +7,7 @@ use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{Bench as Found, Costs, bench};
 use crate::model::kernels::Isa;
-use crate::trace::{json_text, size};
+use crate::trace::{Device, json_text, size};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -51,12 +51,14 @@ impl Bench {
         let lengths = (self.prompt_tokens as usize, self.steps as usize);
         let found = bench(&loaded, lengths, &Control::watched_by(&progress), &mut || memory = resident())?;
         stderr.clear();
+        // Other devices have their own.
+        let instructions = if loaded.meta.device == Device::Cpu { Some(Isa::chosen()?) } else { None };
         if self.json {
             let mut all = serde_json::to_value(&found)?;
             all["model"] = json!(loaded.meta.name);
             all["precision"] = json!(loaded.meta.policy);
             all["device"] = json!(loaded.meta.device);
-            all["instructions"] = json!(Isa::chosen()?.name());
+            all["instructions"] = json!(instructions.map(Isa::name));
             all["threads"] = json!(rayon::current_num_threads());
             all["load_ms"] = json!(load_ms);
             all["peak_bytes"] = json!(memory.map(|memory| memory.peak));
@@ -64,14 +66,11 @@ impl Bench {
             return print(&json_text(&all)?);
         }
         let meta = &loaded.meta;
-        let about = format!(
-            "{} · precision {} · {} · {}, {}",
-            meta.title,
-            meta.policy,
-            meta.weights_dtype,
-            meta.device,
-            Isa::chosen()?
-        );
+        let mut about =
+            format!("{} · precision {} · {} · {}", meta.title, meta.policy, meta.weights_dtype, meta.device);
+        if let Some(isa) = instructions {
+            about += &format!(" ({isa})");
+        }
         print(&harmless(&text(&about, load_ms, &found, memory)))
     }
 }

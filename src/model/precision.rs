@@ -27,7 +27,7 @@ impl Rounding {
         }
     }
 
-    /// This rounding, or `other` where this one keeps f32.
+    /// This rounding, or `other` if this is none.
     pub fn or(self, other: Self) -> Self {
         if self == Self::None { other } else { self }
     }

@@ -14,6 +14,7 @@ mod export_effects;
 mod folders;
 mod foreign;
 mod generated;
+mod instructions;
 mod lab;
 mod models;
 mod options;

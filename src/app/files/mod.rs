@@ -20,6 +20,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Cells of the lens that are computed together.
+const LENS_TOGETHER: usize = 480;
+
 /// Name of the trace in the folder.
 pub const TRACE: &str = "trace.safetensors";
 /// Patterns larger than this are left out of a trace unless they are requested, bytes.
@@ -159,12 +162,18 @@ impl RunFiles {
 
     fn lens(&self, run: &Run, watch: Watch) -> Result<Vec<(LensKey, Arc<LensCell>)>> {
         let n = run.tokens().len();
+        let sites = [LensSite::ResidMid, LensSite::ResidPost];
+        // Several positions at a time, because each reads the whole unembedding.
+        let together = (LENS_TOGETHER / (sites.len() * self.layers.len()).max(1)).max(1);
         let mut cells = Vec::new();
-        for pos in 0..n {
-            watch.at("lens positions", pos, n)?;
-            let sites = [LensSite::ResidMid, LensSite::ResidPost];
-            let keys: Vec<LensKey> =
-                self.layers.clone().flat_map(|layer| sites.map(|site| LensKey { pos, layer, site })).collect();
+        for first in (0..n).step_by(together) {
+            watch.at("lens positions", first, n)?;
+            let positions = first..(first + together).min(n);
+            let keys: Vec<LensKey> = positions
+                .flat_map(|pos| {
+                    self.layers.clone().flat_map(move |layer| sites.map(|site| LensKey { pos, layer, site }))
+                })
+                .collect();
             cells.extend(lens_cells(run, &keys, self.lens_k, watch.control)?);
         }
         Ok(cells)

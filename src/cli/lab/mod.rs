@@ -134,6 +134,9 @@ impl Lab {
             Some(asked) => (asked.clone(), Vec::new()),
             None => lab_policies(&loaded.meta, base),
         };
+        for policy in &policies {
+            policy.check_on(loaded.meta.device)?;
+        }
 
         let started = Instant::now();
         let progress = |done: usize, all: usize| stderr.progress("token-layers", done, all);

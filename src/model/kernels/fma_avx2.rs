@@ -1,8 +1,8 @@
 //! Products of bf16 weights and any activations by AVX2's fma, in the order of [`super::pairs`].
 
-use super::interleave::{LINE, LONG, PAIRS, ROWS, fetch_line, four_avx2, interleave, lead, padded};
+use super::interleave::{LINE, ROWS, four_avx2, interleave};
 use super::isa::Isa;
-use super::pairs::Sums;
+use super::lines::sum_lines;
 use super::tiles::{Tile, add_tile};
 use std::arch::x86_64::*;
 
@@ -24,7 +24,7 @@ impl Tile<ROWS> for FmaAvx2 {
         interleave(Isa::Avx2, w, from, panel);
     }
 
-    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [Sums]) {
+    unsafe fn add(panel: &[Self::Panel], x: &[[f32; 2]], rows: usize, sums: &mut [[f32; ROWS]]) {
         // SAFETY: what the caller promises.
         unsafe { tile_of(panel, x, rows, sums) }
     }
@@ -83,43 +83,7 @@ fn add_quarter<const N: usize>(lines: &[[u8; LINE]; ROWS], quarter: usize, x: &[
 /// Sixteen rows of weights times a row of activations, at the speed of memory.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> [f32; ROWS] {
-    let mut sums = [_mm256_setzero_ps(); 2];
-    let some = |at: usize, x: &[[f32; 2]], sums: &mut [__m256; 2]| {
-        let lines = padded(w, at);
-        for (quarter, x) in x.chunks(4).enumerate() {
-            match x.len() {
-                1 => add_quarter::<1>(&lines, quarter, x, sums),
-                2 => add_quarter::<2>(&lines, quarter, x, sums),
-                3 => add_quarter::<3>(&lines, quarter, x, sums),
-                _ => add_quarter::<4>(&lines, quarter, x, sums),
-            }
-        }
-    };
-    // As in `sum_pairs`: the first pairs alone, then each line of the cache as a whole.
-    let mut at = if x.len() >= LONG { lead(w) } else { 0 };
-    if at > 0 {
-        some(0, &x[..at], &mut sums);
-    }
-    let whole = w.iter().map(|row| row.len() / 4).min().unwrap_or(0).min(x.len());
-    let ahead = ROWS * w[0].len();
-    let mut lines = [[0; LINE]; ROWS];
-    while at + PAIRS <= whole {
-        // Whole lines first: rows are often a power of two apart, so that their lines take each other's place in the
-        // nearest cache before the second half is read.
-        for (line, row) in lines.iter_mut().zip(w) {
-            // SAFETY: each row has `whole` pairs.
-            *line = unsafe { row.as_ptr().add(4 * at).cast::<[u8; LINE]>().read_unaligned() };
-        }
-        for (quarter, rows) in w.as_chunks::<4>().0.iter().enumerate() {
-            // A few at a time: memory works while this thread computes.
-            rows.iter().for_each(|row| fetch_line(row, 4 * at + ahead));
-            add_quarter::<4>(&lines, quarter, &x[at + 4 * quarter..], &mut sums);
-        }
-        at += PAIRS;
-    }
-    if at < x.len() {
-        some(at, &x[at..], &mut sums);
-    }
+    let sums = sum_lines!(w, x, [_mm256_setzero_ps(); 2]);
     let mut out = [0.0; ROWS];
     for (out, sums) in out.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
         // SAFETY: 32 bytes are written to 8 numbers.

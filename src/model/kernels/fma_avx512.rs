@@ -3,7 +3,6 @@
 use super::interleave::{
     LINE, LONG, PAIRS, ROWS, TILE_ROWS, fetch_line, fill_panel, interleave_avx512, lead, padded, sum_pairs,
 };
-use super::pairs::Sums;
 use super::tiles::{Tile, add_tile};
 use std::arch::x86_64::*;
 
@@ -65,7 +64,7 @@ add_tile!(
 
 /// Sixteen rows of weights times a row of activations, at the speed of memory.
 #[target_feature(enable = "avx512f")]
-pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> Sums {
+pub(super) fn row(w: &[&[u8]; ROWS], x: &[[f32; 2]]) -> [f32; ROWS] {
     sum_pairs!(w, x, |sums, w, x: &[f32; 2]| {
         let sums = _mm512_fmadd_ps(seconds(w), second(x), sums);
         _mm512_fmadd_ps(firsts(w), first(x), sums)

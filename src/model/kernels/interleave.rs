@@ -1,8 +1,8 @@
 //! Rows of bf16 weights, interleaved so that a register holds the same pair of sixteen rows.
 
 use super::isa::Isa;
-#[cfg(target_arch = "x86_64")]
-use super::tiles::PIECE;
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -16,8 +16,11 @@ pub(super) const PAIRS: usize = 16;
 /// Bytes of those pairs.
 pub(super) const LINE: usize = 4 * PAIRS;
 
+/// Pairs of a row that tiles multiply before the next: a tile's weights of them stay in the nearest caches.
+pub(super) const PIECE: usize = 256;
+
 /// Pairs of a long row.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) const LONG: usize = 16 * PAIRS;
 
 /// `[pair][row]`, the first number of a pair in the low half.
@@ -35,7 +38,7 @@ pub(super) fn padded<const N: usize>(rows: &[&[u8]; N], at: usize) -> [[u8; LINE
 }
 
 /// The number of pairs before the first that begins a line of the cache; 0 if it differs from row to row.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) fn lead<const N: usize>(rows: &[&[u8]; N]) -> usize {
     let bytes = rows[0].as_ptr().align_offset(LINE);
     let alike = rows.iter().all(|row| row.as_ptr().align_offset(LINE) == bytes);
@@ -66,7 +69,7 @@ pub(super) fn interleave(isa: Isa, rows: &[&[u8]; ROWS], from: usize, out: &mut 
 fn interleave_line(isa: Isa, rows: &[&[u8]; ROWS], at: usize, out: &mut Interleaved) {
     let lines: [&[u8]; ROWS] = rows.map(|row| &row[at * 4..][..LINE]);
     match isa {
-        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine; lines are whole, and 64
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine; lines are whole, and 64
         // bytes are written to 16 numbers.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe {
@@ -77,7 +80,8 @@ fn interleave_line(isa: Isa, rows: &[&[u8]; ROWS], at: usize, out: &mut Interlea
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { interleave_avx2(&lines, out) },
-        Isa::Portable => {
+        // Of all others, `Portable` alone interleaves into memory: NEON's tiles widen what they interleave.
+        _ => {
             for (row, line) in lines.iter().enumerate() {
                 for (out, pair) in out.iter_mut().zip(line.as_chunks().0) {
                     out[row] = u32::from_le_bytes(*pair);
@@ -172,16 +176,24 @@ macro_rules! sum_pairs {
 #[cfg(target_arch = "x86_64")]
 pub(super) use sum_pairs;
 
-/// Asks the second cache to fetch the line that is `ahead` bytes after the start of `row`, if there is one.
-#[cfg(target_arch = "x86_64")]
+/// Asks the second cache to fetch the line that is `ahead` bytes after the start of `row`, if there is one and this
+/// architecture has an instruction for it.
 #[inline]
 pub(super) fn fetch_line(row: &[u8], ahead: usize) {
+    let _at = row.as_ptr().wrapping_add(ahead);
     // SAFETY: a prefetch reads nothing, wherever it points.
-    unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(ahead).cast()) }
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T1>(_at.cast());
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{at}]", at = in(reg) _at, options(nomem, nostack, preserves_flags));
+    }
 }
 
 /// Asks the second cache to fetch a piece of a row, if the row goes on.
-#[cfg(target_arch = "x86_64")]
 pub(super) fn fetch_piece(row: &[u8]) {
     for at in (0..row.len().min(4 * PIECE)).step_by(LINE) {
         fetch_line(row, at);
@@ -221,6 +233,24 @@ fn interleave_avx2(rows: &[&[u8]; ROWS], out: &mut Interleaved) {
             unsafe { _mm256_storeu_si256(out[from + pair][rows..].as_mut_ptr().cast(), eight) };
         }
     }
+}
+
+/// Interleaves four pairs from pair `4 * quarter` on of four lines from `first` on in registers: the result is `[pair]`.
+#[cfg(target_arch = "aarch64")]
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn four_neon<const N: usize>(lines: &[[u8; LINE]; N], first: usize, quarter: usize) -> [uint32x4_t; 4] {
+    let line = |row: usize| {
+        let pairs = &lines[first + row].as_chunks::<16>().0[quarter];
+        // SAFETY: 16 bytes are read from 16, at any alignment.
+        unsafe { vreinterpretq_u32_u8(vld1q_u8(pairs.as_ptr())) }
+    };
+    let two = |a: uint32x4_t, b: uint32x4_t| {
+        (vreinterpretq_u64_u32(vtrn1q_u32(a, b)), vreinterpretq_u64_u32(vtrn2q_u32(a, b)))
+    };
+    let ((ab, ab_odd), (cd, cd_odd)) = (two(line(0), line(1)), two(line(2), line(3)));
+    [vtrn1q_u64(ab, cd), vtrn1q_u64(ab_odd, cd_odd), vtrn2q_u64(ab, cd), vtrn2q_u64(ab_odd, cd_odd)]
+        .map(|pair| vreinterpretq_u32_u64(pair))
 }
 
 /// Interleaves a tile's rows from pair `from` on into `panel`.

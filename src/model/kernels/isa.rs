@@ -12,7 +12,7 @@ pub const FORCED: &str = "MIXSCOPE_ISA";
 pub enum Isa {
     /// What every machine has.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F and BW.
@@ -24,6 +24,12 @@ pub enum Isa {
     /// AVX-512 with BF16 too: sums of products of bf16 numbers.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// aarch64, which always has NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON with sums of products of bytes (`dotprod`).
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
 }
 
 impl Isa {
@@ -38,6 +44,10 @@ impl Isa {
         Self::Avx512Vnni,
         #[cfg(target_arch = "x86_64")]
         Self::Avx512Bf16,
+        #[cfg(target_arch = "aarch64")]
+        Self::Neon,
+        #[cfg(target_arch = "aarch64")]
+        Self::NeonDot,
     ];
 
     /// The name in [`FORCED`].
@@ -52,6 +62,10 @@ impl Isa {
             Self::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => "avx512-bf16",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => "neon-dot",
         }
     }
 
@@ -60,7 +74,9 @@ impl Isa {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_here() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
@@ -71,6 +87,10 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => Self::Avx512Vnni.is_here() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
         }
     }
 
@@ -100,14 +120,6 @@ impl Isa {
             None => bail!("{FORCED} is `{name}`, which is not an instruction set; this CPU has {here}"),
         }
     }
-
-    /// Whether `vpdpbusd` is one of its instructions.
-    pub(super) fn has_vnni(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self >= Self::Avx512Vnni;
-        #[cfg(not(target_arch = "x86_64"))]
-        false
-    }
 }
 
 impl fmt::Display for Isa {
@@ -122,7 +134,8 @@ pub(super) fn isa() -> Isa {
     *ISA.get_or_init(|| Isa::chosen().unwrap_or(Isa::Portable))
 }
 
-/// Compiles a function once for each instruction set, and one that calls that of `Isa`.
+/// Compiles a function once for each instruction set, and one that calls that of `Isa`. On aarch64 once: whatever is
+/// compiled for it uses NEON.
 macro_rules! per_isa {
     ($name:ident / $avx2:ident / $avx512:ident: ($($arg:ident: $ty:ty),*) -> $out:ty = $body:expr) => {
         #[cfg(target_arch = "x86_64")]
@@ -139,8 +152,11 @@ macro_rules! per_isa {
 
         pub(super) fn $name(isa: Isa, $($arg: $ty),*) -> $out {
             match isa {
+                #[cfg(not(target_arch = "aarch64"))]
                 Isa::Portable => $body,
-                // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+                #[cfg(target_arch = "aarch64")]
+                Isa::Portable | Isa::Neon | Isa::NeonDot => $body,
+                // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => unsafe { $avx2($($arg),*) },
                 // SAFETY: as above.

@@ -15,14 +15,23 @@ fn alternate(all: &[f32; 16], at: usize) -> [f32; 4] {
     [all[at], all[at + 2], all[at + 4], all[at + 6]]
 }
 
+/// The six-bit scales and minima of Q4_K and Q5_K, a byte each.
+#[inline(always)]
+pub(super) fn packed_scales_and_minima(packed: &[u8; 12]) -> (u64, u64) {
+    // No `map` of arrays, which is not always inlined.
+    let ([a, b, c], _) = packed.as_chunks::<4>() else { return (0, 0) };
+    let (a, b, c) = (u32::from_le_bytes(*a), u32::from_le_bytes(*b), u32::from_le_bytes(*c));
+    let (a, b, c) = (u64::from(a), u64::from(b), u64::from(c));
+    let scales = (a & 0x3f3f_3f3f) | (((c & 0x0f0f_0f0f) | ((a >> 2) & 0x3030_3030)) << 32);
+    let minima = (b & 0x3f3f_3f3f) | ((((c >> 4) & 0x0f0f_0f0f) | ((b >> 2) & 0x3030_3030)) << 32);
+    (scales, minima)
+}
+
 /// The six-bit scales and minima of Q4_K and Q5_K, times the block's own.
 #[inline(always)]
 pub(super) fn scales_and_minima(packed: &[u8; 12], d: f32, min: f32) -> ([f32; 8], [f32; 8]) {
-    let [a, b, c] = [0, 4, 8].map(|at| u32::from_le_bytes(*part(packed, at)));
-    let join = |low: u32, high: u32| ((u64::from(high) << 32) | u64::from(low)).to_le_bytes();
-    let scales = join(a & 0x3f3f_3f3f, (c & 0x0f0f_0f0f) | ((a >> 2) & 0x3030_3030));
-    let minima = join(b & 0x3f3f_3f3f, ((c >> 4) & 0x0f0f_0f0f) | ((b >> 2) & 0x3030_3030));
-    (scales.map(|v| d * f32::from(v)), minima.map(|v| min * f32::from(v)))
+    let (scales, minima) = packed_scales_and_minima(packed);
+    (scales.to_le_bytes().map(|v| d * f32::from(v)), minima.to_le_bytes().map(|v| min * f32::from(v)))
 }
 
 impl Format<84, 8> for Q2K {

@@ -2,8 +2,6 @@ use super::blocks::{Block, dot_blocks};
 use super::dot::{dot_f32, dot_x4};
 use super::fixed::{self, Fixed};
 use super::ggml::{self, Meets};
-#[cfg(target_arch = "x86_64")]
-use super::interleave::TILE_ROWS;
 use super::isa::{Isa, isa};
 use super::pairs;
 use crate::model::precision::Rounding;
@@ -26,7 +24,6 @@ thread_local! {
 /// Memory that a thread keeps from task to task.
 #[derive(Default)]
 struct Scratch {
-    #[cfg(target_arch = "x86_64")]
     fixed: fixed::Scratch,
     #[cfg(target_arch = "x86_64")]
     ggml: ggml::Scratch,
@@ -131,11 +128,6 @@ fn in_f16(w: &Matrix, round: Rounding) -> bool {
     w.stored() == Stored::F16 && round == Rounding::Operands
 }
 
-/// `N` rows of weights from `first` on as stored. Where fewer are left, the last is repeated and its extra results dropped.
-fn rows_of<const N: usize>(w: &Matrix, first: usize) -> [&[u8]; N] {
-    std::array::from_fn(|i| w.row_bytes((first + i).min(w.rows() - 1)))
-}
-
 /// One matrix product.
 #[derive(Clone, Copy)]
 struct Product<'a> {
@@ -149,14 +141,13 @@ impl Product<'_> {
     /// Multiplies the rows of weights from `first` on that give the columns `out`.
     fn compute(&self, first: usize, mut out: Columns) {
         SCRATCH.with_borrow_mut(|scratch| {
+            let row = |i: usize| self.w.row_bytes((first + i).min(self.w.rows() - 1));
+            let n = out.first().map_or(0, |out| out.len());
+            let put = |row: usize, at: usize, results: &[f32]| out[row][at..][..results.len()].copy_from_slice(results);
             if let (true, Some(x)) = (in_pairs(self.w, self.round), &self.x.pairs) {
-                let row = |i: usize| self.w.row_bytes((first + i).min(self.w.rows() - 1));
-                let n = out.first().map_or(0, |out| out.len());
-                x.multiply((row, n), &mut scratch.pairs, |row, at, results| {
-                    out[row][at..][..results.len()].copy_from_slice(results);
-                });
+                x.multiply((row, n), &mut scratch.pairs, put);
             } else if let (Some(block), Some(x)) = (in_steps(self.w, self.round), &self.x.fixed) {
-                self.fixed(block, x, first, &mut out, scratch);
+                x.multiply(block, (row, n), &mut scratch.fixed, put);
             } else if let (Stored::Blocks(block), Some(_)) = (self.w.stored(), in_bytes(self.w, self.round)) {
                 self.ggml(block, first, &mut out, scratch);
             } else {
@@ -192,34 +183,6 @@ impl Product<'_> {
         false
     }
 
-    fn fixed(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) {
-        if self.fixed_in_digits(block, x, first, out, scratch) {
-            return;
-        }
-        for i in 0..out.first().map_or(0, |out| out.len()) {
-            let w = self.w.row_bytes(first + i);
-            for (from, out) in (0..).step_by(4).zip(out.chunks_mut(4)) {
-                let Some(values) = fixed::dot_four(self.isa, block, w, x, from) else { return };
-                out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
-            }
-        }
-    }
-
-    /// [`Self::fixed`] in digits; false without the instructions.
-    #[cfg(target_arch = "x86_64")]
-    fn fixed_in_digits(&self, block: Block, x: &Fixed, first: usize, out: &mut Columns, scratch: &mut Scratch) -> bool {
-        let n = out.first().map_or(0, |out| out.len());
-        (0..n).step_by(TILE_ROWS).all(|at| {
-            let put = |row: usize, results: &[f32; TILE_ROWS]| copy(results, &mut out[row][at..]);
-            x.multiply(block, (&rows_of(self.w, first + at), n - at), &mut scratch.fixed, put)
-        })
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn fixed_in_digits(&self, _: Block, _: &Fixed, _: usize, _: &mut Columns, _: &mut Scratch) -> bool {
-        false
-    }
-
     fn plain(&self, first: usize, out: &mut Columns, wide: &mut Vec<f32>) {
         let x = if in_f16(self.w, self.round) { &self.x.half } else { self.x.plain };
         let k = self.w.cols();
@@ -246,12 +209,6 @@ impl Product<'_> {
             }
         }
     }
-}
-
-/// Fills `out` with the first of `results`.
-fn copy<const N: usize>(results: &[f32; N], out: &mut [f32]) {
-    let length = N.min(out.len());
-    out[..length].copy_from_slice(&results[..length]);
 }
 
 #[cfg(test)]

@@ -10,12 +10,17 @@ mod blocks;
 mod dot;
 #[cfg(target_arch = "x86_64")]
 mod dpbf16;
+#[allow(clippy::needless_range_loop, reason = "as below")]
+mod exp;
 #[allow(clippy::needless_range_loop, reason = "with iterators the compiler moves registers to memory")]
 mod fixed;
 #[cfg(target_arch = "x86_64")]
 mod fma_avx2;
 #[cfg(target_arch = "x86_64")]
 mod fma_avx512;
+#[cfg(target_arch = "aarch64")]
+#[allow(clippy::needless_range_loop, reason = "as above")]
+mod fma_neon;
 mod format;
 #[allow(clippy::needless_range_loop, reason = "as above")]
 mod ggml;
@@ -23,6 +28,8 @@ mod interleave;
 mod isa;
 mod k_blocks;
 mod linear;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod lines;
 #[allow(clippy::needless_range_loop, reason = "as above")]
 mod pairs;
 mod plain_blocks;
@@ -33,6 +40,7 @@ mod tiles;
 
 pub use blocks::Block;
 pub use dot::{add_scaled_x4, dot_small, dot_small_x4, widen_bf16};
+pub use exp::{exp, exp_below, kl_divergence, silu, softmax_sums};
 pub use isa::{FORCED, Isa};
 pub use linear::{linear, linears};
 pub use stream::stream;

@@ -12,6 +12,8 @@ use super::dpbf16::{self, DotBf16};
 use super::fma_avx2::{self, FmaAvx2};
 #[cfg(target_arch = "x86_64")]
 use super::fma_avx512::{self, FmaAvx512};
+#[cfg(target_arch = "aarch64")]
+use super::fma_neon::{self, EIGHT, FmaNeon};
 #[cfg(target_arch = "x86_64")]
 use super::interleave::TILE_ROWS;
 use super::interleave::{ROWS, fetch_piece, interleave};
@@ -64,6 +66,8 @@ pub(super) enum Packed {
     Avx512(tiles::Packed<FmaAvx512, TILE_ROWS>),
     #[cfg(target_arch = "x86_64")]
     Bf16(tiles::Packed<DotBf16, TILE_ROWS>),
+    #[cfg(target_arch = "aarch64")]
+    Neon(tiles::Packed<FmaNeon, EIGHT>),
 }
 
 /// Memory that a thread keeps from task to task.
@@ -76,12 +80,14 @@ pub(super) struct Scratch {
     avx512: tiles::Scratch<FmaAvx512, TILE_ROWS>,
     #[cfg(target_arch = "x86_64")]
     bf16: tiles::Scratch<DotBf16, TILE_ROWS>,
+    #[cfg(target_arch = "aarch64")]
+    neon: tiles::Scratch<FmaNeon, EIGHT>,
 }
 
 impl Packed {
     /// Packs `x` `[rows, k]`.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
-        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
         unsafe {
             match isa {
                 Isa::Portable => Self::Portable(tiles::Packed::of(x, k)),
@@ -91,6 +97,8 @@ impl Packed {
                 Isa::Avx512Bf16 if dpbf16::are_bf16(x) => Self::Bf16(tiles::Packed::of(x, k)),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => Self::Avx512(tiles::Packed::of(x, k)),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon | Isa::NeonDot => Self::Neon(tiles::Packed::of(x, k)),
             }
         }
     }
@@ -121,6 +129,11 @@ impl Packed {
                 Self::Bf16(x) => match x.row() {
                     Some(x) => row_by_row((w, n), |w| dpbf16::row(w, x), put),
                     None => in_tiles(x, (w, n), &mut scratch.bf16, put),
+                },
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon(x) => match x.row() {
+                    Some(x) => row_by_row((w, n), |w| fma_neon::row(w, x), put),
+                    None => in_tiles(x, (w, n), &mut scratch.neon, put),
                 },
             }
         }

@@ -1,12 +1,9 @@
 //! Products of many rows of bf16 weights and activations, in tiles whose sums stay in registers and in the order of
 //! [`super::pairs`].
 
-use super::interleave::fetch_piece;
+use super::interleave::{PIECE, fetch_piece};
 use rayon::prelude::*;
 use std::marker::PhantomData;
-
-/// Pairs of a row that are multiplied before the next: a tile's weights of them stay in the nearest caches.
-pub(super) const PIECE: usize = 256;
 
 /// What a tile is made of: `ROWS` rows of weights times up to `Self::TOGETHER` rows of activations.
 pub(super) trait Tile<const ROWS: usize> {
@@ -164,22 +161,22 @@ macro_rules! add_tile {
             }
         }
 
-        super::tiles::by_rows!($features, $rows, $pair, $up_to);
+        super::tiles::by_rows!($features, [u32; $rows], $rows, $pair, $up_to);
     };
 }
 
 /// Defines the function that calls the `tile` for a number of rows of activations.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
-    ($features:literal, $rows:expr, $pair:ty, 6) => {
-        super::tiles::by_rows!(@ $features, $rows, $pair, 1 2 3 4 5 6);
+    ($features:literal, $panel:ty, $rows:expr, $pair:ty, 6) => {
+        super::tiles::by_rows!(@ $features, $panel, $rows, $pair, 1 2 3 4 5 6);
     };
-    ($features:literal, $rows:expr, $pair:ty, 12) => {
-        super::tiles::by_rows!(@ $features, $rows, $pair, 1 2 3 4 5 6 7 8 9 10 11 12);
+    ($features:literal, $panel:ty, $rows:expr, $pair:ty, 12) => {
+        super::tiles::by_rows!(@ $features, $panel, $rows, $pair, 1 2 3 4 5 6 7 8 9 10 11 12);
     };
-    (@ $features:literal, $rows:expr, $pair:ty, $($n:literal)+) => {
+    (@ $features:literal, $panel:ty, $rows:expr, $pair:ty, $($n:literal)+) => {
         #[target_feature(enable = $features)]
-        fn tile_of(w: &[[u32; $rows]], x: &[$pair], rows: usize, sums: &mut [[f32; $rows]]) {
+        fn tile_of(w: &[$panel], x: &[$pair], rows: usize, sums: &mut [[f32; $rows]]) {
             match rows {
                 $($n => tile::<$n>(w, x, sums),)+
                 _ => {}
@@ -189,4 +186,6 @@ macro_rules! by_rows {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use {add_tile, by_rows};
+pub(super) use add_tile;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use by_rows;

@@ -1,5 +1,6 @@
 //! The distribution of the next token, from a row of logits.
 
+use crate::model::kernels::{kl_divergence, softmax_sums};
 use rayon::prelude::*;
 
 /// Logits whose exponentials are added together; more are shared among threads.
@@ -18,18 +19,7 @@ impl<'a> Distribution<'a> {
     /// Softmax of `logits` at temperature 1; sums in f64.
     pub fn of(logits: &'a [f32]) -> Self {
         let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let part = |logits: &[f32]| {
-            let (mut sum, mut below) = (0.0, 0.0);
-            for x in logits {
-                let distance = f64::from(*x) - max;
-                let share = distance.exp();
-                sum += share;
-                if share > 0.0 {
-                    below += share * distance;
-                }
-            }
-            (sum, below)
-        };
+        let part = |logits: &[f32]| softmax_sums(logits, max);
         let parts: Vec<(f64, f64)> = match logits.len() {
             ..=PART => vec![part(logits)],
             _ => logits.par_chunks(PART).map(part).collect(),
@@ -89,11 +79,7 @@ impl<'a> Distribution<'a> {
 
     /// KL(self ‖ other), nats.
     pub fn kl(&self, other: &Distribution) -> f32 {
-        let terms = (0..self.logits.len()).map(|id| {
-            let (p, q) = (self.log_prob(id), other.log_prob(id));
-            if p.is_finite() { p.exp() * (p - q) } else { 0.0 }
-        });
-        terms.sum::<f64>() as f32
+        kl_divergence(self.logits, other.logits, [self.log_norm, other.log_norm]) as f32
     }
 
     /// The logit of token `id`.

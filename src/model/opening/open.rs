@@ -6,6 +6,7 @@ use super::location::Location;
 use super::sizes::{count_params, touched_bytes};
 use super::{adapters, quantised, tied};
 use crate::model::arch::{Config, file_type, gguf_config, token_ids};
+use crate::model::kernels::Isa;
 
 use crate::model::pass::Model;
 use crate::model::tokenizer::{ChatTemplate, SpecialTokens, Tokenizer, check_gguf_scores};
@@ -76,6 +77,7 @@ struct Parts {
 /// # Errors
 /// If anything is missing or contradicts the config; the message says what, and what to do.
 pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only: bool) -> Result<Loaded> {
+    Isa::chosen()?;
     let mut report = Report::default();
     let mut parts = match location {
         Location::Demo => read_demo(&mut report)?,

@@ -1,5 +1,6 @@
 //! The element-wise operations of a decoder layer, and softmax.
 
+use crate::model::kernels::{exp, exp_below, silu};
 use crate::model::precision::Rounding;
 use rayon::prelude::*;
 
@@ -30,9 +31,9 @@ pub fn add(mut a: Vec<f32>, b: &[f32], round: Rounding) -> Vec<f32> {
 /// Replaces `gate` with `silu(gate) * up`, each operation rounded (HF rounds the activation before the product).
 pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
     fill(gate, 1, |from, gate| {
+        silu(gate);
         for (gate, up) in gate.iter_mut().zip(&up[from..]) {
-            let silu = *gate / (1.0 + (-*gate).exp());
-            *gate = round.one(round.one(silu) * up);
+            *gate = round.one(round.one(*gate) * up);
         }
     });
 }
@@ -47,18 +48,15 @@ pub struct SoftmaxNorm {
 impl SoftmaxNorm {
     /// The probability of one logit of that softmax, bit for bit.
     pub fn prob(self, logit: f32) -> f32 {
-        (logit - self.max).exp() / self.sum
+        exp(logit - self.max) / self.sum
     }
 }
 
 /// Softmax in place, in f32.
 pub fn softmax(logits: &mut [f32]) -> SoftmaxNorm {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for x in logits.iter_mut() {
-        *x = (*x - max).exp();
-        sum += *x;
-    }
+    exp_below(logits, max);
+    let sum = logits.iter().fold(0.0, |sum, x| sum + x);
     logits.iter_mut().for_each(|x| *x /= sum);
     SoftmaxNorm { max, sum }
 }

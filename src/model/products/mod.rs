@@ -9,8 +9,8 @@ mod on_device;
 use super::kernels;
 use super::precision::Rounding;
 use super::weights::Matrix;
-use crate::trace::Device as Place;
-use anyhow::{Result, anyhow};
+use crate::trace::{Device as Place, Policy};
+use anyhow::{Result, anyhow, bail};
 use candle_core::Device;
 use on_device::OnDevice;
 use std::panic::catch_unwind;
@@ -25,9 +25,8 @@ impl Products {
     /// Products on `place`.
     ///
     /// # Errors
-    /// If this build or this machine has no such device, or not the instruction set that [`kernels::FORCED`] names.
+    /// If this build or this machine has no such device.
     pub fn on(place: Place) -> Result<Self> {
-        kernels::Isa::chosen()?;
         let device = match place.in_this_build()? {
             Place::Cpu => return Ok(Self::default()),
             Place::Candle => Device::Cpu,
@@ -73,6 +72,7 @@ impl Products {
     pub fn linears(&self, xs: &[&[f32]], jobs: &[(usize, &Matrix)], round: Rounding) -> Result<Vec<Vec<f32>>> {
         match &self.on_device {
             None => Ok(kernels::linears(xs, jobs, round)),
+            Some(_) if round == Rounding::Operands => bail!("candle can't round operands as {} does", Policy::Ggml),
             Some(on_device) => on_device.linears(xs, jobs, round),
         }
     }

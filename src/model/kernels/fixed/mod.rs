@@ -13,6 +13,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod piece;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -24,11 +26,8 @@ mod vnni;
 
 use super::blocks::Block;
 use super::isa::{Isa, per_isa};
+use piece::{Pairs, place};
 use rayon::prelude::*;
-
-pub(super) use portable::dot_four;
-#[cfg(target_arch = "x86_64")]
-pub(super) use vnni::Scratch;
 
 /// Activations that have a step in common.
 const BLOCK: usize = 32;
@@ -47,20 +46,32 @@ pub(super) fn is_for(block: Block) -> bool {
 
 /// Rows of activations, in steps.
 pub(super) struct Fixed {
+    isa: Isa,
     /// Pieces of a row; blocks missing in the last are zero.
     pieces: usize,
     packed: Packed,
 }
 
-/// `[row][piece]`, for the instructions of `vnni` or for all others.
+/// `[row][piece]`, for products of bytes (`vnni`, `neon`) or for all others.
 enum Packed {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Digits(Vec<Digits>),
     Parts(Vec<Parts>),
 }
 
+/// Memory that a thread keeps from task to task.
+#[derive(Default)]
+pub(super) struct Scratch {
+    #[cfg(target_arch = "x86_64")]
+    vnni: vnni::Scratch,
+    #[cfg(target_arch = "x86_64")]
+    avx2: avx2::Scratch,
+    #[cfg(target_arch = "aarch64")]
+    neon: neon::Scratch,
+}
+
 /// A piece of activations in digits to the base 256, from −128 to 127.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub(super) struct Digits {
@@ -68,6 +79,7 @@ pub(super) struct Digits {
     digits: [[[[u8; 4]; BLOCKS]; BLOCK / 4]; 3],
     /// Corrections of the upper and the lower sum of each block: for each half if its weights are 32 too high, and for
     /// both if they are 128 too high.
+    #[cfg(target_arch = "x86_64")]
     excess: [[[i32; BLOCKS]; 2]; 3],
     steps: [f32; BLOCKS],
     /// Sums of the activations.
@@ -76,9 +88,10 @@ pub(super) struct Digits {
 
 /// A piece of activations in an upper and a lower part.
 #[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
 pub(super) struct Parts {
-    upper: [[i16; BLOCK]; BLOCKS],
-    lower: [[i16; BLOCK]; BLOCKS],
+    upper: Pairs,
+    lower: Pairs,
     steps: [f32; BLOCKS],
     /// Sums of the activations.
     totals: [f32; BLOCKS],
@@ -101,12 +114,13 @@ fn total(numbers: &[i32; BLOCK], step: f32) -> f32 {
     numbers.iter().sum::<i32>() as f32 * step
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl Pack for Digits {
     #[inline(always)]
     fn pack(&mut self, at: usize, numbers: &[i32; BLOCK], step: f32) {
         (self.steps[at], self.totals[at]) = (step, total(numbers, step));
         let mut digits = [[0u8; BLOCK]; 3];
+        #[cfg(target_arch = "x86_64")]
         let mut sums = [[0; 2]; 2];
         for half in 0..2 {
             for i in half * BLOCK / 2..(half + 1) * BLOCK / 2 {
@@ -115,8 +129,11 @@ impl Pack for Digits {
                 digits[0][i] = ((upper + 0x80) >> 8) as u8;
                 digits[1][i] = upper as u8;
                 digits[2][i] = lower as u8;
-                sums[half][0] += upper;
-                sums[half][1] += lower;
+                #[cfg(target_arch = "x86_64")]
+                {
+                    sums[half][0] += upper;
+                    sums[half][1] += lower;
+                }
             }
         }
         for (out, digits) in self.digits.iter_mut().zip(&digits) {
@@ -124,6 +141,7 @@ impl Pack for Digits {
                 out[at] = *four;
             }
         }
+        #[cfg(target_arch = "x86_64")]
         for part in 0..2 {
             let [first, second] = [sums[0][part], sums[1][part]];
             self.excess[0][part][at] = -32 * first;
@@ -139,7 +157,8 @@ impl Pack for Parts {
         (self.steps[at], self.totals[at]) = (step, total(numbers, step));
         for i in 0..BLOCK {
             let (upper, lower) = parts(numbers[i]);
-            (self.upper[at][i], self.lower[at][i]) = (upper as i16, lower as i16);
+            let (pair, half) = place(i);
+            (self.upper[pair][at][half], self.lower[pair][at][half]) = (upper as i16, lower as i16);
         }
     }
 }
@@ -184,7 +203,7 @@ fn pack<P: Pack>(row: &[[f32; BLOCK]], out: &mut [P]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 per_isa!(digits_on / digits_avx2 / digits_avx512: (row: &[[f32; BLOCK]], out: &mut [Digits]) -> () = pack(row, out));
 per_isa!(parts_on / parts_avx2 / parts_avx512: (row: &[[f32; BLOCK]], out: &mut [Parts]) -> () = pack(row, out));
 
@@ -204,24 +223,56 @@ fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]],
 impl Fixed {
     /// Packs rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
     pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if isa.has_vnni() {
-            return Self { pieces: k.div_ceil(PIECE), packed: Packed::Digits(packed(isa, x, k, digits_on)) };
-        }
-        Self::in_parts(isa, x, k)
-    }
-
-    /// The rows, if they are in parts.
-    fn parts(&self) -> Option<&[Parts]> {
-        match &self.packed {
+        let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Packed::Digits(_) => None,
-            Packed::Parts(parts) => Some(parts),
-        }
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => Packed::Digits(packed(isa, x, k, digits_on)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDot => Packed::Digits(packed(isa, x, k, digits_on)),
+            _ => Packed::Parts(packed(isa, x, k, parts_on)),
+        };
+        Self { isa, pieces: k.div_ceil(PIECE), packed }
     }
 
-    /// Rows in parts, for any instruction set.
-    fn in_parts(isa: Isa, x: &[f32], k: usize) -> Self {
-        Self { pieces: k.div_ceil(PIECE), packed: Packed::Parts(packed(isa, x, k, parts_on)) }
+    /// Rows of weights times all rows of activations. `w` gives the rows from 0 on, also some after the last of `n`. `put`
+    /// gets the number of a row of activations, that of a row of weights, and results from there on.
+    pub fn multiply<'w>(
+        &self,
+        block: Block,
+        (w, n): (impl Fn(usize) -> &'w [u8], usize),
+        scratch: &mut Scratch,
+        mut put: impl FnMut(usize, usize, &[f32]),
+    ) {
+        match (&self.packed, self.isa) {
+            #[cfg(target_arch = "x86_64")]
+            (Packed::Digits(x), _) => {
+                for at in (0..n).step_by(vnni::TILE_ROWS) {
+                    let rows = std::array::from_fn(|i| w(at + i));
+                    let count = vnni::TILE_ROWS.min(n - at);
+                    // SAFETY: digits are made only for instruction sets with VNNI.
+                    unsafe {
+                        vnni::multiply(block, (&rows, count), (x, self.pieces), &mut scratch.vnni, |row, results| {
+                            put(row, at, &results[..count]);
+                        });
+                    }
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            (Packed::Digits(x), isa) => {
+                let put = |row, i, result| put(row, i, &[result]);
+                // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
+                unsafe { neon::multiply(isa, block, (w, n), (x, self.pieces), &mut scratch.neon, put) }
+            }
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Packed::Parts(x), Isa::Avx2 | Isa::Avx512) => unsafe {
+                let put = |row, i, result| put(row, i, &[result]);
+                avx2::multiply(block, (w, n), (x, self.pieces), &mut scratch.avx2, put);
+            },
+            (Packed::Parts(x), _) => {
+                for i in 0..n {
+                    portable::row(block, w(i), x, self.pieces, |row, result| put(row, i, &[result]));
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! 256 weights of each of two rows, repacked: register `i` holds weights `4i` to `4i + 3` of all sixteen blocks.
 
 use super::super::format::part;
+use super::super::k_blocks::packed_scales_and_minima;
 use super::{BLOCK, BLOCKS};
 use std::arch::x86_64::*;
 use std::mem::offset_of;
@@ -142,12 +143,8 @@ impl Format<144> for Q4K {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn repack(rows: [&[u8; 144]; ROWS], out: &mut Repacked) {
-        // `k_blocks::scales_and_minima` for both rows.
         let packed = |row: &[u8; 144]| {
-            let word = |at: usize| u64::from(u32::from_le_bytes(*part(row, at)));
-            let (low, middle, high) = (word(4), word(8), word(12));
-            let scales = (low & 0x3f3f_3f3f) | (((high & 0x0f0f_0f0f) | ((low >> 2) & 0x3030_3030)) << 32);
-            let minima = (middle & 0x3f3f_3f3f) | ((((high >> 4) & 0x0f0f_0f0f) | ((middle >> 2) & 0x3030_3030)) << 32);
+            let (scales, minima) = packed_scales_and_minima(part(row, 4));
             (scales.cast_signed(), minima.cast_signed())
         };
         let ((a_scales, a_minima), (b_scales, b_minima)) = (packed(rows[0]), packed(rows[1]));

@@ -8,28 +8,14 @@ use candle_core::{Device, Tensor};
 const ALL: [(Block, GgmlDType); 3] =
     [(Block::Q8_0, GgmlDType::Q8_0), (Block::Q4K, GgmlDType::Q4K), (Block::Q6K, GgmlDType::Q6K)];
 
-/// Rows of weights times rows of activations, `[row of activations][row of weights]`: by an instruction set, or as this
-/// machine does it.
+/// Rows of weights times rows of activations, `[row of activations][row of weights]`: by an instruction set, or by the widest
+/// of this machine.
 fn products(isa: Option<Isa>, block: Block, w: &[&[u8]], x: &[f32], k: usize) -> Vec<Vec<f32>> {
     let mut out = vec![vec![0.0; w.len()]; x.len() / k];
-    let fixed = match isa {
-        Some(isa) => Fixed::of(isa, x, k),
-        None => Fixed::of(super::super::isa::isa(), x, k),
-    };
-    #[cfg(target_arch = "x86_64")]
-    for (first, w) in (0..).step_by(vnni::TILE_ROWS).zip(w.chunks(vnni::TILE_ROWS)) {
-        let all = std::array::from_fn(|i| w[i.min(w.len() - 1)]);
-        fixed.multiply(block, (&all, w.len()), &mut Scratch::default(), |row, results| {
-            out[row][first..first + w.len()].copy_from_slice(&results[..w.len()]);
-        });
-    }
-    for (i, w) in w.iter().enumerate() {
-        for (from, out) in (0..).step_by(4).zip(out.chunks_mut(4)) {
-            if let Some(values) = dot_four(isa.unwrap_or(Isa::Portable), block, w, &fixed, from) {
-                out.iter_mut().zip(values).for_each(|(out, value)| out[i] = value);
-            }
-        }
-    }
+    let fixed = Fixed::of(isa.unwrap_or(self::isa()), x, k);
+    fixed.multiply(block, (|i| w[i.min(w.len() - 1)], w.len()), &mut Scratch::default(), |row, at, results| {
+        out[row][at..][..results.len()].copy_from_slice(results);
+    });
     out
 }
 
@@ -175,7 +161,10 @@ fn activations_keep_22_bits_of_the_largest_of_their_block() {
     (x[0], x[1], x[40]) = (-1.0, 3e-7, 1e-30);
     let parts = |x: &[f32]| packed(isa(), x, 64, parts_on)[0];
     let piece = parts(&x);
-    let number = |i: usize| 256 * i32::from(piece.upper[i / 32][i % 32]) + i32::from(piece.lower[i / 32][i % 32]);
+    let number = |i: usize| {
+        let (pair, half) = place(i % 32);
+        256 * i32::from(piece.upper[pair][i / 32][half]) + i32::from(piece.lower[pair][i / 32][half])
+    };
     let value = |i: usize| number(i) as f32 * piece.steps[i / 32];
     assert_eq!((value(0), value(2)), (-1.0, 0.0));
     assert!((value(1) - 3e-7).abs() <= 0.5f32.powi(22) && (value(40) - 1e-30).abs() < 1e-36);

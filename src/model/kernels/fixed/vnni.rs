@@ -4,11 +4,11 @@
 use super::super::dot::fold;
 use super::super::interleave::LINE;
 use super::repacked::{Excess, Format, LANES, Q4K, Q6K, Q8_0, ROWS, Repacked};
-use super::{BLOCK, BLOCKS, Block, Digits, Fixed, Packed};
+use super::{BLOCK, BLOCKS, Block, Digits};
 use std::arch::x86_64::*;
 
 /// Rows of weights of one call, and rows of activations that are multiplied by them together.
-pub(in super::super) const TILE_ROWS: usize = 32;
+pub(super) const TILE_ROWS: usize = 32;
 const TILE_X: usize = 4;
 /// Pairs of rows of weights that are multiplied together, and their rows.
 const PAIRS: usize = 2;
@@ -19,73 +19,74 @@ type Sums = [[f32; LANES]; PAIRS];
 
 /// Memory that a thread keeps from task to task.
 #[derive(Default)]
-pub(in super::super) struct Scratch {
+pub(super) struct Scratch {
     repacked: Vec<[Repacked; PAIRS]>,
     /// `[row of activations][four rows of weights]`.
     sums: Vec<Sums>,
     results: Vec<[f32; TILE_ROWS]>,
 }
 
-impl Fixed {
-    /// The first `n` of 32 rows of weights times all rows of activations. `put` gets the number of each row of
-    /// activations and its results. False if the activations are not in digits.
-    pub fn multiply(
-        &self,
-        block: Block,
-        (w, n): (&[&[u8]; TILE_ROWS], usize),
-        scratch: &mut Scratch,
-        put: impl FnMut(usize, &[f32; TILE_ROWS]),
-    ) -> bool {
-        let Packed::Digits(x) = &self.packed else { return false };
+/// The first `n` of 32 rows of weights times all rows of activations `x` of `pieces` each. `put` gets the number of each row
+/// of activations and its results.
+///
+/// # Safety
+/// The machine has AVX-512 with DQ and VNNI.
+pub(super) unsafe fn multiply(
+    block: Block,
+    (w, n): (&[&[u8]; TILE_ROWS], usize),
+    (x, pieces): (&[Digits], usize),
+    scratch: &mut Scratch,
+    put: impl FnMut(usize, &[f32; TILE_ROWS]),
+) {
+    // SAFETY: what the caller promises.
+    unsafe {
         match block {
-            Block::Q8_0 => self.multiply_as::<Q8_0, 272>(x, (w, n), scratch, put),
-            Block::Q4K => self.multiply_as::<Q4K, 144>(x, (w, n), scratch, put),
-            _ => self.multiply_as::<Q6K, 210>(x, (w, n), scratch, put),
+            Block::Q8_0 => multiply_as::<Q8_0, 272>((w, n), (x, pieces), scratch, put),
+            Block::Q4K => multiply_as::<Q4K, 144>((w, n), (x, pieces), scratch, put),
+            _ => multiply_as::<Q6K, 210>((w, n), (x, pieces), scratch, put),
         }
-        true
     }
+}
 
-    fn multiply_as<F: Format<N>, const N: usize>(
-        &self,
-        x: &[Digits],
-        (w, n): (&[&[u8]; TILE_ROWS], usize),
-        scratch: &mut Scratch,
-        mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
-    ) {
-        let Scratch { repacked, sums, results } = scratch;
-        let rows = x.len() / self.pieces.max(1);
-        repacked.resize(TILE_ROWS / FOUR, [Repacked::ZERO; PAIRS]);
-        results.resize(rows, [0.0; TILE_ROWS]);
-        // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations
-        // come from the nearest cache.
-        let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
-        let fours = together / FOUR;
-        for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
-            sums.clear();
-            sums.resize(fours * rows, Sums::default());
-            let row = |row: usize| &x[row * self.pieces..][..self.pieces];
-            // SAFETY: digits are made only where an `Isa` has VNNI.
-            unsafe {
-                match (rows, w.first_chunk(), &mut repacked[0]) {
-                    (1, Some(w), repacked) => few::<F, N, 1>(w, [row(0)], repacked, sums),
-                    (2, Some(w), repacked) => few::<F, N, 2>(w, [row(0), row(1)], repacked, sums),
-                    (3, Some(w), repacked) => few::<F, N, 3>(w, [row(0), row(1), row(2)], repacked, sums),
-                    (TILE_X, Some(w), repacked) => {
-                        few::<F, N, TILE_X>(w, [row(0), row(1), row(2), row(3)], repacked, sums)
-                    }
-                    _ => many::<F, N>(w, x, self.pieces, repacked, sums),
-                }
-            }
-            for (results, sums) in results.iter_mut().zip(sums.chunks(fours)) {
-                let lanes = sums.as_flattened().as_flattened().as_chunks::<BLOCKS>().0;
-                for (out, lanes) in results[first..].iter_mut().zip(lanes) {
-                    *out = fold(*lanes);
-                }
+/// # Safety
+/// As [`multiply`].
+unsafe fn multiply_as<F: Format<N>, const N: usize>(
+    (w, n): (&[&[u8]; TILE_ROWS], usize),
+    (x, pieces): (&[Digits], usize),
+    scratch: &mut Scratch,
+    mut put: impl FnMut(usize, &[f32; TILE_ROWS]),
+) {
+    let Scratch { repacked, sums, results } = scratch;
+    let rows = x.len() / pieces.max(1);
+    repacked.resize(TILE_ROWS / FOUR, [Repacked::ZERO; PAIRS]);
+    results.resize(rows, [0.0; TILE_ROWS]);
+    // With few rows of activations, four rows of weights at a time; with many, all of them, so that activations
+    // come from the nearest cache.
+    let together = if rows > TILE_X { TILE_ROWS } else { FOUR };
+    let fours = together / FOUR;
+    for (first, w) in (0..n).step_by(together).zip(w.chunks(together)) {
+        sums.clear();
+        sums.resize(fours * rows, Sums::default());
+        let row = |row: usize| &x[row * pieces..][..pieces];
+        // SAFETY: what the caller promises.
+        unsafe {
+            match (rows, w.first_chunk(), &mut repacked[0]) {
+                (1, Some(w), repacked) => few::<F, N, 1>(w, [row(0)], repacked, sums),
+                (2, Some(w), repacked) => few::<F, N, 2>(w, [row(0), row(1)], repacked, sums),
+                (3, Some(w), repacked) => few::<F, N, 3>(w, [row(0), row(1), row(2)], repacked, sums),
+                (TILE_X, Some(w), repacked) => few::<F, N, TILE_X>(w, [row(0), row(1), row(2), row(3)], repacked, sums),
+                _ => many::<F, N>(w, x, pieces, repacked, sums),
             }
         }
-        for (row, results) in results.iter().enumerate() {
-            put(row, results);
+        for (results, sums) in results.iter_mut().zip(sums.chunks(fours)) {
+            let lanes = sums.as_flattened().as_flattened().as_chunks::<BLOCKS>().0;
+            for (out, lanes) in results[first..].iter_mut().zip(lanes) {
+                *out = fold(*lanes);
+            }
         }
+    }
+    for (row, results) in results.iter().enumerate() {
+        put(row, results);
     }
 }
 

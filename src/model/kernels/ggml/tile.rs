@@ -49,7 +49,7 @@ pub(in super::super) fn multiply<'w>(
     match isa {
         Isa::Portable => return false,
         _ if matches!(block, Block::Q2K | Block::Iq4Xs | Block::Q8_1 | Block::Q8K) => return false,
-        // SAFETY: an `Isa` other than `Portable` is made only after detecting it on this machine.
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
         Isa::Avx2 | Isa::Avx512 => {
             in_tiles((w, n), &mut scratch.avx2, put, |w, memory| unsafe { with_avx2(block, w, x, memory) })
         }
@@ -113,7 +113,9 @@ unsafe fn tile<L: Lanes<R>, F: Fill<L, R>, const R: usize>(
             match stride.filter(|_| end - at == F::BYTES) {
                 // Rows may be parts of one mapping, but no slice spans them.
                 Some(stride) => {
-                    w.iter().for_each(|row| drop(row.as_ptr().expose_provenance()));
+                    for row in w {
+                        let _ = row.as_ptr().expose_provenance();
+                    }
                     let start = std::ptr::with_exposed_provenance(w[0][at..end].as_ptr().addr());
                     F::fill(Bytes::new(start, stride), panel);
                 }

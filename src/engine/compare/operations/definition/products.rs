@@ -57,8 +57,7 @@ impl Definition<'_> {
     pub(super) fn product(&self, x: &[f64], weights: &Matrix, round: Rounding) -> Vec<f64> {
         let as_ggml = round == Rounding::Operands;
         let sums = if as_ggml || self.has(&Suspect::InputsAsGgml) { rounded_sums(x, weights) } else { Vec::new() };
-        let x =
-            if as_ggml { operands::as_ggml(x, weights).unwrap_or_else(|| x.to_vec()) } else { self.input(x, weights) };
+        let x = self.input(x, weights, as_ggml);
         let tf32 = self.has(&Suspect::InputsInTf32);
         let in_f16 = self.has(&Suspect::SumsInF16);
         let transposed = self.has(&Suspect::Transposed) && weights.rows() == weights.cols();
@@ -76,7 +75,7 @@ impl Definition<'_> {
     }
 
     /// What a product with `weights` reads in place of `x`.
-    fn input(&self, x: &[f64], weights: &Matrix) -> Vec<f64> {
+    fn input(&self, x: &[f64], weights: &Matrix, as_ggml: bool) -> Vec<f64> {
         let rounded = |round: Rounding| x.iter().map(|x| exact_or(round, *x)).collect();
         let of = |suspect: &Suspect| match suspect {
             Suspect::InputsIn(dtype) => Some(rounded(Rounding::to(*dtype))),
@@ -87,7 +86,8 @@ impl Definition<'_> {
             Suspect::InputsAsGgml => operands::as_ggml(x, weights),
             _ => None,
         };
-        self.find(of).unwrap_or_else(|| x.to_vec())
+        let own = || if as_ggml { operands::as_ggml(x, weights) } else { None };
+        self.find(of).or_else(own).unwrap_or_else(|| x.to_vec())
     }
 }
 
