@@ -108,10 +108,13 @@ fn the_files_agree() {
     let tokens: Vec<TokenRow> = lab.table("lab_tokens.csv");
     let (json, text) = (lab.json(), stdout(&lab.output));
     let order: Vec<&str> = policies.iter().map(|row| row.0.as_str()).collect();
-    let expected: Vec<&str> = Policy::all().filter(|policy| *policy != Policy::Bf16).map(Policy::name).collect();
-    assert_eq!(order, expected, "the base first, and bf16 is what hf is on bf16 weights");
+    let others = |policy: &Policy| !matches!(policy, Policy::Bf16 | Policy::Ggml);
+    let expected: Vec<&str> = Policy::all().filter(others).map(Policy::name).collect();
+    assert_eq!(order, expected, "the base first; bf16 is what hf is on bf16 weights, and nothing here is quantised");
     assert!(text.contains("left out") && text.contains("bf16 (= hf)"), "{text}");
-    assert_eq!(json["left_out"], serde_json::json!([{"policy": "bf16", "why": "= hf"}]));
+    let left_out =
+        serde_json::json!([{"policy": "ggml", "why": "no weights are quantised"}, {"policy": "bf16", "why": "= hf"}]);
+    assert_eq!(json["left_out"], left_out);
 
     let ids = ids_of(&json["prompt_ids"]);
     let n = ids.len();
