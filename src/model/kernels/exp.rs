@@ -80,7 +80,10 @@ const LANES: usize = 8;
 fn sums(logits: &[f32], max: f64) -> (f64, f64) {
     let (mut all, mut below) = ([0f64; LANES], [0f64; LANES]);
     let (whole, rest) = logits.as_chunks::<LANES>();
-    let mut add = |logits: &[f32; LANES]| {
+    let mut last = [f32::NEG_INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    // No closures: they would be compiled without the instructions of the function around.
+    for logits in whole.iter().chain([&last]) {
         for i in 0..LANES {
             let distance = f64::from(logits[i]) - max;
             let share = share(distance);
@@ -88,11 +91,7 @@ fn sums(logits: &[f32], max: f64) -> (f64, f64) {
             // −∞ · 0 would be NaN.
             below[i] += if share > 0.0 { share * distance } else { 0.0 };
         }
-    };
-    whole.iter().for_each(&mut add);
-    let mut last = [f32::NEG_INFINITY; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    add(&last);
+    }
     (all.iter().sum(), below.iter().sum())
 }
 
