@@ -34,7 +34,7 @@ done
 
 if has_target "$mac"; then
     echo "== macOS"
-    cargo check --locked --target "$mac"
+    cargo check --lib --no-default-features --locked --target "$mac"
 else
     echo "not checked for macOS: rustup target add $mac"
 fi
