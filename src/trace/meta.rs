@@ -94,10 +94,12 @@ impl Meta {
         self.stored.iter().any(|(name, _)| ["Q", "IQ", "MXFP"].iter().any(|kind| name.starts_with(kind)))
     }
 
-    /// What the policy `ggml` would change, in a sentence, if this is a large model to which it matters.
+    /// What the policy `ggml` would change, in a sentence, if this is a large model whose exact products need several
+    /// integer products for each weight. Most of its weights have to be in such a format.
     pub fn ggml_advice(&self) -> Option<&'static str> {
         let is_large = self.weight_bytes >= LARGE;
-        let is_for = self.policy != Policy::Ggml && self.device == Device::Cpu && self.is_quantised();
+        let in_steps = self.stored.first().is_some_and(|(name, _)| ["Q8_0", "Q4_K", "Q6_K"].contains(&name.as_str()));
+        let is_for = self.policy != Policy::Ggml && self.device == Device::Cpu && in_steps;
         (is_large && is_for).then_some(
             "--precision ggml would need fewer products per weight; its rounding is llama.cpp's, activations in 8 bits",
         )

@@ -78,6 +78,8 @@ fn activations_are_f32_and_other_devices_are_refused() {
     assert!(large.ggml_advice().unwrap().contains("--precision ggml"));
     let plain = Meta { weight_bytes: 2_000_000_000, ..(*load("tiny-F16", Policy::Hf).meta).clone() };
     assert!(plain.ggml_advice().is_none(), "no weights are quantised");
+    let other = Meta { weight_bytes: 2_000_000_000, ..(*load("tiny-Q4_0", Policy::Hf).meta).clone() };
+    assert!(other.ggml_advice().is_none(), "one product for each weight already");
     let error = loaded.on(Device::Candle).err().unwrap();
     let said = format!("{error:#}");
     assert!(said.contains("the precision ggml is only computed on the device cpu, not on candle"), "{said}");

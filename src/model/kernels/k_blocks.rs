@@ -34,6 +34,24 @@ pub(super) fn scales_and_minima(packed: &[u8; 12], d: f32, min: f32) -> ([f32; 8
     (scales.to_le_bytes().map(|v| d * f32::from(v)), minima.to_le_bytes().map(|v| min * f32::from(v)))
 }
 
+/// The six-bit scales of Q3_K.
+#[inline(always)]
+pub(super) fn q3_k_scales(block: &[u8; 110]) -> [i8; 16] {
+    let [a, b, c] = [96, 100, 104].map(|at| u32::from_le_bytes(*part(block, at)));
+    let words = [
+        (a & 0x0f0f_0f0f) | ((c << 4) & 0x3030_3030),
+        (b & 0x0f0f_0f0f) | ((c << 2) & 0x3030_3030),
+        ((a >> 4) & 0x0f0f_0f0f) | (c & 0x3030_3030),
+        ((b >> 4) & 0x0f0f_0f0f) | ((c >> 2) & 0x3030_3030),
+    ];
+    let bytes = words.map(u32::to_le_bytes);
+    let mut scales = [0; 16];
+    for (scale, byte) in scales.iter_mut().zip(bytes.as_flattened()) {
+        *scale = *byte as i8 - 32;
+    }
+    scales
+}
+
 impl Format<84, 8> for Q2K {
     #[inline(always)]
     fn decode(block: &[u8; 84], sink: &mut impl Sink) {
@@ -56,15 +74,7 @@ impl Format<110, 8> for Q3K {
     #[inline(always)]
     fn decode(block: &[u8; 110], sink: &mut impl Sink) {
         let d = widen_f16(*part(block, 108));
-        let [a, b, c] = [96, 100, 104].map(|at| u32::from_le_bytes(*part(block, at)));
-        let words = [
-            (a & 0x0f0f_0f0f) | ((c << 4) & 0x3030_3030),
-            (b & 0x0f0f_0f0f) | ((c << 2) & 0x3030_3030),
-            ((a >> 4) & 0x0f0f_0f0f) | (c & 0x3030_3030),
-            ((b >> 4) & 0x0f0f_0f0f) | ((c >> 2) & 0x3030_3030),
-        ];
-        let scales = words.map(u32::to_le_bytes);
-        let scales: [f32; 16] = std::array::from_fn(|i| d * f32::from(scales.as_flattened()[i] as i8 - 32));
+        let scales = q3_k_scales(block).map(|scale| d * f32::from(scale));
         for run in 0..4 {
             let (n, half) = (run / 2, run % 2);
             let (high, q) = (part::<16, _>(block, 16 * half), part::<16, _>(block, 32 + 32 * n + 16 * half));

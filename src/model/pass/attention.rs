@@ -36,8 +36,8 @@ pub fn operand(values: &[f32], round: Rounding) -> Cow<'_, [f32]> {
     }
 }
 
-/// Writes the attention probabilities of one query over `keys` of the cache into `out`: the softmax of the scores in f32, rounded. `hide`
-/// may set scores to −∞ before; a query that sees no key has weights of 0.
+/// Writes the attention probabilities of one query over `keys` of the cache into `out`: the softmax of the scores in f32,
+/// rounded. `hide` may set scores to −∞ before; a query that sees no key has weights of 0.
 pub fn weigh<'a>(
     query: &[f32],
     mut keys: impl ExactSizeIterator<Item = &'a [f32]>,

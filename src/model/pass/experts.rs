@@ -69,8 +69,8 @@ impl Paging {
     }
 
     /// Counts which of the `chosen` experts are in memory, and asks the system to read the others while the first are
-    /// computed. Whether there were others.
-    pub fn fetch(&self, experts: &[Expert], chosen: &[u32]) -> bool {
+    /// computed.
+    pub fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
         let chosen: BTreeSet<usize> = chosen.iter().map(|e| *e as usize).collect();
         let mut missing = Vec::new();
         for expert in chosen.into_iter().filter_map(|e| experts.get(e)) {
@@ -82,8 +82,7 @@ impl Paging {
             }
         }
         self.misses.fetch_add(missing.len() as u64, Ordering::Relaxed);
-        missing.iter().for_each(|expert| expert.prefetch());
-        !missing.is_empty()
+        missing.into_iter().for_each(Expert::prefetch);
     }
 }
 

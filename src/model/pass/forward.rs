@@ -138,7 +138,7 @@ impl<'m> Pass<'m> {
         let chosen = cx.choose(&choice);
         let chosen = cx.hook_ids(K::ExpertIndices, chosen)?;
         let k = cx.dims.top_k;
-        self.model.fetch(cx.layer, &chosen);
+        self.model.fetch(&layer.experts, &chosen);
         let weights = router::mixing_weights(&scores, &chosen, (experts, k), moe.renormalise, precision);
         let weights = cx.hook(K::MixingWeights, weights)?;
         let routed = Routed { x, chosen: &chosen, weights: &weights, k };

@@ -108,25 +108,10 @@ impl Model {
         &self.tally
     }
 
-    /// Counts the chosen experts of `layer` and has those on disk read. If there were any, and only one token is read, the
-    /// weights that follow are read too while the experts are computed. On a device weights are not paged.
-    pub(super) fn fetch(&self, layer: usize, chosen: &[u32]) {
-        if self.products.are_on_device() {
-            return;
-        }
-        let from_disk = self.paging.fetch(&self.layers[layer].experts, chosen);
-        if from_disk && chosen.len() <= self.arch.dims.top_k {
-            for matrix in self.after(layer).into_iter().filter(|matrix| !matrix.residency().is_whole()) {
-                matrix.prefetch();
-            }
-        }
-    }
-
-    /// What a pass reads after the experts of `layer`: the next layer's attention, or the unembedding.
-    fn after(&self, layer: usize) -> Vec<&Matrix> {
-        match self.layers.get(layer + 1) {
-            Some(next) => vec![&next.q, &next.k, &next.v, &next.o],
-            None => vec![&self.unembed],
+    /// Counts the chosen experts and has those on disk read; on a device weights are not paged.
+    pub(super) fn fetch(&self, experts: &[Expert], chosen: &[u32]) {
+        if !self.products.are_on_device() {
+            self.paging.fetch(experts, chosen);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::blocks::Block;
 use super::super::format::{part, widen_f16};
 use super::super::isa::{Isa, per_isa};
-use super::super::k_blocks::{Q3K, Q4K, Q5K, Q6K};
+use super::super::k_blocks::{Q3K, Q4K, Q5K, Q6K, packed_scales_and_minima, q3_k_scales};
 use super::super::table_blocks::UNEVEN;
 use super::activations::{LARGE, Large};
 use super::small::nibbles;
@@ -32,10 +32,8 @@ pub(super) trait InLanes<const N: usize> {
 /// The six-bit scales and minima of Q4_K and Q5_K.
 #[inline(always)]
 pub(super) fn sixes(packed: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
-    let [a, b, c] = [0, 4, 8].map(|at| u32::from_le_bytes(*part(packed, at)));
-    let join = |low: u32, high: u32| ((u64::from(high) << 32) | u64::from(low)).to_le_bytes();
-    let scales = join(a & 0x3f3f_3f3f, (c & 0x0f0f_0f0f) | ((a >> 2) & 0x3030_3030));
-    (scales, join(b & 0x3f3f_3f3f, ((c >> 4) & 0x0f0f_0f0f) | ((b >> 2) & 0x3030_3030)))
+    let (scales, minima) = packed_scales_and_minima(packed);
+    (scales.to_le_bytes(), minima.to_le_bytes())
 }
 
 /// The scales of 32 weights as those of 16.
@@ -158,18 +156,7 @@ impl InLanes<110> for Q3K {
 
     #[inline(always)]
     fn scales(block: &[u8; 110]) -> [i8; GROUPS] {
-        let [a, b, c] = [96, 100, 104].map(|at| u32::from_le_bytes(*part(block, at)));
-        let words = [
-            (a & 0x0f0f_0f0f) | ((c << 4) & 0x3030_3030),
-            (b & 0x0f0f_0f0f) | ((c << 2) & 0x3030_3030),
-            ((a >> 4) & 0x0f0f_0f0f) | (c & 0x3030_3030),
-            ((b >> 4) & 0x0f0f_0f0f) | ((c >> 2) & 0x3030_3030),
-        ];
-        let (bytes, mut out) = (words.map(u32::to_le_bytes), [0; GROUPS]);
-        for i in 0..GROUPS {
-            out[i] = bytes.as_flattened()[i] as i8 - 32;
-        }
-        out
+        q3_k_scales(block)
     }
 
     #[inline(always)]
