@@ -1,6 +1,8 @@
 //! Rows of bf16 weights, interleaved so that a register holds the same pair of sixteen rows.
 
 use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::quads::quads_avx2;
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
@@ -212,15 +214,7 @@ pub(super) fn four_avx2<const N: usize>(lines: &[[u8; LINE]; N], first: usize, a
     };
     // Rows `i` and `4 + i`.
     let two = |i: usize| _mm256_set_m128i(line(4 + i), line(i));
-    let (a, b, c, d) = (two(0), two(1), two(2), two(3));
-    let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-    [
-        _mm256_unpacklo_epi64(ab, cd),
-        _mm256_unpackhi_epi64(ab, cd),
-        _mm256_unpacklo_epi64(ab_high, cd_high),
-        _mm256_unpackhi_epi64(ab_high, cd_high),
-    ]
+    quads_avx2([two(0), two(1), two(2), two(3)])
 }
 
 #[cfg(target_arch = "x86_64")]

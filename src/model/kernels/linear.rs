@@ -95,7 +95,8 @@ impl<'a> Prepared<'a> {
         Self {
             plain: x,
             pairs,
-            fixed: mine(&|w| in_steps(w, round).is_some()).map(|w| Fixed::of(isa(), x, w.cols())),
+            fixed: mine(&|w| in_steps(w, round).is_some())
+                .map(|w| Fixed::of(isa(), x, w.cols(), |block| mine(&|w| in_steps(w, round) == Some(block)).is_some())),
             ggml: ggml::Operands::of(isa(), x, k, small.is_some(), large.is_some()),
             half: mine(&|w| in_f16(w, round)).map(|_| narrowed(Rounding::F16)).unwrap_or_default(),
         }

@@ -35,6 +35,8 @@ mod lines;
 #[allow(clippy::needless_range_loop, reason = "see the head of this file")]
 mod pairs;
 mod plain_blocks;
+#[cfg(target_arch = "x86_64")]
+mod quads;
 mod stream;
 mod table_blocks;
 #[allow(clippy::needless_range_loop, reason = "see the head of this file")]

@@ -4,6 +4,7 @@ use super::super::dot::fold;
 use super::super::format::part;
 use super::super::interleave::LINE;
 use super::super::k_blocks::packed_scales_and_minima;
+use super::super::quads::quads_avx2;
 use super::piece::{Pairs, last};
 use super::{BLOCK, BLOCKS, Block, Parts};
 use std::arch::x86_64::*;
@@ -84,16 +85,8 @@ fn load(numbers: &[f32; BLOCKS]) -> __m256 {
 /// Interleaves four registers, each with the same half (16 bytes) of blocks `i` and `4 + i`, into four quads.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn put(out: &mut [[u8; BLOCK]], [a, b, c, d]: [__m256i; 4]) {
-    let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-    let quads = [
-        _mm256_unpacklo_epi64(ab, cd),
-        _mm256_unpackhi_epi64(ab, cd),
-        _mm256_unpacklo_epi64(ab_high, cd_high),
-        _mm256_unpackhi_epi64(ab_high, cd_high),
-    ];
-    for (out, quad) in out.iter_mut().zip(quads) {
+fn put(out: &mut [[u8; BLOCK]], blocks: [__m256i; 4]) {
+    for (out, quad) in out.iter_mut().zip(quads_avx2(blocks)) {
         // SAFETY: 32 bytes are written to 32.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), quad) }
     }

@@ -10,11 +10,20 @@
 //! converted to f32 and joined by one fma; for Q4_K and Q6_K that is the exact sum, rounded once. The result times the
 //! stored scale times the step is added to lane `i % 8` for block `i` (fma). Q4_K then subtracts from that lane the
 //! block's minimum times the sum of the block's activations (fma). At the end the lanes are folded in halves.
+//!
+//! `portable` is the definition. `vnni`, `avx2` and `neon` repack a piece of 256 weights of some rows and multiply it by all
+//! rows of activations. `one_vnni` and `one_avx2` multiply by a single row, and keep nothing.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+mod one;
+#[cfg(target_arch = "x86_64")]
+mod one_avx2;
+#[cfg(target_arch = "x86_64")]
+mod one_vnni;
 mod piece;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -50,6 +59,9 @@ pub(super) struct Fixed {
     /// Pieces of a row; blocks missing in the last are zero.
     pieces: usize,
     packed: Packed,
+    /// For a single row.
+    #[cfg(target_arch = "x86_64")]
+    one: Vec<one::Digits>,
 }
 
 /// `[row][piece]`, for products of bytes (`vnni`, `neon`) or for all others.
@@ -221,16 +233,32 @@ fn packed<P: Pack>(isa: Isa, x: &[f32], k: usize, pack: fn(Isa, &[[f32; BLOCK]],
 }
 
 impl Fixed {
-    /// Packs rows of activations `x` `[rows, k]`; `k` is a multiple of 32.
-    pub fn of(isa: Isa, x: &[f32], k: usize) -> Self {
+    /// Packs rows of activations `x` `[rows, k]` for weights of some formats; `k` is a multiple of 32.
+    pub fn of(isa: Isa, x: &[f32], k: usize, is_with: impl Fn(Block) -> bool) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let (one, is_all) = {
+            let of = |block| is_with(block) && x.len() == k && one::is_for(isa, block);
+            let all = [Block::Q8_0, Block::Q4K, Block::Q6K];
+            let one = if all.into_iter().any(of) { packed(isa, x, k, one::digits_on) } else { Vec::new() };
+            (one, !all.into_iter().any(|block| is_with(block) && !of(block)))
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let is_all = !is_with(Block::Q8_0) && !is_with(Block::Q4K) && !is_with(Block::Q6K);
+        let rest = if is_all { &[] } else { x };
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Avx512Bf16 => Packed::Digits(packed(isa, x, k, digits_on)),
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => Packed::Digits(packed(isa, rest, k, digits_on)),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::NeonDot => Packed::Digits(packed(isa, x, k, digits_on)),
-            _ => Packed::Parts(packed(isa, x, k, parts_on)),
+            Isa::Neon | Isa::NeonDot => Packed::Digits(packed(isa, rest, k, digits_on)),
+            _ => Packed::Parts(packed(isa, rest, k, parts_on)),
         };
-        Self { isa, pieces: k.div_ceil(PIECE), packed }
+        Self {
+            isa,
+            pieces: k.div_ceil(PIECE),
+            packed,
+            #[cfg(target_arch = "x86_64")]
+            one,
+        }
     }
 
     /// Rows of weights times all rows of activations. `w` gives the rows from 0 on, also some after the last of `n`. `put`
@@ -242,6 +270,11 @@ impl Fixed {
         scratch: &mut Scratch,
         mut put: impl FnMut(usize, usize, &[f32]),
     ) {
+        #[cfg(target_arch = "x86_64")]
+        if !self.one.is_empty() && one::is_for(self.isa, block) {
+            one::multiply(self.isa, block, (&w, n), &self.one, |at, results| put(0, at, results));
+            return;
+        }
         match (&self.packed, self.isa) {
             #[cfg(target_arch = "x86_64")]
             (Packed::Digits(x), _) => {

@@ -12,7 +12,7 @@ const ALL: [(Block, GgmlDType); 3] =
 /// of this machine.
 fn products(isa: Option<Isa>, block: Block, w: &[&[u8]], x: &[f32], k: usize) -> Vec<Vec<f32>> {
     let mut out = vec![vec![0.0; w.len()]; x.len() / k];
-    let fixed = Fixed::of(isa.unwrap_or(self::isa()), x, k);
+    let fixed = Fixed::of(isa.unwrap_or(self::isa()), x, k, |one| one == block);
     fixed.multiply(block, (|i| w[i.min(w.len() - 1)], w.len()), &mut Scratch::default(), |row, at, results| {
         out[row][at..][..results.len()].copy_from_slice(results);
     });
@@ -80,9 +80,12 @@ fn any_bytes_give_the_same_bits_everywhere() {
             }
             for isa in supported() {
                 let other = products(Some(isa), block, &w, &x, k);
+                let alone: Vec<_> = x.chunks(k).flat_map(|x| products(Some(isa), block, &w, x, k)).collect();
+                assert!(alone[3].iter().all(|value| value.is_nan()), "{isa:?} {block:?} {scale:x} {size}");
                 for row in (0..rows).filter(|row| *row != 3) {
                     let of = |all: &[Vec<f32>]| bits(&all[row..=row]);
                     assert_eq!(of(&other), of(&got), "{isa:?} {block:?} {scale:x} {size} {row}");
+                    assert_eq!(of(&alone), of(&got), "{isa:?} {block:?} {scale:x} {size} {row}, alone");
                 }
             }
         }

@@ -26,8 +26,8 @@ pub(super) struct Scratch {
     results: Vec<[f32; TILE_ROWS]>,
 }
 
-/// The first `n` of 32 rows of weights times all rows of activations `x` of `pieces` each. `put` gets the number of each row
-/// of activations and its results.
+/// The first `n` of 32 rows of weights times all rows of activations `x` of `pieces` each, of which there are several: `one` is
+/// for a single one. `put` gets the number of each row of activations and its results.
 ///
 /// # Safety
 /// The machine has AVX-512 with DQ and VNNI.
@@ -71,7 +71,6 @@ unsafe fn multiply_as<F: Format<N>, const N: usize>(
         // SAFETY: what the caller promises.
         unsafe {
             match (rows, w.first_chunk(), &mut repacked[0]) {
-                (1, Some(w), repacked) => few::<F, N, 1>(w, [row(0)], repacked, sums),
                 (2, Some(w), repacked) => few::<F, N, 2>(w, [row(0), row(1)], repacked, sums),
                 (3, Some(w), repacked) => few::<F, N, 3>(w, [row(0), row(1), row(2)], repacked, sums),
                 (TILE_X, Some(w), repacked) => few::<F, N, TILE_X>(w, [row(0), row(1), row(2), row(3)], repacked, sums),

@@ -35,13 +35,13 @@ pub(super) struct Small {
 #[repr(C, align(64))]
 pub(super) struct Large {
     pub numbers: [i8; LARGE],
-    /// Sums of the integers, 16 each.
-    pub sums: [i16; LARGE / 16],
-    pub scale: f32,
     /// For each 32 and each place modulo 8 the four integers there.
     pub spread: [[[i8; 4]; 8]; 8],
     /// The sums of the first and of the last two of them, times [`LESS`].
     pub less: [[[i16; 2]; 8]; 8],
+    /// Sums of the integers, 16 each.
+    pub sums: [i16; LARGE / 16],
+    pub scale: f32,
     /// Sums of the integers, 32 each.
     pub totals: [[i16; 2]; 4],
 }
@@ -113,6 +113,17 @@ fn largest<const N: usize>(x: &[f32; N]) -> f32 {
     f32::from_bits(largest)
 }
 
+/// The first value of this size; `None` if all are zero.
+#[inline(always)]
+fn first_of<const N: usize>(x: &[f32; N], size: f32) -> Option<f32> {
+    for x in x {
+        if x.abs() == size && size != 0.0 {
+            return Some(*x);
+        }
+    }
+    None
+}
+
 /// The nearest integers of `x · by`, ties to even.
 #[inline(always)]
 fn nearest<const N: usize>(x: &[f32; N], by: f32, out: &mut [i8; N]) {
@@ -138,7 +149,9 @@ impl Small {
         if size != 0.0 {
             nearest(x, LARGEST as f32 / size, &mut out.numbers);
         }
-        out.total = out.numbers.iter().map(|n| i32::from(*n)).sum();
+        for i in 0..SMALL {
+            out.total += i32::from(out.numbers[i]);
+        }
         out.sum = f16::from_f32(scale * out.total as f32).to_f32();
         out.padded[2..][..SMALL].copy_from_slice(&out.numbers);
         out
@@ -162,12 +175,16 @@ impl Large {
             return Self { scale: f32::NAN, ..Self::ZERO };
         }
         // Of the values of that size the first gives the sign.
-        let Some(first) = x.iter().find(|x| x.abs() == size && size != 0.0) else { return Self::ZERO };
+        let Some(first) = first_of(x, size) else { return Self::ZERO };
         let inverse = -(LARGEST as f32) / first;
         let mut out = Self { scale: 1.0 / inverse, ..Self::ZERO };
         nearest(x, inverse, &mut out.numbers);
-        for (sum, numbers) in out.sums.iter_mut().zip(out.numbers.as_chunks::<16>().0) {
-            *sum = numbers.iter().map(|n| i16::from(*n)).sum();
+        for group in 0..LARGE / 16 {
+            let mut sum = 0;
+            for i in 0..16 {
+                sum += i16::from(out.numbers[16 * group + i]);
+            }
+            out.sums[group] = sum;
         }
         for (part, numbers) in out.numbers.as_chunks::<32>().0.iter().enumerate() {
             for i in 0..8 {
@@ -183,12 +200,16 @@ impl Large {
 
 #[inline(always)]
 fn small_blocks(x: &[[f32; SMALL]], out: &mut [Small]) {
-    x.iter().zip(out).for_each(|(x, out)| *out = Small::of(x));
+    for (x, out) in x.iter().zip(out) {
+        *out = Small::of(x);
+    }
 }
 
 #[inline(always)]
 fn large_blocks(x: &[[f32; LARGE]], out: &mut [Large]) {
-    x.iter().zip(out).for_each(|(x, out)| *out = Large::of(x));
+    for (x, out) in x.iter().zip(out) {
+        *out = Large::of(x);
+    }
 }
 
 per_isa!(smalls / smalls_avx2 / smalls_avx512: (x: &[[f32; SMALL]], out: &mut [Small]) -> () = small_blocks(x, out));

@@ -1,5 +1,6 @@
 //! Eight rows in the registers of AVX2.
 
+use super::super::quads::quads_avx2;
 use super::lanes::{Bytes, Lanes};
 use std::arch::x86_64::*;
 
@@ -7,23 +8,6 @@ pub(super) const ROWS: usize = 8;
 
 #[derive(Clone, Copy)]
 pub(super) struct Avx2;
-
-/// Registers of four rows by four: `[dword of rows 0 to 3 | of rows 4 to 7]`.
-#[inline(always)]
-unsafe fn quads(rows: [__m256i; 4]) -> [__m256i; 4] {
-    // SAFETY: the caller has AVX2.
-    unsafe {
-        let [a, b, c, d] = rows;
-        let (ab, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-        let (cd, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-        [
-            _mm256_unpacklo_epi64(ab, cd),
-            _mm256_unpackhi_epi64(ab, cd),
-            _mm256_unpacklo_epi64(ab_high, cd_high),
-            _mm256_unpackhi_epi64(ab_high, cd_high),
-        ]
-    }
-}
 
 impl Lanes<ROWS> for Avx2 {
     type V = __m256i;
@@ -37,7 +21,7 @@ impl Lanes<ROWS> for Avx2 {
         // SAFETY: as the caller promises.
         unsafe {
             let two = |k: usize| _mm256_loadu2_m128i(rows.row(k + 4).cast(), rows.row(k).cast());
-            quads([two(0), two(1), two(2), two(3)])
+            quads_avx2([two(0), two(1), two(2), two(3)])
         }
     }
 
@@ -53,8 +37,8 @@ impl Lanes<ROWS> for Avx2 {
                 let row = _mm256_loadu_si256(rows.row(k).cast());
                 _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(row, even_first), across)
             };
-            let first = quads([one(0), one(1), one(2), one(3)]);
-            let second = quads([one(4), one(5), one(6), one(7)]);
+            let first = quads_avx2([one(0), one(1), one(2), one(3)]);
+            let second = quads_avx2([one(4), one(5), one(6), one(7)]);
             let low = |i: usize| _mm256_permute2x128_si256::<0x20>(first[i], second[i]);
             let high = |i: usize| _mm256_permute2x128_si256::<0x31>(first[i], second[i]);
             [low(0), low(1), low(2), low(3), high(0), high(1), high(2), high(3)]

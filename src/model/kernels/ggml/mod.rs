@@ -26,7 +26,8 @@
 //!
 //! `small` and `large` are the definition. `tile` computes the same bits for several rows at once, on x86-64 with AVX2 or
 //! AVX-512: a piece of 256 weights of each row is decoded into a panel, four bytes of each row side by side, and
-//! multiplied by every row of activations.
+//! multiplied by every row of activations. A single row of activations is multiplied by blocks of Q4_K and Q6_K as they
+//! are stored (`one`), because nothing would share the panel.
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
@@ -38,6 +39,12 @@ mod fill_large;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod large;
+#[cfg(target_arch = "x86_64")]
+mod one;
+#[cfg(target_arch = "x86_64")]
+mod one_avx2;
+#[cfg(target_arch = "x86_64")]
+mod one_vnni;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod small;

@@ -142,7 +142,7 @@ pub(super) unsafe fn add_large<L: Lanes<R>, F: Fill<L, R>, const R: usize>(
 
 /// Two integers of 16 bits.
 #[inline(always)]
-fn two([low, high]: [i16; 2]) -> u32 {
+pub(super) fn two([low, high]: [i16; 2]) -> u32 {
     u32::from(low.cast_unsigned()) | u32::from(high.cast_unsigned()) << 16
 }
 

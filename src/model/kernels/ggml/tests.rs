@@ -143,9 +143,12 @@ fn check(block: Block, k: usize) {
     };
     let want = of(Isa::Portable);
     #[cfg(target_arch = "x86_64")]
-    for (isa, rows) in supported().into_iter().flat_map(|isa| (1..=7).map(move |rows| (isa, rows))) {
+    for (isa, first, rows) in supported().into_iter().flat_map(|isa| {
+        // The first rows together, and each of them alone.
+        (1..=7).map(move |rows| (isa, 0, rows)).chain((1..7).map(move |first| (isa, first, 1)))
+    }) {
         for n in [1, 5, 8, 17, MOST] {
-            let x = operands(isa, &x[..rows * k], k, block);
+            let x = operands(isa, &x[first * k..][..rows * k], k, block);
             let mut got = vec![Vec::new(); rows];
             let put = |row: usize, at: usize, results: &[f32]| {
                 assert_eq!(at, got[row].len());
@@ -153,9 +156,9 @@ fn check(block: Block, k: usize) {
             };
             let row = |i: usize| &*w[i.min(MOST - 1)];
             let is_done = multiply(isa, block, (row, n), &x, &mut Scratch::default(), put);
-            let of = |row: usize| (0..n).map(move |i| 7 * i + row);
+            let of = |row: usize| (0..n).map(move |i| 7 * i + first + row);
             let wanted = (0..rows).map(|row| of(row).map(|at| want[at]).collect::<Vec<_>>());
-            assert!(!is_done || wanted.eq(got), "{} on {isa}: {rows} × {n} × {k}", block.name());
+            assert!(!is_done || wanted.eq(got), "{} on {isa}: {first}, {rows} × {n} × {k}", block.name());
             assert_eq!(is_done, isa != Isa::Portable && !matches!(block, Block::Q2K | Block::Iq4Xs));
         }
     }

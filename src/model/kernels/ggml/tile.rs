@@ -6,12 +6,14 @@ use super::super::isa::Isa;
 use super::super::k_blocks::{Q3K, Q4K, Q5K, Q6K};
 use super::super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::table_blocks::{Iq4Nl, Mxfp4};
-use super::activations::Operands;
+use super::activations::{Large, Operands};
 use super::avx2::{self, Avx2};
 use super::lanes::{Bytes, Lanes};
+use super::one::{self, One};
 use super::panel::{Fill, PARTS, Panel, Sums, add_large, add_small, folded};
 use super::vnni::{self, Vnni};
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+use std::marker::PhantomData;
 
 /// Memory that a thread keeps from task to task.
 #[derive(Default)]
@@ -78,10 +80,108 @@ fn in_tiles<'w, const R: usize>(
 
 /// Asks the second cache to fetch bytes.
 #[inline(always)]
-fn fetch(start: *const u8, bytes: usize) {
+pub(super) fn fetch(start: *const u8, bytes: usize) {
     for at in (0..bytes).step_by(LINE) {
         // SAFETY: a prefetch reads nothing, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) }
+    }
+}
+
+/// What is done with each piece of rows of weights.
+trait Pieces<const R: usize> {
+    /// Bytes of a piece.
+    const BYTES: usize;
+
+    /// Adds the products with a piece, and fetches as many bytes from `ahead` on.
+    ///
+    /// # Safety
+    /// The machine has the instructions, and `BYTES` bytes of each row can be read.
+    unsafe fn add(&mut self, w: Bytes, piece: usize, ahead: *const u8);
+}
+
+/// Pieces that are decoded into a panel, which is multiplied by all rows of activations.
+struct InPanel<'a, L, F, const R: usize> {
+    x: &'a Operands,
+    panel: &'a mut Panel<R>,
+    sums: &'a mut [Sums<R>],
+    of: PhantomData<(L, F)>,
+}
+
+impl<L: Lanes<R>, F: Fill<L, R>, const R: usize> Pieces<R> for InPanel<'_, L, F, R> {
+    const BYTES: usize = F::BYTES;
+
+    #[inline(always)]
+    unsafe fn add(&mut self, w: Bytes, piece: usize, ahead: *const u8) {
+        // Half of it now and half later, as few lines can be on their way at a time.
+        let half = R * F::BYTES / 2;
+        fetch(ahead, half);
+        // SAFETY: as the caller promises.
+        unsafe { F::fill(w, self.panel) }
+        fetch(ahead.wrapping_add(half), half);
+        for (row, sums) in self.sums.iter_mut().enumerate() {
+            // SAFETY: as above.
+            unsafe {
+                if F::TERM.is_some() {
+                    add_small::<L, F, R>(self.panel, &self.x.small(row)[PARTS * piece..], sums);
+                } else {
+                    add_large::<L, F, R>(self.panel, &self.x.large(row)[piece], sums);
+                }
+            }
+        }
+    }
+}
+
+/// Pieces that are multiplied by the only row of activations.
+struct ByOne<'a, L, F, const R: usize> {
+    x: &'a [Large],
+    sums: one::Sums<R>,
+    of: PhantomData<(L, F)>,
+}
+
+impl<L: Lanes<R>, F: One<L, R>, const R: usize> Pieces<R> for ByOne<'_, L, F, R> {
+    const BYTES: usize = F::BYTES;
+
+    #[inline(always)]
+    unsafe fn add(&mut self, w: Bytes, piece: usize, ahead: *const u8) {
+        // SAFETY: as the caller promises.
+        unsafe { F::add(w, &self.x[piece], &mut self.sums, ahead) }
+    }
+}
+
+/// Adds the products with all pieces of rows of weights.
+///
+/// # Safety
+/// The machine has the instructions.
+#[inline(always)]
+unsafe fn each_piece<P: Pieces<R>, const R: usize>([w, after]: &Rows<R>, pieces: &mut P) {
+    let bytes = w[0].len();
+    let distance = |from: &[u8], to: &[u8]| to.as_ptr().addr().wrapping_sub(from.as_ptr().addr());
+    let stride = distance(w[0], w[1]);
+    let stride = w.windows(2).all(|two| distance(two[0], two[1]) == stride && two[1].len() == bytes).then_some(stride);
+    for (piece, at) in (0..bytes).step_by(P::BYTES).enumerate() {
+        let end = (at + P::BYTES).min(bytes);
+        // In the order of the file: that is how memory is fastest.
+        let ahead = after[0].as_ptr().wrapping_add(R * at);
+        // SAFETY: as the caller promises; the bytes of a piece are there.
+        unsafe {
+            match stride.filter(|_| end - at == P::BYTES) {
+                // Rows may be parts of one mapping, but no slice spans them.
+                Some(stride) => {
+                    for row in w {
+                        let _ = row.as_ptr().expose_provenance();
+                    }
+                    let start = std::ptr::with_exposed_provenance(w[0][at..end].as_ptr().addr());
+                    pieces.add(Bytes::new(start, stride), piece, ahead);
+                }
+                None => {
+                    let mut filled = [[0u8; 34 * PARTS]; R];
+                    for r in 0..R {
+                        filled[r][..end - at].copy_from_slice(&w[r][at..end]);
+                    }
+                    pieces.add(Bytes::new(filled.as_ptr().cast(), 34 * PARTS), piece, ahead);
+                }
+            }
+        }
     }
 }
 
@@ -91,57 +191,46 @@ fn fetch(start: *const u8, bytes: usize) {
 /// The machine has the instructions.
 #[inline(always)]
 unsafe fn tile<L: Lanes<R>, F: Fill<L, R>, const R: usize>(
-    [w, after]: &Rows<R>,
+    w: &Rows<R>,
     x: &Operands,
     Memory { panel, sums }: &mut Memory<R>,
 ) -> bool {
     sums.clear();
     sums.resize(x.rows(), [[0.0; R]; 9]);
-    let bytes = w[0].len();
-    let distance = |from: &[u8], to: &[u8]| to.as_ptr().addr().wrapping_sub(from.as_ptr().addr());
-    let stride = distance(w[0], w[1]);
-    let stride = w.windows(2).all(|two| distance(two[0], two[1]) == stride && two[1].len() == bytes).then_some(stride);
-    for (piece, at) in (0..bytes).step_by(F::BYTES).enumerate() {
-        let end = (at + F::BYTES).min(bytes);
-        // In the order of the file: that is how memory is fastest. Half of it now and half later, as few lines can be on
-        // their way at a time.
-        let half = R * (end - at) / 2;
-        let ahead = after[0].as_ptr().wrapping_add(R * at);
-        fetch(ahead, half);
-        // SAFETY: as the caller promises; the bytes of a piece are there.
-        unsafe {
-            match stride.filter(|_| end - at == F::BYTES) {
-                // Rows may be parts of one mapping, but no slice spans them.
-                Some(stride) => {
-                    for row in w {
-                        let _ = row.as_ptr().expose_provenance();
-                    }
-                    let start = std::ptr::with_exposed_provenance(w[0][at..end].as_ptr().addr());
-                    F::fill(Bytes::new(start, stride), panel);
-                }
-                None => {
-                    let mut filled = [[0u8; 34 * PARTS]; R];
-                    for r in 0..R {
-                        filled[r][..end - at].copy_from_slice(&w[r][at..end]);
-                    }
-                    F::fill(Bytes::new(filled.as_ptr().cast(), 34 * PARTS), panel);
-                }
-            }
-            fetch(ahead.wrapping_add(half), half);
-            for (row, sums) in sums.iter_mut().enumerate() {
-                if F::TERM.is_some() {
-                    add_small::<L, F, R>(panel, &x.small(row)[PARTS * piece..], sums);
-                } else {
-                    add_large::<L, F, R>(panel, &x.large(row)[piece], sums);
-                }
-            }
-        }
-    }
+    let mut pieces = InPanel::<L, F, R> { x, panel, sums, of: PhantomData };
+    // SAFETY: as the caller promises.
+    unsafe { each_piece(w, &mut pieces) }
     F::TERM.is_none()
 }
 
+/// [`tile`] for one row of activations. The sums are finished, as those of blocks of 32 are.
+///
+/// # Safety
+/// The machine has the instructions.
+#[inline(always)]
+unsafe fn tile_of_one<L: Lanes<R>, F: One<L, R>, const R: usize>(
+    w: &Rows<R>,
+    x: &Operands,
+    Memory { sums, .. }: &mut Memory<R>,
+) -> bool {
+    let mut pieces = ByOne::<L, F, R> { x: x.large(0), sums: one::Sums::ZERO, of: PhantomData };
+    // SAFETY: as the caller promises.
+    unsafe { each_piece(w, &mut pieces) }
+    sums.clear();
+    sums.resize(1, [[0.0; R]; 9]);
+    sums[0][8] = pieces.sums.folded();
+    false
+}
+
 macro_rules! with {
-    ($name:ident, $of:ident, $features:literal, $lanes:ident, $rows:expr) => {
+    ($name:ident, $of:ident, $one:ident, $features:literal, $lanes:ident, $rows:expr) => {
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        fn $one<F: One<$lanes, { $rows }>>(w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
+            // SAFETY: this function has the instructions.
+            unsafe { tile_of_one::<$lanes, F, { $rows }>(w, x, memory) }
+        }
+
         #[inline(never)]
         #[target_feature(enable = $features)]
         fn $of<F: Fill<$lanes, { $rows }>>(w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
@@ -152,6 +241,8 @@ macro_rules! with {
         #[target_feature(enable = $features)]
         fn $name(block: Block, w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
             match block {
+                Block::Q4K if x.rows() == 1 => $one::<Q4K>(w, x, memory),
+                Block::Q6K if x.rows() == 1 => $one::<Q6K>(w, x, memory),
                 Block::Q4_0 => $of::<Q4_0>(w, x, memory),
                 Block::Q4_1 => $of::<Q4_1>(w, x, memory),
                 Block::Q5_0 => $of::<Q5_0>(w, x, memory),
@@ -168,5 +259,5 @@ macro_rules! with {
     };
 }
 
-with!(with_avx2, of_avx2, "avx2", Avx2, avx2::ROWS);
-with!(with_vnni, of_vnni, "avx512f,avx512bw,avx512dq,avx512vnni", Vnni, vnni::ROWS);
+with!(with_avx2, of_avx2, one_avx2, "avx2,f16c", Avx2, avx2::ROWS);
+with!(with_vnni, of_vnni, one_vnni, "avx512f,avx512bw,avx512dq,avx512vnni", Vnni, vnni::ROWS);

@@ -1,5 +1,6 @@
 //! Sixteen rows in the registers of AVX-512 with VNNI.
 
+use super::super::quads::quads_avx512;
 use super::lanes::{Bytes, Lanes};
 use std::arch::x86_64::*;
 
@@ -7,23 +8,6 @@ pub(super) const ROWS: usize = 16;
 
 #[derive(Clone, Copy)]
 pub(super) struct Vnni;
-
-/// Four registers by four in each part of 128 bits.
-#[inline(always)]
-unsafe fn quads(rows: [__m512i; 4]) -> [__m512i; 4] {
-    // SAFETY: the caller has AVX-512.
-    unsafe {
-        let [a, b, c, d] = rows;
-        let (ab, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let (cd, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-        [
-            _mm512_unpacklo_epi64(ab, cd),
-            _mm512_unpackhi_epi64(ab, cd),
-            _mm512_unpacklo_epi64(ab_high, cd_high),
-            _mm512_unpackhi_epi64(ab_high, cd_high),
-        ]
-    }
-}
 
 impl Lanes<ROWS> for Vnni {
     type V = __m512i;
@@ -42,7 +26,7 @@ impl Lanes<ROWS> for Vnni {
                 let low = _mm512_inserti32x4::<1>(low, load(4));
                 _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(low, load(8)), load(12))
             };
-            quads([four(0), four(1), four(2), four(3)])
+            quads_avx512([four(0), four(1), four(2), four(3)])
         }
     }
 
@@ -58,8 +42,8 @@ impl Lanes<ROWS> for Vnni {
                 let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(0)), load(4));
                 _mm512_shuffle_epi8(_mm512_permutexvar_epi32(even_first, both), across)
             };
-            let first = quads([two(0), two(1), two(2), two(3)]);
-            let second = quads([two(8), two(9), two(10), two(11)]);
+            let first = quads_avx512([two(0), two(1), two(2), two(3)]);
+            let second = quads_avx512([two(8), two(9), two(10), two(11)]);
             // Parts are rows 0 to 3, then 4 to 7 of one register, then 8 to 11 and 12 to 15 of the other.
             let low = |i: usize| _mm512_shuffle_i32x4::<0b10_00_10_00>(first[i], second[i]);
             let high = |i: usize| _mm512_shuffle_i32x4::<0b11_01_11_01>(first[i], second[i]);
