@@ -23,6 +23,8 @@ mod one;
 #[cfg(target_arch = "x86_64")]
 mod one_avx2;
 #[cfg(target_arch = "x86_64")]
+mod one_digits;
+#[cfg(target_arch = "x86_64")]
 mod one_vnni;
 mod piece;
 mod portable;
@@ -61,7 +63,7 @@ pub(super) struct Fixed {
     packed: Packed,
     /// For a single row.
     #[cfg(target_arch = "x86_64")]
-    one: Vec<one::Digits>,
+    one: Vec<one_digits::Digits>,
 }
 
 /// `[row][piece]`, for products of bytes (`vnni`, `neon`) or for all others.
@@ -239,7 +241,7 @@ impl Fixed {
         let (one, is_all) = {
             let of = |block| is_with(block) && x.len() == k && one::is_for(isa, block);
             let all = [Block::Q8_0, Block::Q4K, Block::Q6K];
-            let one = if all.into_iter().any(of) { packed(isa, x, k, one::digits_on) } else { Vec::new() };
+            let one = if all.into_iter().any(of) { packed(isa, x, k, one_digits::digits_on) } else { Vec::new() };
             (one, !all.into_iter().any(|block| is_with(block) && !of(block)))
         };
         #[cfg(not(target_arch = "x86_64"))]

@@ -2,7 +2,7 @@
 
 use super::super::format::part;
 use super::super::quads::quads_avx2;
-use super::one::{Digits, QUADS, ROWS, SIDES, fetch};
+use super::one_digits::{Digits, QUADS, ROWS, SIDES, fetch};
 use super::{BLOCKS, Block};
 use std::arch::x86_64::*;
 

@@ -3,7 +3,7 @@
 
 use super::super::format::part;
 use super::super::quads::quads_avx512;
-use super::one::{Digits, QUADS, ROWS, SIDES, fetch};
+use super::one_digits::{Digits, QUADS, ROWS, SIDES, fetch};
 use super::piece::last;
 use super::{BLOCKS, Block};
 use std::arch::x86_64::*;

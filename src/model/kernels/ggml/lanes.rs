@@ -1,5 +1,8 @@
 //! What the fast products need of an instruction set: registers that hold the same four bytes of several rows of weights.
 
+use super::super::interleave::LINE;
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+
 /// Rows of bytes at equal distances. Of these, few registers of the processor are enough to address all.
 #[derive(Clone, Copy)]
 pub(super) struct Bytes {
@@ -34,6 +37,15 @@ impl Bytes {
         // SAFETY: this does nothing.
         unsafe { std::arch::asm!("/* {0} */", inout(reg) stride, options(pure, nomem, nostack, preserves_flags)) };
         Self { stride, ..self }
+    }
+}
+
+/// Asks the second cache to fetch bytes.
+#[inline(always)]
+pub(super) fn fetch(start: *const u8, bytes: usize) {
+    for at in (0..bytes).step_by(LINE) {
+        // SAFETY: a prefetch reads nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) }
     }
 }
 

@@ -42,10 +42,6 @@ mod large;
 #[cfg(target_arch = "x86_64")]
 mod one;
 #[cfg(target_arch = "x86_64")]
-mod one_avx2;
-#[cfg(target_arch = "x86_64")]
-mod one_vnni;
-#[cfg(target_arch = "x86_64")]
 mod panel;
 mod small;
 #[cfg(target_arch = "x86_64")]

@@ -1,18 +1,16 @@
 //! All rows of activations times several rows of weights at once.
 
 use super::super::blocks::Block;
-use super::super::interleave::LINE;
 use super::super::isa::Isa;
 use super::super::k_blocks::{Q3K, Q4K, Q5K, Q6K};
 use super::super::plain_blocks::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::table_blocks::{Iq4Nl, Mxfp4};
 use super::activations::{Large, Operands};
 use super::avx2::{self, Avx2};
-use super::lanes::{Bytes, Lanes};
+use super::lanes::{Bytes, Lanes, fetch};
 use super::one::{self, One};
 use super::panel::{Fill, PARTS, Panel, Sums, add_large, add_small, folded};
 use super::vnni::{self, Vnni};
-use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::marker::PhantomData;
 
 /// Memory that a thread keeps from task to task.
@@ -51,7 +49,11 @@ pub(in super::super) fn multiply<'w>(
     match isa {
         Isa::Portable => return false,
         _ if matches!(block, Block::Q2K | Block::Iq4Xs | Block::Q8_1 | Block::Q8K) => return false,
-        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine.
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine, and each of the others has AVX2.
+        _ if x.rows() == 1 && matches!(block, Block::Q4K | Block::Q6K) => {
+            in_tiles((w, n), &mut scratch.avx2, put, |w, memory| unsafe { with_one(block, w, x, memory) })
+        }
+        // SAFETY: as above.
         Isa::Avx2 | Isa::Avx512 => {
             in_tiles((w, n), &mut scratch.avx2, put, |w, memory| unsafe { with_avx2(block, w, x, memory) })
         }
@@ -75,15 +77,6 @@ fn in_tiles<'w, const R: usize>(
         for (row, sums) in memory.sums.iter().enumerate() {
             put(row, at, &folded(sums, is_large)[..R.min(n - at)]);
         }
-    }
-}
-
-/// Asks the second cache to fetch bytes.
-#[inline(always)]
-pub(super) fn fetch(start: *const u8, bytes: usize) {
-    for at in (0..bytes).step_by(LINE) {
-        // SAFETY: a prefetch reads nothing, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) }
     }
 }
 
@@ -132,13 +125,13 @@ impl<L: Lanes<R>, F: Fill<L, R>, const R: usize> Pieces<R> for InPanel<'_, L, F,
 }
 
 /// Pieces that are multiplied by the only row of activations.
-struct ByOne<'a, L, F, const R: usize> {
+struct ByOne<'a, F> {
     x: &'a [Large],
-    sums: one::Sums<R>,
-    of: PhantomData<(L, F)>,
+    sums: one::Sums,
+    of: PhantomData<F>,
 }
 
-impl<L: Lanes<R>, F: One<L, R>, const R: usize> Pieces<R> for ByOne<'_, L, F, R> {
+impl<F: One> Pieces<{ avx2::ROWS }> for ByOne<'_, F> {
     const BYTES: usize = F::BYTES;
 
     #[inline(always)]
@@ -204,33 +197,30 @@ unsafe fn tile<L: Lanes<R>, F: Fill<L, R>, const R: usize>(
 }
 
 /// [`tile`] for one row of activations. The sums are finished, as those of blocks of 32 are.
-///
-/// # Safety
-/// The machine has the instructions.
-#[inline(always)]
-unsafe fn tile_of_one<L: Lanes<R>, F: One<L, R>, const R: usize>(
-    w: &Rows<R>,
-    x: &Operands,
-    Memory { sums, .. }: &mut Memory<R>,
-) -> bool {
-    let mut pieces = ByOne::<L, F, R> { x: x.large(0), sums: one::Sums::ZERO, of: PhantomData };
-    // SAFETY: as the caller promises.
+#[inline(never)]
+#[target_feature(enable = "avx2,f16c")]
+fn one_of<F: One>(w: &Rows<{ avx2::ROWS }>, x: &Operands, sums: &mut Vec<Sums<{ avx2::ROWS }>>) -> bool {
+    let mut pieces = ByOne::<F> { x: x.large(0), sums: one::Sums::ZERO, of: PhantomData };
+    // SAFETY: this function has the instructions.
     unsafe { each_piece(w, &mut pieces) }
     sums.clear();
-    sums.resize(1, [[0.0; R]; 9]);
+    sums.resize(1, [[0.0; avx2::ROWS]; 9]);
     sums[0][8] = pieces.sums.folded();
     false
 }
 
-macro_rules! with {
-    ($name:ident, $of:ident, $one:ident, $features:literal, $lanes:ident, $rows:expr) => {
-        #[inline(never)]
-        #[target_feature(enable = $features)]
-        fn $one<F: One<$lanes, { $rows }>>(w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
-            // SAFETY: this function has the instructions.
-            unsafe { tile_of_one::<$lanes, F, { $rows }>(w, x, memory) }
-        }
+#[target_feature(enable = "avx2,f16c")]
+fn with_one(
+    block: Block,
+    w: &Rows<{ avx2::ROWS }>,
+    x: &Operands,
+    Memory { sums, .. }: &mut Memory<{ avx2::ROWS }>,
+) -> bool {
+    if block == Block::Q4K { one_of::<Q4K>(w, x, sums) } else { one_of::<Q6K>(w, x, sums) }
+}
 
+macro_rules! with {
+    ($name:ident, $of:ident, $features:literal, $lanes:ident, $rows:expr) => {
         #[inline(never)]
         #[target_feature(enable = $features)]
         fn $of<F: Fill<$lanes, { $rows }>>(w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
@@ -241,8 +231,6 @@ macro_rules! with {
         #[target_feature(enable = $features)]
         fn $name(block: Block, w: &Rows<{ $rows }>, x: &Operands, memory: &mut Memory<{ $rows }>) -> bool {
             match block {
-                Block::Q4K if x.rows() == 1 => $one::<Q4K>(w, x, memory),
-                Block::Q6K if x.rows() == 1 => $one::<Q6K>(w, x, memory),
                 Block::Q4_0 => $of::<Q4_0>(w, x, memory),
                 Block::Q4_1 => $of::<Q4_1>(w, x, memory),
                 Block::Q5_0 => $of::<Q5_0>(w, x, memory),
@@ -259,5 +247,5 @@ macro_rules! with {
     };
 }
 
-with!(with_avx2, of_avx2, one_avx2, "avx2,f16c", Avx2, avx2::ROWS);
-with!(with_vnni, of_vnni, one_vnni, "avx512f,avx512bw,avx512dq,avx512vnni", Vnni, vnni::ROWS);
+with!(with_avx2, of_avx2, "avx2", Avx2, avx2::ROWS);
+with!(with_vnni, of_vnni, "avx512f,avx512bw,avx512dq,avx512vnni", Vnni, vnni::ROWS);
