@@ -35,4 +35,4 @@ pub use loss::mean_loss;
 pub use model_shares::{ModelPart, ModelShares, Share};
 pub use next::{Tempered, WhatIf};
 pub use side_by_side::Distance;
-pub use usage::{LayerUsage, MOST_PAIRED, RunUsage};
+pub use usage::{LayerUsage, MOST_PAIRED, RunUsage, UsageMeasure};

@@ -4,8 +4,10 @@
 //! counts always equal a count from the start, whatever the length of the run.
 
 mod layer;
+mod measure;
 mod run;
 mod sum;
 
 pub use layer::{LayerUsage, MOST_PAIRED};
+pub use measure::UsageMeasure;
 pub use run::RunUsage;

@@ -22,6 +22,7 @@ impl State {
             targets: self.plotted(),
             map: pane.effects.of(pane.view()),
             effect: self.map_measure(),
+            usage: Some(pane.usage),
         }
     }
 

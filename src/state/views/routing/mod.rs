@@ -6,7 +6,7 @@ pub mod pairs;
 pub mod token;
 pub mod usage;
 
-pub use usage::UsageMeasure;
+pub use crate::analysis::UsageMeasure;
 
 use super::copy::{Clip, Copied};
 use crate::analysis::LayerUsage;

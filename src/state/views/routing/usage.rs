@@ -1,12 +1,12 @@
 //! Layers × experts over the run: how often experts are chosen.
 
 use super::{layer_usage, layers};
+use crate::analysis::UsageMeasure;
 use crate::analysis::tables::{self, Row, UsageRow};
 use crate::state::State;
 use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied};
-use serde::{Deserialize, Serialize};
 
 pub(in crate::state::views) const RULES: Rules = Rules {
     next_measure: Some(|state| {
@@ -15,29 +15,6 @@ pub(in crate::state::views) const RULES: Rules = Rules {
     }),
     ..Rules::new(copy)
 };
-
-/// What the usage of an expert is measured by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UsageMeasure {
-    /// Share of the layer's first choices.
-    #[default]
-    First,
-    /// Share of all choices of the layer.
-    Chosen,
-    /// Mean renormalised weight where the expert was chosen.
-    Weight,
-}
-
-impl UsageMeasure {
-    fn next(self) -> Self {
-        match self {
-            Self::First => Self::Chosen,
-            Self::Chosen => Self::Weight,
-            Self::Weight => Self::First,
-        }
-    }
-}
 
 /// Copies the usage with the columns of the exported view.
 fn copy(state: &State, extent: Extent) -> Copied {
