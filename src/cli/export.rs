@@ -148,7 +148,7 @@ fn site(text: &str) -> Result<Site> {
 
 /// A style of pictures, by its name.
 fn style(text: &str) -> Result<String> {
-    LookOptions { style: Some(text), ..LookOptions::default() }.look().map_err(unprefixed)?;
+    LookOptions { style: Some(text), ..LookOptions::default() }.look().map_err(|error| unprefixed(&error))?;
     Ok(text.to_owned())
 }
 
@@ -159,7 +159,7 @@ fn width(text: &str) -> Result<String> {
 }
 
 /// The message of an option's value without the name of the option, which comes before.
-fn unprefixed(error: anyhow::Error) -> anyhow::Error {
+fn unprefixed(error: &anyhow::Error) -> anyhow::Error {
     let text = error.to_string();
     anyhow!("{}", text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest))
 }

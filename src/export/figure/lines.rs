@@ -241,7 +241,7 @@ mod tests {
         // A round number that holds the value, and values beyond it at the edge.
         let linear = lines(Scale::Linear(0.93));
         assert_eq!((linear.height(1.0), linear.height(0.0), linear.height(9.0)), (0.0, 1.0, 0.0));
-        let ends = |max: f64| lines(Scale::Ranks(max)).ticks().pop().map(|(end, label)| (end, label));
+        let ends = |max: f64| lines(Scale::Ranks(max)).ticks().pop();
         assert_eq!(ends(77.0), Some((80.0, "80".to_owned())));
     }
 }

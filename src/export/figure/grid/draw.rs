@@ -1,3 +1,4 @@
+use super::fit::EDGE;
 use super::{Cells, GAP, Grid, LABEL, NAME, Turn, cut};
 use crate::analysis::colour_map::{EXPERTS, diverging, ink, viridis};
 use crate::export::figure::Setting;
@@ -61,7 +62,7 @@ impl Grid {
             }
         }
         let Some(em) = size else { return };
-        let fit = |text: &str| setting.face.fit(text, (self.cell.0 - 3.0) / em);
+        let fit = |text: &str| setting.face.fit(text, (self.cell.0 - EDGE) / em);
         for (i, (text, value)) in texts.iter().zip(values).enumerate() {
             let Some(paper) = ramp(*value, range) else { continue };
             let ink = ink(paper);

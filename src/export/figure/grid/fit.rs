@@ -18,7 +18,7 @@ const STACKED: f64 = 30.0;
 /// Sizes of text in cells, points, the best first.
 const SIZES: [f64; 3] = [LABEL, 10.0, 9.0];
 /// Room between a text in a cell and its edges.
-const EDGE: f64 = 3.0;
+pub(super) const EDGE: f64 = 2.0;
 
 impl Grid {
     /// As large as the cells need; a long text in bands, which have the shape of a page instead of a ribbon.
@@ -96,7 +96,8 @@ impl Grid {
     /// Whether the grid can be next to others in this width.
     pub fn is_comfortable(&self, setting: Setting, width: f64) -> bool {
         let room = width - self.inset(setting).0 - self.beside(setting);
-        room / self.size.1 as f64 >= self.cell.0 * 0.6
+        let has_caption = self.inset(setting).0 + setting.label(&self.caption) <= width;
+        has_caption && room / self.size.1 as f64 >= self.cell.0 * 0.6
     }
 
     /// The narrowest cell, which still holds a text that may be cut.

@@ -12,7 +12,7 @@ use anyhow::Result;
 pub const FILES: Files = Files { figure, table };
 
 /// What the colours of panels mean. With few experts a token both shares have the first scale, or else each its own.
-const SCALES: [&str; 4] = ["share", "mean weight", "share of first choices", "share of all choices"];
+const SCALES: [&str; 4] = ["share", "share of first choices", "share of all choices", "mean weight"];
 /// Up to this top-k both shares have one scale: all choices are spread over more experts than first ones.
 const ALIKE: usize = 2;
 
@@ -21,7 +21,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
     let (layers, usage) = (upward(trace)?, usage(trace));
     let mut highest = [0.0f32; SCALES.len()];
-    let shares = if dims.top_k <= ALIKE { [0, 0] } else { [2, 3] };
+    let shares = if dims.top_k <= ALIKE { [0, 0] } else { [1, 2] };
     let mut found = Vec::new();
     for measure in UsageMeasure::ALL.into_iter().filter(|measure| spec.usage.is_none_or(|only| only == *measure)) {
         let of_layer = |layer: &usize| {
@@ -32,7 +32,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         let (scale, uniform) = match measure {
             UsageMeasure::First => (shares[0], 1.0 / dims.experts as f64),
             UsageMeasure::Chosen => (shares[1], 1.0 / dims.experts as f64),
-            UsageMeasure::Weight => (1, 1.0 / dims.top_k as f64),
+            UsageMeasure::Weight => (3, 1.0 / dims.top_k as f64),
         };
         highest[scale] = values.iter().copied().fold(highest[scale], f32::max);
         found.push((format!("{} (uniform: {uniform:.3})", measure.quantity()), scale, values));
