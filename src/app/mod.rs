@@ -30,7 +30,7 @@ pub use still::Still;
 use crate::engine::{OpenOptions, open_target};
 use crate::protocol::Failure;
 use crate::state::input::Keymap;
-use crate::state::{Event, StripColour};
+use crate::state::{Event, FirstArrangement, StripColour};
 use crate::trace::Prompt;
 use crate::trace::{Edit, Sampling, remove_temporaries};
 use crate::ui::terminal::{Screen, ScreenOptions};
@@ -80,6 +80,8 @@ pub struct Options {
     pub strip: StripColour,
     /// Whether details are shown where the screen is small and hidden where it is large.
     pub details_flipped: bool,
+    /// How views are arranged at first; `None` leaves one view.
+    pub arrangement: Option<FirstArrangement>,
     /// The keys.
     pub keymap: Arc<Keymap>,
     /// Why the user's configuration could not be read, if it could not.
@@ -119,9 +121,15 @@ async fn explore(options: Options) -> Result<()> {
     let (depth, colours) = (options.color.depth(), options.colours.clone());
     let screen_options = ScreenOptions { mouse: options.mouse, steady_cursor: options.reduced_motion };
     let mut signals = Signals::listen()?;
-    let explorer = Explorer::start(options, Places::of_user(), Arc::new(open_target))?;
+    let arrangement = options.arrangement.filter(|_| options.resume.is_none());
+    let mut explorer = Explorer::start(options, Places::of_user(), Arc::new(open_target))?;
     let screen = Screen::open(depth, &colours, screen_options)?;
-    let mut app = App { explorer, screen, keyboard: Keyboard::listen()?, colours };
+    explorer.state.theme = colours.theme;
+    if let Some(arrangement) = arrangement {
+        let area = screen.area();
+        explorer.state.begin_with(arrangement, area.width, area.height);
+    }
+    let mut app = App { explorer, screen, keyboard: Keyboard::listen()?, colours, depth };
     let ended = app.run(&mut signals).await.map_err(|error| match error.downcast_ref::<std::io::Error>() {
         // Only the terminal is read and written in the loop.
         Some(_) => error.context(Ended::without_terminal()),
@@ -147,6 +155,7 @@ struct App {
     screen: Screen,
     keyboard: Keyboard,
     colours: Colours,
+    depth: Depth,
 }
 
 impl App {
@@ -218,7 +227,12 @@ impl App {
 
     /// Handles an event and its effects; returns `true` if the user leaves.
     fn take(&mut self, event: Event) -> Result<bool> {
-        for request in self.explorer.take(event) {
+        let requests = self.explorer.take(event);
+        if self.explorer.state.theme != self.colours.theme {
+            self.colours = self.colours.under(self.explorer.state.theme);
+            self.screen.set_theme(Theme::with(self.depth, &self.colours));
+        }
+        for request in requests {
             match request {
                 Request::Copy(text) => self.screen.copy(&text)?,
                 Request::SaveScreen => {

@@ -219,6 +219,7 @@ pub fn options(config: Config, open: OpenOptions, prompt: Option<Prompt>, resume
         reduced_motion: config.reduced_motion,
         strip: config.strip,
         details_flipped: config.details_flipped,
+        arrangement: Some(config.arrangement),
         keymap: Arc::new(config.keymap),
     }
 }

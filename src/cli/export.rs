@@ -303,7 +303,7 @@ impl Export {
                 spec.measure = named(name, &Measure::ALL, Measure::name).context("--measure")?
             }
             (Some(name), View::RoutingUsage) => {
-                spec.usage = Some(named(name, &UsageMeasure::ALL, UsageMeasure::name).context("--measure")?);
+                spec.usage = Some(named(name, &UsageMeasure::OF_RUNS, UsageMeasure::name).context("--measure")?);
             }
             (Some(_), view) => bail!("--measure: --view {view} has no measures"),
         }

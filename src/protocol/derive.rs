@@ -36,6 +36,11 @@ pub enum Derive {
         /// Token ids.
         ids: Vec<u32>,
     },
+    /// How many tokens a prompt has.
+    Count {
+        /// The prompt.
+        prompt: Prompt,
+    },
     /// The tokens of texts that would continue the run.
     Spell {
         /// The texts.
@@ -195,6 +200,8 @@ pub enum Derived {
     Tempered(Option<Arc<Tempered>>),
     /// Distributions after candidates.
     WhatIf(Vec<Arc<WhatIf>>),
+    /// A prompt, and how many tokens it has.
+    Counted(Prompt, usize),
     /// The texts and their tokens.
     Spelled(Vec<Spelled>),
     /// Head maps.

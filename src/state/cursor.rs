@@ -25,7 +25,6 @@ impl State {
     /// Moves the cursor to the nearest token, layer, head, expert and candidate that exist.
     pub(super) fn clamp(&mut self) {
         self.cursor.token = self.cursor.token.min(self.tokens.len().saturating_sub(1));
-        self.selection.take_if(|selection| selection.range().end > self.tokens.len());
         if let Phase::Ready(meta) = &self.phase {
             let d = meta.dims;
             self.cursor.layer = self.cursor.layer.min(d.layers - 1);
@@ -34,5 +33,6 @@ impl State {
         }
         let candidates = self.token().map_or(0, |token| token.next.top.len());
         self.cursor.candidate = self.cursor.candidate.min(candidates.saturating_sub(1));
+        self.renew_selected();
     }
 }

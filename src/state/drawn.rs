@@ -25,6 +25,7 @@ impl State {
             if drawn.heads_across.is_some() {
                 self.geometry.pane_mut(place).heads_across = drawn.heads_across;
             }
+            self.geometry.pane_mut(place).rows = drawn.rows;
         }
         let mut effects = Vec::new();
         for ask in self.derived.requests(wanted) {

@@ -20,6 +20,8 @@ pub struct PaneGeometry {
     pub overflow: Option<usize>,
     /// Heads in a line of the sorted grid.
     pub heads_across: Option<u16>,
+    /// Visible rows of a view whose rows are windowed.
+    pub rows: Option<u16>,
 }
 
 impl Geometry {
@@ -29,6 +31,11 @@ impl Geometry {
             self.panes.resize(place + 1, PaneGeometry::default());
         }
         &mut self.panes[place]
+    }
+
+    /// Visible rows of the pane at `place`.
+    pub(super) fn rows(&self, place: usize) -> u16 {
+        self.panes.get(place).and_then(|pane| pane.rows).unwrap_or(1)
     }
 
     /// Heads in a line of the sorted grid in the pane at `place`.

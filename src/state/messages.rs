@@ -2,7 +2,7 @@
 
 use super::State;
 use super::input::Action;
-use super::overlays::{Overlay, Page};
+use super::overlays::{Overlay, Topic};
 use crate::protocol::Failure;
 
 /// A message.
@@ -67,7 +67,8 @@ impl State {
 
     /// Removes the message of an earlier action when another action follows.
     pub(super) fn move_on(&mut self, action: Action) {
-        let is_read = matches!(self.overlays.last(), Some(Overlay::Page(Page::Message(_)))) && action == Action::Escape;
+        let is_read = matches!(self.overlays.last(), Some(Overlay::Page(page)) if page.topic == Topic::Message)
+            && action == Action::Escape;
         let looks = matches!(action, Action::Causes | Action::Redraw | Action::Suspend);
         if is_read || self.overlays.is_empty() && !looks {
             self.message.take_if(|message| !message.stays());

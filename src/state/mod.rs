@@ -1,5 +1,6 @@
 //! What the user sees and does. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
+mod arrangement;
 mod cursor;
 mod drawn;
 mod event;
@@ -11,36 +12,40 @@ mod panes;
 mod run;
 mod session;
 pub mod text;
+pub mod theme;
 mod update;
 pub mod views;
 
+pub use crate::analysis::UsageMeasure;
+pub use crate::analysis::view::{Layout, ShownMeasure};
+pub use arrangement::{Arrangement, FirstArrangement};
 pub use cursor::Cursor;
 pub use event::{Effect, Event};
 pub use geometry::{Geometry, PaneGeometry};
-pub use input::{Gesture, Selection, Spot};
+pub use input::{Gesture, SelectedUsage, Selection, Spot};
 pub use messages::Message;
 pub use overlays::{BranchList, ClosestCalls, EditMenu, EditsInForce, Policies, Reach, edit_offers};
-pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker};
-pub use panes::{Arrangement, Pane, Panes};
+pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Overlay, Page, Palette, Picker, Topic};
+pub use panes::{Pane, Panes};
 pub use run::{
     Baseline, BranchRow, Derivations, EditList, Job, ListedEdit, Opening, Pace, Place, Recorded, RunTree, Save,
     SecondPrompt, TreeNode, Wanted, WantedBaseline, WantedExperiments,
 };
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};
+pub use theme::ThemeName;
 pub use update::update;
 pub use views::attention::grid::Ranked;
 pub use views::attention::{Heads, MeasuredOn, Over, Side};
 pub use views::details::{Details, DetailsPage};
 pub use views::effects::{Effects, Pin};
 pub use views::lens::{Lens, LensMeasure, Target};
-pub use views::routing::UsageMeasure;
 
 use crate::analysis::view::{Tab, View};
 use crate::analysis::{Lab, RunUsage};
 use crate::protocol::{Branches, Failure, Memory, RequestId};
 use crate::trace::{Edit, Meta, Policy, Prompt, Sampling, TokenRecord};
-use input::{Action, Key, Keymap};
+use input::{Action, Jumps, Key, Keymap};
 use session::Resume;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -87,8 +92,14 @@ pub struct State {
     warned_of_saving: bool,
     /// How these files differ from the screen, for the message when they are written; empty if they do not.
     saving_note: &'static str,
-    /// Tokens selected with the mouse.
+    /// Selected tokens.
     pub selection: Option<Selection>,
+    /// The usage of experts inside and outside the selection.
+    pub selected_usage: Option<Box<SelectedUsage>>,
+    /// The places that the cursor jumped from.
+    jumps: Jumps,
+    /// The theme.
+    pub theme: ThemeName,
     /// The panes of the screen.
     pub panes: Panes,
     /// The baseline A of the comparison; the run on screen is B.
@@ -185,6 +196,9 @@ impl State {
             warned_of_saving: false,
             saving_note: "",
             selection: None,
+            selected_usage: None,
+            jumps: Jumps::default(),
+            theme: ThemeName::default(),
             panes: Panes::default(),
             start_edits: Vec::new(),
             edits: EditList::default(),

@@ -1,39 +1,14 @@
 //! The panes of the screen: their arrangement, the focus, and what each of them shows.
 
+use super::arrangement::Arrangement;
 use super::views::attention::Heads;
 use super::views::details::Details;
 use super::views::effects::Effects;
 use super::views::lens::Lens;
-use super::views::routing::UsageMeasure;
+use crate::analysis::UsageMeasure;
 use crate::analysis::view::{Tab, View};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// A named arrangement of panes on the screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arrangement {
-    /// One pane.
-    #[default]
-    One,
-    /// Two panes side by side; one above the other on a narrow screen.
-    Two,
-}
-
-impl Arrangement {
-    /// Number of panes in each column, from left to right.
-    pub fn columns(self) -> &'static [usize] {
-        match self {
-            Self::One => &[1],
-            Self::Two => &[1, 1],
-        }
-    }
-
-    /// Number of panes.
-    pub fn count(self) -> usize {
-        self.columns().iter().sum()
-    }
-}
 
 /// A pane: the view that it shows, and the user's choices in all views. The cursor is common to all panes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +19,9 @@ pub struct Pane {
     layouts: BTreeMap<Tab, View>,
     /// The measure of the usage of experts.
     pub usage: UsageMeasure,
+    /// Whether the usage shows the experts that are chosen most first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub usage_sorted: bool,
     /// The score, order and drawing of heads.
     pub heads: Heads,
     /// The residual and measure of the lens.
@@ -63,6 +41,7 @@ impl Default for Pane {
             view: View::ALL[0],
             layouts: BTreeMap::new(),
             usage: UsageMeasure::default(),
+            usage_sorted: false,
             heads: Heads::default(),
             lens: Lens::default(),
             effects: Effects::default(),
@@ -94,11 +73,6 @@ impl Pane {
         self.view = view;
     }
 
-    /// Shows the next view of the same tab.
-    pub fn show_next_layout(&mut self) {
-        self.show(self.view.next_layout());
-    }
-
     /// Shows the last view of a tab.
     pub fn show_tab(&mut self, tab: Tab) {
         if tab != self.tab() {
@@ -118,6 +92,9 @@ pub struct Panes {
     /// Whether the pane with the focus has the whole screen.
     pub zoomed: bool,
     panes: Vec<Pane>,
+    /// The panes of the dashboard and the one with the focus, while one view is shown alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dashboard: Option<(Vec<Pane>, usize)>,
 }
 
 /// Panes in a session file.
@@ -127,17 +104,25 @@ struct Written {
     focus: usize,
     zoomed: bool,
     panes: Vec<Pane>,
+    #[serde(default)]
+    dashboard: Option<(Vec<Pane>, usize)>,
 }
 
 impl TryFrom<Written> for Panes {
     type Error = String;
 
-    fn try_from(Written { arrangement, focus, zoomed, panes }: Written) -> Result<Self, String> {
-        let (count, places) = (panes.len(), arrangement.count());
-        if count != places || focus >= count {
-            return Err(format!("{count} panes in {places} places, the focus on pane {focus}"));
+    fn try_from(Written { arrangement, focus, zoomed, panes, dashboard }: Written) -> Result<Self, String> {
+        let check = |arrangement: Arrangement, count: usize, focus: usize| match arrangement.count() {
+            places if count != places || focus >= count => {
+                Err(format!("{count} panes in {places} places, the focus on pane {focus}"))
+            }
+            _ => Ok(()),
+        };
+        check(arrangement, panes.len(), focus)?;
+        if let Some((panes, focus)) = &dashboard {
+            check(Arrangement::Dashboard, panes.len(), *focus)?;
         }
-        Ok(Self { arrangement, focus, zoomed, panes })
+        Ok(Self { arrangement, focus, zoomed, panes, dashboard })
     }
 }
 
@@ -150,12 +135,13 @@ impl Default for Panes {
 impl Panes {
     /// One pane.
     pub fn one(pane: Pane) -> Self {
-        Self { arrangement: Arrangement::One, focus: 0, zoomed: false, panes: vec![pane] }
+        Self { arrangement: Arrangement::One, focus: 0, zoomed: false, panes: vec![pane], dashboard: None }
     }
 
     /// Two panes, from left to right; the second one has the focus, or else the first.
     pub fn two(panes: [Pane; 2], second_has_focus: bool) -> Self {
-        Self { arrangement: Arrangement::Two, focus: usize::from(second_has_focus), zoomed: false, panes: panes.into() }
+        let focus = usize::from(second_has_focus);
+        Self { arrangement: Arrangement::Two, focus, zoomed: false, panes: panes.into(), dashboard: None }
     }
 
     /// The arrangement of the panes.
@@ -214,7 +200,51 @@ impl Panes {
             self.focus += 1;
             self.panes.insert(self.focus, copy);
         }
-        (self.arrangement, self.zoomed) = (arrangement, false);
+        (self.arrangement, self.zoomed, self.dashboard) = (arrangement, false, None);
+    }
+
+    /// Whether the dashboard is shown.
+    pub fn is_dashboard(&self) -> bool {
+        self.arrangement == Arrangement::Dashboard
+    }
+
+    /// Whether a view of the dashboard is shown alone.
+    pub fn is_stepped_out(&self) -> bool {
+        self.dashboard.is_some()
+    }
+
+    /// Shows the dashboard: the last one, or a new one with the choices of the pane with the focus.
+    pub fn show_dashboard(&mut self) {
+        if self.is_dashboard() || self.step_back() {
+            self.zoomed = false;
+            return;
+        }
+        let of = |view: View| {
+            let mut pane = self.focused().clone();
+            pane.show(view);
+            pane
+        };
+        let panes = [View::RoutingMap, View::AttentionHead, View::LensGrid].map(of).into();
+        *self = Self { arrangement: Arrangement::Dashboard, focus: 0, zoomed: false, panes, dashboard: None };
+    }
+
+    /// Shows a tab of the dashboard alone: the pane that shows it, or else the one with the focus.
+    pub fn step_out(&mut self, tab: Tab) {
+        let place = self.showing(tab).unwrap_or(self.focus);
+        let mut pane = self.panes[place].clone();
+        pane.show_tab(tab);
+        let panes = std::mem::replace(&mut self.panes, vec![pane]);
+        self.dashboard = Some((panes, place));
+        (self.arrangement, self.focus, self.zoomed) = (Arrangement::One, 0, false);
+    }
+
+    /// Shows the dashboard again if one of its views is shown alone. Returns whether it is.
+    pub fn step_back(&mut self) -> bool {
+        let Some((panes, focus)) = self.dashboard.take() else { return false };
+        let tab = self.focused().tab();
+        (self.arrangement, self.focus, self.zoomed, self.panes) = (Arrangement::Dashboard, focus, false, panes);
+        self.focus = self.showing(tab).unwrap_or(focus);
+        true
     }
 
     /// Gives the pane at `place` the focus, if there is one.

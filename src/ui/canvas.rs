@@ -22,6 +22,8 @@ pub struct Canvas<'a> {
     pub place: usize,
     /// Whether frames are highlighted, as the pane has the focus and is not the only one.
     pub focused: bool,
+    /// Whether a pane is being drawn, not the details next to it.
+    pub in_pane: bool,
     /// Whether panels have frames.
     pub framed: bool,
     /// The cells.
@@ -114,16 +116,21 @@ impl Canvas<'_> {
             );
             return Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
-        let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
         let block = Block::bordered().border_style(if self.focused { self.theme.accent() } else { self.theme.dim() });
         let inside = block.inner(area);
         block.render(area, &mut self.cells);
-        self.put(area, area.x + 2, area.y, &title, self.theme.strong());
+        if !title.is_empty() {
+            let title = fit(&format!(" {title} "), usize::from(area.width.saturating_sub(4)));
+            self.put(area, area.x + 2, area.y, &title, self.theme.strong());
+        }
         inside
     }
 
     /// Writes on the line of the title how many of `all` rows are hidden before and after `shown`.
     pub fn left_out(&mut self, area: Rect, shown: &std::ops::Range<usize>, all: usize) {
+        if self.in_pane {
+            self.pane_geometry().rows = u16::try_from(shown.len()).ok();
+        }
         let parts = [("↑", shown.start.min(all)), ("↓", all.saturating_sub(shown.end))];
         let parts: Vec<String> =
             parts.iter().filter(|(_, count)| *count > 0).map(|(sign, count)| format!("{sign}{count}")).collect();

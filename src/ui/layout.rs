@@ -2,7 +2,7 @@
 
 use super::views::{contributions, panel};
 use crate::analysis::view::View;
-use crate::state::State;
+use crate::state::{Pane, State};
 use ratatui::layout::Rect;
 
 /// The smallest screen that shows anything.
@@ -20,7 +20,11 @@ const CONTRIBUTIONS_HEIGHT: u16 = 14;
 const DETAILS_HEIGHT: u16 = 10;
 /// Least and greatest height of details below a view that needs the whole height.
 const DETAILS_LINES: (u16, u16) = (4, 10);
+/// Least height of details below a view among several.
+const DETAILS_IN_PANE: u16 = 10;
 
+/// Columns that may lie above one another on a narrow screen; of more, the one with the focus is shown.
+const MOST_STACKED: usize = 2;
 /// Least width of panes next to each other, and least height of panes above each other.
 const PANE: (u16, u16) = (40, 7);
 
@@ -38,8 +42,8 @@ pub struct Rooms {
     pub footer: Rect,
 }
 
-/// Divides the screen; `None` if it is too small.
-pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
+/// Divides the screen; `None` if it is too small. `has_numbers` says whether a line of numbers follows each line of text.
+pub fn rooms(area: Rect, state: &State, has_numbers: bool) -> Option<Rooms> {
     let (w, h) = (area.width, area.height);
     if w < SMALLEST.0 || h < SMALLEST.1 {
         return None;
@@ -52,7 +56,7 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
         rect
     };
     let header = take(1);
-    let strip = take(if framed { (h / 9).clamp(3, 8) + 2 } else { (h / 8).max(2) });
+    let strip = take(strip_height((w, h), (framed, has_numbers), state));
     let tabs = take(1);
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut rest = Rect { y: top, height: area.bottom() - 1 - top, ..area };
@@ -66,32 +70,54 @@ pub fn rooms(area: Rect, state: &State) -> Option<Rooms> {
     let only = |room: Rect| (0..count).map(|place| (place == focus).then_some(room)).collect();
     // Without frames a blank column keeps the texts of two panes apart.
     let gap = u16::from(!framed);
-    let (panes, details) = match places(rest, state.panes.arrangement().columns(), gap) {
+    let arrangement = state.panes.arrangement();
+    let (panes, details) = match places(rest, (arrangement.columns(), arrangement.shares()), gap) {
         _ if state.panes.zoomed => (only(rest), None),
         _ if count == 1 => {
             let (view, details) = divide(rest, framed, state);
             (only(view), details)
         }
         Some(places) => (places.into_iter().map(Some).collect(), None),
-        None => (only(rest), None),
+        None => {
+            let (view, details) = divide(rest, framed, state);
+            (only(view), details)
+        }
     };
     Some(Rooms { framed, header, below_header, strip, tabs, panes, details, next, footer })
 }
 
-/// The parts of panes in columns of so many panes each, with `gap` cells between two columns. If they would be too narrow, all panes are above each other;
+/// The height of the text: the lines it needs, up to a share of the screen.
+fn strip_height((width, height): (u16, u16), (framed, has_numbers): (bool, bool), state: &State) -> u16 {
+    let edge = if framed { 2 } else { 0 };
+    let (least, most) = if framed { (1, (height / 6).clamp(3, 12)) } else { (1, (height / 8).max(2)) };
+    let needed = match state.lines.room() == usize::from(width - edge) {
+        true => state.lines.count(),
+        // The first frame at a new width does not know the lines yet.
+        false => {
+            state.shown.iter().map(|(_, cells)| usize::from(*cells)).sum::<usize>() / usize::from(width).max(1) + 1
+        }
+    };
+    let needed = if has_numbers { 2 * needed } else { needed };
+    u16::try_from(needed).unwrap_or(most).clamp(least, most) + edge
+}
+
+/// The parts of panes in columns of so many panes each, whose widths have these shares, with `gap` cells between two columns. If they would be too narrow, all panes are above each other;
 /// `None` if there is no room for that either.
-fn places(rest: Rect, columns: &[usize], gap: u16) -> Option<Vec<Rect>> {
+fn places(rest: Rect, (columns, shares): (&[usize], &[u16]), gap: u16) -> Option<Vec<Rect>> {
     let count: usize = columns.iter().sum();
     let most = columns.iter().copied().max().unwrap_or(1);
     let fits = |down: usize| down == 1 || usize::from(rest.height) >= down * usize::from(PANE.1);
     if usize::from(rest.width) >= columns.len() * usize::from(PANE.0) && fits(most) {
         let column = |(i, count): (usize, &usize)| {
-            let whole = part(rest, i, columns.len(), true);
+            let at = |i: usize| shares[..i].iter().map(|share| usize::from(*share)).sum::<usize>();
+            let start = at(i) * usize::from(rest.width) / at(shares.len()).max(1);
+            let end = at(i + 1) * usize::from(rest.width) / at(shares.len()).max(1);
+            let whole = Rect { x: rest.x + start as u16, width: (end - start) as u16, ..rest };
             let gap = if i + 1 < columns.len() { gap } else { 0 };
             rows(Rect { width: whole.width - gap, ..whole }, *count)
         };
         Some(columns.iter().enumerate().flat_map(column).collect())
-    } else if fits(count) {
+    } else if fits(count) && columns.len() <= MOST_STACKED {
         Some(rows(rest, count).collect())
     } else {
         None
@@ -99,18 +125,23 @@ fn places(rest: Rect, columns: &[usize], gap: u16) -> Option<Vec<Rect>> {
 }
 
 fn rows(column: Rect, count: usize) -> impl Iterator<Item = Rect> {
-    (0..count).map(move |i| part(column, i, count, false))
+    (0..count).map(move |i| {
+        let at = |i: usize| (usize::from(column.height) * i / count) as u16;
+        Rect { y: column.y + at(i), height: at(i + 1) - at(i), ..column }
+    })
 }
 
-/// Part `i` of `count` equal parts, from left to right or from top to bottom.
-fn part(whole: Rect, i: usize, count: usize, across: bool) -> Rect {
-    let at = |length: u16, i: usize| (usize::from(length) * i / count) as u16;
-    if across {
-        let start = at(whole.width, i);
-        Rect { x: whole.x + start, width: at(whole.width, i + 1) - start, ..whole }
-    } else {
-        let start = at(whole.height, i);
-        Rect { y: whole.y + start, height: at(whole.height, i + 1) - start, ..whole }
+/// The parts of a pane among several: the view, and its details in the lines that it does not use, if these are enough.
+pub fn divide_pane(room: Rect, framed: bool, state: &State, pane: &Pane) -> (Rect, Option<Rect>) {
+    let panel = panel(pane.view());
+    let edge = if framed { 2 } else { 1 };
+    let needed = (panel.lines)(state, pane, room.width).and_then(|lines| u16::try_from(lines + edge).ok());
+    match needed.map(|needed| room.height.saturating_sub(needed)) {
+        Some(spare) if spare >= DETAILS_IN_PANE && panel.details.is_some() => {
+            let view = Rect { height: room.height - spare, ..room };
+            (view, Some(Rect { y: view.bottom(), height: spare, ..room }))
+        }
+        _ => (room, None),
     }
 }
 
@@ -162,13 +193,17 @@ mod tests {
     #[test]
     fn columns_share_the_screen_and_narrow_ones_lie_above_one_another() {
         let rest = Rect::new(0, 5, 81, 20);
-        assert_eq!(places(rest, &[1], 1), Some(vec![rest]));
-        assert_eq!(places(rest, &[1, 1], 0), Some(vec![Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 20)]));
-        assert_eq!(places(rest, &[1, 1], 1), Some(vec![Rect::new(0, 5, 39, 20), Rect::new(40, 5, 41, 20)]), "a gap");
+        assert_eq!(places(rest, (&[1], &[1]), 1), Some(vec![rest]));
+        assert_eq!(places(rest, (&[1, 1], &[1, 1]), 0), Some(vec![Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 20)]));
+        assert_eq!(
+            places(rest, (&[1, 1], &[1, 1]), 1),
+            Some(vec![Rect::new(0, 5, 39, 20), Rect::new(40, 5, 41, 20)]),
+            "a gap"
+        );
         let three = [Rect::new(0, 5, 40, 20), Rect::new(40, 5, 41, 10), Rect::new(40, 15, 41, 10)];
-        assert_eq!(places(rest, &[1, 2], 0), Some(three.into()));
+        assert_eq!(places(rest, (&[1, 2], &[1, 1]), 0), Some(three.into()));
         let narrow = Rect::new(0, 0, 79, 15);
-        assert_eq!(places(narrow, &[1, 1], 0), Some(vec![Rect::new(0, 0, 79, 7), Rect::new(0, 7, 79, 8)]));
-        assert_eq!(places(narrow, &[1, 2], 0), None);
+        assert_eq!(places(narrow, (&[1, 1], &[1, 1]), 0), Some(vec![Rect::new(0, 0, 79, 7), Rect::new(0, 7, 79, 8)]));
+        assert_eq!(places(narrow, (&[1, 2], &[1, 1]), 0), None);
     }
 }

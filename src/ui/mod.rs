@@ -56,6 +56,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect) -> Drawn {
         pane: state.pane(),
         place: state.panes.focus(),
         focused: false,
+        in_pane: false,
         framed: false,
         cells: Buffer::empty(area),
         caret: None,
@@ -63,7 +64,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect) -> Drawn {
         wanted: Wanted::default(),
         geometry: Geometry::default(),
     };
-    match layout::rooms(area, state) {
+    match layout::rooms(area, state, chrome::text_strip::has_numbers(state, theme)) {
         Some(rooms) => draw_rooms(&mut c, area, &rooms),
         None => draw_nothing(&mut c, area),
     }
@@ -123,6 +124,7 @@ fn draw_rooms(c: &mut Canvas, area: Rect, rooms: &Rooms) {
 /// Draws the panes, the one with the focus last.
 fn draw_panes(c: &mut Canvas, rooms: &[Option<Rect>]) {
     let (panes, focus) = (c.state.panes.all(), c.state.panes.focus());
+    c.in_pane = true;
     let has_several = rooms.iter().flatten().count() > 1;
     let others = (0..panes.len()).filter(|place| *place != focus);
     for place in others.chain([focus]) {
@@ -132,9 +134,19 @@ fn draw_panes(c: &mut Canvas, rooms: &[Option<Rect>]) {
         if place != focus {
             c.hit(room, Spot { action: Some(Action::FocusPane(place)), ..Spot::default() });
         }
-        if !room.is_empty() {
-            (panel(c.pane.view()).draw)(c, room);
+        let (view, below) = match has_several {
+            true => layout::divide_pane(room, c.framed, c.state, c.pane),
+            false => (room, None),
+        };
+        let panel = panel(c.pane.view());
+        if !view.is_empty() {
+            (panel.draw)(c, view);
+        }
+        if let (Some(below), Some(details)) = (below, panel.details) {
+            c.in_pane = false;
+            details(c, below);
+            c.in_pane = true;
         }
     }
-    c.focused = false;
+    (c.focused, c.in_pane) = (false, false);
 }

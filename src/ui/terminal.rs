@@ -121,6 +121,11 @@ impl Screen {
             .context("cannot write to the terminal")
     }
 
+    /// Uses another theme from the next frame on.
+    pub fn set_theme(&mut self, theme: Theme) {
+        self.theme = theme;
+    }
+
     /// Restores the terminal until [`Screen::resume`].
     pub fn pause(&mut self) {
         restore();

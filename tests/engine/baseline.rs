@@ -9,7 +9,7 @@ use mixscope::model::{Loaded, Location, open};
 use mixscope::protocol;
 use mixscope::state::{Baseline, Event, Overlay, Recorded};
 use mixscope::trace::Prompt;
-use mixscope::trace::{Direction, Policy, Source, TokenRecord};
+use mixscope::trace::{Policy, Source, TokenRecord};
 use mixscope::ui::Depth;
 use std::sync::Arc;
 
@@ -60,8 +60,8 @@ fn the_run_that_was_left_is_what_the_new_one_is_compared_with() {
     };
     for (layer, counted) in found.layers().iter().enumerate() {
         let flips: Vec<usize> = (0..a.len()).filter(|pos| sets(&a[*pos], layer) != sets(&b[*pos], layer)).collect();
-        assert_eq!(counted.flips().len(), flips.len(), "layer {layer}");
-        assert_eq!(counted.next(0, Direction::Forward), flips.iter().copied().find(|pos| *pos > 0), "layer {layer}");
+        let found: Vec<usize> = counted.flips().iter().map(|flip| flip.position).collect();
+        assert_eq!(found, flips, "layer {layer}");
     }
     assert!(found.flips().0 > 0, "rounding flips an expert of this text");
     let mean = |tokens: &[Arc<TokenRecord>]| {
@@ -130,20 +130,28 @@ fn braces_go_from_flip_to_flip() {
     still.press("5 v p").unwrap();
     seen(&mut still);
     let found = still.state.baseline.diff().unwrap().clone();
-    still.press("home }").unwrap();
-    let layer = still.state.cursor.layer;
-    let next = found.layers()[layer].next(0, Direction::Forward);
-    assert_eq!(still.state.cursor.token, next.unwrap_or(0));
+    let layers = found.layers().iter().enumerate();
+    let mut all: Vec<(usize, usize)> =
+        layers.flat_map(|(layer, found)| found.flips().iter().map(move |flip| (flip.position, layer))).collect();
+    all.sort_unstable();
+    assert!(!all.is_empty(), "rounding flips experts of this text");
+    let place = |still: &Still| (still.state.cursor.token, still.state.cursor.layer);
+    while still.state.cursor.layer > 0 {
+        still.press("J").unwrap();
+    }
+    still.press("home").unwrap();
+    for expected in all.iter().chain(&all[..1]) {
+        still.press("}").unwrap();
+        assert_eq!(place(&still), *expected, "every flip in turn, around the end");
+    }
+    still.press("{").unwrap();
+    assert_eq!(place(&still), all[all.len() - 1], "and back around the beginning");
+    let said = still.state.message.as_ref().unwrap().failure.summary.clone();
+    assert_eq!(said, format!("flip {0} of {0}", all.len()));
     still.press("v home }").unwrap();
     assert_eq!(still.state.view(), View::FidelityLoss);
-    assert_eq!(
-        Some(still.state.cursor.token),
-        found.next(0, Direction::Forward),
-        "of any layer, where tokens are lines"
-    );
-    still.press("end }").unwrap();
-    let said = still.state.message.as_ref().unwrap().failure.summary.clone();
-    assert!(said.starts_with("no expert differs after token"), "{said}");
+    let first = all.iter().map(|(pos, _)| *pos).find(|pos| *pos > 0);
+    assert_eq!(Some(still.state.cursor.token), first, "of any layer, where tokens are lines");
 }
 
 /// What a key copies.

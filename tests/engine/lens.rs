@@ -321,16 +321,13 @@ fn the_lens_has_four_layouts_and_four_measures() {
     still.press("3").unwrap();
     let layout = |still: &Still| (still.state.view(), still.state.pane().lens.site);
     let mut seen = Vec::new();
-    for (title, rows) in [
-        ("lens · resid_post · top", 6),
-        ("lens · resid_mid · top", 6),
-        ("lens · resid_mid and resid_post · top", 12),
-        ("lens · plot after ‘·is’ · probability · linear", 0),
-    ] {
+    for (title, rows) in [("[post]", 6), ("[mid]", 6), ("[both]", 12), ("[plot]", 0)] {
         let shown = text(&mut still, 160, 45);
         assert!(shown.contains(title), "{title}\n{shown}");
         let labels = |line: &&str| line.starts_with("│ L") || line.starts_with("│▸L");
-        assert_eq!(shown.lines().filter(labels).count(), rows, "{shown}");
+        // A long text wraps into bands, each with all rows.
+        let count = shown.lines().filter(labels).count();
+        assert!(if rows == 0 { count == 0 } else { count > 0 && count % rows == 0 }, "{title}\n{shown}");
         seen.push(layout(&still));
         still.press("v").unwrap();
     }
@@ -353,8 +350,8 @@ fn the_lens_has_four_layouts_and_four_measures() {
             LensMeasure::Rank => format!(" {}", cell.final_rank),
             LensMeasure::Top => mixscope::state::text::show_piece(&cell.top[0].piece),
         };
-        let line = shown.lines().find(|line| line.starts_with("│ L4")).unwrap();
-        assert!(shown.contains(title) && line.contains(&value), "{value} in {line}");
+        let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("│ L4")).collect();
+        assert!(shown.contains(title) && lines.iter().any(|line| line.contains(&value)), "{value} in {lines:?}");
     }
 }
 
@@ -376,9 +373,9 @@ fn the_curves_of_the_plot_differ_without_colour() {
             "{shown}"
         );
     }
-    for measure in ["KL", "entropy", "rank"] {
+    for measure in ["kl", "entropy", "rank"] {
         still.press("a").unwrap();
-        assert!(text(&mut still, 120, 40).contains(&format!("· {measure}")));
+        assert!(text(&mut still, 120, 40).contains(&format!("[{measure}]")));
         for (w, h) in [(40, 10), (41, 12), (80, 24), (200, 60)] {
             still.screen(w, h, Depth::True);
             text(&mut still, w, h);

@@ -395,7 +395,7 @@ fn screens_say_what_a_trace_lacks_instead_of_showing_zeros() {
     assert!(text.contains("mean loss of this run: not in this trace"), "{text}");
     assert!(text.contains("attention: not in this trace: patterns"), "{text}");
     // What needs a model says so, and the run stays.
-    for key in ["space", "u", "p", "g"] {
+    for key in ["space", "u", "p", "g o"] {
         still.press(key).unwrap();
         let message = still.state.message.take().unwrap();
         assert_eq!(message.failure.summary, "this is a saved run without a model: o opens a model", "{key}");

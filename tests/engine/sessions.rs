@@ -133,14 +133,14 @@ fn with_reduced_motion_the_cursor_joins_the_end_when_the_run_is_over() {
     assert_eq!(state.cursor.token, 0, "still while the prompt is read");
     done(&mut state, reading);
     assert_eq!(state.cursor.token, 3);
-    let going = run(&mut state, "g");
+    let going = run(&mut state, "ctrl-g");
     arrive(&mut state, going, 4..5);
     arrive(&mut state, going, 5..6);
     assert_eq!((state.cursor.token, state.tokens.len()), (3, 6));
     done(&mut state, going);
     assert_eq!(state.cursor.token, 5);
     // Whoever moves it meanwhile keeps it where it was put.
-    let going = run(&mut state, "g");
+    let going = run(&mut state, "ctrl-g");
     arrive(&mut state, going, 6..7);
     update(&mut state, Event::Key("left".parse().unwrap()));
     done(&mut state, going);
@@ -161,7 +161,7 @@ fn with_reduced_motion_the_cursor_joins_the_end_when_the_run_is_over() {
     for go in moves {
         engine(&mut state, protocol::Event::Tokens { id: going, keep: 6, tokens: Vec::new(), ms: 1.0 });
         update(&mut state, Event::Mouse(Gesture::Press, spot(5)));
-        let going = run(&mut state, "g");
+        let going = run(&mut state, "ctrl-g");
         arrive(&mut state, going, 6..7);
         assert_eq!((state.cursor.token, state.tokens.len()), (5, 7));
         go(&mut state);

@@ -23,12 +23,12 @@ fn is_colour(parameter: u16) -> bool {
 /// Shows every view, an error of a form and the help, and leaves.
 fn tour(pty: &Pty) -> Vec<u8> {
     for (key, text) in [
-        ("v", "routing · layer"),
-        ("v", "routing · map"),
+        ("v", "[layer]"),
+        ("v", "[map]"),
         ("2", "weights of this row"),
         ("3", "leads "),
         ("4", "next · after"),
-        ("5", "fidelity ·"),
+        ("5", "fidelity: [validated]"),
         ("s", "▸temperature"),
         ("...\r", "temperature: "),
     ] {

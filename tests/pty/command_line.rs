@@ -27,9 +27,9 @@ fn keys_and_theme_come_from_the_configuration() {
     let shot = pty.wait_tokens(FRANCE_LEN);
     assert!(shot.has("emphasis: loss"), "{}", shot.text());
     assert!(shot.has("x help") && !shot.has("? help"), "the hints show the current key: {}", shot.text());
-    pty.press("x", "keys · ↑↓ scroll");
+    pty.press("x", "keys · / search");
     pty.send("\x1b");
-    pty.wait_gone("keys · ↑↓ scroll");
+    pty.wait_gone("keys · / search");
     pty.send("q");
     let (_, raw) = pty.end();
     assert!(find(&raw, b"38;2;").is_none() && find(&raw, b"48;2;").is_none(), "no colour");
@@ -92,7 +92,7 @@ fn with_reduced_motion_little_moves_while_a_run_goes_on() {
     assert!(find(&pty.raw(), b"\x1b[2 q").is_some(), "a text cursor that does not blink");
     let frames = || pty.raw().windows(8).filter(|bytes| bytes == b"\x1b[?2026h").count();
     let (before, started) = (frames(), Instant::now());
-    pty.send("g");
+    pty.send("\u{7}");
     let shot = pty.wait_until("tokens", |shot| shot.has("generating") && shot.tokens() > Some(last + 1));
     assert!(shot.has(&place), "the cursor moved: {}", shot.text());
     let shot = pty.wait_until("many tokens", |shot| shot.tokens() > Some(last + 100));
@@ -116,7 +116,7 @@ fn a_piped_prompt_is_read_and_the_terminal_sends_the_keys() {
     let pty = Setup::command("sh", ["-c", &script]).env("BIN", env!("CARGO_BIN_EXE_mixscope")).start();
     let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
-    pty.press("5", "fidelity ·");
+    pty.press("5", "fidelity: [validated]");
     pty.send("q");
     pty.wait_for("status=0");
 }

@@ -68,14 +68,14 @@ fn keys_are_answered_while_it_generates() {
     pty.press("r", "tokens to generate");
     pty.send(&format!("{CTRL_U}1000000\r"));
     for (key, text) in [
-        ("2", "attention · all heads"),
-        ("3", "lens · resid_post"),
+        ("2", "attention: [grid]"),
+        ("3", "lens: [post]"),
         ("4", "next · after token"),
-        ("5", "fidelity ·"),
+        ("5", "fidelity: [validated]"),
         ("?", "keys ·"),
-        ("?", "fidelity ·"),
-        ("1", "routing · token"),
-        ("v", "routing · layer"),
+        ("?", "fidelity: [validated]"),
+        ("1", "routing: [token]"),
+        ("v", "[layer]"),
         ("0", "token 0 ‘<s>’"),
         ("l", "token 1 ‘·Once’"),
         ("s", "temperature"),
@@ -133,7 +133,8 @@ fn pasted_text_is_text_and_never_obeyed() {
     let shot = pty.wait_until("the pasted prompt", |shot| shot.is_idle() && shot.strip().contains("↵"));
     assert!(shot.strip().contains("‹1B›") || shot.strip().contains("␛"), "{}", shot.strip());
     // Shown again by all views, the editor, and in the list of candidates.
-    for (key, text) in [("2", "attention ·"), ("3", "lens ·"), ("4", "next ·"), ("1", "routing ·"), ("i", EDITOR)] {
+    for (key, text) in [("2", "attention: [grid]"), ("3", "lens ·"), ("4", "next ·"), ("1", "routing ·"), ("i", EDITOR)]
+    {
         pty.press(key, text);
         pty.wait_until("an idle engine", |shot| shot.is_idle());
     }

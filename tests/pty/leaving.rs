@@ -15,7 +15,7 @@ fn q_leaves_with_status_0_and_the_terminal_as_it_was() {
     assert_eq!(pty.end_restored().0, 0);
     assert_eq!(pty.screen().text().trim(), "");
     let pty = endless();
-    pty.press("g", "generating");
+    pty.press("\u{7}", "generating");
     pty.send("q");
     assert_eq!(pty.end_restored().0, 0);
 }
@@ -67,7 +67,7 @@ fn closing_the_window_ends_it() {
         assert_eq!(france().hang_up().signal(), None);
     }
     let pty = endless();
-    pty.press("g", "generating");
+    pty.press("\u{7}", "generating");
     assert_eq!(pty.hang_up().signal(), None);
 }
 
@@ -83,7 +83,7 @@ fn signals_leave_with_their_status_and_the_terminal_as_it_was() {
     }
     // Busy or not.
     let pty = endless();
-    pty.press("g", "generating");
+    pty.press("\u{7}", "generating");
     pty.signal(Signal::SIGTERM);
     assert_eq!(pty.end_restored().0, 143);
 }
@@ -133,7 +133,8 @@ fn a_defect_of_the_engine_is_an_error_on_the_screen() {
     pty.press(" ", "✗ a defect in mixscope stopped this work");
     let shot = pty.wait_tokens(FRANCE_LEN);
     assert_eq!(shot.strip(), FRANCE_SHOWN);
-    for (key, text) in [("2", "attention · all"), ("3", "lens · resid"), ("4", "▸   1  ·P"), ("1", "routing · token")]
+    for (key, text) in
+        [("2", "attention: [grid]"), ("3", "lens: [post]"), ("4", "▸   1  ·P"), ("1", "routing: [token]")]
     {
         pty.press(key, text);
         pty.wait_until("an idle engine", |shot| shot.is_idle() && !shot.has("deriving"));

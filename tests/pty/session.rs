@@ -25,8 +25,8 @@ fn prepare(state: &Path) -> (Pty, Frame) {
     pty.press("f", "read next");
     pty.send("xyz\r");
     pty.wait_until("the forced token", |shot| shot.is_idle() && shot.tokens() > Some(FRANCE_LEN + 1));
-    pty.press("3", "lens · resid_post");
-    pty.press("v", "lens · resid_mid");
+    pty.press("3", "lens: [post]");
+    pty.press("v", "[mid]");
     pty.send(&format!("{LEFT}{LEFT}{LEFT}jj]]]c"));
     let shot = pty.wait_until("the lens", |shot| shot.is_idle() && shot.has("layer 3") && shot.has("colour: loss"));
     (pty, shot)

@@ -59,8 +59,8 @@ fn ctrl_z_returns_to_the_shell_and_fg_comes_back() {
         assert!(shot.marks_pastes() && !shot.has_cursor());
         assert_eq!(shot.lines[1..], before.lines[1..], "drawn whole");
         // It listens again.
-        pty.press("5", "fidelity ·");
-        pty.press("1", "routing · token");
+        pty.press("5", "fidelity: [validated]");
+        pty.press("1", "routing: [token]");
         pty.send(" ");
         pty.wait_tokens(FRANCE_LEN + 1);
         pty.send("u");
@@ -76,7 +76,7 @@ fn it_comes_back_while_it_generates() {
     pty.press("s", "▸temperature");
     pty.send(&format!("{CTRL_U}50\r"));
     pty.wait_gone("▸temperature");
-    pty.press("g", "generating");
+    pty.press("\u{7}", "generating");
     pty.send(CTRL_Z);
     wait_for_shell(&pty);
     pty.send("fg\n");
@@ -95,7 +95,7 @@ fn a_stop_from_outside_is_survived() {
     pty.wait_for("ready$");
     pty.send("fg\n");
     pty.wait_until("the screen as it was", |shot| shot.is_alternate() && shot.lines[1..] == before.lines[1..]);
-    pty.press("5", "fidelity ·");
+    pty.press("5", "fidelity: [validated]");
     leave_both(&pty);
 }
 
@@ -108,7 +108,7 @@ fn started_in_the_background_it_comes_with_fg() {
     pty.wait_until("the shell", |shot| shot.lines[0].starts_with("ready$"));
     pty.send("fg\n");
     pty.wait_until("the explorer", |shot| shot.is_alternate() && shot.lines[1..] == before.lines[1..]);
-    pty.press("5", "fidelity ·");
+    pty.press("5", "fidelity: [validated]");
     leave_both(&pty);
 }
 
@@ -134,8 +134,8 @@ fn ctrl_z_outside_of_a_shell_goes_on() {
     let drawn = pty.raw().len();
     pty.send(CTRL_Z);
     pty.wait_until("the screen taken again", |_| true);
-    pty.press("5", "fidelity ·");
-    pty.press("1", "routing · token");
+    pty.press("5", "fidelity: [validated]");
+    pty.press("1", "routing: [token]");
     pty.wait_until("the screen as it was", |shot| shot.is_alternate() && shot.text() == before.text());
     assert!(find(&pty.raw()[drawn..], b"\x1b[?1049h").is_some());
     pty.send("q");
@@ -149,11 +149,11 @@ fn a_continue_signal_draws_the_screen_anew() {
     let drawn = pty.raw().len();
     pty.signal(Signal::SIGSTOP);
     pty.signal(Signal::SIGCONT);
-    pty.press("5", "fidelity ·");
-    pty.press("1", "routing · token");
+    pty.press("5", "fidelity: [validated]");
+    pty.press("1", "routing: [token]");
     pty.wait_until("the screen as it was", |shot| shot.text() == before.text());
     pty.signal(Signal::SIGCONT);
-    pty.press("5", "fidelity ·");
+    pty.press("5", "fidelity: [validated]");
     pty.send("q");
     let (code, raw) = pty.end_restored();
     assert_eq!(code, 0);
@@ -185,7 +185,7 @@ fn a_terminal_that_answers_nothing_is_enough() {
     pty.send(CTRL_L);
     pty.wait_until("the screen as it was", |shot| shot.text() == before.text());
     pty.signal(Signal::SIGCONT);
-    pty.press("5", "fidelity ·");
+    pty.press("5", "fidelity: [validated]");
     pty.resize(60, 24);
     pty.wait_until("a narrow screen", |shot| shot.has(" 1  2  3  4  5 Fidelity"));
     pty.send("q");

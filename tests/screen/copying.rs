@@ -116,9 +116,18 @@ fn a_part_of_the_lens_is_not_copied_as_if_it_were_all() {
     let (row, all): (usize, usize) = (has(still.state.cursor.layer), (0..6).map(has).sum());
     assert!(0 < row && row < n, "{row} of {n}");
     assert_eq!(copied(&mut still, "y r"), None);
-    assert_eq!(message(&still), format!("{row} of {n} cells are derived, those on the screen: e writes all"));
+    assert_eq!(
+        message(&still),
+        format!("only the cells on the screen have been computed, {row} of {n}: e writes the whole view to files")
+    );
     assert_eq!(copied(&mut still, "y v"), None);
-    assert_eq!(message(&still), format!("{all} of {} cells are derived, those on the screen: e writes all", 6 * n));
+    assert_eq!(
+        message(&still),
+        format!(
+            "only the cells on the screen have been computed, {all} of {}: e writes the whole view to files",
+            6 * n
+        )
+    );
     still.screen(400, 60, Depth::Mono);
     assert!(copied(&mut still, "y v").is_some());
 }
@@ -209,7 +218,8 @@ fn what_a_terminal_would_obey_is_copied_as_text() {
         token.piece = piece.into();
         still.state.tokens[pos] = Arc::new(token);
     }
-    still.state.selection = Some(mixscope::state::Selection { from: 2, to: 5 });
+    still.state.selection =
+        Some(mixscope::state::Selection { from: 2, to: 5, unit: mixscope::state::input::Unit::Tokens, follows: false });
     let text = copied(&mut still, "y c").unwrap();
     assert_eq!(text, "\\u{1b} a\\u{7}b\\u{202e}c\n\u{1f469}\u{200d}\u{1f680}\\u{d}");
 }

@@ -3,9 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arrangement;
 mod attention;
 mod branches;
 mod copying;
+mod discover;
 mod edits;
 mod effects;
 mod figures;

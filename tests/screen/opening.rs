@@ -74,12 +74,11 @@ fn a_typed_path_is_completed_and_opened_and_the_prompt_runs_again() {
     assert!(shot.header().contains(" · Q8_0 ") && shot.header().contains(" % in memory"), "{}", shot.header());
     assert_eq!(shot.strip_with_bytes(), FRANCE_SHOWN, "the same prompt in other tokens");
     assert_ne!(shot.tokens(), Some(FRANCE_LEN));
-    for (key, text) in [("2", "attention · all heads"), ("3", "lens · resid_post"), ("4", "▸   1"), ("5", "✓ tensors")]
-    {
+    for (key, text) in [("2", "attention: [grid]"), ("3", "lens: [post]"), ("4", "▸   1"), ("5", "✓ tensors")] {
         explorer.press(key, text);
     }
     explorer.wait_for("policy hf");
-    explorer.press("1", "routing · token");
+    explorer.press("1", "routing: [token]");
     let count = shot.tokens().unwrap();
     explorer.send("space");
     explorer.wait_tokens(count + 1);
@@ -298,7 +297,7 @@ fn a_model_that_cannot_be_opened_says_why() {
         explorer.wait_until("the end of the message", |shot| !shot.has("↓ more"));
         close(&mut explorer, "message · esc closes");
         // Keys that need a model do nothing.
-        explorer.send("i space g 2 5 f p u r");
+        explorer.send("i space ctrl-g 2 5 f p u r");
         explorer.press("s", "temperature");
         close(&mut explorer, "temperature");
         explorer.send("q");

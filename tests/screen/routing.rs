@@ -120,7 +120,7 @@ fn every_lens_draws_every_model_at_every_size() {
                         for (layer, expert) in [(0, 0), (layers - 1, experts - 1)] {
                             (state.cursor.layer, state.cursor.expert) = (layer, expert);
                             let shown = text(&screen(&state, size, depth));
-                            assert!(shown.contains("routing ·"), "{layout:?} {size:?}:\n{shown}");
+                            assert!(shown.contains("routing: "), "{layout:?} {size:?}:\n{shown}");
                         }
                     }
                 }
@@ -138,7 +138,7 @@ fn the_chosen_experts_are_on_screen_however_narrow_it_is() {
             state.pane_mut().show(layout);
             for size in [(40, 16), (80, 24), (160, 45)] {
                 let shown = text(&screen(&state, size, Depth::Mono));
-                let view = shown.split("routing ·").nth(1).unwrap();
+                let view = shown.split("routing: ").nth(1).unwrap();
                 for expert in &chosen {
                     assert!(view.contains(&format!("E{expert} ")), "E{expert} {layout:?} {size:?}:\n{shown}");
                 }
@@ -228,7 +228,7 @@ fn near_ties_are_marked_in_every_lens_and_in_the_text() {
 }
 
 #[test]
-fn keys_jump_between_near_ties_of_the_layer_and_say_when_there_is_none() {
+fn keys_jump_between_near_ties_of_all_layers_around_the_ends() {
     let mut state = run(3, 8, 2, 30);
     let mut tied = spread(5, 3, 8);
     tied[1] = vec![1.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -237,21 +237,15 @@ fn keys_jump_between_near_ties_of_the_layer_and_say_when_there_is_none() {
         _ => token("▁t", 2, &spread(pos, 3, 8)),
     });
     give(&mut state, 5, tokens.collect());
-    press(&mut state, "{");
-    assert_eq!(state.cursor.token, 29, "none in the top layer");
-    assert!(
-        state.message.as_ref().is_some_and(|m| !m.is_error && m.failure.summary.contains("no near-tie in layer 2"))
-    );
-    press(&mut state, "down {");
-    assert_eq!((state.cursor.token, &state.message), (11, &None));
-    press(&mut state, "{");
-    assert_eq!(state.cursor.token, 5);
-    press(&mut state, "{");
-    assert_eq!(state.cursor.token, 5);
+    let said = |state: &State| state.message.as_ref().map(|message| message.failure.summary.clone()).unwrap();
+    for (key, token, number) in [("{", 11, 2), ("{", 5, 1), ("{", 11, 2), ("}", 5, 1), ("}", 11, 2), ("}", 5, 1)] {
+        press(&mut state, key);
+        assert_eq!((state.cursor.token, state.cursor.layer), (token, 1), "{key}");
+        assert!(said(&state).starts_with(&format!("near-tie {number} of 2")), "{}", said(&state));
+    }
+    let mut state = run(3, 8, 2, 30);
     press(&mut state, "}");
-    assert_eq!((state.cursor.token, &state.message), (11, &None));
-    press(&mut state, "}");
-    assert!(state.cursor.token == 11 && state.message.is_some());
+    assert!(said(&state).starts_with("no near-tie in any layer") && state.cursor.token == 29);
 }
 
 #[test]
@@ -322,7 +316,7 @@ fn the_map_shows_the_whole_run_in_bands_and_else_the_cursors() {
         let mut state = long.clone();
         state.pane_mut().show(View::RoutingMap);
         state.cursor.token = pos;
-        line_of(&screen(&state, (160, 45), Depth::True), "routing · map").split('─').nth(1).map(str::to_owned)
+        line_of(&screen(&state, (160, 45), Depth::True), "routing: ").split('─').nth(1).map(str::to_owned)
     };
     assert_eq!(bands(2000), bands(2001));
 }
@@ -358,7 +352,7 @@ fn real_models_of_one_and_three_choices_draw_every_lens() {
             still.state.pane_mut().show(layout);
             for (w, h) in [(40, 10), (80, 24), (160, 45)] {
                 let shown = text(&still.screen(w, h, Depth::Mono));
-                assert!(shown.contains("routing ·"), "{case} {layout:?}\n{shown}");
+                assert!(shown.contains("routing: "), "{case} {layout:?}\n{shown}");
                 if layout == View::RoutingPairs && top_k == 1 {
                     assert!(shown.contains("chooses one expert"), "{shown}");
                 }

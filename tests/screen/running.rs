@@ -46,18 +46,18 @@ fn example_prompts_are_offered() {
 #[test]
 fn go_runs_until_it_is_paused() {
     let mut explorer = endless();
-    for key in ["g", "space", "esc"] {
+    for key in ["ctrl-g", "space", "esc"] {
         let start = explorer.screen().tokens();
-        explorer.press("g", "generating");
+        explorer.press("ctrl-g", "generating");
         explorer.wait_until("three more tokens", |shot| shot.tokens() > start.map(|n| n + 3));
         explorer.send(key);
         let shot = explorer.wait_until("a pause", |shot| shot.is_idle());
         assert!(shot.has("token ") && !shot.has("the model ended the text"), "{}", shot.text());
         // Nothing more comes: other things are done and the run has not grown.
-        explorer.press("5", "fidelity ·");
+        explorer.press("5", "fidelity: [validated]");
         explorer.press("?", "keys ·");
-        explorer.press("q", "fidelity ·");
-        let later = explorer.press("1", "routing ·");
+        explorer.press("q", "fidelity: [validated]");
+        let later = explorer.press("1", "routing: [token]");
         assert!(later.is_idle());
         assert_eq!(later.tokens(), shot.tokens());
     }
@@ -83,7 +83,7 @@ fn stepping_back_drops_the_last_token_and_rewinding_all_after_the_cursor() {
     explorer.wait_tokens(2);
     explorer.send("u");
     explorer.wait_tokens(1);
-    explorer.press("u 5", "fidelity ·");
+    explorer.press("u 5", "fidelity: [validated]");
     assert_eq!(explorer.wait_tokens(1).strip(), "<s>");
 }
 
@@ -108,7 +108,7 @@ fn a_candidate_can_be_forced() {
     explorer.send("enter");
     assert_eq!(explorer.wait_tokens(3).strip(), format!("<s>·The{second}"));
     // Elsewhere enter shows the candidates.
-    explorer.press("1", "routing · token");
+    explorer.press("1", "routing: [token]");
     explorer.press("enter", "next · after token");
     assert_eq!(explorer.screen().tokens(), Some(3));
 }

@@ -30,7 +30,7 @@ fn written_by(args: &[&str]) -> Vec<u8> {
 fn a_view_is_written_as_the_command_line_writes_it_and_over_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut explorer = explorer(folder.path());
-    explorer.press("v v", "routing · map");
+    explorer.press("v v", "[map]");
     explorer.press("e", "wrote routing-map.png and routing-map.csv to ");
     explorer.send("esc");
     explorer.wait_gone("wrote ");
@@ -92,7 +92,7 @@ fn a_failure_to_write_is_reported_and_the_run_stays() {
     // What would be empty says what fills it.
     explorer.press("5 v", "p or P reads it under another policy");
     explorer.press("e", "there is no second run to compare with yet");
-    explorer.press("v v", "precision lab");
+    explorer.press("v v", "[lab]");
     explorer.press("e", "the precision lab has not been run yet");
     assert!(!folder.path().exists());
 }
@@ -104,7 +104,7 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
     explorer.press("5 v p", "A hf, B f32");
     explorer.wait_gone("A has read");
     explorer.press("e", "wrote fidelity-flips.png and fidelity-flips.csv to ");
-    explorer.press("v", "loss by token");
+    explorer.press("v", "[loss]");
     explorer.press("e", "wrote fidelity-loss.png and fidelity-loss.csv to ");
     let traces = ["hf", "f32"].map(|policy| {
         let run = Run::ok(&["--prompt", PROMPT, "--format", "trace", "--precision", policy]);
@@ -150,18 +150,18 @@ fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_
             assert!(wanted == fs::read(folder.path().join(format!("{stem}.{format}"))).unwrap(), "{stem}.{format}");
         }
     };
-    explorer.press("3 a", "KL(final");
+    explorer.press("3 a", "[kl]");
     explorer.press("e", "wrote lens-resid_post-kl.png and lens-resid_post-kl.csv to ");
     same("lens-resid_post-kl", &["--view", "lens", "--measure", "kl"]);
-    explorer.press("v v", "resid_mid and resid_post");
+    explorer.press("v v", "[both]");
     explorer.press("e", "wrote lens-resid_mid-resid_post-kl.png and ");
     same("lens-resid_mid-resid_post-kl", &["--view", "lens", "--measure", "kl", "--site", "both"]);
     explorer.press("2 x", "mean of heads");
     explorer.press("v", "mean of heads");
     explorer.press("e", "wrote attention-L05-mean.png and ");
     same("attention-L05-mean", &["--view", "attention.head", "--layer", "5", "--head", "mean"]);
-    explorer.press("x v", "all heads");
-    explorer.press("a A", "previous token · best first");
+    explorer.press("x v", "[grid]");
+    explorer.press("a A", "[previous]");
     explorer.press("e", "wrote attention-grid.png and ");
     same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
     explorer.press("R", "on 32 random");

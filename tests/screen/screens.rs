@@ -304,7 +304,8 @@ fn heat_and_brackets_show_the_routers_own_numbers() {
     let top = still.state.meta().unwrap().dims.layers - 1;
     let probs = token.row(mixscope::trace::HookKind::ExpertWeights, top).unwrap();
     let chosen = token.experts(top).unwrap();
-    let line: String = (0..160).map(|x| screen[(x, 11)].symbol().to_owned()).collect();
+    let line = |y: u16| (0..160).map(|x| screen[(x, y)].symbol().to_owned()).collect::<String>();
+    let line = (0..45).map(line).find(|line| line.starts_with(&format!("│▸L{top}"))).unwrap();
     for (expert, p) in probs.iter().enumerate() {
         let rounded = format!("{p:.2}");
         let short = match rounded.as_str() {

@@ -19,8 +19,8 @@ fn prepare(state: &Path) -> (Explorer, Shot) {
     explorer.type_text("xyz");
     explorer.send("enter");
     explorer.wait_until("the forced token", |shot| shot.is_idle() && shot.tokens() > Some(FRANCE_LEN + 1));
-    explorer.press("3", "lens · resid_post");
-    explorer.press("v", "lens · resid_mid");
+    explorer.press("3", "lens: [post]");
+    explorer.press("v", "[mid]");
     explorer.send("left left left j j ] ] ] c");
     let is_there = |shot: &Shot| shot.is_idle() && shot.has("layer 3") && shot.has("colour: loss");
     let shot = explorer.wait_until("the lens", is_there);

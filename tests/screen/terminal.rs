@@ -75,7 +75,7 @@ fn the_palette_finds_actions_runs_them_and_remembers_them() {
     still.type_text("4");
     let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!() };
     let rows = still.state.commands(palette);
-    assert_eq!(rows[0].action, Action::GoTo(4));
+    assert_eq!(rows[0].action, Action::GoTo(mixscope::state::input::Address::token(4)));
     assert_eq!(rows[1].action, Action::Show(Tab::Next), "typed keys are found as well");
     still.press("enter").unwrap();
     assert_eq!(still.state.cursor.token, 4);
@@ -305,7 +305,8 @@ fn the_report_is_copied_whole() {
 fn selected_text_is_copied_as_it_reads() {
     let mut still = Still::new(demo(), Some("def f(x):\n    return x"));
     let to = still.state.tokens.len() - 1;
-    still.state.selection = Some(Selection { from: to, to: 1 });
+    still.state.selection =
+        Some(Selection { from: to, to: 1, unit: mixscope::state::input::Unit::Tokens, follows: false });
     let text = copied(&mut still, "y c").unwrap();
     assert_eq!(text.trim_start(), "def f(x):\n    return x");
     assert_eq!(message(&still), format!("copied {to} tokens of text"));

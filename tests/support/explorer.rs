@@ -48,6 +48,7 @@ impl Setup {
             reduced_motion: false,
             strip: StripColour::Expert,
             details_flipped: false,
+            arrangement: None,
             keymap: Arc::new(Keymap::default()),
             unread: None,
         };

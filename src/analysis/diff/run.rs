@@ -1,7 +1,7 @@
 use super::flip::{Flip, same_set};
 use super::loss::PairedLoss;
 use crate::analysis::routing::TokenRouting;
-use crate::trace::{Direction, Dtype, TokenRecord};
+use crate::trace::{Dtype, TokenRecord};
 use std::sync::Arc;
 
 /// Whether two records name the same experts in a layer, in any order; `None` if one of them lacks the layer's experts.
@@ -35,15 +35,6 @@ impl LayerFlips {
     pub fn at(&self, position: usize) -> Option<&Flip> {
         let at = self.flips.binary_search_by_key(&position, |flip| flip.position).ok()?;
         Some(&self.flips[at])
-    }
-
-    /// The nearest position before or after `position` that has a flip.
-    pub fn next(&self, position: usize, direction: Direction) -> Option<usize> {
-        let found = match direction {
-            Direction::Forward => self.flips.get(self.flips.partition_point(|flip| flip.position <= position)),
-            Direction::Back => self.flips[..self.flips.partition_point(|flip| flip.position < position)].last(),
-        };
-        found.map(|flip| flip.position)
     }
 
     fn add(&mut self, (layer, position): (usize, usize), [a, b]: [&TokenRecord; 2], dtype: Dtype) {
@@ -118,15 +109,6 @@ impl RunDiff {
         self.losses.last()?.means()
     }
 
-    /// The nearest position before or after `position` that has a flip in any layer.
-    pub fn next(&self, position: usize, direction: Direction) -> Option<usize> {
-        let found = self.layers.iter().filter_map(|layer| layer.next(position, direction));
-        match direction {
-            Direction::Forward => found.min(),
-            Direction::Back => found.max(),
-        }
-    }
-
     /// Adds the tokens that were not compared yet, up to the end of the shorter run.
     pub fn extend(&mut self, a: &[Arc<TokenRecord>], b: &[Arc<TokenRecord>]) {
         let done = self.tokens().min(a.len()).min(b.len());
@@ -199,10 +181,9 @@ mod tests {
         let before = found.clone();
         found.extend(&a, &b);
         assert_eq!((found.flips().0, found.mean_losses()), (2, Some([1.5, 2.75])));
-        assert_eq!(
-            (found.next(0, Direction::Forward), found.next(1, Direction::Forward), found.next(1, Direction::Back)),
-            (Some(1), Some(2), None)
-        );
+        let positions =
+            |found: &RunDiff| found.layers()[0].flips().iter().map(|flip| flip.position).collect::<Vec<_>>();
+        assert_eq!(positions(&found), [1, 2]);
         found.truncate(2);
         assert_eq!(found, before);
         assert_eq!(shared(&a, &b), 3);

@@ -12,11 +12,13 @@ pub enum UsageMeasure {
     Chosen,
     /// Mean renormalised weight where the expert was chosen.
     Weight,
+    /// Share of all choices of the selected tokens, minus that of all others.
+    Difference,
 }
 
 impl UsageMeasure {
-    /// All measures, in the order in which the key goes through them.
-    pub const ALL: [Self; 3] = [Self::First, Self::Chosen, Self::Weight];
+    /// The measures that a run alone has, which files can hold.
+    pub const OF_RUNS: [Self; 3] = [Self::First, Self::Chosen, Self::Weight];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl UsageMeasure {
             Self::First => "first",
             Self::Chosen => "chosen",
             Self::Weight => "weight",
+            Self::Difference => "difference",
         }
     }
 
@@ -33,24 +36,17 @@ impl UsageMeasure {
             Self::First => "share of first choices",
             Self::Chosen => "share of all choices",
             Self::Weight => "mean weight when chosen",
+            Self::Difference => "share of the selected tokens minus that of the others",
         }
     }
 
-    /// The usage of an expert of a layer; `None` if no token chose it.
+    /// The usage of an expert of a layer; `None` if no token chose it, or if it takes more than the usage of a run.
     pub fn of(self, layer: &LayerUsage, expert: usize) -> Option<f64> {
         match self {
             Self::First => layer.first_share(expert),
             Self::Chosen => layer.chosen_share(expert),
             Self::Weight => layer.mean_weight(expert),
-        }
-    }
-
-    /// The next one; the first one after the last.
-    pub fn next(self) -> Self {
-        match self {
-            Self::First => Self::Chosen,
-            Self::Chosen => Self::Weight,
-            Self::Weight => Self::First,
+            Self::Difference => None,
         }
     }
 }

@@ -16,8 +16,8 @@ pub use show::key_table;
 use super::ColorChoice;
 use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::protocol::Failure;
-use crate::state::StripColour;
 pub use crate::state::input::Keymap;
+use crate::state::{FirstArrangement, StripColour};
 use crate::trace::{Device, Policy, Sampling};
 use crate::ui::{Colours, ThemeName};
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub strip: StripColour,
     /// Whether details are folded where they would be shown, and shown where they would be folded.
     pub details_flipped: bool,
+    /// How views are arranged at first.
+    pub arrangement: FirstArrangement,
     /// The model, as the MODEL argument names it.
     pub model: String,
     /// The precision policy.
@@ -65,6 +67,7 @@ impl Default for Config {
             reduced_motion: false,
             strip: StripColour::Expert,
             details_flipped: false,
+            arrangement: FirstArrangement::Auto,
             model: "demo".to_owned(),
             precision: Policy::Hf,
             device: Device::Cpu,

@@ -3,7 +3,7 @@
 use super::Config;
 use crate::analysis::colour_map::{Ramp, Rgb};
 use crate::app::ColorChoice;
-use crate::state::StripColour;
+use crate::state::{Arrangement, FirstArrangement, StripColour};
 use crate::trace::Policy;
 use crate::ui::ThemeName;
 use clap::ValueEnum;
@@ -34,6 +34,15 @@ const STRIPS: [(StripColour, &str); 5] = [
     (StripColour::Entropy, "entropy"),
     (StripColour::Attention, "attention"),
     (StripColour::Plain, "plain"),
+];
+
+const ARRANGEMENTS: [(FirstArrangement, &str); 6] = [
+    (FirstArrangement::Auto, "auto"),
+    (FirstArrangement::Of(Arrangement::One), "one"),
+    (FirstArrangement::Of(Arrangement::Two), "two"),
+    (FirstArrangement::Of(Arrangement::Stacked), "stacked"),
+    (FirstArrangement::Of(Arrangement::Three), "three"),
+    (FirstArrangement::Of(Arrangement::Dashboard), "dashboard"),
 ];
 
 const DETAILS: [(bool, &str); 2] = [(false, "auto"), (true, "reversed")];
@@ -77,6 +86,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "what the text is coloured by: expert, loss, entropy, attention or plain",
         read: |c, v| word(v, &STRIPS).map(|strip| c.strip = strip),
         show: |c| text(name_of(&STRIPS, &c.strip)),
+    },
+    Setting {
+        section: "ui",
+        key: "arrangement",
+        help: "views at first: auto (dashboard from 140×40 on, else one), one, two, stacked, three or dashboard",
+        read: |c, v| word(v, &ARRANGEMENTS).map(|arrangement| c.arrangement = arrangement),
+        show: |c| text(name_of(&ARRANGEMENTS, &c.arrangement)),
     },
     Setting {
         section: "ui",

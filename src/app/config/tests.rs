@@ -88,18 +88,18 @@ fn errors_in_keys_name_the_line() {
 
 #[test]
 fn keys_are_bound_moved_and_set_free() {
-    let text = "[keys]\ng = \"none\"\n\"g g\" = \"go\"\nJ = \"down\"\nh = \"help\"\n[keys.page]\nx = \"escape\"\n";
+    let text = "[keys]\nG = \"none\"\n\"G G\" = \"go\"\nJ = \"down\"\nh = \"help\"\n[keys.page]\nx = \"escape\"\n";
     let keymap = Config::parse(text).unwrap().keymap;
     let means = |scope, keys: &str| {
         let chord: Chord = keys.parse().unwrap();
         keymap.look_up(scope, chord.prefix, chord.key)
     };
-    assert_eq!(means(Scope::Explore, "g"), Found::Prefix);
-    assert_eq!(means(Scope::Explore, "g g"), Found::Action(Action::Go));
+    assert_eq!(means(Scope::Explore, "G"), Found::Prefix);
+    assert_eq!(means(Scope::Explore, "G G"), Found::Action(Action::Go));
     assert_eq!(means(Scope::Explore, "h"), Found::Action(Action::Help), "taken from the token cursor");
     assert_eq!(means(Scope::Page, "x"), Found::Action(Action::Escape));
     let shown = |action| keymap.key_of(Scope::Explore, action).unwrap().to_string();
-    assert_eq!([shown(Action::Down), shown(Action::Go)], ["J", "g g"], "the user's own key is shown");
+    assert_eq!([shown(Action::Down), shown(Action::Go)], ["J", "G G"], "the user's own key is shown");
 }
 
 /// Every setting with a value that is not the default.

@@ -4,6 +4,7 @@
 
 mod attribution;
 mod captured;
+mod count;
 mod distance;
 mod effects;
 mod heads;
@@ -90,6 +91,7 @@ pub fn derive(run: &Run, kept: &mut Kept, what: &Derive, control: &Control) -> R
         Derive::Trajectories { pos, targets } => trajectories::derive(run, *pos, targets, control)?,
         Derive::Tempered { pos, sampling } => tempered::derive(run, *pos, sampling)?,
         Derive::WhatIf { pos, ids } => what_if::derive(run, *pos, ids, control)?,
+        Derive::Count { prompt } => count::derive(run, prompt)?,
         Derive::Spell { texts } => spell::derive(run, texts)?,
         Derive::Attribution(key) => attribution::derive(run, *key, control)?,
         Derive::HeadMaps { maps } => heads::maps::derive(run, heads, maps, control)?,

@@ -37,6 +37,10 @@ pub fn of_run<'a>(meta: &Meta, tokens: impl Iterator<Item = &'a TokenRecord>) ->
 
 /// The recipe of a picture of a view.
 pub fn of_view(data: &ViewData, spec: &ViewSpec, look: &Look) -> Recipe {
+    // As of the picture that `mixscope lab` writes.
+    if let (View::FidelityLab, Some(lab)) = (spec.view, &data.lab) {
+        return of_lab(lab);
+    }
     let Records { meta, tokens } = &data.trace;
     let mut recipe = of_run(meta, tokens.iter().map(|token| &**token));
     for (name, other) in [("Against", &data.against), ("Second", &data.second)] {
@@ -46,16 +50,11 @@ pub fn of_view(data: &ViewData, spec: &ViewSpec, look: &Look) -> Recipe {
             recipe.push((name, format!("{what}, {} tokens, sha256 of their ids {ids}", tokens.len())));
         }
     }
-    let mut command = if spec.view == View::FidelityLab {
-        format!("mixscope lab {} --prompt-ids IDS --out DIR", quoted(&model(meta)))
-    } else {
-        let edits: String = edits(meta).iter().map(|edit| format!(" --edit {}", quoted(edit))).collect();
-        let model = quoted(&model(meta));
-        let run = format!("mixscope run {model} --prompt-ids IDS --precision {}{edits} --out RUN", meta.policy);
-        format!("{run}; mixscope export RUN --view {}{}", spec.view, options(data, spec))
-    };
-    command += &style(look);
-    recipe.push(("Command", command));
+    let edits: String = edits(meta).iter().map(|edit| format!(" --edit {}", quoted(edit))).collect();
+    let run =
+        format!("mixscope run {} --prompt-ids IDS --precision {}{edits} --out RUN", quoted(&model(meta)), meta.policy);
+    let export = format!("mixscope export RUN --view {}{}{}", spec.view, options(data, spec), style(look));
+    recipe.push(("Command", format!("{run}; {export}")));
     recipe
 }
 

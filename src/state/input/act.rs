@@ -2,8 +2,8 @@
 
 use super::action::{Action, Vertical};
 use crate::protocol::Ask;
-use crate::state::overlays::{Form, InputKind, ListAction, Overlay, Page, Picker};
-use crate::state::{Arrangement, Effect, Save, State};
+use crate::state::overlays::{Form, InputKind, ListAction, Overlay, Picker, Topic};
+use crate::state::{Effect, Save, State};
 use crate::trace::Direction;
 
 /// Default number of tokens in the input for a number.
@@ -17,8 +17,12 @@ impl State {
             return Vec::new();
         }
         self.move_on(action);
+        let before = self.stop();
         let effects = self.carry_out(action);
         self.clamp();
+        self.remember_jump(action, before);
+        self.extend_selection();
+        self.renew_selected();
         effects
     }
 
@@ -29,19 +33,26 @@ impl State {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Escape => return self.escape(),
-            Action::Help => self.open_page(Page::Help(0)),
-            Action::Causes => self.open_page(Page::Message(0)),
-            Action::Show(tab) => self.pane_mut().show_tab(tab),
+            Action::Help => self.open_page(Topic::Help),
+            Action::Causes => self.open_page(Topic::Message),
+            Action::Show(tab) => self.show_tab(tab),
             Action::NextView => self.turn_tab(Forward),
             Action::PreviousView => self.turn_tab(Back),
-            Action::CycleLens => self.next_layout(),
-            Action::NextMeasure => self.next_measure(),
+            Action::CycleLens => self.turn_layout(Forward),
+            Action::PreviousLayout => self.turn_layout(Back),
+            Action::ShowLayout(layout) => self.show_layout(layout),
+            Action::NextMeasure => self.turn_measure(Forward),
+            Action::PreviousMeasure => self.turn_measure(Back),
+            Action::ShowMeasure(measure) => self.show_measure(measure),
             Action::CloseCalls => self.open_closest_calls(),
             Action::PreviousNearTie => self.jump(Back),
             Action::NextNearTie => self.jump(Forward),
             Action::Token(to) => self.move_token(to),
             Action::Up => self.move_vertically(Vertical::Up),
             Action::Down => self.move_vertically(Vertical::Down),
+            Action::Half(to) => self.move_half_a_page(to),
+            Action::Jump(direction) => self.jump_along(direction),
+            Action::Select => self.select_more(),
             Action::LayerUp => self.move_layer(Vertical::Up),
             Action::LayerDown => self.move_layer(Vertical::Down),
             Action::PreviousHead => self.move_head(Back),
@@ -83,7 +94,13 @@ impl State {
             Action::OtherPane => self.turn_pane(),
             Action::FocusPane(place) => self.panes.set_focus(place),
             Action::Zoom => self.panes.zoomed = !self.panes.zoomed,
+            Action::Dashboard => self.toggle_dashboard(),
+            Action::NextArrangement => self.arrange(self.panes.arrangement().next()),
+            Action::Arrange(arrangement) => self.arrange(arrangement),
+            Action::NextTheme => self.show_theme(self.theme.next()),
+            Action::ShowTheme(theme) => self.show_theme(theme),
             Action::ToggleDetails => self.toggle_details(),
+            Action::WholeCell => self.open_page(Topic::Cell),
             Action::ToggleContributions => self.toggle_contributions(),
             Action::ToggleLog => self.next_scale(),
             Action::AddTarget => self.add_target(),
@@ -106,7 +123,7 @@ impl State {
             Action::Complete => return self.complete(),
             Action::ToggleChat => self.toggle_chat(),
             Action::Palette => self.open_palette(),
-            Action::GoTo(pos) => self.go_to(pos),
+            Action::GoTo(address) => self.go_to_address(address),
             Action::Search => self.open_search(),
             Action::NextMatch => self.next_match(Forward),
             Action::PreviousMatch => self.next_match(Back),
@@ -126,6 +143,11 @@ impl State {
     }
 
     fn escape(&mut self) -> Vec<Effect> {
+        if let Some(Overlay::Page(page)) = self.overlays.last_mut()
+            && page.clear()
+        {
+            return Vec::new();
+        }
         if self.overlays.pop().is_some() {
             return Vec::new();
         }
@@ -144,28 +166,11 @@ impl State {
         if self.saving.is_some() {
             return vec![Effect::StopSaving];
         }
+        self.selected_usage = None;
         if self.selection.take().is_none() {
             self.message = None;
             self.search = None;
         }
         Vec::new()
-    }
-
-    /// Puts a second pane next to the view, or takes the other pane away.
-    fn split(&mut self) {
-        if self.panes.arrangement() == Arrangement::Two {
-            return self.panes.arrange(Arrangement::One);
-        }
-        self.panes.arrange(Arrangement::Two);
-        self.turn_tab(Direction::Forward);
-        self.say("split: 1 to 6 choose what this pane shows, w w goes to the other, w s ends it");
-    }
-
-    /// Gives the next pane the focus.
-    fn turn_pane(&mut self) {
-        match self.panes.all().len() {
-            1 => self.say("there is one pane only: w s splits it"),
-            count => self.panes.set_focus((self.panes.focus() + 1) % count),
-        }
     }
 }

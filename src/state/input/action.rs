@@ -1,6 +1,10 @@
 //! Actions: everything that a key, a click or the palette can do.
 
-use crate::analysis::view::Tab;
+use super::address::Address;
+use crate::analysis::view::{Layout, ShownMeasure, Tab};
+use crate::state::arrangement::Arrangement;
+use crate::state::theme::ThemeName;
+use crate::trace::Direction;
 use std::fmt;
 
 /// An action of the user.
@@ -24,13 +28,21 @@ pub enum Action {
     PreviousView,
     /// Show the next layout of the tab.
     CycleLens,
+    /// Show the previous layout of the tab.
+    PreviousLayout,
+    /// Show this layout; a click on its name does it, and the palette.
+    ShowLayout(Layout),
     /// Show the next measure of the view.
     NextMeasure,
+    /// Show the previous measure of the view.
+    PreviousMeasure,
+    /// Show this measure; a click on its name does it, and the palette.
+    ShowMeasure(ShownMeasure),
     /// List the closest calls of the router.
     CloseCalls,
-    /// Go to the previous near-tie in the layer of the cursor, or to the previous flip.
+    /// Go to the previous near-tie, or to the previous flip.
     PreviousNearTie,
-    /// Go to the next near-tie in the layer of the cursor, or to the next flip.
+    /// Go to the next near-tie, or to the next flip.
     NextNearTie,
     /// Move the token cursor.
     Token(Move),
@@ -38,6 +50,12 @@ pub enum Action {
     Up,
     /// Move down: to the layer below; in Next, to the next candidate; in Fidelity, a line down.
     Down,
+    /// Move up or down by half of the visible rows.
+    Half(Vertical),
+    /// Go back to where the cursor was before a jump, or forward again.
+    Jump(Direction),
+    /// Select tokens while the cursor moves, or select more.
+    Select,
     /// Go to the layer above in every view.
     LayerUp,
     /// Go to the layer below in every view.
@@ -118,6 +136,8 @@ pub enum Action {
     FlipSide,
     /// Show or hide the details next to the view.
     ToggleDetails,
+    /// Show the whole text and value of the cell at the cursor.
+    WholeCell,
     /// Write the view as picture and table.
     SaveView,
     /// Write the whole run, as `mixscope run` does.
@@ -132,6 +152,16 @@ pub enum Action {
     FocusPane(usize),
     /// Give the view the whole screen, or show the other parts again.
     Zoom,
+    /// Show the dashboard, or one view again.
+    Dashboard,
+    /// Show the next arrangement of views.
+    NextArrangement,
+    /// Show this arrangement of views; the palette offers this.
+    Arrange(Arrangement),
+    /// Show the next theme.
+    NextTheme,
+    /// Show this theme; the palette offers this.
+    ShowTheme(ThemeName),
     /// Show the summary of the view, or the contributions to the candidate's logit.
     ToggleContributions,
     /// Switch between a linear and a logarithmic scale.
@@ -164,8 +194,8 @@ pub enum Action {
     Edit(TextEdit),
     /// Open the command palette.
     Palette,
-    /// Go to this token; the palette offers this for a typed number.
-    GoTo(usize),
+    /// Go to this address; the palette offers this for a typed number or name.
+    GoTo(Address),
     /// Search for text in the run.
     Search,
     /// Go to the next match.

@@ -1,9 +1,10 @@
 //! The current keys: those of the table, or those that the user chose.
 
 use super::action::Action;
-use super::bindings::{Binding, TABLE};
+use super::bindings::{Binding, bindings};
 use super::key::{Chord, Key};
-use super::scope::Scope;
+use super::scope::{Scope, Task};
+use crate::analysis::view::Tab;
 
 /// The current keys of one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,14 @@ pub struct Entry {
     pub scope: Scope,
     /// The line in the help.
     pub help: &'static str,
+    /// The section of the help, for the keys of the views.
+    pub task: Task,
     /// The word in the footer; empty if the footer leaves the action out.
     pub hint: &'static str,
+    /// The tabs whose footer has the word; empty for all.
+    pub tabs: &'static [Tab],
+    /// Other words by which the palette finds the action.
+    pub words: &'static str,
 }
 
 /// The meaning of a key.
@@ -46,9 +53,12 @@ impl Default for Keymap {
             keys: binding.keys.to_vec(),
             scope: binding.scope,
             help: binding.help,
+            task: binding.task,
             hint: binding.hint,
+            tabs: binding.tabs,
+            words: binding.words,
         };
-        Self { entries: TABLE.iter().map(entry).collect() }
+        Self { entries: bindings().map(entry).collect() }
     }
 }
 
@@ -131,7 +141,10 @@ mod tests {
             keys: keys.split(", ").map(|chord| chord.parse().unwrap()).collect(),
             scope: *scope,
             help: "what it does",
+            task: Task::Program,
             hint: "",
+            tabs: &[],
+            words: "",
         };
         Keymap { entries: keys.iter().map(entry).collect() }
     }

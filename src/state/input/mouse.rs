@@ -1,26 +1,10 @@
 //! The mouse: a click moves the cursor, the wheel scrolls, a drag over the text selects tokens.
 
 use super::action::{Action, Move, TextEdit, Vertical};
+use super::selection::{Selection, Unit};
 use super::spot::{Gesture, Spot};
 use crate::state::overlays::Overlay;
 use crate::state::{Effect, State};
-use std::ops::Range;
-
-/// Tokens selected by dragging.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Selection {
-    /// The token where the drag began.
-    pub from: usize,
-    /// The token where the drag is, or where it ended.
-    pub to: usize,
-}
-
-impl Selection {
-    /// The selected positions.
-    pub fn range(self) -> Range<usize> {
-        self.from.min(self.to)..self.from.max(self.to) + 1
-    }
-}
 
 impl State {
     pub(in crate::state) fn on_mouse(&mut self, gesture: Gesture, spot: Option<Spot>) -> Vec<Effect> {
@@ -37,7 +21,12 @@ impl State {
             Gesture::Drag => {
                 let to = spot.and_then(|spot| spot.token.filter(|_| spot.in_strip));
                 if let (Some(from), Some(to)) = (self.drag_from, to) {
-                    self.selection = (self.selection.is_some() || from != to).then_some(Selection { from, to });
+                    self.selection = (self.selection.is_some() || from != to).then_some(Selection {
+                        from,
+                        to,
+                        unit: Unit::Tokens,
+                        follows: false,
+                    });
                     self.go_to(to);
                 }
             }

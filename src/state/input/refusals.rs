@@ -9,7 +9,7 @@ const SAVED: &str = "this is a saved run without a model: o opens a model";
 
 impl State {
     /// Why an action means nothing now. Some actions check that themselves.
-    pub(in crate::state) fn refusal(&self, action: Action) -> Option<String> {
+    pub fn refusal(&self, action: Action) -> Option<String> {
         if !self.overlays.is_empty() {
             return None;
         }

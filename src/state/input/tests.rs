@@ -11,7 +11,7 @@ fn no_key_has_two_meanings_or_hides_another() {
 #[test]
 fn actions_have_names_of_their_own_that_stay() {
     let mut names = std::collections::HashMap::new();
-    for binding in TABLE {
+    for binding in bindings() {
         let name = binding.action.to_string();
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         assert_eq!(*names.entry(name.clone()).or_insert(binding.action), binding.action, "{name} means two things");
@@ -89,7 +89,7 @@ fn actions_have_names_of_their_own_that_stay() {
 #[test]
 fn every_action_is_found_by_its_keys_and_has_a_help_text() {
     let keymap = Keymap::default();
-    for binding in TABLE {
+    for binding in bindings() {
         for chord in binding.keys {
             if let Some(prefix) = chord.prefix {
                 assert_eq!(keymap.look_up(binding.scope, None, prefix), Found::Prefix);

@@ -4,7 +4,7 @@ use super::action::{Action, TextEdit};
 use super::key::Key;
 use super::keymap::Found;
 use super::scope::Scope;
-use crate::state::overlays::{Input, InputKind, Overlay, Page, dropped};
+use crate::state::overlays::{Input, InputKind, Overlay, dropped};
 use crate::state::{Effect, State};
 
 impl State {
@@ -25,6 +25,7 @@ impl State {
             (Some(Overlay::Input(input)), Some(c)) => input.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Form(form)), Some(c)) => form.type_char(c),
             (Some(Overlay::Palette(palette)), Some(c)) => palette.insert(c.encode_utf8(&mut [0; 4])),
+            (Some(Overlay::Page(page)), Some(c)) => page.insert(c.encode_utf8(&mut [0; 4])),
             (Some(Overlay::Picker(picker)), Some(c)) => {
                 picker.insert(c.encode_utf8(&mut [0; 4]));
                 return self.find_models();
@@ -64,9 +65,9 @@ impl State {
                 return self.find_models();
             }
             Some(Overlay::Palette(palette)) => palette.insert(text.trim()),
+            Some(Overlay::Page(page)) => page.insert(text.trim()),
             Some(
-                Overlay::Page(_)
-                | Overlay::ClosestCalls(_)
+                Overlay::ClosestCalls(_)
                 | Overlay::Policies(_)
                 | Overlay::Branches(_)
                 | Overlay::EditMenu(_)
@@ -86,7 +87,7 @@ impl State {
             Some(Overlay::Input(input)) => input.edit(edit, &self.history),
             Some(Overlay::Form(form)) => form.edit(edit),
             Some(Overlay::Page(page)) => {
-                page.scroll(edit);
+                page.edit(edit);
                 // Keys may come faster than frames.
                 page.end_at(self.geometry.page_overflow.unwrap_or(usize::MAX));
             }
@@ -111,11 +112,5 @@ impl State {
         {
             input.editor.insert("\n");
         }
-    }
-
-    /// Opens a page on top of everything.
-    pub(in crate::state) fn open_page(&mut self, page: Page) {
-        self.geometry.page_overflow = None;
-        self.overlays.push(Overlay::Page(page));
     }
 }

@@ -37,7 +37,8 @@ impl State {
             Some(Overlay::Edits(_)) => return self.change_edits(ListAction::Toggle),
             Some(Overlay::Branches(_)) => return self.choose_branch(),
             Some(Overlay::ClosestCalls(_)) => self.jump_to_call(),
-            Some(Overlay::Page(_)) | None => {}
+            Some(Overlay::Page(page)) => page.is_typing = false,
+            None => {}
         }
         Vec::new()
     }

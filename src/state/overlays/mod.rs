@@ -20,7 +20,7 @@ pub use choice::{Choice, Origin};
 pub use closest_calls::ClosestCalls;
 pub(in crate::state) use dropped::dropped;
 pub use edits::{EditMenu, EditsInForce, ListAction, Reach, offers as edit_offers};
-pub use page::Page;
+pub use page::{Page, Topic};
 pub use palette::{Command, Palette};
 pub use picker::Picker;
 pub use policies::Policies;
@@ -65,6 +65,7 @@ impl Overlay {
             Self::EditMenu(_) | Self::Edits(_) => Scope::Edits,
             Self::Branches(_) => Scope::Branches,
             Self::ClosestCalls(_) | Self::Policies(_) => Scope::List,
+            Self::Page(page) if page.is_typing => Scope::Filter,
             Self::Page(_) => Scope::Page,
         }
     }

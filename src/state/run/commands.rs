@@ -4,7 +4,7 @@ use super::work::{Job, Pace};
 use crate::protocol::{Ask, JobKind};
 use crate::state::overlays::Overlay;
 use crate::state::{Effect, State};
-use crate::trace::{Policy, Prompt};
+use crate::trace::{Policy, Prompt, Source};
 
 impl State {
     /// Whether work of this kind is pending.
@@ -39,9 +39,14 @@ impl State {
             self.history.push(text.clone());
             effects.push(Effect::Remember(text.clone()));
         }
-        let prompt = if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) };
+        let prompt = self.typed_prompt(text);
         effects.extend(self.run_prompt(prompt));
         effects
+    }
+
+    /// A typed text as a prompt, in the chat template if it is used.
+    pub fn typed_prompt(&self, text: String) -> Prompt {
+        if self.uses_chat() { Prompt::Chat(text) } else { Prompt::Text(text) }
     }
 
     pub(in crate::state) fn run_prompt(&mut self, prompt: Prompt) -> Vec<Effect> {
@@ -80,11 +85,20 @@ impl State {
         if [JobKind::Generation, JobKind::Prompt, JobKind::Session].into_iter().any(|kind| self.is_doing(kind)) {
             return self.pause();
         }
-        let nothing = match &ask {
-            Ask::Truncate { len } => *len >= self.tokens.len(),
-            _ => self.tokens.len() <= 1,
+        let len = match &ask {
+            Ask::Truncate { len } => *len,
+            _ => self.tokens.len().saturating_sub(1).max(1),
         };
-        if nothing && !self.is_busy() { Vec::new() } else { self.start_job(ask) }
+        if len >= self.tokens.len() && !self.is_busy() {
+            return Vec::new();
+        }
+        let of_prompt = self.tokens.iter().skip(len).filter(|token| token.source == Source::Prompt).count();
+        let effects = self.start_job(ask);
+        if of_prompt > 0 {
+            let tokens = if of_prompt == 1 { "token" } else { "tokens" };
+            self.say(format!("took {of_prompt} {tokens} of the prompt away: z brings them back, i edits the prompt"));
+        }
+        effects
     }
 
     pub(in crate::state) fn cycle_policy(&mut self) -> Vec<Effect> {

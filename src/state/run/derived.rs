@@ -47,6 +47,8 @@ pub struct Derivations {
     effects: Vec<StoredMap>,
     pub(in crate::state) shares: HashMap<Watch, Result<Arc<ModelShares>, String>>,
     distance: Option<(OtherRun, Arc<Distance>)>,
+    /// The prompt that was counted last, and its tokens.
+    counted: Option<(Prompt, usize)>,
     /// Whether the scores could not be computed, so that they are not requested again.
     pub(in crate::state) scores_failed: bool,
     /// Attributions, or why they can't be computed; these are not requested again.
@@ -74,6 +76,7 @@ impl Default for Derivations {
             effects: Vec::new(),
             shares: HashMap::new(),
             distance: None,
+            counted: None,
             scores_failed: false,
             attributions: HashMap::new(),
             pending: HashMap::new(),
@@ -84,6 +87,11 @@ impl Default for Derivations {
 }
 
 impl Derivations {
+    /// How many tokens a prompt has, if it was counted last.
+    pub fn counted(&self, prompt: &Prompt) -> Option<usize> {
+        self.counted.as_ref().filter(|(counted, _)| counted == prompt).map(|(_, tokens)| *tokens)
+    }
+
     /// A lens cell.
     pub fn lens(&self, key: LensKey) -> Option<&LensCell> {
         self.lens.get(&key)
@@ -285,6 +293,7 @@ impl Derivations {
                 }
                 self.shares.insert(found.watch, Ok(found));
             }
+            Derived::Counted(prompt, tokens) => self.counted = Some((prompt, tokens)),
             Derived::Distance(from, found) => self.distance = Some((from, found)),
             Derived::HeadMaps(maps) => {
                 for map in maps {

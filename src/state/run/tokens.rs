@@ -21,6 +21,7 @@ impl State {
             self.derived.forget_distance();
         }
         if unchanged < self.tokens.len() {
+            self.selected_usage = None;
             self.derived.truncate(unchanged);
             // Bookmarks stay on the same text, even if the text is read under another policy.
             let alike = self.tokens[kept..].iter().zip(&tokens).take_while(|(a, b)| a.id == b.id).count();

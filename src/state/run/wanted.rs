@@ -50,6 +50,8 @@ pub struct Wanted {
     pub column: Option<(usize, Pick, usize)>,
     /// Heads whose scores are missing or of an earlier length of the run, most urgent first.
     pub stats: Vec<(usize, usize)>,
+    /// A prompt being typed, whose tokens are not counted.
+    pub count: Option<Prompt>,
     /// Whether the heads' scores on repeated random tokens are missing.
     pub scores: bool,
     /// Missing parts of the baseline.
@@ -133,6 +135,7 @@ impl Derivations {
         if !wanted.stats.is_empty() {
             asks.push(Derive::HeadStats { heads: wanted.stats });
         }
+        asks.extend(wanted.count.map(|prompt| Derive::Count { prompt }));
         if wanted.scores {
             asks.push(Derive::HeadScores);
         }

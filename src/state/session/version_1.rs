@@ -1,6 +1,7 @@
 //! Sessions of version 1: the fields of one pane are those of the session, and each tab has an enum of layouts.
 
 use super::Saved;
+use crate::analysis::UsageMeasure;
 use crate::analysis::view::{Tab, View};
 use crate::protocol::Branches;
 use crate::state::cursor::Cursor;
@@ -9,7 +10,6 @@ use crate::state::text::StripColour;
 use crate::state::views::attention::Heads;
 use crate::state::views::details::{Details, DetailsPage};
 use crate::state::views::lens::{Lens, LensMeasure};
-use crate::state::views::routing::UsageMeasure;
 use crate::trace::{Dtype, LensSite, Policy, Sampling, Source};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@ pub use lines::Lines;
 pub use search::Search;
 pub use strip_colour::{FULL_NATS, StripColour};
 
-use crate::trace::{Direction, Piece, byte_name, is_obeyed};
+use crate::trace::{Piece, byte_name, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -71,14 +71,6 @@ pub fn harmless(text: &str) -> String {
 /// The width of `text`, cells.
 pub fn width(text: &str) -> usize {
     text.width()
-}
-
-/// `before` or `after`.
-pub fn before_or_after(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Back => "before",
-        Direction::Forward => "after",
-    }
 }
 
 /// `‘·ball’`

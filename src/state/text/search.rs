@@ -2,7 +2,7 @@
 
 use super::harmless;
 use crate::state::State;
-use crate::state::overlays::InputKind;
+use crate::state::overlays::{InputKind, Overlay, Topic};
 use crate::trace::Direction;
 use std::ops::Range;
 
@@ -70,8 +70,12 @@ fn find(shown: &[(String, u16)], query: &str) -> Vec<Range<usize>> {
 }
 
 impl State {
-    /// Opens the input with the last search.
+    /// Opens the input with the last search; in the help, lets words be typed.
     pub(in crate::state) fn open_search(&mut self) {
+        if let Some(Overlay::Page(page)) = self.overlays.last_mut() {
+            page.is_typing = page.topic == Topic::Help;
+            return;
+        }
         let last = self.search.as_ref().map_or(String::new(), |search| search.query.clone());
         self.open_input(InputKind::Search, &last);
     }

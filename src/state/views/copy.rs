@@ -74,6 +74,18 @@ fn disarmed(text: &str) -> String {
 }
 
 impl State {
+    /// The value under the cursor, as it is copied; or why there is none.
+    pub fn cell_text(&self) -> Result<String, String> {
+        let rules = rules(self.view());
+        if rules.needs_text && self.tokens.is_empty() {
+            return Err("there is no text yet".to_owned());
+        }
+        if let Some(missing) = (rules.missing)(self) {
+            return Err(missing.to_owned());
+        }
+        (rules.copy)(self, Extent::Cell).map(|(text, _)| text)
+    }
+
     /// Copies the value under the cursor or the selected text, the row, or the view.
     pub(in crate::state) fn copy(&mut self, extent: Extent) -> Vec<Effect> {
         let rules = rules(self.view());
@@ -101,7 +113,7 @@ impl State {
 
     /// Copies the text of the selected tokens, with spaces and bytes in place of the tokenizer's signs for them.
     fn copy_selection(&self) -> Copied {
-        let range = self.selection.map_or(0..0, |selection| selection.range());
+        let range = self.selected().unwrap_or(0..0);
         let tokens = self.tokens.get(range).ok_or("there is no text there any more")?;
         let mut bytes = Vec::new();
         for token in tokens {

@@ -6,12 +6,15 @@ mod copy;
 pub mod details;
 pub mod effects;
 pub mod fidelity;
+mod layouts;
 pub mod lens;
+mod measures;
 mod next;
 pub mod routing;
 
 use super::input::{Action, Extent, Vertical};
-use super::{Effect, State};
+use super::{Effect, Pane, State};
+use crate::analysis::view::ShownMeasure;
 use crate::analysis::view::View;
 use crate::trace::{Candidate, Direction};
 use copy::Copied;
@@ -25,10 +28,8 @@ struct Rules {
     vertical: fn(&mut State, Vertical),
     /// Whether the cursor's layer is visible.
     shows_layers: bool,
-    /// Shows the next layout.
-    next_layout: fn(&mut State),
-    /// Shows the next measure; `None` if there is one only.
-    next_measure: Option<fn(&mut State)>,
+    /// The measures of the view; `None` if there is one only.
+    measures: Option<fn(&State, &Pane) -> Vec<ShownMeasure>>,
     /// What enter does; `None` if it shows the candidates.
     enter: Option<Enter>,
     /// Goes to the next place where experts are a close call, or differ between two runs.
@@ -62,8 +63,7 @@ impl Rules {
             copy,
             vertical: State::move_layer,
             shows_layers: true,
-            next_layout: |state| state.pane_mut().show_next_layout(),
-            next_measure: None,
+            measures: None,
             enter: None,
             jump: State::jump_to_near_tie,
             to_follow: None,
@@ -107,15 +107,12 @@ impl State {
         (rules(self.view()).vertical)(self, to);
     }
 
-    /// Shows the next layout of the tab.
-    pub(in crate::state) fn next_layout(&mut self) {
-        (rules(self.view()).next_layout)(self);
-    }
-
-    /// Shows the next measure of the view.
-    pub(in crate::state) fn next_measure(&mut self) {
-        if let Some(next) = rules(self.view()).next_measure {
-            next(self);
+    /// Moves by half of the rows that the view shows.
+    pub(in crate::state) fn move_half_a_page(&mut self, to: Vertical) {
+        let rows = self.geometry.rows(self.panes.focus());
+        for _ in 0..(rows / 2).max(1) {
+            self.move_vertically(to);
+            self.clamp();
         }
     }
 
@@ -166,9 +163,11 @@ impl State {
     pub(in crate::state) fn refusal_in_view(&self, action: Action) -> Option<String> {
         let (rules, tab) = (rules(self.view()), self.tab());
         let sentence = match action {
-            Action::CycleLens if tab.views().count() == 1 => format!("{} has one layout only", tab.name()),
-            Action::NextMeasure if rules.next_measure.is_none() => {
-                match tab.views().find(|view| self::rules(*view).next_measure.is_some()) {
+            Action::CycleLens | Action::PreviousLayout if tab.views().count() == 1 => {
+                format!("{} has one layout only", tab.name())
+            }
+            Action::NextMeasure | Action::PreviousMeasure if rules.measures.is_none() => {
+                match tab.views().find(|view| self::rules(*view).measures.is_some()) {
                     Some(view) => format!("this layout has one measure only: v leads to {view}, which has several"),
                     None => format!(
                         "{} has one measure only; {view}, Attention and Lens have several",

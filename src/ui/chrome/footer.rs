@@ -2,7 +2,7 @@
 
 use crate::state::input::{Action, Entry, Scope};
 use crate::state::text::{fit, harmless, width};
-use crate::state::{Message, Spot};
+use crate::state::{Message, Spot, State};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 
@@ -16,17 +16,20 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         c.put(area, x, area.y, "esc closes", c.theme.dim());
         return;
     }
-    // Without a model there is nothing to explore.
-    let useful =
-        |action: Action| state.meta().is_some() || matches!(action, Action::Quit | Action::Help | Action::OpenModel);
-    let hinted = |entry: &&Entry| !entry.hint.is_empty() && !entry.keys.is_empty() && useful(entry.action);
-    for entry in state.keymap.entries.iter().filter(hinted) {
-        let Some(key) = entry.keys.first().map(ToString::to_string) else { continue };
-        if usize::from(area.right().saturating_sub(x)) < width(&key) + 1 + width(entry.hint) {
-            // Hints are left out; where the last one ends at the edge, there is no room to say so.
-            c.put(area, x, area.y, "…", c.theme.dim());
-            break;
-        }
+    let hints = hints(state);
+    // The way to all other keys keeps its room.
+    let last = hints.iter().find(|entry| entry.action == Action::Help).copied();
+    let kept = last.map_or(0, |entry| width(&key(entry)) + width(entry.hint) + 3);
+    let room = usize::from(area.width.saturating_sub(1)).saturating_sub(kept);
+    let others: Vec<&Entry> = hints.into_iter().filter(|entry| entry.action != Action::Help).collect();
+    let mut used = 0;
+    let fitting = others.iter().take_while(|entry| {
+        used += width(&key(entry)) + width(entry.hint) + 3;
+        used <= room + 2
+    });
+    let count = fitting.count();
+    for entry in others[..count].iter().copied().chain(last) {
+        let key = key(entry);
         let start = x;
         x = c.line(
             area,
@@ -37,6 +40,33 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         let spot = Spot { action: Some(entry.action), ..Spot::default() };
         c.hit(Rect { x: start, width: x - start, ..area }, spot);
     }
+}
+
+fn key(entry: &Entry) -> String {
+    entry.keys.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The entries with a word for the footer: those of the view with the focus first, without those that mean nothing now.
+fn hints(state: &State) -> Vec<&Entry> {
+    let tab = state.tab();
+    // Without a model there is nothing to explore.
+    let useful = |action: Action| match state.meta() {
+        Some(_) => state.refusal(action).is_none(),
+        None => matches!(action, Action::Quit | Action::Help | Action::OpenModel),
+    };
+    let hinted = |entry: &&Entry| {
+        let here = entry.tabs.is_empty() || entry.tabs.contains(&tab);
+        !entry.hint.is_empty() && here && !entry.keys.is_empty() && useful(entry.action)
+    };
+    let all = state.keymap.entries.iter().filter(hinted);
+    let (mut own, common): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| !entry.tabs.is_empty());
+    // A step is what most keys follow; then come the keys of the view.
+    let (mut first, rest): (Vec<&Entry>, Vec<&Entry>) = common
+        .into_iter()
+        .partition(|entry| matches!(entry.action, Action::Generate | Action::Go | Action::EditPrompt));
+    first.append(&mut own);
+    first.extend(rest);
+    first
 }
 
 /// Draws the message, with the keys for the rest of it and for its dismissal.

@@ -6,4 +6,5 @@ pub mod next_line;
 pub mod opening;
 pub mod tabs;
 pub mod text_strip;
+pub mod title;
 pub mod which_key;

@@ -1,9 +1,11 @@
 //! The text with all tokens, coloured, and the cursor in it.
 
+use crate::state::input::Unit;
 use crate::state::text::fit;
 use crate::state::{FULL_NATS, Lines, Selection, Spot, State, StripColour};
 use crate::trace::{Source, TokenRecord};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::theme::Theme;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::attention::want_side;
 use crate::ui::widgets::heatmap;
@@ -34,20 +36,24 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         &found
     };
     // Without colours a line of numbers follows each line of text.
-    let numbered = state.strip_colour() == StripColour::Expert && !c.theme.has_experts() && h >= 2;
+    let numbered = has_numbers(state, c.theme) && h >= 2;
     let each = if numbered { 2 } else { 1 };
     let h = h / each;
     let first = lines.line_of(state.cursor.token).saturating_sub(h / 2).min(lines.count().saturating_sub(h));
     if state.strip_colour() == StripColour::Attention {
         want_side(c, state.heads());
     }
+    let selected = state.selected();
     for (y, line) in (inside.y..inside.bottom()).step_by(each).take(h).zip(first..lines.count()) {
         let mut x = inside.x;
         for pos in lines.tokens(line) {
             if state.bookmarks.contains(&pos) {
                 x = c.put(inside, x, y, BOOKMARK, c.theme.accent());
             }
-            let style = style(c, pos, &state.tokens[pos]);
+            let mut style = style(c, pos, &state.tokens[pos]);
+            if pos != state.cursor.token && selected.as_ref().is_some_and(|range| range.contains(&pos)) {
+                style = style.add_modifier(Modifier::REVERSED);
+            }
             let text = fit(&state.shown[pos].0, w);
             let spot = Spot { token: Some(pos), in_strip: true, ..Spot::default() };
             let end = c.put_spot(inside, x, y, &text, style, spot);
@@ -57,6 +63,11 @@ pub fn draw(c: &mut Canvas, area: Rect) {
             x = end;
         }
     }
+}
+
+/// Whether a line of numbers follows each line of text, as experts have no colours.
+pub fn has_numbers(state: &State, theme: &Theme) -> bool {
+    state.strip_colour() == StripColour::Expert && !theme.has_experts()
 }
 
 /// Writes the first expert of a token below it, as far as it fits, with a mark for a near-tie.
@@ -99,12 +110,44 @@ fn is_absent(state: &State) -> bool {
     }
 }
 
-/// The number and mean loss of the selected tokens.
+/// What a token has, if it was computed.
+type OfToken = fn(&TokenRecord) -> Option<f32>;
+
+/// The selected tokens: what they are, how many, their mean loss and entropy and those of all others, and their near-ties.
 fn selected(state: &State, selection: Selection) -> String {
-    let range = selection.range();
-    let loss = crate::analysis::mean_loss(state.tokens.get(range.clone()).unwrap_or_default());
-    let loss = loss.map(|loss| format!(" · mean loss {loss:.3} nats")).unwrap_or_default();
-    format!("tokens {} to {} selected: {}{loss} · esc ends it", range.start, range.end - 1, range.len())
+    let (Some(range), Some(usage)) = (state.selected(), &state.selected_usage) else { return "text".to_owned() };
+    let (what, next) = match selection.unit {
+        Unit::Tokens => ("tokens", "V: lines"),
+        Unit::Lines => ("lines, tokens", "V: prompt"),
+        Unit::Prompt => ("prompt, tokens", "V: generated"),
+        Unit::Generated => ("generated, tokens", "V: from here"),
+    };
+    let inside = state.tokens.get(range.clone()).unwrap_or_default();
+    let others = |of: OfToken| {
+        let outside =
+            state.tokens.iter().enumerate().filter(|(pos, _)| !range.contains(pos)).map(|(_, token)| &**token);
+        (mean(inside.iter().map(|token| &**token), of), mean(outside, of))
+    };
+    let mut text = format!("{what} {} to {} selected: {}", range.start, range.end - 1, range.len());
+    let of_tokens: [(&str, OfToken); 2] = [
+        ("mean loss", |token| token.score.map(|score| score.nll)),
+        ("entropy", |token| token.score.map(|score| score.entropy)),
+    ];
+    for (name, of) in of_tokens {
+        match others(of) {
+            (Some(own), Some(other)) => text += &format!(" · {name} {own:.2} (others {other:.2}) nats"),
+            (Some(own), None) => text += &format!(" · {name} {own:.2} nats"),
+            (None, _) => {}
+        }
+    }
+    let near: usize = usage.inside.layers().iter().map(|layer| layer.near_ties.len()).sum();
+    format!("{text} · near-ties {near} · {next} · esc ends it")
+}
+
+/// The mean of what some tokens have.
+fn mean<'a>(tokens: impl Iterator<Item = &'a TokenRecord>, of: OfToken) -> Option<f64> {
+    let (sum, count) = tokens.filter_map(of).fold((0.0, 0), |(sum, count), value| (sum + f64::from(value), count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
@@ -130,9 +173,6 @@ fn style(c: &Canvas, pos: usize, token: &TokenRecord) -> Style {
     }
     if token.source == Source::Forced {
         style = style.add_modifier(Modifier::UNDERLINED);
-    }
-    if state.selection.is_some_and(|selection| selection.range().contains(&pos)) {
-        style = style.add_modifier(Modifier::REVERSED);
     }
     if state.search.as_ref().is_some_and(|search| search.has(pos)) {
         style = c.theme.found();

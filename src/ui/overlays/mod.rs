@@ -1,6 +1,7 @@
 //! Overlays over the views.
 
 mod branches;
+mod cell;
 mod closest_calls;
 mod edits;
 mod examples;
@@ -14,7 +15,7 @@ mod sampling;
 mod text_input;
 
 use super::canvas::Canvas;
-use crate::state::{Overlay, Page};
+use crate::state::{Overlay, Topic};
 use ratatui::layout::Rect;
 
 /// Draws an overlay over the screen.
@@ -29,7 +30,10 @@ pub fn draw(c: &mut Canvas, screen: Rect, overlay: &Overlay) {
         Overlay::Edits(list) => edits::list(c, screen, list),
         Overlay::Branches(list) => branches::draw(c, screen, list),
         Overlay::ClosestCalls(list) => closest_calls::draw(c, screen, list),
-        Overlay::Page(Page::Help(line)) => help::draw(c, screen, *line),
-        Overlay::Page(Page::Message(line)) => message::draw(c, screen, *line),
+        Overlay::Page(page) => match page.topic {
+            Topic::Help => help::draw(c, screen, page),
+            Topic::Message => message::draw(c, screen, page.line),
+            Topic::Cell => cell::draw(c, screen, page.line),
+        },
     }
 }

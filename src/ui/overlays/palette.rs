@@ -34,7 +34,7 @@ pub fn draw(c: &mut Canvas, area: Rect, palette: &Palette) {
     let hint = if commands.is_empty() {
         "no action fits · esc closes"
     } else {
-        "type to filter, a number goes to that token · ↑↓ choose · enter does it · esc closes"
+        "export · token 12 · L5H4 · E69 · theme light · pairs · induction … · ↑↓ choose · enter does it · esc closes"
     };
     c.put(inside, inside.x + 1, inside.y + 1, &fit(hint, room), c.theme.dim());
     let rows = usize::from(inside.height.saturating_sub(2));

@@ -46,6 +46,9 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     let x = area.x + (area.width - w) / 2;
     let y = area.y + (area.height - h) / 3;
     let inside = c.popup(Rect { x, y, width: w, height: h }, title);
+    if is_prompt {
+        put_count(c, Rect { x, y, width: w, height: h }, input);
+    }
     let first = caret.1.saturating_sub(usize::from(text_height) - 1);
     for (i, line) in lines.iter().skip(first).take(usize::from(text_height)).enumerate() {
         c.put(inside, inside.x + 1, inside.y + i as u16, line, c.theme.strong());
@@ -62,6 +65,27 @@ pub fn draw(c: &mut Canvas, area: Rect, input: &Input) {
     };
     let below = Rect { x: inside.x + 1, y: y + 1, width: room as u16, height: inside.bottom().saturating_sub(y + 1) };
     examples::draw(c, below, &more);
+}
+
+/// Writes how many tokens the text has at the end of the title; requests the number if it is not known.
+fn put_count(c: &mut Canvas, place: Rect, input: &Input) {
+    let (state, text) = (c.state, input.editor.text());
+    let Some(d) = c.dims().filter(|_| !c.is_saved() && !text.is_empty()) else { return };
+    let prompt = state.typed_prompt(text.to_owned());
+    let count = state.derived.counted(&prompt);
+    if count.is_none() {
+        c.wanted.count = Some(prompt);
+    }
+    let (text, style) = match count {
+        None => (" … tokens ".to_owned(), c.theme.dim()),
+        Some(count) if count > d.context => {
+            (format!(" {count} tokens, the context holds {} ", d.context), c.theme.warn())
+        }
+        Some(1) => (" 1 token ".to_owned(), c.theme.dim()),
+        Some(count) => (format!(" {count} tokens "), c.theme.dim()),
+    };
+    let line = Rect { height: 1, width: place.width.saturating_sub(2), ..place };
+    c.put_right(line, place.y, &text, style);
 }
 
 /// The text in screen lines, and column and line of the cursor.

@@ -2,49 +2,8 @@
 
 use super::Depth;
 use crate::analysis::colour_map::{EXPERTS, Ramp, Rgb};
+use crate::state::ThemeName;
 use ratatui::style::Color;
-use std::fmt;
-use std::str::FromStr;
-
-/// The themes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ThemeName {
-    /// For dark backgrounds.
-    #[default]
-    Dark,
-    /// For white and other light backgrounds.
-    Light,
-    /// For dark backgrounds, with colours that stay distinct with red-green or blue-yellow blindness.
-    ColourVisionSafe,
-    /// Without colours: brackets, digits and glyphs carry the meaning.
-    Mono,
-}
-
-impl ThemeName {
-    /// All themes and their names.
-    pub const ALL: [(ThemeName, &str); 4] = [
-        (Self::Dark, "dark"),
-        (Self::Light, "light"),
-        (Self::ColourVisionSafe, "colour-vision-safe"),
-        (Self::Mono, "mono"),
-    ];
-}
-
-impl fmt::Display for ThemeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(Self::ALL.iter().find(|(theme, _)| theme == self).map_or("", |(_, name)| name))
-    }
-}
-
-impl FromStr for ThemeName {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> anyhow::Result<Self> {
-        let names = Self::ALL.map(|(_, name)| name).join(", ");
-        let found = Self::ALL.iter().find(|(_, n)| *n == name).map(|(theme, _)| *theme);
-        found.ok_or_else(|| anyhow::anyhow!("`{name}` is not one of {names}"))
-    }
-}
 
 /// A colour of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +86,13 @@ impl Colours {
     pub fn of(theme: ThemeName) -> Self {
         let values = if theme == ThemeName::ColourVisionSafe { Ramp::Cividis } else { Ramp::Viridis };
         Self { theme, values, experts: EXPERTS.to_vec() }
+    }
+
+    /// These colours under another theme. Colours that are not the theme's own stay.
+    pub fn under(&self, theme: ThemeName) -> Self {
+        let (own, other) = (Self::of(self.theme), Self::of(theme));
+        let values = if self.values == own.values { other.values } else { self.values };
+        Self { values, experts: self.experts.clone(), ..other }
     }
 
     /// The depth on a terminal of `depth`: the theme `mono` has no colours.

@@ -4,7 +4,8 @@ mod colours;
 pub mod marks;
 
 use crate::analysis::colour_map::{Rgb, ink};
-pub use colours::{Colours, ThemeName};
+pub use crate::state::ThemeName;
+pub use colours::Colours;
 use colours::{TextColour, TextColours};
 use ratatui::style::{Color, Modifier, Style};
 
@@ -184,6 +185,11 @@ impl Theme {
     /// The cursor.
     pub fn cursor(&self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
+    }
+
+    /// What is chosen among several names.
+    pub fn chosen(&self) -> Style {
+        self.accent().add_modifier(Modifier::UNDERLINED)
     }
 
     /// Matches of the search.

@@ -9,6 +9,7 @@ use crate::state::State;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::{Candidate, TokenRecord};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::sampling;
@@ -29,7 +30,7 @@ pub const PANEL: Panel = Panel {
 /// Draws the candidates as a table, with the marks of those that are followed in the lens.
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
-    let inside = c.panel(area, &format!("next · after token {} {}", cursor.token, quoted(c.shown(cursor.token))));
+    let inside = view_panel(c, area, [format!("after token {} {}", cursor.token, quoted(c.shown(cursor.token)))]);
     let Some(token) = state.token() else { return c.nothing(inside, "no token yet") };
     if token.next.is_absent() {
         return c.nothing(inside, "not in this trace: logits, candidates");

@@ -26,8 +26,8 @@ fn a_download_leaves_the_model_in_use_and_is_stopped_and_goes_on() {
     assert!(shot.has(&format!("opening {NAME}")) && shot.has("of 2.07 MB"), "{}", shot.text());
     close(&mut explorer, PICKER);
     // The old model answers.
-    explorer.press("2", "attention · all heads");
-    explorer.press("3", "lens · resid_post");
+    explorer.press("2", "attention: [grid]");
+    explorer.press("3", "lens: [post]");
     explorer.press("0", "token 0 ‘<s>’");
     explorer.press("$", "token 7 ‘·is’");
     explorer.send("space");
@@ -68,7 +68,7 @@ fn a_model_named_at_the_start_shows_its_download() {
     }
     explorer.wait_until("the files again", |shot| shot.has(SMALL_SHARD) && shot.has(NAME));
     // Keys that need a model do nothing; the help and the picker come.
-    explorer.send("i space g 2 5 f p u r");
+    explorer.send("i space ctrl-g 2 5 f p u r");
     explorer.press("?", "keys ·");
     close(&mut explorer, "keys ·");
     explorer.press("o", PICKER);

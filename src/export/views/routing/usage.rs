@@ -23,7 +23,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let mut highest = [0.0f32; SCALES.len()];
     let shares = if dims.top_k <= ALIKE { [0, 0] } else { [1, 2] };
     let mut found = Vec::new();
-    for measure in UsageMeasure::ALL.into_iter().filter(|measure| spec.usage.is_none_or(|only| only == *measure)) {
+    for measure in UsageMeasure::OF_RUNS.into_iter().filter(|measure| spec.usage.is_none_or(|only| only == *measure)) {
         let of_layer = |layer: &usize| {
             usage.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| measure.of(layer, e)))
         };
@@ -32,7 +32,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         let (scale, uniform) = match measure {
             UsageMeasure::First => (shares[0], 1.0 / dims.experts as f64),
             UsageMeasure::Chosen => (shares[1], 1.0 / dims.experts as f64),
-            UsageMeasure::Weight => (3, 1.0 / dims.top_k as f64),
+            UsageMeasure::Weight | UsageMeasure::Difference => (3, 1.0 / dims.top_k as f64),
         };
         highest[scale] = values.iter().copied().fold(highest[scale], f32::max);
         found.push((format!("{} (uniform: {uniform:.3})", measure.quantity()), scale, values));

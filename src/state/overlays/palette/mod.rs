@@ -1,12 +1,13 @@
 //! The command palette: every action of the views by its name.
 
+mod arguments;
 mod search;
 
 use super::Overlay;
 use crate::state::input::editor::Editor;
 use crate::state::input::{Action, Scope, TextEdit};
 use crate::state::{Effect, State};
-use search::fuzzy;
+use search::{fuzzy, words};
 
 /// Number of recent actions that are kept.
 const MOST_RECENT: usize = 5;
@@ -67,19 +68,15 @@ impl State {
     /// The actions that fit the typed text, best first. Without a text: recent actions, then the order of the help.
     pub fn commands(&self, palette: &Palette) -> Vec<Command> {
         let query = palette.editor.text().trim();
-        let mut found: Vec<(i32, Command)> = Vec::new();
-        if let Ok(pos) = query.parse::<usize>()
-            && pos < self.tokens.len()
-        {
-            let text = format!("go to token {pos} ‘{}’", self.shown[pos].0);
-            let command =
-                Command { action: Action::GoTo(pos), text, keys: String::new(), places: Vec::new(), is_recent: false };
-            found.push((2 * KEYS_FIT, command));
-        }
+        let offered = self.offered(query).into_iter();
+        let mut found: Vec<(i32, Command)> = offered.map(|(rank, command)| (rank * KEYS_FIT, command)).collect();
         for entry in self.keymap.of(Scope::Explore).filter(|entry| entry.action != Action::Palette) {
             let written: Vec<String> = entry.keys.iter().map(ToString::to_string).collect();
             let by_key = written.iter().any(|keys| keys == query);
-            let Some((score, places)) = fuzzy(query, entry.help).or(by_key.then(Default::default)) else { continue };
+            let name = entry.action.to_string().replace('-', " ");
+            let by_words = words(query, &[&name, entry.hint, entry.words], entry.help);
+            let fuzzy = fuzzy(query, entry.help);
+            let Some((score, places)) = by_words.or(fuzzy).or(by_key.then(Default::default)) else { continue };
             let used = self.recent.iter().position(|action| *action == entry.action);
             let recency = used.filter(|_| query.is_empty()).map_or(0, |at| (MOST_RECENT - at) as i32);
             let command = Command {
@@ -113,7 +110,7 @@ impl State {
         let Some(Overlay::Palette(palette)) = self.overlays.last() else { return Vec::new() };
         let Some(command) = self.commands(palette).into_iter().nth(palette.marked) else { return Vec::new() };
         self.overlays.pop();
-        if !matches!(command.action, Action::GoTo(_)) {
+        if self.keymap.of(Scope::Explore).any(|entry| entry.action == command.action) {
             self.recent.retain(|action| *action != command.action);
             self.recent.insert(0, command.action);
             self.recent.truncate(MOST_RECENT);

@@ -26,6 +26,53 @@ pub fn fuzzy(query: &str, text: &str) -> Option<(i32, Vec<usize>)> {
     Some((sum, places))
 }
 
+/// Score of the word with which an action's sentence begins, of a word that is one of its own words, that is in its sentence, and of the beginnings of such words.
+const FIRST: i32 = 4_500;
+const WHOLE: [i32; 2] = [4_000, 3_000];
+const BEGINNING: [i32; 2] = [2_000, 1_500];
+
+/// The score of a query of whole words, and the indices of the characters of `text` that fit: every word of the query is one
+/// of the action's own words, or a word of its sentence `text`, or the beginning of one. `None` if one is not, or if
+/// the query is empty.
+pub fn words(query: &str, own: &[&str], text: &str) -> Option<(i32, Vec<usize>)> {
+    let parts = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| c != '-' && !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let own: Vec<String> = own.iter().flat_map(|words| parts(words)).collect();
+    let sentence = parts(text);
+    let wanted = parts(query);
+    if wanted.is_empty() {
+        return None;
+    }
+    let (mut sum, mut places) = (0, Vec::new());
+    for word in &wanted {
+        let whole = |among: &[String]| among.iter().any(|other| other == word);
+        let begins = |among: &[String]| among.iter().any(|other| other.starts_with(word.as_str()));
+        sum += match () {
+            () if sentence.first() == Some(word) => FIRST,
+            () if whole(&own) => WHOLE[0],
+            () if whole(&sentence) => WHOLE[1],
+            () if begins(&own) => BEGINNING[0],
+            () if begins(&sentence) => BEGINNING[1],
+            () => return None,
+        };
+        places.extend(place_of(word, text));
+    }
+    // A word near the start of the sentence says what the action is about.
+    let first = places.iter().min().map_or(0, |at| i32::try_from(*at).unwrap_or(i32::MAX).min(99));
+    places.sort_unstable();
+    places.dedup();
+    Some((sum - first, places))
+}
+
+/// The indices of the characters of `word` where it begins a word of `text`.
+fn place_of(word: &str, text: &str) -> std::ops::Range<usize> {
+    let (word, text): (Vec<char>, Vec<char>) = (word.chars().collect(), text.chars().map(fold).collect());
+    let begins = |at: &usize| text[*at..].starts_with(&word) && (*at == 0 || !text[*at - 1].is_alphanumeric());
+    (0..text.len()).find(begins).map_or(0..0, |at| at..at + word.len())
+}
+
 fn fold(c: char) -> char {
     c.to_lowercase().next().unwrap_or(c)
 }

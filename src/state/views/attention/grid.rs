@@ -1,17 +1,17 @@
 //! All heads of all layers as thumbnails, by layer and head or the best first.
 
-use super::{Heads, MeasuredOn, Over, Side, looks, next_measure, next_scale, row_of};
+use super::{Heads, MeasuredOn, Over, Side, looks, next_scale, row_of};
 use crate::analysis::tables::{AttentionRow, Row};
-use crate::analysis::view::Tab;
+use crate::analysis::view::{Tab, View};
 use crate::analysis::{Measure, Pick};
 use crate::state::State;
 use crate::state::input::{Extent, Vertical};
-use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied};
+use crate::state::views::{Rules, measures};
 use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { vertical, next_measure: Some(next_measure), next_scale: Some(next_scale), ..Rules::new(copy) };
+    Rules { vertical, measures: Some(measures::of_heads), next_scale: Some(next_scale), ..Rules::new(copy) };
 
 /// A head and its score; `None` if it has none, or none yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl State {
     fn shows_heads(&mut self) -> bool {
         let shows = self.tab() == Tab::Attention;
         if !shows {
-            self.say("heads are sorted in Attention (2), effects in Effects (6)");
+            self.say("sorted are heads in Attention (2), effects in Effects (6), experts in the usage of Routing");
         }
         shows
     }
@@ -72,6 +72,11 @@ impl State {
     pub(in crate::state) fn toggle_sorted(&mut self) {
         if self.tab() == Tab::Effects {
             return self.toggle_ranked();
+        }
+        if self.view() == View::RoutingUsage {
+            let sorted = &mut self.pane_mut().usage_sorted;
+            *sorted = !*sorted;
+            return;
         }
         if self.shows_heads() {
             let heads = &mut self.pane_mut().heads;

@@ -1,14 +1,14 @@
 //! One head, or all heads of a layer combined.
 
-use super::{next_measure, next_scale, row_of};
+use super::{next_scale, row_of};
 use crate::analysis::Pick;
 use crate::state::State;
 use crate::state::input::Extent;
-use crate::state::views::Rules;
 use crate::state::views::copy::{Copied, csv};
+use crate::state::views::{Rules, measures};
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { next_measure: Some(next_measure), next_scale: Some(next_scale), ..Rules::new(copy) };
+    Rules { measures: Some(measures::of_heads), next_scale: Some(next_scale), ..Rules::new(copy) };
 
 fn copy(state: &State, extent: Extent) -> Copied {
     super::copy(state, extent, copy_map)

@@ -152,12 +152,6 @@ fn looks(state: &State, pick: Pick, side: Side) -> Result<Vec<Look>, String> {
     })
 }
 
-fn next_measure(state: &mut State) {
-    let measure = &mut state.pane_mut().heads.measure;
-    let at = Measure::ALL.iter().position(|one| one == measure).unwrap_or(0);
-    *measure = Measure::ALL[(at + 1) % Measure::ALL.len()];
-}
-
 fn next_scale(state: &mut State) {
     let heads = &mut state.pane_mut().heads;
     heads.log = !heads.log;

@@ -1,17 +1,17 @@
 //! Layers × parts: each expert, head or block edited in turn.
 
-use super::{ENTER, copy_rows, missing, next_measure, vertical};
+use super::{ENTER, copy_rows, missing, vertical};
 use crate::analysis::tables::{AblationRow, Row};
 use crate::analysis::{Found, MapOf};
 use crate::state::State;
 use crate::state::input::Extent;
-use crate::state::views::Rules;
 use crate::state::views::copy::Copied;
+use crate::state::views::{Rules, measures};
 
 pub(in crate::state::views) const RULES: Rules = Rules {
     vertical,
     enter: Some(ENTER),
-    next_measure: Some(next_measure),
+    measures: Some(measures::of_effects),
     has_details: false,
     missing,
     ..Rules::new(copy)

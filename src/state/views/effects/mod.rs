@@ -74,13 +74,6 @@ fn vertical(state: &mut State, to: Vertical) {
     state.move_layer(to);
 }
 
-fn next_measure(state: &mut State) {
-    let has_foil = state.watch().is_some_and(|watch| watch.foil.is_some());
-    let is_routing = state.view() == View::EffectsRouting;
-    let measure = &mut state.pane_mut().effects.measure;
-    *measure = measure.next(|one| one != MapMeasure::Difference || has_foil && !is_routing);
-}
-
 /// Copies the rows of the places at the cursor, of its layer or of the whole map.
 fn copy_rows<R: Row>(
     state: &State,

@@ -11,7 +11,7 @@ use crate::state::views::copy::Copied;
 use crate::trace::Source;
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { vertical, enter: Some(ENTER), next_measure: None, has_details: false, missing, ..Rules::new(copy) };
+    Rules { vertical, enter: Some(ENTER), has_details: false, missing, ..Rules::new(copy) };
 
 const NO_SECOND: &str = "patching needs a second prompt: C types one";
 

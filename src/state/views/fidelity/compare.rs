@@ -8,10 +8,18 @@ use crate::state::State;
 use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied};
-use crate::trace::{LensCell, LensKey, TokenRecord};
+use crate::trace::{Direction, LensCell, LensKey, TokenRecord};
 use std::sync::Arc;
 
-pub(in crate::state::views) const RULES: Rules = Rules { has_contributions: false, missing, ..Rules::new(copy) };
+pub(in crate::state::views) const RULES: Rules = Rules { jump, has_contributions: false, missing, ..Rules::new(copy) };
+
+/// Goes to the next flip between two runs of the same text; between two prompts, to the next near-tie.
+fn jump(state: &mut State, direction: Direction) {
+    if state.compares_prompts() {
+        return state.jump_to_near_tie(direction);
+    }
+    super::jump(state, direction);
+}
 
 fn missing(state: &State) -> Option<&'static str> {
     state.compared_rows().is_empty().then_some(NO_OTHER)

@@ -1,22 +1,14 @@
 //! Layers × tokens: where A and B chose other experts.
 
-use super::{NO_OTHER, no_other};
+use super::{NO_OTHER, jump, no_other};
 use crate::analysis::tables::{FlipRow, TokenText};
 use crate::state::State;
 use crate::state::input::Extent;
 use crate::state::views::Rules;
 use crate::state::views::copy::{Copied, csv};
-use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
     Rules { jump, has_contributions: false, missing: no_other, ..Rules::new(copy) };
-
-/// Goes to a token whose experts differ in the layer of the cursor.
-fn jump(state: &mut State, direction: Direction) {
-    let (at, layer) = (state.cursor.token, state.cursor.layer);
-    let found = state.baseline.diff().and_then(|found| found.layers().get(layer)?.next(at, direction));
-    super::jump(state, found, &format!(" in layer {layer}"), direction);
-}
 
 /// Copies one row per token and layer: of the cursor's cell, of all layers of its token, or of all.
 fn copy(state: &State, extent: Extent) -> Copied {

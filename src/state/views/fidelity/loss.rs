@@ -1,6 +1,6 @@
 //! The loss of each token in A and B, one token per line.
 
-use super::{NO_OTHER, no_other};
+use super::{NO_OTHER, flips, jump_among, no_other};
 use crate::analysis::tables::{LossRow, TokenText};
 use crate::state::State;
 use crate::state::input::{Extent, Move, Vertical};
@@ -16,11 +16,13 @@ fn vertical(state: &mut State, to: Vertical) {
     state.move_token(if to == Vertical::Up { Move::Left } else { Move::Right });
 }
 
-/// Goes to a token whose experts differ in any layer.
+/// Goes to the next token whose experts differ in any layer. Layers are not shown here.
 fn jump(state: &mut State, direction: Direction) {
-    let at = state.cursor.token;
-    let found = state.baseline.diff().and_then(|found| found.next(at, direction));
-    super::jump(state, found, "", direction);
+    let layer = state.cursor.layer;
+    let mut all: Vec<(usize, usize)> = flips(state).into_iter().map(|(pos, _)| (pos, layer)).collect();
+    all.sort_unstable();
+    all.dedup();
+    jump_among(state, all, direction);
 }
 
 /// Copies one row per token.

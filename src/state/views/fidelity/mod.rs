@@ -9,7 +9,6 @@ pub mod validated;
 use crate::analysis::diff::{Flip, same_experts};
 use crate::state::State;
 use crate::state::input::Vertical;
-use crate::state::text::before_or_after;
 use crate::trace::{Dims, Direction, LensKey};
 
 const NO_OTHER: &str = "there is no second run to compare with yet: p or P reads the tokens under another policy";
@@ -50,11 +49,24 @@ impl State {
     }
 }
 
-/// Goes to `found`, where the experts differ, or says that no flip is left in this direction of `place`.
-fn jump(state: &mut State, found: Option<usize>, place: &str, direction: Direction) {
-    let at = state.cursor.token;
-    match found {
-        Some(pos) => state.go_to(pos),
-        None => state.say(format!("no expert differs{place} {} token {at}", before_or_after(direction))),
+/// The positions and layers whose experts differ between A and B.
+fn flips(state: &State) -> Vec<(usize, usize)> {
+    let layers = state.baseline.diff().map_or(&[][..], |diff| diff.layers()).iter().enumerate();
+    layers.flat_map(|(layer, found)| found.flips().iter().map(move |flip| (flip.position, layer))).collect()
+}
+
+/// Goes to the next of these flips or to the one before, around the ends.
+fn jump_among(state: &mut State, all: Vec<(usize, usize)>, direction: Direction) {
+    if state.baseline.diff().is_none() {
+        return state.say(NO_OTHER);
     }
+    match state.next_place(all, direction) {
+        Some(summary) => state.say(format!("flip {summary}")),
+        None => state.say("no expert differs between the two runs"),
+    }
+}
+
+/// Goes to the next flip or to the one before: token by token, and the layers of a token from the first on.
+fn jump(state: &mut State, direction: Direction) {
+    jump_among(state, flips(state), direction);
 }

@@ -1,28 +1,14 @@
 //! Layers × tokens after one residual of each layer, or after both.
 
-use super::{LensMeasure, all_cells, best, cell_text, layers, next_measure, to_follow};
+use super::{LensMeasure, all_cells, best, cell_text, layers, to_follow};
 use crate::analysis::tables::{self, TokenText};
 use crate::state::State;
 use crate::state::input::Extent;
-use crate::state::views::Rules;
 use crate::state::views::copy::{Copied, csv};
-use crate::trace::LensSite;
+use crate::state::views::{Rules, measures};
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { next_layout, next_measure: Some(next_measure), to_follow: Some(to_follow), ..Rules::new(copy) };
-
-/// After `resid_post` comes `resid_mid`, then both, then the next view.
-fn next_layout(state: &mut State) {
-    let pane = state.pane_mut();
-    pane.lens.site = match pane.lens.site {
-        Some(LensSite::ResidPost) => Some(LensSite::ResidMid),
-        Some(LensSite::ResidMid) => None,
-        None => {
-            pane.show_next_layout();
-            Some(LensSite::ResidPost)
-        }
-    };
-}
+    Rules { measures: Some(measures::of_lens), to_follow: Some(to_follow), ..Rules::new(copy) };
 
 /// Copies the value of a cell; rows and the view with the columns of `lens.csv`, of each cell the best token, or of
 /// `lens_summary.csv` where the screen shows numbers.

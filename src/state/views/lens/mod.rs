@@ -86,7 +86,10 @@ fn all_cells<'a>(
     let keys = keys.map(|(pos, layer, site)| LensKey { pos, layer, site });
     let cells: Vec<_> = keys.filter_map(|key| Some((key, state.derived.lens(key)?))).collect();
     if cells.len() < all {
-        return Err(format!("{} of {all} cells are derived, those on the screen: e writes all", cells.len()));
+        return Err(format!(
+            "only the cells on the screen have been computed, {} of {all}: e writes the whole view to files",
+            cells.len()
+        ));
     }
     Ok(cells)
 }
@@ -98,10 +101,4 @@ fn to_follow(state: &State) -> Option<&Candidate> {
 
 fn best(cell: &LensCell, _: &str) -> Option<String> {
     cell.top.first().map(candidate)
-}
-
-fn next_measure(state: &mut State) {
-    let measure = &mut state.pane_mut().lens.measure;
-    let at = LensMeasure::ALL.iter().position(|one| one == measure).unwrap_or(0);
-    *measure = LensMeasure::ALL[(at + 1) % LensMeasure::ALL.len()];
 }

@@ -1,18 +1,18 @@
 //! One token through the layers as curves, and the tokens that the user follows there.
 
-use super::{LensMeasure, all_cells, cell_text, layers, next_measure, to_follow};
+use super::{LensMeasure, all_cells, cell_text, layers, to_follow};
 use crate::analysis::tables::{self, Row, TargetRow, TokenText};
 use crate::analysis::view::Tab;
 use crate::protocol::{Ask, Derive, RequestId, Spelled};
 use crate::state::input::Extent;
 use crate::state::text::{fit, quoted, show_piece};
 use crate::state::views::copy::{Clip, Copied, UNDERWAY, csv};
-use crate::state::views::{Rules, rules};
+use crate::state::views::{Rules, measures, rules};
 use crate::state::{Effect, InputKind, State};
 use crate::trace::{LensKey, LensSite, Piece};
 
 pub(in crate::state::views) const RULES: Rules = Rules {
-    next_measure: Some(next_measure),
+    measures: Some(measures::of_lens),
     to_follow: Some(to_follow),
     next_scale: Some(|state| {
         let lens = &mut state.pane_mut().lens;

@@ -6,15 +6,12 @@ pub mod pairs;
 pub mod token;
 pub mod usage;
 
-pub use crate::analysis::UsageMeasure;
-
 use super::copy::{Clip, Copied};
 use crate::analysis::LayerUsage;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::{self, RoutingRow, Row};
 use crate::state::State;
 use crate::state::input::Extent;
-use crate::state::text::before_or_after;
 use crate::trace::Direction;
 use std::ops::Range;
 
@@ -51,25 +48,38 @@ fn layers(state: &State) -> Range<usize> {
 
 /// The usage of a layer's experts over the run.
 fn layer_usage(state: &State, layer: usize) -> Result<&LayerUsage, String> {
-    state.usage.layer(layer).filter(|layer| layer.tokens > 0).ok_or_else(|| NOT_CAPTURED.to_owned())
+    state.shown_usage().layer(layer).filter(|layer| layer.tokens > 0).ok_or_else(|| NOT_CAPTURED.to_owned())
 }
 
 impl State {
-    /// Goes to the next near-tie in the layer of the cursor, or to the one before.
+    /// Goes to the next near-tie, or to the one before: token by token, and the layers of a token from the first on,
+    /// around the ends.
     pub(in crate::state) fn jump_to_near_tie(&mut self, direction: Direction) {
-        let layer = self.cursor.layer;
-        let near = self.usage.layer(layer).map_or(&[][..], |usage| &usage.near_ties);
-        let at = self.cursor.token;
-        let found = match direction {
-            Direction::Forward => near.get(near.partition_point(|pos| *pos <= at)),
-            Direction::Back => near[..near.partition_point(|pos| *pos < at)].last(),
-        };
-        match found.copied() {
-            Some(pos) => self.go_to(pos),
-            None => self.say(format!(
-                "no near-tie in layer {layer} {} token {at}; t lists the closest calls of all layers",
-                before_or_after(direction)
-            )),
+        let layers = self.usage.layers().iter().enumerate();
+        let all = layers.flat_map(|(layer, usage)| usage.near_ties.iter().map(move |pos| (*pos, layer)));
+        match self.next_place(all.collect(), direction) {
+            Some(summary) => self.say(format!("near-tie {summary} · t lists the closest calls")),
+            None => self.say("no near-tie in any layer; t lists the closest calls"),
         }
+    }
+
+    /// Goes to the nearest of these positions and layers after the cursor or before it, around the ends. Returns which
+    /// of them it is, in words; `None` if there are none.
+    pub(in crate::state) fn next_place(
+        &mut self,
+        mut all: Vec<(usize, usize)>,
+        direction: Direction,
+    ) -> Option<String> {
+        all.sort_unstable();
+        let here = (self.cursor.token, self.cursor.layer);
+        let last = all.len().checked_sub(1)?;
+        let at = match direction {
+            Direction::Forward => all.partition_point(|place| *place <= here).min(last + 1) % (last + 1),
+            Direction::Back => all.partition_point(|place| *place < here).checked_sub(1).unwrap_or(last),
+        };
+        let (pos, layer) = all[at];
+        self.go_to(pos);
+        self.cursor.layer = layer;
+        Some(format!("{} of {}", at + 1, all.len()))
     }
 }

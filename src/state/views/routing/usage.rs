@@ -1,20 +1,15 @@
 //! Layers × experts over the run: how often experts are chosen.
 
 use super::{layer_usage, layers};
-use crate::analysis::UsageMeasure;
 use crate::analysis::tables::{self, Row, UsageRow};
-use crate::state::State;
+use crate::analysis::{LayerUsage, RunUsage, UsageMeasure};
 use crate::state::input::Extent;
-use crate::state::views::Rules;
 use crate::state::views::copy::{Clip, Copied};
+use crate::state::views::{Rules, measures};
+use crate::state::{Pane, State};
+use std::cmp::Reverse;
 
-pub(in crate::state::views) const RULES: Rules = Rules {
-    next_measure: Some(|state| {
-        let usage = &mut state.pane_mut().usage;
-        *usage = usage.next();
-    }),
-    ..Rules::new(copy)
-};
+pub(in crate::state::views) const RULES: Rules = Rules { measures: Some(measures::of_usage), ..Rules::new(copy) };
 
 /// Copies the usage with the columns of the exported view.
 fn copy(state: &State, extent: Extent) -> Copied {
@@ -22,10 +17,13 @@ fn copy(state: &State, extent: Extent) -> Copied {
     let layers = match extent {
         Extent::Cell => {
             let layer = layer_usage(state, c.layer)?;
-            let (name, value) = match state.pane().usage {
+            let (name, value) = match state.usage_measure(state.pane()) {
                 UsageMeasure::First => ("share of first choices", layer.first_share(c.expert)),
                 UsageMeasure::Chosen => ("share of all choices", layer.chosen_share(c.expert)),
                 UsageMeasure::Weight => ("mean weight", layer.mean_weight(c.expert)),
+                UsageMeasure::Difference => {
+                    ("share of the selected tokens minus that of the others", state.share_difference(c.layer, c.expert))
+                }
             };
             let value = value.ok_or("no token chose this expert")?;
             let text = format!("L{} E{} {name} {value}", c.layer, c.expert);
@@ -39,4 +37,29 @@ fn copy(state: &State, extent: Extent) -> Copied {
         clip.extend(tables::usage(layer, layer_usage(state, layer)?))?;
     }
     clip.finish("the usage")
+}
+
+impl State {
+    /// The experts in the order of the usage view: by number, or those chosen most in the layer of the cursor first, without
+    /// those that no layer ever chose.
+    pub fn usage_order(&self, pane: &Pane) -> Vec<usize> {
+        let experts = self.meta().map_or(0, |meta| meta.dims.experts);
+        let mut order: Vec<usize> = (0..experts).collect();
+        if !pane.usage_sorted {
+            return order;
+        }
+        let usage = self.shown_usage();
+        let count = |layer: &LayerUsage, expert: usize| layer.chosen.get(expert).copied().unwrap_or(0);
+        order.retain(|expert| usage.layers().iter().any(|layer| count(layer, *expert) > 0));
+        let here = usage.layer(self.cursor.layer);
+        order.sort_by_key(|expert| Reverse(here.map_or(0, |layer| count(layer, *expert))));
+        order
+    }
+
+    /// The share of an expert in all choices of the selected tokens, minus its share in those of all others.
+    pub fn share_difference(&self, layer: usize, expert: usize) -> Option<f64> {
+        let selected = self.selected_usage.as_ref()?;
+        let share = |usage: &RunUsage| usage.layer(layer)?.chosen_share(expert);
+        Some(share(&selected.inside)? - share(&selected.outside)?)
+    }
 }

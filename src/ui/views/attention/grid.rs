@@ -1,17 +1,18 @@
 //! All heads as thumbnails, each with its score; by layer and head, or the best first.
 //!
 //! ```text
-//!      H0    H1    H2          5.4 .95    5.2 .93
+//!      H0    H1    H2          L5H4 .95  L5H2 .93
 //! L5   ▀▀▀▄  ▀▀▀▄ [▀▀▀▄]      [▀▀▀▀▀▀▄▄]  ▀▀▀▀▀▀▄▄
 //!      .03   .41  [.95]       [▀▀▀▀▀▀▀▀]  ▀▀▀▀▀▀▀▀
 //! ```
 
 use super::{details, head, ready};
 use crate::analysis::{Measure, Pick};
-use crate::state::text::{fit, width};
+use crate::state::text::fit;
 use crate::state::{MeasuredOn, Ranked, Spot};
 use crate::trace::Dims;
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap::{self, Matrix};
 use crate::ui::widgets::number::prob;
@@ -22,9 +23,9 @@ use std::collections::HashSet;
 pub const PANEL: Panel = Panel { details: Some(details::draw), ..Panel::new(draw) };
 
 /// Least and greatest width of a thumbnail, cells.
-const THUMB: (usize, usize) = (4, 16);
+const THUMB: (usize, usize) = (4, 32);
 /// The same for thumbnails with their names above them.
-const NAMED: (usize, usize) = (8, 12);
+const NAMED: (usize, usize) = (8, 24);
 /// From this width on the head at the cursor is drawn next to the grid.
 const BOTH: u16 = 60;
 /// From this height on a line explains the measure.
@@ -53,7 +54,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let width = if area.width < BOTH { area.width } else { area.width * 3 / 5 };
     let (left, right) = (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area });
     if !right.is_empty() {
-        head::draw_head(c, right);
+        head::draw_head(c, right, false);
     }
     draw_all(c, left, d);
 }
@@ -69,9 +70,8 @@ fn draw_all(c: &mut Canvas, area: Rect, d: Dims) {
         c.put_first_that_fits(at, at.x, at.y, &explain(c), c.theme.dim());
     }
     let shown = if c.pane.heads.sorted { draw_sorted(c, room, &ranking) } else { draw_by_place(c, room, d, &ranking) };
-    // The number of hidden rows follows the title.
-    let taken = if shown.rows.len() < shown.all { 20 } else { 6 };
-    c.panel(area, &title(c, &ranking, shown.pooled, usize::from(area.width.saturating_sub(taken))));
+    let about = about(c, &ranking, shown.pooled);
+    view_panel(c, area, about);
     c.left_out(area, &shown.rows, shown.all);
     want_figures(c, &ranking, shown.heads);
 }
@@ -128,11 +128,16 @@ fn draw_by_place(c: &mut Canvas, area: Rect, d: Dims, ranking: &[Ranked]) -> Sho
 /// Draws the heads line by line, the best first.
 fn draw_sorted(c: &mut Canvas, area: Rect, ranking: &[Ranked]) -> Shown {
     let cursor = c.state.cursor;
-    let names: Vec<String> = ranking.iter().map(|r| format!("{}.{}", r.layer, r.head)).collect();
+    let names: Vec<String> = ranking.iter().map(|r| format!("L{}H{}", r.layer, r.head)).collect();
     let longest = names.iter().map(String::len).max().unwrap_or(0) + 1 + 4;
     // A column of brackets on the left.
     let room = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-    let side = longest.clamp(NAMED.0, NAMED.1).next_multiple_of(2);
+    // The largest maps of which all fit; if not even the smallest ones do, these.
+    let (across, down) = (usize::from(room.width) + 1, usize::from(room.height));
+    let fits = |side: &usize| (across / (longest.max(*side) + 2)) * (down / (side / 2 + 1)) >= ranking.len();
+    let least = longest.clamp(NAMED.0, 12).next_multiple_of(2);
+    let mut sides = (least..NAMED.1 + 1).step_by(2).rev();
+    let side = sides.find(fits).unwrap_or(least);
     let (step_x, step_y) = (longest.max(side) + 2, side / 2 + 1);
     let per_line = ((usize::from(room.width) + 1) / step_x).max(1);
     c.pane_geometry().heads_across = u16::try_from(per_line).ok();
@@ -231,8 +236,8 @@ fn explain(c: &Canvas) -> Vec<String> {
     forms
 }
 
-/// The title: the measure, the text, the progress and the pooling of the maps, as far as they fit `room`.
-fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -> String {
+/// What is shown: the text, the progress and the pooling of the maps, from the longest form to the shortest.
+fn about(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>) -> [String; 3] {
     let state = c.state;
     let on = match (c.pane.heads.on, state.derived.scores()) {
         (MeasuredOn::Text, _) => c.pane.heads.on.name().to_owned(),
@@ -244,32 +249,23 @@ fn title(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>, room: usize) -
         }
     };
     let measured = state.measured(c.pane.heads.on);
-    let what = format!("{} {on}", c.pane.heads.measure);
-    let short = match c.pane.heads.on {
-        MeasuredOn::Text => c.pane.heads.measure.to_string(),
-        MeasuredOn::Repeated => what.clone(),
-    };
-    let forms = [format!("attention · all heads · {what}"), format!("attention · all heads · {short}"), short];
-    let fitting = forms.iter().find(|form| width(form) <= room);
-    let mut title = fitting.unwrap_or(&forms[2]).clone();
-    let mut add = |part: String| {
-        if width(&title) + 3 + width(&part) <= room {
-            title = format!("{title} · {part}");
-        }
-    };
+    let mut more = Vec::new();
     match pooled {
-        Some(Covered { n, .. }) if n != state.tokens.len() => add(format!("maps of {n} tokens")),
+        Some(Covered { n, .. }) if n != state.tokens.len() => more.push(format!("maps of {n} tokens")),
         _ => {}
     }
     match pooled {
-        Some(Covered { block, .. }) if block > 1 => add(format!("max of {block}×{block}")),
+        Some(Covered { block, .. }) if block > 1 => more.push(format!("max of {block}×{block}")),
         _ => {}
     }
     if c.pane.heads.on == MeasuredOn::Text && measured < ranking.len() {
-        add(format!("{measured} of {} heads", ranking.len()));
+        more.push(format!("{measured} of {} heads", ranking.len()));
     }
     if c.pane.heads.sorted {
-        add("best first".to_owned());
+        more.push("best first".to_owned());
     }
-    title
+    let joined =
+        |first: &str| [first].into_iter().chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join(" · ");
+    let short = if c.pane.heads.on == MeasuredOn::Text { more.join(" · ") } else { joined(&on) };
+    [joined(&on), short, on]
 }

@@ -15,6 +15,7 @@ use crate::analysis::{HeadMap, HeadStats, Measure, Pick};
 use crate::state::text::{fit, quoted, width};
 use crate::state::{Side, Spot};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::heatmap::{self, Matrix};
 use crate::ui::widgets::number::prob;
@@ -41,15 +42,23 @@ struct Parts {
 /// Draws the head over the whole pane.
 fn draw(c: &mut Canvas, area: Rect) {
     if ready(c, area).is_some() {
-        draw_head(c, area);
+        draw_head(c, area, true);
     }
 }
 
-/// Draws the head at the cursor.
-pub(super) fn draw_head(c: &mut Canvas, area: Rect) {
+/// Draws the head at the cursor: as the view of the pane, or next to all heads.
+pub(super) fn draw_head(c: &mut Canvas, area: Rect, is_view: bool) {
+    let panel = |c: &mut Canvas, forms: [String; 2]| match is_view {
+        true => view_panel(c, area, forms),
+        false => {
+            let fits = width(&forms[0]) + 4 <= usize::from(area.width);
+            c.panel(area, &forms[usize::from(!fits)])
+        }
+    };
     let (state, cursor) = (c.state, c.state.cursor);
     if !c.has_attention(cursor.layer) {
-        let inside = c.panel(area, &format!("layer {} {}", cursor.layer, c.pane.heads.pick(c.state.cursor.head)));
+        let name = format!("layer {} {}", cursor.layer, c.pane.heads.pick(c.state.cursor.head));
+        let inside = panel(c, [name.clone(), name]);
         return c.nothing(inside, ABSENT);
     }
     let parts = parts(c.inside(area), state.tokens.len());
@@ -65,13 +74,15 @@ pub(super) fn draw_head(c: &mut Canvas, area: Rect) {
         c.wanted.stats.push((layer, head));
     }
     let Some(map) = map else {
-        let inside = c.panel(area, &format!("layer {layer} {pick}"));
+        let name = format!("layer {layer} {pick}");
+        let inside = panel(c, [name.clone(), name]);
         return c.nothing(inside, "deriving …");
     };
     let (name, exact) = (name(c, map), exact(c));
     let whole = if exact.is_empty() { name.clone() } else { format!("{name} · {exact}") };
-    let fits = width(&whole) + 4 <= usize::from(area.width);
-    c.panel(area, if fits { &whole } else { &name });
+    // Next to the layouts and measures there is little room.
+    let fits = width(&whole) + 4 <= usize::from(area.width) && !is_view;
+    panel(c, if fits { [whole, name] } else { [name.clone(), name] });
 
     let at = cursor.token / map.block;
     let matrix = Matrix { cells: &map.cells, side: map.side, crosshair: Some((at, at)), log: c.pane.heads.log };

@@ -7,17 +7,18 @@ pub mod head;
 use crate::state::{Heads, Side};
 use crate::trace::Dims;
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use ratatui::layout::Rect;
 
 /// The dimensions of the model; `None` if there is no attention to draw, with the reason in the panel.
 fn ready(c: &mut Canvas, area: Rect) -> Option<Dims> {
     let Some(d) = c.dims().filter(|_| !c.state.tokens.is_empty()) else {
-        let inside = c.panel(area, "attention");
+        let inside = view_panel(c, area, [String::new()]);
         c.nothing(inside, "no token yet");
         return None;
     };
     if !(0..d.layers).any(|layer| c.has_attention(layer)) {
-        let inside = c.panel(area, "attention");
+        let inside = view_panel(c, area, [String::new()]);
         c.nothing(inside, "not in this trace: patterns, or rotated queries and keys");
         return None;
     }

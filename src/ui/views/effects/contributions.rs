@@ -12,6 +12,7 @@ use crate::analysis::{ModelPart, ModelShares, Share};
 use crate::state::Spot;
 use crate::state::text::harmless;
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::bar::put_bar;
 use crate::ui::widgets::number::{plain, signed};
@@ -26,10 +27,10 @@ const BAR: usize = 41;
 fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let Some(watch) = state.watch().filter(|_| without(c).is_none()) else {
-        let inside = c.panel(area, "effects · contributions of all layers");
+        let inside = view_panel(c, area, ["of all layers".to_owned()]);
         return c.nothing(inside, without(c).unwrap_or("no target: the candidates are not known"));
     };
-    let inside = c.panel(area, &format!("effects · contributions of all layers to {}", watched(state, watch)));
+    let inside = view_panel(c, area, [format!("of all layers to {}", watched(state, watch))]);
     match state.derived.shares(watch) {
         Some(Ok(found)) => list(c, inside, found),
         Some(Err(reason)) => c.nothing(inside, &format!("contributions can't be derived: {}", harmless(reason))),

@@ -11,6 +11,7 @@ use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::state::text::harmless;
 use crate::state::{Spot, State};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
@@ -22,17 +23,21 @@ fn draw(c: &mut Canvas, area: Rect) {
     let what = format!("{} {}", effects.how, effects.over);
     let view = crate::analysis::view::View::EffectsMap;
     let Some(request) = state.map_request(&effects, view) else {
-        let inside = c.panel(area, &format!("effects · map · {what}"));
+        let inside = view_panel(c, area, [what]);
         return c.nothing(inside, without(c).unwrap_or("no target: the candidates are not known"));
     };
     if let Some(text) = without(c) {
-        let inside = c.panel(area, &format!("effects · map · {what}"));
+        let inside = view_panel(c, area, [what]);
         return c.nothing(inside, text);
     }
     let measure = state.measure_in(&effects, view);
     let progress = want(c, &request);
     let of = request.key.watch.map_or_else(String::new, |watch| watched(state, watch));
-    let inside = c.panel(area, &format!("effects · {what} · {} · target {of}{progress}", measure.short()));
+    let inside = view_panel(
+        c,
+        area,
+        [format!("{what} · {} · target {of}{progress}", measure.short()), format!("{what} · target {of}{progress}")],
+    );
     let Some(map) = state.derived.effect_map(&request) else {
         return invite(c, inside, &request, &format!("what each of the {} does to the target", effects.over));
     };

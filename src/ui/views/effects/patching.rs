@@ -8,6 +8,7 @@ use crate::analysis::{EffectMap, Found, MapMeasure, PatchOver};
 use crate::state::Spot;
 use crate::state::text::{harmless, quoted};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::plain;
 use ratatui::layout::Rect;
@@ -16,9 +17,9 @@ pub const PANEL: Panel = Panel::new(draw);
 
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, effects) = (c.state, c.pane.effects);
-    let title = format!("effects · patching {}", effects.patch);
+    let title = format!("of {}", effects.patch);
     let Some(second) = state.second.as_ref().filter(|_| without(c).is_none()) else {
-        let inside = c.panel(area, &title);
+        let inside = view_panel(c, area, [title]);
         let invitation =
             "C types a second (corrupted) prompt of as many tokens; values of this run are then put into its run";
         return c.nothing(inside, without(c).unwrap_or(invitation));
@@ -28,7 +29,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
     let Some(request) = state.map_request(&effects, View::EffectsPatching).filter(|_| !second.tokens().is_empty())
     else {
-        let inside = c.panel(area, &title);
+        let inside = view_panel(c, area, [title]);
         let text = match second.failure() {
             Some(why) => format!("the second prompt can't be read: {}", harmless(why)),
             None => "reading the second prompt …".to_owned(),
@@ -37,7 +38,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     };
     let (own, theirs) = (state.tokens.len(), second.tokens().len());
     if request.tokens != theirs {
-        let inside = c.panel(area, &title);
+        let inside = view_panel(c, area, [title]);
         let text = format!(
             "the second prompt has {theirs} tokens and this run {own}: patching needs equal lengths; C changes the second"
         );
@@ -45,7 +46,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
     let progress = want(c, &request);
     let of = request.key.watch.map_or_else(String::new, |watch| watched(state, watch));
-    let inside = c.panel(area, &format!("{title} · recovery of {of}{progress}"));
+    let inside = view_panel(c, area, [format!("{title} · recovery of {of}{progress}"), format!("{title}{progress}")]);
     let line = format!("clean: this run, without edits · corrupted: {}", quoted(&second.shown(80)));
     c.put(inside, inside.x + 1, inside.y, &line, c.theme.dim());
     let inside = Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside };

@@ -6,6 +6,7 @@ use crate::analysis::routing::exchange;
 use crate::analysis::view::View;
 use crate::analysis::{EffectMap, Found, MapMeasure};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
@@ -25,13 +26,13 @@ fn about(measure: MapMeasure) -> &'static str {
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, effects) = (c.state, c.pane.effects);
     let measure = state.measure_in(&effects, View::EffectsRouting);
-    let title = format!("effects · what if the next expert had won · {}", about(measure));
+    let title = format!("what if the next expert had won · {}", about(measure));
     let (Some(request), None) = (state.map_request(&effects, View::EffectsRouting), without(c)) else {
-        let inside = c.panel(area, &title);
+        let inside = view_panel(c, area, [title]);
         return c.nothing(inside, without(c).unwrap_or("no token yet"));
     };
     let progress = want(c, &request);
-    let inside = c.panel(area, &format!("{title}{progress}"));
+    let inside = view_panel(c, area, [format!("{title}{progress}"), format!("next expert{progress}")]);
     let Some(map) = state.derived.effect_map(&request) else {
         return invite(c, inside, &request, "what would follow each token if its next expert had won");
     };

@@ -12,6 +12,7 @@ use crate::state::text::{fit, harmless, quoted, show_piece, width};
 use crate::state::{Spot, State};
 use crate::trace::{LensKey, TokenRecord};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
 use crate::ui::widgets::window::window;
@@ -27,7 +28,7 @@ const PAIR: usize = 23;
 fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let Some(title) = title(c) else {
-        let inside = c.panel(area, "fidelity · compare");
+        let inside = view_panel(c, area, [String::new()]);
         let text = if state.tokens.is_empty() {
             "no token yet"
         } else if c.is_saved() {
@@ -37,7 +38,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         };
         return c.nothing(inside, text);
     };
-    let inside = c.panel(area, &title);
+    let inside = view_panel(c, area, [title]);
     let rows = state.compared_rows();
     if rows.is_empty() {
         let text = match &state.second {

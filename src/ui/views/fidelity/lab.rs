@@ -12,6 +12,7 @@ use crate::protocol::JobKind;
 use crate::state::text::{fit, quoted, show_piece, width};
 use crate::trace::HookKind;
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::signed;
 use ratatui::layout::Rect;
@@ -34,7 +35,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
     let job = state.jobs.iter().find(|job| job.kind == JobKind::Lab);
     let Some(lab) = &state.lab else {
-        let inside = c.panel(area, "fidelity · precision lab");
+        let inside = view_panel(c, area, ["precision lab".to_owned()]);
         let text = match (job.and_then(|job| job.progress), c.is_saved(), state.tokens.len()) {
             (_, true, _) => "needs a model: o opens one".to_owned(),
             (_, _, 0) => "no token yet".to_owned(),
@@ -54,7 +55,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         None if is_old => " · of an earlier text: enter runs it again".to_owned(),
         None => String::new(),
     };
-    let inside = c.panel(area, &format!("fidelity · precision lab · {n} tokens against {}{old}", lab.base));
+    let inside = view_panel(c, area, [format!("{n} tokens against {}{old}", lab.base)]);
     let columns = Columns::fitting(usize::from(inside.width.saturating_sub(2)), lab);
     c.put(inside, inside.x + 1, inside.y, &columns.head(), c.theme.dim());
     let notes = notes(lab);

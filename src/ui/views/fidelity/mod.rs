@@ -10,6 +10,7 @@ pub mod validated;
 use crate::state::text::harmless;
 use crate::trace::{Dtype, Variant};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use ratatui::layout::Rect;
 
 /// Two runs that can be compared: A, and the run on screen.
@@ -25,7 +26,7 @@ impl Two {
     /// nothing to compare.
     pub fn of(c: &mut Canvas, area: Rect, what: &str) -> Option<(Self, Rect)> {
         let Some((a, b)) = want_baseline(c) else {
-            let inside = c.panel(area, &format!("fidelity · {what}"));
+            let inside = view_panel(c, area, [what.to_owned()]);
             let forms = if c.state.tokens.is_empty() {
                 ["no token yet"; 2]
             } else if c.is_saved() {
@@ -45,7 +46,7 @@ impl Two {
         let holds = if c.state.baseline.is_recorded() { "holds" } else { "has read" };
         let so_far = match c.state.baseline.differs_from(&c.state.tokens) {
             Some(0) => {
-                let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}"));
+                let inside = view_panel(c, area, [format!("A {a}, B {b}")]);
                 c.nothing(inside, "A is another text: not even the first token is the same, so nothing is compared");
                 return None;
             }
@@ -60,7 +61,15 @@ impl Two {
             },
             _ => String::new(),
         };
-        let inside = c.panel(area, &format!("fidelity · {what} · A {a}, B {b}{so_far}{found}"));
+        let inside = view_panel(
+            c,
+            area,
+            [
+                format!("{what} · A {a}, B {b}{so_far}{found}"),
+                format!("A {a}, B {b}{so_far}{found}"),
+                format!("{so_far}{found}"),
+            ],
+        );
         let dtype = differences.map_or(Dtype::F32, crate::analysis::diff::RunDiff::dtype);
         Some((Self { known, dtype }, inside))
     }

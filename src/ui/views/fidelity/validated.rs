@@ -4,6 +4,7 @@ use crate::analysis::LayerUsage;
 use crate::state::text::harmless;
 use crate::trace::{Dtype, Level, Meta, Policy, Recording};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::wrap::wrap;
 use ratatui::layout::Rect;
@@ -13,7 +14,7 @@ pub const PANEL: Panel = Panel::new(draw);
 
 fn draw(c: &mut Canvas, area: Rect) {
     let state = c.state;
-    let inside = c.panel(area, "fidelity · what was validated, and how it is computed");
+    let inside = view_panel(c, area, ["what was validated, and how it is computed".to_owned(), String::new()]);
     let Some(meta) = state.meta() else { return };
     let mut lines: Vec<(String, Style)> =
         vec![(format!("policy {}: {}", meta.policy, explain(meta)), c.theme.strong())];

@@ -12,11 +12,13 @@ use crate::state::text::{fit, show_piece, width};
 use crate::state::{LensMeasure, Spot};
 use crate::trace::{Candidate, Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::chrome::title::view_panel;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
+use std::ops::Range;
 
 pub const PANEL: Panel = Panel {
     details: Some(details::draw),
@@ -26,6 +28,8 @@ pub const PANEL: Panel = Panel {
 
 /// Width of a column with a token and its probability, and of one with a number; the last cell stays free.
 const COLUMNS: (usize, usize) = (13, 9);
+/// The widest column, where there is room for whole tokens.
+const WIDEST: usize = 24;
 /// Marks of the residual where the final answer first leads, and of the one from which on it leads.
 const MARKS: (&str, &str) = ("›", "»");
 
@@ -41,76 +45,136 @@ fn draw(c: &mut Canvas, area: Rect) {
         LensMeasure::Entropy => "entropy, nats",
         LensMeasure::Rank => "rank of the final answer",
     };
-    let inside = c.panel(area, &format!("lens · {site} · {what}"));
+    let inside = view_panel(c, area, [format!("{site} · {what}"), what.to_owned(), String::new()]);
     match c.dims().filter(|_| !state.tokens.is_empty()) {
         Some(d) => grid(c, area, inside, d),
         None => c.nothing(inside, "no token yet"),
     }
 }
 
+/// The rows and columns of the grid, and how often it is repeated for the tokens that do not fit across.
+struct Plan {
+    left: u16,
+    column: usize,
+    /// Tokens of a band, and bands.
+    tokens: usize,
+    bands: usize,
+    /// Lines above the layers: the names of the tokens, and the model's own answers.
+    top: u16,
+    /// Visible rows of residuals.
+    rows: Range<usize>,
+}
+
+impl Plan {
+    fn new(inside: Rect, left: u16, narrow: usize, tokens: usize, (at, places): (usize, usize)) -> Self {
+        // On a low screen the row of the cursor is more important than the model's own answer.
+        let top = 1 + u16::from(inside.height >= 3);
+        let down = usize::from(inside.height.saturating_sub(u16::from(has_legend(inside))));
+        let body = down.saturating_sub(usize::from(top)).max(1);
+        let across = usize::from(inside.width.saturating_sub(left));
+        let columns = (across / narrow).max(1);
+        let bands = (down / (places + usize::from(top))).clamp(1, tokens.div_ceil(columns).max(1));
+        // A text that fits one band has larger cells.
+        let column = if bands == 1 { (across / tokens.max(1)).clamp(narrow, narrow.max(WIDEST)) } else { narrow };
+        Self { left, column, tokens: (across / column).max(1), bands, top, rows: window(at, places, body) }
+    }
+
+    /// Lines of a band.
+    fn height(&self) -> u16 {
+        self.top + self.rows.len() as u16
+    }
+}
+
+/// Whether there is room for a legend.
+fn has_legend(inside: Rect) -> bool {
+    inside.height >= 7
+}
+
 fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
-    let (state, cursor, pane) = (c.state, c.state.cursor, c.pane);
-    let (sites, has_both) = (pane.lens.sites(), pane.lens.site.is_none());
-    let left = if has_both { 10 } else { 5 };
-    let column = if c.pane.lens.measure == LensMeasure::Top { COLUMNS.0 } else { COLUMNS.1 };
-    let columns = (usize::from(inside.width.saturating_sub(left)) / column).max(1);
-    let shown = window(cursor.token, state.tokens.len(), columns);
-    let has_legend = inside.height >= 7;
-    // On a low screen the row of the cursor is more important than the model's own answer.
-    let has_out = inside.height >= 3;
-    let top = 1 + u16::from(has_out);
-    let body = usize::from(inside.height.saturating_sub(top + u16::from(has_legend))).max(1);
-    let forward = || (0..d.layers).flat_map(|layer| sites.iter().map(move |site| (layer, *site)));
-    let mut places: Vec<(usize, LensSite)> = forward().collect();
-    places.reverse();
+    let (cursor, pane, all) = (c.state.cursor, c.pane, c.state.tokens.len());
+    let left = if pane.lens.site.is_none() { 10 } else { 5 };
+    let column = if pane.lens.measure == LensMeasure::Top { COLUMNS.0 } else { COLUMNS.1 };
+    let places: Vec<(usize, LensSite)> = forward(c, d).into_iter().rev().collect();
     let chosen = (cursor.layer, pane.lens.site());
     let at = places.iter().position(|place| *place == chosen).unwrap_or(0);
-    let rows = window(at, places.len(), body);
-    c.left_out(area, &rows, places.len());
-    let place_of = |row: usize| inside.y + top + (row - rows.start) as u16;
-    for row in rows.clone() {
+    let plan = Plan::new(inside, left, column, all, (at, places.len()));
+    c.left_out(area, &plan.rows, places.len());
+    let bands = window(cursor.token / plan.tokens, all.div_ceil(plan.tokens), plan.bands);
+    let mut seen = Vec::new();
+    for (i, band) in bands.enumerate() {
+        let tokens = match plan.bands {
+            // One band follows the cursor token by token.
+            1 => window(cursor.token, all, plan.tokens),
+            _ => band * plan.tokens..((band + 1) * plan.tokens).min(all),
+        };
+        let place = Rect { y: inside.y + i as u16 * plan.height(), height: plan.height(), ..inside };
+        draw_band(c, place.intersection(inside), &plan, &places, tokens.clone(), d);
+        seen.extend(tokens);
+    }
+    want(c, d, seen.into_iter(), pane.lens.sites());
+    if has_legend(inside) {
+        legend(c, inside, d);
+    }
+}
+
+/// The residuals that the grid reads, in the order of the pass.
+fn forward(c: &Canvas, d: Dims) -> Vec<(usize, LensSite)> {
+    (0..d.layers).flat_map(|layer| c.pane.lens.sites().iter().map(move |site| (layer, *site))).collect()
+}
+
+/// Draws the layers of some tokens at `place`.
+fn draw_band(c: &mut Canvas, place: Rect, plan: &Plan, places: &[(usize, LensSite)], tokens: Range<usize>, d: Dims) {
+    let (state, cursor, pane) = (c.state, c.state.cursor, c.pane);
+    let chosen = (cursor.layer, pane.lens.site());
+    let has_out = plan.top > 1;
+    let place_of = |row: usize| place.y + plan.top + (row - plan.rows.start) as u16;
+    for row in plan.rows.clone() {
         let (layer, site) = places[row];
         let is_chosen = places[row] == chosen;
-        let site =
-            if has_both { format!("{:>5}", site.to_string().trim_start_matches("resid_")) } else { String::new() };
+        let site = match pane.lens.site {
+            None => format!("{:>5}", site.to_string().trim_start_matches("resid_")),
+            Some(_) => String::new(),
+        };
         let label = format!("{}{:<3}{site}", if is_chosen { "▸" } else { " " }, format!("L{layer}"));
         let style = if is_chosen { c.theme.accent() } else { c.theme.dim() };
-        let end = c.put(inside, inside.x, place_of(row), &label, style);
+        let end = c.put(place, place.x, place_of(row), &label, style);
         if !c.has_lens(layer, places[row].1) {
-            c.put(inside, end + 1, place_of(row), ABSENT, c.theme.dim());
+            c.put(place, end + 1, place_of(row), ABSENT, c.theme.dim());
         }
-        let line = Rect { y: place_of(row), height: 1, ..inside };
-        c.hit(line.intersection(inside), Spot { layer: Some(layer), ..Spot::default() });
+        let line = Rect { y: place_of(row), height: 1, ..place };
+        c.hit(line.intersection(place), Spot { layer: Some(layer), ..Spot::default() });
     }
     if has_out {
-        c.put(inside, inside.x, inside.y + 1, " out", c.theme.dim());
+        c.put(place, place.x, place.y + 1, " out", c.theme.dim());
     }
-    for (i, pos) in shown.clone().enumerate() {
-        let x = inside.x + left + (i * column) as u16;
-        let head = fit(c.shown(pos), column - 1);
-        c.put(inside, x, inside.y, &head, if pos == cursor.token { c.theme.cursor() } else { c.theme.strong() });
-        let strip = Rect { x, width: (column - 1) as u16, ..inside };
-        c.hit(strip.intersection(inside), Spot { token: Some(pos), ..Spot::default() });
+    let forward = forward(c, d);
+    let room = plan.column - 1;
+    for (i, pos) in tokens.enumerate() {
+        let x = place.x + plan.left + (i * plan.column) as u16;
+        let head = fit(c.shown(pos), room);
+        c.put(place, x, place.y, &head, if pos == cursor.token { c.theme.cursor() } else { c.theme.strong() });
+        let strip = Rect { x, width: room as u16, ..place };
+        c.hit(strip.intersection(place), Spot { token: Some(pos), ..Spot::default() });
         let next = &state.tokens[pos].next;
         let answer = next.top.first();
-        let (text, shade) = match (c.pane.lens.measure, answer) {
+        let (text, shade) = match (pane.lens.measure, answer) {
             (_, None) => (if i == 0 { ABSENT.to_owned() } else { String::new() }, f32::NAN),
-            (LensMeasure::Top, answer) => token_text(answer, column - 1),
-            (LensMeasure::Kl, _) => number(0.0, column - 1, d),
-            (LensMeasure::Entropy, _) => number(next.entropy, column - 1, d),
-            (LensMeasure::Rank, _) => rank(1, column - 1, d),
+            (LensMeasure::Top, answer) => token_text(answer, room),
+            (LensMeasure::Kl, _) => number(0.0, room, d),
+            (LensMeasure::Entropy, _) => number(next.entropy, room, d),
+            (LensMeasure::Rank, _) => rank(1, room, d),
         };
         if has_out {
-            c.put(inside, x, inside.y + 1, &text, if shade.is_nan() { c.theme.dim() } else { c.theme.heat(shade) });
+            c.put(place, x, place.y + 1, &text, if shade.is_nan() { c.theme.dim() } else { c.theme.heat(shade) });
         }
         let cell = |(layer, site)| state.derived.lens(LensKey { pos, layer, site });
         let leads =
             |cell: &LensCell| answer.is_some_and(|answer| cell.top.first().is_some_and(|top| top.id == answer.id));
-        let leading: Option<Vec<bool>> = forward().map(|place| cell(place).map(leads)).collect();
+        let leading: Option<Vec<bool>> = forward.iter().map(|place| cell(*place).map(leads)).collect();
         let lead = leading.and_then(|leading| Lead::of(&leading));
-        for row in rows.clone() {
+        for row in plan.rows.clone() {
             let Some(cell) = cell(places[row]) else { continue };
-            let (text, shade) = cell_text(c.pane.lens.measure, cell, column - 1, d);
+            let (text, shade) = cell_text(pane.lens.measure, cell, room, d);
             let along = places.len() - 1 - row;
             let mark = match lead {
                 Some(lead) if lead.stays == Some(along) => MARKS.1,
@@ -120,13 +184,9 @@ fn grid(c: &mut Canvas, area: Rect, inside: Rect, d: Dims) {
             let is_at = pos == cursor.token && places[row] == chosen;
             let style = if is_at { c.theme.cursor() } else { c.theme.heat(shade) };
             let emphasis = if mark.is_empty() { Modifier::empty() } else { Modifier::BOLD | Modifier::UNDERLINED };
-            c.put(inside, x - 1, place_of(row), mark, c.theme.accent());
-            c.put(inside, x, place_of(row), &text, style.add_modifier(emphasis));
+            c.put(place, x - 1, place_of(row), mark, c.theme.accent());
+            c.put(place, x, place_of(row), &text, style.add_modifier(emphasis));
         }
-    }
-    want(c, d, shown, sites);
-    if has_legend {
-        legend(c, inside, d);
     }
 }
 
@@ -180,4 +240,22 @@ fn legend(c: &mut Canvas, inside: Rect, d: Dims) {
     let room = usize::from(inside.right().saturating_sub(x));
     let text = forms.iter().find(|text| width(text) <= room).map_or_else(|| fit(&forms[1], room), Clone::clone);
     c.put(inside, x, y, &text, c.theme.dim());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_wrap_into_bands_and_short_ones_get_wide_columns() {
+        let plan = |tokens, height| {
+            let plan = Plan::new(Rect::new(0, 0, 109, height), 5, 13, tokens, (0, 6));
+            (plan.tokens, plan.bands, plan.column, plan.rows.len())
+        };
+        assert_eq!(plan(4, 30), (4, 1, 24, 6), "whole tokens");
+        assert_eq!(plan(8, 30), (8, 1, 13, 6));
+        assert_eq!(plan(9, 30), (8, 2, 13, 6), "the rest follows below");
+        assert_eq!(plan(4000, 30), (8, 3, 13, 6));
+        assert_eq!(plan(4000, 7), (8, 1, 13, 4), "layers are scrolled where they do not fit");
+    }
 }

@@ -6,6 +6,7 @@ use crate::state::text::{fit, quoted, show_piece, width};
 use crate::state::{LensMeasure, Spot, State};
 use crate::trace::{Dims, LensCell, LensKey, LensSite};
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::Theme;
 use crate::ui::views::Panel;
 use crate::ui::widgets::number::prob;
@@ -33,8 +34,12 @@ fn draw(c: &mut Canvas, area: Rect) {
         LensMeasure::Entropy => "entropy, nats",
     };
     let scale = if pane.lens.log { "log" } else { "linear" };
-    let title = format!("lens · plot after {} · {what} · {scale} scale", quoted(c.shown(state.cursor.token)));
-    let inside = c.panel(area, &title);
+    let after = format!("after {} · {what}", quoted(c.shown(state.cursor.token)));
+    let inside = view_panel(
+        c,
+        area,
+        [format!("{after} · {scale} scale"), format!("{what} · {scale} scale"), format!("{scale} scale")],
+    );
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     want(c, d, std::iter::empty(), &[]);
     want_targets(c);

@@ -8,11 +8,14 @@
 //! ```
 
 use super::details;
+use crate::analysis::routing::TokenRouting;
 use crate::state::text::width;
 use crate::state::{Pane, Spot, State};
 use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::{EDITED, NEAR_TIE};
 use crate::ui::views::Panel;
+use crate::ui::widgets::number::prob;
 use crate::ui::widgets::token_names::{NAMES, put_token_names};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
@@ -25,7 +28,7 @@ pub const PANEL: Panel = Panel { details: Some(details::draw), lines, ..Panel::n
 struct Plan {
     /// Width of a token, cells.
     column: usize,
-    /// Lines per layer.
+    /// Lines per layer: the first expert, the second one, the margin, and a blank one.
     lines: usize,
     /// Tokens per band.
     tokens: usize,
@@ -47,6 +50,16 @@ impl Plan {
         let two = top_k > 1;
         let side_by_side = if two { 2 * digits } else { digits + 1 };
         let mut plans = Vec::new();
+        // A text that fits one band has room for the names of its tokens.
+        let wide = (across / tokens.max(1)).min(WIDEST);
+        if wide > digits + 1 {
+            let experts = if two { 2 } else { 1 };
+            if wide >= WITH_MARGIN {
+                plans.push(plan(wide, experts + 2));
+                plans.push(plan(wide, experts + 1));
+            }
+            plans.push(plan(wide, experts));
+        }
         if two {
             plans.push(plan(digits + 1, 2));
         }
@@ -64,6 +77,12 @@ impl Plan {
         plans.iter().find(fits).copied().unwrap_or(densest)
     }
 }
+
+/// The widest column of a token, and the least width of one with probabilities, cells.
+const WIDEST: usize = 10;
+const NAMED_FROM: usize = 8;
+/// The least width of a column with margins.
+const WITH_MARGIN: usize = 6;
 
 /// Width of the number of an expert, cells; up to 36 experts have one digit, 0 to z.
 fn digits(experts: usize) -> usize {
@@ -87,7 +106,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let all = state.tokens.len();
     let Some(d) = c.dims().filter(|_| all > 0) else {
-        let inside = c.panel(area, "routing · map");
+        let inside = view_panel(c, area, [String::new()]);
         return c.nothing(inside, "no token yet");
     };
     // Frame and title take the same room, whatever the title.
@@ -99,20 +118,19 @@ fn draw(c: &mut Canvas, area: Rect) {
     let plan = Plan::new(all, d.layers, d.experts, d.top_k, across, down);
     let bands = window(cursor.token / plan.tokens, all.div_ceil(plan.tokens), plan.bands);
     let seen = bands.start * plan.tokens..(bands.end * plan.tokens).min(all);
+    let has_margin = plan.lines > if d.top_k > 1 { 2 } else { 1 };
     let what = match (d.top_k, plan.lines, plan.column) {
+        (1, ..) if has_margin => "the chosen expert, its margin",
         (1, ..) => "the chosen expert",
+        (_, 3.., _) => "first expert, second, margin",
         (_, 2, _) => "first expert above second",
         (_, _, 1) if !half_blocks(c, d.experts) => "first expert",
         (_, _, 1) => "first expert above second",
         _ => "first and second expert",
     };
     let part = format!("tokens {}–{} of {all}", seen.start, seen.end - 1);
-    let title = match (seen.len() < all, area.width < 70) {
-        (false, _) => what.to_owned(),
-        (true, true) => part,
-        (true, false) => format!("{what} · {part}"),
-    };
-    let inside = c.panel(area, &format!("routing · map · {title}"));
+    let forms = if seen.len() < all { [format!("{what} · {part}"), part] } else { [what.to_owned(), String::new()] };
+    let inside = view_panel(c, area, forms);
     let layers = window(d.layers - 1 - cursor.layer, d.layers, plan.layers);
     c.left_out(area, &layers, d.layers);
     let mut y = inside.y;
@@ -139,7 +157,10 @@ fn draw(c: &mut Canvas, area: Rect) {
                     let near = c.is_near_tie(pos, layer);
                     let at = pos == cursor.token && layer == cursor.layer;
                     let edited = state.sites_at(pos, layer).next().is_some();
-                    put_cell(c, inside, x, y, &Cell { plan, experts, near, edited, at, all: d.experts });
+                    // Narrow cells show neither probabilities nor margins.
+                    let is_wide = plan.column >= WITH_MARGIN;
+                    let routing = is_wide.then(|| TokenRouting::of(&state.tokens[pos], layer)).flatten();
+                    put_cell(c, inside, x, y, &Cell { plan, experts, routing, near, edited, at, all: d.experts });
                 }
             }
             y += plan.lines as u16;
@@ -158,6 +179,8 @@ fn half_blocks(c: &Canvas, experts: usize) -> bool {
 struct Cell<'a> {
     plan: Plan,
     experts: &'a [u32],
+    /// The router's probabilities and margin, where there is room for them.
+    routing: Option<TokenRouting<'a>>,
     near: bool,
     /// Whether an edit changed something here.
     edited: bool,
@@ -177,14 +200,26 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
         (_, true) => NEAR_TIE,
         _ => " ",
     };
-    if cell.plan.lines == 2 || second.is_none() {
+    if cell.plan.lines >= 2 || second.is_none() {
         let text = |expert: usize| {
             let number = number(expert, digits);
-            if column > digits { format!("{number}{sign}") } else { number }
+            let p = cell.routing.as_ref().and_then(|routing| routing.probs.get(expert));
+            match p.filter(|_| column >= NAMED_FROM) {
+                Some(p) => format!("{number}{sign}{:>1$}", prob(*p), column - digits - 2),
+                None if column > digits => format!("{number}{sign}"),
+                None => number,
+            }
         };
         c.put(inside, x, y, &text(first), style(first));
         if let Some(second) = second {
             c.put(inside, x, y + 1, &text(second), style(second));
+        }
+        let below = y + 1 + u16::from(second.is_some());
+        if usize::from(below - y) < cell.plan.lines
+            && let Some(margin) = cell.routing.as_ref().and_then(TokenRouting::margin)
+        {
+            let style = if cell.near { c.theme.warn() } else { c.theme.dim() };
+            c.put(inside, x, below, &format!("{:.2}", margin.gap), style);
         }
         return;
     }

@@ -9,21 +9,70 @@ pub mod usage;
 
 use crate::analysis::routing::TokenRouting;
 use crate::ui::canvas::Canvas;
+use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
 
-/// Width of a probability, as ` [.55]` or `[<.01]`.
+/// Least width of a probability, as ` [.55]` or `[<.01]`, and the greatest one where there is room.
 const CELL: usize = 6;
+const WIDE_CELL: usize = 12;
 
-/// ` [.55]` of a chosen expert, `  .03 ` of another.
-fn put_prob(c: &mut Canvas, inside: Rect, x: u16, y: u16, routing: &TokenRouting, expert: usize) -> u16 {
+/// The size of a cell with a probability: its width, and its lines. The second line is a bar, the third the logit.
+#[derive(Clone, Copy)]
+struct Size {
+    width: usize,
+    lines: usize,
+}
+
+/// The most lines of a cell.
+const MOST_LINES: usize = 3;
+
+/// Draws the probability of an expert: ` [.55]` of a chosen one, `  .03 ` of another; below it its bar and its logit, as
+/// far as the cell has lines. Returns the column after it.
+fn put_cell(
+    c: &mut Canvas,
+    inside: Rect,
+    (x, y): (u16, u16),
+    size: Size,
+    routing: &TokenRouting,
+    expert: usize,
+) -> u16 {
+    let end = put_prob(c, inside, (x, y), size.width, routing, expert);
+    let p = routing.probs.get(expert).copied().unwrap_or(f32::NAN);
+    let chosen = routing.weight_of(expert).is_some();
+    let style = if chosen { c.theme.strong() } else { c.theme.dim() };
+    if size.lines >= 2 && p.is_finite() {
+        c.put(inside, x + 1, y + 1, &bar(p, size.width - 2), style);
+    }
+    if size.lines >= MOST_LINES {
+        let logit = routing.logits.get(expert).copied().unwrap_or(f32::NAN);
+        let text = format!("{:>1$}", format!("{logit:.2}").replace('-', "−"), size.width - 1);
+        c.put(inside, x, y + 2, &text, c.theme.dim());
+    }
+    end
+}
+
+/// The lines of each of `rows` rows in `room` lines.
+fn lines_each(room: usize, rows: usize) -> usize {
+    (room / rows.max(1)).clamp(1, MOST_LINES)
+}
+
+/// ` [.55]` of a chosen expert, `  .03 ` of another, in `cell` cells.
+fn put_prob(
+    c: &mut Canvas,
+    inside: Rect,
+    (x, y): (u16, u16),
+    cell: usize,
+    routing: &TokenRouting,
+    expert: usize,
+) -> u16 {
     let p = routing.probs.get(expert).copied().unwrap_or(f32::NAN);
     let chosen = routing.weight_of(expert).is_some();
     let text = if chosen { format!("[{}]", prob(p)) } else { format!("{} ", prob(p)) };
     let style = if chosen { c.theme.heat(p).patch(c.theme.strong()) } else { c.theme.heat(p) };
-    c.put(inside, x, y, &format!("{text:>CELL$}"), style);
-    x + CELL as u16
+    c.put(inside, x, y, &format!("{text:>cell$}"), style);
+    x + cell as u16
 }
 
 /// Width of an expert with its probability, as `[E5 .61]` or `[E12<.01]`.

@@ -13,8 +13,10 @@ use crate::analysis::{LayerUsage, MOST_PAIRED};
 use crate::state::Spot;
 use crate::state::text::fit;
 use crate::ui::canvas::Canvas;
+use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
+use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::heatmap;
 use crate::ui::widgets::number::prob;
 use crate::ui::widgets::window::window;
@@ -26,16 +28,17 @@ pub const PANEL: Panel = Panel {
     ..Panel::new(draw)
 };
 
-/// Width of a share, as ` [.55`; the first cell of the next share closes it.
-const CELL: usize = 5;
+/// Least and greatest width of a share, as ` [.55`; the first cell of the next share closes it.
+const CELL: (usize, usize) = (5, 9);
 
 fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let layer = cursor.layer;
-    let what = if area.width < 70 { "" } else { " · share of the row's tokens with both" };
-    let inside = c.panel(area, &format!("routing · pairs of layer {layer}{what}"));
+    let of = state.selected().map_or(String::new(), |range| format!(" · {} selected tokens", range.len()));
+    let what = format!("layer {layer}{of}");
+    let inside = view_panel(c, area, [format!("{what} · share of the row's tokens with both"), what]);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
-    let Some(stats) = state.usage.layer(layer) else { return };
+    let Some(stats) = state.shown_usage().layer(layer) else { return };
     if d.top_k < 2 {
         return c.nothing(inside, "this model chooses one expert per token: there are no pairs");
     }
@@ -44,18 +47,20 @@ fn draw(c: &mut Canvas, area: Rect) {
     }
     let below = if inside.height >= 9 { 3 } else { 1 };
     let rows = usize::from(inside.height).saturating_sub(1 + below).max(1);
-    let columns = (usize::from(inside.width).saturating_sub(5) / CELL).max(1);
+    let across = usize::from(inside.width).saturating_sub(5);
+    let (cell, lines) = ((across / d.experts).clamp(CELL.0, CELL.1), if rows >= 2 * d.experts { 2 } else { 1 });
+    let (rows, columns) = (rows / lines, (across / cell).max(1));
     let (rows, columns) = (window(cursor.expert, d.experts, rows), window(cursor.expert, d.experts, columns));
     c.left_out(area, &rows, d.experts);
-    put_names(c, inside, &columns, d.experts);
+    put_names(c, inside, (&columns, cell), d.experts);
     let share = |i: usize, j: usize| if i == j { None } else { stats.also(i, j) };
     let random = f64::from(together_at_random(d.experts, d.top_k));
     // The scale covers the whole layer, whatever part is visible.
     let max = stats.most_also().max(random);
     let chosen = state.token().and_then(|token| token.experts(layer)).unwrap_or_default();
     let is_chosen = |expert: usize| chosen.contains(&(expert as u32));
-    for (y, i) in (inside.y + 1..).zip(rows.clone()) {
-        c.hit_lines(inside, y, 1, Spot { expert: Some(i), ..Spot::default() });
+    for (y, i) in (inside.y + 1..).step_by(lines).zip(rows.clone()) {
+        c.hit_lines(inside, y, lines as u16, Spot { expert: Some(i), ..Spot::default() });
         let label = format!("{}E{i}", if i == cursor.expert { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if i == cursor.expert { c.theme.accent() } else { c.theme.dim() });
         let mut x = inside.x + 4;
@@ -70,26 +75,29 @@ fn draw(c: &mut Canvas, area: Rect) {
                 }
                 Some(share) => (prob(share as f32), c.theme.heat((share / max) as f32)),
             };
-            c.put(inside, x, y, &format!("{text:>CELL$}"), style);
-            if close && text.chars().count() < CELL {
+            c.put(inside, x, y, &format!("{text:>cell$}"), style);
+            if let (2, Some(share)) = (lines, share(i, j)) {
+                c.put(inside, x + 1, y + 1, &bar((share / max) as f32, cell - 1), c.theme.dim());
+            }
+            if close && text.chars().count() < cell {
                 c.put(inside, x, y, "]", style);
             }
             close = framed;
-            x += CELL as u16;
+            x += cell as u16;
         }
         if close {
             c.put(inside, x, y, "]", c.theme.strong());
         }
     }
-    put_sentences(c, inside, inside.y + 1 + rows.len() as u16, stats, (random, max));
+    put_sentences(c, inside, inside.y + 1 + (rows.len() * lines) as u16, stats, (random, max));
 }
 
-fn put_names(c: &mut Canvas, inside: Rect, columns: &std::ops::Range<usize>, experts: usize) {
+fn put_names(c: &mut Canvas, inside: Rect, (columns, cell): (&std::ops::Range<usize>, usize), experts: usize) {
     for (i, expert) in columns.clone().enumerate() {
         let name = format!("E{expert}");
         let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
-        let pad = CELL.saturating_sub(name.len());
-        c.put(inside, inside.x + 4 + (i * CELL + pad) as u16, inside.y, &name, style);
+        let pad = cell.saturating_sub(name.len());
+        c.put(inside, inside.x + 4 + (i * cell + pad) as u16, inside.y, &name, style);
     }
     if columns.start > 0 {
         c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());
