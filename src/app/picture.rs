@@ -1,6 +1,6 @@
 //! The explorer's screen as cells that can be drawn.
 
-use crate::export::{Cell, Screen};
+use crate::export::{Cell, Screen, recipe};
 use crate::state::State;
 use crate::ui::{Theme, draw};
 use ratatui::buffer::Buffer;
@@ -24,7 +24,8 @@ pub fn cells(buffer: &Buffer) -> Screen {
     };
     let area = buffer.area;
     let all = (0..area.height).flat_map(|y| (0..area.width).map(move |x| (x, y)));
-    Screen { width: usize::from(area.width), cells: all.map(|at| cell(&buffer[at])).collect() }
+    let cells = all.map(|at| cell(&buffer[at])).collect();
+    Screen { width: usize::from(area.width), cells, recipe: Vec::new() }
 }
 
 /// The screen as it was before the key that writes it: without the progress of the writing.
@@ -32,5 +33,9 @@ pub fn photograph(state: &mut State, theme: &Theme, area: Rect) -> Screen {
     let saving = state.saving.take();
     let drawn = draw(state, theme, area);
     state.saving = saving;
-    cells(&drawn.cells)
+    let mut screen = cells(&drawn.cells);
+    if let Some(meta) = state.meta() {
+        screen.recipe = recipe(meta, state.tokens.iter().map(|token| &**token));
+    }
+    screen
 }

@@ -5,10 +5,10 @@ use super::stderr::write_out;
 use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick};
+use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick, UsageMeasure};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
-use crate::export::{Look, drawing, picture, table};
+use crate::export::{DPI_RANGE, Look, LookOptions, Style, Width, caption, document, drawing, picture, table};
 use crate::trace::{LensSite, TokenRecord, nearest, replace_file, write_new_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::error::ErrorKind;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 enum Format {
     Png,
     Svg,
+    Pdf,
     Csv,
 }
 
@@ -31,13 +32,14 @@ impl Format {
         match self {
             Self::Png => "png",
             Self::Svg => "svg",
+            Self::Pdf => "pdf",
             Self::Csv => "csv",
         }
     }
 
     fn of(path: &Path) -> Option<Self> {
         let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
-        [Self::Png, Self::Svg, Self::Csv].into_iter().find(|format| format.suffix() == suffix)
+        [Self::Png, Self::Svg, Self::Pdf, Self::Csv].into_iter().find(|format| format.suffix() == suffix)
     }
 }
 
@@ -56,7 +58,7 @@ pub struct Export {
     /// For fidelity.flips, fidelity.loss and compare: a saved run A, compared with B = TRACE as far as both texts are the same.
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
-    /// png, svg, csv, or several of them [default: the ending of FILE].
+    /// png, svg, pdf, csv, or several of them [default: the ending of FILE].
     #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
     format: Vec<Format>,
     /// File to write; - is stdout. With several formats, each goes to FILE with its own ending.
@@ -71,7 +73,7 @@ pub struct Export {
     /// For attention.head: the query head, or the mean or maximum over the heads of the layer [default: 0].
     #[arg(long, value_name = "H|mean|max", allow_hyphen_values = true, value_parser = Pick::from_str)]
     head: Option<Pick>,
-    /// The measure. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
+    /// The measure. For routing.load: first, chosen, weight [default: all]. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
     /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy]. For
     /// effects.map and effects.routing: target, difference, loss, kl, flips [default: target; loss].
     #[arg(long, value_name = "NAME")]
@@ -87,7 +89,18 @@ pub struct Export {
     targets: Option<Vec<u32>>,
     #[command(flatten)]
     with_model: WithModel,
-    /// Size of pictures, in pixels per point; 2 or more for print [default: 1].
+    /// Style of pictures. screen: with a title, the run and notes. paper: a proportional font, no title, as wide as --width;
+    /// the caption is in the file's metadata [default: screen].
+    #[arg(long, value_name = "screen|paper", value_parser = style)]
+    style: Option<String>,
+    /// For --style paper: the width: column (8.5 cm), page (17.5 cm), or a length such as 12cm, 85mm or 3.35in
+    /// [default: column].
+    #[arg(long, value_name = "W", value_parser = width)]
+    width: Option<String>,
+    /// For --style paper and png: pixels per inch [default: 300].
+    #[arg(long, value_name = "N", value_parser = values::whole(DPI_RANGE))]
+    dpi: Option<u32>,
+    /// For --style screen: size of pictures, in pixels per point [default: 1].
     #[arg(long, value_name = "X", value_parser = values::above_0)]
     scale: Option<f64>,
     /// Draw light text on a dark background.
@@ -133,6 +146,24 @@ fn site(text: &str) -> Result<Site> {
     Ok(Site(found))
 }
 
+/// A style of pictures, by its name.
+fn style(text: &str) -> Result<String> {
+    LookOptions { style: Some(text), ..LookOptions::default() }.look().map_err(|error| unprefixed(&error))?;
+    Ok(text.to_owned())
+}
+
+/// The width of a picture for paper.
+fn width(text: &str) -> Result<String> {
+    Width::from_str(text)?;
+    Ok(text.to_owned())
+}
+
+/// The message of an option's value without the name of the option, which comes before.
+fn unprefixed(error: &anyhow::Error) -> anyhow::Error {
+    let text = error.to_string();
+    anyhow!("{}", text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest))
+}
+
 /// The element of `all` with this name.
 fn named<T: Copy>(name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T> {
     let found = all.iter().copied().find(|one| name_of(*one) == name);
@@ -155,6 +186,7 @@ impl Export {
             _ => {}
         }
         let spec = self.spec().map_err(|error| wrong(format!("{error:#}")))?;
+        let look = self.look()?;
         self.check_use(&spec, &files)?;
         // Fails before the work instead of after it.
         let taken = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists());
@@ -163,11 +195,12 @@ impl Export {
         }
         apply_threads(None)?;
         let (data, spec) = self.data(spec)?;
-        let look = Look { scale: self.scale.unwrap_or(1.0), dark: self.dark };
+        let mut is_captioned = look.style == Style::Screen;
         for (format, file) in files {
             let bytes = match format {
                 Format::Png => picture(&data, &spec, &look)?,
                 Format::Svg => drawing(&data, &spec, &look)?,
+                Format::Pdf => document(&data, &spec, &look)?,
                 Format::Csv => table(&data, &spec, self.text.of())?,
             };
             if file.as_os_str() == "-" {
@@ -175,6 +208,10 @@ impl Export {
             } else {
                 self.write(&file, &bytes)?;
                 write_out(&format!("wrote {}\n", super::harmless(&file.display().to_string())));
+                // On paper the picture does not say it itself.
+                if format != Format::Csv && !std::mem::replace(&mut is_captioned, true) {
+                    write_out(&format!("caption: {}\n", super::harmless(&caption(&data, &spec)?)));
+                }
             }
         }
         Ok(())
@@ -191,6 +228,16 @@ impl Export {
         })
     }
 
+    /// The look of the pictures.
+    ///
+    /// # Errors
+    /// If an option does not apply to the style.
+    fn look(&self) -> Result<Look> {
+        let (style, width) = (self.style.as_deref(), self.width.as_deref());
+        let options = LookOptions { style, width, dpi: self.dpi, scale: self.scale, dark: self.dark };
+        options.look().map_err(|error| wrong(format!("--{error:#}")))
+    }
+
     /// The files to write, by format.
     fn files(&self) -> Result<Vec<(Format, PathBuf)>> {
         let mut formats: Vec<Format> = Vec::new();
@@ -203,7 +250,7 @@ impl Export {
         let own = Format::of(&self.output);
         match formats[..] {
             [] => {
-                let hint = "--format: expected png, svg or csv, or a FILE that ends in one of them";
+                let hint = "--format: expected png, svg, pdf or csv, or a FILE that ends in one of them";
                 Ok(vec![(own.context(hint)?, self.output.clone())])
             }
             [format] => {
@@ -255,6 +302,9 @@ impl Export {
             (Some(name), View::AttentionGrid) => {
                 spec.measure = named(name, &Measure::ALL, Measure::name).context("--measure")?
             }
+            (Some(name), View::RoutingUsage) => {
+                spec.usage = Some(named(name, &UsageMeasure::OF_RUNS, UsageMeasure::name).context("--measure")?);
+            }
             (Some(_), view) => bail!("--measure: --view {view} has no measures"),
         }
         Ok(spec)
@@ -298,9 +348,12 @@ impl Export {
         }
         let has_table = files.iter().any(|(format, _)| *format == Format::Csv);
         let has_picture = files.iter().any(|(format, _)| *format != Format::Csv);
-        let wanted = [
-            ("--scale", self.scale.is_some(), has_picture, "pictures (png, svg)"),
-            ("--dark", self.dark, has_picture, "pictures (png, svg)"),
+        let wanted: [(&str, bool, bool, &str); 6] = [
+            ("--style", self.style.is_some(), has_picture, "pictures (png, svg, pdf)"),
+            ("--width", self.width.is_some(), has_picture, "pictures (png, svg, pdf)"),
+            ("--dpi", self.dpi.is_some(), files.iter().any(|(format, _)| *format == Format::Png), "png"),
+            ("--scale", self.scale.is_some(), has_picture, "pictures (png, svg, pdf)"),
+            ("--dark", self.dark, has_picture, "pictures (png, svg, pdf)"),
             ("--spreadsheet-safe", self.text.spreadsheet_safe, has_table, "tables (csv)"),
         ];
         match wanted.iter().find(|(_, is_given, applies, _)| *is_given && !applies) {

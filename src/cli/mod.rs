@@ -55,7 +55,7 @@ Examples:
                                                 routing, attention, lens and candidates as files
   mixscope open run1/trace.safetensors          explore that run again, without the model
   mixscope export run1/trace.safetensors --view routing.map -o map.png
-                                                one view of that run as png, svg or csv
+                                                one view of that run as png, svg, pdf or csv
   mixscope check path/to/Mixtral --against reference.safetensors
                                                 compare a model with a recording of transformers, layer by layer
   mixscope diff reference.safetensors run1/trace.safetensors

@@ -133,8 +133,13 @@ fn pasted_text_is_text_and_never_obeyed() {
     let shot = pty.wait_until("the pasted prompt", |shot| shot.is_idle() && shot.strip().contains("↵"));
     assert!(shot.strip().contains("‹1B›") || shot.strip().contains("␛"), "{}", shot.strip());
     // Shown again by all views, the editor, and in the list of candidates.
-    for (key, text) in [("2", "attention: [grid]"), ("3", "lens ·"), ("4", "next ·"), ("1", "routing ·"), ("i", EDITOR)]
-    {
+    for (key, text) in [
+        ("2", "attention: [grid]"),
+        ("3", "lens: [post]"),
+        ("4", "next · after"),
+        ("1", "routing: [token]"),
+        ("i", EDITOR),
+    ] {
         pty.press(key, text);
         pty.wait_until("an idle engine", |shot| shot.is_idle());
     }
@@ -149,7 +154,7 @@ fn pasted_text_is_text_and_never_obeyed() {
     // A page of text takes no paste.
     pty.press("?", "keys ·");
     pty.paste("qqqqq");
-    pty.press(ESC, "routing ·");
+    pty.press(ESC, "routing: [token]");
     // A form takes what is a number.
     pty.press("s", "▸temperature");
     pty.send(CTRL_U);

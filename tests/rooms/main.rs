@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only some rooms may know.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("candle_core", &["model"]),
     ("ratatui", &["ui", "app"]),
     ("crossterm", &["ui", "app"]),
@@ -38,7 +38,10 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("minijinja", &["model"]),
     ("ureq", &["hub"]),
     ("hf_hub", &["hub"]),
-    ("plotters", &["export"]),
+    ("ab_glyph_rasterizer", &["export"]),
+    ("flate2", &["export"]),
+    ("pdf_writer", &["export"]),
+    ("subsetter", &["export"]),
     ("ab_glyph", &["export"]),
     ("png", &["export"]),
 ];

@@ -99,7 +99,7 @@ fn cells_of_a_head_have_the_palettes_colours_in_their_places() {
     let pairs: Vec<(usize, usize)> = (0..5).flat_map(|query| (0..=query).map(move |key| (query, key))).collect();
     let colours: Vec<_> = pairs.iter().map(|(query, key)| colour(weights.row(*query)[*key])).collect();
     // A cell is 26 points wide and holds its value in the middle: its corners are free.
-    for (look, cell) in [(Look::default(), 26), (Look { scale: 2.0, dark: true }, 52)] {
+    for (look, cell) in [(Look::default(), 26), (Look { scale: 2.0, dark: true, ..Look::default() }, 52)] {
         let picture = Picture::of(&data, View::AttentionHead, &look);
         let mut corners = BTreeMap::new();
         for ((query, key), colour) in pairs.iter().zip(&colours) {
@@ -139,12 +139,12 @@ fn the_same_data_gives_the_same_bytes_and_the_look_changes_them() {
     let data = data(&["a", "b", "c", "d"]);
     for kind in of_runs() {
         let draw = |look: &Look| picture(&data, &spec(kind), look).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
-        let (light, dark) = (draw(&Look::default()), draw(&Look { scale: 1.0, dark: true }));
+        let (light, dark) = (draw(&Look::default()), draw(&Look { dark: true, ..Look::default() }));
         assert!(light == draw(&Look::default()), "{kind}: the same picture twice");
         assert!(light != dark, "{kind}");
         let (light, dark) = (Picture::decode(&light), Picture::decode(&dark));
         assert_eq!((light.at(0, 0), dark.at(0, 0)), ((0xff, 0xff, 0xff), (0x16, 0x18, 0x1d)), "{kind}");
-        let twice = Picture::decode(&draw(&Look { scale: 2.0, dark: false }));
+        let twice = Picture::decode(&draw(&Look { scale: 2.0, ..Look::default() }));
         assert!(twice.width.abs_diff(2 * light.width) <= 1 && twice.height.abs_diff(2 * light.height) <= 1, "{kind}");
         let svg = |look: &Look| drawing(&data, &spec(kind), look).unwrap();
         assert!(svg(&Look::default()) == svg(&Look::default()), "{kind}");
@@ -216,11 +216,11 @@ fn long_runs_are_legible_pooled_and_bounded() {
         assert_eq!(svg.contains("pooled: each cell is the largest weight of 3 × 3"), pooled, "{n}");
         assert!(svg.contains("·t0 0") && !svg.contains("·t1 1\n"), "labels are thinned");
     }
-    let huge = picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale: 100.0, dark: false });
+    let huge = picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale: 100.0, ..Look::default() });
     assert!(huge.unwrap_err().to_string().contains("the scale can be at most"));
     for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(
-            picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale, dark: false }).is_err(),
+            picture(&data(&["a", "b"]), &spec(View::RoutingToken), &Look { scale, ..Look::default() }).is_err(),
             "{scale}"
         );
     }
@@ -264,8 +264,8 @@ fn a_screen_is_drawn_cell_by_cell() {
         vec![cell("a", None), cell(" ", red), cell("🙂", None), cell(" ", None), cell("\u{1b}", None), cell("▀", red)];
     cells[5].fg = Some((0, 0, 200));
     cells[0].underline = true;
-    let screen = Screen { width: 3, cells };
-    let look = Look { scale: 1.0, dark: true };
+    let screen = Screen { width: 3, cells, ..Screen::default() };
+    let look = Look { dark: true, ..Look::default() };
     let picture = Picture::decode(&screen_png(&screen, &look).unwrap());
     assert_eq!((picture.width, picture.height), (3 * 9 + 16, 2 * 18 + 16));
     assert_eq!(picture.at(8 + 9 + 4, 8 + 9), (200, 0, 0));

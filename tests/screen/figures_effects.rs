@@ -71,3 +71,17 @@ fn hostile_tokens_and_long_runs_are_drawn() {
         }
     }
 }
+
+#[test]
+fn cells_hold_their_numbers() {
+    let pieces = ["a", "b", "c", "d"];
+    for of in ALL {
+        let (data, spec) = with_map(&pieces, of);
+        let svg = String::from_utf8(drawing(&data, &spec, &Look::default()).unwrap()).unwrap();
+        // 1 and −2 in layer 0, of which the first is nowhere with two columns, and half of them in layer 1.
+        for number in ["−2.000", "+0.500", "−1.000"] {
+            assert!(svg.contains(&format!(">{number}</text>")), "{of:?}: {number}");
+        }
+        assert!(!svg.contains("0…</text>"), "{of:?}: no number is cut");
+    }
+}

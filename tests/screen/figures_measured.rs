@@ -38,15 +38,16 @@ fn lens(lens: LensMeasure) -> ViewSpec {
 #[test]
 fn the_lens_shows_the_measure_in_colours_numbers_title_and_legend() {
     let data = measured();
-    let most = 8f32.ln();
+    // Of 8 tokens; the scale of nats ends at the next round number.
+    let (most, end) = (8f32.ln(), 2.5);
     let cell = |layer: usize, pos: usize| {
         let key = LensKey { pos, layer, site: LensSite::ResidPost };
         &*data.lens.iter().find(|(at, _)| *at == key).unwrap().1
     };
     type Case = (LensMeasure, &'static str, [&'static str; 2], fn(&LensCell) -> String);
     let measures: [Case; 3] = [
-        (LensMeasure::Kl, "KL(final ‖ lens), nats", ["0", "2.0794"], |cell| format!("{:.2}", cell.kl)),
-        (LensMeasure::Entropy, "entropy, nats", ["0", "2.0794"], |cell| format!("{:.2}", cell.entropy)),
+        (LensMeasure::Kl, "KL(final ‖ lens), nats", ["0", "2.5"], |cell| format!("{:.2}", cell.kl)),
+        (LensMeasure::Entropy, "entropy, nats", ["0", "2.5"], |cell| format!("{:.2}", cell.entropy)),
         (LensMeasure::Rank, "rank of the final answer", ["8", "1"], |cell| cell.final_rank.to_string()),
     ];
     for (measure, name, ends, number) in measures {
@@ -59,8 +60,8 @@ fn the_lens_shows_the_measure_in_colours_numbers_title_and_legend() {
         let numbers = [(1, 0), (1, 1), (0, 0), (0, 1)].map(|(layer, pos)| number(cell(layer, pos)));
         assert_eq!(texts[legend + 3..legend + 7], numbers, "{measure:?}");
         let shade = |cell: &LensCell| match measure {
-            LensMeasure::Kl => cell.kl / most,
-            LensMeasure::Entropy => (cell.entropy / most).min(1.0),
+            LensMeasure::Kl => cell.kl / end,
+            LensMeasure::Entropy => (cell.entropy / end).min(1.0),
             _ => 1.0 - (cell.final_rank as f32).ln() / most,
         };
         let picture = Picture::decode(&picture(&data, &lens(measure), &Look::default()).unwrap());
@@ -110,22 +111,22 @@ fn thumbnails_have_their_figures_and_the_order_of_the_screen() {
     let data = data(&["a", "b", "c"]);
     let captions = |sorted: bool, measure: Measure| {
         let svg = svg(&data, &ViewSpec { sorted, measure, ..spec(View::AttentionGrid) });
-        let found = texts(&svg).into_iter().filter(|text| text.starts_with("0.0 ") || text.starts_with("1.0 "));
+        let found = texts(&svg).into_iter().filter(|text| text.starts_with("L0H0 ") || text.starts_with("L1H0 "));
         let title = if sorted { format!("by {measure}, best first") } else { format!("by {measure}") };
         assert_eq!(texts(&svg)[0], format!("Attention of all heads {title}"));
         found.map(str::to_owned).collect::<Vec<_>>()
     };
     // Layer 1 has the lower entropy; unsorted, layers go upwards.
-    assert_eq!(captions(false, Measure::Entropy), ["1.0 0.50", "0.0 1.50"]);
-    assert_eq!(captions(true, Measure::Entropy), ["1.0 0.50", "0.0 1.50"]);
-    assert_eq!(captions(true, Measure::Induction), ["1.0 -", "0.0 -"], "no token occurs twice");
+    assert_eq!(captions(false, Measure::Entropy), ["L1H0 0.50", "L0H0 1.50"]);
+    assert_eq!(captions(true, Measure::Entropy), ["L1H0 0.50", "L0H0 1.50"]);
+    assert_eq!(captions(true, Measure::Induction), ["L1H0 -", "L0H0 -"], "no token occurs twice");
     let mut turned = data.clone();
     turned.heads[1].1.previous = Some(0.125);
     turned.heads[0].1.previous = Some(0.5);
     let spec = ViewSpec { sorted: true, measure: Measure::Previous, ..spec(View::AttentionGrid) };
     let order: Vec<String> =
-        texts(&svg(&turned, &spec)).into_iter().filter(|t| t.contains(".0 .")).map(str::to_owned).collect();
-    assert_eq!(order, ["0.0 .50", "1.0 .12"]);
+        texts(&svg(&turned, &spec)).into_iter().filter(|t| t.contains("H0 .")).map(str::to_owned).collect();
+    assert_eq!(order, ["L0H0 .50", "L1H0 .12"]);
     let rows = String::from_utf8(
         table(&turned, &ViewSpec { measure: Measure::Entropy, ..spec.clone() }, TokenText::Exact).unwrap(),
     )

@@ -12,6 +12,7 @@ mod edits;
 mod effects;
 mod figures;
 mod figures_effects;
+mod figures_formats;
 mod figures_measured;
 mod mouse;
 mod opening;

@@ -216,7 +216,7 @@ pub fn well_formed(text: &str) {
     let mut rest = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").expect("the declaration");
     while let Some(start) = rest.find('<') {
         let (before, tag) = rest.split_at(start);
-        assert!(open.is_empty() == before.trim().is_empty() || before.trim().is_empty(), "text outside: {before}");
+        assert!(!open.is_empty() || before.trim().is_empty(), "text outside: {before}");
         assert!(!before.contains('>'), "a bare >: {before}");
         check_entities(before);
         let end = tag.find('>').expect("a tag ends");
@@ -228,14 +228,17 @@ pub fn well_formed(text: &str) {
         }
         let (inside, closes) = inside.strip_suffix('/').map_or((inside, false), |inside| (inside, true));
         let (name, attributes) = inside.split_once(' ').unwrap_or((inside, ""));
-        let known = ["svg", "style", "rect", "text", "line", "polyline", "polygon", "circle"];
-        assert!(known.contains(&name), "an element {name}");
+        let known = ["svg", "g", "style", "rect", "text", "image", "polyline", "polygon", "circle", "desc", "metadata"];
+        let is_metadata = ["rdf:", "dc:", "xmp:", "mixscope:"].iter().any(|prefix| name.starts_with(prefix));
+        assert!(known.contains(&name) || is_metadata, "an element {name}");
         let parts: Vec<&str> = attributes.split('"').collect();
         assert!(parts.len() % 2 == 1, "quotes of {inside}");
         for pair in parts.chunks_exact(2) {
             let key = pair[0].trim();
-            assert!(key.ends_with('=') && !key.contains("href"), "an attribute {key}");
-            assert!(!pair[1].contains('<') && (!pair[1].contains("//") || key == "xmlns="), "{key}{}", pair[1]);
+            let is_embedded = name == "image" && pair[1].starts_with("data:image/png;base64,");
+            assert!(key.ends_with('=') && (!key.contains("href") || is_embedded), "an attribute {key}");
+            let names_something = pair[1].contains("//") && !key.starts_with("xmlns") && !is_embedded;
+            assert!(!pair[1].contains('<') && !names_something, "{key}{}", pair[1]);
             check_entities(pair[1]);
         }
         if !closes {

@@ -7,6 +7,7 @@ pub mod explorer;
 pub mod figures;
 pub mod gguf_writer;
 pub mod hub;
+pub mod pdf;
 #[cfg(unix)]
 pub mod pty;
 pub mod recordings;

@@ -4,6 +4,7 @@ use super::{Part, View};
 use crate::analysis::effect_map::{MapMeasure, MapOf};
 use crate::analysis::heads::{Measure, Pick};
 use crate::analysis::lens::LensMeasure;
+use crate::analysis::usage::UsageMeasure;
 use crate::trace::LensSite;
 
 /// One view of one run, and the choices that it depends on. A view ignores the fields that it does not depend on.
@@ -31,6 +32,8 @@ pub struct ViewSpec {
     pub map: Option<MapOf>,
     /// What it shows of each place.
     pub effect: MapMeasure,
+    /// What the usage of experts is measured by; `None` = everything, in one picture.
+    pub usage: Option<UsageMeasure>,
 }
 
 impl ViewSpec {
@@ -48,6 +51,7 @@ impl ViewSpec {
             targets: Vec::new(),
             map: None,
             effect: MapMeasure::default(),
+            usage: None,
         }
     }
 
@@ -69,6 +73,7 @@ impl ViewSpec {
                 let sites: String = self.sites().iter().map(|site| format!("-{site}")).collect();
                 sites + &measure(&[LensMeasure::Top])
             }
+            View::RoutingUsage => self.usage.map(|usage| format!("-{}", usage.name())).unwrap_or_default(),
             // Probabilities and ranks are in one picture.
             View::LensTargets => measure(&[LensMeasure::Top, LensMeasure::Rank]),
             _ => match self.map {
@@ -114,6 +119,8 @@ mod tests {
         assert_eq!(ViewSpec { view: View::LensTargets, ..kl.clone() }.stem(), "lens-targets-kl-t17");
         let rank = ViewSpec { lens: LensMeasure::Rank, ..kl };
         assert_eq!(ViewSpec { view: View::LensTargets, ..rank }.stem(), "lens-targets-t17");
+        let weight = ViewSpec { usage: Some(UsageMeasure::Weight), ..spec(View::RoutingUsage) };
+        assert_eq!(weight.stem(), "routing-load-weight");
         assert_eq!(ViewSpec { head: Pick::Mean, ..spec(View::AttentionHead) }.stem(), "attention-L05-mean");
     }
 }

@@ -11,7 +11,7 @@ use crate::analysis::Lab as Found;
 use crate::app::files::Reporter;
 use crate::control::Control;
 use crate::engine::{lab, lab_policies};
-use crate::export::{LAB_TABLES, LabInfo, Look, lab_drawing, lab_json, lab_picture, lab_tables};
+use crate::export::{LAB_TABLES, LabInfo, Look, PictureFormat, lab_json, lab_picture, lab_tables};
 use crate::trace::Prompt;
 use crate::trace::{Policy, replace_file};
 use anyhow::{Context, Result};
@@ -28,6 +28,7 @@ enum Format {
     Json,
     Png,
     Svg,
+    Pdf,
 }
 
 const FILES: &str = "\
@@ -55,7 +56,7 @@ Files in DIR (CSV: UTF-8, header row, RFC 4180, floats in the fewest digits that
   lab_tokens.csv  policy,position,token_id,token,nll,text
   lab.json        everything, with version, model, config, prompt, generated texts, timings and
                   validation
-  lab.png, .svg   flips and equal values by policy and layer, and the losses
+  lab.png, .svg, .pdf  flips and equal values by policy and layer, and the losses
 Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
 
 The table goes to stdout, progress to stderr.";
@@ -187,6 +188,7 @@ impl Lab {
             Format::Json => vec!["lab.json"],
             Format::Png => vec!["lab.png"],
             Format::Svg => vec!["lab.svg"],
+            Format::Pdf => vec!["lab.pdf"],
         };
         let mut files: Vec<String> = self.format.iter().flat_map(of).map(str::to_owned).collect();
         files.sort_unstable();
@@ -196,6 +198,10 @@ impl Lab {
 
     fn write(&self, found: &Found, json: &[u8]) -> Result<()> {
         let put = |name: &str, bytes: &[u8]| replace_file(&self.out.join(name), |file| Ok(file.write_all(bytes)?));
+        let draw = |name: &str, format: PictureFormat| {
+            let bytes = lab_picture(found, &Look::default(), format);
+            put(name, &bytes.with_context(|| format!("cannot draw {name}"))?)
+        };
         for format in &self.format {
             match format {
                 Format::Csv => {
@@ -204,8 +210,9 @@ impl Lab {
                     }
                 }
                 Format::Json => put("lab.json", json)?,
-                Format::Png => put("lab.png", &lab_picture(found, &Look::default()).context("cannot draw lab.png")?)?,
-                Format::Svg => put("lab.svg", &lab_drawing(found, &Look::default()).context("cannot draw lab.svg")?)?,
+                Format::Png => draw("lab.png", PictureFormat::Png)?,
+                Format::Svg => draw("lab.svg", PictureFormat::Svg)?,
+                Format::Pdf => draw("lab.pdf", PictureFormat::Pdf)?,
             }
         }
         Ok(())

@@ -1,38 +1,128 @@
-//! The bundled font: the characters that it has, their widths and pixels.
+//! The bundled fonts: the characters that they have, their widths and outlines.
 
 use crate::trace::{Piece, byte_name, is_obeyed};
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
-use anyhow::{Context, Result};
+use ab_glyph::{Font, FontRef, GlyphId, OutlineCurve};
 use std::sync::LazyLock;
 use unicode_width::UnicodeWidthChar;
 
-static FONT: LazyLock<Option<FontRef<'static>>> =
-    LazyLock::new(|| FontRef::try_from_slice(include_bytes!("../../../assets/fonts/DejaVuSansMono.ttf")).ok());
+static MONO: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::try_from_slice(File::Mono.bytes()).ok());
+static SANS: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::try_from_slice(File::Sans.bytes()).ok());
 
-/// The fonts that an SVG names. All are as wide as the bundled font within a few percent.
-pub const FAMILY: &str = "DejaVu Sans Mono, Menlo, Consolas, monospace";
-
-/// Advance of every glyph, in em.
+/// Advance of every glyph of the monospaced font, in em.
 pub const ADVANCE: f64 = 1233.0 / 2048.0;
-/// Half the height of capitals, in em: from the middle of a line of text down to its baseline.
-pub const HALF_CAP: f64 = 0.365;
 
-fn font() -> Result<&'static FontRef<'static>> {
-    FONT.as_ref().context("the bundled font can't be read")
+/// A bundled font file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum File {
+    /// DejaVu Sans Mono.
+    Mono,
+    /// Arimo, a part of it.
+    Sans,
 }
 
-/// Width of a text, in em.
-pub fn width(text: &str) -> f64 {
-    text.chars().count() as f64 * ADVANCE
+impl File {
+    /// The file, a TrueType font.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Mono => include_bytes!("../../../assets/fonts/DejaVuSansMono.ttf"),
+            Self::Sans => include_bytes!("../../../assets/fonts/Arimo-Subset.ttf"),
+        }
+    }
+
+    /// The font; `None` never in practice, a test reads both.
+    pub fn font(self) -> Option<&'static FontRef<'static>> {
+        match self {
+            Self::Mono => MONO.as_ref(),
+            Self::Sans => SANS.as_ref(),
+        }
+    }
+
+    /// Its name without spaces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mono => "DejaVuSansMono",
+            Self::Sans => "Arimo",
+        }
+    }
 }
 
-/// Whether `c` is drawn as itself: the font has it, it has a width, and no viewer acts on it.
+/// What text is set in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// Every character has the same width.
+    Mono,
+    /// Proportional; a character that its font lacks comes from the monospaced one.
+    Sans,
+}
+
+/// A character as a glyph.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Glyph {
+    pub file: File,
+    pub id: u16,
+    /// Em.
+    pub advance: f64,
+}
+
+impl Face {
+    /// The fonts that an SVG names. All are as wide as the bundled font, within a few percent for the monospaced ones.
+    pub fn families(self) -> &'static str {
+        match self {
+            Self::Mono => "DejaVu Sans Mono, Menlo, Consolas, monospace",
+            Self::Sans => "Arimo, Liberation Sans, Arial, Helvetica, sans-serif",
+        }
+    }
+
+    /// Half the height of capitals, in em: from the middle of a line of text down to its baseline.
+    pub fn half_cap(self) -> f64 {
+        match self {
+            Self::Mono => 0.365,
+            Self::Sans => 0.344,
+        }
+    }
+
+    /// The glyph of a character.
+    pub fn glyph(self, c: char) -> Glyph {
+        let of = |file: File| {
+            let font = file.font()?;
+            let (id, unit) = (font.glyph_id(c), font.units_per_em()?);
+            (id.0 != 0).then(|| Glyph { file, id: id.0, advance: f64::from(font.h_advance_unscaled(id) / unit) })
+        };
+        let found = match self {
+            Self::Mono => of(File::Mono),
+            Self::Sans => of(File::Sans).or_else(|| of(File::Mono)),
+        };
+        found.unwrap_or(Glyph { file: File::Mono, id: 0, advance: ADVANCE })
+    }
+
+    /// Width of a text, in em.
+    pub fn width(self, text: &str) -> f64 {
+        match self {
+            Self::Mono => text.chars().count() as f64 * ADVANCE,
+            Self::Sans => text.chars().map(|c| self.glyph(c).advance).sum(),
+        }
+    }
+
+    /// The text cut to a width of `room` em, with `…` at the cut; empty if not even two characters fit.
+    pub fn fit(self, text: &str, room: f64) -> String {
+        let count = text.chars().count();
+        let fits = |shown: &String| self.width(shown) <= room + 1e-9;
+        let cuts = (1..=count).rev().map(|max| fit(text, max));
+        match cuts.into_iter().find(fits) {
+            Some(shown) if count > 1 && shown == "…" => String::new(),
+            Some(shown) => shown,
+            None => String::new(),
+        }
+    }
+}
+
+/// Whether `c` is drawn as itself: a font has it, it has a width, and no viewer acts on it.
 pub fn has(c: char) -> bool {
-    let has_glyph = || FONT.as_ref().is_some_and(|font| font.glyph_id(c).0 != 0);
+    let has_glyph = || MONO.as_ref().is_some_and(|font| font.glyph_id(c).0 != 0);
     !is_obeyed(c) && c.width().is_some_and(|width| width > 0) && has_glyph()
 }
 
-/// Any text as it can be drawn on one line: white space is visible, and characters that the font lacks or a viewer
+/// Any text as it can be drawn on one line: white space is visible, and characters that the fonts lack or a viewer
 /// would act on are escaped as `\u{1F642}`.
 pub fn drawable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -78,32 +168,53 @@ pub fn fit(text: &str, max: usize) -> String {
     kept + "…"
 }
 
-/// Draws a text of height `em` pixels: calls `put` with each pixel relative to the start of the baseline, and its
-/// coverage, 0 to 1.
-///
-/// # Errors
-/// If the font can't be read, or as `put`.
-pub fn draw(text: &str, em: f64, mut put: impl FnMut(i32, i32, f32) -> Result<()>) -> Result<()> {
-    let font = font()?;
-    let unit = font.units_per_em().context("the bundled font has no em")?;
-    let scale = PxScale::from((em * f64::from(font.height_unscaled()) / f64::from(unit)) as f32);
-    let scaled = font.as_scaled(scale);
+/// A point of an outline, pixels.
+pub type Point = (f64, f64);
+
+/// Calls `put` with each straight piece of the outline of a text of height `em`, relative to the start of its baseline.
+/// Curves are pieces of at most a quarter of a pixel away from the curve.
+pub fn outline(face: Face, text: &str, em: f64, mut put: impl FnMut(Point, Point)) {
     let mut x = 0.0;
     for c in text.chars() {
-        let id = font.glyph_id(c);
-        if let Some(outline) = font.outline_glyph(id.with_scale_and_position(scale, point(x, 0.0))) {
-            let corner = outline.px_bounds().min;
-            let mut done = Ok(());
-            outline.draw(|dx, dy, cover| {
-                if done.is_ok() && cover > 0.0 {
-                    done = put(corner.x as i32 + dx as i32, corner.y as i32 + dy as i32, cover.min(1.0));
+        let glyph = face.glyph(c);
+        let font = glyph.file.font();
+        let found = font.and_then(|font| Some((font.outline(GlyphId(glyph.id))?, f64::from(font.units_per_em()?))));
+        if let Some((outline, unit)) = found {
+            let at = |point: ab_glyph::Point| (x + f64::from(point.x) * em / unit, -f64::from(point.y) * em / unit);
+            for curve in outline.curves {
+                match curve {
+                    OutlineCurve::Line(a, b) => put(at(a), at(b)),
+                    OutlineCurve::Quad(a, b, c) => bend([at(a), at(b), at(b), at(c)], false, &mut put),
+                    OutlineCurve::Cubic(a, b, c, d) => bend([at(a), at(b), at(c), at(d)], true, &mut put),
                 }
-            });
-            done?;
+            }
         }
-        x += scaled.h_advance(id);
+        x += glyph.advance * em;
     }
-    Ok(())
+}
+
+/// A curve as straight pieces.
+fn bend([a, b, c, d]: [Point; 4], is_cubic: bool, put: &mut impl FnMut(Point, Point)) {
+    let length = [(a, b), (b, c), (c, d)].map(|(p, q)| (p.0 - q.0).hypot(p.1 - q.1)).iter().sum::<f64>();
+    let pieces = (length.sqrt() * 1.5).ceil().clamp(2.0, 24.0);
+    let at = |t: f64| {
+        let s = 1.0 - t;
+        let mix = |a: f64, b: f64, c: f64, d: f64| {
+            if is_cubic {
+                s * s * s * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t * t * t * d
+            } else {
+                s * s * a + 2.0 * s * t * b + t * t * d
+            }
+        };
+        (mix(a.0, b.0, c.0, d.0), mix(a.1, b.1, c.1, d.1))
+    };
+    let mut from = a;
+    for i in 1..=pieces as usize {
+        // The last piece ends exactly where the next curve begins.
+        let to = if i == pieces as usize { d } else { at(i as f64 / pieces) };
+        put(from, to);
+        from = to;
+    }
 }
 
 #[cfg(test)]
@@ -130,23 +241,33 @@ mod tests {
         assert_eq!(fit("ab\\u{1F642}", 6), "ab…");
         assert_eq!(fit("\\u{1F642}\\u{1F642}", 12), "\\u{1F642}…");
         assert_eq!((fit("abc", 3), fit("a\\bcdef", 5)), ("abc".to_owned(), "a\\bc…".to_owned()));
+        assert_eq!(Face::Mono.fit("abcdef", 4.0 * ADVANCE), "abc…");
+        assert_eq!((Face::Sans.fit("abc", 5.0), Face::Sans.fit("abc", 0.4)), ("abc".to_owned(), String::new()));
     }
 
     #[test]
-    fn glyphs_stand_on_the_baseline_with_their_bearings() {
-        let bounds = |text: &str| {
-            let mut found = (i32::MAX, i32::MIN, i32::MAX, i32::MIN);
-            draw(text, 20.0, |x, y, _| {
+    fn a_proportional_text_borrows_what_its_font_lacks() {
+        assert!([File::Mono, File::Sans].into_iter().all(|file| file.font().is_some()));
+        let file = |c| Face::Sans.glyph(c).file;
+        assert_eq!(['a', 'é', 'Ж', 'λ', '→', '…'].map(file), [File::Sans; 6]);
+        assert_eq!(['↵', '⇥', '∅'].map(file), [File::Mono; 3]);
+        assert!(
+            Face::Sans.width("ill") < Face::Sans.width("mmm") && Face::Mono.width("ill") == Face::Mono.width("mmm")
+        );
+        // Whatever can be drawn in one face can be drawn in the other.
+        assert!(('\u{20}'..'\u{3000}').filter(|c| has(*c)).all(|c| Face::Sans.glyph(c).id != 0));
+    }
+
+    #[test]
+    fn outlines_stand_on_the_baseline_with_their_bearings() {
+        for face in [Face::Mono, Face::Sans] {
+            let mut found = (f64::MAX, f64::MIN, f64::MAX, f64::MIN);
+            outline(face, "I", 20.0, |_, (x, y)| {
                 found = (found.0.min(x), found.1.max(x), found.2.min(y), found.3.max(y));
-                Ok(())
-            })
-            .unwrap();
-            found
-        };
-        let (left, right, top, bottom) = bounds("I");
-        assert!(left >= 1 && right <= 11, "{left} {right}");
-        assert!((-16..=-13).contains(&top) && (-1..=0).contains(&bottom), "{top} {bottom}");
-        let cap = -f64::from(top) / 20.0;
-        assert!((cap - 2.0 * HALF_CAP).abs() < 0.06, "{cap}");
+            });
+            let (left, right, top, bottom) = found;
+            assert!(left > 0.5 && right < 20.0 * face.width("I") - 0.5, "{left} {right}");
+            assert!(bottom.abs() < 0.01 && (-top / 20.0 - 2.0 * face.half_cap()).abs() < 0.005, "{top} {bottom}");
+        }
     }
 }

@@ -1,18 +1,17 @@
-//! Lines over labelled positions on an axis, and bars with their values.
+//! Lines over labelled positions on an axis.
 
-use super::font::{self, fit};
-use super::grid::{Axis, LABEL, LABEL_MAX};
-use super::pen::{Align, Pen};
+use super::Setting;
+use super::grid::{Axis, LABEL, Turn, cut};
+use super::pen::{Align, At, Pen};
+use super::round::{axis, trim, up};
 use crate::analysis::colour_map::EXPERTS;
-use anyhow::Result;
-use plotters::backend::DrawingBackend;
 
 /// The scale of the values.
 #[derive(Clone, Copy)]
 pub enum Scale {
-    /// Linear, from 0 at the bottom to this value at the top.
+    /// Linear, from 0 at the bottom to a round number at the top, which holds this value.
     Linear(f64),
-    /// Ranks on a logarithmic scale, from 1 at the top to this rank at the bottom.
+    /// Ranks on a logarithmic scale, from 1 at the top to a round number at the bottom, which is at least this rank.
     Ranks(f64),
 }
 
@@ -36,28 +35,77 @@ pub struct Lines {
     pub series: Vec<Series>,
     /// Width and height of the plot, points.
     pub plot: (f64, f64),
+    /// What it shares with plots above and below it.
+    pub shared: Shared,
+}
+
+/// What a plot shares with others, so that their axes are one below the other.
+#[derive(Clone, Copy, Default)]
+pub struct Shared {
+    /// Room that the names of lines need in one of them, points.
+    pub right: f64,
+    /// Whether the labels of the positions stand below another one.
+    pub bare: bool,
 }
 
 const LEFT: f64 = 58.0;
 const TOP: f64 = LABEL + 12.0;
-const BELOW: f64 = 3.0 * LABEL + 12.0;
+/// The lowest plot on paper.
+const LOW: f64 = 150.0;
+/// Room between the plot and the names of the lines: their marks.
+const MARKS: f64 = 21.0;
 
 impl Lines {
-    fn right(&self) -> f64 {
-        let label = |series: &Series| font::width(&fit(&series.label, LABEL_MAX)) * LABEL;
-        self.series.iter().map(label).fold(0.0, f64::max) + 26.0
+    fn right(&self, setting: Setting) -> f64 {
+        let label = |series: &Series| setting.label(&cut(&series.label, setting));
+        (self.series.iter().map(label).fold(0.0, f64::max) + MARKS + 5.0).max(self.shared.right)
+    }
+
+    fn top(&self) -> f64 {
+        if self.caption.is_empty() { LABEL / 2.0 } else { TOP }
+    }
+
+    fn below(&self, setting: Setting) -> f64 {
+        if self.shared.bare {
+            return 6.0;
+        }
+        let labels = if self.x.turn == Turn::Upward { self.x.height(setting) } else { LABEL };
+        labels + 2.0 * LABEL + 12.0
     }
 
     /// Width and height with labels, points.
-    pub fn extent(&self) -> (f64, f64) {
-        (LEFT + self.plot.0 + self.right(), TOP + self.plot.1 + BELOW)
+    pub fn extent(&self, setting: Setting) -> (f64, f64) {
+        let width = LEFT + self.plot.0 + self.right(setting);
+        (width.max(LEFT + setting.label(&self.caption)), self.top() + self.plot.1 + self.below(setting))
+    }
+
+    /// Makes plots of the same positions that follow each other share their axis.
+    pub fn share(plots: &mut [&mut Self], setting: Setting) {
+        let right = plots.iter().map(|plot| plot.right(setting)).fold(0.0, f64::max);
+        let last = plots.len().saturating_sub(1);
+        for (i, plot) in plots.iter_mut().enumerate() {
+            plot.shared = Shared { right, bare: i < last };
+        }
+    }
+
+    /// The same lines in a width.
+    pub fn on_paper(&self, setting: Setting, width: f64) -> Self {
+        let room = (width - LEFT - self.right(setting)).max(60.0);
+        let plot = (room, (room * 0.5).clamp(LOW, self.plot.1.max(LOW)));
+        // The name of the values stands at the axis already.
+        let (caption, y) = match (self.caption.starts_with(&self.y), self.y.starts_with(&self.caption)) {
+            (true, _) => (String::new(), self.caption.clone()),
+            (_, true) => (String::new(), self.y.clone()),
+            _ => (self.caption.clone(), self.y.clone()),
+        };
+        Self { caption, y, plot, ..self.clone() }
     }
 
     /// The place of a value, from 0 at the top of the plot to 1 at the bottom.
     fn height(&self, value: f64) -> f64 {
         let t = match self.scale {
-            Scale::Linear(max) => 1.0 - value / max,
-            Scale::Ranks(max) => value.max(1.0).ln() / max.max(2.0).ln(),
+            Scale::Linear(max) => 1.0 - value / axis(max, 4.0).0,
+            Scale::Ranks(max) => value.max(1.0).ln() / last(max).ln(),
         };
         t.clamp(0.0, 1.0)
     }
@@ -65,56 +113,72 @@ impl Lines {
     fn ticks(&self) -> Vec<(f64, String)> {
         match self.scale {
             Scale::Linear(max) => {
-                let tick = |i: u32| (max * f64::from(i) / 4.0, trim(max * f64::from(i) / 4.0));
-                (0..=4).map(tick).collect()
+                let (end, step) = axis(max, 4.0);
+                let tick = |i: u32| (f64::from(i) * step, trim(f64::from(i) * step));
+                (0..=(end / step).round() as u32).map(tick).collect()
             }
             Scale::Ranks(max) => {
-                let powers = (0..9).map(|i| 10f64.powi(i)).filter(|rank| *rank <= max);
-                powers.map(|rank| (rank, trim(rank))).collect()
+                let end = last(max);
+                let powers = (0..9).map(|i| 10f64.powi(i)).filter(|rank| *rank < end * 0.7);
+                powers.chain([end]).map(|rank| (rank, trim(rank))).collect()
             }
         }
     }
 
     /// Draws the plot with its top left corner at `at`.
-    ///
-    /// # Errors
-    /// If the backend fails.
-    pub fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>, at: (f64, f64)) -> Result<()> {
+    pub fn draw(&self, pen: &mut Pen, setting: Setting, at: At) {
         let skin = pen.skin;
-        let (x0, y0) = (at.0 + LEFT, at.1 + TOP);
+        let (x0, y0) = (at.0 + LEFT, at.1 + self.top());
         let (w, h) = self.plot;
-        pen.text((x0, at.1 + LABEL / 2.0), &self.caption, LABEL, Align::Start, skin.ink)?;
+        pen.text((x0, at.1 + LABEL / 2.0), &self.caption, LABEL, Align::Start, skin.ink);
         for (value, label) in self.ticks() {
             let y = y0 + self.height(value) * h;
-            pen.rect((x0, y - 0.5), (x0 + w, y + 0.5), skin.rule)?;
-            pen.text((x0 - 6.0, y), &label, LABEL, Align::End, skin.ink)?;
+            let thin = if setting.paper { 0.3 } else { 0.5 };
+            pen.rect((x0, y - thin), (x0 + w, y + thin), skin.rule);
+            pen.text((x0 - 6.0, y), &label, LABEL, Align::End, skin.ink);
         }
-        pen.upward((at.0 + LABEL / 2.0, y0 + h / 2.0), &self.y, LABEL, Align::Middle, skin.dim)?;
+        pen.upward((at.0 + LABEL / 2.0, y0 + h / 2.0), &self.y, LABEL, Align::Middle, skin.dim);
+        self.positions(pen, setting, (x0, y0 + h));
         let steps = self.x.labels.len();
         let x_of = |i: usize| x0 + (i as f64 + 0.5) * w / steps.max(1) as f64;
-        let widest = self.x.labels.iter().map(|label| font::width(label) * LABEL).fold(0.0, f64::max);
-        let every = (((widest + 6.0) * steps as f64 / w).ceil() as usize).max(1);
-        for (i, label) in self.x.labels.iter().enumerate().step_by(every) {
-            pen.rect((x_of(i) - 0.5, y0 + h), (x_of(i) + 0.5, y0 + h + 4.0), skin.rule)?;
-            pen.text((x_of(i), y0 + h + 6.0 + LABEL / 2.0), label, LABEL, Align::Middle, skin.ink)?;
-        }
-        let name = (x0 + w / 2.0, y0 + h + 10.0 + 2.0 * LABEL);
-        pen.text(name, &self.x.name, LABEL, Align::Middle, skin.dim)?;
-        for (i, series) in self.series.iter().enumerate() {
-            let colour = EXPERTS[i % EXPERTS.len()];
+        // Where points are close, marks would hide the lines. The first line is the last one drawn and the thinnest, so that
+        // lines on the same points are all seen.
+        let radius = if w / steps.max(1) as f64 >= 7.0 { 2.8 } else { 1.4 };
+        for (i, series) in self.series.iter().enumerate().rev() {
+            let more = 1.0 + 0.45 * i.min(3) as f64;
+            let colour = EXPERTS[LINES[i % LINES.len()]];
             let known =
                 |(step, value): (usize, &f64)| (!value.is_nan()).then(|| (x_of(step), y0 + self.height(*value) * h));
-            let points: Vec<(f64, f64)> = series.points.iter().enumerate().filter_map(known).collect();
-            pen.path(&points, 2.0, colour)?;
-            for point in points {
-                mark(pen, i, point, 3.5)?;
+            let points: Vec<At> = series.points.iter().enumerate().filter_map(known).collect();
+            pen.path(&points, 1.3 * more, colour);
+            points.into_iter().for_each(|point| mark(pen, i, point, radius * more));
+        }
+        self.names(pen, setting, (x0 + w, y0));
+    }
+
+    /// The labels below the plot.
+    fn positions(&self, pen: &mut Pen, setting: Setting, (x0, y): At) {
+        if self.shared.bare {
+            return;
+        }
+        let (skin, w, steps) = (pen.skin, self.plot.0, self.x.labels.len());
+        let each = w / steps.max(1) as f64;
+        let every = self.x.step(setting, each, true);
+        for (i, label) in self.x.labels.iter().enumerate().step_by(every) {
+            let x = x0 + (i as f64 + 0.5) * each;
+            pen.rect((x - 0.5, y), (x + 0.5, y + 4.0), skin.rule);
+            let label = cut(label, setting);
+            match self.x.turn {
+                Turn::Upward => pen.upward((x, y + 6.0), &label, LABEL, Align::End, skin.ink),
+                _ => pen.text((x, y + 6.0 + LABEL / 2.0), &label, LABEL, Align::Middle, skin.ink),
             }
         }
-        self.names(pen, (x0 + w, y0))
+        let name = (x0 + w / 2.0, y + self.below(setting) - 2.0 - LABEL);
+        pen.text(name, &self.x.name, LABEL, Align::Middle, skin.dim);
     }
 
     /// The name of each line where it ends, with a distance between names.
-    fn names<B: DrawingBackend>(&self, pen: &mut Pen<B>, (x, y0): (f64, f64)) -> Result<()> {
+    fn names(&self, pen: &mut Pen, setting: Setting, (x, y0): At) {
         let end = |series: &Series| series.points.iter().rev().find(|value| !value.is_nan()).copied();
         let ends = self.series.iter().enumerate().filter_map(|(i, series)| Some((i, self.height(end(series)?))));
         let mut ends: Vec<(usize, f64)> = ends.collect();
@@ -127,76 +191,30 @@ impl Lines {
             let lowest = self.plot.1.max(all) - (ends.len() - 1 - k) as f64 * line;
             let y = (height * self.plot.1).max(free).min(lowest);
             free = y + line;
-            mark(pen, *i, (x + 12.0, y0 + y), 4.5)?;
-            let label = fit(&self.series[*i].label, LABEL_MAX);
-            pen.text((x + 21.0, y0 + y), &label, LABEL, Align::Start, pen.skin.ink)?;
+            mark(pen, *i, (x + 12.0, y0 + y), 4.5);
+            let label = cut(&self.series[*i].label, setting);
+            pen.text((x + MARKS, y0 + y), &label, LABEL, Align::Start, pen.skin.ink);
         }
-        Ok(())
     }
 }
 
+/// The rank at the end of a scale that holds ranks up to `max`.
+fn last(max: f64) -> f64 {
+    up(max.max(2.0))
+}
+
+/// The order of the colours of lines: the first two are the farthest apart for every kind of colour vision, and the pale
+/// ones, which are hard to see as lines on white, come last.
+const LINES: [usize; 8] = [4, 5, 2, 6, 0, 1, 7, 3];
+
 /// The mark of the `i`-th line: four shapes, so that lines differ by more than their colours.
-fn mark<B: DrawingBackend>(pen: &mut Pen<B>, i: usize, (x, y): (f64, f64), r: f64) -> Result<()> {
-    let colour = EXPERTS[i % EXPERTS.len()];
+fn mark(pen: &mut Pen, i: usize, (x, y): At, r: f64) {
+    let colour = EXPERTS[LINES[i % LINES.len()]];
     match i % 4 {
         0 => pen.disc((x, y), r, colour),
         1 => pen.rect((x - r, y - r), (x + r, y + r), colour),
         2 => pen.polygon(&[(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)], colour),
         _ => pen.polygon(&[(x, y - 1.3 * r), (x + 1.3 * r, y + r), (x - 1.3 * r, y + r)], colour),
-    }
-}
-
-/// A number without trailing zeros.
-pub fn trim(value: f64) -> String {
-    let text = format!("{value:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Horizontal bars.
-#[derive(Clone)]
-pub struct Bars {
-    /// (label, value, text after the bar); the characters must be drawable. Negative values have another colour.
-    pub rows: Vec<(String, f64, String)>,
-    /// Value of the longest bar that fits, and its length in points.
-    pub max: f64,
-    pub length: f64,
-    /// Headings of the labels and of the bars.
-    pub heads: (String, String),
-}
-
-const BAR: f64 = 17.0;
-
-impl Bars {
-    fn left(&self) -> f64 {
-        let labels = self.rows.iter().map(|row| &row.0).chain([&self.heads.0]);
-        labels.map(|label| font::width(label) * LABEL).fold(0.0, f64::max) + 8.0
-    }
-
-    /// Width and height with labels, points.
-    pub fn extent(&self) -> (f64, f64) {
-        let notes = self.rows.iter().map(|row| font::width(&row.2) * LABEL).fold(0.0, f64::max);
-        let head = font::width(&self.heads.1) * LABEL;
-        (self.left() + (self.length + 8.0 + notes).max(head), (self.rows.len() + 1) as f64 * BAR)
-    }
-
-    /// Draws the bars with the top left corner at `at`.
-    ///
-    /// # Errors
-    /// If the backend fails.
-    pub fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>, at: (f64, f64)) -> Result<()> {
-        let (skin, x0) = (pen.skin, at.0 + self.left());
-        let middle = |row: usize| at.1 + (row as f64 + 0.5) * BAR;
-        pen.text((x0 - 8.0, middle(0)), &self.heads.0, LABEL, Align::End, skin.dim)?;
-        pen.text((x0, middle(0)), &self.heads.1, LABEL, Align::Start, skin.dim)?;
-        for (row, (label, value, note)) in self.rows.iter().enumerate() {
-            let y = middle(row + 1);
-            pen.text((x0 - 8.0, y), label, LABEL, Align::End, skin.ink)?;
-            let end = x0 + (value.abs() / self.max).clamp(0.0, 1.0) * self.length;
-            let colour = EXPERTS[if *value < 0.0 { 0 } else { 1 }];
-            pen.rect((x0, y - BAR * 0.38), (end.max(x0 + 1.0), y + BAR * 0.38), colour)?;
-            pen.text((end + 6.0, y), note, LABEL, Align::Start, skin.ink)?;
-        }
-        Ok(())
     }
 }
 
@@ -213,13 +231,17 @@ mod tests {
             scale,
             series: Vec::new(),
             plot: (100.0, 100.0),
+            shared: Shared::default(),
         };
         let ranks = lines(Scale::Ranks(1000.0));
         assert_eq!((ranks.height(1.0), ranks.height(1000.0)), (0.0, 1.0));
         assert!((ranks.height(10.0) - 1.0 / 3.0).abs() < 1e-9);
         let labels: Vec<String> = ranks.ticks().into_iter().map(|tick| tick.1).collect();
         assert_eq!(labels, ["1", "10", "100", "1000"]);
-        let linear = lines(Scale::Linear(0.5));
-        assert_eq!((linear.height(0.5), linear.height(0.0), linear.height(9.0)), (0.0, 1.0, 0.0));
+        // A round number that holds the value, and values beyond it at the edge.
+        let linear = lines(Scale::Linear(0.93));
+        assert_eq!((linear.height(1.0), linear.height(0.0), linear.height(9.0)), (0.0, 1.0, 0.0));
+        let ends = |max: f64| lines(Scale::Ranks(max)).ticks().pop();
+        assert_eq!(ends(77.0), Some((80.0, "80".to_owned())));
     }
 }

@@ -1,15 +1,11 @@
-//! Drawing in points, on any backend of plotters.
+//! Drawing in points: what is drawn is collected, and each file format writes it in its own way.
 
-use super::font::{self, FAMILY, HALF_CAP};
-use anyhow::{Result, anyhow};
-use plotters::backend::DrawingBackend;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{
-    Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle, TextStyle,
-};
+use super::font::Face;
 
 /// Red, green, blue.
 pub type Rgb = (u8, u8, u8);
+/// A place on the page, points from the top left corner.
+pub type At = (f64, f64);
 
 /// The colours of everything that is not data.
 #[derive(Clone, Copy)]
@@ -34,135 +30,143 @@ impl Skin {
     }
 }
 
-/// Where text becomes glyphs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Letters {
-    /// In the pen, from the bundled font.
-    Drawn,
-    /// In the viewer of the file, from one of the viewer's fonts.
-    Named,
-}
-
 /// The place of a text relative to the point that it is drawn at.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Start,
     Middle,
     End,
 }
 
-/// Draws in points (1/96 inch at scale 1) from the top left corner.
-pub struct Pen<'a, B> {
-    backend: &'a mut B,
-    scale: f64,
-    letters: Letters,
-    pub skin: Skin,
+/// A line of text.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Where its baseline begins.
+    pub at: At,
+    pub text: String,
+    /// Height of the font, points.
+    pub em: f64,
+    pub colour: Rgb,
+    /// Whether it is read from the bottom to the top.
+    pub upward: bool,
 }
 
-impl<'a, B: DrawingBackend> Pen<'a, B> {
-    pub fn new(backend: &'a mut B, scale: f64, letters: Letters, skin: Skin) -> Self {
-        Self { backend, scale, letters, skin }
+/// One thing on the page.
+#[derive(Clone, Debug)]
+pub enum Mark {
+    /// A filled rectangle from one corner to the other. A `cell` has neighbours to its right and below, drawn after it.
+    Rect {
+        from: At,
+        to: At,
+        colour: Rgb,
+        cell: bool,
+    },
+    /// A filled polygon.
+    Polygon {
+        corners: Vec<At>,
+        colour: Rgb,
+    },
+    /// A line through points, with round ends.
+    Path {
+        points: Vec<At>,
+        width: f64,
+        colour: Rgb,
+    },
+    /// A filled disc.
+    Disc {
+        centre: At,
+        radius: f64,
+        colour: Rgb,
+    },
+    Text(Text),
+    /// Equal cells between two corners, row by row.
+    Pixels {
+        from: At,
+        to: At,
+        columns: usize,
+        cells: Vec<Rgb>,
+    },
+}
+
+/// Draws in points from the top left corner.
+pub struct Pen {
+    pub skin: Skin,
+    pub face: Face,
+    pub marks: Vec<Mark>,
+}
+
+impl Pen {
+    pub fn new(face: Face, skin: Skin) -> Self {
+        Self { skin, face, marks: Vec::new() }
     }
 
-    /// Whether text is left to the viewer of the file.
-    pub fn names(&self) -> bool {
-        self.letters == Letters::Named
-    }
-
-    fn px(&self, at: f64) -> i32 {
-        (at * self.scale).round() as i32
-    }
-
-    /// A filled rectangle from one corner to the other. Neighbours share an edge and leave no gap at any scale.
-    pub fn rect(&mut self, from: (f64, f64), to: (f64, f64), colour: Rgb) -> Result<()> {
-        let (from, to) = ((self.px(from.0), self.px(from.1)), (self.px(to.0), self.px(to.1)));
-        if from.0 >= to.0 || from.1 >= to.1 {
-            return Ok(());
+    /// A filled rectangle from one corner to the other.
+    pub fn rect(&mut self, from: At, to: At, colour: Rgb) {
+        if from.0 < to.0 && from.1 < to.1 {
+            self.marks.push(Mark::Rect { from, to, colour, cell: false });
         }
-        self.backend.draw_rect(from, to, &rgb(colour), true).map_err(|error| anyhow!("{error}"))
+    }
+
+    /// A rectangle of a surface without gaps. Its neighbours to the right and below have to be drawn after it.
+    pub fn cell(&mut self, from: At, to: At, colour: Rgb) {
+        if from.0 < to.0 && from.1 < to.1 {
+            self.marks.push(Mark::Rect { from, to, colour, cell: true });
+        }
+    }
+
+    /// Equal cells `[rows, columns]` between two corners.
+    pub fn pixels(&mut self, from: At, to: At, columns: usize, cells: Vec<Rgb>) {
+        if columns > 0 && !cells.is_empty() {
+            self.marks.push(Mark::Pixels { from, to, columns, cells });
+        }
     }
 
     /// The inside edge of a rectangle.
-    pub fn frame(&mut self, from: (f64, f64), to: (f64, f64), width: f64, colour: Rgb) -> Result<()> {
-        self.rect(from, (to.0, from.1 + width), colour)?;
-        self.rect((from.0, to.1 - width), to, colour)?;
-        self.rect(from, (from.0 + width, to.1), colour)?;
-        self.rect((to.0 - width, from.1), to, colour)
+    pub fn frame(&mut self, from: At, to: At, width: f64, colour: Rgb) {
+        self.rect(from, (to.0, from.1 + width), colour);
+        self.rect((from.0, to.1 - width), to, colour);
+        self.rect(from, (from.0 + width, to.1), colour);
+        self.rect((to.0 - width, from.1), to, colour);
     }
 
     /// A filled polygon.
-    pub fn polygon(&mut self, corners: &[(f64, f64)], colour: Rgb) -> Result<()> {
-        let corners: Vec<(i32, i32)> = corners.iter().map(|(x, y)| (self.px(*x), self.px(*y))).collect();
-        self.backend.fill_polygon(corners, &rgb(colour)).map_err(|error| anyhow!("{error}"))
+    pub fn polygon(&mut self, corners: &[At], colour: Rgb) {
+        self.marks.push(Mark::Polygon { corners: corners.to_vec(), colour });
     }
 
     /// A line through points.
-    pub fn path(&mut self, points: &[(f64, f64)], width: f64, colour: Rgb) -> Result<()> {
-        let points: Vec<(i32, i32)> = points.iter().map(|(x, y)| (self.px(*x), self.px(*y))).collect();
-        let color = RGBAColor(colour.0, colour.1, colour.2, 1.0);
-        let style = ShapeStyle { color, filled: false, stroke_width: self.px(width).max(1) as u32 };
-        self.backend.draw_path(points, &style).map_err(|error| anyhow!("{error}"))
+    pub fn path(&mut self, points: &[At], width: f64, colour: Rgb) {
+        if !points.is_empty() {
+            self.marks.push(Mark::Path { points: points.to_vec(), width, colour });
+        }
     }
 
     /// A filled disc.
-    pub fn disc(&mut self, centre: (f64, f64), radius: f64, colour: Rgb) -> Result<()> {
-        let at = (self.px(centre.0), self.px(centre.1));
-        let radius = self.px(radius).max(1) as u32;
-        self.backend.draw_circle(at, radius, &rgb(colour), true).map_err(|error| anyhow!("{error}"))
+    pub fn disc(&mut self, centre: At, radius: f64, colour: Rgb) {
+        self.marks.push(Mark::Disc { centre, radius, colour });
     }
 
     /// A line of text whose middle is at height `at.1`. The characters must be drawable.
-    pub fn text(&mut self, at: (f64, f64), text: &str, em: f64, align: Align, colour: Rgb) -> Result<()> {
-        self.letters(at, text, em, align, colour, false)
+    pub fn text(&mut self, at: At, text: &str, em: f64, align: Align, colour: Rgb) {
+        self.letters(at, text, em, align, colour, false);
     }
 
     /// As [`Pen::text`], read from the bottom to the top.
-    pub fn upward(&mut self, at: (f64, f64), text: &str, em: f64, align: Align, colour: Rgb) -> Result<()> {
-        self.letters(at, text, em, align, colour, true)
+    pub fn upward(&mut self, at: At, text: &str, em: f64, align: Align, colour: Rgb) {
+        self.letters(at, text, em, align, colour, true);
     }
 
-    fn letters(
-        &mut self,
-        (x, y): (f64, f64),
-        text: &str,
-        em: f64,
-        align: Align,
-        colour: Rgb,
-        upward: bool,
-    ) -> Result<()> {
-        if self.letters == Letters::Named {
-            // The backend puts the baseline 0.76 em below the point.
-            let below = em * (HALF_CAP - 0.76);
-            let at = if upward { (x + below, y) } else { (x, y + below) };
-            let turn = if upward { FontTransform::Rotate270 } else { FontTransform::None };
-            let h = match align {
-                Align::Start => HPos::Left,
-                Align::Middle => HPos::Center,
-                Align::End => HPos::Right,
-            };
-            let font = FontDesc::new(FontFamily::Name(FAMILY), em * self.scale * 1.24, FontStyle::Normal);
-            let ink = rgb(colour);
-            let style = TextStyle::from(font.transform(turn)).color(&ink).pos(Pos::new(h, VPos::Top));
-            let at = (self.px(at.0), self.px(at.1));
-            return self.backend.draw_text(text, &style, at).map_err(|error| anyhow!("{error}"));
+    fn letters(&mut self, (x, y): At, text: &str, em: f64, align: Align, colour: Rgb, upward: bool) {
+        if text.trim().is_empty() {
+            return;
         }
         let before = match align {
             Align::Start => 0.0,
-            Align::Middle => font::width(text) / 2.0,
-            Align::End => font::width(text),
+            Align::Middle => self.face.width(text) / 2.0,
+            Align::End => self.face.width(text),
         };
-        let (along, below) = (-before * em, HALF_CAP * em);
-        let start = if upward { (x + below, y - along) } else { (x + along, y + below) };
-        let start = (self.px(start.0), self.px(start.1));
-        let backend = &mut *self.backend;
-        font::draw(text, em * self.scale, |dx, dy, cover| {
-            let (dx, dy) = if upward { (dy, -dx) } else { (dx, dy) };
-            let color = RGBAColor(colour.0, colour.1, colour.2, f64::from(cover)).to_backend_color();
-            backend.draw_pixel((start.0 + dx, start.1 + dy), color).map_err(|error| anyhow!("{error}"))
-        })
+        let (back, below) = (before * em, self.face.half_cap() * em);
+        let at = if upward { (x + below, y + back) } else { (x - back, y + below) };
+        self.marks.push(Mark::Text(Text { at, text: text.to_owned(), em, colour, upward }));
     }
-}
-
-fn rgb((r, g, b): Rgb) -> RGBColor {
-    RGBColor(r, g, b)
 }

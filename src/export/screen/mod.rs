@@ -32,6 +32,8 @@ pub struct Screen {
     pub width: usize,
     /// Row after row.
     pub cells: Vec<Cell>,
+    /// What it shows and how to make it again, as names and values, for the metadata.
+    pub recipe: Vec<(&'static str, String)>,
 }
 
 impl Screen {

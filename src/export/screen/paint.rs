@@ -1,10 +1,9 @@
 use super::{Cell, Screen};
-use crate::export::figure::font::{ADVANCE, has, width};
-use crate::export::figure::pen::{Align, Letters, Pen, Rgb, Skin};
-use crate::export::figure::{Look, bitmap, pixel_size, vector};
+use crate::export::figure::font::{ADVANCE, Face, has};
+use crate::export::figure::pen::{Align, Pen, Rgb, Skin};
+use crate::export::figure::{About, Look, Page, Size, png, svg};
 use crate::trace::is_obeyed;
 use anyhow::Result;
-use plotters::backend::DrawingBackend;
 use unicode_width::UnicodeWidthStr;
 
 /// Size of a cell, and of text whose glyphs are as wide as a cell, points.
@@ -15,13 +14,21 @@ const DOT: f64 = 2.0;
 /// Room around the screen.
 const PAD: f64 = 8.0;
 
+/// Where text becomes glyphs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    /// Here, from the bundled font.
+    Drawn,
+    /// In the viewer of the file, from one of the viewer's fonts.
+    Named,
+}
+
 /// The screen as a PNG file, in the bundled font. `look.dark` chooses the colours of cells that have none of their own.
 ///
 /// # Errors
 /// If it would be too large.
 pub fn screen_png(screen: &Screen, look: &Look) -> Result<Vec<u8>> {
-    let size = pixel_size(extent(screen), look.scale)?;
-    bitmap(size, |backend| paint(screen, &mut Pen::new(backend, look.scale, Letters::Drawn, Skin::new(look.dark))))
+    png(&page(screen, look, Letters::Drawn)?)
 }
 
 /// The screen as an SVG file.
@@ -29,17 +36,26 @@ pub fn screen_png(screen: &Screen, look: &Look) -> Result<Vec<u8>> {
 /// # Errors
 /// If it would be too large.
 pub fn screen_svg(screen: &Screen, look: &Look) -> Result<Vec<u8>> {
-    let size = pixel_size(extent(screen), look.scale)?;
-    vector(size, |backend| paint(screen, &mut Pen::new(backend, look.scale, Letters::Named, Skin::new(look.dark))))
+    svg(&page(screen, look, Letters::Named)?)
+}
+
+fn page(screen: &Screen, look: &Look, letters: Letters) -> Result<Page> {
+    let size = Size::on_screen(extent(screen), look.scale);
+    // Before the work instead of after it.
+    size.pixels()?;
+    let mut pen = Pen::new(Face::Mono, Skin::new(look.dark));
+    paint(screen, &mut pen, letters);
+    let about = About { title: "A screen of mixscope".to_owned(), recipe: screen.recipe.clone(), ..About::default() };
+    Page::new(pen, size, about)
 }
 
 fn extent(screen: &Screen) -> (f64, f64) {
     (screen.width as f64 * CELL.0 + 2.0 * PAD, screen.height() as f64 * CELL.1 + 2.0 * PAD)
 }
 
-fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
+fn paint(screen: &Screen, pen: &mut Pen, how: Letters) {
     let (w, h) = extent(screen);
-    pen.rect((0.0, 0.0), (w + 1.0, h + 1.0), pen.skin.paper)?;
+    pen.rect((0.0, 0.0), (w + 1.0, h + 1.0), pen.skin.paper);
     for (y, row) in screen.rows().enumerate() {
         let y = PAD + y as f64 * CELL.1;
         let mut start = 0;
@@ -49,7 +65,7 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
             let run = row[start..].iter().take_while(|cell| colours(cell, pen.skin).1 == paper).count();
             if paper != pen.skin.paper {
                 let x = |col: usize| PAD + col as f64 * CELL.0;
-                pen.rect((x(start), y), (x(start + run), y + CELL.1), paper)?;
+                pen.rect((x(start), y), (x(start + run), y + CELL.1), paper);
             }
             start += run;
         }
@@ -58,21 +74,20 @@ fn paint<B: DrawingBackend>(screen: &Screen, pen: &mut Pen<B>) -> Result<()> {
             let at = (PAD + start as f64 * CELL.0, y);
             // SVG gets whole words; pixels are placed cell by cell.
             let alike = |cell: &&Cell| is_plain(cell) && same_text(cell, &row[start]);
-            let run = if pen.names() { row[start..].iter().take_while(alike).count() } else { 0 };
+            let run = if how == Letters::Named { row[start..].iter().take_while(alike).count() } else { 0 };
             if run > 1 {
                 let word: String = row[start..start + run].iter().map(|cell| cell.symbol.as_str()).collect();
                 let ink = colours(&row[start], pen.skin).0;
-                letters(pen, at, &word, run as f64, EM, row[start].bold, ink)?;
+                letters(pen, at, &word, run as f64, EM, row[start].bold, ink);
                 if row[start].underline {
-                    underline(pen, at, run as f64, ink)?;
+                    underline(pen, at, run as f64, ink);
                 }
             } else {
-                paint_cell(pen, &row[start], at)?;
+                paint_cell(pen, &row[start], at, how);
             }
             start += run.max(1);
         }
     }
-    Ok(())
 }
 
 /// Whether a symbol is drawn as one glyph of the font: a letter, digit or sign.
@@ -86,26 +101,17 @@ fn same_text(a: &Cell, b: &Cell) -> bool {
     (a.fg, a.bg, a.bold, a.dim, a.underline, a.reversed) == (b.fg, b.bg, b.bold, b.dim, b.underline, b.reversed)
 }
 
-fn letters<B: DrawingBackend>(
-    pen: &mut Pen<B>,
-    at: (f64, f64),
-    text: &str,
-    cells: f64,
-    em: f64,
-    bold: bool,
-    ink: Rgb,
-) -> Result<()> {
+fn letters(pen: &mut Pen, at: (f64, f64), text: &str, cells: f64, em: f64, bold: bool, ink: Rgb) {
     let middle = (at.0 + CELL.0 * cells / 2.0, at.1 + CELL.1 / 2.0 + 0.5);
-    pen.text(middle, text, em, Align::Middle, ink)?;
+    pen.text(middle, text, em, Align::Middle, ink);
     if bold {
-        pen.text((middle.0 + 0.6, middle.1), text, em, Align::Middle, ink)?;
+        pen.text((middle.0 + 0.6, middle.1), text, em, Align::Middle, ink);
     }
-    Ok(())
 }
 
-fn underline<B: DrawingBackend>(pen: &mut Pen<B>, at: (f64, f64), cells: f64, ink: Rgb) -> Result<()> {
+fn underline(pen: &mut Pen, at: (f64, f64), cells: f64, ink: Rgb) {
     let y = at.1 + CELL.1;
-    pen.rect((at.0, y - 2.0), (at.0 + CELL.0 * cells, y - 1.0), ink)
+    pen.rect((at.0, y - 2.0), (at.0 + CELL.0 * cells, y - 1.0), ink);
 }
 
 /// Colour of the text and of the background of a cell.
@@ -169,13 +175,13 @@ fn dots(bits: u32) -> Vec<Rect> {
     PLACES.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, place)| dot(place)).collect()
 }
 
-fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) -> Result<()> {
+fn paint_cell(pen: &mut Pen, cell: &Cell, at: (f64, f64), how: Letters) {
     let ink = colours(cell, pen.skin).0;
     let first = cell.symbol.chars().next().unwrap_or(' ');
     match shapes(first) {
         Some(shapes) => {
             for (from, to) in shapes {
-                pen.rect((at.0 + from.0, at.1 + from.1), (at.0 + to.0, at.1 + to.1), ink)?;
+                pen.rect((at.0 + from.0, at.1 + from.1), (at.0 + to.0, at.1 + to.1), ink);
             }
         }
         None => {
@@ -183,21 +189,20 @@ fn paint_cell<B: DrawingBackend>(pen: &mut Pen<B>, cell: &Cell, at: (f64, f64)) 
             let visible = |c: char| !is_obeyed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
             // A character that the bundled font lacks is drawn as its name or number in small print. A viewer has more
             // fonts.
-            let is_drawn = cell.symbol.chars().all(|c| has(c) || pen.names() && visible(c));
+            let is_drawn = cell.symbol.chars().all(|c| has(c) || how == Letters::Named && visible(c));
             let (text, em) = if is_drawn {
                 (cell.symbol.clone(), EM)
             } else {
                 let text = control(first).map_or_else(|| format!("{:X}", first as u32), str::to_owned);
-                let em = (CELL.0 * cells - 1.0) / width(&text).max(1.0);
+                let em = (CELL.0 * cells - 1.0) / Face::Mono.width(&text).max(1.0);
                 (text, em)
             };
-            letters(pen, at, &text, cells, em, cell.bold, ink)?;
+            letters(pen, at, &text, cells, em, cell.bold, ink);
         }
     }
     if cell.underline {
-        underline(pen, at, 1.0, ink)?;
+        underline(pen, at, 1.0, ink);
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use crate::export::figure::{Axis, Turn};
 use crate::trace::{Piece, Records, TokenRecord};
 use anyhow::Result;
 
+/// The name of an axis of tokens.
+pub const TOKENS: &str = "token and its position";
 /// Longest prompt in a title, characters.
 const PROMPT: usize = 60;
 /// Longest token in a label, characters; its position follows it.
 pub const PIECE: usize = 14;
-/// Width from which a row of tokens continues in another band below, points.
-const BAND: f64 = 1200.0;
 /// Tokens from which cells shrink to dots.
 pub const MANY: usize = 2048;
 
@@ -62,7 +62,7 @@ pub fn token_name(token: &TokenRecord, pos: usize) -> String {
 /// An axis of tokens, read upward.
 pub fn tokens_across(trace: &Records) -> Axis {
     let labels = trace.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
-    Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward }
+    Axis { name: TOKENS.to_owned(), labels, turn: Turn::Upward }
 }
 
 /// The token at a position.
@@ -73,9 +73,4 @@ pub fn record(data: &ViewData, pos: usize) -> Result<&TokenRecord> {
     let n = data.trace.tokens.len();
     let token = data.trace.tokens.get(pos);
     token.map(|token| &**token).ok_or_else(|| anyhow::anyhow!("position {pos} is outside the run of {n} tokens"))
-}
-
-/// The width of bands of tokens that gives a long run the shape of a page instead of a ribbon.
-pub fn band_width(cols: usize, cell: f64, height: f64) -> f64 {
-    (cols as f64 * cell * (height + 80.0) * 1.5).sqrt().max(BAND)
 }

@@ -6,11 +6,13 @@ mod fidelity;
 mod labels;
 mod lens;
 mod next;
+mod recipe;
 mod routing;
 
-pub use fidelity::lab::{lab_drawing, lab_picture};
+pub use fidelity::lab::lab_picture;
+pub use recipe::of_run as recipe;
 
-use super::figure::{Figure, Look};
+use super::figure::{Figure, Look, Page, pdf, png, svg};
 use crate::analysis::tables::TokenText;
 use crate::analysis::view::{View, ViewData, ViewSpec};
 use anyhow::{Result, ensure};
@@ -48,12 +50,41 @@ fn files(view: View) -> &'static Files {
     }
 }
 
+/// A file format of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Pixels.
+    Png,
+    /// Vectors; the viewer draws text in one of its own fonts.
+    Svg,
+    /// Vectors, with the fonts in the file.
+    Pdf,
+}
+
+impl PictureFormat {
+    fn write(self, page: &Page) -> Result<Vec<u8>> {
+        match self {
+            Self::Png => png(page),
+            Self::Svg => svg(page),
+            Self::Pdf => pdf(page),
+        }
+    }
+}
+
+/// A view as a picture in a format.
+///
+/// # Errors
+/// As [`picture`].
+fn draw(data: &ViewData, spec: &ViewSpec, look: &Look, format: PictureFormat) -> Result<Vec<u8>> {
+    format.write(&figure(data, spec)?.page(look, recipe::of_view(data, spec, look))?)
+}
+
 /// A view as a PNG file. The same data and look always give the same bytes.
 ///
 /// # Errors
 /// If `data` lacks the numbers of the view, or the picture would be too large.
 pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
-    figure(data, spec)?.png(look)
+    draw(data, spec, look, PictureFormat::Png)
 }
 
 /// A view as an SVG file, complete in itself; the viewer draws text in one of its own fonts.
@@ -61,7 +92,23 @@ pub fn picture(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>>
 /// # Errors
 /// As [`picture`].
 pub fn drawing(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
-    figure(data, spec)?.svg(look)
+    draw(data, spec, look, PictureFormat::Svg)
+}
+
+/// A view as a PDF file of one page, with the fonts in the file.
+///
+/// # Errors
+/// As [`picture`].
+pub fn document(data: &ViewData, spec: &ViewSpec, look: &Look) -> Result<Vec<u8>> {
+    draw(data, spec, look, PictureFormat::Pdf)
+}
+
+/// What a caption of a picture has to say, which is not drawn on paper.
+///
+/// # Errors
+/// As [`picture`].
+pub fn caption(data: &ViewData, spec: &ViewSpec) -> Result<String> {
+    Ok(figure(data, spec)?.caption())
 }
 
 /// A view as a CSV file; [`tables`](crate::analysis::tables) describes the columns.

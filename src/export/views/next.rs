@@ -25,19 +25,20 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         let name = format!("{}  {}", fit(&label(&candidate.piece), PIECE + 6), i + 1);
         rows.push((name, f64::from(candidate.prob), format!("{:.4}  Σ {mass:.4}", candidate.prob)));
     }
-    let max = f64::from(top[0].prob).max(1e-9);
     Ok(Figure {
         title: format!("Next token after {}", token_name(token, spec.pos)),
         subtitle: subtitle(&data.trace),
         legends: Vec::new(),
         panels: vec![Panel::Bars(Bars {
             rows,
-            max,
             length: 360.0,
-            heads: ("candidate  rank".to_owned(), "probability, Σ cumulative".to_owned()),
+            heads: ("candidate, rank".to_owned(), "probability".to_owned()),
         })],
         across: 1,
-        notes: vec![format!("entropy of the whole distribution {:.3} nats; before temperature", token.next.entropy)],
+        notes: vec![
+            "at each bar: the probability, and the sum of all down to it".to_owned(),
+            format!("entropy of the whole distribution {:.3} nats; before temperature", token.next.entropy),
+        ],
     })
 }
 

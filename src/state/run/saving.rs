@@ -1,6 +1,7 @@
 //! Writing files.
 
 use super::save::Save;
+use crate::analysis::UsageMeasure;
 use crate::analysis::view::{Tab, ViewSpec};
 use crate::protocol::Failure;
 use crate::state::views::attention::MeasuredOn;
@@ -22,6 +23,8 @@ impl State {
             targets: self.plotted(),
             map: pane.effects.of(pane.view()),
             effect: self.map_measure(),
+            // A selection is not part of a file, which then holds every measure.
+            usage: Some(self.usage_measure(pane)).filter(|usage| *usage != UsageMeasure::Difference),
         }
     }
 

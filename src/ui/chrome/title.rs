@@ -99,11 +99,11 @@ fn parts(c: &Canvas, listing: Listing) -> Vec<Part> {
     let plain = |text: &str| Part { text: text.to_owned(), is_chosen: false, action: None };
     let (layouts, shown) = (Layout::all(c.pane.tab()), c.pane.layout());
     let is_short = matches!(listing, Listing::Short);
-    let mut parts = if is_short { Vec::new() } else { vec![plain(&c.pane.tab().name().to_lowercase())] };
+    let mut parts = vec![plain(&c.pane.tab().name().to_lowercase())];
     let named: Vec<(&str, bool, Action)> =
         layouts.iter().map(|layout| (layout.name(), *layout == shown, Action::ShowLayout(*layout))).collect();
     if named.len() > 1 {
-        parts.extend((!is_short).then(|| plain(":")));
+        parts.push(plain(":"));
         list(&mut parts, &named, matches!(listing, Listing::All | Listing::Layouts), !is_short);
     }
     let measures = c.state.measures(c.pane);

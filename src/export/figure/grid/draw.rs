@@ -1,41 +1,49 @@
-use super::{Cells, GAP, Grid, LABEL, LABEL_MAX, NAME, Turn};
-use crate::analysis::colour_map::{EXPERTS, diverging, luma, viridis};
-use crate::export::figure::font::{self, fit};
-use crate::export::figure::pen::{Align, Pen, Rgb};
-use anyhow::Result;
-use plotters::backend::DrawingBackend;
+use super::fit::EDGE;
+use super::{Cells, GAP, Grid, LABEL, NAME, Turn, cut};
+use crate::analysis::colour_map::{EXPERTS, diverging, ink, viridis};
+use crate::export::figure::Setting;
+use crate::export::figure::marks::{MARK, corner};
+use crate::export::figure::pen::{Align, At, Pen, Rgb};
+
+/// Surfaces of more cells than this, without text, are drawn as one image.
+const SURFACE: usize = 4096;
+/// The smallest digit in a cell, points, on a screen and on paper.
+const DIGIT: [f64; 2] = [7.0, 8.0];
 
 impl Grid {
     /// Draws the grid with its top left corner at `at`.
-    ///
-    /// # Errors
-    /// If the backend fails.
-    pub fn draw<B: DrawingBackend>(&self, pen: &mut Pen<B>, at: (f64, f64)) -> Result<()> {
+    pub fn draw(&self, pen: &mut Pen, setting: Setting, at: At) {
         let skin = pen.skin;
-        let (inset, plot) = (self.inset(), self.plot());
+        let (inset, plot) = (self.inset(setting), self.plot());
         let (x0, y0) = (at.0 + inset.0, at.1 + inset.1);
-        if !self.caption.is_empty() {
-            pen.text((x0, at.1 + LABEL / 2.0), &self.caption, LABEL, Align::Start, skin.ink)?;
-        }
+        pen.text((x0, at.1 + LABEL / 2.0), &self.caption, LABEL, Align::Start, skin.ink);
         let corner = |row: usize, col: usize| (x0 + col as f64 * self.cell.0, y0 + row as f64 * self.cell.1);
-        pen.frame((x0 - 1.0, y0 - 1.0), (x0 + plot.0 + 1.0, y0 + plot.1 + 1.0), 1.0, skin.rule)?;
+        pen.frame((x0 - 1.0, y0 - 1.0), (x0 + plot.0 + 1.0, y0 + plot.1 + 1.0), 1.0, skin.rule);
         match &self.cells {
-            Cells::Heat { values, range, texts } => self.heat(pen, &corner, values, *range, texts)?,
-            Cells::Stack(lists) => self.stacks(pen, &corner, lists)?,
+            Cells::Heat { values, range, texts } => self.heat(pen, setting, &corner, values, *range, texts),
+            Cells::Stack(lists) => self.stacks(pen, setting, &corner, lists),
         }
-        self.frames(pen, &corner)?;
-        self.labels(pen, (x0, y0), plot)
+        self.frames(pen, &corner);
+        self.labels(pen, setting, (x0, y0), plot);
     }
 
-    fn heat<B: DrawingBackend>(
+    fn heat(
         &self,
-        pen: &mut Pen<B>,
-        corner: &dyn Fn(usize, usize) -> (f64, f64),
+        pen: &mut Pen,
+        setting: Setting,
+        corner: &dyn Fn(usize, usize) -> At,
         values: &[f32],
         range: (f32, f32),
         texts: &[String],
-    ) -> Result<()> {
+    ) {
         let (rows, cols) = self.size;
+        let size = if texts.is_empty() { None } else { self.text_size(setting, texts) };
+        if size.is_none() && rows * cols > SURFACE {
+            let paper = pen.skin.paper;
+            let cells = values.iter().map(|value| ramp(*value, range).unwrap_or(paper)).collect();
+            pen.pixels(corner(0, 0), corner(rows, cols), cols, cells);
+            return;
+        }
         for row in 0..rows {
             let line = &values[row * cols..(row + 1) * cols];
             let mut start = 0;
@@ -44,45 +52,46 @@ impl Grid {
                 // zero.
                 let colour = ramp(line[start], range);
                 let run = line[start..].iter().take_while(|value| ramp(**value, range) == colour).count();
-                if let Some(colour) = colour {
-                    let to = corner(row + 1, start + run);
-                    pen.rect(corner(row, start), to, colour)?;
+                let (from, to) = (corner(row, start), corner(row + 1, start + run));
+                match colour {
+                    Some(colour) => pen.cell(from, to, colour),
+                    // What reaches over from the cells above is covered.
+                    None => pen.cell(from, to, pen.skin.paper),
                 }
                 start += run;
             }
         }
-        let room = ((self.cell.0 - 2.0) / (LABEL * font::ADVANCE)) as usize;
-        if texts.is_empty() || self.cell.1 < LABEL + 2.0 || room == 0 {
-            return Ok(());
-        }
+        let Some(em) = size else { return };
+        let fit = |text: &str| setting.face.fit(text, (self.cell.0 - EDGE) / em);
         for (i, (text, value)) in texts.iter().zip(values).enumerate() {
             let Some(paper) = ramp(*value, range) else { continue };
-            let ink = if luma(paper) > 110.0 { (0, 0, 0) } else { (0xff, 0xff, 0xff) };
+            let ink = ink(paper);
             let (x, y) = corner(i / cols, i % cols);
             let middle = (x + self.cell.0 / 2.0, y + self.cell.1 / 2.0);
-            pen.text(middle, &fit(text, room), LABEL, Align::Middle, ink)?;
+            match self.under.get(i) {
+                Some(under) => {
+                    pen.text((middle.0, middle.1 - em * 0.52), &fit(text), em, Align::Middle, ink);
+                    pen.text((middle.0, middle.1 + em * 0.52), &fit(under), em * 0.9, Align::Middle, ink);
+                }
+                None => pen.text(middle, &fit(text), em, Align::Middle, ink),
+            }
         }
-        Ok(())
     }
 
-    fn stacks<B: DrawingBackend>(
-        &self,
-        pen: &mut Pen<B>,
-        corner: &dyn Fn(usize, usize) -> (f64, f64),
-        lists: &[Vec<u32>],
-    ) -> Result<()> {
+    fn stacks(&self, pen: &mut Pen, setting: Setting, corner: &dyn Fn(usize, usize) -> At, lists: &[Vec<u32>]) {
+        let least = DIGIT[usize::from(setting.paper)];
         for (i, list) in lists.iter().enumerate() {
             let (x, y) = corner(i / self.size.1, i % self.size.1);
             let each = self.cell.1 / list.len().max(1) as f64;
             for (k, category) in list.iter().enumerate() {
                 let colour = EXPERTS[*category as usize % EXPERTS.len()];
                 let top = y + k as f64 * each;
-                pen.rect((x, top), (x + self.cell.0, top + each), colour)?;
+                pen.cell((x, top), (x + self.cell.0, top + each), colour);
                 let digit = category.to_string();
-                let em = (each * 0.95).min(LABEL);
-                if em >= 7.0 && font::width(&digit) * em <= self.cell.0 {
+                let em = (each * 0.95).min(LABEL).min((self.cell.0 - 0.5) / setting.face.width(&digit));
+                if em >= least {
                     let middle = (x + self.cell.0 / 2.0, top + each / 2.0);
-                    pen.text(middle, &digit, em, Align::Middle, (0, 0, 0))?;
+                    pen.text(middle, &digit, em, Align::Middle, (0, 0, 0));
                 }
             }
         }
@@ -90,66 +99,65 @@ impl Grid {
         let rule = pen.skin.paper;
         for row in 1..self.size.0 {
             let (x, y) = corner(row, 0);
-            pen.rect((x, y - 1.0), (x + self.plot().0, y), rule)?;
+            pen.rect((x, y - 1.0), (x + self.plot().0, y), rule);
         }
-        Ok(())
     }
 
-    fn frames<B: DrawingBackend>(&self, pen: &mut Pen<B>, corner: &dyn Fn(usize, usize) -> (f64, f64)) -> Result<()> {
-        let (paper, ink) = ((0xff, 0xff, 0xff), (0, 0, 0));
+    fn frames(&self, pen: &mut Pen, at: &dyn Fn(usize, usize) -> At) {
+        let least = self.cell.0.min(self.cell.1);
+        let edge = (least * 0.12).clamp(0.6, 2.0);
         for (row, col) in &self.framed {
-            let (from, to) = (corner(*row, *col), corner(row + 1, col + 1));
+            let (from, to) = (at(*row, *col), at(row + 1, col + 1));
             // Black within white is visible on every colour.
-            pen.frame(from, to, 2.0, paper)?;
-            pen.frame(from, to, 1.0, ink)?;
+            pen.frame(from, to, edge, MARK[0]);
+            pen.frame(from, to, edge / 2.0, MARK[1]);
         }
+        let side = (least * 0.45).clamp(2.5, 9.0);
         for (row, col) in &self.marked {
-            let (x, y) = corner(*row, col + 1);
-            let side = (self.cell.0.min(self.cell.1) * 0.45).clamp(3.0, 9.0);
-            pen.polygon(&[(x - side - 1.0, y), (x, y), (x, y + side + 1.0)], paper)?;
-            pen.polygon(&[(x - side, y), (x, y), (x, y + side)], (0xd0, 0, 0))?;
+            corner(pen, at(*row, col + 1), side);
         }
-        Ok(())
     }
 
-    fn labels<B: DrawingBackend>(&self, pen: &mut Pen<B>, (x0, y0): (f64, f64), plot: (f64, f64)) -> Result<()> {
+    fn labels(&self, pen: &mut Pen, setting: Setting, (x0, y0): At, plot: (f64, f64)) {
         let skin = pen.skin;
         let middle = |i: usize, cell: f64| (i as f64 + 0.5) * cell;
-        let step = self.rows.step(self.cell.1, false);
+        let step = self.rows.step(setting, self.cell.1, false);
         for (row, label) in self.rows.labels.iter().enumerate().step_by(step) {
             let at = (x0 - GAP, y0 + middle(row, self.cell.1));
-            pen.text(at, &fit(label, LABEL_MAX), LABEL, Align::End, skin.ink)?;
+            pen.text(at, &cut(label, setting), LABEL, Align::End, skin.ink);
         }
-        let step = self.cols.step(self.cell.0, true);
+        let step = self.cols.step(setting, self.cell.0, true);
         let mut below = y0 + plot.1 + GAP;
         for (col, label) in self.cols.labels.iter().enumerate().step_by(step) {
             let (x, first) = (x0 + middle(col, self.cell.0), below + LABEL / 2.0 - 1.0);
             match (self.cols.turn, label.rsplit_once(' ')) {
-                (Turn::Upward, _) => pen.upward((x, below), &fit(label, LABEL_MAX), LABEL, Align::End, skin.ink)?,
+                (Turn::Upward, _) => pen.upward((x, below), &cut(label, setting), LABEL, Align::End, skin.ink),
                 (Turn::Stacked, Some((label, under))) => {
-                    let label = fit(label, (self.cell.0 / (LABEL * font::ADVANCE)) as usize);
-                    pen.text((x, first), &label, LABEL, Align::Middle, skin.ink)?;
-                    pen.text((x, first + 1.2 * LABEL), under, LABEL, Align::Middle, skin.dim)?;
+                    let label = setting.face.fit(label, self.cell.0 / LABEL);
+                    pen.text((x, first), &label, LABEL, Align::Middle, skin.ink);
+                    pen.text((x, first + 1.2 * LABEL), under, LABEL, Align::Middle, skin.dim);
                 }
-                _ => pen.text((x, first), &fit(label, LABEL_MAX), LABEL, Align::Middle, skin.ink)?,
+                _ => pen.text((x, first), &cut(label, setting), LABEL, Align::Middle, skin.ink),
             }
         }
         if !self.cols.labels.is_empty() {
-            below += self.cols.height();
+            below += self.cols.height(setting);
         }
-        for (row, text) in self.side.iter().enumerate() {
+        for (row, text) in self.side.iter().enumerate().step_by(self.side_step()) {
             let at = (x0 + plot.0 + GAP, y0 + middle(row, self.cell.1));
-            pen.text(at, text, LABEL, Align::Start, skin.ink)?;
+            pen.text(at, text, LABEL, Align::Start, skin.ink);
         }
-        if !self.cols.name.is_empty() {
-            let at = (x0 + plot.0 / 2.0, below + NAME / 2.0);
-            pen.text(at, &self.cols.name, LABEL, Align::Middle, skin.dim)?;
-        }
-        if !self.rows.name.is_empty() {
-            let at = (x0 - self.inset().0 + LABEL / 2.0, y0 + plot.1 / 2.0);
-            pen.upward(at, &self.rows.name, LABEL, Align::Middle, skin.dim)?;
-        }
-        Ok(())
+        let at = (x0 + plot.0 + GAP, y0 - GAP - LABEL / 2.0);
+        pen.text(at, &self.side_name, LABEL, Align::Start, skin.dim);
+        let at = (x0 + plot.0 / 2.0, below + NAME / 2.0);
+        pen.text(at, &self.cols.name, LABEL, Align::Middle, skin.dim);
+        let at = (x0 - self.inset(setting).0 + LABEL / 2.0, y0 + plot.1 / 2.0);
+        pen.upward(at, &self.rows.name, LABEL, Align::Middle, skin.dim);
+    }
+
+    /// Every n-th text at the side is drawn, so that they don't touch.
+    fn side_step(&self) -> usize {
+        ((LABEL * 1.1 / self.cell.1).ceil() as usize).max(1)
     }
 }
 

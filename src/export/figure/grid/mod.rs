@@ -1,16 +1,18 @@
 //! A matrix of cells with labelled rows and columns: values as colours, or categories stacked in each cell.
 
 mod draw;
+mod fit;
 
 pub use draw::{ramp, short};
 
-use super::font::{self, fit};
+use super::Setting;
+use super::font;
 use std::ops::Range;
 
 /// Size of labels and of text in cells, points.
 pub const LABEL: f64 = 11.0;
-/// The most characters of a label.
-pub const LABEL_MAX: usize = 20;
+/// The most characters of a label, on a screen and on paper.
+const LABEL_MAX: [usize; 2] = [20, 16];
 /// Room for the name of an axis; gap between elements.
 const NAME: f64 = 18.0;
 const GAP: f64 = 6.0;
@@ -44,27 +46,34 @@ impl Axis {
         Self { name: name.to_owned(), labels: range.map(|i| i.to_string()).collect(), turn: Turn::Flat }
     }
 
-    fn width(&self) -> f64 {
-        self.labels.iter().map(|label| font::width(&fit(label, LABEL_MAX)) * LABEL).fold(0.0, f64::max)
+    /// Width of the widest label, points.
+    pub fn width(&self, setting: Setting) -> f64 {
+        self.labels.iter().map(|label| setting.label(&cut(label, setting))).fold(0.0, f64::max)
     }
 
-    fn height(&self) -> f64 {
+    /// Height of the labels of columns, points.
+    pub fn height(&self, setting: Setting) -> f64 {
         match self.turn {
             Turn::Flat => LABEL,
             Turn::Stacked => 2.4 * LABEL,
-            Turn::Upward => self.width(),
+            Turn::Upward => self.width(setting),
         }
     }
 
     /// Every n-th label is drawn, so that labels don't touch.
-    fn step(&self, cell: f64, across: bool) -> usize {
+    pub fn step(&self, setting: Setting, cell: f64, across: bool) -> usize {
         let room = match self.turn {
-            Turn::Flat if across => self.width() + LABEL * 0.6,
+            Turn::Flat if across => self.width(setting) + LABEL * 0.6,
             Turn::Stacked if across => cell,
             _ => LABEL * 1.1,
         };
         ((room / cell).ceil() as usize).max(1)
     }
+}
+
+/// A label as it is drawn.
+pub fn cut(label: &str, setting: Setting) -> String {
+    font::fit(label, LABEL_MAX[usize::from(setting.paper)])
 }
 
 /// The content of the cells.
@@ -94,14 +103,26 @@ pub struct Grid {
     pub marked: Vec<(usize, usize)>,
     /// A text to the right of each row.
     pub side: Vec<String>,
+    /// What the texts to the right are; empty = none.
+    pub side_name: String,
+    /// A second line of text in each cell `[rows, cols]`; empty = none.
+    pub under: Vec<String>,
+    /// Whether the texts of cells may be cut where they don't fit. Numbers may not, and are left out.
+    pub cuts: bool,
+    /// Whether the columns are a text, which may continue in another band below.
+    pub wraps: bool,
+    /// Whether cells stay squares.
+    pub square: bool,
 }
 
 impl Grid {
     /// A grid without labels, frames and marks.
     pub fn new(size: (usize, usize), cell: (f64, f64), cells: Cells) -> Self {
         let none = Axis::default;
-        let (framed, marked, side) = (Vec::new(), Vec::new(), Vec::new());
-        Self { caption: String::new(), rows: none(), cols: none(), size, cell, cells, framed, marked, side }
+        let (framed, marked, side, under) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (caption, side_name, rows, cols) = (String::new(), String::new(), none(), none());
+        let (cuts, wraps, square) = (false, false, false);
+        Self { caption, rows, cols, size, cell, cells, framed, marked, side, side_name, under, cuts, wraps, square }
     }
 
     /// The grid with these columns only.
@@ -128,67 +149,45 @@ impl Grid {
             cells,
             framed: inside(&self.framed),
             marked: inside(&self.marked),
+            under: cut(&self.under, rows, of_row),
             ..self.clone()
         }
     }
 
-    /// The grid cut into bands of at most `max` points each, one below the other.
-    pub fn bands(self, max: f64) -> Vec<Self> {
-        let (cols, across) = (self.size.1, ((max / self.cell.0) as usize).max(1));
-        if cols <= across {
-            return vec![self];
-        }
-        let count = cols.div_ceil(across);
-        let across = cols.div_ceil(count);
-        let mut bands: Vec<Self> = (0..count).map(|i| self.columns(i * across..((i + 1) * across).min(cols))).collect();
-        let last = bands.len() - 1;
-        bands[..last].iter_mut().for_each(|band| band.cols.name.clear());
-        bands
-    }
-
     /// The distance from the corner of the panel to that of the first cell.
-    fn inset(&self) -> (f64, f64) {
+    fn inset(&self, setting: Setting) -> (f64, f64) {
         let name = if self.rows.name.is_empty() { 0.0 } else { NAME };
-        let labels = if self.rows.labels.is_empty() { 0.0 } else { self.rows.width() + GAP };
-        (name + labels, if self.caption.is_empty() { 0.0 } else { LABEL + GAP })
+        let labels = if self.rows.labels.is_empty() { 0.0 } else { self.rows.width(setting) + GAP };
+        let is_bare = self.caption.is_empty() && self.side_name.is_empty();
+        (name + labels, if is_bare { 0.0 } else { LABEL + GAP })
     }
 
     fn plot(&self) -> (f64, f64) {
         (self.size.1 as f64 * self.cell.0, self.size.0 as f64 * self.cell.1)
     }
 
-    /// Width and height with labels, points.
-    pub fn extent(&self) -> (f64, f64) {
-        let (inset, plot) = (self.inset(), self.plot());
-        let side = self.side.iter().map(|text| font::width(text) * LABEL + GAP).fold(0.0, f64::max);
-        let below = if self.cols.labels.is_empty() { 0.0 } else { self.cols.height() + GAP };
-        let name = if self.cols.name.is_empty() { 0.0 } else { NAME };
-        let caption = font::width(&self.caption) * LABEL;
-        (inset.0 + (plot.0 + side).max(caption), inset.1 + plot.1 + below + name)
+    /// Room for the texts to the right of the rows.
+    fn beside(&self, setting: Setting) -> f64 {
+        self.side
+            .iter()
+            .chain([&self.side_name])
+            .map(|text| match text.as_str() {
+                "" => 0.0,
+                text => setting.label(text) + GAP,
+            })
+            .fold(0.0, f64::max)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Room for the labels of columns and their name.
+    fn below(&self, setting: Setting) -> f64 {
+        let labels = if self.cols.labels.is_empty() { 0.0 } else { self.cols.height(setting) + GAP };
+        labels + if self.cols.name.is_empty() { 0.0 } else { NAME }
+    }
 
-    #[test]
-    fn bands_keep_every_column_with_its_frames() {
-        let values: Vec<f32> = (0..20).map(|i| i as f32).collect();
-        let cells = Cells::Heat { values, range: (0.0, 20.0), texts: Vec::new() };
-        let mut grid = Grid::new((2, 10), (10.0, 10.0), cells);
-        grid.cols =
-            Axis { name: "token".into(), labels: (0..10).map(|i| format!("t{i}")).collect(), turn: Turn::Upward };
-        grid.framed = vec![(1, 0), (0, 5), (1, 9)];
-        let bands = grid.bands(40.0);
-        assert_eq!(bands.iter().map(|band| band.size).collect::<Vec<_>>(), [(2, 4), (2, 4), (2, 2)]);
-        let Cells::Heat { values, .. } = &bands[1].cells else { panic!("not a heat map") };
-        assert_eq!(values, &[4.0, 5.0, 6.0, 7.0, 14.0, 15.0, 16.0, 17.0]);
-        assert_eq!(bands[1].cols.labels, ["t4", "t5", "t6", "t7"]);
-        assert_eq!(
-            (&bands[0].framed, &bands[1].framed, &bands[2].framed),
-            (&vec![(1, 0)], &vec![(0, 1)], &vec![(1, 1)])
-        );
-        assert_eq!(bands.iter().map(|band| band.cols.name.as_str()).collect::<Vec<_>>(), ["", "", "token"]);
+    /// Width and height with labels, points.
+    pub fn extent(&self, setting: Setting) -> (f64, f64) {
+        let (inset, plot) = (self.inset(setting), self.plot());
+        let width = (plot.0 + self.beside(setting)).max(setting.label(&self.caption));
+        (inset.0 + width, inset.1 + plot.1 + self.below(setting))
     }
 }

@@ -4,7 +4,7 @@ use super::{pooled, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};
 use crate::analysis::view::{THUMB, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, Measure};
-use crate::export::figure::{Cells, Figure, Grid, Legend, Panel, short};
+use crate::export::figure::{Figure, Legend, Panel, Thumb, Thumbs, short};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
 use anyhow::{Result, ensure};
@@ -24,26 +24,29 @@ fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadSt
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
     let heads = in_order(data, spec);
-    let (mut block, mut stride, mut without) = (1, 1, 0);
-    let mut panels = Vec::with_capacity(heads.len());
+    let (mut block, mut stride, mut without, mut side) = (1, 1, 0, 1.0);
+    let mut thumbs = Vec::with_capacity(heads.len());
     for (map, stats) in heads {
         (block, stride) = (map.block, stats.stride);
-        let cell = (THUMB as f64 / map.side as f64).floor().max(1.0);
-        let cells = Cells::Heat { values: map.cells.clone(), range: (0.0, 1.0), texts: Vec::new() };
-        let mut thumb = Grid::new((map.side, map.side), (cell, cell), cells);
+        side = (THUMB as f64 / map.side as f64).floor().max(1.0) * map.side as f64;
         let value = match (spec.measure.of(stats), spec.measure) {
             (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
             (Some(weight), _) => short(weight),
             (None, _) => "-".to_owned(),
         };
         without += usize::from(value == "-");
-        thumb.caption = format!("{}.{} {value}", map.layer, map.pick.name());
-        panels.push(Panel::Grid(thumb));
+        let (layer, head) = (map.layer, map.pick.name());
+        thumbs.push(Thumb {
+            score: value,
+            side: map.side,
+            values: map.cells.clone(),
+            place: [layer.to_string(), head],
+        });
     }
     let mut notes = pooled(block);
     let (measure, explain) = (spec.measure, spec.measure.explain());
     let sample = if stride == 1 { String::new() } else { format!(" (of {})", queries(stride)) };
-    notes.push(format!("above each: layer.head and its {measure}: {explain}{sample}"));
+    notes.push(format!("the number at each head, where there is room, is its {measure}: {explain}{sample}"));
     if without > 0 {
         notes.push(format!("-: this text has no query that {measure} could be measured on"));
     }
@@ -53,8 +56,8 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         title: format!("Attention of all heads by {measure}{order}"),
         subtitle: subtitle(&data.trace),
         legends: vec![Legend::Ramp("attention weight".to_owned(), 0.0, 1.0)],
-        panels,
-        across: data.trace.meta.dims.heads,
+        panels: vec![Panel::Thumbs(Thumbs::new(thumbs, data.trace.meta.dims.heads, !spec.sorted, side))],
+        across: 1,
         notes,
     })
 }

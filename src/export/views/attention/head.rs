@@ -37,6 +37,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let mut grid = Grid::new((side, side), (cell, cell), Cells::Heat { values: map.cells, range: (0.0, 1.0), texts });
     grid.rows = Axis { name: "query (looks from)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
     grid.cols = Axis { name: "key (looks at)".to_owned(), labels, turn: Turn::Upward };
+    grid.square = true;
     let mut notes = pooled(map.block);
     // Only the weights of a single head have scores.
     if let Pick::One(_) = spec.head {

@@ -27,11 +27,10 @@ fn named(found: &ModelShares) -> String {
 fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let found = found(data)?;
     let ranked = found.ranked();
-    let max = ranked.first().map_or(0.0, |share| share.value().abs()).max(1e-9);
     let row = |share: &crate::analysis::Share| {
         let value = share.value();
         let parts = share.foil.map(|foil| format!("  = {:+.3} − {foil:+.3}", share.target)).unwrap_or_default();
-        (share.part.to_string(), value, format!("{value:+.4}{parts}"))
+        (share.part.to_string(), value, format!("{value:+.4}{parts}").replace('-', "−"))
     };
     let rows: Vec<_> = ranked.iter().take(MOST).map(row).collect();
     let shown: f64 = ranked.iter().take(MOST).map(crate::analysis::Share::value).sum();
@@ -43,9 +42,8 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
         legends: Vec::new(),
         panels: vec![Panel::Bars(Bars {
             rows,
-            max,
             length: 300.0,
-            heads: ("part".to_owned(), "contribution; orange: negative".to_owned()),
+            heads: ("part".to_owned(), format!("contribution to {what}")),
         })],
         across: 1,
         notes: vec![

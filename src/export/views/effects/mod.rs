@@ -8,7 +8,7 @@ pub mod routing;
 use crate::analysis::view::ViewData;
 use crate::analysis::{EffectMap, MapMeasure, Watch};
 use crate::export::figure::font::{drawable, label};
-use crate::export::figure::{Cells, Grid};
+use crate::export::figure::{Cells, Grid, round};
 use anyhow::{Context, Result};
 
 /// The map of a view.
@@ -16,10 +16,9 @@ fn found(data: &ViewData) -> Result<&EffectMap> {
     data.effects.as_deref().context("the map has not been computed")
 }
 
-/// The map as a grid of signed values, the last layer on top, and the value with the full colour.
+/// The map as a grid of signed values, the last layer on top, and the value with the full colour: a round number.
 fn grid(map: &EffectMap, measure: MapMeasure, least: f64, cell: (f64, f64)) -> (Grid, f32) {
-    let full = map.largest(measure).max(least) as f32;
-    let full = if full > 0.0 { full } else { 1.0 };
+    let full = round::up(map.largest(measure).max(least)) as f32;
     let places = (0..map.layers()).rev().flat_map(|layer| (0..map.columns).map(move |column| (layer, column)));
     let values: Vec<f32> = places
         .map(|(layer, column)| map.value(layer, column, measure).map_or(f32::NAN, |value| value as f32))
@@ -37,8 +36,9 @@ fn number(value: f32) -> String {
     match value {
         value if value.is_nan() => String::new(),
         0.0 => "0".to_owned(),
-        value if value.abs() < 0.0005 => format!("{}0", if value > 0.0 { "+" } else { "-" }),
-        value => format!("{value:+.3}"),
+        value if value.abs() < 0.0005 => format!("{}0", if value > 0.0 { "+" } else { "−" }),
+        value if value.abs() >= 9.9995 => format!("{value:+.2}").replace('-', "−"),
+        value => format!("{value:+.3}").replace('-', "−"),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{EffectMap, MapMeasure, MapOf, PatchOver};
 use crate::export::figure::{Axis, Figure, Legend, Panel};
 use crate::export::views::Files;
-use crate::export::views::labels::{MANY, band_width, beginning, subtitle, tokens_across};
+use crate::export::views::labels::{MANY, beginning, subtitle, tokens_across};
 use crate::export::views::routing::layer_axis;
 use crate::trace::{Meta, Records};
 use anyhow::{Result, bail};
@@ -35,7 +35,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
             tokens_across(&Records { meta: data.trace.meta.clone(), tokens })
         }
     };
-    let width = band_width(map.columns, cell.0, map.layers() as f64 * cell.1);
+    grid.wraps = over.is_by_position();
     let target = map.key.watch.map(|watch| format!(", {}", watched(data, watch))).unwrap_or_default();
     let mut notes = vec!["recovery = (measure − corrupted) / (clean − corrupted): 1 restores the clean run".to_owned()];
     if let Some(second) = &data.second {
@@ -51,7 +51,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
         title: format!("Patching {over} of the clean run into the corrupted one: recovery{target}"),
         subtitle: subtitle(&without_edits(&data.trace)),
         legends: vec![Legend::Ramp("recovery".to_owned(), -full, full)],
-        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        panels: vec![Panel::Grid(grid)],
         across: 1,
         notes,
     })

@@ -7,7 +7,7 @@ use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{Found, MapMeasure};
 use crate::export::figure::{Figure, Legend, Panel};
 use crate::export::views::Files;
-use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
+use crate::export::views::labels::{MANY, subtitle, tokens_across};
 use crate::export::views::routing::{NEAR_TIE, layer_axis};
 use anyhow::Result;
 
@@ -29,7 +29,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     }
     grid.rows = layer_axis(&layers);
     grid.cols = tokens_across(&data.trace);
-    let width = band_width(map.columns, cell.0, layers.len() as f64 * cell.1);
+    grid.wraps = true;
     let name = match measure {
         MapMeasure::Target => "change of the log-probability of the token that came, nats",
         MapMeasure::Loss => "change of the loss of the token that came, nats",
@@ -42,7 +42,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
             Legend::Ramp(name.to_owned(), if measure.is_size() { 0.0 } else { -full }, full),
             Legend::Corner(NEAR_TIE.to_owned()),
         ],
-        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        panels: vec![Panel::Grid(grid)],
         across: 1,
         notes: vec!["each cell: the token read again with this one choice exchanged".to_owned()],
     })

@@ -6,9 +6,9 @@ use crate::analysis::tables::{CompareRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{Aligned, align};
 use crate::export::figure::font::{fit, label};
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Turn};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Lines, Panel, Scale, Series, Shared, Turn};
 use crate::export::views::Files;
-use crate::export::views::labels::{PIECE, band_width, subtitle};
+use crate::export::views::labels::{PIECE, TOKENS, subtitle};
 use crate::export::views::routing::layer_axis;
 use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
@@ -86,11 +86,12 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
         let high = values.fold(0.0, f64::max).max(1e-6);
         Panel::Lines(Lines {
             caption: caption.to_owned(),
-            x: Axis { name: "token, position".to_owned(), labels: labels.clone(), turn: Turn::Upward },
-            y: "nats".to_owned(),
-            scale: Scale::Linear(if high > 0.5 { high.ceil() } else { high }),
+            x: Axis { name: TOKENS.to_owned(), labels: labels.clone(), turn: Turn::Upward },
+            y: format!("{caption}, nats"),
+            scale: Scale::Linear(high),
             series: series.into_iter().map(|(label, points)| Series { label: label.to_owned(), points }).collect(),
             plot,
+            shared: Shared::default(),
         })
     };
     let mut panels = vec![panel("loss of each token", vec![("A", loss(0)), ("B", loss(1))])];
@@ -100,10 +101,11 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     }
     let (values, down): (Vec<f32>, Vec<usize>) = (flips(&sides, layers), (0..layers).rev().collect());
     let mut grid = Grid::new((layers, n), (STEP, 16.0), Cells::Heat { values, range: (0.0, 1.0), texts: Vec::new() });
-    grid.caption = "other experts".to_owned();
+    grid.caption = "sets of experts".to_owned();
     grid.rows = layer_axis(&down);
-    grid.cols = Axis { name: "token, position".to_owned(), labels, turn: Turn::Upward };
-    panels.extend(grid.bands(band_width(n, STEP, layers as f64 * 16.0)).into_iter().map(Panel::Grid));
+    grid.cols = Axis { name: TOKENS.to_owned(), labels, turn: Turn::Upward };
+    grid.wraps = true;
+    panels.push(Panel::Grid(grid));
     let mut notes = Vec::new();
     notes.push(format!("B: {}", subtitle(sides.b)));
     if data.second.is_none() {
@@ -119,7 +121,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     Ok(Figure {
         title: "Two runs side by side: A and B".to_owned(),
         subtitle: format!("A: {}", subtitle(sides.a)),
-        legends: vec![Legend::Text("other experts: yellow where A and B chose different sets".to_owned())],
+        legends: vec![Legend::Key("sets of experts".to_owned(), vec![("the same", 0.0), ("different", 1.0)])],
         panels,
         across: 1,
         notes,

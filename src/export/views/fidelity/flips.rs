@@ -6,7 +6,7 @@ use crate::analysis::tables::{FlipRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
-use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
+use crate::export::views::labels::{MANY, subtitle, tokens_across};
 use crate::export::views::routing::{layer_axis, upward};
 use anyhow::{Result, ensure};
 
@@ -35,14 +35,14 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     grid.rows = layer_axis(&layers);
     grid.cols = tokens_across(b);
     grid.marked = marked;
-    let width = band_width(n, cell.0, layers.len() as f64 * cell.1);
+    grid.wraps = true;
     let (flips, near) = found.flips();
     let within = format!("within rounding: a margin of at most 4 {} ulp", found.dtype());
     Ok(Figure {
         title: format!("Experts that differ, by layer and token: {}", names(&a, b)),
         subtitle: subtitle(b),
         legends: vec![Legend::Ramp("experts exchanged".to_owned(), 0.0, most), Legend::Corner(within)],
-        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        panels: vec![Panel::Grid(grid)],
         across: 1,
         notes: vec![
             format!("{flips} of {} choices differ, {near} of them within rounding", found.choices()),

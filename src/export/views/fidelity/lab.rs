@@ -5,9 +5,9 @@ use crate::analysis::tables::{TokenText, lab_policies, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{Lab, LabLayer, LabRow};
 use crate::export::figure::font::drawable;
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel};
-use crate::export::views::Files;
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Look, Panel, round};
 use crate::export::views::labels::beginning;
+use crate::export::views::{Files, PictureFormat, recipe};
 use crate::trace::HookKind;
 use anyhow::{Context, Result, ensure};
 
@@ -29,21 +29,13 @@ fn lab_of(data: &ViewData) -> Result<&Lab> {
 /// Up to this many layers, panels are next to each other.
 const SIDE_BY_SIDE: usize = 12;
 
-/// Flips and equal values by policy and layer, and the mean losses, as a PNG file. The same lab and look always give the
-/// same bytes.
+/// Flips and equal values by policy and layer, and the mean losses, as a picture. The same lab and look always give the same
+/// bytes.
 ///
 /// # Errors
 /// If the lab has no row, or the picture would be too large.
-pub fn lab_picture(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
-    draw(lab)?.png(look)
-}
-
-/// The same as an SVG file, complete in itself.
-///
-/// # Errors
-/// As [`lab_picture`].
-pub fn lab_drawing(lab: &Lab, look: &Look) -> Result<Vec<u8>> {
-    draw(lab)?.svg(look)
+pub fn lab_picture(lab: &Lab, look: &Look, format: PictureFormat) -> Result<Vec<u8>> {
+    format.write(&draw(lab)?.page(look, recipe::of_lab(lab))?)
 }
 
 fn draw(lab: &Lab) -> Result<Figure> {
@@ -52,7 +44,7 @@ fn draw(lab: &Lab) -> Result<Figure> {
         let all = lab.rows.iter().flat_map(|row| row.layers(mode));
         all.map(|layer| layer.flips).max().unwrap_or(0).max(1) as f32
     };
-    let high = most(Mode::EndToEnd).max(most(Mode::Isolated));
+    let high = round::up(f64::from(most(Mode::EndToEnd).max(most(Mode::Isolated)))) as f32;
     let flips = |layer: &LabLayer| layer.flips as f32;
     let count = |value: f32| format!("{value:.0}");
     let equal = |hook: HookKind| move |layer: &LabLayer| layer.equal(hook).map_or(f32::NAN, |e| e.share() as f32);
@@ -60,7 +52,8 @@ fn draw(lab: &Lab) -> Result<Figure> {
     let percent = |value: f32| format!("{:.0}", if value < 1.0 { (value * 100.0).min(99.0) } else { 100.0 });
     let tokens = lab.tokens.len();
     let mut end_to_end = panel(lab, Mode::EndToEnd, (0.0, high), flips, count);
-    end_to_end.caption = format!("flips among {tokens} tokens, end to end; mean loss, nats");
+    end_to_end.caption = format!("flips among {tokens} tokens, end to end");
+    end_to_end.side_name = "mean loss, nats".to_owned();
     end_to_end.side = lab.rows.iter().map(|row| loss(lab, row)).collect();
     let mut isolated = panel(lab, Mode::Isolated, (0.0, high), flips, count);
     isolated.caption = format!("flips among {tokens} tokens, each layer alone");

@@ -3,9 +3,9 @@
 use super::{losses, names, two};
 use crate::analysis::tables::{LossRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
+use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Shared, Turn};
 use crate::export::views::Files;
-use crate::export::views::labels::{subtitle, token_label};
+use crate::export::views::labels::{TOKENS, subtitle, token_label};
 use crate::trace::Records;
 use anyhow::{Result, ensure};
 
@@ -28,21 +28,27 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     ensure!(of_a.iter().zip(&of_b).any(|(a, b)| !a.is_nan() && !b.is_nan()), "the losses are not in both runs");
     let labels: Vec<String> = b.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
     let plot = ((b.tokens.len() as f64 * STEP).clamp(420.0, 1600.0), 220.0);
-    let panel = |caption: &str, high: f64, series: Vec<(&str, Vec<f64>)>| {
+    let panel = |caption: &str, y: &str, high: f64, series: Vec<(&str, Vec<f64>)>| {
         Panel::Lines(Lines {
             caption: caption.to_owned(),
-            x: Axis { name: "token, position".to_owned(), labels: labels.clone(), turn: Turn::Flat },
-            y: "nats".to_owned(),
+            x: Axis { name: TOKENS.to_owned(), labels: labels.clone(), turn: Turn::Upward },
+            y: y.to_owned(),
             scale: Scale::Linear(high),
             series: series.into_iter().map(|(label, points)| Series { label: label.to_owned(), points }).collect(),
             plot,
+            shared: Shared::default(),
         })
     };
-    let high = top(&[&of_a, &of_b]).ceil().max(1.0);
-    let apart = round_up(top(&[&b_more, &a_more]));
+    let high = top(&[&of_a, &of_b]);
+    let apart = top(&[&b_more, &a_more]);
     let panels = vec![
-        panel("loss of each token", high, vec![("A", of_a), ("B", of_b)]),
-        panel("difference of the two", apart, vec![("A loses more", a_more), ("B loses more", b_more)]),
+        panel("loss of each token, nats", "loss of each token, nats", high, vec![("A", of_a), ("B", of_b)]),
+        panel(
+            "difference of the two, nats",
+            "difference, nats",
+            apart,
+            vec![("A loses more", a_more), ("B loses more", b_more)],
+        ),
     ];
     Ok(Figure {
         title: format!("Loss by token: {}", names(&a, b)),
@@ -54,29 +60,10 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     })
 }
 
-/// Rounds up to 1, 2 or 5 times a power of ten.
-fn round_up(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
-}
-
 /// One row for each token.
 fn table(data: &ViewData, _: &ViewSpec, text: TokenText, out: &mut Vec<u8>) -> Result<()> {
     let (a, b, _) = two(data)?;
     let (policies, layers) = ([a.meta.policy, b.meta.policy], b.meta.dims.layers);
     let row = |pos: usize| LossRow::of(policies, pos, [&a.tokens[pos], &b.tokens[pos]], layers, text);
     write_csv((0..b.tokens.len()).map(row), out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scales_end_at_round_numbers() {
-        assert_eq!([0.0, 0.03, 0.5, 1.2, 7.0].map(round_up), [1.0, 0.05, 0.5, 2.0, 10.0]);
-    }
 }

@@ -5,7 +5,7 @@ use crate::analysis::tables::{self, TokenText, lens_summary, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, Trajectory};
 use crate::export::figure::font::label;
-use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Turn};
+use crate::export::figure::{Axis, Figure, Lines, Panel, Scale, Series, Shared, Turn};
 use crate::export::views::Files;
 use crate::export::views::labels::{record, subtitle, token_name};
 use crate::trace::{LensCell, LensKey, LensSite};
@@ -33,7 +33,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let plot = ((steps.len() as f64 * 34.0).clamp(420.0, 1600.0), 240.0);
     let lines = |(caption, y, scale, series): Curves| {
         let x = Axis { name: "layer (mid: after attention)".to_owned(), labels: labels.clone(), turn: Turn::Flat };
-        Panel::Lines(Lines { caption, x, y, scale, series, plot })
+        Panel::Lines(Lines { caption, x, y, scale, series, plot, shared: Shared::default() })
     };
     Ok(Figure {
         title: format!("Logit lens at {token}: {what}, by layer"),
@@ -92,7 +92,7 @@ fn nats(data: &ViewData, spec: &ViewSpec) -> Result<Curves> {
             points[at] = f64::from(if spec.lens == LensMeasure::Kl { cell.kl } else { cell.entropy });
         }
     }
-    let high = points.iter().copied().fold(0.0, f64::max).ceil().max(1.0);
+    let high = points.iter().copied().fold(0.0, f64::max).max(1e-3);
     let name = if spec.lens == LensMeasure::Kl { "KL" } else { "entropy" };
     let series = vec![Series { label: name.to_owned(), points }];
     Ok((spec.lens.quantity().to_owned(), "nats".to_owned(), Scale::Linear(high), series))

@@ -1,11 +1,11 @@
 //! Experts × tokens of one layer.
 
-use super::{is_near_tie, layers, of, probability_legends, write_routing};
+use super::{is_near_tie, layers, of, probability_end, probability_legends, write_routing};
 use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Panel, short};
 use crate::export::views::Files;
-use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
+use crate::export::views::labels::{MANY, subtitle, tokens_across};
 use anyhow::Result;
 
 pub const FILES: Files = Files { figure, table };
@@ -30,17 +30,18 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         49..=MANY => (14.0, 16.0),
         _ => (5.0, 6.0),
     };
+    let end = probability_end(&values);
     let texts = if n <= 48 { values.iter().map(|p| short(*p)).collect() } else { Vec::new() };
-    let mut grid = Grid::new((dims.experts, n), cell, Cells::Heat { values, range: (0.0, 1.0), texts });
+    let mut grid = Grid::new((dims.experts, n), cell, Cells::Heat { values, range: (0.0, end), texts });
     grid.rows = Axis::numbers("expert", 0..dims.experts);
     grid.cols = tokens_across(trace);
     (grid.framed, grid.marked) = (framed, marked);
-    let width = band_width(n, cell.0, dims.experts as f64 * cell.1);
+    grid.wraps = true;
     Ok(Figure {
         title: format!("Routing in layer {}: probability of each expert by token", spec.layer),
         subtitle: subtitle(trace),
-        legends: probability_legends(),
-        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        legends: probability_legends(end),
+        panels: vec![Panel::Grid(grid)],
         across: 1,
         notes: Vec::new(),
     })

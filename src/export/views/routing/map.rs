@@ -5,7 +5,7 @@ use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::figure::{Cells, Figure, Grid, Legend, Panel};
 use crate::export::views::Files;
-use crate::export::views::labels::{MANY, band_width, subtitle, tokens_across};
+use crate::export::views::labels::{MANY, subtitle, tokens_across};
 use anyhow::Result;
 
 pub const FILES: Files = Files { figure, table };
@@ -34,7 +34,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     grid.cols = tokens_across(trace);
     let has_edits = !edited.is_empty();
     (grid.marked, grid.framed) = (marked, edited);
-    let width = band_width(n, cell.0, layers.len() as f64 * cell.1);
+    grid.wraps = true;
     let order = match dims.top_k {
         1 => "the expert chosen".to_owned(),
         k => format!("the {k} experts chosen, first choice on top"),
@@ -47,7 +47,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
         title: format!("Routing: {order}, by layer and token"),
         subtitle: subtitle(trace),
         legends,
-        panels: grid.bands(width).into_iter().map(Panel::Grid).collect(),
+        panels: vec![Panel::Grid(grid)],
         across: 1,
         notes: Vec::new(),
     })

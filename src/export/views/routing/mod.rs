@@ -10,7 +10,7 @@ use crate::analysis::RunUsage;
 use crate::analysis::routing::TokenRouting;
 use crate::analysis::tables::{self, CsvWriter, RoutingRow, Row};
 use crate::analysis::view::ViewData;
-use crate::export::figure::{Axis, Legend, Turn};
+use crate::export::figure::{Axis, Legend, Turn, round};
 use crate::export::views::labels::record;
 use crate::trace::{Records, TokenRecord};
 use anyhow::{Context, Result, ensure};
@@ -18,10 +18,16 @@ use std::ops::Range;
 
 pub const NEAR_TIE: &str = "near-tie: one ulp could have chosen another expert";
 
-/// The legends of probabilities with chosen experts and near-ties marked.
-fn probability_legends() -> Vec<Legend> {
+/// The end of a scale of probabilities: 1, or a round number if all of them are in its lower half, as with many experts.
+fn probability_end(values: &[f32]) -> f32 {
+    let most = values.iter().copied().fold(0.0, f32::max);
+    if most > 0.5 { 1.0 } else { round::up(f64::from(most)) as f32 }
+}
+
+/// The legends of probabilities up to `end` with chosen experts and near-ties marked.
+fn probability_legends(end: f32) -> Vec<Legend> {
     vec![
-        Legend::Ramp("router probability".to_owned(), 0.0, 1.0),
+        Legend::Ramp("router probability".to_owned(), 0.0, end),
         Legend::Frame("chosen".to_owned()),
         Legend::Corner(NEAR_TIE.to_owned()),
     ]

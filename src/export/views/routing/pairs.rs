@@ -34,7 +34,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let mut grid = Grid::new((experts, experts), (46.0, 26.0), Cells::Heat { values, range: (0.0, 1.0), texts });
     grid.rows = Axis::numbers("chosen expert i", 0..experts);
     grid.cols = Axis::numbers("together with expert j", 0..experts);
-    grid.side = (0..experts).map(|i| format!("N = {}", layer.together(i, i))).collect();
+    grid.side = (0..experts).map(|i| layer.together(i, i).to_string()).collect();
+    // Without numbers in them, the cells of many experts are squares.
+    grid.square = experts > 16;
+    grid.side_name = "N".to_owned();
     Ok(Figure {
         title: format!("Routing in layer {}: experts chosen together, N(i, j) / N(i)", spec.layer),
         subtitle: subtitle(trace),

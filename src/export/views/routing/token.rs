@@ -1,6 +1,6 @@
 //! Layers × experts of one token.
 
-use super::{is_near_tie, layer_axis, layers, of, probability_legends, upward, write_routing};
+use super::{is_near_tie, layer_axis, layers, of, probability_end, probability_legends, upward, write_routing};
 use crate::analysis::tables::TokenText;
 use crate::analysis::view::{ViewData, ViewSpec};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Panel};
@@ -23,20 +23,21 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
         if let (true, Some(last)) = (tie, routing.chosen.last()) {
             marked.push((row, *last as usize));
         }
-        let gap = routing.margin().map(|margin| format!("margin {:.3}", margin.gap)).unwrap_or_default();
-        side.push(if tie { format!("{gap} near-tie") } else { gap });
+        side.push(routing.margin().map(|margin| format!("{:.3}", margin.gap)).unwrap_or_default());
     }
+    let end = probability_end(&values);
     let texts = values.iter().map(|p| format!("{p:.3}")).collect();
-    let cells = Cells::Heat { values, range: (0.0, 1.0), texts };
+    let cells = Cells::Heat { values, range: (0.0, end), texts };
     let mut grid = Grid::new((layers.len(), dims.experts), (46.0, 22.0), cells);
     grid.rows = layer_axis(&layers);
     grid.cols = Axis::numbers("expert", 0..dims.experts);
     (grid.framed, grid.marked, grid.side) = (framed, marked, side);
+    grid.side_name = "margin".to_owned();
     let k = dims.top_k;
     Ok(Figure {
         title: format!("Routing of {}: probability of each expert by layer", token_name(token, spec.pos)),
         subtitle: subtitle(trace),
-        legends: probability_legends(),
+        legends: probability_legends(end),
         panels: vec![Panel::Grid(grid)],
         across: 1,
         notes: vec![format!("margin: router logit of rank {k} minus that of rank {}", k + 1)],

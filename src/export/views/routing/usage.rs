@@ -1,44 +1,54 @@
 //! How often experts are chosen over a run.
 
 use super::{layer_axis, layers, upward, usage};
-use crate::analysis::LayerUsage;
+use crate::analysis::UsageMeasure;
 use crate::analysis::tables::{self, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel};
+use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, round};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
 use anyhow::Result;
 
 pub const FILES: Files = Files { figure, table };
 
-/// Name, uniform value and the value of one panel.
-type Part = (&'static str, f64, fn(&LayerUsage, usize) -> Option<f64>);
+/// What the colours of panels mean. With few experts a token both shares have the first scale, or else each its own.
+const SCALES: [&str; 4] = ["share", "share of first choices", "share of all choices", "mean weight"];
+/// Up to this top-k both shares have one scale: all choices are spread over more experts than first ones.
+const ALIKE: usize = 2;
 
 /// Layers × experts over the run, the last layer on top.
-fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
+fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (trace, dims) = (&data.trace, data.trace.meta.dims);
     let (layers, usage) = (upward(trace)?, usage(trace));
-    let (even, alike) = (1.0 / dims.experts as f64, 1.0 / dims.top_k as f64);
-    let parts: [Part; 3] = [
-        ("share of first choices", even, LayerUsage::first_share),
-        ("share of all choices", even, LayerUsage::chosen_share),
-        ("mean weight when chosen", alike, LayerUsage::mean_weight),
-    ];
-    let (mut legends, mut panels) = (Vec::new(), Vec::new());
-    for (name, uniform, value) in parts {
+    let mut highest = [0.0f32; SCALES.len()];
+    let shares = if dims.top_k <= ALIKE { [0, 0] } else { [1, 2] };
+    let mut found = Vec::new();
+    for measure in UsageMeasure::OF_RUNS.into_iter().filter(|measure| spec.usage.is_none_or(|only| only == *measure)) {
         let of_layer = |layer: &usize| {
-            usage.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| value(layer, e)))
+            usage.layer(*layer).into_iter().flat_map(|layer| (0..dims.experts).map(|e| measure.of(layer, e)))
         };
         let values: Vec<f32> =
             layers.iter().flat_map(of_layer).map(|value| value.map_or(f32::NAN, |value| value as f32)).collect();
-        let high = values.iter().copied().fold(0.0, f32::max);
+        let (scale, uniform) = match measure {
+            UsageMeasure::First => (shares[0], 1.0 / dims.experts as f64),
+            UsageMeasure::Chosen => (shares[1], 1.0 / dims.experts as f64),
+            UsageMeasure::Weight | UsageMeasure::Difference => (3, 1.0 / dims.top_k as f64),
+        };
+        highest[scale] = values.iter().copied().fold(highest[scale], f32::max);
+        found.push((format!("{} (uniform: {uniform:.3})", measure.quantity()), scale, values));
+    }
+    let ends = highest.map(|high| round::up(f64::from(high)) as f32);
+    let is_used = |scale: usize| found.iter().any(|(_, of, _)| *of == scale);
+    let used = (0..SCALES.len()).filter(|scale| is_used(*scale));
+    let legends = used.map(|scale| Legend::Ramp(SCALES[scale].to_owned(), 0.0, ends[scale])).collect();
+    let mut panels = Vec::new();
+    for (caption, scale, values) in found {
         let texts = values.iter().map(|value| format!("{value:.3}")).collect();
-        let cells = Cells::Heat { values, range: (0.0, high), texts };
+        let cells = Cells::Heat { values, range: (0.0, ends[scale]), texts };
         let mut grid = Grid::new((layers.len(), dims.experts), (42.0, 20.0), cells);
-        grid.caption = format!("{name} (uniform: {uniform:.3})");
+        grid.caption = caption;
         grid.rows = layer_axis(&layers);
         grid.cols = Axis::numbers("expert", 0..dims.experts);
-        legends.push(Legend::Ramp(name.to_owned(), 0.0, high));
         panels.push(Panel::Grid(grid));
     }
     Ok(Figure {

@@ -232,14 +232,19 @@ fn explain(c: &Canvas) -> Vec<String> {
         let more = [format!("{} · {none}", forms[0]), none.to_owned(), "no token occurs twice: R".to_owned()];
         forms.splice(..0, more);
     }
+    if c.pane.heads.on == MeasuredOn::Repeated {
+        let on = measured_on(c);
+        let more: Vec<String> = forms.iter().map(|form| format!("{on} · {form}")).collect();
+        forms.splice(..0, more.into_iter().chain([on]));
+    }
     forms.extend([what.split(';').next().unwrap_or_default().to_owned(), measure.to_string(), String::new()]);
     forms
 }
 
-/// What is shown: the text, the progress and the pooling of the maps, from the longest form to the shortest.
-fn about(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>) -> [String; 3] {
+/// The text on which heads are measured, or how far that is.
+fn measured_on(c: &Canvas) -> String {
     let state = c.state;
-    let on = match (c.pane.heads.on, state.derived.scores()) {
+    match (c.pane.heads.on, state.derived.scores()) {
         (MeasuredOn::Text, _) => c.pane.heads.on.name().to_owned(),
         (MeasuredOn::Repeated, Some(scores)) => format!("on {} random tokens twice", scores.repeated),
         (MeasuredOn::Repeated, None) if state.derived.scores_failed() => "could not be measured".to_owned(),
@@ -247,7 +252,13 @@ fn about(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>) -> [String; 3]
             let (done, total) = state.derived.scores_progress().unwrap_or((0, 0));
             format!("reading random tokens {done} of {total}")
         }
-    };
+    }
+}
+
+/// What is shown: the text, the progress and the pooling of the maps, from the longest form to the shortest.
+fn about(c: &Canvas, ranking: &[Ranked], pooled: Option<Covered>) -> [String; 3] {
+    let state = c.state;
+    let on = measured_on(c);
     let measured = state.measured(c.pane.heads.on);
     let mut more = Vec::new();
     match pooled {
