@@ -44,7 +44,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let panels = vec![
         panel("loss of each token, nats", "loss of each token, nats", high, vec![("A", of_a), ("B", of_b)]),
         panel(
-            "difference of the two, nats",
+            "difference, nats",
             "difference, nats",
             apart,
             vec![("A loses more", a_more), ("B loses more", b_more)],
