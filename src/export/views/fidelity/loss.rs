@@ -43,12 +43,7 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let apart = top(&[&b_more, &a_more]);
     let panels = vec![
         panel("loss of each token, nats", "loss of each token, nats", high, vec![("A", of_a), ("B", of_b)]),
-        panel(
-            "difference, nats",
-            "difference, nats",
-            apart,
-            vec![("A loses more", a_more), ("B loses more", b_more)],
-        ),
+        panel("difference, nats", "difference, nats", apart, vec![("A loses more", a_more), ("B loses more", b_more)]),
     ];
     Ok(Figure {
         title: format!("Loss by token: {}", names(&a, b)),
