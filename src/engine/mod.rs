@@ -17,6 +17,7 @@ mod operands;
 mod panics;
 mod run;
 mod self_test;
+mod sweep;
 mod thread;
 
 pub use self::core::{Branch, Core};
@@ -39,6 +40,7 @@ pub use run::{Capture, Live, OnTokens, Replay, Run};
 pub use self_test::{
     Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
 };
+pub use sweep::{Corpus, GroupBy, SweepProgress, SweepWatch, TextOptions, sweep};
 pub use thread::Engine;
 
 use crate::protocol::Event;

@@ -11,7 +11,7 @@ mod views;
 
 #[cfg(feature = "figures")]
 pub use crate::analysis::view::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width};
-pub use json::{EffectInfo, LabInfo, RunInfo, effect_json, lab_json, run_json};
+pub use json::{EffectInfo, LabInfo, RunInfo, effect_json, lab_json, run_json, sweep_json};
 #[cfg(feature = "figures")]
 pub use screen::{Cell, Screen, screen_ansi, screen_png, screen_svg};
 pub use tables::{LAB_TABLES, lab_tables};

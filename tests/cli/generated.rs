@@ -82,9 +82,13 @@ fn files_have_the_columns_of_their_tables() {
         ["patch", "--clean", "one two three", "--corrupt", "one four three", "--over", "heads", "--target", "5"];
     let output = mixscope(patch.into_iter().chain(["--foil", "300", "--out", &at("patch")]));
     assert!(output.status.success(), "{output:?}");
+    let texts = at("text.txt");
+    fs::write(&texts, "one two three two one").unwrap();
+    let output = mixscope(["sweep", &texts, "--format", "csv", "--min-count", "1", "--quiet", "--out", &at("sweep")]);
+    assert!(output.status.success(), "{output:?}");
     let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
     for table in tables::all() {
-        let file = ["run", "lab", "effect", "ablate", "patch"]
+        let file = ["run", "lab", "effect", "ablate", "patch", "sweep"]
             .map(|out| folder.path().join(out).join(table.name))
             .into_iter()
             .find(|p| p.exists());
