@@ -40,7 +40,7 @@ pub use run::{Capture, Live, OnTokens, Replay, Run};
 pub use self_test::{
     Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
 };
-pub use sweep::{Corpus, GroupBy, SweepProgress, SweepWatch, TextOptions, sweep};
+pub use sweep::{Corpus, GroupBy, SweepProgress, SweepWatch, TextOptions, recorded_sizes, sweep, sweep_recorded};
 pub use thread::Engine;
 
 use crate::protocol::Event;

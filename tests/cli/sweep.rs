@@ -230,7 +230,7 @@ fn assert_same(a: &Path, b: &Path) {
 fn shards_merge_to_the_bytes_of_one_run() {
     let folder = Folder::new();
     let corpus = folder.text("corpus");
-    let args = [corpus.as_str(), "--group-by", "file", "--lines", "--window", "32", "--min-count", "1"];
+    let args = [corpus.as_str(), "--group-by", "file", "--lines", "--window", "32", "--min-count", "1", "--decode", "3", "--null", "20"];
     folder.sweep(&args, "whole");
     for shard in ["1/3", "3/3"] {
         folder.sweep(&[&args[..], &["--shard", shard, "--threads", "1"]].concat(), &format!("shard{}", &shard[..1]));
@@ -255,7 +255,7 @@ fn shards_merge_to_the_bytes_of_one_run() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_same(&folder.at("merged"), &folder.at("whole"));
     let whole = files(&folder.at("whole"));
-    assert_eq!(whole.len(), 2 * 9 + 2, "{:?}", whole.keys());
+    assert_eq!(whole.len(), 2 * 10 + 2, "{:?}", whole.keys());
     let shown: String = String::from_utf8_lossy(&whole["sweep.json"]).into_owned();
     assert!(!shown.contains(folder.0.path().to_str().unwrap()), "no path of this machine: {shown}");
 
@@ -363,4 +363,107 @@ fn stdin_is_a_text_and_the_summary_goes_to_stdout() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("stdin"), "{}", stdout(&output));
+}
+
+#[test]
+fn generated_tokens_are_counted_apart_and_are_those_of_run() {
+    let folder = Folder::new();
+    fs::write(folder.at("one.txt"), ENGLISH[1]).unwrap();
+    folder.sweep(&[&folder.text("one.txt"), "--decode", "5", "--format", "csv", "--vocabulary", "input", "--min-count", "1"], "out");
+    let run = Run::ok(&["--prompt", ENGLISH[1], "--steps", "5", "--format", "csv", "--quiet"]);
+    let prompt = run.tokens().iter().filter(|row| row.3 == "prompt").count();
+    let rows: Vec<RoutingRow> = run.table("routing.csv");
+    #[derive(Deserialize)]
+    struct Phased {
+        phase: String,
+        layer: usize,
+        expert: usize,
+        tokens: u64,
+        chosen: u64,
+    }
+    for row in table::<Phased>(&folder.at("out/experts.csv")) {
+        let is_decode = row.phase == "decode";
+        let of = rows.iter().filter(|of| (of.0 >= prompt) == is_decode && (of.1, of.2) == (row.layer, row.expert));
+        assert_eq!(row.chosen, of.clone().filter(|of| of.6 > 0.0).count() as u64, "{} L{}.E{}", row.phase, row.layer, row.expert);
+        assert_eq!(row.tokens, of.count() as u64);
+    }
+}
+
+#[test]
+fn recorded_routing_gives_the_counts_of_the_model_that_was_recorded() {
+    let folder = Folder::new();
+    fs::write(folder.at("one.txt"), ENGLISH[0]).unwrap();
+    let run = Run::ok(&["--prompt", ENGLISH[0], "--format", "csv", "--quiet"]);
+    let (ids, rows) = (run.ids(), run.table::<RoutingRow>("routing.csv"));
+    let expert = |pos: usize, layer: usize, rank: usize| {
+        rows.iter().find(|row| (row.0, row.1, row.5) == (pos, layer, rank)).unwrap().2
+    };
+    let olmoe: Vec<Vec<Vec<usize>>> = (0..ids.len())
+        .map(|pos| (1..=2).map(|rank| (0..6).map(|layer| expert(pos, layer, rank)).collect()).collect())
+        .collect();
+    let vllm: Vec<Vec<Vec<usize>>> = (0..ids.len())
+        .map(|pos| (0..6).map(|layer| (1..=2).map(|rank| expert(pos, layer, rank)).collect()).collect())
+        .collect();
+    let line = |value: serde_json::Value| format!("{value}\n");
+    fs::write(folder.at("olmoe.jsonl"), line(serde_json::json!({"input_ids": ids, "exp_ids": olmoe}))).unwrap();
+    let vllm = serde_json::json!({"prompt_token_ids": ids, "prompt_routed_experts": vllm});
+    fs::write(folder.at("vllm.jsonl"), line(vllm)).unwrap();
+    let args = ["--format", "csv", "--vocabulary", "input", "--min-count", "1"];
+    folder.sweep(&[&[folder.text("one.txt").as_str()], &args[..]].concat(), "model");
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Counted {
+        layer: usize,
+        expert: usize,
+        tokens: u64,
+        first: u64,
+        chosen: u64,
+    }
+    for name in ["olmoe", "vllm"] {
+        let file = folder.text(&format!("{name}.jsonl"));
+        folder.sweep(&[&["--recorded", "--experts", "8", file.as_str()], &args[..]].concat(), name);
+        let [recorded, model] = [name, "model"].map(|out| table::<Counted>(&folder.at(out).join("experts.csv")));
+        assert_eq!(recorded, model, "{name}");
+        for table in ["pairs.csv", "transitions.csv", "repeats.csv"] {
+            let read = |out: &str| fs::read_to_string(folder.at(out).join(table)).unwrap();
+            assert_eq!(read(name).replace(&format!("{name}.jsonl"), "one.txt"), read("model"), "{name}: {table}");
+        }
+    }
+    let fails = |text: &str, what: &str| {
+        fs::write(folder.at("bad.jsonl"), text).unwrap();
+        let (bad, out) = (folder.text("bad.jsonl"), folder.text("bad"));
+        assert_fails(&mixscope(["sweep", "-q", "--recorded", &bad, "--experts", "2", "--out", &out]), 1, what);
+    };
+    fails("{}", "line 1: expected a JSON object with input_ids and exp_ids (OLMoE)");
+    fails(r#"{"input_ids": [1], "exp_ids": [[[5]]]}"#, "it names expert 5, but --experts says that there are 2");
+    fails(r#"{"input_ids": [1, 2], "exp_ids": [[[1]]]}"#, "it has 2 token ids, and experts of 1 tokens");
+    fails(r#"{"input_ids": [1, 2], "exp_ids": [[[1]], [[1], [0]]]}"#, "tokens have different numbers of layers or experts");
+}
+
+#[test]
+fn shuffled_labels_tell_chance_from_a_difference() {
+    let folder = Folder::new();
+    let lines = |texts: &[&str], n: usize| (0..n).map(|i| texts[i % texts.len()].to_owned() + "\n").collect::<String>();
+    fs::write(folder.at("en.txt"), lines(&ENGLISH, 40)).unwrap();
+    fs::write(folder.at("es.txt"), lines(&SPANISH, 40)).unwrap();
+    // Two halves of the same lines.
+    fs::write(folder.at("en2.txt"), lines(&ENGLISH, 40)).unwrap();
+    let least_p = |files: &[&str], out: &str| {
+        let files: Vec<String> = files.iter().map(|name| folder.text(name)).collect();
+        let args: Vec<&str> = files.iter().map(String::as_str).chain(["--lines", "--null", "99", "--format", "csv"]).collect();
+        folder.sweep(&args, out);
+        #[derive(Deserialize)]
+        struct Chance {
+            parts: usize,
+            p: f64,
+            z: Option<f64>,
+        }
+        let rows: Vec<Chance> = table(&folder.at(out).join("chance.csv"));
+        assert!(rows.len() == 2 * 6 * 8 && rows.iter().all(|row| row.parts == 40));
+        let extreme = rows.iter().filter(|row| row.p <= 0.011 && row.z.is_some_and(|z| z.abs() > 4.0)).count();
+        (extreme, rows.len())
+    };
+    let (languages, all) = least_p(&["en.txt", "es.txt"], "languages");
+    assert!(languages > all / 4, "{languages} of {all}: languages differ");
+    let (halves, _) = least_p(&["en.txt", "en2.txt"], "halves");
+    assert_eq!(halves, 0, "equal halves differ by chance only");
 }

@@ -83,6 +83,10 @@ pub struct SweepOptions {
     pub contexts: usize,
     /// The kinds of tokens whose experts are counted.
     pub vocabulary: Vec<TokenKind>,
+    /// Tokens that are generated after each window.
+    pub decode: usize,
+    /// How often the labels of texts are shuffled.
+    pub null: usize,
 }
 
 /// A part of a corpus.

@@ -3,6 +3,7 @@
 use super::about::{About, Cursor};
 use super::contexts::Sample;
 use super::counts::{Count, Counts, Total};
+use super::null::Unit;
 use super::reading::Phase;
 use super::state::{Group, Sweep, Wide};
 use super::sum::Sum;
@@ -23,6 +24,8 @@ const VERSION: u64 = 1;
 const ABOUT: &str = "about";
 const CONTEXTS: &str = "contexts";
 const PIECES: &str = "pieces";
+const UNIT_TOKENS: &str = "units.tokens";
+const UNIT_CHOSEN: &str = "units.chosen";
 
 /// More layers or experts are no model's.
 const MOST: usize = 1 << 16;
@@ -40,6 +43,8 @@ struct Header {
     version: u64,
     about: About,
     groups: Vec<(String, u64, u64, Vec<Phase>)>,
+    /// Hash, number and group of the parts whose labels can be shuffled.
+    units: Vec<(u64, u64, String)>,
 }
 
 impl Sweep {
@@ -55,6 +60,7 @@ impl Sweep {
             version: VERSION,
             about: About { cursor: cursor.cloned(), ..self.about.clone() },
             groups: groups.collect(),
+            units: self.units.kept.iter().map(|((hash, part), unit)| (*hash, *part, unit.group.clone())).collect(),
         };
         let mut tensors = Vec::new();
         for (index, group) in self.groups.values().enumerate() {
@@ -66,6 +72,19 @@ impl Sweep {
         for (phase, wide) in &self.wide {
             contexts.insert(*phase, &wide.contexts.kept);
             vocabulary_tensors(*phase, wide, self.about.model.shape.layers, &mut tensors);
+        }
+        if !self.units.kept.is_empty() {
+            let units = || self.units.kept.values();
+            let shape = self.about.model.shape;
+            let dims = vec![units().count(), shape.layers, shape.experts];
+            tensors.push((
+                UNIT_TOKENS.to_owned(),
+                Dtype::U64,
+                dims[..1].to_vec(),
+                words(units().map(|unit| unit.tokens)),
+            ));
+            let chosen = words(units().flat_map(|unit| unit.chosen.iter().copied()));
+            tensors.push((UNIT_CHOSEN.to_owned(), Dtype::U64, dims, chosen));
         }
         let pieces: Vec<(u32, &str, bool)> =
             self.pieces.iter().map(|(id, piece)| (*id, piece.spelling(), piece.is_byte_level())).collect();
@@ -130,6 +149,16 @@ impl Sweep {
             };
             let phases = phases.into_iter().map(read).collect::<Result<_>>()?;
             sweep.groups.insert(name, Group { texts, parts, phases });
+        }
+        if !header.units.is_empty() {
+            let (count, width) = (header.units.len(), shape.layers * shape.experts);
+            let tokens = read_words(&file, UNIT_TOKENS, Some(count))?;
+            let all = count.checked_mul(width).context("its sizes are too large")?;
+            let chosen = read_words(&file, UNIT_CHOSEN, Some(all))?;
+            let counts = tokens.into_iter().zip(chosen.chunks_exact(width));
+            for ((hash, part, group), (tokens, chosen)) in header.units.into_iter().zip(counts) {
+                sweep.units.kept.insert((hash, part), Unit { group, tokens, chosen: chosen.to_vec() });
+            }
         }
         let contexts: BTreeMap<Phase, Vec<[Vec<Sample>; 2]>> =
             serde_json::from_slice(text(CONTEXTS)?).context("its contexts can't be read")?;

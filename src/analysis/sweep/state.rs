@@ -1,6 +1,7 @@
 use super::about::{About, Shard};
 use super::contexts::Contexts;
 use super::counts::Counts;
+use super::null::Units;
 use super::reading::{Phase, Reading};
 use super::vocabulary::{TokenKind, Vocabulary};
 use crate::trace::{Dtype, Piece};
@@ -18,6 +19,8 @@ pub struct Sweep {
     pub groups: BTreeMap<String, Group>,
     /// What is kept over all groups.
     pub wide: BTreeMap<Phase, Wide>,
+    /// Parts of texts whose labels can be shuffled, if they are to be.
+    pub units: Units,
     /// The spelling of every token that is named in vocabulary and contexts.
     pub pieces: BTreeMap<u32, Piece>,
     dtype: Dtype,
@@ -56,7 +59,8 @@ impl Sweep {
     /// Nothing yet.
     pub fn new(about: About) -> Self {
         let dtype = about.near_tie_dtype();
-        Self { about, groups: BTreeMap::new(), wide: BTreeMap::new(), pieces: BTreeMap::new(), dtype }
+        let units = Units::new(about.model.shape, about.options.seed);
+        Self { about, groups: BTreeMap::new(), wide: BTreeMap::new(), units, pieces: BTreeMap::new(), dtype }
     }
 
     /// Counts a window. The sizes of the reading are those of the sweep.
@@ -68,6 +72,9 @@ impl Sweep {
             group.texts += u64::from(reading.is_first_part);
         }
         group.phases.entry(reading.phase).or_insert_with(|| Counts::new(shape)).add(reading, dtype);
+        if self.about.options.null > 0 {
+            self.units.add(reading);
+        }
         let about = &self.about;
         let wide = self.wide.entry(reading.phase).or_insert_with(|| Wide::new(about));
         wide.vocabulary.add(reading);
@@ -118,6 +125,7 @@ impl Sweep {
                 None => drop(self.wide.insert(phase, theirs)),
             }
         }
+        self.units.merge(&other.units);
         self.pieces.extend(other.pieces);
     }
 

@@ -23,6 +23,8 @@ fn about(shard: Option<Shard>) -> About {
             seed: 3,
             contexts: 4,
             vocabulary: TokenKind::ALL.to_vec(),
+            decode: 0,
+            null: 50,
         },
         shard,
         cursor: None,

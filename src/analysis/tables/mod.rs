@@ -85,6 +85,7 @@ pub fn all() -> Vec<&'static Table> {
         sweep::PositionRow::TABLE,
         sweep::VocabularyRow::TABLE,
         sweep::ContextRow::TABLE,
+        sweep::ChanceRow::TABLE,
     ]
 }
 

@@ -2,8 +2,8 @@
 
 use crate::analysis::sweep::{Count, Cursor, Shard, Sweep};
 use crate::analysis::tables::sweep::{
-    ContextRow, ExpertRow, GroupRow, LayerRow, PairRow, PositionRow, RepeatRow, TransitionRow, VocabularyRow, contexts,
-    experts, groups, layers, pairs, positions, repeats, transitions, vocabulary,
+    ChanceRow, ContextRow, ExpertRow, GroupRow, LayerRow, PairRow, PositionRow, RepeatRow, TransitionRow,
+    VocabularyRow, chance, contexts, experts, groups, layers, pairs, positions, repeats, transitions, vocabulary,
 };
 use crate::analysis::tables::{ParquetWriter, Row, Table, TokenText, write_csv};
 use crate::app::files::Reporter;
@@ -21,7 +21,7 @@ pub const PARTIAL: &str = "sweep.partial.safetensors";
 /// The file that describes the others: written last.
 const DESCRIPTION: &str = "sweep.json";
 /// The tables.
-const TABLES: [&Table; 9] = [
+const TABLES: [&Table; 10] = [
     GroupRow::TABLE,
     ExpertRow::TABLE,
     LayerRow::TABLE,
@@ -31,6 +31,7 @@ const TABLES: [&Table; 9] = [
     PositionRow::TABLE,
     VocabularyRow::TABLE,
     ContextRow::TABLE,
+    ChanceRow::TABLE,
 ];
 /// Rows of the summary.
 const SHOWN: usize = 12;
@@ -84,6 +85,7 @@ impl Files {
             self.table(|| positions(sweep), &mut next)?;
             self.table(|| vocabulary(sweep, least, text), &mut next)?;
             self.table(|| contexts(sweep, text), &mut next)?;
+            self.table(|| chance(sweep), &mut next)?;
         }
         save(&self.out.join(STATE), sweep, None)?;
         let json = sweep_json(sweep, &self.names(sweep.about.shard))?;

@@ -2,12 +2,13 @@
 
 mod files;
 mod merge;
+mod recorded;
 mod shard;
 mod watch;
 
 use super::folder::Folder;
 use super::stderr::Stderr;
-use super::{ModelArgs, TextArgs, apply_threads, error, print, signals, values};
+use super::{ModelArgs, TextArgs, apply_threads, error, harmless, print, signals, values};
 use crate::analysis::sweep::{
     About, CorpusAbout, ModelAbout, Shape, Shard, Sweep, SweepOptions, TokenKind, Vocabulary,
 };
@@ -40,6 +41,7 @@ Files in DIR, each as .csv and .parquet:
   positions    usage by position in the window
   vocabulary   tokens and the experts that they chose (input, next and predicted token)
   contexts     tokens that chose an expert, with the text around them
+  chance       with --null: which differences between groups are chance
 and sweep.json (model, corpus, options, totals) and sweep.safetensors (exact counts and sums, for --merge).
 
   mixscope sweep corpus/ --group-by folder --out sweep1
@@ -74,7 +76,7 @@ pub struct SweepCommand {
     #[arg(value_name = "FILE")]
     texts: Vec<PathBuf>,
     /// Shards of one sweep, whose sum is written.
-    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["texts", "shard", "resume", "group_by", "text_field", "lines", "window", "contexts", "vocabulary", "seed"])]
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["texts", "shard", "resume", "group_by", "text_field", "lines", "window", "contexts", "vocabulary", "seed", "decode", "null", "recorded"])]
     merge: Vec<PathBuf>,
     /// Folder for the files; created if it does not exist.
     #[arg(long, value_name = "DIR")]
@@ -107,7 +109,21 @@ pub struct SweepCommand {
     /// Tokens that occur less often are left out of the table `vocabulary`.
     #[arg(long, default_value = "10", value_name = "N", value_parser = values::count)]
     min_count: usize,
-    /// Seed of the random contexts.
+    /// Generate N tokens after each window, greedily, and count them apart (phase `decode`).
+    #[arg(long, default_value = "0", value_name = "N", value_parser = values::count)]
+    decode: usize,
+    /// Shuffle the labels of texts N times: which differences between groups are chance? (table `chance`)
+    #[arg(long, default_value = "0", value_name = "N", value_parser = values::count)]
+    null: usize,
+    /// The files are routing that another program recorded, as JSON lines: of OLMoE's script (input_ids,
+    /// predicted_token_ids, exp_ids) or of vLLM (prompt_token_ids, prompt_routed_experts, token_ids, routed_experts). No model
+    /// is needed.
+    #[arg(long, requires = "experts", conflicts_with_all = ["decode", "resume", "lines", "text_field"])]
+    recorded: bool,
+    /// How many experts a layer of the recorded model has.
+    #[arg(long, value_name = "N", value_parser = values::positive, requires = "recorded")]
+    experts: Option<usize>,
+    /// Seed of the random contexts and of the shuffles.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed)]
     seed: u64,
     /// Tables to write.
@@ -142,7 +158,7 @@ impl SweepCommand {
             );
             return merge::merge(&merge, &Files { out, tables }, force, quiet);
         }
-        if !names_model(&self.model.model)? {
+        if self.recorded || !names_model(&self.model.model)? {
             self.texts.insert(0, PathBuf::from(std::mem::replace(&mut self.model.model, "demo".to_owned())));
         }
         if self.texts.is_empty() {
@@ -153,6 +169,9 @@ impl SweepCommand {
         let shard = self.shard.map_or_else(shard::of_slurm, |shard| Ok(Some(shard)))?;
         let corpus = Corpus::find(&self.texts, self.text_options())?;
         let files = Files { out: self.out.clone(), tables };
+        if let Some(experts) = self.experts {
+            return recorded::count(&self, &corpus, shard, experts, &files);
+        }
         self.sweep(&corpus, shard, &files)
     }
 
@@ -229,22 +248,22 @@ impl SweepCommand {
         let rate = tokens as f64 / seconds.max(1e-9);
         stderr.say(&format!("read {tokens} tokens in {}, {rate:.0} tok/s", crate::trace::duration(seconds)));
         stderr.say(&format!("wrote {} to {}", names.join(", "), self.out.display()));
-        print(&super::harmless(&files::summary(&state)))
+        print(&harmless(&files::summary(&state)))
     }
 
     /// What the sweep is of, apart from the texts, which are not read yet.
     fn about(&self, loaded: &Loaded, shard: Option<Shard>) -> Result<About> {
         let (meta, dims) = (&loaded.meta, loaded.meta.dims);
-        let window = self.window.unwrap_or(WINDOW.min(dims.context));
-        if window > dims.context || window < 2 {
+        let window = self.window.unwrap_or(WINDOW.min(dims.context.saturating_sub(self.decode)));
+        let most = dims.context.saturating_sub(self.decode);
+        if window > most || window < 2 {
+            let decode = if self.decode > 0 { " without those of --decode" } else { "" };
             let message = format!(
-                "--window: expected from 2 to {} tokens, the model's context (max_position_embeddings), found {window}",
-                dims.context
+                "--window: expected from 2 to {most} tokens, the model's context (max_position_embeddings){decode}, found \
+                 {window}"
             );
             return Err(error(ErrorKind::ValueValidation, message));
         }
-        let vocabulary = TokenKind::ALL.into_iter().filter(|kind| self.vocabulary.contains(&Kind::of(*kind)));
-        let options = self.text_options();
         Ok(About {
             mixscope: env!("CARGO_PKG_VERSION").to_owned(),
             model: ModelAbout {
@@ -259,22 +278,31 @@ impl SweepCommand {
                     experts: dims.experts,
                     top_k: dims.top_k,
                     vocab: dims.vocab,
-                    window,
+                    window: window + self.decode,
                 },
             },
             corpus: CorpusAbout::default(),
-            options: SweepOptions {
-                window,
-                group_by: options.group_by.name().to_owned(),
-                text_field: options.text_field,
-                lines: options.lines,
-                seed: self.seed,
-                contexts: self.contexts,
-                vocabulary: vocabulary.collect(),
-            },
+            options: self.options(window),
             shard,
             cursor: None,
         })
+    }
+
+    /// The options that decide the numbers.
+    fn options(&self, window: usize) -> SweepOptions {
+        let options = self.text_options();
+        let vocabulary = TokenKind::ALL.into_iter().filter(|kind| self.vocabulary.contains(&Kind::of(*kind)));
+        SweepOptions {
+            window,
+            group_by: options.group_by.name().to_owned(),
+            text_field: options.text_field,
+            lines: options.lines,
+            seed: self.seed,
+            contexts: self.contexts,
+            vocabulary: vocabulary.collect(),
+            decode: self.decode,
+            null: self.null,
+        }
     }
 
     fn announce(&self, corpus: &Corpus, about: &About, stderr: &Stderr) {

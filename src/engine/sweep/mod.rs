@@ -3,10 +3,12 @@
 mod corpus;
 mod parts;
 mod read;
+mod recorded;
 mod utf8;
 mod windows;
 
 pub use corpus::{Corpus, GroupBy, TextOptions};
+pub use recorded::{recorded_sizes, sweep_recorded};
 
 use crate::analysis::sweep::{CorpusAbout, Cursor, Reading, Sweep};
 use crate::control::Control;
@@ -58,6 +60,7 @@ pub fn sweep(
 ) -> Result<CorpusAbout> {
     let mut windows = Windows::new(loaded, corpus, sweep.about.options.window, sweep.about.shard, from)?;
     let mut progress = SweepProgress::default();
+    let decode = sweep.about.options.decode;
     let mut most = rayon::current_num_threads().max(2);
     // The readings of the last batch are counted while the next one is read.
     let mut waiting: Option<(Vec<Reading>, Cursor)> = None;
@@ -71,7 +74,7 @@ pub fn sweep(
             readings.iter().for_each(|reading| sweep.add(reading));
             Some(cursor)
         };
-        let (counted, readings) = rayon::join(count, || read(loaded, batch?, control));
+        let (counted, readings) = rayon::join(count, || read(loaded, batch?, decode, control));
         if let Some(cursor) = counted {
             watch.counted(sweep, &cursor)?;
         }
@@ -79,7 +82,7 @@ pub fn sweep(
         if readings.is_empty() {
             return Ok(windows.about());
         }
-        progress.tokens += readings.iter().map(|reading| reading.ids.len() as u64).sum::<u64>();
+        progress.tokens += readings.iter().map(|reading| (reading.ids.len() - reading.from) as u64).sum::<u64>();
         progress.bytes = windows.bytes();
         watch.progress(progress);
         let each = started.elapsed().as_secs_f64() / readings.len() as f64;

@@ -17,11 +17,23 @@ const SMALL: u64 = 64 << 20;
 
 /// What the model does with each window. Windows of a small model are read next to each other; a large one reads a layer of
 /// all windows before the next, so that its weights are read once for all of them. The readings are the same.
-pub fn read(loaded: &Loaded, windows: Vec<Window>, control: &Control) -> Result<Vec<Reading>> {
+///
+/// With `decode`, so many tokens are generated after each window, greedily, unless the text ends before.
+pub fn read(loaded: &Loaded, windows: Vec<Window>, decode: usize, control: &Control) -> Result<Vec<Reading>> {
+    let one = |window| {
+        if decode > 0 {
+            generate(loaded, window, decode, control)
+        } else {
+            read_together(loaded, vec![window], control)
+        }
+    };
     if loaded.meta.touched_bytes > SMALL {
-        return read_together(loaded, windows, control);
+        return match decode {
+            0 => read_together(loaded, windows, control),
+            _ => Ok(windows.into_iter().map(one).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()),
+        };
     }
-    let each = windows.into_par_iter().map(|window| read_together(loaded, vec![window], control));
+    let each = windows.into_par_iter().map(one);
     Ok(each.collect::<Result<Vec<Vec<Reading>>>>()?.into_iter().flatten().collect())
 }
 
@@ -38,7 +50,7 @@ fn read_together(loaded: &Loaded, windows: Vec<Window>, control: &Control) -> Re
     // A layer needs no keys and values but its own.
     let mut scratch = model.new_cache();
     let begin = |window: Window| {
-        let mut watch = Watch { layers: vec![LayerReading::default(); dims.layers], d_model: dims.d_model };
+        let mut watch = Watch::new(loaded);
         let (pass, resid) = model.begin(&window.ids, &scratch, precision, &mut watch)?;
         Ok(Arm { window, pass, resid, watch })
     };
@@ -54,8 +66,50 @@ fn read_together(loaded: &Loaded, windows: Vec<Window>, control: &Control) -> Re
     arms.into_iter().map(|arm| finish(arm, dims.vocab, &quiet)).collect()
 }
 
+/// A window, and as a second reading the tokens that the model generates after it.
+fn generate(loaded: &Loaded, window: Window, decode: usize, control: &Control) -> Result<Vec<Reading>> {
+    let (model, meta, quiet) = (&loaded.model, &loaded.meta, control.quiet());
+    let (precision, mut cache) = (loaded.precision(), model.new_cache());
+    let (name, n) = (named(&window), window.ids.len());
+    let mut watch = Watch::new(loaded);
+    let (pass, mut resid) = model.begin(&window.ids, &cache, precision, &mut watch)?;
+    for layer in 0..meta.dims.layers {
+        resid = pass.layer(layer, resid, &mut cache, &mut watch, &quiet).with_context(|| name.clone())?;
+    }
+    let watched = Watch { layers: watch.layers.clone(), ..watch };
+    let (prompt, pass) = finish_keeping(Arm { window, pass, resid, watch }, meta.dims.vocab, &quiet)?;
+    pass.end(&mut cache);
+    let mut watch = watched;
+    let (mut ids, mut predicted) = (prompt.ids.clone(), prompt.predicted.clone());
+    while ids.len() < n + decode && ids.len() < meta.dims.context {
+        let Some(id) = predicted.last().copied() else { break };
+        ids.push(id);
+        let logits = model.forward(&[id], &mut cache, precision, &mut watch, &quiet).with_context(|| name.clone())?;
+        ensure!(logits.iter().all(|x| x.is_finite()), "{name}: NaN or infinity in `{}`", K::Logits.at(0));
+        predicted.push(Distribution::of(&logits).top(1)[0] as u32);
+        if meta.eos.contains(&id) {
+            break;
+        }
+    }
+    let generated = Reading {
+        phase: Phase::Decode,
+        from: n,
+        ids,
+        predicted,
+        // A token that the model chose says nothing about how well it predicts.
+        nll: Vec::new(),
+        layers: watch.layers,
+        ..prompt.clone()
+    };
+    Ok(if generated.ids.len() > n { vec![prompt, generated] } else { vec![prompt] })
+}
+
 /// The reading, once all layers were read.
 fn finish(arm: Arm, vocab: usize, control: &Control) -> Result<Reading> {
+    Ok(finish_keeping(arm, vocab, control)?.0)
+}
+
+fn finish_keeping<'m>(arm: Arm<'m>, vocab: usize, control: &Control) -> Result<(Reading, Pass<'m>)> {
     let Arm { window, pass, resid, mut watch } = arm;
     let n = window.ids.len();
     let (mut predicted, mut nll) = (Vec::with_capacity(n), vec![0.0]);
@@ -77,7 +131,7 @@ fn finish(arm: Arm, vocab: usize, control: &Control) -> Result<Reading> {
             nll.extend(loss);
         }
     }
-    Ok(Reading {
+    let reading = Reading {
         group: window.group,
         place: window.place,
         is_first_part: window.is_first_part,
@@ -87,7 +141,8 @@ fn finish(arm: Arm, vocab: usize, control: &Control) -> Result<Reading> {
         predicted,
         nll,
         layers: watch.layers,
-    })
+    };
+    Ok((reading, pass))
 }
 
 fn named(window: &Window) -> String {
@@ -98,6 +153,13 @@ fn named(window: &Window) -> String {
 struct Watch {
     layers: Vec<LayerReading>,
     d_model: usize,
+}
+
+impl Watch {
+    fn new(loaded: &Loaded) -> Self {
+        let dims = loaded.meta.dims;
+        Self { layers: vec![LayerReading::default(); dims.layers], d_model: dims.d_model }
+    }
 }
 
 impl Hooks for Watch {
@@ -111,9 +173,9 @@ impl Hooks for Watch {
         let at = positions.start + bad.unwrap_or(0) / (value.len() / positions.len().max(1)).max(1);
         ensure!(bad.is_none(), "NaN or infinity in `{hook}` at position {at}");
         match hook.kind {
-            K::RouterLogits => layer.logits = value.to_vec(),
-            K::ExpertWeights => layer.probs = value.to_vec(),
-            K::MixingWeights => layer.weights = value.to_vec(),
+            K::RouterLogits => layer.logits.extend_from_slice(value),
+            K::ExpertWeights => layer.probs.extend_from_slice(value),
+            K::MixingWeights => layer.weights.extend_from_slice(value),
             _ => {
                 for output in value.chunks_exact(self.d_model) {
                     layer.norms.push(norm(output));
@@ -125,7 +187,7 @@ impl Hooks for Watch {
     }
 
     fn at_ids(&mut self, hook: Hook, ids: &mut [u32], _: Range<usize>) -> Result<()> {
-        self.layers[hook.layer as usize].chosen = ids.to_vec();
+        self.layers[hook.layer as usize].chosen.extend_from_slice(ids);
         Ok(())
     }
 }

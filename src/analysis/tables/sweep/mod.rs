@@ -1,5 +1,6 @@
 //! The tables of a sweep. `docs/sweep.md` names the source of each definition.
 
+mod chance;
 mod contexts;
 mod experts;
 mod groups;
@@ -10,6 +11,7 @@ mod repeats;
 mod transitions;
 mod vocabulary;
 
+pub use chance::{ChanceRow, chance};
 pub use contexts::{ContextRow, contexts};
 pub use experts::{ExpertRow, experts};
 pub use groups::{GroupRow, groups};
