@@ -1,6 +1,7 @@
 //! What the user sees and does. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod arrangement;
+pub mod corpus;
 mod cursor;
 mod drawn;
 mod event;

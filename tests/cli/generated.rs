@@ -93,7 +93,8 @@ fn files_have_the_columns_of_their_tables() {
             .into_iter()
             .find(|p| p.exists());
         let text = file.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_else(|| {
-            let args = ["export", &trace, "--view", table.name, "--format", "csv", "-o", "-"];
+            let of = if table.name.starts_with("sweep.") { at("sweep") } else { trace.clone() };
+            let args = ["export", &of, "--view", table.name, "--format", "csv", "-o", "-"];
             let of_two = ["--against", &other]
                 .into_iter()
                 .filter(|_| ["policy_a", "position_a"].contains(&table.columns[0].name));

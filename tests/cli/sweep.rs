@@ -230,7 +230,20 @@ fn assert_same(a: &Path, b: &Path) {
 fn shards_merge_to_the_bytes_of_one_run() {
     let folder = Folder::new();
     let corpus = folder.text("corpus");
-    let args = [corpus.as_str(), "--group-by", "file", "--lines", "--window", "32", "--min-count", "1", "--decode", "3", "--null", "20"];
+    let args = [
+        corpus.as_str(),
+        "--group-by",
+        "file",
+        "--lines",
+        "--window",
+        "32",
+        "--min-count",
+        "1",
+        "--decode",
+        "3",
+        "--null",
+        "20",
+    ];
     folder.sweep(&args, "whole");
     for shard in ["1/3", "3/3"] {
         folder.sweep(&[&args[..], &["--shard", shard, "--threads", "1"]].concat(), &format!("shard{}", &shard[..1]));
@@ -369,7 +382,10 @@ fn stdin_is_a_text_and_the_summary_goes_to_stdout() {
 fn generated_tokens_are_counted_apart_and_are_those_of_run() {
     let folder = Folder::new();
     fs::write(folder.at("one.txt"), ENGLISH[1]).unwrap();
-    folder.sweep(&[&folder.text("one.txt"), "--decode", "5", "--format", "csv", "--vocabulary", "input", "--min-count", "1"], "out");
+    folder.sweep(
+        &[&folder.text("one.txt"), "--decode", "5", "--format", "csv", "--vocabulary", "input", "--min-count", "1"],
+        "out",
+    );
     let run = Run::ok(&["--prompt", ENGLISH[1], "--steps", "5", "--format", "csv", "--quiet"]);
     let prompt = run.tokens().iter().filter(|row| row.3 == "prompt").count();
     let rows: Vec<RoutingRow> = run.table("routing.csv");
@@ -384,7 +400,14 @@ fn generated_tokens_are_counted_apart_and_are_those_of_run() {
     for row in table::<Phased>(&folder.at("out/experts.csv")) {
         let is_decode = row.phase == "decode";
         let of = rows.iter().filter(|of| (of.0 >= prompt) == is_decode && (of.1, of.2) == (row.layer, row.expert));
-        assert_eq!(row.chosen, of.clone().filter(|of| of.6 > 0.0).count() as u64, "{} L{}.E{}", row.phase, row.layer, row.expert);
+        assert_eq!(
+            row.chosen,
+            of.clone().filter(|of| of.6 > 0.0).count() as u64,
+            "{} L{}.E{}",
+            row.phase,
+            row.layer,
+            row.expert
+        );
         assert_eq!(row.tokens, of.count() as u64);
     }
 }
@@ -436,7 +459,10 @@ fn recorded_routing_gives_the_counts_of_the_model_that_was_recorded() {
     fails("{}", "line 1: expected a JSON object with input_ids and exp_ids (OLMoE)");
     fails(r#"{"input_ids": [1], "exp_ids": [[[5]]]}"#, "it names expert 5, but --experts says that there are 2");
     fails(r#"{"input_ids": [1, 2], "exp_ids": [[[1]]]}"#, "it has 2 token ids, and experts of 1 tokens");
-    fails(r#"{"input_ids": [1, 2], "exp_ids": [[[1]], [[1], [0]]]}"#, "tokens have different numbers of layers or experts");
+    fails(
+        r#"{"input_ids": [1, 2], "exp_ids": [[[1]], [[1], [0]]]}"#,
+        "tokens have different numbers of layers or experts",
+    );
 }
 
 #[test]
@@ -449,7 +475,8 @@ fn shuffled_labels_tell_chance_from_a_difference() {
     fs::write(folder.at("en2.txt"), lines(&ENGLISH, 40)).unwrap();
     let least_p = |files: &[&str], out: &str| {
         let files: Vec<String> = files.iter().map(|name| folder.text(name)).collect();
-        let args: Vec<&str> = files.iter().map(String::as_str).chain(["--lines", "--null", "99", "--format", "csv"]).collect();
+        let args: Vec<&str> =
+            files.iter().map(String::as_str).chain(["--lines", "--null", "99", "--format", "csv"]).collect();
         folder.sweep(&args, out);
         #[derive(Deserialize)]
         struct Chance {
@@ -466,4 +493,46 @@ fn shuffled_labels_tell_chance_from_a_difference() {
     assert!(languages > all / 4, "{languages} of {all}: languages differ");
     let (halves, _) = least_p(&["en.txt", "en2.txt"], "halves");
     assert_eq!(halves, 0, "equal halves differ by chance only");
+}
+
+#[test]
+fn views_of_a_sweep_are_exported() {
+    let folder = Folder::new();
+    folder.sweep(&[&folder.text("corpus"), "--group-by", "folder", "--format", "csv", "--min-count", "1"], "out");
+    folder.sweep(&[&folder.text("corpus"), "--group-by", "folder", "--format", "csv", "--precision", "f32"], "other");
+    let (sweep, other) = (folder.text("out"), folder.text("other"));
+    let export = |args: &[&str]| mixscope(["export", &sweep, "-o", "-", "--format", "csv"].iter().chain(args));
+    let table = |args: &[&str]| {
+        let output = export(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        let rows = csv::Reader::from_reader(&output.stdout[..])
+            .into_deserialize::<(String, String, Option<f64>, Option<f64>)>();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let groups = table(&["--view", "sweep.groups", "--layer", "3"]);
+    let experts: Vec<Expert> = self::table(&folder.at("out/experts.csv"));
+    let found = experts.iter().filter(|row| row.layer == 3);
+    let found: Vec<_> =
+        found.map(|row| (row.group.clone(), format!("E{}", row.expert), Some(row.specialisation))).collect();
+    assert_eq!(groups.iter().map(|row| (row.0.clone(), row.1.clone(), row.2)).collect::<Vec<_>>(), found);
+    assert!(groups.iter().all(|row| row.3 == Some(0.25)));
+    let usage = table(&["--view", "sweep.usage", "--group", "es", "--measure", "first"]);
+    let both = table(&["--view", "sweep.compare", "--group", "es", "--minus", "es", "--measure", "first"]);
+    assert!(usage.len() == 48 && both.iter().all(|row| row.2 == Some(0.0)));
+    assert_eq!(table(&["--view", "sweep.compare", "--against", &other]).len(), 48);
+    let fails = |args: &[&str], code: i32, what: &str| assert_fails(&export(args), code, what);
+    fails(&["--view", "sweep.usage", "--layer", "3"], 2, "--layer: it applies to --view sweep.groups");
+    fails(&["--view", "sweep.usage", "--token", "3"], 2, "--token: it applies to views of a run");
+    fails(&["--view", "sweep.usage", "--group", "fr"], 1, "there is no group `fr`; there are en, es");
+    fails(&["--view", "sweep.groups", "--layer", "6"], 1, "layer 6: expected one from 0 to 5");
+    fails(&["--view", "sweep.usage", "--against", &other], 2, "--against: --view sweep.usage shows one sweep");
+    fails(&["--view", "sweep.usage", "--measure", "load"], 2, "expected one of specialisation, first");
+    fails(&["--view", "routing.map", "--group", "es"], 2, "--group: it applies to views of a sweep");
+    assert_fails(
+        &mixscope(["export", &folder.text("corpus"), "--view", "sweep.usage", "-o", "x.csv"]),
+        1,
+        "is no sweep",
+    );
+    // It comes as far as the terminal, which tests do not have.
+    assert_fails(&mixscope(["open", &sweep]), 2, "terminal");
 }

@@ -15,6 +15,7 @@ mod state;
 mod sum;
 #[cfg(test)]
 mod tests;
+mod view;
 mod vocabulary;
 
 pub use about::{About, CorpusAbout, Cursor, ModelAbout, Shard, SweepOptions};
@@ -25,4 +26,5 @@ pub use reading::{LayerReading, Phase, Place, Reading};
 pub use shape::Shape;
 pub use state::{Group, Sweep, Wide};
 pub use sum::Sum;
+pub use view::{SweepGrid, SweepMeasure, SweepSpec, SweepView, VocabularyEntry};
 pub use vocabulary::{TokenKind, Vocabulary};

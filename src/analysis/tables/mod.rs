@@ -86,6 +86,7 @@ pub fn all() -> Vec<&'static Table> {
         sweep::VocabularyRow::TABLE,
         sweep::ContextRow::TABLE,
         sweep::ChanceRow::TABLE,
+        sweep::GridRow::TABLE,
     ]
 }
 

@@ -4,7 +4,10 @@ mod files;
 mod merge;
 mod recorded;
 mod shard;
+mod view;
 mod watch;
+
+pub use view::{LEAST, SweepViewArgs, names as view_names, open_sweep, sweep_at, view as sweep_view};
 
 use super::folder::Folder;
 use super::stderr::Stderr;

@@ -3,6 +3,7 @@
 mod chance;
 mod contexts;
 mod experts;
+mod grid;
 mod groups;
 mod layers;
 mod pairs;
@@ -14,6 +15,7 @@ mod vocabulary;
 pub use chance::{ChanceRow, chance};
 pub use contexts::{ContextRow, contexts};
 pub use experts::{ExpertRow, experts};
+pub use grid::{GridRow, grid_rows};
 pub use groups::{GroupRow, groups};
 pub use layers::{LayerRow, layers};
 pub use pairs::{PairRow, pairs};
