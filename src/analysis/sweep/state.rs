@@ -3,10 +3,10 @@ use super::contexts::Contexts;
 use super::counts::Counts;
 use super::null::Units;
 use super::reading::{Phase, Reading};
-use super::vocabulary::{TokenKind, Vocabulary};
+use super::vocabulary::Vocabulary;
 use crate::trace::{Dtype, Piece};
 use anyhow::{Result, bail, ensure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A sweep: exact counts and sums, by group and phase, and what is kept over all groups.
 ///
@@ -85,18 +85,22 @@ impl Sweep {
         self.groups.entry(name.to_owned()).or_default()
     }
 
+    /// The tokens that vocabulary and contexts name.
+    fn named(&self) -> BTreeSet<u32> {
+        let layers = self.about.model.shape.layers;
+        let mut ids = BTreeSet::new();
+        for wide in self.wide.values() {
+            for kind in wide.vocabulary.kinds() {
+                (0..layers).for_each(|layer| ids.extend(wide.vocabulary.tokens(*kind, layer).map(|(id, ..)| id)));
+            }
+            ids.extend(wide.contexts.ids());
+        }
+        ids
+    }
+
     /// Notes how the tokens are spelled that vocabulary and contexts name.
     pub fn spell(&mut self, piece: impl Fn(u32) -> Piece) {
-        let layers = self.about.model.shape.layers;
-        for wide in self.wide.values() {
-            let kinds = || wide.vocabulary.kinds().iter().copied();
-            let counted = kinds().flat_map(|kind: TokenKind| {
-                (0..layers).flat_map(move |layer| wide.vocabulary.tokens(kind, layer).map(|(token, ..)| token))
-            });
-            for id in counted.chain(wide.contexts.ids()) {
-                self.pieces.entry(id).or_insert_with(|| piece(id));
-            }
-        }
+        self.pieces = self.named().into_iter().map(|id| (id, piece(id))).collect();
     }
 
     /// Tokens of all groups and phases.
@@ -171,6 +175,9 @@ impl Sweep {
         ensure!(missing.is_empty(), "of {of} shards these are missing: {}", missing.join(", "));
         let (_, mut whole) = whole.ok_or_else(|| anyhow::anyhow!("there is no shard to merge"))?;
         whole.about.shard = None;
+        // Contexts of a shard that are not among those of the whole corpus may have named more.
+        let named = whole.named();
+        whole.pieces.retain(|id, _| named.contains(id));
         Ok(whole)
     }
 }

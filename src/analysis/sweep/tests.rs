@@ -71,7 +71,11 @@ fn reading(seed: u64, len: usize) -> Reading {
 }
 
 fn sweep_of(shard: Option<Shard>) -> Sweep {
-    let mut sweep = Sweep::new(about(shard));
+    counted(Sweep::new(about(shard)))
+}
+
+fn counted(mut sweep: Sweep) -> Sweep {
+    let shard = sweep.about.shard;
     for part in (0..40).filter(|part| shard.is_none_or(|shard| shard.has(*part))) {
         let reading = reading(part, 4 + part as usize % 12);
         sweep.add(&reading);
@@ -96,6 +100,18 @@ fn shards_give_the_bytes_of_the_whole_in_any_order() {
         assert!(bytes(&Sweep::merged(shards.into_iter().map(read)).unwrap()) == whole, "{order:?}");
     }
     assert!(bytes(&Sweep::parse(&whole).unwrap()) == whole);
+}
+
+#[test]
+fn merged_shards_spell_no_more_than_the_whole() {
+    let without_vocabulary = |shard| {
+        let mut about = about(shard);
+        (about.options.vocabulary, about.options.contexts) = (Vec::new(), 1);
+        counted(Sweep::new(about))
+    };
+    let shards = (1..=5).map(|number| Ok((String::new(), without_vocabulary(Some(Shard { number, of: 5 })))));
+    let (merged, whole) = (Sweep::merged(shards).unwrap(), without_vocabulary(None));
+    assert!(merged.pieces == whole.pieces && bytes(&merged) == bytes(&whole));
 }
 
 #[test]

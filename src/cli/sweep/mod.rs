@@ -229,10 +229,10 @@ impl SweepCommand {
         let corpus_about = match done {
             Ok(about) => about,
             Err(failed) => {
-                watch.save(&state)?;
                 let tokens = state.tokens();
-                let kept = format!("{tokens} tokens are counted in {}; --resume continues", partial.display());
-                stderr.say(&kept);
+                if watch.save(&state)? {
+                    stderr.say(&format!("{tokens} tokens are counted in {}; --resume continues", partial.display()));
+                }
                 let is_interrupted = failed.is::<Stopped>();
                 return Err(if is_interrupted {
                     signals::interrupted(&format!("after {tokens} tokens"))

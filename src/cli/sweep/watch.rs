@@ -31,14 +31,15 @@ impl<'a> Watch<'a> {
         Self { partial, stderr, started: now, kept: now, cursor, skipped: None }
     }
 
-    /// Keeps the counts up to the last cursor, if there is one.
+    /// Keeps the counts up to the last cursor; returns whether there are any.
     ///
     /// # Errors
     /// If the file can't be written.
-    pub fn save(&mut self, sweep: &Sweep) -> Result<()> {
-        let Some(cursor) = &self.cursor else { return Ok(()) };
+    pub fn save(&mut self, sweep: &Sweep) -> Result<bool> {
+        let Some(cursor) = &self.cursor else { return Ok(false) };
         self.kept = Instant::now();
-        files::save(self.partial, sweep, Some(cursor))
+        files::save(self.partial, sweep, Some(cursor))?;
+        Ok(true)
     }
 }
 
@@ -64,6 +65,9 @@ impl SweepWatch for Watch<'_> {
 
     fn counted(&mut self, sweep: &Sweep, cursor: &Cursor) -> Result<()> {
         self.cursor = Some(cursor.clone());
-        if self.kept.elapsed() >= EVERY { self.save(sweep) } else { Ok(()) }
+        if self.kept.elapsed() >= EVERY {
+            self.save(sweep)?;
+        }
+        Ok(())
     }
 }

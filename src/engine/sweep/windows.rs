@@ -101,6 +101,12 @@ impl<'a> Windows<'a> {
         while taken.len() < at_once && is_open {
             let Some(part) = self.parts.next()? else {
                 is_open = false;
+                let (found, skip) = (self.parts.about().parts, self.skip.as_ref().map_or(0, |skip| skip.part + 1));
+                ensure!(
+                    found >= skip,
+                    "the texts are not those of the interrupted sweep: they have {found} parts, and it had read {skip}; start \
+                     again with --force"
+                );
                 continue;
             };
             if self.is_done(&part)? || self.shard.is_some_and(|shard| !shard.has(part.number)) {
