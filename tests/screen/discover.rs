@@ -132,6 +132,28 @@ fn a_view_is_exported_in_the_format_and_look_that_is_typed() {
 }
 
 #[test]
+fn sorted_pairs_leave_out_the_never_chosen_and_keys_follow_their_order() {
+    let mut still = still("v v v v A");
+    assert_eq!(still.state.view(), View::RoutingPairs);
+    let order = still.state.expert_order(still.state.pane());
+    let usage = still.state.shown_usage().layer(still.state.cursor.layer).unwrap();
+    let counts: Vec<u32> = order.iter().map(|expert| usage.chosen[*expert]).collect();
+    assert!(counts.is_sorted_by(|a, b| a >= b) && counts.iter().all(|count| *count > 0), "{counts:?}");
+    let hidden = 8 - order.len();
+    let title = screen(&mut still, 160, 45).join("\n");
+    let said = if hidden > 0 { format!("sorted, {hidden} never chosen hidden") } else { "sorted".to_owned() };
+    assert!(title.contains(&said), "{title}");
+    // From the first to the last, and no further.
+    still.state.cursor.expert = order[0];
+    for expert in order.iter().skip(1).chain(order.last()) {
+        still.press(".").unwrap();
+        assert_eq!(still.state.cursor.expert, *expert);
+    }
+    still.press(",").unwrap();
+    assert_eq!(still.state.cursor.expert, order[order.len() - 2]);
+}
+
+#[test]
 fn the_footer_names_the_keys_of_the_view_and_only_those_that_do_something() {
     let footer = |keys: &str, width: u16| screen(&mut still(keys), width, 45).pop().unwrap();
     for (keys, has, lacks) in [

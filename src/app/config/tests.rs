@@ -111,6 +111,7 @@ mouse = false
 reduced_motion = true
 strip = "loss"
 details = "reversed"
+arrangement = "two"
 [defaults]
 model = "C:\\weird \"name\"\u001b.gguf"
 precision = "f32-router"
