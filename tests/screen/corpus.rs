@@ -72,10 +72,10 @@ fn the_cursor_is_the_same_in_all_views() {
     for view in 1..=7 {
         press(&mut corpus, &view.to_string());
         let shown = screen(&corpus, (160, 45), Depth::True);
-        assert!(shown.contains("L2.E3 in all groups: chosen "), "{shown}");
+        assert!(shown.contains("L2.E3 in all groups: chosen by "), "{shown}");
     }
     press(&mut corpus, "1 ]");
-    assert!(screen(&corpus, (160, 45), Depth::True).contains("L2.E3 in english.txt: chosen "));
+    assert!(screen(&corpus, (160, 45), Depth::True).contains("L2.E3 in english.txt: chosen by "));
     assert_eq!(press(&mut corpus, "q"), Some(CorpusEffect::Quit));
     assert_eq!(press(&mut corpus, "ctrl-c"), Some(CorpusEffect::Quit));
 }

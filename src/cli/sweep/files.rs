@@ -151,7 +151,7 @@ pub fn summary(sweep: &Sweep) -> String {
         let name: String = row.group.chars().take(40).collect();
         let loss = row.loss.map_or_else(String::new, |loss| format!("{loss:.4}"));
         let accuracy = row.accuracy.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share));
-        let most = most_specialised(sweep, &row);
+        let most = most_specialised(sweep, row);
         let _ = writeln!(out, "{name:<width$} {:>8} {:>12} {loss:>8} {accuracy:>9}  {most}", row.texts, row.tokens);
     }
     if rows.len() > SHOWN {

@@ -4,6 +4,7 @@ use super::paper::Paper;
 use crate::analysis::sweep::{SweepGrid, SweepView};
 use crate::state::corpus::Corpus;
 use crate::state::text::{fit, harmless, width};
+use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::number::{plain, prob, signed};
 use crate::ui::widgets::window::window;
 use ratatui::layout::Rect;
@@ -33,8 +34,11 @@ pub fn draw(p: &mut Paper, area: Rect, corpus: &Corpus, grid: &SweepGrid) {
     let across = usize::from(inside.width).saturating_sub(name + 2);
     let cell = (across / columns.max(1)).clamp(CELL.0, CELL.1);
     let shown = window(spec.expert, columns, (across / cell).max(1));
-    let room = usize::from(inside.height).saturating_sub(3).max(1);
-    let lines = window(cursor_line, count, room);
+    // The names of the columns and the scale take a line each.
+    let room = usize::from(inside.height).saturating_sub(2).max(1);
+    // With room for it, a bar stands below each number.
+    let high = if room >= 2 * count { 2 } else { 1 };
+    let lines = window(cursor_line, count, room / high);
     for (i, column) in shown.clone().enumerate() {
         let text = &grid.columns.1[column];
         let style = if column == spec.expert { p.theme.cursor() } else { p.theme.expert(column) };
@@ -47,7 +51,7 @@ pub fn draw(p: &mut Paper, area: Rect, corpus: &Corpus, grid: &SweepGrid) {
     }
     let most = grid.most().max(f64::MIN_POSITIVE);
     let is_share = most <= 1.0 && !grid.is_signed;
-    for (y, line) in (inside.y + 1..).zip(lines.clone()) {
+    for (y, line) in (inside.y + 1..).step_by(high).zip(lines.clone()) {
         let row = row_of(line);
         let is_cursor = row == cursor_row;
         let label = format!("{}{}", if is_cursor { "▸" } else { " " }, names[row]);
@@ -63,6 +67,10 @@ pub fn draw(p: &mut Paper, area: Rect, corpus: &Corpus, grid: &SweepGrid) {
             };
             let text = if is_at { format!("[{}]", fit(&text, cell - 2)) } else { fit(&text, cell - 1) };
             p.put(inside, x, y, &format!("{text:>cell$}"), style);
+            if let (2, Some(value)) = (high, grid.value(row, column)) {
+                let bar = bar((value.abs() / most) as f32, cell - 1);
+                p.put(inside, x + 1, y + 1, &bar, if grid.is_signed { p.theme.signed(value) } else { p.theme.dim() });
+            }
         }
     }
     if lines.len() < count {

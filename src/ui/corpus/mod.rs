@@ -89,7 +89,7 @@ fn at_cursor(corpus: &Corpus) -> String {
     let of = |count| counts.of(count, layer)[expert];
     let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
     format!(
-        "L{layer}.E{expert} in {}: chosen {} of {} times ({:.1} %), first {:.1} %; near-ties in the layer {:.2} %",
+        "L{layer}.E{expert} in {}: chosen by {} of {} tokens ({:.1} %), first by {:.1} %; near-ties {:.2} %",
         group.map_or_else(|| "all groups".to_owned(), harmless),
         thousands(of(Count::Chosen)),
         thousands(tokens),
@@ -134,7 +134,7 @@ fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
