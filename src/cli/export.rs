@@ -5,14 +5,9 @@ use super::stderr::write_out;
 use super::sweep::{self, SweepViewArgs};
 use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
-<<<<<<< HEAD
 use crate::analysis::sweep::SweepView;
-use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick, UsageMeasure};
-=======
 use crate::analysis::view::{Tab, View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, MapMeasure, Measure, MeasuredOn, Pick, UsageMeasure};
->>>>>>> main
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width, caption, file, sweep_caption, sweep_file};
@@ -202,7 +197,7 @@ impl Export {
         }
         let spec = self.spec(view).map_err(|error| wrong(format!("{error:#}")))?;
         let look = self.look()?;
-        self.check_use(view, spec.lens)?;
+        self.check_use(view, &spec)?;
         self.check_files(&files)?;
         self.check_free(&files)?;
         apply_threads(None)?;
@@ -217,6 +212,7 @@ impl Export {
             ("--token", self.token.is_some()),
             ("--head", self.head.is_some()),
             ("--sort", self.sort),
+            ("--on", self.on.is_some()),
             ("--site", self.site.is_some()),
             ("--targets", self.targets.is_some()),
         ];
@@ -372,7 +368,7 @@ impl Export {
     ///
     /// # Errors
     /// For the first option that has none.
-    fn check_use(&self, view: View, lens: LensMeasure) -> Result<()> {
+    fn check_use(&self, view: View, spec: &ViewSpec) -> Result<()> {
         use View::{
             AttentionGrid, AttentionHead, AttentionScores, EffectsContributions, EffectsMap, EffectsPatching, LensGrid,
             LensTargets, Next, RoutingLayer, RoutingPairs, RoutingToken,
@@ -401,16 +397,11 @@ impl Export {
             let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
             return Err(wrong(format!("{option}: it applies to --view {}, not to {}", names.join(", "), view)));
         }
-<<<<<<< HEAD
-        if self.targets.is_some() && !matches!(lens, LensMeasure::Top | LensMeasure::Rank) {
-            let message = format!("--targets: it applies to --measure token and rank, not to {}", lens.name());
-=======
-        if self.with_model.has_model() && spec.on == MeasuredOn::Text && self.view.tab() == Tab::Attention {
+        if self.with_model.has_model() && spec.on == MeasuredOn::Text && view.tab() == Tab::Attention {
             return Err(wrong("--model: heads are measured by a model with --on random only".to_owned()));
         }
         if self.targets.is_some() && !matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank) {
             let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
->>>>>>> main
             return Err(wrong(message));
         }
         Ok(())
@@ -477,12 +468,8 @@ impl Export {
         self.check_range(&run)?;
         let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
-<<<<<<< HEAD
-        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", view))?;
-=======
-        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
+        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {view}"))?;
         data.scores = scores;
->>>>>>> main
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
