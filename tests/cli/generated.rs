@@ -182,7 +182,7 @@ fn settings() -> String {
                 (Some((key, value)), None) => {
                     writeln!(section, "| {} | {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
-                (Some((key, value)), Some(_)) if !key.contains(' ') => {
+                (Some((key, value)), Some(_)) if key.chars().all(|c| c == '_' || c.is_alphanumeric()) => {
                     writeln!(section, "| {} | not set, e.g. {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
                 (_, comment) => help = comment.unwrap_or_default(),
