@@ -83,7 +83,7 @@ fn put_scores(c: &mut Canvas, area: Rect, body: Rect, d: Dims, ranking: &[Ranked
     // Where not all numbers fit, every fourth is enough.
     let each = if cell > (d.heads - 1).to_string().len() + 1 { 1 } else { 4 };
     // The cursor's number takes the place of others that it would run into.
-    let is_free = |head: usize| head % each == 0 && (each == 1 || head.abs_diff(cursor.head) * cell > 2);
+    let is_free = |head: usize| head.is_multiple_of(each) && (each == 1 || head.abs_diff(cursor.head) * cell > 2);
     for head in heads.clone().filter(|head| is_free(*head) || *head == cursor.head) {
         let style = if head == cursor.head { c.theme.cursor() } else { c.theme.dim() };
         let name = if cell > 3 { format!("H{head}") } else { head.to_string() };
