@@ -84,7 +84,8 @@ fn keys_are_listed_with_tables_and_actions() {
     assert!(table.lines().any(|line| line.starts_with("keys.anywhere") && line.contains("ctrl-c")));
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
+    "sweep",
     "run",
     "open",
     "export",
