@@ -52,7 +52,8 @@ impl Scores {
 /// is in tokens.
 ///
 /// # Errors
-/// As [`Probe::advance`].
+/// [`Stopped`](crate::control::Stopped) if `control` is cancelled; if the vocabulary has nothing to repeat, or the model's
+/// activations are not finite.
 pub fn head_scores(live: &Live, control: &Control) -> Result<Arc<HeadScores>> {
     let mut probe = Probe::new(live);
     loop {
