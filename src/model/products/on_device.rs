@@ -86,12 +86,13 @@ impl OnDevice {
             return Ok(outs);
         }
         // One copy back for all results, because each copy waits for the device.
-        let mut all = Tensor::cat(&results, 0)?.to_vec1::<f32>()?;
-        round.slice(&mut all);
+        let all = Tensor::cat(&results, 0)?.to_vec1::<f32>()?;
         let mut rest = all.as_slice();
         for (job, row, n) in places {
             let (first, others) = rest.split_at(n);
-            outs[job][row * n..][..n].copy_from_slice(first);
+            let out = &mut outs[job][row * n..][..n];
+            out.copy_from_slice(first);
+            jobs[job].1.finish(0, out, round);
             rest = others;
         }
         Ok(outs)

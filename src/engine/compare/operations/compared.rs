@@ -37,13 +37,13 @@ pub struct Scores {
 
 impl Scores {
     /// Of rotated queries `[pos, heads, d_head]` and keys `[pos, kv_heads, d_head]`.
-    pub fn of(q: &[f32], k: &[f32], d: Dims) -> Self {
+    /// `scale` is their factor in `layer`.
+    pub fn of(q: &[f32], k: &[f32], d: Dims, (layer, scale): (usize, f32)) -> Self {
         let (group, pos) = (d.heads / d.kv_heads, k.len() / (d.kv_heads * d.d_head));
-        let scale = 1.0 / (d.d_head as f32).sqrt();
         let row = |i: usize| {
             let (head, query) = (i / pos, i % pos);
             let q = &q[(query * d.heads + head) * d.d_head..][..d.d_head];
-            let first = d.window.map_or(0, |window| (query + 1).saturating_sub(window));
+            let first = d.window_at(layer).map_or(0, |window| (query + 1).saturating_sub(window));
             let score = |key: usize| {
                 let k = &k[(key * d.kv_heads + head / group) * d.d_head..][..d.d_head];
                 (q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * scale).abs()
