@@ -1,9 +1,13 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["torch==2.15.0", "transformers==5.24.0", "safetensors==0.8.0"]
+# ///
 """Makes the recordings in tests/fixtures/families: small random models of each family, and what transformers computes.
 
     python tools/family_fixtures.py tests/fixtures/families --tokenizer TOKENIZER.json
 
 Weights are bf16 numbers, so that one file serves both recordings: `reference` is computed from them in f32, `reference_bf16` in
-bf16. Needs torch, transformers 5.2x and safetensors. Recorded are the first tokens of the prompt; the greedy continuation is that
+bf16; the experts of `gpt-oss-mxfp4` are MXFP4, as in the model's own checkpoints. Recorded are the first tokens of the prompt; the greedy continuation is that
 of the whole prompt.
 """
 
@@ -14,7 +18,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 ROWS, PROMPT, STEPS = 20, 40, 16
@@ -41,7 +45,8 @@ CASES = {
         moe_intermediate_size=16, num_experts=24, num_experts_per_tok=8, norm_topk_prob=True, decoder_sparse_step=2)),
     "qwen3-moe-yarn": ("qwen3_moe", dict(
         num_attention_heads=3, num_key_value_heads=1, head_dim=16, intermediate_size=56, moe_intermediate_size=24,
-        num_experts=6, num_experts_per_tok=2, norm_topk_prob=True, rope_parameters=dict(YARN, truncate=True))),
+        num_experts=6, num_experts_per_tok=2, norm_topk_prob=True,
+        rope_parameters=dict(YARN, truncate=True))),
     "granite-moe": ("granitemoe", dict(
         num_attention_heads=6, num_key_value_heads=3, intermediate_size=24, num_local_experts=7, num_experts_per_tok=3,
         embedding_multiplier=5.0, logits_scaling=4.0, residual_multiplier=0.3, attention_multiplier=0.2,
@@ -51,7 +56,12 @@ CASES = {
         num_local_experts=6, num_experts_per_tok=3, sliding_window=6,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         rope_parameters=dict(YARN, truncate=False))),
+    "gpt-oss-mxfp4": ("gpt_oss", dict(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=1, head_dim=16, intermediate_size=32,
+        num_local_experts=5, num_experts_per_tok=2, sliding_window=8, tie_word_embeddings=True,
+        layer_types=["full_attention", "sliding_attention"], rope_parameters=dict(YARN, truncate=False))),
 }
+E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 
 def random_model(family, keys, seed):
@@ -72,6 +82,31 @@ def random_model(family, keys, seed):
         else:
             weights.copy_(noise * (2.5 if "embed" in name or "lm_head" in name else 1.5) / math.sqrt(fan_in))
     return model.to(torch.bfloat16)
+
+
+def to_mxfp4(model, seed):
+    """Gives the experts weights that MXFP4 can hold; returns their tensors by name."""
+    generator, tensors = torch.Generator().manual_seed(seed), {}
+    for name, weights in model.named_parameters():
+        if weights.dim() == 3:
+            experts, inner, outer = weights.shape
+            codes = torch.randint(0, 16, (experts, outer, inner // 32, 32), generator=generator)
+            powers = torch.randint(122, 125, (experts, outer, inner // 32), generator=generator)
+            values = E2M1[codes] * 2.0 ** (powers[..., None] - 127)
+            weights.copy_(values.reshape(experts, outer, inner).transpose(1, 2))
+            tensors[f"{name}_blocks"] = (codes[..., ::2] | codes[..., 1::2] << 4).to(torch.uint8)
+            tensors[f"{name}_scales"] = powers.to(torch.uint8)
+    return tensors
+
+
+def store_mxfp4(folder, tensors):
+    """Puts these tensors in place of the experts' own in a saved model."""
+    stored = load_file(folder / "model.safetensors")
+    stored = {name: value for name, value in stored.items() if f"{name}_blocks" not in tensors}
+    save_file(stored | tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def record(model, ids):
@@ -160,7 +195,10 @@ def main():
         folder = args.out / name
         shutil.rmtree(folder, ignore_errors=True)
         model = random_model(family, keys, args.seed)
+        experts = to_mxfp4(model, args.seed) if name.endswith("mxfp4") else {}
         model.save_pretrained(folder / "model")
+        if experts:
+            store_mxfp4(folder / "model", experts)
         shutil.copy(args.tokenizer, folder / "model" / "tokenizer.json")
         prompt = [1] + torch.randint(3, 512, (PROMPT - 1,), generator=torch.Generator().manual_seed(args.seed)).tolist()
         for stem, dtype in (("reference_bf16", torch.bfloat16), ("reference", torch.float32)):

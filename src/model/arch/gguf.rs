@@ -184,7 +184,7 @@ const FAMILIES: [Family; 6] = [
 
 /// The metadata of the model's own architecture.
 struct Own<'a> {
-    header: &'a Header,
+    header: &'a Header<'a>,
     architecture: &'a str,
 }
 

@@ -1,7 +1,7 @@
 //! One matrix of a model.
 
+use super::e2m1;
 use super::map::{Bytes, Residency};
-use super::mxfp4;
 use super::stored::{Stored, widen};
 use crate::model::precision::Rounding;
 use std::sync::Arc;
@@ -182,7 +182,7 @@ impl Matrix {
         match &self.scales {
             Some(scales) => {
                 let of_row = &scales.bytes.as_slice()[scales.start + row * scales.stride..][..scales.width];
-                mxfp4::widen(self.row_bytes(row), of_row, out);
+                e2m1::widen(self.row_bytes(row), of_row, out);
             }
             None => widen(self.row_bytes(row), self.stored, out),
         }

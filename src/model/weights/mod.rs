@@ -1,6 +1,7 @@
 //! Weights used where they are stored: a mapped file or the program itself.
 
 mod columns;
+mod e2m1;
 mod folder;
 pub mod gguf;
 mod map;

@@ -1,6 +1,6 @@
 //! The types of stored numbers.
 
-use super::mxfp4;
+use super::e2m1;
 use crate::model::kernels::{Block, widen_bf16};
 use crate::trace::Dtype;
 use half::f16;
@@ -28,7 +28,7 @@ impl Stored {
         match self {
             Self::F32 => n.checked_mul(4),
             Self::F16 | Self::Bf16 => n.checked_mul(2),
-            Self::Mxfp4 => n.is_multiple_of(mxfp4::GROUP).then_some(n / 2),
+            Self::Mxfp4 => n.is_multiple_of(e2m1::GROUP).then_some(n / 2),
             Self::Blocks(block) => {
                 n.is_multiple_of(block.width()).then(|| (n / block.width()).checked_mul(block.bytes()))?
             }
@@ -91,7 +91,7 @@ pub(super) fn widen(bytes: &[u8], stored: Stored, out: &mut Vec<f32>) {
             half.convert_to_f32_slice(out);
         }
         // Numbers without their scales; see `Matrix::widen_row`.
-        Stored::Mxfp4 => mxfp4::widen(bytes, &vec![127; bytes.len() / 16], out),
+        Stored::Mxfp4 => e2m1::widen(bytes, &vec![127; bytes.len() / 16], out),
         Stored::Blocks(block) => {
             out.resize(bytes.len() / block.bytes() * block.width(), 0.0);
             block.dequantize(bytes, out);
