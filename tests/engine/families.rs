@@ -6,8 +6,17 @@ use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Replay, Run, Verdict, attribution, check_against, pattern, self_test, texts};
 use mixscope::trace::{HookKind as K, Policy, TraceFile, TracePlan, TraceReader};
 
-const FAMILIES: [&str; 9] =
-    ["olmoe", "olmoe-clip", "qwen2-moe", "qwen2-moe-dense", "qwen3-moe", "qwen3-moe-yarn", "granite-moe", "gpt-oss", "gpt-oss-mxfp4"];
+const FAMILIES: [&str; 9] = [
+    "olmoe",
+    "olmoe-clip",
+    "qwen2-moe",
+    "qwen2-moe-dense",
+    "qwen3-moe",
+    "qwen3-moe-yarn",
+    "granite-moe",
+    "gpt-oss",
+    "gpt-oss-mxfp4",
+];
 
 fn case(name: &str, policy: Policy) -> Case {
     Case::new(&format!("families/{name}"), policy)

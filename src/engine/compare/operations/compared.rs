@@ -61,7 +61,9 @@ impl Compared<'_> {
         let rows = self.rows(a, own);
         let parts: Vec<Option<Gap>> = rows.iter().map(|rows| rows.iter().copied().reduce(Gap::and)).collect();
         let all = parts.iter().flatten().copied().fold(Gap::default(), Gap::and);
-        let limit = Limit::of(self.hook.kind, self.dtype);
+        // The MLP of a layer without a router is one expert.
+        let is_dense = self.hook.kind == K::MlpOut && !self.dims.has_router(self.hook.layer as usize);
+        let limit = Limit::of(if is_dense { K::ExpertOut } else { self.hook.kind }, self.dtype);
         let is_room = |gap: &Gap| match rounding {
             None => false,
             Some(_) if self.dtype == Dtype::F32 => gap.non_finite == 0 && gap.relative_l2 <= F32_ROOM,
