@@ -232,10 +232,12 @@ impl Dims {
     /// Bytes of the hooks that the views keep of one token, f32, without the KV cache.
     pub fn kept_bytes_per_token(&self) -> usize {
         let width = |kind: HookKind| kind.shape(*self, 1).into_iter().product::<usize>();
-        let of_layer = |layer: usize| -> usize {
-            HookKind::FOR_VIEWS.into_iter().filter(|kind| kind.is_in(*self, layer)).map(width).sum()
+        let sum = |has_router: bool| -> usize {
+            HookKind::FOR_VIEWS.into_iter().filter(|kind| has_router || !kind.is_of_router()).map(width).sum()
         };
-        (0..self.layers).map(of_layer).sum::<usize>() * size_of::<f32>()
+        // A config may claim more layers than can be counted one by one.
+        let dense = self.dense.layers().filter(|layer| *layer < self.layers).count();
+        (dense * sum(false) + (self.layers - dense) * sum(true)) * size_of::<f32>()
     }
 }
 

@@ -143,13 +143,16 @@ pub fn dense_layers(keys: &Keys, layers: usize, report: &mut Report) -> Result<L
             list.ok_or_else(|| anyhow::anyhow!("{subject}: expected a list of layers, found another value"))?
         }
     };
-    let dense: Vec<usize> =
-        (0..layers).filter(|layer| listed.contains(layer) || !(layer + 1).is_multiple_of(step)).collect();
+    if step == 1 && listed.is_empty() {
+        return Ok(LayerSet::NONE);
+    }
+    let most = LayerSet::MOST;
     ensure!(
-        dense.last().is_none_or(|last| *last < LayerSet::MOST),
-        "{subject}: layers without a router from layer {} on are not supported",
-        LayerSet::MOST
+        layers <= most,
+        "{subject}: some of {layers} layers without a router are not supported, only of up to {most}"
     );
+    let is_dense = |layer: &usize| listed.contains(layer) || !(layer + 1).is_multiple_of(step);
+    let dense: Vec<usize> = (0..layers).filter(is_dense).collect();
     ensure!(dense.len() < layers, "{subject}: no layer has a router; mixscope shows mixtures of experts");
     if !dense.is_empty() {
         let numbers = dense.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");

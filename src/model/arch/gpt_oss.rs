@@ -6,8 +6,8 @@ use super::keys::Keys;
 use super::names::Names;
 use super::qwen::unwindowed;
 use crate::model::precision::NormRounding;
-use crate::trace::{Level, Report};
-use anyhow::Result;
+use crate::trace::{LayerSet, Level, Report};
+use anyhow::{Result, ensure};
 
 const FAMILY: Family = Family {
     name: "gpt-oss",
@@ -43,6 +43,8 @@ pub fn read(keys: &Keys, report: &mut Report) -> Result<Arch> {
         Some(serde_json::Value::Null) => None,
         _ => Some(keys.size("sliding_window", Some(128), report)?),
     };
+    let (layers, most) = (arch.dims.layers, LayerSet::MOST);
+    ensure!(layers <= most, "{}: {layers} layers of gpt-oss are not supported, only up to {most}", keys.origin);
     arch.dims.unwindowed = match keys.get("layer_types") {
         Some(_) => unwindowed(keys, arch.dims.layers)?,
         // transformers gives every second layer a window, from the first on.

@@ -37,6 +37,12 @@ pub fn read_qwen2(keys: &Keys, report: &mut Report) -> Result<Arch> {
         arch.dims.unwindowed = match keys.get("layer_types") {
             Some(_) => unwindowed(keys, arch.dims.layers)?,
             None => {
+                let (layers, most) = (arch.dims.layers, LayerSet::MOST);
+                ensure!(
+                    layers <= most,
+                    "{}: windows in {layers} layers are not supported, only in up to {most}",
+                    keys.origin
+                );
                 let below = keys.size("max_window_layers", Some(28), report)?;
                 let has_window = |layer: &usize| (layer + 1) % 2 == 1 && *layer < below;
                 (0..arch.dims.layers).filter(|layer| !has_window(layer)).collect()
