@@ -197,12 +197,16 @@ def main():
         model = random_model(family, keys, args.seed)
         experts = to_mxfp4(model, args.seed) if name.endswith("mxfp4") else {}
         model.save_pretrained(folder / "model")
+        # `model.to` would also round the frequencies of RoPE, which loading leaves in f32.
+        kinds = [("reference_bf16", torch.bfloat16), ("reference", torch.float32)]
+        options = dict(attn_implementation="eager")
+        models = [AutoModelForCausalLM.from_pretrained(folder / "model", dtype=dtype, **options) for _, dtype in kinds]
         if experts:
             store_mxfp4(folder / "model", experts)
         shutil.copy(args.tokenizer, folder / "model" / "tokenizer.json")
         prompt = [1] + torch.randint(3, 512, (PROMPT - 1,), generator=torch.Generator().manual_seed(args.seed)).tolist()
-        for stem, dtype in (("reference_bf16", torch.bfloat16), ("reference", torch.float32)):
-            model = model.to(dtype)
+        for (stem, dtype), model in zip(kinds, models):
+            model.eval()
             tensors = {hook: value.contiguous() for hook, value in record(model, prompt[:ROWS]).items()}
             tensors["tokens"] = torch.tensor(prompt[:ROWS]).to(torch.uint32)
             about = {"format": "mixscope-trace", "version": "1", "model": name, "config": json.dumps(model.config.to_dict()),

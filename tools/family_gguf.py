@@ -120,6 +120,8 @@ def write(folder, config):
             layer, matrix = name.split(".")[2], name.split(".experts.")[1].split("_")[0]
             tensor = gguf.MODEL_TENSOR[f"FFN_{matrix.upper()}_EXP"]
             mapped = gguf.TENSOR_NAMES[tensor].format(bid=layer) + ".weight"
+        if name.endswith("sinks"):
+            mapped += ".weight"  # as the converter does
         weights = weights.contiguous()
         is_matrix = weights.dim() > 1 and not name.endswith("bias") and "gate_inp" not in mapped
         if is_matrix:

@@ -140,16 +140,16 @@ fn each_layer_fed_the_recordings_input_is_bit_equal_in_bf16() {
 }
 
 #[test]
-fn a_gguf_of_the_same_weights_gives_the_same_logits_bit_for_bit() {
+fn a_gguf_of_the_same_weights_gives_the_same_logits() {
     let mut compared = 0;
     for case in cases().into_iter().filter(|case| case.join("model.gguf").exists()) {
-        let file = Location::Gguf(case.join("model.gguf"));
+        let (file, name) = (Location::Gguf(case.join("model.gguf")), case.display());
         // These files hold no tokenizer.
-        let gguf = open(&file, Policy::F32, None, true).unwrap_or_else(|error| panic!("{}: {error:#}", case.display()));
-        let loaded = load(&case, Policy::F32, None);
-        let ids = Reference::read(&case, "reference").prompt;
-        let [a, b] = [&loaded, &gguf].map(|model| forward(model, &ids, &mut model.model.new_cache(), &mut NoHooks));
-        assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", case.display());
+        let loaded = open(&file, Policy::F32, None, true).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        let reference = Reference::read(&case, "reference");
+        let logits = forward(&loaded, reference.ids(), &mut loaded.model.new_cache(), &mut NoHooks);
+        let want = reference.trace.get("unembed.hook_out").unwrap().f32().unwrap();
+        assert_close(&format!("{name} logits"), &logits, want, ABS, REL);
         compared += 1;
     }
     assert!(compared >= 5, "a file of each family");
