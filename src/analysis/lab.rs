@@ -114,6 +114,11 @@ impl Lab {
         Some(row.mean_loss? - self.base_row()?.mean_loss?)
     }
 
+    /// The number of tokens that the longest generated text has: at most `steps`, fewer where the text ends.
+    pub fn generated(&self) -> usize {
+        self.rows.iter().map(|row| row.generated.len()).max().unwrap_or(0)
+    }
+
     /// Layers of the model.
     pub fn layers(&self) -> usize {
         self.rows.first().map_or(0, |row| row.end_to_end.len())

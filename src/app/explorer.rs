@@ -163,8 +163,8 @@ impl Explorer {
                         update(&mut self.state, Event::Trouble(Failure::of(&error)));
                     }
                 }
-                Effect::Save(Save::View(spec)) => {
-                    self.saver.view(spec, Shown::of(&self.state), self.engine.branch());
+                Effect::Save(Save::View(files)) => {
+                    self.saver.view(*files, Shown::of(&self.state), self.engine.branch());
                 }
                 Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),
                 Effect::Save(Save::Screen) => requests.push(Request::SaveScreen),

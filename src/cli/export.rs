@@ -8,40 +8,16 @@ use crate::analysis::view::{View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick, UsageMeasure};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
-use crate::export::{DPI_RANGE, Look, LookOptions, Style, Width, caption, document, drawing, picture, table};
+use crate::export::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width, caption, file};
 use crate::trace::{LensSite, TokenRecord, nearest, replace_file, write_new_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
 use clap::error::ErrorKind;
-use clap::{Args, ValueEnum};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Png,
-    Svg,
-    Pdf,
-    Csv,
-}
-
-impl Format {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Svg => "svg",
-            Self::Pdf => "pdf",
-            Self::Csv => "csv",
-        }
-    }
-
-    fn of(path: &Path) -> Option<Self> {
-        let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
-        [Self::Png, Self::Svg, Self::Pdf, Self::Csv].into_iter().find(|format| format.suffix() == suffix)
-    }
-}
 
 const TABLES: &str = "\
 Read tables with pandas.read_csv(FILE, keep_default_na=False): a token may be spelled NA or null.
@@ -59,8 +35,8 @@ pub struct Export {
     #[arg(long, value_name = "TRACE")]
     against: Option<String>,
     /// png, svg, pdf, csv, or several of them [default: the ending of FILE].
-    #[arg(long, value_enum, value_delimiter = ',', hide_possible_values = true)]
-    format: Vec<Format>,
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
+    format: Vec<FileFormat>,
     /// File to write; - is stdout. With several formats, each goes to FILE with its own ending.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -146,6 +122,10 @@ fn site(text: &str) -> Result<Site> {
     Ok(Site(found))
 }
 
+fn format(text: &str) -> Result<FileFormat> {
+    named(text, &FileFormat::ALL, FileFormat::suffix)
+}
+
 /// A style of pictures, by its name.
 fn style(text: &str) -> Result<String> {
     LookOptions { style: Some(text), ..LookOptions::default() }.look().map_err(|error| unprefixed(&error))?;
@@ -196,20 +176,15 @@ impl Export {
         apply_threads(None)?;
         let (data, spec) = self.data(spec)?;
         let mut is_captioned = look.style == Style::Screen;
-        for (format, file) in files {
-            let bytes = match format {
-                Format::Png => picture(&data, &spec, &look)?,
-                Format::Svg => drawing(&data, &spec, &look)?,
-                Format::Pdf => document(&data, &spec, &look)?,
-                Format::Csv => table(&data, &spec, self.text.of())?,
-            };
-            if file.as_os_str() == "-" {
+        for (format, path) in files {
+            let bytes = file(&data, &spec, format, &look, self.text.of())?;
+            if path.as_os_str() == "-" {
                 write_stdout(&bytes)?;
             } else {
-                self.write(&file, &bytes)?;
-                write_out(&format!("wrote {}\n", super::harmless(&file.display().to_string())));
+                self.write(&path, &bytes)?;
+                write_out(&format!("wrote {}\n", super::harmless(&path.display().to_string())));
                 // On paper the picture does not say it itself.
-                if format != Format::Csv && !std::mem::replace(&mut is_captioned, true) {
+                if format != FileFormat::Csv && !std::mem::replace(&mut is_captioned, true) {
                     write_out(&format!("caption: {}\n", super::harmless(&caption(&data, &spec)?)));
                 }
             }
@@ -239,15 +214,15 @@ impl Export {
     }
 
     /// The files to write, by format.
-    fn files(&self) -> Result<Vec<(Format, PathBuf)>> {
-        let mut formats: Vec<Format> = Vec::new();
+    fn files(&self) -> Result<Vec<(FileFormat, PathBuf)>> {
+        let mut formats: Vec<FileFormat> = Vec::new();
         for format in &self.format {
             if !formats.contains(format) {
                 formats.push(*format);
             }
         }
         let is_stdout = self.output.as_os_str() == "-";
-        let own = Format::of(&self.output);
+        let own = FileFormat::of(&self.output);
         match formats[..] {
             [] => {
                 let hint = "--format: expected png, svg, pdf or csv, or a FILE that ends in one of them";
@@ -263,7 +238,7 @@ impl Export {
             }
             _ => {
                 ensure!(!is_stdout, "-o -: stdout takes one format");
-                let with = |format: &Format| {
+                let with = |format: &FileFormat| {
                     let mut name = match own {
                         Some(_) => self.output.with_extension(""),
                         None => self.output.clone(),
@@ -314,7 +289,7 @@ impl Export {
     ///
     /// # Errors
     /// For the first option that has none.
-    fn check_use(&self, spec: &ViewSpec, files: &[(Format, PathBuf)]) -> Result<()> {
+    fn check_use(&self, spec: &ViewSpec, files: &[(FileFormat, PathBuf)]) -> Result<()> {
         use View::{
             AttentionGrid, AttentionHead, EffectsContributions, EffectsMap, EffectsPatching, LensGrid, LensTargets,
             Next, RoutingLayer, RoutingPairs, RoutingToken,
@@ -346,12 +321,12 @@ impl Export {
             let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
             return Err(wrong(message));
         }
-        let has_table = files.iter().any(|(format, _)| *format == Format::Csv);
-        let has_picture = files.iter().any(|(format, _)| *format != Format::Csv);
+        let has_table = files.iter().any(|(format, _)| *format == FileFormat::Csv);
+        let has_picture = files.iter().any(|(format, _)| *format != FileFormat::Csv);
         let wanted: [(&str, bool, bool, &str); 6] = [
             ("--style", self.style.is_some(), has_picture, "pictures (png, svg, pdf)"),
             ("--width", self.width.is_some(), has_picture, "pictures (png, svg, pdf)"),
-            ("--dpi", self.dpi.is_some(), files.iter().any(|(format, _)| *format == Format::Png), "png"),
+            ("--dpi", self.dpi.is_some(), files.iter().any(|(format, _)| *format == FileFormat::Png), "png"),
             ("--scale", self.scale.is_some(), has_picture, "pictures (png, svg, pdf)"),
             ("--dark", self.dark, has_picture, "pictures (png, svg, pdf)"),
             ("--spreadsheet-safe", self.text.spreadsheet_safe, has_table, "tables (csv)"),

@@ -10,10 +10,10 @@ mod tables;
 mod views;
 
 #[cfg(feature = "figures")]
-pub use figure::{DPI_RANGE, Look, LookOptions, Style, Width};
+pub use crate::analysis::view::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width};
 pub use json::{EffectInfo, LabInfo, RunInfo, effect_json, lab_json, run_json};
 #[cfg(feature = "figures")]
 pub use screen::{Cell, Screen, screen_ansi, screen_png, screen_svg};
 pub use tables::{LAB_TABLES, lab_tables};
 #[cfg(feature = "figures")]
-pub use views::{PictureFormat, caption, document, drawing, lab_picture, picture, recipe, table};
+pub use views::{PictureFormat, caption, document, drawing, file, lab_picture, picture, recipe, table};

@@ -29,7 +29,7 @@ pub use overlays::{Choice, Command, FIELDS, Form, Input, InputKind, Origin, Over
 pub use panes::{Pane, Panes};
 pub use run::{
     Baseline, BranchRow, Derivations, EditList, Job, ListedEdit, Opening, Pace, Place, Recorded, RunTree, Save,
-    SecondPrompt, TreeNode, Wanted, WantedBaseline, WantedExperiments,
+    SecondPrompt, TreeNode, ViewFiles, Wanted, WantedBaseline, WantedExperiments,
 };
 pub use session::{Saved, SavedVersion1};
 pub use text::{FULL_NATS, Lines, Search, StripColour};

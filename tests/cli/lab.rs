@@ -225,12 +225,26 @@ fn policies_base_and_formats_can_be_chosen() {
 }
 
 #[test]
+fn without_a_folder_the_lab_is_only_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = command(folder.path());
+    lab.current_dir(folder.path()).args(["lab", "--steps", "2", "--policies", "f32"]).args(PROMPT);
+    let printed = lab.output().unwrap();
+    assert!(printed.status.success());
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert!(text.contains("first difference in 2 tokens"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file");
+}
+
+#[test]
 fn wrong_usage_is_status_2_and_what_cannot_be_done_status_1() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("out");
     let lab = |args: &[&str]| mixscope([&["lab", "--out", out.to_str().unwrap()], args].concat());
     let with_prompt = |args: &[&str]| lab(&[&PROMPT[..], args].concat());
-    assert_fails(&mixscope(["lab", "--prompt", "hi"]), 2, "--out");
+    for option in [&["--format", "csv"][..], &["--force"]] {
+        assert_fails(&mixscope([&["lab", "--prompt", "hi"], option].concat()), 2, "--out");
+    }
     assert_fails(&lab(&[]), 2, "--prompt");
     assert_fails(&with_prompt(&["--prompt-ids", "1"]), 2, "--prompt-ids");
     assert_fails(&with_prompt(&["--policies", "f32,int8"]), 2, "int8");

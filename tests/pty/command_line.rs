@@ -48,7 +48,7 @@ fn a_run_is_compared_with_a_recording() {
     // A recording or a model with a recording as the baseline.
     for args in [&["open", b, "--against", a][..], &["demo", "--precision", "f32", "--against", a]] {
         let pty = Setup::program(args).start();
-        let shot = pty.wait_until("both runs", |shot| shot.has("[flips]") && shot.has(" flips"));
+        let shot = pty.wait_until("both runs", |shot| shot.has("A hf.safetensors (hf), B f32") && shot.has(" flips"));
         assert!(!shot.has("A holds"), "{}", shot.text());
         pty.send("q");
         assert_eq!(pty.end_restored().0, 0);

@@ -24,7 +24,7 @@ fn the_screen_is_right_after_every_resize() {
     assert_eq!(pty.screen().text(), before.text());
     // While something lies over it, too.
     pty.press("i", EDITOR);
-    let before = pty.screen();
+    let before = pty.wait_until("the tokens counted", |shot| !shot.has("… tokens"));
     pty.resize(50, 12);
     let shot = pty.wait_until("the editor", |shot| shot.has("prompt ─") && shot.has(FRANCE));
     assert!(shot.lines.iter().all(|line| line.chars().count() <= 50));

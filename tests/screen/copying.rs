@@ -45,8 +45,8 @@ fn copied(still: &mut Still, keys: &str) -> Option<String> {
 #[track_caller]
 fn written(still: &mut Still) -> ViewSpec {
     let effects = pressed(still, "e");
-    let [Effect::Save(Save::View(spec))] = &effects[..] else { panic!("{effects:?}") };
-    let spec = spec.clone();
+    let [Effect::Save(Save::View(files))] = &effects[..] else { panic!("{effects:?}") };
+    let spec = files.spec.clone();
     update(&mut still.state, Event::Saved(Ok("wrote it".to_owned())));
     spec
 }

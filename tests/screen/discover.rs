@@ -3,10 +3,12 @@
 use crate::replies::common_run;
 use crate::support::still::{demo, message};
 use mixscope::analysis::Measure;
-use mixscope::analysis::view::{Layout, Tab, View};
+use mixscope::analysis::view::{FileFormat, Layout, Tab, View};
 use mixscope::app::Still;
 use mixscope::state::input::{Action, Extent};
-use mixscope::state::{Arrangement, Gesture, Overlay, ShownMeasure, ThemeName, UsageMeasure};
+use mixscope::state::{
+    Arrangement, Effect, Event, Gesture, Overlay, Save, ShownMeasure, ThemeName, UsageMeasure, update,
+};
 use mixscope::trace::LensSite;
 use mixscope::ui::Depth;
 
@@ -101,6 +103,54 @@ fn commands_take_arguments() {
     assert_eq!(still.state.theme, ThemeName::Light);
     still.press("w t").unwrap();
     assert_eq!(still.state.theme, ThemeName::ColourVisionSafe);
+}
+
+#[test]
+fn a_view_is_exported_in_the_format_and_look_that_is_typed() {
+    let mut still = still("");
+    let mut order = |text: &str| {
+        still.press(":").unwrap();
+        still.type_text(text);
+        let effects = update(&mut still.state, Event::Key("enter".parse().unwrap()));
+        let files = effects.into_iter().map(|effect| match effect {
+            Effect::Save(Save::View(files)) => files,
+            other => panic!("{text}: {other:?}"),
+        });
+        let found = files.map(|files| (files.spec.view, files.formats, files.look.scale)).next();
+        update(&mut still.state, Event::Saved(Ok("wrote it".to_owned())));
+        found
+    };
+    assert_eq!(order("export routing.map svg scale=3"), Some((View::RoutingMap, vec![FileFormat::Svg], 3.0)));
+    let own = Some((View::RoutingToken, vec![FileFormat::Png, FileFormat::Csv], 2.0));
+    assert_eq!(order("export scale=2"), own, "the view with the focus");
+    assert_eq!(order("export effects.map"), None, "a map is computed in its own view");
+    // What cannot be read is said, and stays to be mended.
+    assert_eq!(order("export routing.map scale=big"), None);
+    let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!("closed") };
+    let rows = still.state.commands(palette);
+    assert!(rows[0].text.starts_with("scale: expected a number, found `big`; export [view]"), "{}", rows[0].text);
+}
+
+#[test]
+fn sorted_pairs_leave_out_the_never_chosen_and_keys_follow_their_order() {
+    let mut still = still("v v v v A");
+    assert_eq!(still.state.view(), View::RoutingPairs);
+    let order = still.state.expert_order(still.state.pane());
+    let usage = still.state.shown_usage().layer(still.state.cursor.layer).unwrap();
+    let counts: Vec<u32> = order.iter().map(|expert| usage.chosen[*expert]).collect();
+    assert!(counts.is_sorted_by(|a, b| a >= b) && counts.iter().all(|count| *count > 0), "{counts:?}");
+    let hidden = 8 - order.len();
+    let title = screen(&mut still, 160, 45).join("\n");
+    let said = if hidden > 0 { format!("sorted, {hidden} never chosen hidden") } else { "sorted".to_owned() };
+    assert!(title.contains(&said), "{title}");
+    // From the first to the last, and no further.
+    still.state.cursor.expert = order[0];
+    for expert in order.iter().skip(1).chain(order.last()) {
+        still.press(".").unwrap();
+        assert_eq!(still.state.cursor.expert, *expert);
+    }
+    still.press(",").unwrap();
+    assert_eq!(still.state.cursor.expert, order[order.len() - 2]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The views of a run: the one list of them, what the user chose to see in one, and the numbers it is made of.
 
 mod data;
+mod file;
 mod layout;
+mod look;
 mod measure;
 mod spec;
 
 pub use data::{THUMB, ViewData};
+pub use file::{FileFormat, FileOrder};
 pub use layout::Layout;
+pub use look::{DPI, DPI_RANGE, Look, LookOptions, Style, Width};
 pub use measure::ShownMeasure;
 pub use spec::ViewSpec;
 

@@ -72,7 +72,7 @@ fn errors_in_keys_name_the_line() {
         ("[keys]\nx = \"accept\"", "2:5: `accept` is not an action here; it belongs in [keys.input]"),
         ("[keys.input]\nx = \"accept\"", "2:1: `x` while typing: a character is typed there"),
         ("[keys]\nF = \"go\"\n\"ctrl-c\" = \"help\"", "3:1: `ctrl-c`"),
-        ("[keys]\n\"g g\" = \"help\"", "2:1: `g` in the views has a meaning and is also the first key of `g g`"),
+        ("[keys]\n\"h h\" = \"help\"", "2:1: `h` in the views has a meaning and is also the first key of `h h`"),
         ("[keys]\nup = \"help\"\n\"↑\" = \"quit\"", "3:1: `↑` is bound on line 2 already"),
         ("[keys]\n\"ctrl-y\" = \"none\"", "2:1: `ctrl-y` has no action in the views"),
         ("[keys.inputs]\n", "1:7: unknown table [keys.inputs]; did you mean [keys.input]?"),
@@ -111,6 +111,7 @@ mouse = false
 reduced_motion = true
 strip = "loss"
 details = "reversed"
+arrangement = "two"
 [defaults]
 model = "C:\\weird \"name\"\u001b.gguf"
 precision = "f32-router"
@@ -124,8 +125,8 @@ seed = 0xff
 values = "magma"
 experts = ["#000000", "#ABCDEF"]
 [keys]
-g = "none"
-"g g" = "go"
+h = "none"
+"h h" = "go"
 "\\" = "help"
 '"' = "none"
 K = "help"
@@ -175,7 +176,7 @@ fn palettes_of_ones_own_come_before_the_themes() {
 
 #[test]
 fn the_key_table_has_every_action_with_its_keys() {
-    let keymap = Config::parse("[keys]\n\"g\" = \"none\"").unwrap().keymap;
+    let keymap = Config::parse("[keys]\n\"g o\" = \"none\"\n\"ctrl-g\" = \"none\"").unwrap().keymap;
     let table = key_table(&keymap);
     assert_eq!(table.lines().count(), keymap.entries.len() + 1);
     let line = |action: &str| table.lines().find(|line| line.split_whitespace().nth(1) == Some(action)).unwrap();

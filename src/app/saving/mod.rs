@@ -7,12 +7,12 @@ mod tests;
 
 use super::files::{self, Reporter, RunFiles};
 use crate::analysis::tables::TokenText;
-use crate::analysis::view::ViewSpec;
+use crate::analysis::view::FileFormat;
 use crate::control::{Control, Stopped};
 use crate::engine::{Branch, Run, failure_of};
 use crate::export::{self, Look, RunInfo, Screen, run_json};
 use crate::protocol::Failure;
-use crate::state::Event;
+use crate::state::{Event, ViewFiles};
 use crate::trace::Prompt;
 use crate::trace::{Source, TempFolder, replace_file};
 use anyhow::{Context, Result};
@@ -75,10 +75,10 @@ impl Saver {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Writes a view as picture and table.
-    pub fn view(&self, spec: ViewSpec, shown: Shown, branch: BranchReceiver) {
+    /// Writes the files of a view.
+    pub fn view(&self, files: ViewFiles, shown: Shown, branch: BranchReceiver) {
         let folder = self.folder.clone();
-        self.start(move |control, _| save_view(&spec, shown, &take(&branch)?.run, &folder, control));
+        self.start(move |control, _| save_view(&files, shown, &take(&branch)?.run, &folder, control));
     }
 
     /// Writes the whole run into a new folder.
@@ -139,11 +139,14 @@ fn take(branch: &BranchReceiver) -> Result<Branch> {
     branch.recv().context("no model is open: there is no run to write")
 }
 
-fn save_view(spec: &ViewSpec, shown: Shown, run: &Run, folder: &Path, control: &Control) -> Result<String> {
+fn save_view(files: &ViewFiles, shown: Shown, run: &Run, folder: &Path, control: &Control) -> Result<String> {
+    let ViewFiles { spec, formats, look } = files;
     let mut data = crate::engine::collect(run, spec, control)?;
     shown.add_to(&mut data, spec);
-    let table = export::table(&data, spec, TokenText::default())?;
-    write_files(folder, &spec.stem(), &[("png", export::picture(&data, spec, &Look::default())?), ("csv", table)])
+    let file =
+        |format: &FileFormat| Ok((format.suffix(), export::file(&data, spec, *format, look, TokenText::default())?));
+    let all = formats.iter().map(file).collect::<Result<Vec<_>>>()?;
+    write_files(folder, &spec.stem(), &all)
 }
 
 fn save_run(branch: &Branch, parent: &Path, control: &Control, reporter: &ToScreen) -> Result<String> {

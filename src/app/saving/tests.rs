@@ -1,5 +1,5 @@
 use super::*;
-use crate::analysis::view::View;
+use crate::analysis::view::{View, ViewSpec};
 use crate::engine::{Core, OpenOptions, open_target};
 use crate::protocol::{Ask, RequestId};
 use crate::trace::{Device, Policy, Sampling};
@@ -43,8 +43,9 @@ fn a_run_that_is_stopped_leaves_nothing_and_a_whole_one_tells_how_it_was_made() 
 fn a_view_that_is_stopped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spec = ViewSpec::new(View::AttentionGrid);
+    let files = ViewFiles { spec, formats: FileFormat::ALL.to_vec(), look: Look::default() };
     assert!(
-        save_view(&spec, Shown::default(), &branch().run, folder.path(), &Control::cancelled_by(&|| true))
+        save_view(&files, Shown::default(), &branch().run, folder.path(), &Control::cancelled_by(&|| true))
             .unwrap_err()
             .is::<Stopped>()
     );

@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use text::lab_text;
 
@@ -79,11 +79,11 @@ pub struct Lab {
     /// Policies to compare with the base [default: all that differ from it and from each other on this model].
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     policies: Option<Vec<Policy>>,
-    /// Folder for the files; created if it does not exist.
+    /// Folder for the files; created if it does not exist. Without it, the lab is only printed.
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Files to write.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Png])]
+    #[arg(long, requires = "out", value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Png])]
     format: Vec<Format>,
     #[command(flatten)]
     text: TextArgs,
@@ -91,7 +91,7 @@ pub struct Lab {
     #[arg(long)]
     json: bool,
     /// Overwrite files of an earlier lab.
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     force: bool,
     /// Print only errors to stderr.
     #[arg(short, long)]
@@ -120,7 +120,8 @@ impl Lab {
         let edits = self.edits.read()?;
         self.model.check()?;
         let files = self.files();
-        let _folder = Folder::prepare(&self.out, &files, |_| Ok(Vec::new()), self.force)?;
+        let prepare = |out: &PathBuf| Folder::prepare(out, &files, |_| Ok(Vec::new()), self.force);
+        let _folder = self.out.as_ref().map(prepare).transpose()?;
         let (opened, ids) = Opened::for_prompt(&self.model, &prompt, self.quiet)?;
         let Opened { loaded, stderr, took } = &opened;
         let mut timings = vec![("load", *took)];
@@ -172,9 +173,11 @@ impl Lab {
             report: &meta.report,
         };
         let json = lab_json(&found, &info)?;
-        self.write(&found, &json)?;
         stderr.clear();
-        stderr.say(&format!("wrote {} to {}", files.join(", "), self.out.display()));
+        if let Some(out) = &self.out {
+            self.write(out, &found, &json)?;
+            stderr.say(&format!("wrote {} to {}", files.join(", "), out.display()));
+        }
         if self.json {
             return print(&String::from_utf8(json)?);
         }
@@ -196,8 +199,8 @@ impl Lab {
         files
     }
 
-    fn write(&self, found: &Found, json: &[u8]) -> Result<()> {
-        let put = |name: &str, bytes: &[u8]| replace_file(&self.out.join(name), |file| Ok(file.write_all(bytes)?));
+    fn write(&self, out: &Path, found: &Found, json: &[u8]) -> Result<()> {
+        let put = |name: &str, bytes: &[u8]| replace_file(&out.join(name), |file| Ok(file.write_all(bytes)?));
         let draw = |name: &str, format: PictureFormat| {
             let bytes = lab_picture(found, &Look::default(), format);
             put(name, &bytes.with_context(|| format!("cannot draw {name}"))?)

@@ -59,14 +59,16 @@ fn table(lab: &Lab, mode: Mode) -> String {
         push(&mut lines, &name, &cells, true);
     }
     if mode == Mode::EndToEnd && lab.steps > 0 {
-        push(
-            &mut lines,
-            &format!("first difference in {} tokens", lab.steps),
-            &rows(&|row| first_difference(lab, row)),
-            false,
-        );
+        push(&mut lines, &generated(lab), &rows(&|row| first_difference(lab, row)), false);
     }
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The header of the column of first differences: how many tokens were compared.
+fn generated(lab: &Lab) -> String {
+    let most = lab.generated();
+    let ended = if most < lab.steps { ", where the text ends" } else { "" };
+    format!("first difference in {most} token{}{ended}", if most == 1 { "" } else { "s" })
 }
 
 /// Appends a column to the lines of the table. The third line is the header.

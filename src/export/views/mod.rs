@@ -14,7 +14,7 @@ pub use recipe::of_run as recipe;
 
 use super::figure::{Figure, Look, Page, pdf, png, svg};
 use crate::analysis::tables::TokenText;
-use crate::analysis::view::{View, ViewData, ViewSpec};
+use crate::analysis::view::{FileFormat, View, ViewData, ViewSpec};
 use anyhow::{Result, ensure};
 
 /// The files of a view.
@@ -119,6 +119,19 @@ pub fn table(data: &ViewData, spec: &ViewSpec, text: TokenText) -> Result<Vec<u8
     let mut out = text.start().to_vec();
     (files(spec.view).table)(data, spec, text, &mut out)?;
     Ok(out)
+}
+
+/// A view as a file of a format. A table has no look, a picture no [`TokenText`].
+///
+/// # Errors
+/// As [`picture`].
+pub fn file(data: &ViewData, spec: &ViewSpec, format: FileFormat, look: &Look, text: TokenText) -> Result<Vec<u8>> {
+    match format {
+        FileFormat::Png => picture(data, spec, look),
+        FileFormat::Svg => drawing(data, spec, look),
+        FileFormat::Pdf => document(data, spec, look),
+        FileFormat::Csv => table(data, spec, text),
+    }
 }
 
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {

@@ -1,6 +1,7 @@
 //! What actions do.
 
 use super::action::{Action, Vertical};
+use crate::analysis::view::FileOrder;
 use crate::protocol::Ask;
 use crate::state::overlays::{Form, InputKind, ListAction, Overlay, Picker, Topic};
 use crate::state::{Effect, Save, State};
@@ -87,7 +88,8 @@ impl State {
             Action::Foil => self.choose_foil(),
             Action::SecondPrompt => self.open_second(),
             Action::CycleColour => self.cycle_colour(),
-            Action::SaveView => return self.save_view(),
+            Action::SaveView => return self.save_view(FileOrder::default()),
+            Action::Export(order) => return self.save_view(order),
             Action::SaveRun => return self.save(Save::Run),
             Action::SaveScreen => return self.save(Save::Screen),
             Action::Split => self.split(),

@@ -1,7 +1,7 @@
 //! Actions: everything that a key, a click or the palette can do.
 
 use super::address::Address;
-use crate::analysis::view::{Layout, ShownMeasure, Tab};
+use crate::analysis::view::{FileOrder, Layout, ShownMeasure, Tab};
 use crate::state::arrangement::Arrangement;
 use crate::state::theme::ThemeName;
 use crate::trace::Direction;
@@ -196,6 +196,8 @@ pub enum Action {
     Palette,
     /// Go to this address; the palette offers this for a typed number or name.
     GoTo(Address),
+    /// Write a view to files, as the palette read it.
+    Export(FileOrder),
     /// Search for text in the run.
     Search,
     /// Go to the next match.

@@ -22,7 +22,7 @@ pub use baseline::{Baseline, Recorded};
 pub use derived::Derivations;
 pub use edits::{EditList, ListedEdit};
 pub use opening::Opening;
-pub use save::Save;
+pub use save::{Save, ViewFiles};
 pub use second::SecondPrompt;
 pub use tree::{BranchRow, Place, RunTree, TreeNode};
 pub use wanted::{Wanted, WantedBaseline, WantedExperiments};

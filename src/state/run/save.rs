@@ -1,12 +1,23 @@
 //! What can be written to files.
 
-use crate::analysis::view::ViewSpec;
+use crate::analysis::view::{FileFormat, Look, ViewSpec};
+
+/// The files of a view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewFiles {
+    /// What is shown.
+    pub spec: ViewSpec,
+    /// A file for each.
+    pub formats: Vec<FileFormat>,
+    /// The look of the pictures.
+    pub look: Look,
+}
 
 /// The content of the files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Save {
-    /// The view, as picture and table.
-    View(ViewSpec),
+    /// A view, in each of these formats.
+    View(Box<ViewFiles>),
     /// The whole run, as `mixscope run` writes it.
     Run,
     /// The screen, as picture.

@@ -1,8 +1,8 @@
 //! Writing files.
 
-use super::save::Save;
+use super::save::{Save, ViewFiles};
 use crate::analysis::UsageMeasure;
-use crate::analysis::view::{Tab, ViewSpec};
+use crate::analysis::view::{FileOrder, Tab, ViewSpec};
 use crate::protocol::Failure;
 use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, State};
@@ -35,13 +35,20 @@ impl State {
         answer.into_iter().chain(targets).collect()
     }
 
-    pub(in crate::state) fn save_view(&mut self) -> Vec<Effect> {
-        if let Some(missing) = self.is_missing() {
+    pub(in crate::state) fn save_view(&mut self, order: FileOrder) -> Vec<Effect> {
+        let (own, view) = (self.view(), order.view.unwrap_or(self.view()));
+        if let Some(missing) = self.is_missing(view) {
             self.say(missing);
             return Vec::new();
         }
-        let effects = self.save(Save::View(self.view_spec()));
-        if !effects.is_empty() && self.tab() == Tab::Attention && self.pane().heads.on == MeasuredOn::Repeated {
+        let spec = ViewSpec { view, map: self.pane().effects.of(view), ..self.view_spec() };
+        // The map of another view may watch something that was not computed.
+        if view != own && spec.map.is_some() {
+            self.say(format!("{view} is written from its own view, where its map is computed"));
+            return Vec::new();
+        }
+        let effects = self.save(Save::View(Box::new(ViewFiles { spec, formats: order.formats(), look: order.look })));
+        if !effects.is_empty() && view.tab() == Tab::Attention && self.pane().heads.on == MeasuredOn::Repeated {
             // The note comes first, as a long message is cut at its end.
             self.saving_note = "of this text, not of random tokens: ";
         }

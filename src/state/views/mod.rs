@@ -154,9 +154,9 @@ impl State {
         rules(self.view()).has_details
     }
 
-    /// What has to be done before the view can be written to files, if anything.
-    pub(in crate::state) fn is_missing(&self) -> Option<&'static str> {
-        (rules(self.view()).missing)(self)
+    /// What has to be done before a view can be written to files, if anything.
+    pub(in crate::state) fn is_missing(&self, view: View) -> Option<&'static str> {
+        (rules(view).missing)(self)
     }
 
     /// Why an action means nothing in the view.

@@ -1,7 +1,7 @@
 //! Commands with arguments: `layer 5`, `L5H4`, `token 12`, `theme light`, `dashboard`, `pairs`, `induction`.
 
 use super::Command;
-use crate::analysis::view::{Layout, ShownMeasure, Tab};
+use crate::analysis::view::{FileFormat, FileOrder, Layout, ShownMeasure, Tab, View};
 use crate::state::input::{Action, Address, Scope};
 use crate::state::{Arrangement, LensMeasure, State, ThemeName, UsageMeasure};
 
@@ -32,6 +32,7 @@ impl State {
             let text = format!("arrangement of the screen: {name}");
             found.extend(rank.map(|rank| (rank, command(Action::Arrange(arrangement), text, ""))));
         }
+        found.extend(exported(&query));
         for layout in Tab::ALL.into_iter().flat_map(Layout::all) {
             let whole = layout.view.name();
             let rank = named(&query, &["view", "layout", "show"], &[layout.name(), whole]);
@@ -57,6 +58,21 @@ impl State {
 
 fn command(action: Action, text: String, keys: &str) -> Command {
     Command { action, text, keys: keys.to_owned(), places: Vec::new(), is_recent: false }
+}
+
+/// The files that `export …` requests; what is wrong with the words, if they cannot be read.
+fn exported(query: &str) -> Option<(i32, Command)> {
+    let words = query.strip_prefix("export ").or_else(|| query.strip_prefix("save "))?;
+    let row = match FileOrder::parse(words) {
+        Ok(order) => {
+            let view = order.view.map_or("this view", View::name);
+            let formats: Vec<&str> = order.formats().into_iter().map(FileFormat::suffix).collect();
+            command(Action::Export(order), format!("write {view} to a file: {}", formats.join(" and ")), "")
+        }
+        // The palette stays open on it.
+        Err(wrong) => command(Action::Palette, format!("{wrong}; {}", FileOrder::USAGE), ""),
+    };
+    Some((EXACT, row))
 }
 
 /// How well a query names something: by one of its names, perhaps after a word that says what is named.

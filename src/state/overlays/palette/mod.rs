@@ -109,6 +109,10 @@ impl State {
     pub(in crate::state) fn run_command(&mut self) -> Vec<Effect> {
         let Some(Overlay::Palette(palette)) = self.overlays.last() else { return Vec::new() };
         let Some(command) = self.commands(palette).into_iter().nth(palette.marked) else { return Vec::new() };
+        // A row that says what cannot be read: the words stay, to be mended.
+        if command.action == Action::Palette {
+            return Vec::new();
+        }
         self.overlays.pop();
         if self.keymap.of(Scope::Explore).any(|entry| entry.action == command.action) {
             self.recent.retain(|action| *action != command.action);

@@ -63,7 +63,7 @@ impl State {
     fn shows_heads(&mut self) -> bool {
         let shows = self.tab() == Tab::Attention;
         if !shows {
-            self.say("sorted are heads in Attention (2), effects in Effects (6), experts in the usage of Routing");
+            self.say("sorted are heads in Attention (2), effects in Effects (6), experts in usage and pairs of Routing");
         }
         shows
     }
@@ -73,7 +73,7 @@ impl State {
         if self.tab() == Tab::Effects {
             return self.toggle_ranked();
         }
-        if self.view() == View::RoutingUsage {
+        if matches!(self.view(), View::RoutingUsage | View::RoutingPairs) {
             let sorted = &mut self.pane_mut().usage_sorted;
             *sorted = !*sorted;
             return;

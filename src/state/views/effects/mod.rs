@@ -269,7 +269,7 @@ impl State {
         let axis = self.pane().effects.of(self.view()).map_or(MapAxis::Expert, MapOf::axis);
         let next = |at: usize| if direction == Direction::Forward { at + 1 } else { at.saturating_sub(1) };
         match axis {
-            MapAxis::Expert => self.cursor.expert = next(self.cursor.expert),
+            MapAxis::Expert => self.cursor.expert = self.next_expert(direction),
             MapAxis::Head => self.cursor.head = next(self.cursor.head),
             MapAxis::Block => self.cursor.is_mlp = direction == Direction::Forward,
             MapAxis::Position => self.go_to(next(self.cursor.token)),

@@ -2,11 +2,13 @@
 
 use super::{layer_usage, layers};
 use crate::analysis::tables::{self, Row, UsageRow};
+use crate::analysis::view::View;
 use crate::analysis::{LayerUsage, RunUsage, UsageMeasure};
 use crate::state::input::Extent;
 use crate::state::views::copy::{Clip, Copied};
 use crate::state::views::{Rules, measures};
 use crate::state::{Pane, State};
+use crate::trace::Direction;
 use std::cmp::Reverse;
 
 pub(in crate::state::views) const RULES: Rules = Rules { measures: Some(measures::of_usage), ..Rules::new(copy) };
@@ -40,20 +42,35 @@ fn copy(state: &State, extent: Extent) -> Copied {
 }
 
 impl State {
-    /// The experts in the order of the usage view: by number, or those chosen most in the layer of the cursor first, without
-    /// those that no layer ever chose.
-    pub fn usage_order(&self, pane: &Pane) -> Vec<usize> {
+    /// The experts in the order of a view that counts them: by number, or those chosen most in the layer of the cursor first,
+    /// without those that no layer on the screen ever chose.
+    pub fn expert_order(&self, pane: &Pane) -> Vec<usize> {
         let experts = self.meta().map_or(0, |meta| meta.dims.experts);
         let mut order: Vec<usize> = (0..experts).collect();
-        if !pane.usage_sorted {
+        if !pane.usage_sorted || !matches!(pane.view(), View::RoutingUsage | View::RoutingPairs) {
             return order;
         }
         let usage = self.shown_usage();
         let count = |layer: &LayerUsage, expert: usize| layer.chosen.get(expert).copied().unwrap_or(0);
-        order.retain(|expert| usage.layers().iter().any(|layer| count(layer, *expert) > 0));
         let here = usage.layer(self.cursor.layer);
+        // Pairs are those of one layer.
+        let shown = match pane.view() {
+            View::RoutingPairs => here.map_or(&[][..], std::slice::from_ref),
+            _ => usage.layers(),
+        };
+        order.retain(|expert| shown.iter().any(|layer| count(layer, *expert) > 0));
         order.sort_by_key(|expert| Reverse(here.map_or(0, |layer| count(layer, *expert))));
         order
+    }
+
+    /// The expert beside that at the cursor, in the order of the view.
+    pub(in crate::state) fn next_expert(&self, direction: Direction) -> usize {
+        let (order, expert) = (self.expert_order(self.pane()), self.cursor.expert);
+        let Some(at) = order.iter().position(|one| *one == expert) else {
+            return order.first().copied().unwrap_or(expert);
+        };
+        let next = if direction == Direction::Forward { at + 1 } else { at.saturating_sub(1) };
+        order.get(next).copied().unwrap_or(expert)
     }
 
     /// The share of an expert in all choices of the selected tokens, minus its share in those of all others.

@@ -64,11 +64,7 @@ impl Two {
         let inside = view_panel(
             c,
             area,
-            [
-                format!("{what} · A {a}, B {b}{so_far}{found}"),
-                format!("A {a}, B {b}{so_far}{found}"),
-                format!("{so_far}{found}"),
-            ],
+            [format!("{what} · A {a}, B {b}{so_far}{found}"), format!("A {a}, B {b}{so_far}{found}")],
         );
         let dtype = differences.map_or(Dtype::F32, crate::analysis::diff::RunDiff::dtype);
         Some((Self { known, dtype }, inside))

@@ -64,7 +64,11 @@ impl Plan {
             plans.push(plan(digits + 1, 2));
         }
         // Next to each other, two digits are two experts, and longer numbers need a blank between tokens.
-        plans.push(plan(side_by_side + usize::from(two && digits > 1) * 2, 1));
+        let narrow = side_by_side + usize::from(two && digits > 1) * 2;
+        if wide > narrow {
+            plans.push(plan(wide, 1));
+        }
+        plans.push(plan(narrow, 1));
         if digits == 1 {
             plans.extend(two.then(|| plan(1, 2)));
             plans.push(plan(1, 1));
@@ -226,7 +230,8 @@ fn put_cell(c: &mut Canvas, inside: Rect, x: u16, y: u16, cell: &Cell) {
     let Some(second) = second else { return };
     if column > 1 {
         let x = c.put(inside, x, y, &number(first, digits), style(first));
-        let x = if digits > 1 { c.put(inside, x, y, sign, style(second)) } else { x };
+        let is_apart = digits > 1 || column > 2 * digits + 1;
+        let x = if is_apart { c.put(inside, x, y, sign, style(second)) } else { x };
         c.put(inside, x, y, &number(second, digits), style(second));
         return;
     }
@@ -286,9 +291,10 @@ mod tests {
         assert_eq!(plan(400, 6, 100, 30), (1, 1, 100, 4), "half blocks");
         assert_eq!(plan(4000, 6, 100, 30), (1, 1, 100, 4), "as much as fits of a long run");
         assert_eq!(plan(100, 32, 150, 35), (1, 1, 150, 1), "all layers in one band");
-        assert_eq!(plan(9, 32, 150, 35), (2, 1, 75, 1));
+        assert_eq!(plan(70, 32, 150, 35), (2, 1, 75, 1));
+        assert_eq!(plan(9, 32, 150, 35), (10, 1, 15, 1), "with the names of the tokens");
         let few_lines = Plan::new(10, 32, 8, 2, 35, 4);
-        assert_eq!((few_lines.bands, few_lines.layers, few_lines.column), (1, 3, 2), "layers are scrolled if need be");
+        assert_eq!((few_lines.bands, few_lines.layers, few_lines.column), (1, 3, 3), "layers are scrolled if need be");
         assert_eq!(Plan::new(8, 2, 128, 2, 35, 9).column, 4, "numbers of many experts need their cells");
         assert_eq!(Plan::new(10, 2, 128, 2, 35, 9).column, 8, "two of them side by side");
     }

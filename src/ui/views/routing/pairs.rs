@@ -35,7 +35,14 @@ fn draw(c: &mut Canvas, area: Rect) {
     let (state, cursor) = (c.state, c.state.cursor);
     let layer = cursor.layer;
     let of = state.selected().map_or(String::new(), |range| format!(" · {} selected tokens", range.len()));
-    let what = format!("layer {layer}{of}");
+    let order = state.expert_order(c.pane);
+    let hidden = c.dims().map_or(0, |d| d.experts).saturating_sub(order.len());
+    let sorted = match (c.pane.usage_sorted, hidden) {
+        (false, _) => String::new(),
+        (true, 0) => " · sorted".to_owned(),
+        (true, hidden) => format!(" · sorted, {hidden} never chosen hidden"),
+    };
+    let what = format!("layer {layer}{of}{sorted}");
     let inside = view_panel(c, area, [format!("{what} · share of the row's tokens with both"), what]);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     let Some(stats) = state.shown_usage().layer(layer) else { return };
@@ -48,24 +55,27 @@ fn draw(c: &mut Canvas, area: Rect) {
     let below = if inside.height >= 9 { 3 } else { 1 };
     let rows = usize::from(inside.height).saturating_sub(1 + below).max(1);
     let across = usize::from(inside.width).saturating_sub(5);
-    let (cell, lines) = ((across / d.experts).clamp(CELL.0, CELL.1), if rows >= 2 * d.experts { 2 } else { 1 });
+    let shown = order.len().max(1);
+    let (cell, lines) = ((across / shown).clamp(CELL.0, CELL.1), if rows >= 2 * shown { 2 } else { 1 });
     let (rows, columns) = (rows / lines, (across / cell).max(1));
-    let (rows, columns) = (window(cursor.expert, d.experts, rows), window(cursor.expert, d.experts, columns));
-    c.left_out(area, &rows, d.experts);
-    put_names(c, inside, (&columns, cell), d.experts);
+    let at = order.iter().position(|expert| *expert == cursor.expert).unwrap_or(0);
+    let (rows, columns) = (window(at, order.len(), rows), window(at, order.len(), columns));
+    c.left_out(area, &rows, order.len());
+    put_names(c, inside, (&order[columns.clone()], cell), (columns.start > 0, columns.end < order.len()));
+    let (rows, columns) = (&order[rows], &order[columns]);
     let share = |i: usize, j: usize| if i == j { None } else { stats.also(i, j) };
     let random = f64::from(together_at_random(d.experts, d.top_k));
     // The scale covers the whole layer, whatever part is visible.
     let max = stats.most_also().max(random);
     let chosen = state.token().and_then(|token| token.experts(layer)).unwrap_or_default();
     let is_chosen = |expert: usize| chosen.contains(&(expert as u32));
-    for (y, i) in (inside.y + 1..).step_by(lines).zip(rows.clone()) {
+    for (y, i) in (inside.y + 1..).step_by(lines).zip(rows.iter().copied()) {
         c.hit_lines(inside, y, lines as u16, Spot { expert: Some(i), ..Spot::default() });
         let label = format!("{}E{i}", if i == cursor.expert { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if i == cursor.expert { c.theme.accent() } else { c.theme.dim() });
         let mut x = inside.x + 4;
         let mut close = false;
-        for j in columns.clone() {
+        for j in columns.iter().copied() {
             let framed = i != j && is_chosen(i) && is_chosen(j);
             let (text, style) = match share(i, j) {
                 _ if i == j => ("·".to_owned(), c.theme.dim()),
@@ -92,17 +102,18 @@ fn draw(c: &mut Canvas, area: Rect) {
     put_sentences(c, inside, inside.y + 1 + (rows.len() * lines) as u16, stats, (random, max));
 }
 
-fn put_names(c: &mut Canvas, inside: Rect, (columns, cell): (&std::ops::Range<usize>, usize), experts: usize) {
-    for (i, expert) in columns.clone().enumerate() {
+/// Writes the names of the columns; `more`: whether some are hidden before and after them.
+fn put_names(c: &mut Canvas, inside: Rect, (columns, cell): (&[usize], usize), more: (bool, bool)) {
+    for (i, expert) in columns.iter().copied().enumerate() {
         let name = format!("E{expert}");
         let style = if expert == c.state.cursor.expert { c.theme.cursor() } else { c.theme.expert(expert) };
         let pad = cell.saturating_sub(name.len());
         c.put(inside, inside.x + 4 + (i * cell + pad) as u16, inside.y, &name, style);
     }
-    if columns.start > 0 {
+    if more.0 {
         c.put(inside, inside.x + 3, inside.y, "‹", c.theme.warn());
     }
-    if columns.end < experts {
+    if more.1 {
         c.put(inside, inside.right().saturating_sub(1), inside.y, "›", c.theme.warn());
     }
 }

@@ -48,7 +48,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let usage = state.shown_usage();
     let selected = if state.selected_usage.is_some() { "selected " } else { "" };
     let counted = format!("{} {selected}tokens", usage.tokens());
-    let hidden = c.dims().map_or(0, |d| d.experts).saturating_sub(state.usage_order(c.pane).len());
+    let hidden = c.dims().map_or(0, |d| d.experts).saturating_sub(state.expert_order(c.pane).len());
     let sorted = match (c.pane.usage_sorted, hidden) {
         (false, _) => String::new(),
         (true, 0) => format!(" · sorted by layer {}", cursor.layer),
@@ -80,7 +80,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     // Where there is room, longer bars.
     let spare = room.saturating_sub(width(headings)) / d.experts;
     let cell = if cell == 6 { spare.clamp(6, 12) } else { cell };
-    let order = state.usage_order(c.pane);
+    let order = state.expert_order(c.pane);
     let at = order.iter().position(|expert| *expert == cursor.expert).unwrap_or(0);
     // The near-ties keep their column even if experts have to be scrolled.
     let columns = window(at, order.len(), (room.saturating_sub(4) / cell).max(1));
