@@ -225,6 +225,7 @@ mod tests {
             Stored::F32 => values.iter().flat_map(|w| w.to_le_bytes()).collect(),
             Stored::F16 => values.iter().flat_map(|w| f16::from_f32(*w).to_le_bytes()).collect(),
             Stored::Bf16 => values.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect(),
+            Stored::Mxfp4 => unreachable!("its scales are apart"),
             Stored::Blocks(block) => {
                 let bytes = n * k / block.width() * block.bytes();
                 // Any bytes, but scales that are small numbers.

@@ -264,6 +264,7 @@ mod tests {
             Stored::Bf16 => values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
             Stored::F16 => values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
             Stored::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Stored::Mxfp4 => unreachable!("its scales are apart"),
             Stored::Blocks(block) => {
                 let tensor = Tensor::from_vec(values, (n, K), &Device::Cpu).unwrap();
                 QTensor::quantize(&tensor, ggml(block).unwrap()).unwrap().data().unwrap().into_owned()

@@ -63,7 +63,9 @@ impl State {
     fn shows_heads(&mut self) -> bool {
         let shows = self.tab() == Tab::Attention;
         if !shows {
-            self.say("sorted are heads in Attention (2), effects in Effects (6), experts in usage and pairs of Routing");
+            self.say(
+                "sorted are heads in Attention (2), effects in Effects (6), experts in usage and pairs of Routing",
+            );
         }
         shows
     }

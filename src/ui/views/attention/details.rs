@@ -42,9 +42,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         _ => String::new(),
     };
     let mut y = inside.y;
-    // The second part is never cut.
-    let first = sum.split(" · ").next().unwrap_or_default().to_owned();
-    let forms = [sum, first];
+    // A part is shown whole, or not.
+    let parts: Vec<&str> = sum.split(" · ").collect();
+    let forms: Vec<String> = (1..=parts.len()).rev().map(|shown| parts[..shown].join(" · ")).collect();
     c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
     for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
         y += 1;
