@@ -22,13 +22,13 @@ struct Cut {
 
 /// Patterns as the tokenizer.json of each model has them.
 const CUTS: [Cut; 5] = [
-    Cut { names: &["gpt-2", "default", "mpt", "jais"], nfc: false, digits: false, pattern: None },
+    Cut { names: &["gpt-2"], nfc: false, digits: false, pattern: None },
     // GPT-NeoX's tokenizer.
     Cut { names: &["olmo"], nfc: true, digits: false, pattern: None },
     // StarCoder's, which Granite has.
-    Cut { names: &["refact", "starcoder", "smollm", "command-r"], nfc: false, digits: true, pattern: None },
+    Cut { names: &["refact", "starcoder", "smollm"], nfc: false, digits: true, pattern: None },
     Cut {
-        names: &["qwen2", "qwen35"],
+        names: &["qwen2", "deepseek-r1-qwen"],
         nfc: true,
         digits: false,
         pattern: Some(concat!(
