@@ -43,7 +43,6 @@ pub struct Dims {
     pub qk_norm: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
 }
