@@ -27,7 +27,8 @@ pub use distribution::entropy;
 pub use effect::{Effect, FirstDifference, LayerEffect, Measures, NULL_MEASURES, Null, Place, PositionEffect, Watched};
 pub use effect_map::{EffectMap, Found, How, MapAxis, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch};
 pub use heads::{
-    Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadScores, HeadStats, Measure, Pattern, Pick, Pooled,
+    Earlier, HeadColumn, HeadMap, HeadRow, HeadScorer, HeadScores, HeadStats, Measure, MeasuredOn, Pattern, Pick,
+    Pooled,
 };
 pub use lab::{Lab, LabEqual, LabFlip, LabLayer, LabRow, LabToken};
 pub use lens::{Lead, LensMeasure, Trajectory};

@@ -4,8 +4,8 @@ use super::export_with_model::{self, WithModel};
 use super::stderr::write_out;
 use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
-use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{LensMeasure, MapMeasure, Measure, Pick, UsageMeasure};
+use crate::analysis::view::{Tab, View, ViewData, ViewSpec};
+use crate::analysis::{LensMeasure, MapMeasure, Measure, MeasuredOn, Pick, UsageMeasure};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
 use crate::export::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width, caption, file};
@@ -50,10 +50,14 @@ pub struct Export {
     #[arg(long, value_name = "H|mean|max", allow_hyphen_values = true, value_parser = Pick::from_str)]
     head: Option<Pick>,
     /// The measure. For routing.load: first, chosen, weight [default: all]. For lens: token, kl, entropy, rank [default: token]. For lens.targets: token or rank (both in one
-    /// picture), kl, entropy. For attention.grid: entropy, previous, first, induction, duplicate [default: entropy]. For
+    /// picture), kl, entropy. For attention.grid and attention.scores: entropy, previous, first, induction, duplicate [default: entropy]. For
     /// effects.map and effects.routing: target, difference, loss, kl, flips [default: target; loss].
     #[arg(long, value_name = "NAME")]
     measure: Option<String>,
+    /// For attention.scores and attention.grid: what heads are measured on, the run or random tokens given twice, which a model
+    /// has to read [default: text].
+    #[arg(long, value_name = "text|random", value_parser = measured_on)]
+    on: Option<MeasuredOn>,
     /// For attention.grid: the best heads first, instead of by layer and head.
     #[arg(long)]
     sort: bool,
@@ -124,6 +128,10 @@ fn site(text: &str) -> Result<Site> {
 
 fn format(text: &str) -> Result<FileFormat> {
     named(text, &FileFormat::ALL, FileFormat::suffix)
+}
+
+fn measured_on(text: &str) -> Result<MeasuredOn> {
+    named(text, &MeasuredOn::ALL, MeasuredOn::name)
 }
 
 /// A style of pictures, by its name.
@@ -259,6 +267,7 @@ impl Export {
             pos: self.token.unwrap_or(0),
             layer: self.layer.unwrap_or(0),
             head: self.head.unwrap_or(Pick::One(0)),
+            on: self.on.unwrap_or_default(),
             sorted: self.sort,
             site: self.site.map_or(Some(LensSite::ResidPost), |site| site.0),
             targets: self.targets.clone().unwrap_or_default(),
@@ -274,7 +283,7 @@ impl Export {
                 spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name).context("--measure")?;
             }
             (Some(name), View::EffectsMap | View::EffectsRouting) => spec.effect = export_with_model::measure(name)?,
-            (Some(name), View::AttentionGrid) => {
+            (Some(name), View::AttentionGrid | View::AttentionScores) => {
                 spec.measure = named(name, &Measure::ALL, Measure::name).context("--measure")?
             }
             (Some(name), View::RoutingUsage) => {
@@ -291,10 +300,11 @@ impl Export {
     /// For the first option that has none.
     fn check_use(&self, spec: &ViewSpec, files: &[(FileFormat, PathBuf)]) -> Result<()> {
         use View::{
-            AttentionGrid, AttentionHead, EffectsContributions, EffectsMap, EffectsPatching, LensGrid, LensTargets,
-            Next, RoutingLayer, RoutingPairs, RoutingToken,
+            AttentionGrid, AttentionHead, AttentionScores, EffectsContributions, EffectsMap, EffectsPatching, LensGrid,
+            LensTargets, Next, RoutingLayer, RoutingPairs, RoutingToken,
         };
-        let options: [(&str, bool, &[View]); 6] = [
+        let options: [(&str, bool, &[View]); 7] = [
+            ("--on", self.on.is_some(), &[AttentionGrid, AttentionScores]),
             (
                 "--token",
                 self.token.is_some(),
@@ -316,6 +326,9 @@ impl Export {
         if let Some((option, views)) = self.with_model.misplaced(self.view) {
             let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
             return Err(wrong(format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view)));
+        }
+        if self.with_model.has_model() && spec.on == MeasuredOn::Text && self.view.tab() == Tab::Attention {
+            return Err(wrong("--model: heads are measured by a model with --on random only".to_owned()));
         }
         if self.targets.is_some() && !matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank) {
             let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
@@ -370,11 +383,16 @@ impl Export {
                 self.with_model.data(&saved, &spec, self.token).with_context(|| format!("--view {}", self.view))?;
             return Ok((data, spec));
         }
+        let scores = match spec.on {
+            MeasuredOn::Text => None,
+            MeasuredOn::Repeated => Some(self.with_model.head_scores(&saved).context("--on random")?),
+        };
         let run = Run::from(saved);
         self.check_range(&run)?;
         let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
         let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
+        data.scores = scores;
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();

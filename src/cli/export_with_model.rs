@@ -4,10 +4,12 @@ use super::experiments::setup::target;
 use super::stderr::Stderr;
 use super::{error, values};
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch, mean_loss};
+use crate::analysis::{HeadScores, How, MapKey, MapMeasure, MapOf, MapOver, PatchOver, Watch, mean_loss};
 use crate::app::files::Reporter as _;
 use crate::control::Control;
-use crate::engine::{Capture, Live, OpenOptions, Replay, Run, Target, effect_map, model_shares, open_model};
+use crate::engine::{
+    Capture, Live, OpenOptions, Replay, Run, Target, effect_map, head_scores, model_shares, open_model,
+};
 use crate::model::Edits;
 use crate::protocol::MapRequest;
 use crate::trace::{Edit, Prompt, Records};
@@ -22,7 +24,7 @@ const MOST_APART: f64 = 0.05;
 /// What these views are computed from.
 #[derive(Args)]
 pub struct WithModel {
-    /// For the views of effects: the model that computes them [default: the one that the trace names].
+    /// For the views of effects and for --on random: the model that computes them [default: the one that the trace names].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// For effects.map: experts, heads or blocks [default: experts]. For effects.patching: resid_pre, attn_out, mlp_out,
@@ -54,10 +56,12 @@ fn named<T: Copy>(option: &str, name: &str, all: &[T], name_of: fn(T) -> &'stati
 impl WithModel {
     /// The first option that was given although the view does not use it, with the views that do.
     pub fn misplaced(&self, view: View) -> Option<(&'static str, Vec<View>)> {
-        use View::{EffectsContributions, EffectsMap, EffectsPatching, EffectsRouting};
+        use View::{AttentionGrid, AttentionScores, EffectsContributions, EffectsMap, EffectsPatching, EffectsRouting};
+        let with_model =
+            [EffectsMap, EffectsRouting, EffectsPatching, EffectsContributions, AttentionGrid, AttentionScores];
         let watched = [EffectsMap, EffectsPatching, EffectsContributions];
         let options: [(&str, bool, &[View]); 6] = [
-            ("--model", self.model.is_some(), &[EffectsMap, EffectsRouting, EffectsPatching, EffectsContributions]),
+            ("--model", self.model.is_some(), &with_model),
             ("--over", self.over.is_some(), &[EffectsMap, EffectsPatching]),
             ("--how", self.how.is_some(), &[EffectsMap]),
             ("--target", self.target.is_some(), &watched),
@@ -94,6 +98,24 @@ impl WithModel {
             }
             _ => None,
         })
+    }
+
+    /// Whether a model was named.
+    pub fn has_model(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// The scores of all heads on random tokens given twice, by the model of a saved run.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn head_scores(&self, saved: &Replay) -> Result<Arc<HeadScores>> {
+        let stderr = Stderr::new(false);
+        let live = self.read(saved, &stderr)?;
+        let progress = |done: usize, total: usize| stderr.progress("random tokens", done, total);
+        let found = head_scores(&live, &Control::watched_by(&progress))?;
+        stderr.clear();
+        Ok(found)
     }
 
     /// The numbers of the view, computed by the model from the tokens of a saved run; `token` is the position that is

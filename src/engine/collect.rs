@@ -45,7 +45,7 @@ pub fn collect(run: &Run, spec: &ViewSpec, control: &Control) -> Result<ViewData
             }
             data.pattern = Some(pattern_of(run, spec.layer, spec.head, control)?);
         }
-        View::AttentionGrid => data.heads = all_heads(run, control)?,
+        View::AttentionGrid | View::AttentionScores => data.heads = all_heads(run, control)?,
         View::LensGrid => {
             let sites = spec.sites();
             for pos in 0..n {

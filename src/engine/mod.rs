@@ -25,8 +25,8 @@ pub use bench::{Bench, Costs, bench};
 pub use collect::collect;
 pub use compare::{Fidelity, Guilt, Verdict, check_against, lab, lab_policies};
 pub use derive::{
-    HeadCache, Kept, Part, attribution, derive, distance, effect_map, head_rows, lens_cells, model_shares, pattern,
-    pattern_of, spell, tempered, trajectories, what_if,
+    HeadCache, Kept, Part, attribution, derive, distance, effect_map, head_rows, head_scores, lens_cells, model_shares,
+    pattern, pattern_of, spell, tempered, trajectories, what_if,
 };
 pub use experiments::{
     Ablation, Baseline, EffectPlan, How, NoCounterpart, Over, PatchOver, PatchPlan, Patching, Target as EffectTarget,

@@ -36,7 +36,7 @@ pub use text::{FULL_NATS, Lines, Search, StripColour};
 pub use theme::ThemeName;
 pub use update::update;
 pub use views::attention::grid::Ranked;
-pub use views::attention::{Heads, MeasuredOn, Over, Side};
+pub use views::attention::{Heads, Over, Side};
 pub use views::details::{Details, DetailsPage};
 pub use views::effects::{Effects, Pin};
 pub use views::lens::{Lens, LensMeasure, Target};

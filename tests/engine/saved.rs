@@ -260,7 +260,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
         assert_eq!(live.trajectories, saved.trajectories, "{kind}");
         assert_eq!(format!("{:?}", live.heads), format!("{:?}", saved.heads), "{kind}");
         let (heads, cells, ways) = match kind {
-            View::AttentionGrid => (48, 0, 0),
+            View::AttentionGrid | View::AttentionScores => (48, 0, 0),
             View::AttentionHead => (0, 0, 0),
             View::LensGrid => (0, 18, 0),
             View::LensTargets => (0, 0, 1),
@@ -275,6 +275,7 @@ fn the_numbers_of_every_view_are_the_same_live_and_saved() {
             View::RoutingMap
                 | View::RoutingUsage
                 | View::AttentionGrid
+                | View::AttentionScores
                 | View::LensGrid
                 | View::FidelityValidated
                 | View::FidelityFlips

@@ -2,13 +2,13 @@
 
 use crate::support::still::demo;
 use mixscope::analysis::view::Tab;
-use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, Pattern, Pick};
+use mixscope::analysis::{HeadMap, HeadScores, HeadStats, Measure, MeasuredOn, Pattern, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Core, HeadCache, Live, Run, head_rows, pattern};
 use mixscope::protocol::{Ask, Derive, Derived, Event as Reported, RequestId};
 use mixscope::state::input::{Code, Key};
-use mixscope::state::{Event, Geometry, MeasuredOn, Over, update};
+use mixscope::state::{Event, Geometry, Over, update};
 use mixscope::trace::Prompt;
 use mixscope::trace::{Policy, Source};
 use mixscope::ui::Depth;

@@ -2,7 +2,7 @@
 
 use crate::support::still::{demo, message};
 use mixscope::analysis::view::ViewSpec;
-use mixscope::analysis::{LensMeasure, Measure, Pick};
+use mixscope::analysis::{LensMeasure, Measure, MeasuredOn, Pick};
 use mixscope::app::Still;
 use mixscope::control::Control;
 use mixscope::engine::{Capture, Live, Run, pattern_of};
@@ -165,25 +165,36 @@ fn heads_together_are_copied_and_written_as_such() {
         still.screen(160, 45, Depth::Mono);
         assert_eq!(copied(&mut still, "y v").unwrap().lines().count(), 1 + whole.weights.len());
         assert_eq!(written(&mut still).head, pick);
-        still.press("v").unwrap();
+        still.press("v v").unwrap();
     }
     still.press("x").unwrap();
     assert_eq!(written(&mut still).head, Pick::One(at.head));
 }
 
 #[test]
-fn the_grid_is_written_with_its_measure_and_order_and_on_this_text() {
+fn heads_are_written_with_their_measure_their_order_and_the_text_they_were_measured_on() {
     let mut still = still();
     still.press("2").unwrap();
     let spec = written(&mut still);
     assert_eq!((spec.measure, spec.sorted, message(&still)), (Measure::Entropy, false, "wrote it"));
     still.press("a A R").unwrap();
+    assert_eq!(pressed(&mut still, "e"), []);
+    assert_eq!(message(&still), "the scores on random tokens are not there yet");
+    still.screen(160, 45, Depth::Mono);
     let spec = written(&mut still);
-    assert_eq!((spec.measure, spec.sorted), (Measure::Previous, true));
-    assert_eq!(message(&still), "of this text, not of random tokens: wrote it");
-    still.press("1").unwrap();
-    written(&mut still);
-    assert_eq!(message(&still), "wrote it", "routing is the same on any text");
+    assert_eq!((spec.measure, spec.sorted, spec.on), (Measure::Previous, true, MeasuredOn::Repeated));
+    // Scores are copied with the columns of their file, from whatever they were measured on.
+    still.press("v v").unwrap();
+    let (view, row) = (copied(&mut still, "y v").unwrap(), copied(&mut still, "y r").unwrap());
+    assert_eq!((view.lines().count(), row.lines().count()), (1 + 48, 1 + 8));
+    assert!(row.lines().all(|line| view.lines().any(|of_view| of_view == line)), "{row}");
+    let cell = copied(&mut still, "y c").unwrap();
+    let score: f32 = cell.strip_prefix("L5H0 previous token ").unwrap().parse().unwrap();
+    let shown = format!(",{score},");
+    assert!(row.lines().nth(1).unwrap().contains(&shown), "{row} has {shown}");
+    still.press("R").unwrap();
+    still.screen(160, 45, Depth::Mono);
+    assert_ne!(copied(&mut still, "y v").unwrap(), view, "on the text");
 }
 
 #[test]

@@ -247,6 +247,9 @@ fn the_command_line_measures_sorts_and_puts_together() {
         (["--view", "attention.grid", "--measure", "kl"], "entropy, previous, first, induction, duplicate"),
         (["--view", "next", "--measure", "kl"], "--view next has no measures"),
         (["--view", "attention.head", "--head", "median"], "mean or max"),
+        (["--view", "attention.scores", "--on", "words"], "text, random"),
+        (["--view", "attention.scores", "--model", "demo"], "--on random only"),
+        (["--view", "lens", "--on", "random"], "it applies to --view attention.grid, attention.scores"),
         (["--view", "lens", "--site", "resid_pre"], "resid_mid, resid_post, both"),
     ] {
         assert_fails(&export(&[&args[..], &["--format", "csv"]].concat()), 2, said);

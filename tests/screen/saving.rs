@@ -160,15 +160,18 @@ fn what_is_written_is_what_the_screen_shows_and_the_command_line_gives_the_same_
     explorer.press("v", "mean of heads");
     explorer.press("e", "wrote attention-L05-mean.png and ");
     same("attention-L05-mean", &["--view", "attention.head", "--layer", "5", "--head", "mean"]);
-    explorer.press("x v", "[grid]");
+    explorer.press("x v v", "[grid]");
     explorer.press("a A", "[previous]");
     explorer.press("e", "wrote attention-grid.png and ");
     same("attention-grid", &["--view", "attention.grid", "--measure", "previous", "--sort"]);
     explorer.press("R", "on 32 random");
-    explorer.press("e", "of this text, not of random tokens: wrote attention-grid-2.png and ");
-    assert_eq!(
-        fs::read(folder.path().join("attention-grid-2.png")).unwrap(),
-        fs::read(folder.path().join("attention-grid.png")).unwrap(),
-        "it is on this text"
-    );
+    explorer.press("e", "wrote attention-grid-2.png and ");
+    same("attention-grid-2", &["--view", "attention.grid", "--measure", "previous", "--sort", "--on", "random"]);
+    explorer.press("v v", "[scores]");
+    explorer.press("e", "wrote attention-scores-previous-random.png and ");
+    let scores = ["--view", "attention.scores", "--measure", "previous"];
+    same("attention-scores-previous-random", &[&scores[..], &["--on", "random"]].concat());
+    explorer.press("R", "on this text");
+    explorer.press("e", "wrote attention-scores-previous.png and ");
+    same("attention-scores-previous", &scores);
 }

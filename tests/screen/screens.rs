@@ -106,6 +106,11 @@ fn attention_head() {
 }
 
 #[test]
+fn attention_scores() {
+    panel("attention-scores", &mut still("2 v v a a a R"));
+}
+
+#[test]
 fn lens() {
     panel("lens", &mut still("3 down"));
 }

@@ -70,6 +70,7 @@ fn every_layout_of_a_view_is_reached_with_v() {
     explorer.press("2", "attention: [grid]");
     explorer.send("v");
     explorer.wait_until("one head", |shot| shot.is_idle() && shot.has("layer 5 head 0") && !shot.has("[grid]"));
+    explorer.press("v", "[scores]");
     explorer.press("v", "attention: [grid]");
     explorer.press("3", "lens: [post]");
     explorer.press("v", "[mid]");

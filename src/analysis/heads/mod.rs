@@ -2,6 +2,7 @@
 
 mod map;
 mod measure;
+mod measured_on;
 mod pattern;
 mod pick;
 mod pooled;
@@ -11,6 +12,7 @@ mod stats;
 
 pub use map::HeadMap;
 pub use measure::Measure;
+pub use measured_on::MeasuredOn;
 pub use pattern::Pattern;
 pub use pick::Pick;
 pub use pooled::Pooled;

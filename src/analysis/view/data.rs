@@ -2,7 +2,7 @@
 
 use crate::analysis::diff::shared;
 use crate::analysis::effect_map::EffectMap;
-use crate::analysis::heads::{HeadMap, HeadStats, Pattern};
+use crate::analysis::heads::{HeadMap, HeadScores, HeadStats, Pattern};
 use crate::analysis::lab::Lab;
 use crate::analysis::lens::Trajectory;
 use crate::analysis::model_shares::ModelShares;
@@ -23,6 +23,8 @@ pub struct ViewData {
     /// All heads that the view shows, by layer and head: each pooled to a thumbnail of at most [`THUMB`] cells per
     /// side, with its scores on the run.
     pub heads: Vec<(HeadMap, HeadStats)>,
+    /// The scores of all heads on random tokens given twice.
+    pub scores: Option<Arc<HeadScores>>,
     /// The lens cells that the view shows, by position, layer and site.
     pub lens: Vec<(LensKey, Arc<LensCell>)>,
     /// The tokens that the view follows.
@@ -48,6 +50,7 @@ impl ViewData {
             trace,
             pattern: None,
             heads: Vec::new(),
+            scores: None,
             lens: Vec::new(),
             trajectories: Vec::new(),
             against: None,

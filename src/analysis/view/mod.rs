@@ -145,6 +145,8 @@ views! {
     AttentionGrid: Attention, "attention.grid", Run;
     /// One head: query × key.
     AttentionHead: Attention, "attention.head", Head;
+    /// Layers × heads: one score of every head.
+    AttentionScores: Attention, "attention.scores", Run;
     /// Layers × tokens: the best token after each layer, or a number.
     LensGrid: Lens, "lens" | "lens.grid", Run;
     /// One token: rank and probability of target tokens by layer.

@@ -2,7 +2,7 @@
 
 use super::{Part, View};
 use crate::analysis::effect_map::{MapMeasure, MapOf};
-use crate::analysis::heads::{Measure, Pick};
+use crate::analysis::heads::{Measure, MeasuredOn, Pick};
 use crate::analysis::lens::LensMeasure;
 use crate::analysis::usage::UsageMeasure;
 use crate::trace::LensSite;
@@ -20,6 +20,8 @@ pub struct ViewSpec {
     pub head: Pick,
     /// The score of the heads.
     pub measure: Measure,
+    /// The text on which heads are measured.
+    pub on: MeasuredOn,
     /// Whether the best heads come first; else they are in the order of layer and head.
     pub sorted: bool,
     /// The residual that the lens reads; `None` = both.
@@ -45,6 +47,7 @@ impl ViewSpec {
             layer: 0,
             head: Pick::One(0),
             measure: Measure::Entropy,
+            on: MeasuredOn::Text,
             sorted: false,
             site: Some(LensSite::ResidPost),
             lens: LensMeasure::Top,
@@ -73,6 +76,8 @@ impl ViewSpec {
                 let sites: String = self.sites().iter().map(|site| format!("-{site}")).collect();
                 sites + &measure(&[LensMeasure::Top])
             }
+            View::AttentionScores if self.on == MeasuredOn::Repeated => format!("-{}-random", self.measure.name()),
+            View::AttentionScores => format!("-{}", self.measure.name()),
             View::RoutingUsage => self.usage.map(|usage| format!("-{}", usage.name())).unwrap_or_default(),
             // Probabilities and ranks are in one picture.
             View::LensTargets => measure(&[LensMeasure::Top, LensMeasure::Rank]),

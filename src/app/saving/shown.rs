@@ -1,7 +1,7 @@
 //! What the screen shows of a run beyond its records, for the files of a view.
 
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{Distance, EffectMap, Lab, ModelShares};
+use crate::analysis::{Distance, EffectMap, HeadScores, Lab, ModelShares};
 use crate::state::State;
 use crate::trace::Records;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Shown {
     pub second: Option<Records>,
     /// How far the other run is from the run.
     pub distance: Option<Arc<Distance>>,
+    /// The scores of all heads on random tokens.
+    pub scores: Option<Arc<HeadScores>>,
 }
 
 impl Shown {
@@ -37,6 +39,7 @@ impl Shown {
             effects: request.and_then(|request| state.derived.shared_map(&request)),
             shares: state.watch().and_then(|watch| state.derived.shared_shares(watch)),
             second,
+            scores: state.derived.shared_scores(),
             distance: state.other_run().and_then(|other| state.derived.shared_distance(&other)),
         }
     }
@@ -44,6 +47,7 @@ impl Shown {
     /// Adds it to the numbers of a view.
     pub fn add_to(self, data: &mut ViewData, spec: &ViewSpec) {
         (data.lab, data.effects, data.shares) = (self.lab, self.effects, self.shares);
+        data.scores = self.scores;
         if spec.view.needs_second() {
             data.second.clone_from(&self.second);
         }

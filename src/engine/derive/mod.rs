@@ -22,7 +22,7 @@ mod what_if;
 pub use attribution::attribution;
 pub use distance::distance;
 pub use effects::effect_map;
-pub use heads::{HeadCache, head_rows, pattern, pattern_of};
+pub use heads::{HeadCache, head_rows, head_scores, pattern, pattern_of};
 pub use lens::lens_cells;
 pub(super) use queue::Queue;
 pub use shares::model_shares;

@@ -34,6 +34,7 @@ fn files(view: View) -> &'static Files {
         View::RoutingUsage => &routing::usage::FILES,
         View::RoutingPairs => &routing::pairs::FILES,
         View::AttentionGrid => &attention::grid::FILES,
+        View::AttentionScores => &attention::scores::FILES,
         View::AttentionHead => &attention::head::FILES,
         View::LensGrid => &lens::grid::FILES,
         View::LensTargets => &lens::targets::FILES,

@@ -1,7 +1,7 @@
 //! How to make a picture again: the model, a hash of the prompt, and the commands.
 
 use crate::analysis::view::{View, ViewData, ViewSpec};
-use crate::analysis::{How, LensMeasure, MapMeasure, MapOf, MapOver, Measure, PatchOver, Pick};
+use crate::analysis::{How, LensMeasure, MapMeasure, MapOf, MapOver, Measure, MeasuredOn, PatchOver, Pick};
 use crate::export::figure::{DPI, Look, Style, Width};
 use crate::trace::{LensSite, Meta, Records, Source, TokenRecord};
 use sha2::{Digest, Sha256};
@@ -123,11 +123,14 @@ fn options(data: &ViewData, spec: &ViewSpec) -> String {
             };
             add("head", head);
         }
-        View::AttentionGrid => {
+        View::AttentionGrid | View::AttentionScores => {
             if spec.measure != Measure::Entropy {
                 add("measure", spec.measure.name().to_owned());
             }
-            if spec.sorted {
+            if spec.on != MeasuredOn::Text {
+                add("on", spec.on.name().to_owned());
+            }
+            if spec.sorted && spec.view == View::AttentionGrid {
                 out += " --sort";
             }
         }

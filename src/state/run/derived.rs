@@ -149,6 +149,11 @@ impl Derivations {
         self.scores.as_deref()
     }
 
+    /// The same, shared.
+    pub fn shared_scores(&self) -> Option<Arc<HeadScores>> {
+        self.scores.clone()
+    }
+
     /// Whether these scores could not be computed.
     pub fn scores_failed(&self) -> bool {
         self.scores_failed

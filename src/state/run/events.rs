@@ -1,10 +1,10 @@
 //! The engine's events.
 
 use super::work::Pace;
+use crate::analysis::MeasuredOn;
 use crate::analysis::RunUsage;
 use crate::protocol::{Derived, Event, Failure, JobKind, Outcome, RequestId};
 use crate::state::overlays::Overlay;
-use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, Phase, State};
 use crate::trace::{Meta, Prompt, Variant};
 use std::sync::Arc;

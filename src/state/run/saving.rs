@@ -2,9 +2,8 @@
 
 use super::save::{Save, ViewFiles};
 use crate::analysis::UsageMeasure;
-use crate::analysis::view::{FileOrder, Tab, ViewSpec};
+use crate::analysis::view::{FileOrder, ViewSpec};
 use crate::protocol::Failure;
-use crate::state::views::attention::MeasuredOn;
 use crate::state::{Effect, State};
 
 impl State {
@@ -17,6 +16,7 @@ impl State {
             layer: cursor.layer,
             head: pane.heads.pick(cursor.head),
             measure: pane.heads.measure,
+            on: pane.heads.on,
             sorted: pane.heads.sorted,
             site: pane.lens.site,
             lens: pane.lens.measure,
@@ -47,12 +47,7 @@ impl State {
             self.say(format!("{view} is written from its own view, where its map is computed"));
             return Vec::new();
         }
-        let effects = self.save(Save::View(Box::new(ViewFiles { spec, formats: order.formats(), look: order.look })));
-        if !effects.is_empty() && view.tab() == Tab::Attention && self.pane().heads.on == MeasuredOn::Repeated {
-            // The note comes first, as a long message is cut at its end.
-            self.saving_note = "of this text, not of random tokens: ";
-        }
-        effects
+        self.save(Save::View(Box::new(ViewFiles { spec, formats: order.formats(), look: order.look })))
     }
 
     pub(in crate::state) fn save(&mut self, what: Save) -> Vec<Effect> {

@@ -85,6 +85,7 @@ fn rules(view: View) -> &'static Rules {
         View::RoutingUsage => &routing::usage::RULES,
         View::RoutingPairs => &routing::pairs::RULES,
         View::AttentionGrid => &attention::grid::RULES,
+        View::AttentionScores => &attention::scores::RULES,
         View::AttentionHead => &attention::head::RULES,
         View::LensGrid => &lens::grid::RULES,
         View::LensTargets => &lens::targets::RULES,

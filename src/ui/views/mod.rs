@@ -42,6 +42,7 @@ pub fn panel(view: View) -> &'static Panel {
         View::RoutingUsage => &routing::usage::PANEL,
         View::RoutingPairs => &routing::pairs::PANEL,
         View::AttentionGrid => &attention::grid::PANEL,
+        View::AttentionScores => &attention::scores::PANEL,
         View::AttentionHead => &attention::head::PANEL,
         View::LensGrid => &lens::grid::PANEL,
         View::LensTargets => &lens::targets::PANEL,

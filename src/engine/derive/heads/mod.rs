@@ -11,7 +11,7 @@ mod together;
 
 pub use pattern::{pattern, pattern_of};
 pub use rows::head_rows;
-pub use scores::Scores;
+pub use scores::{Scores, head_scores};
 
 use super::captured::not_captured;
 use crate::analysis::{HeadScorer, Pick, Pooled};

@@ -48,6 +48,21 @@ impl Scores {
     }
 }
 
+/// The scores of all heads of a model on random tokens given twice, under the policy and edits of `live`. Progress is in tokens.
+///
+/// # Errors
+/// As [`Probe::advance`].
+pub fn head_scores(live: &Live, control: &Control) -> Result<Arc<HeadScores>> {
+    let mut probe = Probe::new(live);
+    loop {
+        if let Some(found) = probe.advance(&control.quiet())? {
+            return Ok(found);
+        }
+        let (done, total) = probe.progress();
+        control.progress(done, total);
+    }
+}
+
 /// A run of its own over BOS and random tokens given twice; the run on the screen stays as it is.
 struct Probe {
     policy: Policy,

@@ -3,30 +3,50 @@
 use super::{pooled, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};
 use crate::analysis::view::{THUMB, ViewData, ViewSpec};
-use crate::analysis::{HeadMap, HeadStats, Measure};
+use crate::analysis::{HeadMap, HeadStats, Measure, MeasuredOn, Pick};
 use crate::export::figure::{Figure, Legend, Panel, Thumb, Thumbs, short};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
-/// The heads in the order of the screen: the last layer first, or the best first.
-fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Vec<&'a (HeadMap, HeadStats)> {
-    let mut heads: Vec<&(HeadMap, HeadStats)> = data.heads.iter().collect();
+/// Layer, head and scores.
+type Measured<'a> = (usize, usize, &'a HeadStats);
+
+/// All heads by layer and head, with their scores on the text that was requested.
+///
+/// # Errors
+/// If these are not in `data`.
+pub(super) fn measured<'a>(data: &'a ViewData, spec: &ViewSpec) -> Result<Vec<Measured<'a>>> {
+    let on_random = match spec.on {
+        MeasuredOn::Text => None,
+        MeasuredOn::Repeated => Some(data.scores.as_deref().context("the heads were not measured on random tokens")?),
+    };
+    let of = |(map, stats): &'a (HeadMap, HeadStats)| {
+        let Pick::One(head) = map.pick else { return None };
+        let stats = on_random.map_or(Some(stats), |scores| scores.get(map.layer, head))?;
+        Some((map.layer, head, stats))
+    };
+    ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
+    Ok(data.heads.iter().filter_map(of).collect())
+}
+
+/// The heads with their maps in the order of the screen: the last layer first, or the best first.
+fn in_order<'a>(data: &'a ViewData, spec: &ViewSpec) -> Result<Vec<(&'a HeadMap, Measured<'a>)>> {
+    let mut heads: Vec<_> = data.heads.iter().map(|(map, _)| map).zip(measured(data, spec)?).collect();
     heads.sort_by(|(a, _), (b, _)| b.layer.cmp(&a.layer).then(a.pick.cmp(&b.pick)));
     if spec.sorted {
-        spec.measure.sort(&mut heads, |(_, stats)| spec.measure.of(stats));
+        spec.measure.sort(&mut heads, |(_, (.., stats))| spec.measure.of(stats));
     }
-    heads
+    Ok(heads)
 }
 
 fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
-    ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
-    let heads = in_order(data, spec);
+    let heads = in_order(data, spec)?;
     let (mut block, mut stride, mut without, mut side) = (1, 1, 0, 1.0);
     let mut thumbs = Vec::with_capacity(heads.len());
-    for (map, stats) in heads {
+    for (map, (.., stats)) in heads {
         (block, stride) = (map.block, stats.stride);
         side = (THUMB as f64 / map.side as f64).floor().max(1.0) * map.side as f64;
         let value = match (spec.measure.of(stats), spec.measure) {
@@ -50,6 +70,12 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     if without > 0 {
         notes.push(format!("-: this text has no query that {measure} could be measured on"));
     }
+    if let (MeasuredOn::Repeated, Some(scores)) = (spec.on, &data.scores) {
+        notes.push(format!(
+            "the numbers are measured on {} random tokens given twice, the maps are of the text",
+            scores.repeated
+        ));
+    }
     notes.push("queries go down, keys across, both from the first token".to_owned());
     let order = if spec.sorted { ", best first" } else { "" };
     Ok(Figure {
@@ -64,6 +90,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
 
 /// One row for each head, by layer and head, or the best first.
 fn table(data: &ViewData, spec: &ViewSpec, _: TokenText, out: &mut Vec<u8>) -> Result<()> {
-    let heads = if spec.sorted { in_order(data, spec) } else { data.heads.iter().collect() };
-    write_csv(heads.into_iter().map(|(map, stats)| head_scores(map.layer, map.pick, stats)), out)
+    let heads = if spec.sorted {
+        in_order(data, spec)?.into_iter().map(|(_, measured)| measured).collect()
+    } else {
+        measured(data, spec)?
+    };
+    write_csv(heads.into_iter().map(|(layer, head, stats)| head_scores(layer, Pick::One(head), stats)), out)
 }

@@ -2,6 +2,7 @@
 
 pub mod grid;
 pub mod head;
+pub mod scores;
 
 /// A note if cells cover more than one pair of tokens.
 fn pooled(block: usize) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! All heads of all layers as thumbnails, by layer and head or the best first.
 
-use super::{Heads, MeasuredOn, Over, Side, looks, next_scale, row_of};
+use super::{Heads, Over, Side, looks, next_scale, row_of};
 use crate::analysis::tables::{AttentionRow, Row};
 use crate::analysis::view::{Tab, View};
-use crate::analysis::{Measure, Pick};
+use crate::analysis::{Measure, MeasuredOn, Pick};
 use crate::state::State;
 use crate::state::input::{Extent, Vertical};
 use crate::state::views::copy::{Clip, Copied};
@@ -11,7 +11,13 @@ use crate::state::views::{Rules, measures};
 use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { vertical, measures: Some(measures::of_heads), next_scale: Some(next_scale), ..Rules::new(copy) };
+    Rules { vertical, measures: Some(measures::of_heads), next_scale: Some(next_scale), missing, ..Rules::new(copy) };
+
+/// Scores on random tokens have to be there before they can be written.
+pub(super) fn missing(state: &State) -> Option<&'static str> {
+    let is_random = state.pane().heads.on == MeasuredOn::Repeated;
+    (is_random && state.derived.scores().is_none()).then_some("the scores on random tokens are not there yet")
+}
 
 /// A head and its score; `None` if it has none, or none yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +86,11 @@ impl State {
             *sorted = !*sorted;
             return;
         }
+        if self.view() == View::AttentionScores {
+            return self.say(
+                "the map stays by layer and head; its last lines name the best, and v leads to the grid, which sorts",
+            );
+        }
         if self.shows_heads() {
             let heads = &mut self.pane_mut().heads;
             heads.sorted = !heads.sorted;
@@ -103,7 +114,7 @@ impl State {
 
     /// Goes to the next head or to the one before: by number, or in the order of the sorted grid.
     pub(in crate::state) fn move_head(&mut self, direction: Direction) {
-        if self.tab() == Tab::Attention && self.pane().heads.sorted {
+        if self.tab() == Tab::Attention && self.view() != View::AttentionScores && self.pane().heads.sorted {
             return self.move_sorted(direction, 1);
         }
         let head = self.cursor.head;
@@ -135,7 +146,7 @@ impl State {
         let mut ranking = self.ranking(&heads);
         sort(heads.measure, &mut ranking);
         let (measure, known, all) = (heads.measure, self.measured(heads.on), ranking.len());
-        let on = heads.on.name();
+        let on = heads.on.about();
         let summary = match ranking.first().and_then(|best| best.value.map(|value| (best, value))) {
             Some((best, value)) => {
                 (self.cursor.layer, self.cursor.head) = (best.layer, best.head);

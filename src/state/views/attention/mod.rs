@@ -2,34 +2,15 @@
 
 pub mod grid;
 pub mod head;
+pub mod scores;
 
 use super::copy::{Copied, UNDERWAY, csv};
 use crate::analysis::tables::AttentionRow;
 use crate::analysis::view::Tab;
-use crate::analysis::{HeadStats, Measure, Pick};
+use crate::analysis::{HeadStats, Measure, MeasuredOn, Pick};
 use crate::state::State;
 use crate::state::input::Extent;
 use serde::{Deserialize, Serialize};
-
-/// The text on which heads are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MeasuredOn {
-    /// The run.
-    Text,
-    /// Random tokens given twice.
-    Repeated,
-}
-
-impl MeasuredOn {
-    /// The name in titles.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "on this text",
-            Self::Repeated => "on random tokens given twice",
-        }
-    }
-}
 
 /// The heads that are drawn large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

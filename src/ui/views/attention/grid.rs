@@ -7,9 +7,9 @@
 //! ```
 
 use super::{details, head, ready};
-use crate::analysis::{Measure, Pick};
+use crate::analysis::{Measure, MeasuredOn, Pick};
 use crate::state::text::fit;
-use crate::state::{MeasuredOn, Ranked, Spot};
+use crate::state::{Ranked, Spot};
 use crate::trace::Dims;
 use crate::ui::canvas::{ABSENT, Canvas};
 use crate::ui::chrome::title::view_panel;
@@ -188,7 +188,7 @@ fn thumbnail(c: &mut Canvas, room: Rect, place: Rect, (layer, head): (usize, usi
 }
 
 /// Requests the scores of the heads on the screen, and of all others while the engine does no work on the run.
-fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) {
+pub(super) fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) {
     let state = c.state;
     if c.pane.heads.on == MeasuredOn::Repeated {
         c.wanted.scores = state.derived.scores().is_none() && !state.derived.scores_failed();
@@ -208,7 +208,7 @@ fn want_figures(c: &mut Canvas, ranking: &[Ranked], shown: Vec<(usize, usize)>) 
 }
 
 /// A score in four cells.
-fn figure(c: &Canvas, value: Option<f32>) -> String {
+pub(super) fn figure(c: &Canvas, value: Option<f32>) -> String {
     match (value, c.pane.heads.measure) {
         (Some(nats), Measure::Entropy) => format!("{nats:.2}"),
         (Some(weight), _) => prob(weight),
@@ -217,7 +217,7 @@ fn figure(c: &Canvas, value: Option<f32>) -> String {
 }
 
 /// Explanations of the measure, from the longest to the shortest.
-fn explain(c: &Canvas) -> Vec<String> {
+pub(super) fn explain(c: &Canvas) -> Vec<String> {
     let state = c.state;
     let (measure, stats) =
         (c.pane.heads.measure, state.head_stats(&c.pane.heads, state.cursor.layer, state.cursor.head));
@@ -242,10 +242,10 @@ fn explain(c: &Canvas) -> Vec<String> {
 }
 
 /// The text on which heads are measured, or how far that is.
-fn measured_on(c: &Canvas) -> String {
+pub(super) fn measured_on(c: &Canvas) -> String {
     let state = c.state;
     match (c.pane.heads.on, state.derived.scores()) {
-        (MeasuredOn::Text, _) => c.pane.heads.on.name().to_owned(),
+        (MeasuredOn::Text, _) => c.pane.heads.on.about().to_owned(),
         (MeasuredOn::Repeated, Some(scores)) => format!("on {} random tokens twice", scores.repeated),
         (MeasuredOn::Repeated, None) if state.derived.scores_failed() => "could not be measured".to_owned(),
         (MeasuredOn::Repeated, None) => {

@@ -3,6 +3,7 @@
 pub mod details;
 pub mod grid;
 pub mod head;
+pub mod scores;
 
 use crate::state::{Heads, Side};
 use crate::trace::Dims;
