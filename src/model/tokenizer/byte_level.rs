@@ -53,11 +53,6 @@ const CUTS: [Cut; 5] = [
 /// # Errors
 /// If a part is missing or damaged, or texts are cut in a way that is not known.
 pub fn json(header: &Header) -> Result<Json> {
-    let name = header.text("tokenizer.ggml.pre")?.unwrap_or("default");
-    let Some(cut) = CUTS.iter().find(|cut| cut.names.contains(&name)) else {
-        let known: Vec<String> = CUTS.iter().flat_map(|cut| cut.names).map(|name| format!("`{name}`")).collect();
-        bail!("tokenizer.ggml.pre is `{name}`, which is not known; known are {}", known.join(", "));
-    };
     let array = |key: &str| {
         let array = header.get(key).and_then(Value::array);
         array.with_context(|| format!("its tokenizer lacks {key}"))
@@ -67,6 +62,11 @@ pub fn json(header: &Header) -> Result<Json> {
         texts.with_context(|| format!("{key} holds something else than text"))
     };
     let (tokens, merges) = (texts("tokenizer.ggml.tokens")?, texts("tokenizer.ggml.merges")?);
+    let name = header.text("tokenizer.ggml.pre")?.unwrap_or("default");
+    let Some(cut) = CUTS.iter().find(|cut| cut.names.contains(&name)) else {
+        let known: Vec<String> = CUTS.iter().flat_map(|cut| cut.names).map(|name| format!("`{name}`")).collect();
+        bail!("tokenizer.ggml.pre is `{name}`, which is not known; known are {}", known.join(", "));
+    };
     let kinds: Vec<u64> = array("tokenizer.ggml.token_type")?.iter().filter_map(Value::unsigned).collect();
     ensure!(
         !tokens.is_empty() && tokens.len() <= MOST && kinds.len() == tokens.len() && merges.len() <= 2 * MOST,

@@ -18,7 +18,8 @@ impl Store {
         }
         let (d, [gate_up, down]) = (arch.dims, arch.names.fused);
         let mut bytes = 0;
-        for layer in d.routed() {
+        // No more layers than tensors: a config can claim any number.
+        for layer in d.routed().take(self.tensors().len()) {
             for (name, inner, outer) in [(gate_up, d.d_model, 2 * d.d_ff), (down, d.d_ff, d.d_model)] {
                 let name = format!("model.layers.{layer}.{}.{name}", arch.names.fused_block);
                 let Some(entry) = self.tensors().get(&name).cloned() else { continue };
