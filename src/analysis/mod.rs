@@ -17,6 +17,7 @@ mod model_shares;
 mod next;
 pub mod routing;
 mod side_by_side;
+pub mod sweep;
 pub mod tables;
 mod usage;
 pub mod view;

@@ -164,7 +164,8 @@ impl Explorer {
                     }
                 }
                 Effect::Save(Save::View(files)) => {
-                    self.saver.view(*files, Shown::of(&self.state), self.engine.branch());
+                    let shown = Shown::of(&self.state, files.spec.view);
+                    self.saver.view(*files, shown, self.engine.branch());
                 }
                 Effect::Save(Save::Run) => self.saver.run(self.engine.branch()),
                 Effect::Save(Save::Screen) => requests.push(Request::SaveScreen),

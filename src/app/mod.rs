@@ -2,6 +2,7 @@
 
 mod colour;
 pub mod config;
+mod corpus;
 mod ended;
 mod explorer;
 pub mod files;
@@ -17,9 +18,11 @@ mod session;
 mod signals;
 mod still;
 
+pub use crate::state::corpus::Corpus;
 pub use crate::state::{Recorded, Saved};
 pub use crate::ui::ThemeName;
 pub use colour::ColorChoice;
+pub use corpus::{explore_corpus, export as export_corpus};
 pub use ended::Ended;
 pub use explorer::{Explorer, Places, Request};
 pub use keyboard::terminal;

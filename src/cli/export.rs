@@ -2,13 +2,15 @@
 
 use super::export_with_model::{self, WithModel};
 use super::stderr::write_out;
+use super::sweep::{self, SweepViewArgs};
 use super::{TextArgs, apply_threads, values, write_stdout};
 use crate::analysis::diff::CommonPrefix;
+use crate::analysis::sweep::SweepView;
 use crate::analysis::view::{Tab, View, ViewData, ViewSpec};
 use crate::analysis::{LensMeasure, MapMeasure, Measure, MeasuredOn, Pick, UsageMeasure};
 use crate::control::Control;
 use crate::engine::{Replay, Run, collect, trace_path};
-use crate::export::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width, caption, file};
+use crate::export::{DPI_RANGE, FileFormat, Look, LookOptions, Style, Width, caption, file, sweep_caption, sweep_file};
 use crate::trace::{LensSite, TokenRecord, nearest, replace_file, write_new_file};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
@@ -26,13 +28,14 @@ docs/files.md describes their columns.";
 #[derive(Args)]
 #[command(after_help = TABLES)]
 pub struct Export {
-    /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded.
-    #[arg(value_name = "TRACE")]
+    /// A saved run: trace.safetensors of `mixscope run`, or a trace that another program recorded. Or the folder of a sweep.
+    #[arg(value_name = "TRACE|SWEEP")]
     trace: String,
-    #[arg(long, value_name = "VIEW", value_parser = view, help = format!("The view: {}", names()))]
-    view: View,
+    #[arg(long, value_name = "VIEW", value_parser = view, help = format!("The view: {}; of a sweep {}", names(), sweep::view_names()))]
+    view: Wanted,
     /// For fidelity.flips, fidelity.loss and compare: a saved run A, compared with B = TRACE as far as both texts are the same.
-    #[arg(long, value_name = "TRACE")]
+    /// For sweep.compare: another sweep, which is subtracted.
+    #[arg(long, value_name = "TRACE|SWEEP")]
     against: Option<String>,
     /// png, svg, pdf, csv, or several of them [default: the ending of FILE].
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
@@ -69,6 +72,8 @@ pub struct Export {
     targets: Option<Vec<u32>>,
     #[command(flatten)]
     with_model: WithModel,
+    #[command(flatten)]
+    of_sweep: SweepViewArgs,
     /// Style of pictures. screen: with a title, the run and notes. paper: a proportional font, no title, as wide as --width;
     /// the caption is in the file's metadata [default: screen].
     #[arg(long, value_name = "screen|paper", value_parser = style)]
@@ -93,6 +98,13 @@ pub struct Export {
     force: bool,
 }
 
+/// A view of a run, or of a sweep.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Run(View),
+    Sweep(SweepView),
+}
+
 /// Wrong usage of an option.
 fn wrong(message: String) -> anyhow::Error {
     super::error(ErrorKind::ValueValidation, message)
@@ -103,15 +115,18 @@ fn names() -> String {
     View::ALL.into_iter().filter(|view| *view != View::FidelityLab).map(View::name).collect::<Vec<_>>().join(", ")
 }
 
-/// Parses a view that a saved run has.
-fn view(text: &str) -> Result<View> {
+/// Parses a view that a saved run or a sweep has.
+fn view(text: &str) -> Result<Wanted> {
+    if let Some(view) = sweep::sweep_view(text) {
+        return Ok(Wanted::Sweep(view));
+    }
     match text.parse() {
         Ok(View::FidelityLab) => bail!("`{text}` needs a model: `mixscope lab` writes it"),
-        Ok(view) => Ok(view),
+        Ok(view) => Ok(Wanted::Run(view)),
         Err(_) => {
             let near = nearest(text, View::ALL.into_iter().filter(|view| *view != View::FidelityLab).map(View::name));
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            bail!("expected one of {}, found `{text}`{near}", names())
+            bail!("expected one of {}, {}, found `{text}`{near}", names(), sweep::view_names())
         }
     }
 }
@@ -166,34 +181,89 @@ fn exists(file: &Path) -> anyhow::Error {
 impl Export {
     pub fn main(self) -> Result<()> {
         let files = self.files().map_err(|error| wrong(format!("{error:#}")))?;
-        match (&self.against, self.view.is_comparison()) {
+        let view = match self.view {
+            Wanted::Run(view) => view,
+            Wanted::Sweep(view) => return self.sweep(view, &files),
+        };
+        if let Some(option) = self.of_sweep.given() {
+            return Err(wrong(format!("{option}: it applies to views of a sweep, not to {view}")));
+        }
+        match (&self.against, view.is_comparison()) {
             (None, true) => {
-                return Err(wrong(format!("--view {}: it compares two runs and needs --against TRACE", self.view)));
+                return Err(wrong(format!("--view {view}: it compares two runs and needs --against TRACE")));
             }
-            (Some(_), false) => return Err(wrong(format!("--against: --view {} shows one run", self.view))),
+            (Some(_), false) => return Err(wrong(format!("--against: --view {view} shows one run"))),
             _ => {}
         }
-        let spec = self.spec().map_err(|error| wrong(format!("{error:#}")))?;
+        let spec = self.spec(view).map_err(|error| wrong(format!("{error:#}")))?;
         let look = self.look()?;
-        self.check_use(&spec, &files)?;
-        // Fails before the work instead of after it.
-        let taken = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists());
-        if let Some((_, file)) = taken.filter(|_| !self.force) {
-            return Err(exists(file));
-        }
+        self.check_use(view, &spec)?;
+        self.check_files(&files)?;
+        self.check_free(&files)?;
         apply_threads(None)?;
-        let (data, spec) = self.data(spec)?;
+        let (data, spec) = self.data(view, spec)?;
+        let caption = || caption(&data, &spec);
+        self.write_all(&files, &look, &caption, &|format| file(&data, &spec, format, &look, self.text.of()))
+    }
+
+    /// Writes a view of a sweep.
+    fn sweep(&self, view: SweepView, files: &[(FileFormat, PathBuf)]) -> Result<()> {
+        let other = [
+            ("--token", self.token.is_some()),
+            ("--head", self.head.is_some()),
+            ("--sort", self.sort),
+            ("--on", self.on.is_some()),
+            ("--site", self.site.is_some()),
+            ("--targets", self.targets.is_some()),
+        ];
+        if let Some((option, _)) = other.iter().find(|(_, given)| *given) {
+            return Err(wrong(format!("{option}: it applies to views of a run, not to sweep.{}", view.name())));
+        }
+        // No view of a sweep takes any of these.
+        if let Some((option, _)) = self.with_model.misplaced(View::RoutingMap) {
+            return Err(wrong(format!("{option}: it applies to views of a run, not to sweep.{}", view.name())));
+        }
+        if self.against.is_some() && view != SweepView::Compare {
+            return Err(wrong(format!("--against: --view sweep.{} shows one sweep", view.name())));
+        }
+        let spec = self.of_sweep.spec(view, self.layer, self.measure.as_deref());
+        let (spec, least) = spec.map_err(|error| wrong(format!("{error:#}")))?;
+        let look = self.look()?;
+        self.check_files(files)?;
+        self.check_free(files)?;
+        let sweep = sweep::open_sweep(&self.trace)?;
+        let other = self.against.as_deref().map(sweep::open_sweep).transpose().context("--against")?;
+        let other = other.as_deref();
+        let caption = || sweep_caption(&sweep, other, &spec, least);
+        let bytes = |format| sweep_file(&sweep, other, &spec, least, format, &look, self.text.of());
+        self.write_all(files, &look, &caption, &bytes)
+    }
+
+    /// Checks that no file is there that must not be overwritten. Fails before the work instead of after it.
+    fn check_free(&self, files: &[(FileFormat, PathBuf)]) -> Result<()> {
+        let taken = files.iter().find(|(_, file)| file.as_os_str() != "-" && file.exists());
+        taken.filter(|_| !self.force).map_or(Ok(()), |(_, file)| Err(exists(file)))
+    }
+
+    /// Writes the files, and the caption of the first picture that does not say it itself.
+    fn write_all(
+        &self,
+        files: &[(FileFormat, PathBuf)],
+        look: &Look,
+        caption: &dyn Fn() -> Result<String>,
+        bytes: &dyn Fn(FileFormat) -> Result<Vec<u8>>,
+    ) -> Result<()> {
         let mut is_captioned = look.style == Style::Screen;
         for (format, path) in files {
-            let bytes = file(&data, &spec, format, &look, self.text.of())?;
+            let bytes = bytes(*format)?;
             if path.as_os_str() == "-" {
                 write_stdout(&bytes)?;
             } else {
-                self.write(&path, &bytes)?;
+                self.write(path, &bytes)?;
                 write_out(&format!("wrote {}\n", super::harmless(&path.display().to_string())));
                 // On paper the picture does not say it itself.
-                if format != FileFormat::Csv && !std::mem::replace(&mut is_captioned, true) {
-                    write_out(&format!("caption: {}\n", super::harmless(&caption(&data, &spec)?)));
+                if *format != FileFormat::Csv && !std::mem::replace(&mut is_captioned, true) {
+                    write_out(&format!("caption: {}\n", super::harmless(&caption()?)));
                 }
             }
         }
@@ -262,7 +332,7 @@ impl Export {
     }
 
     /// The view and its parameters; the token is the first one if none was given.
-    fn spec(&self) -> Result<ViewSpec> {
+    fn spec(&self, view: View) -> Result<ViewSpec> {
         let mut spec = ViewSpec {
             pos: self.token.unwrap_or(0),
             layer: self.layer.unwrap_or(0),
@@ -271,13 +341,13 @@ impl Export {
             sorted: self.sort,
             site: self.site.map_or(Some(LensSite::ResidPost), |site| site.0),
             targets: self.targets.clone().unwrap_or_default(),
-            ..ViewSpec::new(self.view)
+            ..ViewSpec::new(view)
         };
-        spec.map = self.with_model.map(self.view)?;
-        if self.view == View::EffectsRouting {
+        spec.map = self.with_model.map(view)?;
+        if view == View::EffectsRouting {
             spec.effect = MapMeasure::Loss;
         }
-        match (&self.measure, self.view) {
+        match (&self.measure, view) {
             (None, _) => {}
             (Some(name), View::LensGrid | View::LensTargets) => {
                 spec.lens = named(name, &LensMeasure::ALL, LensMeasure::name).context("--measure")?;
@@ -298,7 +368,7 @@ impl Export {
     ///
     /// # Errors
     /// For the first option that has none.
-    fn check_use(&self, spec: &ViewSpec, files: &[(FileFormat, PathBuf)]) -> Result<()> {
+    fn check_use(&self, view: View, spec: &ViewSpec) -> Result<()> {
         use View::{
             AttentionGrid, AttentionHead, AttentionScores, EffectsContributions, EffectsMap, EffectsPatching, LensGrid,
             LensTargets, Next, RoutingLayer, RoutingPairs, RoutingToken,
@@ -317,23 +387,31 @@ impl Export {
             ("--targets", self.targets.is_some(), &[LensTargets]),
         ];
         for (option, is_given, views) in options {
-            if is_given && !views.contains(&self.view) {
+            if is_given && !views.contains(&view) {
                 let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
-                let message = format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view);
+                let message = format!("{option}: it applies to --view {}, not to {}", names.join(", "), view);
                 return Err(wrong(message));
             }
         }
-        if let Some((option, views)) = self.with_model.misplaced(self.view) {
+        if let Some((option, views)) = self.with_model.misplaced(view) {
             let names: Vec<&str> = views.iter().map(|view| view.name()).collect();
-            return Err(wrong(format!("{option}: it applies to --view {}, not to {}", names.join(", "), self.view)));
+            return Err(wrong(format!("{option}: it applies to --view {}, not to {}", names.join(", "), view)));
         }
-        if self.with_model.has_model() && spec.on == MeasuredOn::Text && self.view.tab() == Tab::Attention {
+        if self.with_model.has_model() && spec.on == MeasuredOn::Text && view.tab() == Tab::Attention {
             return Err(wrong("--model: heads are measured by a model with --on random only".to_owned()));
         }
         if self.targets.is_some() && !matches!(spec.lens, LensMeasure::Top | LensMeasure::Rank) {
             let message = format!("--targets: it applies to --measure token and rank, not to {}", spec.lens.name());
             return Err(wrong(message));
         }
+        Ok(())
+    }
+
+    /// Checks that every option about tables and pictures has an effect on these files.
+    ///
+    /// # Errors
+    /// For the first option that has none.
+    fn check_files(&self, files: &[(FileFormat, PathBuf)]) -> Result<()> {
         let has_table = files.iter().any(|(format, _)| *format == FileFormat::Csv);
         let has_picture = files.iter().any(|(format, _)| *format != FileFormat::Csv);
         let wanted: [(&str, bool, bool, &str); 6] = [
@@ -376,11 +454,10 @@ impl Export {
         Ok(())
     }
 
-    fn data(&self, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
+    fn data(&self, view: View, mut spec: ViewSpec) -> Result<(ViewData, ViewSpec)> {
         let saved = Replay::open(&trace_path(&self.trace)?)?;
-        if self.view.needs_model() {
-            let data =
-                self.with_model.data(&saved, &spec, self.token).with_context(|| format!("--view {}", self.view))?;
+        if view.needs_model() {
+            let data = self.with_model.data(&saved, &spec, self.token).with_context(|| format!("--view {}", view))?;
             return Ok((data, spec));
         }
         let scores = match spec.on {
@@ -391,13 +468,13 @@ impl Export {
         self.check_range(&run)?;
         let last = run.tokens().len().saturating_sub(1);
         spec.pos = self.token.unwrap_or(last);
-        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {}", self.view))?;
+        let mut data = collect(&run, &spec, &Control::none()).with_context(|| format!("--view {view}"))?;
         data.scores = scores;
         if let Some(against) = &self.against {
             let other = Replay::open(&trace_path(against)?)?.records();
             let ids = |tokens: &[Arc<TokenRecord>]| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
             // Two texts stand side by side, what has no counterpart included: A first, then B.
-            if self.view == View::Compare && ids(&other.tokens) != ids(&data.trace.tokens) {
+            if view == View::Compare && ids(&other.tokens) != ids(&data.trace.tokens) {
                 data.second = Some(std::mem::replace(&mut data.trace, other));
                 return Ok((data, spec));
             }

@@ -12,7 +12,7 @@ use crate::engine::{
 };
 use crate::model::Edits;
 use crate::protocol::MapRequest;
-use crate::trace::{Edit, Prompt, Records};
+use crate::trace::{Dims, Edit, Prompt, Records};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::error::ErrorKind;
@@ -200,16 +200,16 @@ impl WithModel {
             None => format!("the trace names the model {name}, which can't be opened: give --model"),
         })?;
         let (theirs, own) = (meta.dims, loaded.meta.dims);
+        let sizes = |dims: &Dims| {
+            format!(
+                "{} layers of {} heads and {} experts, {} tokens",
+                dims.layers, dims.heads, dims.experts, dims.vocab
+            )
+        };
+        let (theirs, own_sizes) = (sizes(&theirs), sizes(&own));
         ensure!(
-            (theirs.layers, theirs.experts, theirs.vocab) == (own.layers, own.experts, own.vocab),
-            "{name} is another model than that of the trace: it has {} layers of {} experts and {} tokens, the trace {}, {} \
-             and {}",
-            own.layers,
-            own.experts,
-            own.vocab,
-            theirs.layers,
-            theirs.experts,
-            theirs.vocab
+            theirs == own_sizes,
+            "{name} is another model than that of the trace: it has {own_sizes}, the trace {theirs}"
         );
         let layers = own.layers;
         let mut live = Live::new(Arc::new(loaded), Capture::for_views(layers), 8);

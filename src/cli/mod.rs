@@ -24,6 +24,7 @@ mod run;
 mod self_test;
 mod signals;
 mod stderr;
+mod sweep;
 mod values;
 mod wording;
 
@@ -66,6 +67,8 @@ Examples:
                                                 what a banned expert does to loss, answer and routing
   mixscope ablate --prompt 'The capital of France is' --over heads --out heads1
                                                 the same for every head in turn
+  mixscope sweep corpus/ --group-by folder --out sweep1
+                                                what the experts do over a corpus, by group, as tables
   mixscope bench path/to/Mixtral                time a token here, next to the least it could take
   mixscope info mistralai/Mixtral-8x7B-v0.1     show what it is and what it needs, before the download
   mixscope pull mistralai/Mixtral-8x7B-v0.1     download only
@@ -108,6 +111,8 @@ enum Command {
     Ablate(Box<experiments::Ablate>),
     /// Put values of a clean run into the run of a corrupted prompt: where is the difference carried?
     Patch(Box<experiments::Patch>),
+    /// Read a corpus and count what its experts do: usage, pairs, transitions, vocabulary, contexts, loss, by group.
+    Sweep(Box<sweep::SweepCommand>),
     /// Time a model on this machine: decoding and prefill, next to the streaming read of memory that bounds them.
     Bench(bench::Bench),
     /// Download a model from the Hub into the shared cache. An interrupted download continues where it stopped.
@@ -246,6 +251,7 @@ pub fn main() -> ExitCode {
         Some(Command::Effect(effect)) => effect.main(),
         Some(Command::Ablate(ablate)) => ablate.main(),
         Some(Command::Patch(patch)) => patch.main(),
+        Some(Command::Sweep(sweep)) => sweep.main(),
         Some(Command::Bench(bench)) => bench.main(),
         Some(Command::Pull(pull)) => pull.main(),
         Some(Command::Completions(completions)) => completions.main(),

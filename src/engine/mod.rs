@@ -18,6 +18,7 @@ mod operands;
 mod panics;
 mod run;
 mod self_test;
+mod sweep;
 mod thread;
 
 pub use self::core::{Branch, Core};
@@ -40,6 +41,7 @@ pub use run::{Capture, Live, OnTokens, Replay, Run};
 pub use self_test::{
     Agreement, Operation, RouterLoad, SelfTest, TRAINED, Text, TextLoss, Unreadable, self_test, texts,
 };
+pub use sweep::{Corpus, GroupBy, SweepProgress, SweepWatch, TextOptions, recorded_sizes, sweep, sweep_recorded};
 pub use thread::Engine;
 
 use crate::protocol::Event;

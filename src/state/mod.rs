@@ -1,6 +1,7 @@
 //! What the user sees and does. Pure: events in, effects out; no file, thread, clock, terminal or tensor.
 
 mod arrangement;
+pub mod corpus;
 mod cursor;
 mod drawn;
 mod event;
@@ -90,8 +91,6 @@ pub struct State {
     pub saving: Option<String>,
     /// Whether the user was warned that leaving now would lose these files.
     warned_of_saving: bool,
-    /// How these files differ from the screen, for the message when they are written; empty if they do not.
-    saving_note: &'static str,
     /// Selected tokens.
     pub selection: Option<Selection>,
     /// The usage of experts inside and outside the selection.
@@ -194,7 +193,6 @@ impl State {
             cursor: Cursor::default(),
             saving: None,
             warned_of_saving: false,
-            saving_note: "",
             selection: None,
             selected_usage: None,
             jumps: Jumps::default(),

@@ -11,6 +11,7 @@
 
 mod canvas;
 mod chrome;
+mod corpus;
 mod hits;
 pub mod input;
 mod layout;
@@ -21,6 +22,7 @@ mod unsure;
 mod views;
 mod widgets;
 
+pub use corpus::draw_corpus;
 pub use hits::HitMap;
 pub use theme::{Colours, Depth, Theme, ThemeName};
 

@@ -58,16 +58,34 @@ impl Screen {
     /// # Errors
     /// If the terminal can't be written to.
     pub fn draw(&mut self, state: &State) -> Result<(Wanted, Geometry)> {
+        let drawn = self.frame(|theme, area| {
+            let drawn = draw(state, theme, area);
+            (drawn.cells, drawn.caret, (drawn.hits, drawn.wanted, drawn.geometry))
+        })?;
+        let (hits, wanted, geometry) = drawn;
+        self.hits = hits;
+        Ok((wanted, geometry))
+    }
+
+    /// Shows these cells, without a text cursor.
+    ///
+    /// # Errors
+    /// If the terminal can't be written to.
+    pub fn show(&mut self, cells: impl FnOnce(&Theme, Rect) -> Buffer) -> Result<()> {
+        self.frame(|theme, area| (cells(theme, area), None, ()))
+    }
+
+    /// Draws one frame of the current size: its cells, the text cursor, and what else comes of it.
+    fn frame<T>(&mut self, draw: impl FnOnce(&Theme, Rect) -> (Buffer, Option<Position>, T)) -> Result<T> {
         execute!(stdout(), BeginSynchronizedUpdate)?;
         if terminal_size()? != (self.shown.area.width, self.shown.area.height) {
             self.forget()?;
         }
-        let drawn = draw(state, &self.theme, self.area());
-        let written = self.write(drawn.cells, drawn.caret);
+        let (cells, caret, more) = draw(&self.theme, self.area());
+        let written = self.write(cells, caret);
         execute!(stdout(), EndSynchronizedUpdate)?;
         written.context("cannot write to the terminal")?;
-        self.hits = drawn.hits;
-        Ok((drawn.wanted, drawn.geometry))
+        Ok(more)
     }
 
     /// Writes the cells that differ from those shown, and shows the text cursor at `caret`.

@@ -82,14 +82,19 @@ fn files_have_the_columns_of_their_tables() {
         ["patch", "--clean", "one two three", "--corrupt", "one four three", "--over", "heads", "--target", "5"];
     let output = mixscope(patch.into_iter().chain(["--foil", "300", "--out", &at("patch")]));
     assert!(output.status.success(), "{output:?}");
+    let texts = at("text.txt");
+    fs::write(&texts, "one two three two one").unwrap();
+    let output = mixscope(["sweep", &texts, "--format", "csv", "--min-count", "1", "--quiet", "--out", &at("sweep")]);
+    assert!(output.status.success(), "{output:?}");
     let (trace, other) = (at("run/trace.safetensors"), at("other/trace.safetensors"));
     for table in tables::all() {
-        let file = ["run", "lab", "effect", "ablate", "patch"]
+        let file = ["run", "lab", "effect", "ablate", "patch", "sweep"]
             .map(|out| folder.path().join(out).join(table.name))
             .into_iter()
             .find(|p| p.exists());
         let text = file.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_else(|| {
-            let args = ["export", &trace, "--view", table.name, "--format", "csv", "-o", "-"];
+            let of = if table.name.starts_with("sweep.") { at("sweep") } else { trace.clone() };
+            let args = ["export", &of, "--view", table.name, "--format", "csv", "-o", "-"];
             let of_two = ["--against", &other]
                 .into_iter()
                 .filter(|_| ["policy_a", "position_a"].contains(&table.columns[0].name));
@@ -178,7 +183,7 @@ fn settings() -> String {
                 (Some((key, value)), None) => {
                     writeln!(section, "| {} | {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
-                (Some((key, value)), Some(_)) if !key.contains(' ') => {
+                (Some((key, value)), Some(_)) if key.chars().all(|c| c == '_' || c.is_alphanumeric()) => {
                     writeln!(section, "| {} | not set, e.g. {} | {} |", code(&key), code(&value), cell(help)).unwrap();
                 }
                 (_, comment) => help = comment.unwrap_or_default(),

@@ -21,4 +21,5 @@ mod options;
 mod prompts;
 mod reference;
 mod self_test;
+mod sweep;
 mod usage;

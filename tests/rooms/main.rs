@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only some rooms may know.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("candle_core", &["model"]),
     ("ratatui", &["ui", "app"]),
     ("crossterm", &["ui", "app"]),
@@ -40,6 +40,7 @@ const CRATES: [(&str, &[&str]); 18] = [
     ("hf_hub", &["hub"]),
     ("ab_glyph_rasterizer", &["export"]),
     ("flate2", &["export"]),
+    ("parquet", &["analysis"]),
     ("pdf_writer", &["export"]),
     ("subsetter", &["export"]),
     ("ab_glyph", &["export"]),

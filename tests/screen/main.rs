@@ -7,6 +7,7 @@ mod arrangement;
 mod attention;
 mod branches;
 mod copying;
+mod corpus;
 mod discover;
 mod edits;
 mod effects;

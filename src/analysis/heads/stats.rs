@@ -36,6 +36,6 @@ pub struct HeadScores {
 impl HeadScores {
     /// The scores of one head.
     pub fn get(&self, layer: usize, head: usize) -> Option<&HeadStats> {
-        self.stats.get(layer * self.heads + head)
+        self.stats.get(layer * self.heads + head).filter(|_| head < self.heads)
     }
 }

@@ -15,8 +15,11 @@ mod lab;
 mod lens;
 mod next;
 mod pairs;
+#[cfg(feature = "tui")]
+mod parquet;
 mod routing;
 mod row;
+pub mod sweep;
 mod text;
 mod tokens;
 mod two_runs;
@@ -36,6 +39,8 @@ pub use lab::{
 pub use lens::{LensRow, LensSummaryRow, TargetRow, lens, lens_summary, targets};
 pub use next::{CandidateRow, candidates};
 pub use pairs::{PairRow, pairs};
+#[cfg(feature = "tui")]
+pub use parquet::{ParquetWriter, write_parquet};
 pub use routing::{RoutingRow, routing};
 pub use row::{Column, Row, Table};
 pub use text::TokenText;
@@ -71,6 +76,17 @@ pub fn all() -> Vec<&'static Table> {
         RerouteRow::TABLE,
         ShareRow::TABLE,
         CompareRow::TABLE,
+        sweep::GroupRow::TABLE,
+        sweep::ExpertRow::TABLE,
+        sweep::LayerRow::TABLE,
+        sweep::PairRow::TABLE,
+        sweep::TransitionRow::TABLE,
+        sweep::RepeatRow::TABLE,
+        sweep::PositionRow::TABLE,
+        sweep::VocabularyRow::TABLE,
+        sweep::ContextRow::TABLE,
+        sweep::ChanceRow::TABLE,
+        sweep::GridRow::TABLE,
     ]
 }
 

@@ -18,6 +18,8 @@ pub struct Column {
     pub name: &'static str,
     /// Its meaning in a sentence, with the unit.
     pub about: &'static str,
+    /// The type of its values in the row type, such as `Option<f64>`.
+    pub of: &'static str,
 }
 
 /// A row of a table. Its fields are the columns.
@@ -58,6 +60,7 @@ macro_rules! table {
                     $crate::analysis::tables::Column {
                         name: stringify!($column),
                         about: concat!($($meaning),+).trim_ascii(),
+                        of: stringify!($type),
                     },
                 )+],
             };

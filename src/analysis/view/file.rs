@@ -70,19 +70,19 @@ impl FileOrder {
             match word.split_once('=') {
                 None if word == "dark" => options.dark = true,
                 None => match (FileFormat::named(word), view_named(word)) {
-                    (Some(found), _) => format = Some(found),
-                    (None, Some(found)) => view = Some(found),
+                    (Some(found), _) => once("format", word, &mut format, found)?,
+                    (None, Some(found)) => once("view", word, &mut view, found)?,
                     (None, None) => return Err(format!("`{word}` is no view, format or option")),
                 },
-                Some(("style", style)) => options.style = Some(style),
-                Some(("width", width)) => options.width = Some(width),
+                Some(("style", style)) => once("style", word, &mut options.style, style)?,
+                Some(("width", width)) => once("width", word, &mut options.width, width)?,
                 Some(("dpi", dpi)) => {
-                    options.dpi =
-                        Some(dpi.parse().map_err(|_| format!("dpi: expected a whole number, found `{dpi}`"))?);
+                    let number = dpi.parse().map_err(|_| format!("dpi: expected a whole number, found `{dpi}`"))?;
+                    once("dpi", word, &mut options.dpi, number)?;
                 }
                 Some(("scale", scale)) => {
-                    options.scale =
-                        Some(scale.parse().map_err(|_| format!("scale: expected a number, found `{scale}`"))?);
+                    let number = scale.parse().map_err(|_| format!("scale: expected a number, found `{scale}`"))?;
+                    once("scale", word, &mut options.scale, number)?;
                 }
                 Some((name, _)) => return Err(format!("`{name}` is no option of pictures")),
             }
@@ -100,14 +100,21 @@ impl FileOrder {
     }
 }
 
-/// The view of this name, with its tab or, if no other view has it, without.
+/// Sets what may be given once.
+fn once<T>(what: &str, word: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("`{word}` is a second {what}; one file at a time is written")),
+    }
+}
+
+/// The view of this name: with its tab, a tab (its first view), or without its tab if no other view has the name.
 fn view_named(name: &str) -> Option<View> {
     let short = |view: &View| view.name().split_once('.').is_some_and(|(_, short)| short == name);
     let mut of_that_name = View::ALL.into_iter().filter(short);
     let one = of_that_name.next().filter(|_| of_that_name.next().is_none());
-    // The name of a tab is its first view.
-    let tab = || Tab::ALL.into_iter().find(|tab| tab.name().to_lowercase() == name).and_then(|tab| tab.views().next());
-    name.parse().ok().or(one).or_else(tab)
+    let tab = Tab::ALL.into_iter().find(|tab| tab.name().to_lowercase() == name);
+    name.parse().ok().or(tab.map(Tab::first)).or(one)
 }
 
 #[cfg(test)]
@@ -122,6 +129,7 @@ mod tests {
         let order = FileOrder::parse("pdf style=paper width=page pairs").unwrap();
         assert_eq!((order.view, order.format), (Some(View::RoutingPairs), Some(FileFormat::Pdf)));
         assert_eq!(order.look.style, Style::Paper { width: Width::PAGE, dpi: 300 });
+        assert_eq!(FileOrder::parse("routing").unwrap().view, Some(View::RoutingToken), "the first view of the tab");
         assert_eq!(FileOrder::parse("").unwrap().formats(), [FileFormat::Png, FileFormat::Csv]);
     }
 
@@ -133,6 +141,8 @@ mod tests {
             ("png scale=0", "scale: expected a number above 0, found 0"),
             ("png dpi=300", "dpi: it applies to the style paper; screen has scale"),
             ("png size=3", "`size` is no option of pictures"),
+            ("png svg", "`svg` is a second format; one file at a time is written"),
+            ("lens next", "`next` is a second view; one file at a time is written"),
             ("csv scale=2", "a table has no look: scale, style, width, dpi and dark are for pictures"),
         ] {
             assert_eq!(FileOrder::parse(words), Err(sentence.to_owned()), "{words}");

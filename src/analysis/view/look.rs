@@ -41,6 +41,9 @@ pub const DPI: u32 = 300;
 /// The pixels per inch that can be requested.
 pub const DPI_RANGE: std::ops::RangeInclusive<u32> = 50..=1200;
 
+/// Below this nothing is left of a cell.
+const LEAST_SCALE: f64 = 0.05;
+
 /// Width of a picture for paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Width {
@@ -121,6 +124,7 @@ impl LookOptions<'_> {
         };
         let scale = self.scale.unwrap_or(1.0);
         ensure!(scale.is_finite() && scale > 0.0, "scale: expected a number above 0, found {scale}");
+        ensure!(scale >= LEAST_SCALE, "scale: expected at least {LEAST_SCALE}, found {scale}");
         if is_paper {
             ensure!(self.scale.is_none(), "scale: it applies to the style screen; paper has width and dpi");
             let width = self.width.map(|width| width.parse().map_err(|error| anyhow!("width: {error}")));

@@ -26,9 +26,9 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// What the pane with the focus shows.
-    pub fn of(state: &State) -> Self {
-        let request = state.map_request(&state.pane().effects, state.view());
+    /// What the pane with the focus shows, or would show of a view.
+    pub fn of(state: &State, view: View) -> Self {
+        let request = state.map_request(&state.pane().effects, view);
         let second = state
             .second
             .as_ref()

@@ -116,6 +116,10 @@ impl Lab {
             let message = format!("--policies: expected at least one other than the base {base}");
             return Err(error(ErrorKind::InvalidValue, message));
         }
+        if self.text.spreadsheet_safe && (self.out.is_none() || !self.format.contains(&Format::Csv)) {
+            let message = "--spreadsheet-safe: it applies to tables, which --out and --format csv write";
+            return Err(error(ErrorKind::InvalidValue, message.to_owned()));
+        }
         let prompt = self.prompt.need(&self.chat)?;
         let edits = self.edits.read()?;
         self.model.check()?;

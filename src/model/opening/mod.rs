@@ -3,6 +3,7 @@
 mod adapters;
 pub mod demo;
 mod describe;
+mod fingerprint;
 mod json;
 mod location;
 mod open;

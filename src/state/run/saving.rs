@@ -1,15 +1,20 @@
 //! Writing files.
 
 use super::save::{Save, ViewFiles};
-use crate::analysis::UsageMeasure;
-use crate::analysis::view::{FileOrder, ViewSpec};
+use crate::analysis::view::{FileOrder, Tab, ViewSpec};
+use crate::analysis::{MeasuredOn, UsageMeasure};
 use crate::protocol::Failure;
-use crate::state::{Effect, State};
+use crate::state::{Effect, Pane, State};
 
 impl State {
     /// The view with the focus, for a file.
     pub fn view_spec(&self) -> ViewSpec {
-        let (pane, cursor) = (self.pane(), self.cursor);
+        self.spec_of(self.pane())
+    }
+
+    /// The view of a pane, for a file.
+    fn spec_of(&self, pane: &Pane) -> ViewSpec {
+        let cursor = self.cursor;
         ViewSpec {
             view: pane.view(),
             pos: cursor.token,
@@ -41,7 +46,17 @@ impl State {
             self.say(missing);
             return Vec::new();
         }
-        let spec = ViewSpec { view, map: self.pane().effects.of(view), ..self.view_spec() };
+        // With the choices of the pane that shows it, if one does.
+        let pane = self.panes.all().iter().find(|pane| pane.view() == view).filter(|_| view != own);
+        let pane = pane.unwrap_or(self.pane());
+        let spec = ViewSpec { view, map: pane.effects.of(view), ..self.spec_of(pane) };
+        if view.tab() == Tab::Attention && spec.on == MeasuredOn::Repeated && self.derived.scores().is_none() {
+            self.say(match self.derived.scores_failed() {
+                true => "heads could not be measured on random tokens; R measures them on the text",
+                false => "the scores on random tokens are not there yet",
+            });
+            return Vec::new();
+        }
         // The map of another view may watch something that was not computed.
         if view != own && spec.map.is_some() {
             self.say(format!("{view} is written from its own view, where its map is computed"));
@@ -61,7 +76,6 @@ impl State {
         }
         self.message = None;
         self.saving = Some(String::new());
-        self.saving_note = "";
         self.warned_of_saving = false;
         vec![Effect::Save(what)]
     }
@@ -78,7 +92,7 @@ impl State {
     pub(in crate::state) fn on_saved(&mut self, result: Result<String, Failure>) {
         self.saving = None;
         match result {
-            Ok(what) => self.say(format!("{}{what}", self.saving_note)),
+            Ok(what) => self.say(what),
             Err(failure) => self.fail(failure),
         }
     }

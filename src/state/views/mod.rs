@@ -181,7 +181,7 @@ impl State {
                 "this layout has no details: v leads to those that have".to_owned()
             }
             Action::ToggleLog if rules.next_scale.is_none() => {
-                "the scale changes in Attention and in the plot of Lens only".to_owned()
+                "the scale changes in the grid and the head of Attention and in the plot of Lens only".to_owned()
             }
             Action::ForceCandidate => (rules.enter?.refusal)(self)?.to_owned(),
             _ => return None,

@@ -48,7 +48,8 @@ impl Scores {
     }
 }
 
-/// The scores of all heads of a model on random tokens given twice, under the policy and edits of `live`. Progress is in tokens.
+/// The scores of all heads of a model on random tokens given twice, under the policy of `live` and without its edits. Progress
+/// is in tokens.
 ///
 /// # Errors
 /// As [`Probe::advance`].

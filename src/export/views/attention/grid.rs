@@ -1,13 +1,13 @@
 //! All heads of all layers as thumbnails with their scores: one layer per row, the last on top, or the best first.
 
-use super::{pooled, queries};
+use super::{about_scores, pooled, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};
 use crate::analysis::view::{THUMB, ViewData, ViewSpec};
 use crate::analysis::{HeadMap, HeadStats, Measure, MeasuredOn, Pick};
 use crate::export::figure::{Figure, Legend, Panel, Thumb, Thumbs, short};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 pub const FILES: Files = Files { figure, table };
 
@@ -24,12 +24,17 @@ pub(super) fn measured<'a>(data: &'a ViewData, spec: &ViewSpec) -> Result<Vec<Me
         MeasuredOn::Repeated => Some(data.scores.as_deref().context("the heads were not measured on random tokens")?),
     };
     let of = |(map, stats): &'a (HeadMap, HeadStats)| {
-        let Pick::One(head) = map.pick else { return None };
-        let stats = on_random.map_or(Some(stats), |scores| scores.get(map.layer, head))?;
-        Some((map.layer, head, stats))
+        let Pick::One(head) = map.pick else { bail!("layer {} has no single heads here", map.layer) };
+        let stats = match on_random {
+            None => stats,
+            Some(scores) => {
+                scores.get(map.layer, head).with_context(|| format!("L{}H{head} was not measured", map.layer))?
+            }
+        };
+        Ok((map.layer, head, stats))
     };
     ensure!(!data.heads.is_empty(), "no attention pattern is in this run");
-    Ok(data.heads.iter().filter_map(of).collect())
+    data.heads.iter().map(of).collect()
 }
 
 /// The heads with their maps in the order of the screen: the last layer first, or the best first.
@@ -67,15 +72,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let (measure, explain) = (spec.measure, spec.measure.explain());
     let sample = if stride == 1 { String::new() } else { format!(" (of {})", queries(stride)) };
     notes.push(format!("the number at each head, where there is room, is its {measure}: {explain}{sample}"));
-    if without > 0 {
-        notes.push(format!("-: this text has no query that {measure} could be measured on"));
-    }
-    if let (MeasuredOn::Repeated, Some(scores)) = (spec.on, &data.scores) {
-        notes.push(format!(
-            "the numbers are measured on {} random tokens given twice, the maps are of the text",
-            scores.repeated
-        ));
-    }
+    notes.extend(about_scores(data, spec, without));
     notes.push("queries go down, keys across, both from the first token".to_owned());
     let order = if spec.sorted { ", best first" } else { "" };
     Ok(Figure {

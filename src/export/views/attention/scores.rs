@@ -1,10 +1,10 @@
 //! Layers × heads: one score of every head.
 
 use super::grid::measured;
-use super::queries;
+use super::{about_scores, queries};
 use crate::analysis::tables::{TokenText, head_scores, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::analysis::{Measure, MeasuredOn, Pick};
+use crate::analysis::{Measure, Pick};
 use crate::export::figure::{Axis, Cells, Figure, Grid, Legend, Panel, round, short};
 use crate::export::views::Files;
 use crate::export::views::labels::subtitle;
@@ -27,11 +27,12 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     }
     let is_entropy = measure == Measure::Entropy;
     let text = |value: &f32| match () {
-        () if value.is_nan() => "-".to_owned(),
+        () if value.is_nan() => String::new(),
         () if is_entropy => format!("{value:.2}"),
         () => short(*value),
     };
     let texts = values.iter().map(text).collect();
+    let without = found.iter().filter(|(.., stats)| measure.of(stats).is_none()).count();
     let most = values.iter().copied().fold(0.0, f32::max);
     let full = if is_entropy { round::up(f64::from(most)) as f32 } else { 1.0 };
     let mut grid =
@@ -41,9 +42,7 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let stride = found.first().map_or(1, |(.., stats)| stats.stride);
     let sample = if stride == 1 { String::new() } else { format!(" (of {})", queries(stride)) };
     let mut notes = vec![format!("{measure}: {}{sample}", measure.explain())];
-    if let (MeasuredOn::Repeated, Some(scores)) = (spec.on, &data.scores) {
-        notes.push(format!("measured on {} random tokens given twice, not on the text of the run", scores.repeated));
-    }
+    notes.extend(about_scores(data, spec, without));
     let unit = if is_entropy { "entropy, nats" } else { "mean attention weight" };
     Ok(Figure {
         title: format!("Attention heads by {measure}, {}", spec.on.about()),

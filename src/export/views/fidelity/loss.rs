@@ -24,7 +24,11 @@ fn figure(data: &ViewData, _: &ViewSpec) -> Result<Figure> {
     let more =
         |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| if x < y { 0.0 } else { x - y }).collect() };
     let (b_more, a_more) = (more(&of_b, &of_a), more(&of_a, &of_b));
-    let top = |values: &[&Vec<f64>]| values.iter().flat_map(|values| values.iter()).copied().fold(0.0, f64::max);
+    // A recorder that masks logits may have infinite losses, which no axis reaches.
+    let top = |values: &[&Vec<f64>]| {
+        let finite = values.iter().flat_map(|values| values.iter()).copied().filter(|value| value.is_finite());
+        finite.fold(0.0, f64::max)
+    };
     ensure!(of_a.iter().zip(&of_b).any(|(a, b)| !a.is_nan() && !b.is_nan()), "the losses are not in both runs");
     let labels: Vec<String> = b.tokens.iter().enumerate().map(|(pos, token)| token_label(token, pos)).collect();
     let plot = ((b.tokens.len() as f64 * STEP).clamp(420.0, 1600.0), 220.0);

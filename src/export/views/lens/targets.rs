@@ -92,7 +92,7 @@ fn nats(data: &ViewData, spec: &ViewSpec) -> Result<Curves> {
             points[at] = f64::from(if spec.lens == LensMeasure::Kl { cell.kl } else { cell.entropy });
         }
     }
-    let high = points.iter().copied().fold(0.0, f64::max).max(1e-3);
+    let high = points.iter().copied().filter(|nats| nats.is_finite()).fold(0.0, f64::max).max(1e-3);
     let name = if spec.lens == LensMeasure::Kl { "KL" } else { "entropy" };
     let series = vec![Series { label: name.to_owned(), points }];
     Ok((spec.lens.quantity().to_owned(), "nats".to_owned(), Scale::Linear(high), series))

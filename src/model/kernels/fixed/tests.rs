@@ -117,9 +117,14 @@ fn the_largest_sums_fit() {
                 let got = products(None, block, &[first, second], &x, k);
                 let value = got[0][0];
                 assert!((f64::from(value) - want).abs() <= 1e-6 * size, "{block:?} {fill} {value}: {want}");
-                for isa in supported() {
-                    let other = products(Some(isa), block, &[first, second], &x, k);
-                    assert_eq!(bits(&other), bits(&got), "{isa:?} {block:?} {fill}");
+                // Several rows of activations go through other kernels than one.
+                for rows in 1..=4 {
+                    let x = x.repeat(rows);
+                    let got = products(None, block, &[first, second], &x, k);
+                    for isa in supported() {
+                        let other = products(Some(isa), block, &[first, second], &x, k);
+                        assert_eq!(bits(&other), bits(&got), "{isa:?} {block:?} {fill} {rows}");
+                    }
                 }
             }
         }

@@ -49,7 +49,7 @@ pub(in super::super) fn multiply<'w>(
     match isa {
         Isa::Portable => return false,
         _ if matches!(block, Block::Q2K | Block::Iq4Xs | Block::Q8_1 | Block::Q8K) => return false,
-        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine, and each of the others has AVX2.
+        // SAFETY: callers pass an `Isa` that `isa()` or `supported()` found on this machine, and each of the others has AVX2 and F16C.
         _ if x.rows() == 1 && matches!(block, Block::Q4K | Block::Q6K) => {
             in_tiles((w, n), &mut scratch.avx2, put, |w, memory| unsafe { with_one(block, w, x, memory) })
         }

@@ -62,17 +62,16 @@ fn command(action: Action, text: String, keys: &str) -> Command {
 
 /// The files that `export …` requests; what is wrong with the words, if they cannot be read.
 fn exported(query: &str) -> Option<(i32, Command)> {
-    let words = query.strip_prefix("export ").or_else(|| query.strip_prefix("save "))?;
-    let row = match FileOrder::parse(words) {
+    let row = match FileOrder::parse(query.strip_prefix("export ")?) {
         Ok(order) => {
             let view = order.view.map_or("this view", View::name);
             let formats: Vec<&str> = order.formats().into_iter().map(FileFormat::suffix).collect();
-            command(Action::Export(order), format!("write {view} to a file: {}", formats.join(" and ")), "")
+            (EXACT, command(Action::Export(order), format!("write {view} to a file: {}", formats.join(" and ")), ""))
         }
-        // The palette stays open on it.
-        Err(wrong) => command(Action::Palette, format!("{wrong}; {}", FileOrder::USAGE), ""),
+        // After all commands that fit the words. The palette stays open on it.
+        Err(wrong) => (0, command(Action::Palette, format!("{wrong}; {}", FileOrder::USAGE), "")),
     };
-    Some((EXACT, row))
+    Some(row)
 }
 
 /// How well a query names something: by one of its names, perhaps after a word that says what is named.

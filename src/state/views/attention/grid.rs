@@ -11,13 +11,7 @@ use crate::state::views::{Rules, measures};
 use crate::trace::Direction;
 
 pub(in crate::state::views) const RULES: Rules =
-    Rules { vertical, measures: Some(measures::of_heads), next_scale: Some(next_scale), missing, ..Rules::new(copy) };
-
-/// Scores on random tokens have to be there before they can be written.
-pub(super) fn missing(state: &State) -> Option<&'static str> {
-    let is_random = state.pane().heads.on == MeasuredOn::Repeated;
-    (is_random && state.derived.scores().is_none()).then_some("the scores on random tokens are not there yet")
-}
+    Rules { vertical, measures: Some(measures::of_heads), next_scale: Some(next_scale), ..Rules::new(copy) };
 
 /// A head and its score; `None` if it has none, or none yet.
 #[derive(Clone, Copy, Debug, PartialEq)]

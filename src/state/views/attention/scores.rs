@@ -1,6 +1,5 @@
 //! Layers × heads: one score of every head.
 
-use super::grid;
 use crate::analysis::Pick;
 use crate::analysis::tables::{HeadScoreRow, Row, head_scores};
 use crate::state::State;
@@ -8,8 +7,7 @@ use crate::state::input::Extent;
 use crate::state::views::copy::{Clip, Copied, UNDERWAY};
 use crate::state::views::{Rules, measures};
 
-pub(in crate::state::views) const RULES: Rules =
-    Rules { measures: Some(measures::of_heads), missing: grid::missing, ..Rules::new(copy) };
+pub(in crate::state::views) const RULES: Rules = Rules { measures: Some(measures::of_heads), ..Rules::new(copy) };
 
 /// Copies scores with the columns of the exported view.
 fn copy(state: &State, extent: Extent) -> Copied {

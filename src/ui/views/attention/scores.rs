@@ -9,7 +9,7 @@
 
 use super::grid::{explain, figure, measured_on, want_figures};
 use super::{details, ready};
-use crate::analysis::Measure;
+use crate::analysis::{Measure, MeasuredOn};
 use crate::state::text::width;
 use crate::state::{Ranked, Spot};
 use crate::trace::Dims;
@@ -37,8 +37,12 @@ fn draw(c: &mut Canvas, area: Rect) {
     let Some(d) = ready(c, area) else { return };
     let ranking = ranking(c);
     let (measure, on) = (c.pane.heads.measure, measured_on(c));
-    let known = ranking.iter().filter(|ranked| ranked.value.is_some()).count();
-    let more = if known < ranking.len() { format!(" · {known} of {} heads", ranking.len()) } else { String::new() };
+    let known = c.state.measured(c.pane.heads.on);
+    let more = if c.pane.heads.on == MeasuredOn::Text && known < ranking.len() {
+        format!(" · {known} of {} heads", ranking.len())
+    } else {
+        String::new()
+    };
     let inside = view_panel(c, area, [format!("{on}{more}"), on]);
     want_figures(c, &ranking, Vec::new());
     // The layers come first, and sentences in the lines that they leave.
@@ -57,8 +61,10 @@ fn ranking(c: &Canvas) -> Vec<Ranked> {
 
 /// The score that has the strongest colour: of weights 1, of entropies that of a row that is even over the text.
 fn full(c: &Canvas, measure: Measure) -> f32 {
-    let tokens =
-        c.state.head_stats(&c.pane.heads, c.state.cursor.layer, c.state.cursor.head).map_or(2, |stats| stats.n);
+    let tokens = match (c.pane.heads.on, c.state.derived.scores()) {
+        (MeasuredOn::Repeated, Some(scores)) => scores.stats.first().map_or(2, |stats| stats.n),
+        _ => c.state.tokens.len(),
+    };
     if measure == Measure::Entropy { (tokens.max(2) as f32).ln() } else { 1.0 }
 }
 
@@ -76,7 +82,9 @@ fn put_scores(c: &mut Canvas, area: Rect, body: Rect, d: Dims, ranking: &[Ranked
     let x = |head: usize| body.x + (label + (head - heads.start) * cell) as u16;
     // Where not all numbers fit, every fourth is enough.
     let each = if cell > (d.heads - 1).to_string().len() + 1 { 1 } else { 4 };
-    for head in heads.clone().filter(|head| head % each == 0 || *head == cursor.head) {
+    // The cursor's number takes the place of others that it would run into.
+    let is_free = |head: usize| head % each == 0 && (each == 1 || head.abs_diff(cursor.head) * cell > 2);
+    for head in heads.clone().filter(|head| is_free(*head) || *head == cursor.head) {
         let style = if head == cursor.head { c.theme.cursor() } else { c.theme.dim() };
         let name = if cell > 3 { format!("H{head}") } else { head.to_string() };
         let pad = if cell >= WRITTEN { 1 } else { 0 };

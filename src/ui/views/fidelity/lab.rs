@@ -80,7 +80,11 @@ fn draw(c: &mut Canvas, area: Rect) {
 fn notes(lab: &Lab) -> Vec<String> {
     vec![
         format!("attn, mlp, resid: values equal to those of {}, bit for bit, end to end", lab.base),
-        format!("{} tokens generated greedily; y v copies the table, e writes it with all layers", lab.generated()),
+        format!(
+            "{} token{} generated greedily; y v copies the table, e writes it with all layers",
+            lab.generated(),
+            if lab.generated() == 1 { "" } else { "s" }
+        ),
     ]
 }
 
