@@ -22,4 +22,5 @@ mod prompts;
 mod reference;
 mod self_test;
 mod sweep;
+mod sweep_uses;
 mod usage;

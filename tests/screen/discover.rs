@@ -74,6 +74,16 @@ fn the_palette_knows_the_words_people_use() {
 }
 
 #[test]
+fn an_unknown_command_with_an_argument_is_no_other_action() {
+    for query in ["policy hf", "foo bar", "theme blue", "temperature 1"] {
+        let mut still = still(":");
+        still.type_text(query);
+        let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!("no palette") };
+        assert_eq!(still.state.commands(palette), [], "{query}");
+    }
+}
+
+#[test]
 fn commands_take_arguments() {
     let mut still = still("");
     let command = |still: &mut Still, text: &str| {

@@ -35,8 +35,10 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
     let without = found.iter().filter(|(.., stats)| measure.of(stats).is_none()).count();
     let most = values.iter().copied().fold(0.0, f32::max);
     let full = if is_entropy { round::up(f64::from(most)) as f32 } else { 1.0 };
+    // An entropy has a digit more than a weight.
+    let width = if is_entropy { 34.0 } else { 26.0 };
     let mut grid =
-        Grid::new((layers.len(), dims.heads), (26.0, 18.0), Cells::Heat { values, range: (0.0, full), texts });
+        Grid::new((layers.len(), dims.heads), (width, 18.0), Cells::Heat { values, range: (0.0, full), texts });
     grid.rows = layer_axis(&layers);
     grid.cols = Axis::numbers("head", 0..dims.heads);
     let stride = found.first().map_or(1, |(.., stats)| stats.stride);

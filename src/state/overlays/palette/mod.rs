@@ -75,7 +75,9 @@ impl State {
             let by_key = written.iter().any(|keys| keys == query);
             let name = entry.action.to_string().replace('-', " ");
             let by_words = words(query, &[&name, entry.hint, entry.words], entry.help);
-            let fuzzy = fuzzy(query, entry.help);
+            // Words that are no action's, as in `policy hf`, are a command that is not known. Letters of some other sentence
+            // must not make it one, which may undo or step back.
+            let fuzzy = fuzzy(query, entry.help).filter(|_| !query.contains(' '));
             let Some((score, places)) = by_words.or(fuzzy).or(by_key.then(Default::default)) else { continue };
             let used = self.recent.iter().position(|action| *action == entry.action);
             let recency = used.filter(|_| query.is_empty()).map_or(0, |at| (MOST_RECENT - at) as i32);
