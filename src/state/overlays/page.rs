@@ -51,9 +51,9 @@ impl Page {
     pub(in crate::state) fn edit(&mut self, edit: TextEdit) {
         match edit {
             TextEdit::Up => self.line = self.line.saturating_sub(1),
-            TextEdit::Down => self.line += 1,
+            TextEdit::Down => self.line = self.line.saturating_add(1),
             TextEdit::PageUp => self.line = self.line.saturating_sub(10),
-            TextEdit::PageDown => self.line += 10,
+            TextEdit::PageDown => self.line = self.line.saturating_add(10),
             TextEdit::LineStart if !self.is_typing => self.line = 0,
             TextEdit::LineEnd if !self.is_typing => self.line = usize::MAX,
             _ if self.is_typing => {
@@ -77,5 +77,20 @@ impl State {
     pub(in crate::state) fn open_page(&mut self, topic: Topic) {
         self.geometry.page_overflow = None;
         self.overlays.push(super::Overlay::Page(Page::new(topic)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_after_the_end_stay_there_until_the_page_is_drawn() {
+        let mut page = Page::new(Topic::Help);
+        for edit in [TextEdit::LineEnd, TextEdit::Down, TextEdit::PageDown] {
+            page.edit(edit);
+        }
+        page.end_at(14);
+        assert_eq!(page.line, 14);
     }
 }
