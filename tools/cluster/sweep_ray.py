@@ -36,7 +36,8 @@ OURS = {
     "--out": "give it before --", "--threads": "give --cpus before --", "--shard": "give --shards before --",
     "--resume": "shards continue by themselves", "--force": "shards are written again by themselves",
     "--merge": "the shards are merged after the last one", "-": "a task has no stdin; give files or folders",
-    "--min-count": "give it in --tables", "--format": "give it in --tables", "--spreadsheet-safe": "give it in --tables",
+    "--min-count": "give it in --tables", "--format": "give it in --tables",
+    "--spreadsheet-safe": "give it in --tables",
 }
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -90,7 +91,7 @@ def main() -> None:
         print("== a single run", flush=True)
         print(f"{corpus_and_single_run(program, folder):.0f} s", flush=True)
         print("== a cluster with a head and three nodes of one core each", flush=True)
-        node = {"object_store_memory": 80 << 20, "num_cpus": 1}
+        node: dict[str, Any] = {"object_store_memory": 80 << 20, "num_cpus": 1}
         cluster = Cluster(initialize_head=True, head_node_args={**node, "num_cpus": 0, "include_dashboard": False})
         nodes = [cluster.add_node(**node) for _ in range(3)]
         raylets = {found.all_processes["raylet"][0].process.pid: found for found in nodes}
@@ -116,8 +117,8 @@ def main() -> None:
         assert status == 0, read(folder / "driver.log")
         assert "--resume" in logs[0], f"shard 1 did not continue:\n{logs[0]}"
         for shard in (2, 3):  # killed at once: at most half a minute is lost
-            again = logs[shard - 1].count(f"shard {shard} of {SHARDS}: ")
-            assert again == 2, f"shard {shard} did not start again:\n{logs[shard - 1]}"
+            starts = logs[shard - 1].count(f"shard {shard} of {SHARDS}: ")
+            assert starts == 2, f"shard {shard} did not start again:\n{logs[shard - 1]}"
 
         print("== compare", flush=True)
         names = sorted(path.name for path in (folder / "single").iterdir())
