@@ -14,12 +14,10 @@ not done.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import fcntl
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +37,23 @@ OURS = {
     "--min-count": "give it in --tables", "--format": "give it in --tables",
     "--spreadsheet-safe": "give it in --tables",
 }
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+# The keeper runs the program next to a worker. Its stdin is a pipe from the worker, which ends when the worker is killed:
+# the program then gets SIGINT once, and keeps what it has counted. (Linux itself can send it more than once, and a second
+# one ends mixscope at once.) If the keeper is killed, Linux ends the program (1 is PR_SET_PDEATHSIG); elsewhere the program
+# goes on, and the next try waits for it.
+KEEPER = """
+import ctypes, os, signal, subprocess, sys, threading
+def end_with_keeper():
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=end_with_keeper)
+def interrupt():
+    os.read(0, 1)
+    program.send_signal(signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+status = program.wait()
+os._exit(status if status >= 0 else 128 - status)
+"""
 
 
 class Interrupted(Exception):
@@ -77,24 +91,17 @@ class Sweep:
         return (self.shard(number) / "sweep.json").exists()  # written last
 
 
-def end_with_parent() -> None:
-    """Lets Linux send SIGINT to this process when the worker that started it is killed: mixscope then keeps what it has
-    counted. It gets a session of its own, as Ray kills what is left in the group of a worker. On other systems mixscope
-    ends with that group, or goes on, and the next try waits for it."""
-    if sys.platform == "linux":
-        os.setsid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-
-
 def call(sweep: Sweep, arguments: list[str], log: Path) -> None:
     """Runs the program; its messages go to the end of `log`."""
+    command = [sys.executable, "-c", KEEPER, sweep.program, "sweep", *arguments]
     with log.open("ab") as messages:
-        process = subprocess.Popen([sweep.program, "sweep", *arguments], cwd=sweep.cwd, stdin=subprocess.DEVNULL,
-                                   stdout=messages, stderr=messages, preexec_fn=end_with_parent)
-        status = process.wait()
+        # The session of its own is out of reach when Ray ends the process group of a worker.
+        keeper = subprocess.Popen(command, cwd=sweep.cwd, stdin=subprocess.PIPE, stdout=messages, stderr=messages,
+                                  start_new_session=True)
+        status = keeper.wait()
     place = f"on {socket.gethostname()}, see {log}"
-    if status < 0:
-        raise Interrupted(f"ended by signal {-status} {place}")
+    if status < 0 or status > 128:
+        raise Interrupted(f"ended by a signal (status {status}) {place}")
     if status > 0:
         lines = log.read_text(errors="replace").splitlines()
         errors = [line for line in lines if line.startswith(("error:", "mixscope:"))]

@@ -36,8 +36,8 @@ def corpus_and_single_run(program: Path, folder: Path) -> float:
             shutil.copy(page, folder / "corpus" / f"{copy}-{page.name}")
         shutil.rmtree(folder / "single", ignore_errors=True)
         began = time.monotonic()
-        subprocess.run([program, "sweep", folder / "corpus", *OPTIONS, "--threads", "2", "--out", folder / "single",
-                        "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([program, "sweep", folder / "corpus", *OPTIONS, "--min-count", "5", "--threads", "2", "--quiet",
+                        "--out", folder / "single"], check=True, stdout=subprocess.DEVNULL)
         if (seconds := time.monotonic() - began) >= 25:
             return seconds
     sys.exit("test_ray: the corpus is still too small")
@@ -52,14 +52,14 @@ def parent(process: int) -> int:
 
 
 def sweep_of(out: Path, shard: int) -> int:
-    """The process that sweeps a shard; 0 if there is none."""
+    """The program that sweeps a shard; 0 if there is none. Its parent is the keeper, whose parent is Ray's worker."""
     words = ["--shard", f"{shard}/{SHARDS}", "--out", str(out / "shards" / f"{shard}-of-{SHARDS}")]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_text(errors="replace").split("\0")
         except OSError:
             continue
-        if " ".join(words) in " ".join(command):
+        if " ".join(words) in " ".join(command) and "-c" not in command:
             return int(path.parent.name)
     return 0
 
@@ -96,7 +96,7 @@ def main() -> None:
         nodes = [cluster.add_node(**node) for _ in range(3)]
         raylets = {found.all_processes["raylet"][0].process.pid: found for found in nodes}
         command = [sys.executable, str(SCRIPT), "--out", str(out), "--shards", str(SHARDS), "--cpus", "1",
-                   "--program", str(program), "--address", cluster.address]
+                   "--tables", "--min-count 5", "--program", str(program), "--address", cluster.address]
 
         print("== wrong arguments are errors of the first try", flush=True)
         wrong = subprocess.run([*command, "--", str(folder / "corpus"), "--window", "100000"], capture_output=True,
@@ -105,13 +105,16 @@ def main() -> None:
         assert read(out / "shards/1.log").count("shard 1 of 5") == 1, read(out / "shards/1.log")
         shutil.rmtree(out)
 
+        def node_of(program: int) -> Any:
+            return raylets[parent(parent(parent(program)))]
+
         print("== five shards, three at once; a worker, a program and a node are killed", flush=True)
         arguments = ["--", str(folder / "corpus"), *OPTIONS]
         with (folder / "driver.log").open("w") as log:
             driver = subprocess.Popen([*command, *arguments], stdout=log, stderr=subprocess.STDOUT)
-        interrupt(out, 1, lambda process: os.kill(parent(process), signal.SIGKILL))
-        interrupt(out, 2, lambda process: os.kill(process, signal.SIGKILL))
-        interrupt(out, 3, lambda process: cluster.remove_node(raylets[parent(parent(process))], allow_graceful=False))
+        interrupt(out, 1, lambda program: os.kill(parent(parent(program)), signal.SIGKILL))
+        interrupt(out, 2, lambda program: os.kill(program, signal.SIGKILL))
+        interrupt(out, 3, lambda program: cluster.remove_node(node_of(program), allow_graceful=False))
         status = driver.wait(timeout=900)
         logs = [read(out / "shards" / f"{shard}.log") for shard in range(1, SHARDS + 1)]
         assert status == 0, read(folder / "driver.log")

@@ -102,7 +102,7 @@ copies=1
 while :; do
     rm -rf "$folder/single"
     began=$SECONDS
-    "$program" sweep "$folder/corpus" --group-by file --null 20 --threads 2 --out "$folder/single" --quiet >/dev/null
+    "$program" sweep "$folder/corpus" --group-by file --null 20 --min-count 5 --threads 2 --out "$folder/single" --quiet >/dev/null
     [ $((SECONDS - began)) -lt 20 ] || break
     copies=$((copies + 1))
     for page in README.md docs/*.md; do cp "$page" "$folder/corpus/$copies-$(basename "$page")"; done
@@ -110,7 +110,7 @@ done
 echo "$(du -sh "$folder/corpus" | cut -f1) of text, $((SECONDS - began)) s"
 
 echo "== $shards shards, two at once; one is requeued, one reaches its time limit, one is killed"
-export OUT=$folder/sweep SHARDS=$shards CPUS=1 MIXSCOPE=$program
+export OUT=$folder/sweep SHARDS=$shards CPUS=1 MIXSCOPE=$program TABLES="--min-count 5"
 submit() { tools/cluster/slurm_sweep.sh "$folder/corpus" --group-by file --null 20; }
 submit | tee "$folder/submitted"
 array=$(sed -n 's/^array \([0-9]*\):.*/\1/p' "$folder/submitted")
