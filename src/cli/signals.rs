@@ -3,8 +3,8 @@
 use crate::app::Ended;
 use crate::trace::remove_temporaries;
 use nix::sys::signal::{SigSet, Signal, raise};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::thread;
 
 /// The signals after which a command removes its temporary files. The explorer has its own.
@@ -20,9 +20,16 @@ pub fn clean_up_at_end() {
     }
     let wait = move || {
         while let Ok(signal) = signals.wait() {
-            // The first ctrl-c lets such a command write what it has.
-            if signal == Signal::SIGINT && FINISHES.load(Relaxed) && !INTERRUPTED.swap(true, Relaxed) {
-                continue;
+            if FINISHES.load(Relaxed) {
+                let is_first = !INTERRUPTED.load(Relaxed);
+                if is_first {
+                    BY.store(signal as i32, Relaxed);
+                    INTERRUPTED.store(true, Relaxed);
+                }
+                // Schedulers repeat SIGTERM, and send it to a process and to its group: only a person's second ctrl-c ends.
+                if is_first || signal != Signal::SIGINT {
+                    continue;
+                }
             }
             remove_temporaries();
             // The process ends by the signal itself, which a shell tells from an exit.
@@ -40,8 +47,10 @@ pub fn clean_up_at_end() {
 static FINISHES: AtomicBool = AtomicBool::new(false);
 /// Whether such a command was interrupted.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The number of the signal that interrupted it.
+static BY: AtomicI32 = AtomicI32::new(Signal::SIGINT as i32);
 
-/// From now on the first ctrl-c only sets what this returns, so that the command can write what it has; the second ends it.
+/// From now on the first signal only sets what this returns, so that the command can write what it has. A second ctrl-c ends it.
 pub fn finish_on_interrupt() -> &'static AtomicBool {
     FINISHES.store(true, Relaxed);
     &INTERRUPTED
@@ -49,7 +58,8 @@ pub fn finish_on_interrupt() -> &'static AtomicBool {
 
 /// The error of a command that was interrupted and wrote what it had; `when` says how far it came.
 pub fn interrupted(when: &str) -> anyhow::Error {
-    anyhow::Error::from(Ended::by(Signal::SIGINT)).context(format!("stopped {when}; the files hold what was computed"))
+    let signal = Signal::try_from(BY.load(Relaxed)).unwrap_or(Signal::SIGINT);
+    anyhow::Error::from(Ended::by(signal)).context(format!("stopped {when}; the files hold what was computed"))
 }
 
 /// The signals that this process ignores, as under `nohup`, one bit each: those must not end it. All of them where the

@@ -312,19 +312,24 @@ fn a_sweep_that_was_stopped_continues_to_the_same_bytes() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_keeps_what_was_counted() {
+fn signals_keep_what_was_counted() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     let folder = Folder::new();
     fs::write(folder.at("long.txt"), ENGLISH.join("\n").repeat(60_000)).unwrap();
-    let out = folder.text("out");
-    let child = command(folder.0.path()).args(["sweep", &folder.text("long.txt"), "--out", &out]).spawn().unwrap();
+    let signals = [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
+    let long = folder.text("long.txt");
+    let children = signals.map(|(signal, _)| {
+        command(folder.0.path()).args(["sweep", &long, "--out", &folder.text(signal.as_str())]).spawn().unwrap()
+    });
     std::thread::sleep(std::time::Duration::from_secs(8));
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert!(stderr(&output).contains("tokens are counted in"), "{}", stderr(&output));
-    assert!(folder.at("out/sweep.partial.safetensors").exists());
+    for ((signal, status), child) in signals.into_iter().zip(children) {
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert!(stderr(&output).contains("tokens are counted in"), "{}", stderr(&output));
+        assert!(folder.at(signal.as_str()).join("sweep.partial.safetensors").exists());
+    }
 }
 
 #[test]
