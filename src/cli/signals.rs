@@ -3,8 +3,8 @@
 use crate::app::Ended;
 use crate::trace::remove_temporaries;
 use nix::sys::signal::{SigSet, Signal, raise};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI32};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, fence};
 use std::thread;
 
 /// The signals after which a command removes its temporary files. The explorer has its own.
@@ -24,7 +24,7 @@ pub fn clean_up_at_end() {
                 let is_first = !INTERRUPTED.load(Relaxed);
                 if is_first {
                     BY.store(signal as i32, Relaxed);
-                    INTERRUPTED.store(true, Relaxed);
+                    INTERRUPTED.store(true, Release);
                 }
                 // Schedulers repeat SIGTERM, and send it to a process and to its group: only a person's second ctrl-c ends.
                 if is_first || signal != Signal::SIGINT {
@@ -50,7 +50,8 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// The number of the signal that interrupted it.
 static BY: AtomicI32 = AtomicI32::new(Signal::SIGINT as i32);
 
-/// From now on the first signal only sets what this returns, so that the command can write what it has. A second ctrl-c ends it.
+/// From now on a signal only sets what this returns, so that the command can write what it has. A second ctrl-c ends the
+/// command.
 pub fn finish_on_interrupt() -> &'static AtomicBool {
     FINISHES.store(true, Relaxed);
     &INTERRUPTED
@@ -58,6 +59,8 @@ pub fn finish_on_interrupt() -> &'static AtomicBool {
 
 /// The error of a command that was interrupted and wrote what it had; `when` says how far it came.
 pub fn interrupted(when: &str) -> anyhow::Error {
+    // Whoever saw the flag sees the signal that was stored before it.
+    fence(Acquire);
     let signal = Signal::try_from(BY.load(Relaxed)).unwrap_or(Signal::SIGINT);
     anyhow::Error::from(Ended::by(signal)).context(format!("stopped {when}; the files hold what was computed"))
 }

@@ -315,19 +315,29 @@ fn a_sweep_that_was_stopped_continues_to_the_same_bytes() {
 fn signals_keep_what_was_counted() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
+    use std::io::{BufRead, BufReader, Read};
+    use std::time::Duration;
     let folder = Folder::new();
-    fs::write(folder.at("long.txt"), ENGLISH.join("\n").repeat(60_000)).unwrap();
+    fs::create_dir(folder.at("long")).unwrap();
+    fs::write(folder.at("long/long.txt"), ENGLISH.join("\n").repeat(60_000)).unwrap();
+    fs::write(folder.at("long/notes.pdf"), "no text").unwrap();
     let signals = [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
-    let long = folder.text("long.txt");
-    let children = signals.map(|(signal, _)| {
-        command(folder.0.path()).args(["sweep", &long, "--out", &folder.text(signal.as_str())]).spawn().unwrap()
-    });
-    std::thread::sleep(std::time::Duration::from_secs(8));
-    for ((signal, status), child) in signals.into_iter().zip(children) {
+    let long = folder.text("long");
+    for (signal, status) in signals {
+        let out = folder.text(signal.as_str());
+        let mut child = command(folder.0.path()).args(["sweep", &long, "--out", &out]).spawn().unwrap();
+        let mut messages = BufReader::new(child.stderr.take().unwrap());
+        let mut note = String::new();
+        // It is the last step before texts are read.
+        while !note.contains("notes.pdf is no text and is left out") {
+            assert_ne!(messages.read_line(&mut note).unwrap(), 0, "{note}");
+        }
+        std::thread::sleep(Duration::from_secs(3));
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
-        assert!(stderr(&output).contains("tokens are counted in"), "{}", stderr(&output));
+        let mut rest = String::new();
+        messages.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{note}{rest}");
+        assert!(rest.contains("tokens are counted in"), "{rest}");
         assert!(folder.at(signal.as_str()).join("sweep.partial.safetensors").exists());
     }
 }

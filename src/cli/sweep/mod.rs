@@ -52,7 +52,7 @@ and sweep.json (model, corpus, options, totals) and sweep.safetensors (exact cou
   mixscope sweep path/to/OLMoE c4.jsonl --shard 3/7 --out shard3     # on seven machines, then once:
   mixscope sweep --merge shard1 shard2 … --out sweep1                # the same bytes as without --shard
 
-Ctrl-c and errors keep what was counted; --resume continues. docs/sweep.md has the definitions and their sources.";
+Ctrl-c, SIGTERM and errors keep what was counted; --resume continues. docs/sweep.md has the definitions and their sources.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -310,8 +310,11 @@ impl SweepCommand {
 
     fn announce(&self, corpus: &Corpus, about: &About, stderr: &Stderr) {
         if let Some(first) = corpus.skipped.first() {
-            let (count, first) = (corpus.skipped.len(), first.display());
-            stderr.say(&format!("note: {count} files of the folders are no texts and are left out, such as {first}"));
+            let first = first.display();
+            stderr.say(&match corpus.skipped.len() {
+                1 => format!("note: {first} is no text and is left out"),
+                count => format!("note: {count} files of the folders are no texts and are left out, such as {first}"),
+            });
         }
         let most = Vocabulary::most_bytes(about.model.shape, about.options.vocabulary.len());
         if most > LARGE {
