@@ -432,7 +432,8 @@ def check(case: list[str], run: Pass, plain: Pass, shown: tuple) -> float:
         assert not difference.any(), case
         return float("inf")
     first = min(edit.rows.start for edit in run.edits)
-    assert (difference[:first] < 1e-5).all(), f"{case} changes what is before its scope"
+    # Tokens that an edit sends elsewhere change how many rows an expert multiplies at once, and so how sums are rounded.
+    assert (difference[:first] < 2e-5 * plain.logits[:first].abs().clamp(min=1)).all(), f"{case} changes what is before its scope"
     changed = (difference / (1e-4 + 2e-5 * plain.logits.abs()))[shown].max().item()
     assert changed > 100, f"{case} changes the recorded logits by {changed} times the tolerance"
     assert run.margin > 1e-4, f"{case}: two router logits differ by {run.margin}"

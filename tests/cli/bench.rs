@@ -2,6 +2,7 @@
 
 use crate::support::cli::{assert_fails, mixscope, stderr, stdout};
 use crate::support::recordings::parsed;
+use crate::support::still::demo;
 
 #[test]
 fn the_figures_belong_together() {
@@ -37,11 +38,13 @@ fn the_table_names_the_floor() {
 
 #[test]
 fn more_than_the_context_holds_is_refused() {
-    let output = mixscope(["bench", "demo", "--prompt-tokens", "500", "--steps", "50", "--quiet"]);
+    let context = demo().meta.dims.context;
+    let prompt = (context - 12).to_string();
+    let output = mixscope(["bench", "demo", "--prompt-tokens", &prompt, "--steps", "50", "--quiet"]);
     assert_fails(
         &output,
         1,
-        "--prompt-tokens 500 and --steps 50: expected at least one of each and at most 512 in all",
+        &format!("--prompt-tokens {prompt} and --steps 50: expected at least one of each and at most {context} in all"),
     );
     assert_fails(&mixscope(["bench", "demo", "--steps", "0"]), 2, "--steps");
 }

@@ -1,6 +1,6 @@
 //! Edits on the command line: run --edit, effect, ablate, patch.
 
-use crate::support::cli::{mixscope, stderr, stdout};
+use crate::support::cli::{mixscope, same, stderr, stdout};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -216,7 +216,7 @@ fn a_map_has_a_row_for_each_part_and_agrees_with_the_effect_of_one() {
         "flips",
     ];
     for (column, name) in (4..).zip(names) {
-        assert_eq!(used[column].parse::<f64>().unwrap(), json[name].as_f64().unwrap(), "{edit}: {name}");
+        assert!(same(used[column].parse().unwrap(), json[name].as_f64().unwrap()), "{edit}: {name}");
     }
     let never: Vec<_> = rows[1..].iter().filter(|row| row[4] == "0").collect();
     assert!(!never.is_empty() && never.iter().all(|row| row[6] == "0.0" || row[6] == "0"), "{never:?}");

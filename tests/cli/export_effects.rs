@@ -1,6 +1,7 @@
 //! `export` of the views of effects: the numbers of `ablate` and `patch`, computed from a saved run and its model.
 
 use crate::support::cli::{assert_fails, mixscope, stderr};
+use mixscope::trace::TraceFile;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,8 @@ fn every_view_of_effects_is_a_picture_and_a_table() {
         assert!(table.lines().count() > 10, "{view}: {table}");
     }
     let routing = fs::read_to_string(at("effects.routing.csv")).unwrap();
-    assert_eq!(routing.lines().count(), 1 + 6 * 8, "one row for each token and layer");
+    let tokens = TraceFile::read(&trace.join("trace.safetensors")).unwrap().tensors["tokens"].shape[0];
+    assert_eq!(routing.lines().count(), 1 + 6 * tokens, "one row for each token and layer");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line as scripts see it: exit codes, streams, and what each option changes.
 
 use crate::support::cli::*;
+use crate::support::still::demo;
 use crate::support::{CASES, Reference, fixture, model_dir};
 use mixscope::trace::{Hook, size};
 use serde::de::DeserializeOwned;
@@ -96,11 +97,13 @@ fn failed_work_is_status_1_with_nothing_on_stdout() {
         assert_fails(&run.output, 1, "--out");
         assert_eq!(std::fs::read(&file).unwrap(), b"not a folder");
     }
-    let outside = Run::of(&["--prompt-ids", "1,3072", "--steps", "2"]);
+    let vocab = demo().meta.dims.vocab;
+    let outside = Run::of(&["--prompt-ids", &format!("1,{vocab}"), "--steps", "2"]);
+    let last = vocab - 1;
     assert_fails(
         &outside.output,
         2,
-        "--prompt-ids: expected token ids from 0 to 3071, as the vocabulary has 3072, found 3072",
+        &format!("--prompt-ids: expected token ids from 0 to {last}, as the vocabulary has {vocab}, found {vocab}"),
     );
     assert!(outside.files.is_empty());
     assert_fails(&Run::of(&["--prompt-ids", "4294967295"]).output, 2, "4294967295");
@@ -243,7 +246,7 @@ fn lens_k_sets_how_many_tokens_a_cell_lists() {
     assert_eq!(want.len(), 3 * ten.tokens().len());
     assert_eq!(three.files["lens_summary.csv"], ten.files["lens_summary.csv"]);
     let all = Run::ok(&["--prompt-ids", "1", "--layers", "0", "--lens-k", "1000000"]);
-    assert_eq!(all.table::<CandidateRow>("candidates.csv").len(), 3072, "at most the vocabulary");
+    assert_eq!(all.table::<CandidateRow>("candidates.csv").len(), demo().meta.dims.vocab, "at most the vocabulary");
 }
 
 #[test]
@@ -361,7 +364,7 @@ fn info_describes_a_model_as_text_and_as_json() {
     let text = mixscope(["info", "demo"]);
     assert_eq!(text.status.code(), Some(0));
     assert!(text.stderr.is_empty(), "{}", stderr(&text));
-    for what in ["demo", "6", "8 experts", "top-2", "5.76 M", "bf16", "512", "3072", "hf", "validated"] {
+    for what in ["demo", "6", "8 experts", "top-2", "5.48 M", "bf16", "1024", "4096", "hf", "validated"] {
         assert!(stdout(&text).contains(what), "{what}: {}", stdout(&text));
     }
     let output = mixscope(["info", "demo", "--json"]);
@@ -369,15 +372,15 @@ fn info_describes_a_model_as_text_and_as_json() {
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["model"], "demo");
-    assert_eq!(json["parameters"], 5_758_592);
+    assert_eq!(json["parameters"], 5_480_064);
     // Six of eight experts rest in each of six layers.
-    assert_eq!(json["active_parameters"], 5_758_592 - 6 * 6 * 3 * 128 * 256);
-    assert_eq!((&json["weights_dtype"], &json["context"]), (&Value::from("bf16"), &Value::from(512)));
-    assert_eq!(json["weight_bytes"], 2 * 5_758_592);
+    assert_eq!(json["active_parameters"], 5_480_064 - 6 * 6 * 3 * 128 * 224);
+    assert_eq!((&json["weights_dtype"], &json["context"]), (&Value::from("bf16"), &Value::from(1024)));
+    assert_eq!(json["weight_bytes"], 2 * 5_480_064);
     assert_eq!((&json["dims"]["layers"], &json["dims"]["experts"]), (&Value::from(6), &Value::from(8)));
     let findings = json["validation"]["findings"].as_array().unwrap();
     assert!(findings.len() > 5 && findings.iter().all(|finding| finding["level"] == "ok"), "{findings:?}");
-    assert!(stdout(&mixscope(["info"])).contains("5.76 M"), "no MODEL is the demo");
+    assert!(stdout(&mixscope(["info"])).contains("5.48 M"), "no MODEL is the demo");
 }
 
 #[test]

@@ -67,5 +67,7 @@ fn tables_for_spreadsheets_begin_with_a_byte_order_mark() {
     std::fs::write(&trace, &safe.files["trace.safetensors"]).unwrap();
     let args = ["export", trace.to_str().unwrap(), "--view", "next", "--format", "csv", "-o", "-"];
     let [safe, plain] = [&["--spreadsheet-safe"][..], &[]].map(|more| mixscope([&args, more].concat()).stdout);
-    assert_eq!(safe, [b"\xef\xbb\xbf", &plain[..]].concat());
+    // Cells that would be formulas begin with an apostrophe.
+    let without = |bytes: &[u8]| bytes.iter().copied().filter(|&byte| byte != b'\'').collect::<Vec<u8>>();
+    assert_eq!(without(&safe), [b"\xef\xbb\xbf", &without(&plain)[..]].concat());
 }

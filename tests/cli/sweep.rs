@@ -1,6 +1,7 @@
 //! `mixscope sweep`: its tables against a plain count of what `run` writes, shards, and bad input.
 
 use crate::support::cli::*;
+use crate::support::still::demo;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -355,7 +356,9 @@ fn bad_input_is_named() {
     fails(&["nosuch.txt"], 1, "there is no file or directory nosuch.txt");
     fails(&["demo", "nosuch.txt"], 1, "cannot read nosuch.txt");
     fails(&[&corpus, "--shard", "0/7"], 2, "--shard: expected a shard from 1 to N, such as 3/7, found `0/7`");
-    fails(&[&corpus, "--window", "513"], 2, "--window: expected from 2 to 512 tokens");
+    let context = demo().meta.dims.context;
+    let wide = (context + 1).to_string();
+    fails(&[&corpus, "--window", &wide], 2, &format!("--window: expected from 2 to {context} tokens"));
     fails(&[&corpus, "--group-by", "lang"], 1, "names a field of JSON lines (.jsonl), but");
     fails(&["--merge", &corpus, "--shard", "1/2"], 2, "--shard");
     let file = |name: &str, bytes: &[u8]| {

@@ -1,6 +1,7 @@
 //! Impossible values of options: exit status 2, and a message of this program.
 
 use crate::support::cli::*;
+use crate::support::still::demo;
 use std::path::Path;
 
 /// Words of the argument parser and of the standard library, which say nothing to a user.
@@ -95,7 +96,7 @@ fn options_of_export_are_refused_where_they_do_nothing_or_choose_nothing() {
     export(&["--view", "lens.targets", "--targets", "-1"], "--targets: expected token ids");
     export(
         &["--view", "lens.targets", "--targets", "99999"],
-        "--targets: expected token ids from 0 to 3071, found 99999",
+        &format!("--targets: expected token ids from 0 to {}, found 99999", demo().meta.dims.vocab - 1),
     );
     export(
         &["--view", "lens.targets", "--targets", "1", "--measure", "kl"],

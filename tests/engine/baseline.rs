@@ -14,7 +14,7 @@ use mixscope::ui::Depth;
 use std::sync::Arc;
 
 const PROMPT: &str =
-    "Once upon a time there was a little girl named Lily. drum apple seven blue owl key | drum apple seven";
+    "Once upon a time, there was a little girl named Lily. She had a red ball. One day she went to the park.";
 
 fn demo(policy: Policy) -> Arc<Loaded> {
     Arc::new(open(&Location::Demo, policy, None, false).unwrap())
@@ -177,7 +177,8 @@ fn what_is_copied_has_the_columns_of_the_files() {
     let flips = copied(&mut still, "y v");
     assert!(flips.starts_with("policy_a,policy_b,position,token_id,token,layer,flipped,experts_a"), "{flips}");
     assert_eq!(flips.lines().count(), 1 + n * layers);
-    let flipped = flips.lines().skip(1).filter(|line| line.split(',').nth(6) == Some("1")).count();
+    let mut rows = csv::Reader::from_reader(flips.as_bytes());
+    let flipped = rows.records().filter(|row| &row.as_ref().unwrap()[6] == "1").count();
     assert_eq!(flipped, still.state.baseline.diff().unwrap().flips().0);
     assert_eq!(copied(&mut still, "y r").lines().count(), 1 + layers);
     assert_eq!(copied(&mut still, "y c").lines().count(), 2);
@@ -193,7 +194,7 @@ fn the_lab_reads_the_run_under_every_policy_and_leaves_it_as_it_is() {
     let before = still.state.tokens.clone();
     still.press("5 v v v").unwrap();
     let text = seen(&mut still);
-    assert!(text.contains("enter reads the 23 tokens under every policy that can differ"), "{text}");
+    assert!(text.contains("enter reads the 28 tokens under every policy that can differ"), "{text}");
     still.press("enter").unwrap();
     let text = seen(&mut still);
     let lab = still.state.lab.clone().unwrap();

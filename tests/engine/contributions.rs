@@ -249,7 +249,7 @@ fn the_panel_shows_the_shares_and_the_check() {
         still.state.cursor.token,
         still.state.contribution_target().unwrap().id,
     );
-    let sign = |x: f64| format!("{x:+.3}").replace('-', "−");
+    let sign = |x: f64| if x.abs() < 5e-4 { format!("{x:+.1e}") } else { format!("{x:+.3}") }.replace('-', "−");
     for (w, h) in [(160, 45), (80, 45), (80, 24), (40, 10)] {
         let text = lines(&mut still, w, h, Depth::Mono).join("\n");
         for expert in &found.layer(5).unwrap().experts {

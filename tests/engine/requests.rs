@@ -79,12 +79,13 @@ fn an_edited_prompt_recomputes_only_what_changed() {
 fn a_longer_prompt_over_generated_tokens_makes_them_prompt() {
     let mut core = Core::new(demo());
     answer(&mut core, 1, text("The capital of France is"));
+    let prompt = ids(&core).len();
     answer(&mut core, 2, steps(3));
-    assert_eq!(core.run().tokens()[9].source, Source::Generated);
+    assert_eq!(core.run().tokens()[prompt + 1].source, Source::Generated);
     let events = answer(&mut core, 3, text("The capital of France is Paris."));
     assert!(core.run().tokens().iter().all(|token| token.source == Source::Prompt));
     let keep = events.iter().find_map(|e| if let Event::Tokens { keep, .. } = e { Some(*keep) } else { None });
-    assert_eq!(keep, Some(8), "the tokens whose source changed are reported");
+    assert_eq!(keep, Some(prompt), "the tokens whose source changed are reported");
 }
 
 #[test]
@@ -127,12 +128,13 @@ fn the_end_of_the_text_and_of_the_context_stop_a_generation() {
     assert_eq!(*ids(&core).last().unwrap(), 2);
 
     let mut core = Core::new(demo());
-    let long: Vec<u32> = (0..512).map(|i| 300 + i % 1000).collect();
+    let context = demo().meta.dims.context;
+    let long: Vec<u32> = (0..context as u32).map(|i| 300 + i % 1000).collect();
     answer(&mut core, 1, Ask::Prompt(Prompt::Ids(long)));
     let events = answer(&mut core, 2, Ask::Step { count: None, sampling: Sampling::default() });
-    assert_eq!((outcome(&events), ids(&core).len()), (Some(Outcome::ContextFull), 512));
+    assert_eq!((outcome(&events), ids(&core).len()), (Some(Outcome::ContextFull), context));
     let events = answer(&mut core, 3, steps(1));
-    assert_eq!((outcome(&events), ids(&core).len()), (Some(Outcome::ContextFull), 512));
+    assert_eq!((outcome(&events), ids(&core).len()), (Some(Outcome::ContextFull), context));
 }
 
 #[test]
@@ -313,7 +315,9 @@ fn a_run_that_was_cancelled_before_it_began_never_begins() {
 fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
     let (engine, mut events) = engine_of_demo(64);
     engine.ask(RequestId(1), text("The capital of France is")).unwrap();
-    until(&mut events, finished(1));
+    let seen = until(&mut events, finished(1));
+    let prompt: usize =
+        seen.iter().map(|event| if let Event::Tokens { tokens, .. } = event { tokens.len() } else { 0 }).sum();
     let dir = fixture("malformed/missing-tensor").display().to_string();
     engine.ask(RequestId(2), Ask::Open(dir)).unwrap();
     let seen = until(&mut events, |e| matches!(e, Event::Failed { .. }));
@@ -322,7 +326,8 @@ fn a_model_that_cannot_be_opened_and_a_panic_while_opening_are_events() {
     assert!(format!("{failure:?}").contains("experts.1.w2.weight"));
     engine.ask(RequestId(3), steps(1)).unwrap();
     let seen = until(&mut events, finished(3));
-    assert!(seen.iter().any(|e| matches!(e, Event::Tokens { keep: 8, .. })), "the model before is still there");
+    let goes_on = |e: &Event| matches!(e, Event::Tokens { keep, .. } if *keep == prompt);
+    assert!(prompt > 0 && seen.iter().any(goes_on), "the model before is still there");
 
     let (sender, mut events) = channel(64);
     let opener: Arc<Opener> = Arc::new(|_, _, _, _| panic!("made to fail"));
@@ -369,6 +374,7 @@ fn a_model_is_opened_next_to_the_one_in_use_and_can_be_cancelled() {
 #[test]
 fn a_long_prompt_arrives_chunk_by_chunk_and_one_beyond_the_context_is_refused_before_work() {
     let mut core = Core::new(demo());
+    let context = demo().meta.dims.context;
     let long: Vec<u32> = (0..200).map(|i| 300 + i).collect();
     let events = answer(&mut core, 1, Ask::Prompt(Prompt::Ids(long)));
     let sizes: Vec<usize> = events
@@ -376,13 +382,14 @@ fn a_long_prompt_arrives_chunk_by_chunk_and_one_beyond_the_context_is_refused_be
         .filter_map(|e| if let Event::Tokens { tokens, .. } = e { Some(tokens.len()) } else { None })
         .collect();
     assert_eq!(sizes, [0, 64, 64, 64, 8]);
-    let events = answer(&mut core, 2, Ask::Prompt(Prompt::Ids(vec![300; 513])));
+    let events = answer(&mut core, 2, Ask::Prompt(Prompt::Ids(vec![300; context + 1])));
     let [Event::Failed { failure, .. }] = &events[..] else { panic!("{events:?}") };
-    assert!(failure.summary.contains("513") && failure.summary.contains("512"));
+    assert!([context, context + 1].iter().all(|count| failure.summary.contains(&count.to_string())));
     assert_eq!(core.run().tokens().len(), 200, "the run before stands");
-    answer(&mut core, 3, Ask::Prompt(Prompt::Ids(vec![300; 511])));
+    answer(&mut core, 3, Ask::Prompt(Prompt::Ids(vec![300; context - 1])));
+    answer(&mut core, 4, Ask::ForceToken(301));
     let events = answer(&mut core, 4, steps(5));
-    assert_eq!((core.run().tokens().len(), outcome(&events)), (512, Some(Outcome::ContextFull)));
+    assert_eq!((core.run().tokens().len(), outcome(&events)), (context, Some(Outcome::ContextFull)));
     let events = answer(&mut core, 5, Ask::ForceToken(300));
     assert!(matches!(&events[..], [Event::Failed { .. }]));
 }

@@ -63,14 +63,15 @@ fn a_session_comes_back_bit_for_bit_with_cursor_and_views() {
 
 #[test]
 fn a_session_that_does_not_fit_its_model_is_refused_and_its_file_stays() {
+    let beyond = demo().meta.dims.vocab as u32;
     let saved =
-        Saved { tokens: vec![(1, Source::Prompt), (3072, Source::Forced)], ..explored().state.saved().unwrap() };
+        Saved { tokens: vec![(1, Source::Prompt), (beyond, Source::Forced)], ..explored().state.saved().unwrap() };
     let (mut state, id, ask) = resuming(&saved);
     let mut core = Core::new(demo());
     core.answer(id, ask).into_iter().for_each(|event| drop(engine(&mut state, event)));
     let message = state.message.clone().unwrap();
     assert!(message.is_error && message.failure.summary.contains("does not fit this model"), "{message:?}");
-    assert!(message.failure.causes[0].contains("3072"));
+    assert!(message.failure.causes[0].contains(&beyond.to_string()));
     assert_eq!((state.saved(), state.tokens.len()), (None, 0));
 }
 

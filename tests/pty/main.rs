@@ -19,7 +19,7 @@ const NONE: [&str; 0] = [];
 const ESC: &str = "\x1b";
 const FRANCE: &str = "The capital of France is";
 const FRANCE_SHOWN: &str = "<s>·The·capital·of·France·is";
-const FRANCE_LEN: usize = 8;
+const FRANCE_LEN: usize = 6;
 const EDITOR: &str = "enter runs it";
 
 /// The demo model with `FRANCE` read.

@@ -205,6 +205,8 @@ fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
         [("v v v", "layer,expert,first_share,share,mean_weight"), ("v", "layer,expert,with,together,share")]
     {
         still.press(keys).unwrap();
+        let expert = still.state.token().unwrap().experts(5).unwrap()[0];
+        still.state.cursor.expert = expert as usize;
         let view = copied(&mut still, "y v").unwrap();
         let spec = written(&mut still);
         let data = mixscope::engine::collect(&run, &spec, &Control::none()).unwrap();
@@ -216,7 +218,7 @@ fn load_and_pairs_are_copied_with_the_columns_of_their_files() {
         let rows = if keys == "v" { 7 } else { 8 };
         assert_eq!(row.lines().count(), rows + 1, "{row}");
         let cell = copied(&mut still, "y c").unwrap();
-        assert!(cell.starts_with("L5 E0 "), "{cell}");
+        assert!(cell.starts_with(&format!("L5 E{expert} ")), "{cell}");
     }
 }
 

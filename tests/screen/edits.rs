@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 const PROMPT: &str = "The capital of France is";
-const LEN: usize = 8;
+const LEN: usize = 6;
 /// A path from the folder that tests run in.
 const CLEAN: &str = "tests/fixtures/edits/demo.clean.safetensors";
 
@@ -43,7 +43,7 @@ fn edits_are_written_to_a_new_file_only() {
 #[test]
 fn a_session_finds_the_files_of_its_edits_from_every_folder() {
     let state = tempfile::tempdir().unwrap();
-    let typed = format!("patch L5.resid_post@7 {CLEAN}@3");
+    let typed = format!("patch L5.resid_post@5 {CLEAN}@3");
     let edits = vec![parsed(&typed)];
     let setup = Setup::of("demo").prompt(PROMPT).state(state.path());
     let mut explorer = setup.with(|options| options.edits = edits).start_with(LEN);
@@ -59,6 +59,6 @@ fn a_session_finds_the_files_of_its_edits_from_every_folder() {
     let saved: Saved = serde_json::from_value(json).unwrap();
     let setup = Setup::of("demo").with(|options| options.resume = Some(saved));
     let mut explorer = setup.start_with(LEN);
-    let shot = explorer.press("M", "patch L5.resid_post@7");
+    let shot = explorer.press("M", "patch L5.resid_post@5");
     assert!(!shot.has("left out"), "{}", shot.text());
 }

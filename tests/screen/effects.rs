@@ -9,7 +9,7 @@ use mixscope::state::{Effect, Event, Geometry, State, Wanted, update};
 use mixscope::trace::{Policy, Prompt, Sampling};
 
 const FRANCE: &str = "The capital of France is";
-const LEN: usize = 8;
+const LEN: usize = 6;
 
 fn france() -> Explorer {
     Setup::of("demo").prompt(FRANCE).size(160, 45).start_with(LEN)
@@ -20,7 +20,7 @@ fn an_effect_map_is_computed_and_its_largest_place_becomes_an_edit() {
     let mut explorer = france();
     explorer.press("6", "enter computes what each of the experts does");
     explorer.send("enter");
-    explorer.wait_until("the map", |shot| shot.has("L5.E0: target −") && !shot.has("esc stops"));
+    explorer.wait_until("the map", |shot| shot.has("L5.E0: target ") && !shot.has("esc stops"));
     explorer.press("O", "zero heads");
     explorer.wait_until("heads", |shot| shot.has("L5.H0: target") && !shot.has("esc stops"));
     explorer.press("W", "mean heads");
@@ -29,10 +29,11 @@ fn an_effect_map_is_computed_and_its_largest_place_becomes_an_edit() {
     explorer.wait_until("blocks", |shot| shot.has("attn") && !shot.has("esc stops") && shot.has("L5.attn: target"));
     explorer.press("b", "the largest of 12 places");
     explorer.press("A", "place ");
-    let shot = explorer.press("enter", "zero L5.mlp");
+    // Without a first layer nothing is said.
+    let shot = explorer.press("enter", "zero L0.mlp");
     assert!(shot.has("edit the pass"), "{}", shot.text());
     explorer.send("down");
-    explorer.press("enter", "zero L5.mlp: 8 sites");
+    explorer.press("enter", "zero L0.mlp: 6 sites");
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn an_exchanged_choice_is_offered_as_an_edit_of_this_token() {
     assert!(shot.has("near-tie"), "{}", shot.text());
     explorer.send("left left");
     let shot = explorer.press("enter", "edit the pass at this token");
-    assert!(shot.has("force L5.E") && shot.has("@5"), "{}", shot.text());
+    assert!(shot.has("force L5.E") && shot.has("@3"), "{}", shot.text());
     explorer.press("enter", "force L5.E");
     explorer.wait_for("1 site,");
 }
@@ -58,16 +59,16 @@ fn a_second_prompt_is_compared_and_patched_into() {
     explorer.type_text("The capital of Italy is");
     explorer.press("enter", "compare · A this run, B ‘The capital of Italy is’");
     let shot =
-        explorer.wait_until("all numbers", |shot| shot.has("mean KL(A ‖ B)") && !shot.has("…") && shot.has("│ ·R"));
-    assert!(shot.line("   4 ").contains("·F") && shot.line("   4 ").contains("·I"), "{}", shot.line("   4 "));
+        explorer.wait_until("all numbers", |shot| shot.has("mean KL(A ‖ B)") && !shot.has("…") && shot.has("│ ·Rome"));
+    assert!(shot.line("   4 ").contains("·France") && shot.line("   4 ").contains("·Italy"), "{}", shot.line("   4 "));
     explorer.send("6 v v");
-    explorer.press("enter", "recovery of ‘·P’ − ‘·R’ after 7");
+    explorer.press("enter", "recovery of ‘·Paris’ − ‘·Rome’ after 5");
     let shot = explorer.wait_until("the map", |shot| shot.has("clean ") && !shot.has("esc stops") && shot.is_idle());
-    assert!(shot.has("L5@7 ·is") && shot.has("corrupted −"), "{}", shot.text());
+    assert!(shot.has("L5@5 ·is") && shot.has("corrupted −"), "{}", shot.text());
     // A prompt of another length is refused in a sentence.
     explorer.press("C", "a second prompt");
     explorer.send("ctrl-u");
-    explorer.type_text("The capital of Germany is");
+    explorer.type_text("The capital is");
     explorer.press("enter", "patching needs equal lengths");
     // No second prompt any more.
     explorer.press("C", "a second prompt");
@@ -79,16 +80,16 @@ fn a_second_prompt_is_compared_and_patched_into() {
 fn contributions_are_those_to_target_minus_foil() {
     let mut explorer = france();
     explorer.send("6 v v v");
-    let shot = explorer.wait_for("logit 21.0");
+    let shot = explorer.wait_for("logit ");
     assert!(shot.line("   1 L5.E").contains('+'), "{}", shot.text());
     explorer.press("F", "the token that the target is compared with");
-    explorer.type_text("·R");
-    explorer.press("enter", "the foil is ‘·R’");
+    explorer.type_text("·Rome");
+    explorer.press("enter", "the foil is ‘·Rome’");
     explorer.wait_for("logit(target) − logit(foil)");
     // The target stays where it was pinned.
-    explorer.press("=", "the target is ‘·P’ after token 7");
-    let shot = explorer.press("left", "token 6");
-    assert!(shot.has("‘·P’ − ‘·R’ after 7 (pinned)"), "{}", shot.text());
+    explorer.press("=", "the target is ‘·Paris’ after token 5");
+    let shot = explorer.press("left", "token 4");
+    assert!(shot.has("‘·Paris’ − ‘·Rome’ after 5 (pinned)"), "{}", shot.text());
     explorer.press("=", "follows the cursor again");
     explorer.send("F ctrl-u");
     explorer.press("enter", "no foil any more");
@@ -156,6 +157,6 @@ fn a_comparison_follows_tokens_that_are_appended() {
     explorer.send("space");
     // Texts of unequal length are aligned by their beginning and end: the new token has no counterpart.
     let shot = explorer
-        .wait_until("the new row", |shot| shot.tokens() == Some(9) && shot.has("mean KL(A ‖ B)") && !shot.has("…"));
-    assert!(shot.line("   8 ").contains('–'), "{}", shot.text());
+        .wait_until("the new row", |shot| shot.tokens() == Some(7) && shot.has("mean KL(A ‖ B)") && !shot.has("…"));
+    assert!(shot.line("   6 ").contains('–'), "{}", shot.text());
 }

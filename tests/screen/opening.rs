@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const FRANCE: &str = "The capital of France is";
 const FRANCE_SHOWN: &str = "<s>·The·capital·of·France·is";
-const FRANCE_LEN: usize = 8;
+const FRANCE_LEN: usize = 6;
 const EDITOR: &str = "enter runs it";
 const PICKER: &str = "open a model";
 

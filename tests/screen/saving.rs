@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 const PROMPT: &str = "The capital of France is";
-const LEN: usize = 8;
+const LEN: usize = 6;
 
 fn explorer(folder: &Path) -> Explorer {
     Setup::of("demo").prompt(PROMPT).output(folder).start_with(LEN)
@@ -125,7 +125,7 @@ fn two_runs_are_written_as_the_command_line_writes_them() {
 fn the_lab_is_written_as_the_command_line_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut explorer = explorer(folder.path());
-    explorer.press("5 v v v", "enter reads the 8 tokens");
+    explorer.press("5 v v v", "enter reads the 6 tokens");
     explorer.press("enter", "router-q4");
     explorer.press("e", "wrote fidelity-lab.png and fidelity-lab.csv to ");
     let out = folder.path().join("lab");

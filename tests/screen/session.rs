@@ -7,7 +7,7 @@ use mixscope::app::Saved;
 use std::path::Path;
 
 const FRANCE: &str = "The capital of France is";
-const FRANCE_LEN: usize = 8;
+const FRANCE_LEN: usize = 6;
 const EDITOR: &str = "enter runs it";
 
 /// A run with a forced token, in a view, layout and place that are not the first ones.

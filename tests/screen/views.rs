@@ -5,7 +5,7 @@ use crate::support::shot::Shot;
 
 const FRANCE: &str = "The capital of France is";
 const FRANCE_SHOWN: &str = "<s>·The·capital·of·France·is";
-const FRANCE_LEN: usize = 8;
+const FRANCE_LEN: usize = 6;
 
 fn france() -> Explorer {
     Setup::of("demo").prompt(FRANCE).start_with(FRANCE_LEN)
@@ -49,12 +49,12 @@ fn the_views_are_filled() {
             && shot.has("‘·is’ looks at")
             && shot.line("L0").contains('▀')
     });
-    explorer.press("3", "final answer ‘·P’");
+    explorer.press("3", "final answer ‘·Paris’");
     let shot = explorer.wait_for("leads from");
-    let has_answer = |label: &str| shot.lines.iter().any(|line| line.contains(label) && line.contains("·P "));
+    let has_answer = |label: &str| shot.lines.iter().any(|line| line.contains(label) && line.contains("·Paris "));
     assert!(has_answer(" out") && has_answer("▸L5"), "{}", shot.text());
-    let shot = explorer.press("4", "next · after token 7");
-    assert!(shot.line("▸   1").contains("·P "), "{}", shot.line("▸   1"));
+    let shot = explorer.press("4", "next · after token 5");
+    assert!(shot.line("▸   1").contains("·Paris "), "{}", shot.line("▸   1"));
     let shot = explorer.press("5", "fidelity: [validated]");
     assert!(shot.has("policy hf") && shot.has("✓ tensors: all 189 present"));
 }

@@ -26,6 +26,11 @@ pub type LensRow = (usize, usize, String, usize, u32, String, f32, f32, String);
 pub type SummaryRow = (usize, usize, String, u32, f32, f32, f32);
 pub type CandidateRow = (usize, usize, u32, String, f32, f32, String);
 
+/// Whether a number read from JSON is this one. serde_json may read it one unit in the last place off.
+pub fn same(read: f64, number: f64) -> bool {
+    (read - number).abs() <= f64::EPSILON * number.abs()
+}
+
 pub fn command(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixscope"));
     command.env("XDG_STATE_HOME", state).env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");

@@ -74,9 +74,9 @@ pub fn warnings(found: &SelfTest, meta: &Meta) -> Vec<String> {
 fn falls(found: &SelfTest, best: &Otherwise) -> String {
     let (name, loss) = found.texts.first().map_or(("text", f64::NAN), |first| (first.name, first.loss));
     let (with, after, [mean, error]) = (&best.with, best.loss, best.falls);
-    format!(
-        "with {with} the loss falls by {mean:.2} ± {error:.2} nats a token, on plain {name} from {loss:.2} to {after:.2}"
-    )
+    let falls = format!("with {with} the loss falls by {mean:.2} ± {error:.2} nats a token");
+    // The fall is the mean of all texts: the first may rise.
+    if after < loss { format!("{falls}, on plain {name} from {loss:.2} to {after:.2}") } else { falls }
 }
 
 fn hopeless(meta: &Meta) -> f64 {

@@ -51,7 +51,7 @@ fn each_malformed_trace_is_refused_by_name() {
         (integers("tokens", &[0], 1), &["`tokens`", "at least one", "[0]"]),
         (integers("tokens", &[3, 1], 1), &["`tokens`", "one text", "a batch of 3"]),
         (floats("tokens", &[3]), &["`tokens`", "expected integers", "found floating-point"]),
-        (integers("tokens", &[3], 3072), &["`tokens`", "below 3072", "vocab_size", "found 3072"]),
+        (integers("tokens", &[3], 1 << 20), &["`tokens`", "below", "vocab_size", "found 1048576"]),
         (integers("tokens", &[4], 1), &["token_texts", "expected 4", "found 3"]),
         (floats("blocks.0.hook_resid_pre", &[3, 5]), &["`blocks.0.hook_resid_pre`", "[3, 5]"]),
         (

@@ -29,7 +29,7 @@ fn a_download_leaves_the_model_in_use_and_is_stopped_and_goes_on() {
     explorer.press("2", "attention: [grid]");
     explorer.press("3", "lens: [post]");
     explorer.press("0", "token 0 ‘<s>’");
-    explorer.press("$", "token 7 ‘·is’");
+    explorer.press("$", "token 5 ‘·is’");
     explorer.send("space");
     explorer.wait_until("one more token", |shot| shot.tokens() == Some(FRANCE_LEN + 1));
     for (columns, rows) in [(40, 10), (80, 24), (160, 45), (120, 40)] {

@@ -16,6 +16,8 @@ pub(super) static OVERLAYS: &[Binding] = {
         bind(Input, &[alt(C::Char('1'))], A::PickExample(1), "first example prompt"),
         bind(Input, &[alt(C::Char('2'))], A::PickExample(2), "second example prompt"),
         bind(Input, &[alt(C::Char('3'))], A::PickExample(3), "third example prompt"),
+        bind(Input, &[alt(C::Char('4'))], A::PickExample(4), "fourth example prompt"),
+        bind(Input, &[alt(C::Char('5'))], A::PickExample(5), "fifth example prompt"),
         bind(Input, &[ctrl('t')], A::ToggleChat, "put the prompt into the model's chat template, or not"),
         bind(Input, &[k(C::Up)], A::Edit(TextEdit::Up), "line up; on the first line, earlier prompts"),
         bind(Input, &[k(C::Down)], A::Edit(TextEdit::Down), "line down; on the last line, later prompts"),
