@@ -3,7 +3,8 @@
 # requires-python = ">=3.11"
 # dependencies = ["torch==2.15.0", "transformers==5.23.0", "accelerate==1.15.0", "safetensors==0.8.0"]
 # ///
-"""Record a mixscope trace of a Mixtral from Hugging Face transformers.
+"""Record a mixscope trace of a mixture of experts from Hugging Face transformers: Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE,
+Granite-MoE, gpt-oss.
 
 The versions above made mixscope's own references; hooks rely on names inside transformers. Modules are watched by
 forward hooks; attention and the experts' linear map are replaced by functions that call the original and hand on its
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -29,7 +31,6 @@ try:
     import torch
     import transformers
     import transformers.integrations.moe as hf_moe
-    import transformers.models.mixtral.modeling_mixtral as hf_mixtral
     from tokenizers import Tokenizer
     from torch import Tensor, distributed, nn
 except ImportError as missing:
@@ -38,14 +39,17 @@ except ImportError as missing:
 ROUTING = ("mlp.hook_router_logits", "mlp.hook_expert_weights", "mlp.hook_expert_indices", "mlp.hook_mixing_weights")
 ATTENTION = tuple(f"attn.hook_{name}" for name in ("q", "k", "v", "rot_q", "rot_k", "z"))
 PATTERN, EXPERT_OUT = "attn.hook_pattern", "mlp.hook_expert_out"
+NORMED, SHARED = ("attn.q_norm.hook_out", "attn.k_norm.hook_out"), ("mlp.hook_shared_out", "mlp.hook_shared_gate")
+FAMILIES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "granitemoe", "gpt_oss")  # model_type in config.json
 GROUPS: dict[str, tuple[str, ...]] = {  # the names of `mixscope run --capture`
     "routing": ROUTING, "residuals": ("hook_embed", "hook_resid_pre", "hook_resid_mid", "hook_resid_post"),
-    "attention": ATTENTION, "pattern": (PATTERN,), "norms": ("ln1.hook_out", "ln2.hook_out", "ln_final.hook_out"),
-    "outputs": ("hook_attn_out", "hook_mlp_out", EXPERT_OUT), "logits": ("unembed.hook_out",), "none": (),
+    "attention": (*ATTENTION, *NORMED), "pattern": (PATTERN,),
+    "norms": ("ln1.hook_out", "ln2.hook_out", "ln_final.hook_out"),
+    "outputs": ("hook_attn_out", "hook_mlp_out", EXPERT_OUT, *SHARED), "logits": ("unembed.hook_out",), "none": (),
 }
 ALL = frozenset(hook for hooks in GROUPS.values() for hook in hooks)
 WATCHED = {  # the module of a decoder layer whose output, or after > whose input, is recorded
-    "hook_resid_pre": ">", "ln1.hook_out": "input_layernorm", "hook_attn_out": "self_attn", "hook_mlp_out": "mlp",
+    "hook_resid_pre": ">", "ln1.hook_out": "input_layernorm", "hook_attn_out": "self_attn",
     "attn.hook_q": "self_attn.q_proj", "attn.hook_k": "self_attn.k_proj", "attn.hook_v": "self_attn.v_proj",
     "hook_resid_mid": ">post_attention_layernorm", "ln2.hook_out": "post_attention_layernorm", "hook_resid_post": "",
 }
@@ -151,7 +155,7 @@ def load(args: argparse.Namespace) -> nn.Module:
             options["distributed_config"] = transformers.distributed.DistributedConfig(tp_size=args.world)
         elif args.device_map != "cpu":
             options["device_map"] = args.device_map
-        model, info = hf_mixtral.MixtralForCausalLM.from_pretrained(args.model, **options)
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(args.model, **options)
     if lacking := sorted([*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]):
         fail(f"{args.model} lacks {lacking[0]}, or has it in another shape; see `mixscope check`")
     return model.eval()
@@ -189,10 +193,12 @@ class Recorder:
     def run(self, ids: list[int]) -> Tensor:
         """One forward pass; returns the logits."""
         owner, name = (nn.functional, "linear") if self.experts == "eager" else (hf_moe, "_grouped_linear")
-        attend = partial(self.attend, hf_mixtral.eager_attention_forward)
+        family = self.model.config.model_type
+        modeling = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
+        attend = partial(self.attend, modeling.eager_attention_forward)
         linear = partial(self.linear, getattr(owner, name))
         self.watch()
-        with patch.object(hf_mixtral, "eager_attention_forward", attend), patch.object(owner, name, linear):
+        with patch.object(modeling, "eager_attention_forward", attend), patch.object(owner, name, linear):
             logits = forward(self.model, ids)
         self.put("", "unembed.hook_out", logits)
         return logits
@@ -203,17 +209,27 @@ class Recorder:
         for index, layer in enumerate(body.layers):
             prefix = f"blocks.{index}."
             watched += [(prefix, layer.get_submodule(path.strip(">")), hook, path) for hook, path in WATCHED.items()]
-            layer.mlp.gate.register_forward_hook(partial(self.route, prefix))
-            layer.mlp.experts.register_forward_hook(partial(self.expert_outputs, prefix))
+            mlp, at = getattr(layer, "mlp", None) or layer.block_sparse_moe, layer.self_attn
+            watched.append((prefix, mlp, "hook_mlp_out", ""))
+            watched += [(prefix, getattr(at, hook.split(".")[1]), hook, "") for hook in NORMED if hasattr(at, "q_norm")]
+            if hasattr(mlp, "shared_expert"):
+                parts = (mlp.shared_expert, mlp.shared_expert_gate)
+                watched += [(prefix, part, hook, "") for part, hook in zip(parts, SHARED)]
+            if hasattr(mlp, "experts"):  # else a layer without a router
+                router = getattr(mlp, "gate", None) or mlp.router
+                router.register_forward_hook(partial(self.route, prefix))
+                mlp.experts.register_forward_hook(partial(self.expert_outputs, prefix))
         for prefix, module, hook, path in watched:
             register = module.register_forward_pre_hook if path.startswith(">") else module.register_forward_hook
             register(partial(self.see, prefix, hook), with_kwargs=True)
 
     def see(self, prefix: str, hook: str, _: nn.Module, args: Any, named: dict[str, Any], *output: Any) -> None:
         value = output[0] if output else args[0] if args else named["hidden_states"]
-        value = (value[0] if isinstance(value, tuple) else value)[0]
+        value = value[0] if isinstance(value, tuple) else value
+        value = value if hook in SHARED else value[0]  # Qwen's shared expert reads tokens without a batch axis
         width = self.model.model.layers[0].self_attn.head_dim
-        self.put(prefix, hook, value.unflatten(-1, (-1, width)) if hook in ATTENTION else value)
+        is_flat = hook in ATTENTION or hook in NORMED and value.dim() == 2
+        self.put(prefix, hook, value.unflatten(-1, (-1, width)) if is_flat else value)
 
     def attend(self, original: Callable, module: nn.Module, q: Tensor, k: Tensor, *args: Any, **named: Any) -> Any:
         out, pattern = original(module, q, k, *args, **named)
@@ -252,21 +268,33 @@ class Recorder:
 
 def verify(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, float]:
     """By how much what must hold is missed at most, as a share of the largest value, where its hooks were recorded."""
+    config = model.config
+    by = getattr(config, "residual_multiplier", 1)  # Granite multiplies what it adds
+    softmax_over_chosen = config.model_type in ("mixtral", "granitemoe", "gpt_oss")
+    share = torch.nn.functional.normalize if softmax_over_chosen or config.norm_topk_prob else lambda x, p: x
     identities: list[tuple[str, bool, str, Callable[..., Tensor]]] = [  # in words, exact?, a hook and what makes it
         ("resid_pre = resid_post of the layer before", True, "hook_resid_pre <", lambda x: x),
-        ("resid_mid = resid_pre + attn_out", True, "hook_resid_mid hook_resid_pre hook_attn_out", torch.add),
-        ("resid_post = resid_mid + mlp_out", True, "hook_resid_post hook_resid_mid hook_mlp_out", torch.add),
+        ("resid_mid = resid_pre + attn_out", True, "hook_resid_mid hook_resid_pre hook_attn_out", lambda a, b: a + b * by),
+        ("resid_post = resid_mid + mlp_out", True, "hook_resid_post hook_resid_mid hook_mlp_out", lambda a, b: a + b * by),
         ("pattern looks back", True, f"{PATTERN} {PATTERN}", torch.tril),
         ("z = pattern x v", False, f"attn.hook_z {PATTERN} attn.hook_v",
          lambda p, v: torch.einsum("hqk,khd->qhd", p.float(), v.float().repeat_interleave(len(p) // v.shape[1], 1))),
-        ("mixing_weights = softmax(router_logits)[indices] / sum", False, f"{ROUTING[3]} {ROUTING[0]} {ROUTING[2]}",
-         lambda x, i: nn.functional.normalize(x.float().softmax(-1).gather(1, i.long()), p=1)),
-        ("mlp_out = sum of mixing_weights x expert_out", False, f"hook_mlp_out {ROUTING[3]} {EXPERT_OUT}",
-         lambda m, x: (m[..., None].float() * x.float()).sum(1)),
+        ("mixing_weights = softmax(router_logits)[indices], renormalised", False, f"{ROUTING[3]} {ROUTING[0]} {ROUTING[2]}",
+         lambda x, i: share(x.float().softmax(-1).gather(1, i.long()), p=1)),
     ]
+    mixed = ("mlp_out = sum of mixing_weights x expert_out", False, f"hook_mlp_out {ROUTING[3]} {EXPERT_OUT}")
+    gated = (mixed[0] + " + shared", False, f"{mixed[2]} {' '.join(SHARED)}")
+    if getattr(config, "shared_expert_intermediate_size", 0):
+        identities.append((*gated, lambda m, x, s, g: (m[..., None].float() * x.float()).sum(1) + g.float().sigmoid() * s))
+    else:
+        identities.append((*mixed, lambda m, x: (m[..., None].float() * x.float()).sum(1)))
+    if getattr(config, "clip_qkv", None) is not None:  # the recorded v is not clamped yet
+        identities = [identity for identity in identities if not identity[0].startswith("z = ")]
     worst: dict[str, float] = {}
     for layer in range(model.config.num_hidden_layers):
         before = f"blocks.{layer - 1}.hook_resid_post" if layer else "hook_embed"
+        if not layer and getattr(config, "embedding_multiplier", 1) != 1:
+            before = "blocks.0.hook_resid_pre"  # the embedding is multiplied before the first layer
         for label, exact, hooks, derive in identities:
             names = [before if hook == "<" else f"blocks.{layer}.{hook}" for hook in hooks.split()]
             if tensors.keys() >= set(names):
@@ -327,8 +355,8 @@ def main() -> None:
         fail(f"{args.out} exists; give another --out, or --force to overwrite")
     with otherwise("give MODEL as a directory of config.json and safetensors, or as owner/name[@revision] on the Hub"):
         config = transformers.AutoConfig.from_pretrained(args.model, revision=args.revision)
-    if config.model_type != "mixtral" or getattr(config, "quantization_config", None):
-        fail(f"{args.model} is quantised or not a Mixtral; give a Mixtral in float32, bfloat16 or float16")
+    if config.model_type not in FAMILIES or getattr(config, "quantization_config", None):
+        fail(f"{args.model} is quantised or of no family that mixscope reads ({', '.join(FAMILIES)})")
     ids, spellings, text = read_prompt(args, config)
     hooks = chosen_hooks(args, config, len(ids))
     model = load(args)

@@ -81,11 +81,15 @@ pub struct LayerShares {
     pub layer: usize,
     /// Share of `W_O,h z_h` by head.
     pub heads: Vec<f64>,
-    /// `attn[layer] - Σ heads`: the rounding of the attention's output and the residual.
+    /// Share of the bias of the attention's output projection; 0 without one.
+    pub bias: f64,
+    /// `attn[layer] - bias - Σ heads`: the rounding of the attention's output and the residual.
     pub heads_remainder: f64,
-    /// The chosen experts, best first.
+    /// The chosen experts, best first; none in a layer without a router.
     pub experts: Vec<ExpertShare>,
-    /// `mlp[layer] - Σ experts`: the rounding of the mixture and the residual.
+    /// Share of the shared expert, gate included; `None` without one.
+    pub shared: Option<f64>,
+    /// `mlp[layer] - Σ experts - shared`: the rounding of the mixture and the residual; 0 in a layer without a router.
     pub experts_remainder: f64,
 }
 

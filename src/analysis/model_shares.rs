@@ -1,6 +1,6 @@
 //! Contributions of the heads and experts of all layers to a logit, or to the difference of two.
 
-use super::attribution::Attribution;
+use super::attribution::{Attribution, LayerShares};
 use super::effect_map::Watch;
 use std::fmt;
 
@@ -16,9 +16,12 @@ pub enum ModelPart {
     Head(usize, usize),
     /// An expert of a layer.
     Expert(usize, usize),
-    /// What the attention block of a layer adds beside its heads, if an edit changed the whole block.
+    /// The shared expert of a layer.
+    Shared(usize),
+    /// What the attention block of a layer adds beside its heads: a bias, or what an edit of the whole block changed.
     AttnRest(usize),
-    /// What the MLP block of a layer adds beside its experts, if an edit changed the whole block.
+    /// What the MLP block of a layer adds beside its experts: all of it in a layer without a router, or what an edit of the
+    /// whole block changed.
     MlpRest(usize),
     /// What an edit put into the residual stream of a layer, by its place among such edits.
     Edit(usize, usize),
@@ -30,6 +33,7 @@ impl fmt::Display for ModelPart {
             Self::Embed => "embed".to_owned(),
             Self::Head(layer, head) => format!("L{layer}.H{head}"),
             Self::Expert(layer, expert) => format!("L{layer}.E{expert}"),
+            Self::Shared(layer) => format!("L{layer}.shared"),
             Self::AttnRest(layer) => format!("L{layer}.attn"),
             Self::MlpRest(layer) => format!("L{layer}.mlp"),
             Self::Edit(layer, _) => format!("L{layer} edit"),
@@ -83,9 +87,15 @@ impl ModelShares {
                 let other = others.and_then(|others| others.heads.get(head).copied());
                 all.push(share(ModelPart::Head(layer, head), *value, other));
             }
+            let of_attn = |shares: &LayerShares| shares.heads_remainder + shares.bias;
+            let of_mlp = |found: &Attribution, shares: &LayerShares| match shares.experts.is_empty() {
+                true => found.mlp[layer],
+                false => shares.experts_remainder,
+            };
+            let rest_of_foil = foil.zip(others).map(|(foil, others)| of_mlp(foil, others));
             let rests = [
-                (ModelPart::AttnRest(layer), of_layer.heads_remainder, others.map(|others| others.heads_remainder)),
-                (ModelPart::MlpRest(layer), of_layer.experts_remainder, others.map(|others| others.experts_remainder)),
+                (ModelPart::AttnRest(layer), of_attn(of_layer), others.map(of_attn)),
+                (ModelPart::MlpRest(layer), of_mlp(&self.target, of_layer), rest_of_foil),
             ];
             // Below this they are rounding.
             let is_more = |rest: f64| rest.abs() > LEAST_REST;
@@ -95,6 +105,9 @@ impl ModelShares {
             for (slot, expert) in of_layer.experts.iter().enumerate() {
                 let other = others.and_then(|others| others.experts.get(slot)).map(|expert| expert.share);
                 all.push(share(ModelPart::Expert(layer, expert.expert as usize), expert.share, other));
+            }
+            if let Some(value) = of_layer.shared {
+                all.push(share(ModelPart::Shared(layer), value, others.and_then(|others| others.shared)));
             }
         }
         all

@@ -4,7 +4,7 @@ use super::stderr::Stderr;
 use super::{ModelArgs, apply_threads, harmless, memory, print, report_text};
 use crate::engine::{Target, look_up};
 use crate::hub::{Settings, cached};
-use crate::model::{Loaded, Location, open};
+use crate::model::{Loaded, Location, families, open};
 use crate::trace::{Device, Dims, Meta, json_text, size};
 use anyhow::Result;
 use clap::Args;
@@ -114,6 +114,15 @@ impl About {
         }
     }
 
+    /// The architecture as transformers calls it.
+    fn architecture(&self) -> String {
+        let config = &self.meta.config;
+        let kind = config.get("model_type").and_then(serde_json::Value::as_str);
+        let of_kind = families().find(|(_, model_type, _)| kind == Some(*model_type)).map(|(.., class)| class);
+        let named = config.pointer("/architectures/0").and_then(serde_json::Value::as_str);
+        of_kind.or(named).unwrap_or("unknown").to_owned()
+    }
+
     fn json(&self) -> serde_json::Value {
         let meta = &self.meta;
         let files = self.remote.as_ref().map(|(_, files)| {
@@ -121,7 +130,7 @@ impl About {
         });
         json!({
             "model": meta.name,
-            "architecture": "MixtralForCausalLM",
+            "architecture": self.architecture(),
             "dims": meta.dims,
             "parameters": meta.params.0,
             "active_parameters": meta.params.1,
@@ -155,11 +164,22 @@ impl About {
         let mut text = String::new();
         let mut line = |what: &str, value: String| writeln!(text, "{what:<14}{value}");
         line("model", meta.title.clone())?;
-        line("architecture", "MixtralForCausalLM".to_owned())?;
-        line("layers", format!("{} × {} experts, top-{}, expert width {}", d.layers, d.experts, d.top_k, d.d_ff))?;
+        line("architecture", self.architecture())?;
+        let dense = match d.dense.is_empty() {
+            true => String::new(),
+            false => format!("; one MLP of {} in layers {}", d.d_dense, d.dense),
+        };
+        let shared = if d.d_shared > 0 { format!(", shared expert {}", d.d_shared) } else { String::new() };
+        let experts = format!("{} experts, top-{}, expert width {}{shared}", d.experts, d.top_k, d.d_ff);
+        line("layers", format!("{} × {experts}{dense}", d.layers))?;
         line("attention", format!("{} query heads, {} kv heads of {}", d.heads, d.kv_heads, d.d_head))?;
         line("width", format!("{}, vocabulary {}", d.d_model, d.vocab))?;
-        let window = d.window.map_or_else(|| "no sliding window".to_owned(), |w| format!("sliding window {w}"));
+        let windowed = (0..d.layers).filter(|layer| d.window_at(*layer).is_some()).count();
+        let window = match d.window {
+            Some(window) if windowed == d.layers => format!("sliding window {window}"),
+            Some(window) if windowed > 0 => format!("sliding window {window} in {windowed} of {} layers", d.layers),
+            _ => "no sliding window".to_owned(),
+        };
         line("context", format!("{} tokens, {window}", d.context))?;
         let tokenizer = match self.tokenizer {
             Some(entries) => format!("{entries} entries"),

@@ -38,6 +38,10 @@ fn losses(found: &SelfTest, text: &mut String) -> std::fmt::Result {
 fn routers(found: &SelfTest, text: &mut String) -> std::fmt::Result {
     writeln!(text, "\n  router  entropy  load of an expert  near-ties")?;
     for (layer, router) in found.routers.iter().enumerate() {
+        if router.load.is_empty() {
+            writeln!(text, "  {layer:>6}  no router")?;
+            continue;
+        }
         let least = router.load.iter().copied().fold(f64::INFINITY, f64::min);
         let most = router.load.iter().copied().fold(0.0, f64::max);
         let load = format!("{:.1} – {:.1} %", least * 100.0, most * 100.0);

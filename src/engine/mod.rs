@@ -11,6 +11,7 @@ mod compare;
 mod core;
 mod derive;
 mod experiments;
+mod formulas;
 mod interrupts;
 mod open;
 mod operands;

@@ -10,8 +10,8 @@ use half::f16;
 pub fn as_ggml(x: &[f64], weights: &Matrix) -> Option<Vec<f64>> {
     let rounded = |dtype: Dtype| x.iter().map(|x| f64::from(Rounding::to(dtype).one(*x as f32))).collect();
     match weights.stored() {
-        // llama.cpp does not multiply by the last two.
-        Stored::F32 | Stored::Blocks(Block::Q8_1 | Block::Q8K) => None,
+        // llama.cpp does not multiply by the last two, and has no MXFP4 with scales apart.
+        Stored::F32 | Stored::Mxfp4 | Stored::Blocks(Block::Q8_1 | Block::Q8K) => None,
         Stored::F16 => Some(rounded(Dtype::F16)),
         Stored::Bf16 => Some(rounded(Dtype::Bf16)),
         Stored::Blocks(block) => Some(in_blocks(x, block.width())),

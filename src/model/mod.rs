@@ -25,7 +25,7 @@ mod validate;
 pub mod weights;
 
 pub use activations::{Activation, Activations};
-pub use arch::{Arch, Config, Dispatch, Moe, Rope};
+pub use arch::{Arch, Attn, Config, Dispatch, Glu, Moe, Multipliers, QkNorm, Rope, Yarn, families};
 pub use derive::{Direction, HeadReader, StreamShares, derive_pattern, derive_z};
 #[cfg(debug_assertions)]
 pub use drill::FAULTS;
@@ -36,6 +36,6 @@ pub use opening::{Described, Loaded, Location, check_gguf_header, demo, describe
 pub use pass::{
     At, AtIds, Hooks, KvCache, Model, NoHooks, Outputs, Paging, Pass, SoftmaxNorm, Tally, Variation, at, at_ids, router,
 };
-pub use precision::{Gate, GateBlock, Mixture, Precision, Rounding};
+pub use precision::{Gate, GateBlock, Mixture, NormRounding, Precision, Rounding};
 pub use tokenizer::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer, bare_piece};
 pub use validate::{FINITE, scan, scanned_on_opening};

@@ -102,6 +102,15 @@ pub struct Mixture {
     pub sum: Option<Rounding>,
 }
 
+/// Where RMSNorm rounds in a narrow dtype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormRounding {
+    /// Before the gain, and after it.
+    Twice,
+    /// After the gain.
+    Once,
+}
+
 /// A precision policy made concrete for one compute dtype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
@@ -119,6 +128,8 @@ pub struct Precision {
     pub angles: Rounding,
     /// The sum over the chosen experts.
     pub mixture: Mixture,
+    /// Where RMSNorm rounds: the same under every policy.
+    pub norm: NormRounding,
 }
 
 impl Precision {
@@ -137,6 +148,7 @@ impl Precision {
             weights: Rounding::None,
             angles: Rounding::None,
             mixture: Mixture { product: Rounding::None, sum: None },
+            norm: NormRounding::Twice,
         };
         let hf = of(Rounding::to(compute));
         let eager = Mixture { product: hf.module, sum: Some(hf.module) };

@@ -28,6 +28,10 @@ pub enum HookKind {
     K,
     /// Value projection `[pos, kv_heads, d_head]`.
     V,
+    /// Query after its RMSNorm, gain applied `[pos, heads, d_head]`; only in models that norm queries and keys.
+    QNorm,
+    /// Key after its RMSNorm, gain applied `[pos, kv_heads, d_head]`; only in models that norm queries and keys.
+    KNorm,
     /// Query after RoPE `[pos, heads, d_head]`.
     RotQ,
     /// Key after RoPE `[pos, kv_heads, d_head]`.
@@ -57,7 +61,11 @@ pub enum HookKind {
     MixingWeights,
     /// Output of each chosen expert before weighting `[pos, k, d_model]`.
     ExpertOut,
-    /// Weighted sum of the experts `[pos, d_model]`.
+    /// Output of the shared expert before its gate `[pos, d_model]`; only in models with one.
+    SharedOut,
+    /// Gate of the shared expert before the sigmoid `[pos, 1]`; only in models with one.
+    SharedGate,
+    /// Weighted sum of the experts, the shared one included `[pos, d_model]`; the output of the MLP in layers without a router.
     MlpOut,
     /// `resid_mid + mlp_out` `[pos, d_model]`.
     ResidPost,
@@ -78,13 +86,15 @@ const GLOBAL: [(HookKind, &str); 4] = [
 
 /// Hook points that occur once per layer, in the order of the forward pass, with the part of the name after
 /// `blocks.{l}.`.
-const LAYERED: [(HookKind, &str); 22] = [
+const LAYERED: [(HookKind, &str); 26] = [
     (K::ResidPre, "hook_resid_pre"),
     (K::Ln1Scale, "ln1.hook_scale"),
     (K::Ln1, "ln1.hook_out"),
     (K::Q, "attn.hook_q"),
     (K::K, "attn.hook_k"),
     (K::V, "attn.hook_v"),
+    (K::QNorm, "attn.q_norm.hook_out"),
+    (K::KNorm, "attn.k_norm.hook_out"),
     (K::RotQ, "attn.hook_rot_q"),
     (K::RotK, "attn.hook_rot_k"),
     (K::Pattern, "attn.hook_pattern"),
@@ -99,6 +109,8 @@ const LAYERED: [(HookKind, &str); 22] = [
     (K::ExpertIndices, "mlp.hook_expert_indices"),
     (K::MixingWeights, "mlp.hook_mixing_weights"),
     (K::ExpertOut, "mlp.hook_expert_out"),
+    (K::SharedOut, "mlp.hook_shared_out"),
+    (K::SharedGate, "mlp.hook_shared_gate"),
     (K::MlpOut, "hook_mlp_out"),
     (K::ResidPost, "hook_resid_post"),
 ];
@@ -124,6 +136,20 @@ impl HookKind {
     /// Every kind that a complete trace holds: all but the choice scores, which repeat the expert weights.
     pub fn recorded() -> impl Iterator<Item = HookKind> {
         Self::all().filter(|kind| *kind != K::ChoiceScores)
+    }
+
+    /// Whether a model of these sizes has it in `layer`.
+    pub fn is_in(self, d: Dims, layer: usize) -> bool {
+        match self {
+            K::QNorm | K::KNorm => d.qk_norm,
+            K::SharedOut | K::SharedGate => d.d_shared > 0 && d.has_router(layer),
+            kind => !kind.is_of_router() || d.has_router(layer),
+        }
+    }
+
+    /// Whether only layers with a router have it.
+    pub fn is_of_router(self) -> bool {
+        matches!(self, K::RouterLogits | K::ExpertWeights | K::ChoiceScores) || self.is_by_expert()
     }
 
     /// The hook point in layer `layer`. Kinds that occur once per pass ignore the layer.
@@ -162,15 +188,15 @@ impl HookKind {
         let pos = positions.len();
         match self {
             K::Logits => vec![pos, d.vocab],
-            K::Ln1Scale | K::Ln2Scale | K::LnFinalScale => vec![pos, 1],
-            K::Q | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
-            K::K | K::V | K::RotK => vec![pos, d.kv_heads, d.d_head],
+            K::Ln1Scale | K::Ln2Scale | K::LnFinalScale | K::SharedGate => vec![pos, 1],
+            K::Q | K::QNorm | K::RotQ | K::Z => vec![pos, d.heads, d.d_head],
+            K::K | K::V | K::KNorm | K::RotK => vec![pos, d.kv_heads, d.d_head],
             K::Pattern => vec![d.heads, pos, positions.end],
             K::RouterLogits | K::ExpertWeights | K::ChoiceScores => vec![pos, d.experts],
             K::ExpertIndices | K::MixingWeights => vec![pos, d.top_k],
             K::ExpertOut => vec![pos, d.top_k, d.d_model],
             K::Embed | K::LnFinal | K::ResidPre | K::Ln1 | K::AttnOut => vec![pos, d.d_model],
-            K::ResidMid | K::Ln2 | K::MlpOut | K::ResidPost => vec![pos, d.d_model],
+            K::ResidMid | K::Ln2 | K::SharedOut | K::MlpOut | K::ResidPost => vec![pos, d.d_model],
         }
     }
 
@@ -206,7 +232,12 @@ impl Dims {
     /// Bytes of the hooks that the views keep of one token, f32, without the KV cache.
     pub fn kept_bytes_per_token(&self) -> usize {
         let width = |kind: HookKind| kind.shape(*self, 1).into_iter().product::<usize>();
-        self.layers * HookKind::FOR_VIEWS.into_iter().map(width).sum::<usize>() * size_of::<f32>()
+        let sum = |has_router: bool| -> usize {
+            HookKind::FOR_VIEWS.into_iter().filter(|kind| has_router || !kind.is_of_router()).map(width).sum()
+        };
+        // A config may claim more layers than can be counted one by one.
+        let dense = self.dense.layers().filter(|layer| *layer < self.layers).count();
+        (dense * sum(false) + (self.layers - dense) * sum(true)) * size_of::<f32>()
     }
 }
 
@@ -220,15 +251,21 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Every hook point of a model with `layers` layers.
-    pub fn all(layers: usize) -> impl Iterator<Item = Hook> {
+    /// Every hook point of a model of these sizes.
+    pub fn all(d: Dims) -> impl Iterator<Item = Hook> {
         let global = GLOBAL.into_iter().map(|(kind, _)| kind.at(0));
-        global.chain((0..layers).flat_map(|l| LAYERED.into_iter().map(move |(kind, _)| kind.at(l))))
+        let of_layer = |l: usize| LAYERED.into_iter().map(move |(kind, _)| kind.at(l));
+        global.chain((0..d.layers).flat_map(of_layer)).filter(move |hook| hook.is_in(d))
     }
 
     /// Every hook point that a complete trace holds, see [`HookKind::recorded`].
-    pub fn recorded(layers: usize) -> impl Iterator<Item = Hook> {
-        Self::all(layers).filter(|hook| hook.kind != K::ChoiceScores)
+    pub fn recorded(d: Dims) -> impl Iterator<Item = Hook> {
+        Self::all(d).filter(|hook| hook.kind != K::ChoiceScores)
+    }
+
+    /// Whether a model of these sizes has it.
+    pub fn is_in(self, d: Dims) -> bool {
+        self.kind.is_in(d, self.layer as usize)
     }
 
     /// A dense index: the global hooks first, then layer by layer.
@@ -254,7 +291,7 @@ impl Hook {
         (!self.kind.is_global()).then_some(self.layer)
     }
 
-    /// How many hook points a model with `layers` layers has.
+    /// One more than the largest [`Hook::index`] in a model with `layers` layers.
     pub fn count(layers: usize) -> usize {
         GLOBAL.len() + layers * LAYERED.len()
     }
@@ -298,11 +335,14 @@ mod tests {
 
     #[test]
     fn every_hook_has_its_own_index_and_survives_its_name() {
-        for (i, hook) in Hook::all(3).enumerate() {
+        let dims = Dims { layers: 3, d_shared: 8, qk_norm: true, ..Dims::default() };
+        for (i, hook) in Hook::all(dims).enumerate() {
             assert_eq!(hook.index(), i);
             assert_eq!(hook.to_string().parse::<Hook>().unwrap(), hook);
         }
-        assert_eq!(Hook::all(3).count(), Hook::count(3));
+        assert_eq!(Hook::all(dims).count(), Hook::count(3));
+        let dense = Dims { dense: [1].into_iter().collect(), ..dims };
+        assert_eq!(Hook::all(dims).count() - Hook::all(dense).count(), 8);
         assert!("blocks.x.hook_resid_pre".parse::<Hook>().is_err());
     }
 }

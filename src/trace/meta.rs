@@ -25,6 +25,15 @@ pub struct Recording {
     pub lens: Vec<[bool; 2]>,
 }
 
+/// How attention scores become weights, as far as sizes don't say it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// The factor of the dot product of query and key; `None`: `1 / sqrt(d_head)`.
+    pub scale: Option<f32>,
+    /// A score of each head that joins the softmax and has no value, by layer `[layers][heads]`; empty without sinks.
+    pub sinks: Arc<[Vec<f32>]>,
+}
+
 /// A model and how it is run.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -34,6 +43,8 @@ pub struct Meta {
     pub title: String,
     /// Its sizes.
     pub dims: Dims,
+    /// How attention scores become weights.
+    pub scores: Scores,
     /// The storage type of the weights: bf16, or the name of a mixture such as Q4_K_M.
     pub weights_dtype: String,
     /// Bytes of every storage type in the files, most first.

@@ -11,6 +11,7 @@ mod edit;
 mod file;
 mod hooks;
 mod json;
+mod layer_set;
 mod lens;
 mod meta;
 mod nearest;
@@ -35,8 +36,9 @@ pub use file::{
 };
 pub use hooks::{Hook, HookKind, NO_EXPERT};
 pub use json::{harmless_json, json_text};
+pub use layer_set::LayerSet;
 pub use lens::{LensCell, LensKey, LensSite};
-pub use meta::{Meta, Recording};
+pub use meta::{Meta, Recording, Scores};
 pub use nearest::nearest;
 pub use piece::{Piece, byte_name};
 pub use policy::Policy;

@@ -210,3 +210,12 @@ impl Canvas<'_> {
 
 /// Stands for numbers that a saved run does not hold.
 pub const ABSENT: &str = "not in this trace";
+/// What a view of routing shows in a layer without a router.
+const NO_ROUTER: &str = "no router: one MLP for every token";
+
+impl Canvas<'_> {
+    /// Why a layer has no routing.
+    pub fn no_routing(&self, layer: usize) -> &'static str {
+        if self.dims().is_some_and(|d| !d.has_router(layer)) { NO_ROUTER } else { ABSENT }
+    }
+}

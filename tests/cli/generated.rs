@@ -32,7 +32,7 @@ fn generated_blocks_say_what_the_program_says() {
         }
     }
     assert!(wrong.is_empty(), "run this test with MIXSCOPE_WRITE_DOCS=1 to rewrite the blocks of {}", wrong.join(", "));
-    for name in ["keys", "settings", "policies", "hooks"] {
+    for name in ["keys", "settings", "policies", "hooks", "families"] {
         assert!(found.contains(name), "no page has the block `{name}`");
     }
     for name in tables::all().iter().map(|table| format!("columns of {}", table.name)) {
@@ -134,6 +134,7 @@ fn block(name: &str, old: &str) -> String {
         "settings" => settings(),
         "policies" => policies(),
         "hooks" => hooks(old),
+        "families" => families(old),
         _ => {
             let named = |table: &&&Table| name.strip_prefix("columns of ") == Some(table.name);
             let table = *tables::all().iter().find(named).unwrap_or_else(|| panic!("unknown block `{name}`"));
@@ -198,6 +199,18 @@ fn policies() -> String {
     format!("| policy | values are |\n|---|---|\n{}", Policy::all().map(row).collect::<String>())
 }
 
+/// The families that can be read, and what the page says of each.
+fn families(old: &str) -> String {
+    let mut text = String::from("| family | config.json | GGUF | verified |\n|---|---|---|---|\n");
+    for (title, model_type, class) in mixscope::model::families() {
+        let start = format!("| {title} | `{model_type}`, `{class}` | ");
+        let own = old.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or("WHAT | HOW |");
+        writeln!(text, "{start}{own}").unwrap();
+    }
+    assert!(!text.contains("WHAT"), "the page does not say how a family is verified:\n{text}");
+    text
+}
+
 /// Names and shapes are the program's; the meanings are the page's own.
 fn hooks(old: &str) -> String {
     // Every size is another number, so that it identifies its name.
@@ -214,6 +227,7 @@ fn hooks(old: &str) -> String {
         d_ff: 9,
         context: 8,
         window: None,
+        ..Dims::default()
     };
     let mut kinds: Vec<HookKind> = HookKind::all().collect();
     kinds.sort_by_key(|kind| kind.at(0).order());

@@ -277,7 +277,10 @@ fn capture_decides_what_the_trace_keeps_and_leaves_the_tables_whole() {
     let one = story(&["--capture", "attn.hook_z,logits", "--layers", "3"]);
     let names = ["blocks.3.attn.hook_z", "unembed.hook_out"].map(str::to_owned);
     assert_eq!(tensors(&one), names.into_iter().chain(always()).collect());
-    assert_eq!(tensors(&all).len(), 2 + Hook::recorded(6).count() + 3 + 4 + 1 + 2 * 7);
+    assert_eq!(
+        tensors(&all).len(),
+        2 + Hook::recorded(mixscope::trace::Dims { layers: 6, ..Default::default() }).count() + 3 + 4 + 1 + 2 * 7
+    );
     let tables = tensors(&story(&["--capture", "lens,candidates"]));
     let prefixes = ["tokens", "mixscope.source", "mixscope.score.", "mixscope.next.", "mixscope.lens."];
     assert!(tables.iter().all(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))), "{tables:?}");

@@ -374,7 +374,10 @@ fn prompt_rows<T: Copy>(kind: HookKind, shape: &[usize], values: &[T], n: usize)
 fn the_trace_holds_every_hook_with_the_references_values() {
     for_each_case(|case| {
         let (n, all) = (case.prompt(), case.positions());
-        let names: BTreeSet<String> = Hook::recorded(case.layers()).map(|hook| hook.to_string()).collect();
+        let names: BTreeSet<String> =
+            Hook::recorded(mixscope::trace::Dims { layers: case.layers(), ..Default::default() })
+                .map(|hook| hook.to_string())
+                .collect();
         let is_hook = |name: &&String| *name != "tokens" && !name.starts_with("mixscope.");
         let stored: BTreeSet<String> = case.trace.tensors.keys().filter(is_hook).cloned().collect();
         assert_eq!(stored, names, "{}", case.name);

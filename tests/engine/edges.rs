@@ -74,7 +74,9 @@ fn the_same_expert_twice_is_no_tie() {
 
 #[test]
 fn a_recording_of_any_one_hook_is_judged() {
-    let names: Vec<String> = Hook::recorded(3).map(|hook| hook.to_string()).collect();
+    let names: Vec<String> = Hook::recorded(mixscope::trace::Dims { layers: 3, ..Default::default() })
+        .map(|hook| hook.to_string())
+        .collect();
     for case in ["tiny-f32", "tiny-bf16"] {
         for name in &names {
             let alone = |trace: &mut TraceFile| trace.tensors.retain(|other, _| other == name || other == "tokens");

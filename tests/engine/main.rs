@@ -8,6 +8,7 @@ mod contributions;
 mod edges;
 mod edits;
 mod events;
+mod families;
 mod faults;
 mod go_to;
 mod lens;

@@ -1,6 +1,7 @@
 //! Broken, hostile and odd model files: a message that names what is wrong, never a panic, and no memory that a file
 //! only claims to need.
 
+mod byte_level;
 mod corrupted;
 mod parts;
 mod tokenizer;

@@ -177,7 +177,8 @@ fn the_logit_outputs_of_experts_and_heads_are_those_of_the_pass_bit_for_bit() {
                 assert_eq!(outputs, of("mlp.hook_expert_out", d.top_k * d.d_model), "{case} {policy} L{layer} {pos}");
                 for (head, want) in of("attn.hook_z", d.heads * d.d_head).chunks_exact(d.d_head).enumerate() {
                     let at = (layer, head);
-                    let z = derive_z((session.tokens(), session.cache()), at, pos, d, precision.module, None).unwrap();
+                    let (run, dims) = ((session.tokens(), session.cache()), (d, model.scores()));
+                    let z = derive_z(run, at, pos, dims, precision.module, None).unwrap();
                     assert_eq!(z, want, "{case} {policy} L{layer}H{head} {pos}");
                 }
             }

@@ -46,7 +46,7 @@ fn each_layer_fed_the_references_input_reproduces_95_percent_bit_for_bit() {
             }
         }
     }
-    let all = Hook::all(loaded.meta.dims.layers).filter(|hook| in_recordings(*hook)).count();
+    let all = Hook::all(loaded.meta.dims).filter(|hook| in_recordings(*hook)).count();
     assert_eq!(compared + hooks.replace.len(), all);
 }
 

@@ -33,7 +33,7 @@ fn observing_every_hook_leaves_the_logits_bit_equal() {
         let observed = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut every);
         assert_eq!(bits(&bare), bits(&observed), "{case} {policy}");
         let seen = every.0.0 + recorder.seen.len();
-        assert_eq!(seen, Hook::all(loaded.meta.dims.layers).count());
+        assert_eq!(seen, Hook::all(loaded.meta.dims).count());
     }
 }
 
@@ -58,7 +58,7 @@ fn a_closure_at_a_hook_of_the_other_kind_is_refused() {
         let mut cache = loaded.model.new_cache();
         loaded.model.forward(&[1, 5, 9], &mut cache, loaded.precision(), hooks, &Control::none())
     };
-    for hook in Hook::all(loaded.meta.dims.layers) {
+    for hook in Hook::all(loaded.meta.dims) {
         let (floats, ids) = (logits(&mut at(hook, |_, _| {})), logits(&mut at_ids(hook, |_, _| {})));
         let (right, wrong) = if hook.kind == HookKind::ExpertIndices { (ids, floats) } else { (floats, ids) };
         assert!(right.is_ok(), "{hook}");
@@ -164,7 +164,7 @@ fn an_edit_at_any_hook_reaches_the_logits() {
     let loaded = load("tiny-f32", Policy::Hf);
     let ids = Reference::read("tiny-f32", "reference").ids();
     let bare = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut NoHooks);
-    for hook in Hook::all(loaded.meta.dims.layers) {
+    for hook in Hook::all(loaded.meta.dims) {
         // RMSNorm of a scaled residual is the same, but its sum with the rest is not; only the very last is scale-free.
         let scale_free = hook == HookKind::ResidPost.at(loaded.meta.dims.layers - 1);
         let edited = forward(&loaded, &ids, &mut loaded.model.new_cache(), &mut Edit(hook));

@@ -8,6 +8,7 @@ mod bf16;
 mod device;
 mod edits;
 mod f32;
+mod families;
 mod ggml;
 mod hooks;
 mod lab;

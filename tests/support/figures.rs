@@ -7,8 +7,8 @@ use mixscope::analysis::{HeadMap, HeadStats, Lab, LabEqual, LabLayer, LabRow, La
 use mixscope::export::{Look, picture, table};
 use mixscope::model::{Location, open};
 use mixscope::trace::{
-    Candidate, Dims, Dtype, HookKind, HookValues, LensCell, LensKey, LensSite, Meta, Policy, Prediction, Records, Row,
-    Score, Source, TokenRecord,
+    Candidate, Dims, Dtype, HookKind, HookValues, LayerSet, LensCell, LensKey, LensSite, Meta, Policy, Prediction,
+    Records, Row, Score, Source, TokenRecord,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -24,6 +24,11 @@ pub const DIMS: Dims = Dims {
     vocab: 8,
     context: 4096,
     window: None,
+    unwindowed: LayerSet::NONE,
+    dense: LayerSet::NONE,
+    d_dense: 0,
+    d_shared: 0,
+    qk_norm: false,
 };
 
 pub static META: LazyLock<Meta> = LazyLock::new(|| {

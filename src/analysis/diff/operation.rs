@@ -88,24 +88,26 @@ impl Limit {
         // Share of bf16 values that may be unequal, by how many sums and roundings lie inside; in f16, whose ulp is an
         // eighth, eight times as many.
         let unequal = match kind {
-            K::Ln1 | K::Ln2 | K::LnFinal => 2e-4,
+            K::Ln1 | K::Ln2 | K::LnFinal | K::QNorm | K::KNorm => 2e-4,
             K::RotQ | K::RotK | K::Z | K::MlpOut => 2e-3,
-            K::ExpertOut => 0.012,
+            K::ExpertOut | K::SharedOut => 0.012,
             K::Pattern => 0.01,
             _ => 4e-3,
         };
-        let norm = matches!(kind, K::Ln1 | K::Ln2 | K::LnFinal | K::MixingWeights | K::ExpertWeights);
+        let norm =
+            matches!(kind, K::Ln1 | K::Ln2 | K::LnFinal | K::QNorm | K::KNorm | K::MixingWeights | K::ExpertWeights);
+        let mlp = matches!(kind, K::ExpertOut | K::SharedOut);
         let (relative_l2, unequal, max_ulps, ulp) = match dtype {
             Dtype::F32 if exact => (1e-6, 1.0, 64.0, 1e-7),
             Dtype::F32 if norm => (2e-6, 1.0, 256.0, 1e-7),
             Dtype::F32 => (1e-5, 1.0, 2048.0, 1e-7),
             Dtype::Bf16 if exact => (1e-4, 2e-3, 1.0, 5.6e-3),
-            Dtype::Bf16 => (if kind == K::ExpertOut { 4e-4 } else { 2e-4 }, unequal, 2.5, 5.6e-3),
+            Dtype::Bf16 => (if mlp { 4e-4 } else { 2e-4 }, unequal, 2.5, 5.6e-3),
             Dtype::F16 if exact => (1e-4, 2e-3, 1.0, 7e-4),
-            Dtype::F16 => (if kind == K::ExpertOut { 2e-4 } else { 1e-4 }, 8.0 * unequal, 8.0, 7e-4),
+            Dtype::F16 => (if mlp { 2e-4 } else { 1e-4 }, 8.0 * unequal, 8.0, 7e-4),
         };
         let row = if kind == K::Pattern { f64::INFINITY } else { ROW_ULPS * ulp };
-        Self { relative_l2, unequal, max_ulps, ulp, row, has_inner: kind == K::ExpertOut }
+        Self { relative_l2, unequal, max_ulps, ulp, row, has_inner: mlp }
     }
 
     /// Whether a gap is within the limit. A few values may be unequal by chance: four standard deviations.

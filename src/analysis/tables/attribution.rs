@@ -13,8 +13,8 @@ table! {
         target_id: u32,
         /// The tokenizer's spelling of it.
         target: Cow<'a, str>,
-        /// `embed`, `attn`, `mlp`, `head`, `expert`, `remainder` (rounding), or `added` and `patched`: what an edit put into
-        /// the residual stream.
+        /// `embed`, `attn`, `mlp`, `head`, `attn_bias` (of the attention's output), `expert`, `shared` (the shared expert),
+        /// `remainder` (rounding), or `added` and `patched`: what an edit put into the residual stream.
         component: &'static str,
         /// Decoder layer, from 0; empty for `embed` and `remainder`.
         layer: Option<usize>,
@@ -54,6 +54,12 @@ pub fn attribution(found: &Attribution, text: TokenText) -> impl Iterator<Item =
         let heads = of_layer.heads.iter().enumerate();
         heads.map(move |(head, share)| row("head", Some(of_layer.layer), Some(head), *share))
     });
+    let biases = found.details.iter().filter(|of_layer| of_layer.bias != 0.0);
+    let biases = biases.map(move |of_layer| row("attn_bias", Some(of_layer.layer), None, of_layer.bias));
+    let shared = found
+        .details
+        .iter()
+        .filter_map(move |of_layer| Some(row("shared", Some(of_layer.layer), None, of_layer.shared?)));
     let experts = found.details.iter().flat_map(move |of_layer| {
         of_layer.experts.iter().map(move |expert| {
             let ExpertShare { expert, share, norm, cosine, .. } = *expert;
@@ -67,5 +73,5 @@ pub fn attribution(found: &Attribution, text: TokenText) -> impl Iterator<Item =
         let component = if edit.is_patch { "patched" } else { "added" };
         row(component, Some(edit.layer), None, edit.share)
     });
-    embed.chain(blocks).chain(edits).chain(remainder).chain(heads).chain(experts)
+    embed.chain(blocks).chain(edits).chain(remainder).chain(heads).chain(biases).chain(experts).chain(shared)
 }

@@ -76,8 +76,9 @@ table! {
         foil_id: Option<u32>,
         /// The tokenizer's spelling of it.
         foil: Option<Cow<'a, str>>,
-        /// `embed`, `head`, `expert`, `edit` (what an edit put into the residual stream), or what a block adds beside its heads or
-        /// experts: `attn` or `mlp` (an edit of the whole block; rounding if it is small).
+        /// `embed`, `head`, `expert`, `shared` (the shared expert), `edit` (what an edit put into the residual stream), or what a
+        /// block adds beside its heads or experts: `attn` or `mlp` (a bias, an MLP without a router, an edit of the whole block;
+        /// rounding if it is small).
         part: &'static str,
         /// Decoder layer, from 0; empty for `embed`.
         layer: Option<usize>,
@@ -104,6 +105,7 @@ impl<'a> ShareRow<'a> {
             ModelPart::Head(layer, head) => ("head", Some(layer), Some(head)),
             ModelPart::Expert(layer, expert) => ("expert", Some(layer), Some(expert)),
             ModelPart::AttnRest(layer) => ("attn", Some(layer), None),
+            ModelPart::Shared(layer) => ("shared", Some(layer), None),
             ModelPart::MlpRest(layer) => ("mlp", Some(layer), None),
             ModelPart::Edit(layer, at) => ("edit", Some(layer), Some(at)),
         };

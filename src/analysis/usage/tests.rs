@@ -17,6 +17,7 @@ fn dims(layers: usize, experts: usize, top_k: usize) -> Dims {
         vocab: 10,
         context: 100,
         window: None,
+        ..Dims::default()
     }
 }
 

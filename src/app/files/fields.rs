@@ -10,10 +10,10 @@ const FIELDS: [(&str, &[HookKind]); 7] = {
     [
         ("routing", &[K::RouterLogits, K::ExpertWeights, K::ExpertIndices, K::MixingWeights]),
         ("residuals", &[K::Embed, K::ResidPre, K::ResidMid, K::ResidPost]),
-        ("attention", &[K::Q, K::K, K::V, K::RotQ, K::RotK, K::Z]),
+        ("attention", &[K::Q, K::K, K::V, K::QNorm, K::KNorm, K::RotQ, K::RotK, K::Z]),
         ("pattern", &[K::Pattern]),
         ("norms", &[K::Ln1Scale, K::Ln1, K::Ln2Scale, K::Ln2, K::LnFinalScale, K::LnFinal]),
-        ("outputs", &[K::AttnOut, K::MlpOut, K::ExpertOut]),
+        ("outputs", &[K::AttnOut, K::MlpOut, K::ExpertOut, K::SharedOut, K::SharedGate]),
         ("logits", &[K::Logits]),
     ]
 };

@@ -151,7 +151,15 @@ impl RunFiles {
 
     fn has_routing(&self, run: &Run) -> bool {
         let first = run.tokens().first();
-        first.is_some_and(|token| self.layers.clone().all(|layer| TokenRouting::of(token, layer).is_some()))
+        let mut layers = self.routed(run).peekable();
+        layers.peek().is_some()
+            && first.is_some_and(|token| layers.all(|layer| TokenRouting::of(token, layer).is_some()))
+    }
+
+    /// The layers with a router.
+    fn routed(&self, run: &Run) -> impl Iterator<Item = usize> {
+        let dims = run.meta().dims;
+        self.layers.clone().filter(move |layer| dims.has_router(*layer))
     }
 
     /// All heads of the layers with attention in the run.

@@ -53,7 +53,7 @@ impl RunFiles {
         if has(RoutingRow::TABLE, self.has_routing(run)) {
             table((folder, text), RoutingRow::TABLE, |rows| {
                 tokens().try_for_each(|(pos, token)| {
-                    self.layers.clone().try_for_each(|layer| rows.extend(tables::routing(token, pos, layer)?))
+                    self.routed(run).try_for_each(|layer| rows.extend(tables::routing(token, pos, layer)?))
                 })
             })?;
         }

@@ -43,17 +43,29 @@ pub fn attribution(
         let mut heads =
             model.head_shares(run, (pos, layer), &direction, precision, cuts.as_ref()).with_context(not_captured)?;
         control.check()?;
-        let mut experts = model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?;
+        let has_router = dims.has_router(layer);
+        let mut experts = match has_router {
+            true => model.expert_shares(token, layer, &direction, precision)?.with_context(not_captured)?,
+            false => Vec::new(),
+        };
+        let mut bias = model.bias_share(layer, &direction);
+        let mut shared = match has_router && dims.d_shared > 0 {
+            true => Some(model.shared_share(token, layer, &direction, precision)?.with_context(not_captured)?),
+            false => None,
+        };
         if let Some(edits) = live.edits() {
             // What is left of a block's output is left of its parts.
             let kept = |kind: HookKind| edits.streamed(kind.at(layer), pos).kept;
             let (of_heads, of_experts) = (kept(HookKind::AttnOut), kept(HookKind::MlpOut));
             heads.iter_mut().for_each(|share| *share *= of_heads);
             experts.iter_mut().for_each(|expert| expert.keep(of_experts));
+            bias *= of_heads;
+            shared = shared.map(|share| share * of_experts);
         }
-        let heads_remainder = stream.attn[layer] - heads.iter().sum::<f64>();
-        let experts_remainder = stream.mlp[layer] - experts.iter().map(|expert| expert.share).sum::<f64>();
-        details.push(LayerShares { layer, heads, heads_remainder, experts, experts_remainder });
+        let heads_remainder = stream.attn[layer] - bias - heads.iter().sum::<f64>();
+        let of_experts = experts.iter().map(|expert| expert.share).chain(shared).sum::<f64>();
+        let experts_remainder = if has_router { stream.mlp[layer] - of_experts } else { 0.0 };
+        details.push(LayerShares { layer, heads, bias, heads_remainder, experts, shared, experts_remainder });
     }
     let mut whole = Attribution {
         pos,

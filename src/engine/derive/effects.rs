@@ -215,10 +215,16 @@ impl Work {
         Ok(Self { request: request.clone(), baseline: Baseline::new(&base), places, base })
     }
 
-    /// The places where nothing can be changed: patched positions before the first difference of the texts.
+    /// The places where nothing can be changed: patched positions before the first difference of the texts, and experts of
+    /// layers without a router.
     fn nothing(&self) -> Vec<(usize, usize, Found)> {
-        let Places::Patches(patches) = &self.places else { return Vec::new() };
-        let layers = self.base.meta().dims.layers;
+        let dims = self.base.meta().dims;
+        let layers = dims.layers;
+        let Places::Patches(patches) = &self.places else {
+            let of_experts = matches!(self.request.key.of.axis(), MapAxis::Expert);
+            let dense = (0..layers).filter(|layer| of_experts && !dims.has_router(*layer));
+            return dense.flat_map(|layer| (0..dims.experts).map(move |e| (layer, e, Found::Nothing))).collect();
+        };
         let same = patches.same_positions();
         (0..layers).flat_map(|layer| (0..same).map(move |pos| (layer, pos, Found::Nothing))).collect()
     }

@@ -56,7 +56,7 @@ pub struct Ablation {
     pub measures: Measures,
 }
 
-/// The edits of a map, layer by layer from the last, whose edits cost least.
+/// The edits of a map, layer by layer from the last, whose edits cost least. Layers without a router have no experts.
 pub fn cells(run: &Live, over: Over, how: How) -> Vec<(usize, usize, Edit)> {
     let dims = run.meta().dims;
     let count = match over {
@@ -79,7 +79,8 @@ pub fn cells(run: &Live, over: Over, how: How) -> Vec<(usize, usize, Edit)> {
         Edit::new(Picks::one(layer), change)
     };
     let of_layer = |layer: usize| (0..count).map(move |index| (layer, index, edit(layer, index)));
-    (0..dims.layers).rev().flat_map(of_layer).collect()
+    let has_parts = |layer: &usize| over != Over::Experts || dims.has_router(*layer);
+    (0..dims.layers).rev().filter(has_parts).flat_map(of_layer).collect()
 }
 
 /// Measures the effect of each part on `a`, a run without edits, and gives each to `found`. Progress is in parts.

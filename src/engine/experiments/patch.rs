@@ -160,7 +160,8 @@ fn sites(plan: &PatchPlan, layers: usize, positions: usize) -> Vec<Place> {
             _ => (same.min(positions)..positions).map(|position| (layer, Some(position), None)).collect(),
         }
     };
-    (0..layers).rev().flat_map(of_layer).collect()
+    let has_hook = |layer: &usize| plan.over.hook().is_in(dims, *layer);
+    (0..layers).rev().filter(has_hook).flat_map(of_layer).collect()
 }
 
 /// Before the first difference of their texts both runs are the same.

@@ -3,7 +3,7 @@
 use super::target::or_path;
 use crate::hub::{RepoId, Settings, Survey, survey};
 use crate::model::{Config, Described, check_gguf_header, describe_gguf};
-use crate::trace::{Device, Dtype, Level, Meta, Policy, Report};
+use crate::trace::{Device, Dtype, Level, Meta, Policy, Report, Scores};
 use anyhow::{Context, Result, bail};
 
 /// The most bytes that are read from the start of a GGUF file for its header, which holds the tokenizer.
@@ -54,6 +54,7 @@ pub fn look_up(name: &str, repo: &RepoId, settings: &Settings, policy: Policy, d
         title: name.clone(),
         name,
         dims: described.dims,
+        scores: Scores::default(),
         weights_dtype: described.weights_dtype,
         stored: described.stored,
         compute_dtype: dtype.unwrap_or(described.compute),

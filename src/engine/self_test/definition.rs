@@ -7,9 +7,10 @@ use super::Steps;
 use super::operation::{Operation, Want, compare, count, operations};
 use crate::analysis::routing::top_k;
 use crate::engine::compare::exact_in;
+use crate::engine::formulas::{biased, exact_or, frequencies, glu, norm, r, sigmoid, softmax};
 use crate::engine::operands::{self, offsets, rounded_sums};
 use crate::model::weights::{Matrix, Part, Stored, Which};
-use crate::model::{Hooks, Loaded, Precision, Rounding};
+use crate::model::{Glu, Hooks, Loaded, Precision, Rounding};
 use crate::trace::{Hook, HookKind as K};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -27,6 +28,7 @@ const POSITIONS: (usize, usize) = (2, 8);
 /// If the pass fails or is stopped.
 pub fn check(loaded: &Loaded, ids: &[u32], precision: Precision, steps: &mut Steps) -> Result<Vec<Operation>> {
     let positions = positions(ids.len(), loaded.meta.params.1);
+    let precision = loaded.config.arch.rounding(precision);
     let mut hooks = Definition { loaded, ids, precision, positions, seen: BTreeMap::new(), found: operations() };
     let model = &loaded.model;
     let logits = model.forward(ids, &mut model.new_cache(), precision, &mut hooks, &steps.pass(ids.len()))?;
@@ -78,7 +80,7 @@ impl Definition<'_> {
     }
 
     fn matrix(&self, part: Part) -> Result<Matrix> {
-        self.loaded.store.matrix(part, &self.loaded.config.arch)
+        self.loaded.store.with_bias(part, &self.loaded.config.arch)
     }
 
     fn see(&mut self, kind: K, layer: usize, pos: usize, want: &[Want]) -> Result<()> {
@@ -88,12 +90,14 @@ impl Definition<'_> {
     }
 
     fn norm(&mut self, (from, to): (K, K), gain: Part, layer: usize, pos: usize) -> Result<()> {
-        let (round, eps) = (self.precision.module, self.loaded.config.arch.eps);
+        let eps = self.loaded.config.arch.eps;
         let (x, gain) = (wide(self.row(from, pos)?), self.matrix(gain)?.to_f32());
-        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        let scale = 1.0 / (mean + eps).sqrt();
-        let want = x.iter().zip(gain).map(|(x, gain)| r(round, r(round, f64::from(gain)) * r(round, x * scale)));
-        let want: Vec<Want> = want.map(plain).collect();
+        let mut want = Vec::with_capacity(x.len());
+        // Heads that are normed alone share their gain.
+        for x in x.chunks_exact(gain.len()) {
+            let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+            want.extend(norm(x, &gain, (mean + eps).sqrt(), self.precision).into_iter().map(plain));
+        }
         self.see(to, layer, pos, &want)
     }
 
@@ -104,19 +108,31 @@ impl Definition<'_> {
 
     fn layer(&mut self, l: usize) -> Result<()> {
         for pos in self.positions.clone() {
+            let arch = &self.loaded.config.arch;
+            let (has_router, has_qk_norm) = (arch.dims.has_router(l), arch.attn.qk_norm.is_some());
             self.norm((K::ResidPre, K::Ln1), Part::Ln1(l), l, pos)?;
             for (kind, part) in [(K::Q, Part::Q(l)), (K::K, Part::K(l)), (K::V, Part::V(l))] {
                 self.linear((K::Ln1, kind), part, l, pos)?;
             }
-            self.rotation((K::Q, K::RotQ), l, pos)?;
-            self.rotation((K::K, K::RotK), l, pos)?;
+            if has_qk_norm {
+                self.norm((K::Q, K::QNorm), Part::QNorm(l), l, pos)?;
+                self.norm((K::K, K::KNorm), Part::KNorm(l), l, pos)?;
+            }
+            let [q, k] = if has_qk_norm { [K::QNorm, K::KNorm] } else { [K::Q, K::K] };
+            self.rotation((q, K::RotQ), l, pos)?;
+            self.rotation((k, K::RotK), l, pos)?;
             self.attention(l, pos)?;
             self.linear((K::Z, K::AttnOut), Part::O(l), l, pos)?;
             self.sum([K::ResidPre, K::AttnOut, K::ResidMid], l, pos)?;
             self.norm((K::ResidMid, K::Ln2), Part::Ln2(l), l, pos)?;
-            self.routing(l, pos)?;
-            self.experts(l, pos)?;
-            self.mixture(l, pos)?;
+            if has_router {
+                self.routing(l, pos)?;
+                self.experts(l, pos)?;
+                self.mixture(l, pos)?;
+            } else {
+                let want = self.expert(&wide(self.row(K::Ln2, pos)?), |which| Part::Dense(l, which))?;
+                self.see(K::MlpOut, l, pos, &want)?;
+            }
             self.sum([K::ResidMid, K::MlpOut, K::ResidPost], l, pos)?;
         }
         Ok(())
@@ -124,15 +140,15 @@ impl Definition<'_> {
 
     fn rotation(&mut self, (from, to): (K, K), layer: usize, pos: usize) -> Result<()> {
         let Precision { module: round, angles, .. } = self.precision;
-        let (d_head, theta) = (self.loaded.config.arch.dims.d_head, self.loaded.config.arch.rope.base);
-        let half = d_head / 2;
-        let x = wide(self.row(from, pos)?);
-        let turn = |i: usize| {
-            let frequency = exact_or(angles, theta.powf(-2.0 * i as f64 / d_head as f64));
-            let angle = exact_or(angles, exact_or(angles, pos as f64) * frequency);
-            (r(round, angle.cos()), r(round, angle.sin()))
+        let arch = &self.loaded.config.arch;
+        let (d_head, half) = (arch.dims.d_head, arch.dims.d_head / 2);
+        let x = self.clamped(from, pos)?;
+        let (frequencies, factor) = frequencies(arch, arch.rope.base);
+        let turn = |frequency: f64| {
+            let angle = exact_or(angles, exact_or(angles, pos as f64) * exact_or(angles, frequency));
+            (r(round, angle.cos() * factor), r(round, angle.sin() * factor))
         };
-        let turns: Vec<(f64, f64)> = (0..half).map(turn).collect();
+        let turns: Vec<(f64, f64)> = frequencies.into_iter().map(turn).collect();
         let mut want = Vec::with_capacity(x.len());
         for head in x.chunks_exact(d_head) {
             let (low, high) = head.split_at(half);
@@ -143,10 +159,19 @@ impl Definition<'_> {
         self.see(to, layer, pos, &want)
     }
 
+    /// A projection as attention reads it: clamped where the model clamps.
+    fn clamped(&self, kind: K, pos: usize) -> Result<Vec<f64>> {
+        let limit = self.loaded.config.arch.attn.clip.map(|limit| f64::from(self.precision.module.one(limit)));
+        let values = self.row(kind, pos)?.iter().map(|x| f64::from(*x));
+        Ok(values.map(|x| limit.map_or(x, |limit| x.clamp(-limit, limit))).collect())
+    }
+
     fn attention(&mut self, layer: usize, pos: usize) -> Result<()> {
-        let (round, d) = (self.precision.module, self.loaded.config.arch.dims);
+        let arch = &self.loaded.config.arch;
+        let (round, d, scale) = (self.precision.module, arch.dims, f64::from(arch.score_scale()));
         let read = round.in_attention();
-        let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
+        let first = d.window_at(layer).map_or(0, |window| (pos + 1).saturating_sub(window));
+        let sinks = if arch.attn.sinks { self.matrix(Part::Sinks(layer))?.to_f32() } else { Vec::new() };
         let q = wide(self.row(K::RotQ, pos)?);
         // A weight at a rounding boundary of f16 may go the other way, which is 2⁻¹¹ of its term.
         let slack = if read == Rounding::None { 1.0 } else { 8.0 };
@@ -154,15 +179,16 @@ impl Definition<'_> {
         for (head, q) in q.chunks_exact(d.d_head).enumerate() {
             let kv = head / (d.heads / d.kv_heads) * d.d_head;
             let part = |kind: K, key: usize| {
-                let values = &self.row(kind, key)?[kv..][..d.d_head];
-                Ok::<_, anyhow::Error>(values.iter().map(|x| exact_or(read, f64::from(*x))).collect::<Vec<f64>>())
+                let values = if kind == K::V { self.clamped(kind, key)? } else { wide(self.row(kind, key)?) };
+                let values = values[kv..][..d.d_head].iter();
+                Ok::<_, anyhow::Error>(values.map(|x| exact_or(read, *x)).collect::<Vec<f64>>())
             };
             let mut weights = Vec::new();
             for key in first..=pos {
                 let dot: f64 = q.iter().zip(part(K::RotK, key)?).map(|(q, k)| exact_or(read, *q) * k).sum();
-                weights.push(r(round, r(round, dot) / (d.d_head as f64).sqrt()));
+                weights.push(r(round, r(round, dot) * scale));
             }
-            softmax(&mut weights);
+            softmax(&mut weights, sinks.get(head).map(|sink| r(round, f64::from(*sink))), round);
             let mut z = vec![Want { value: 0.0, scale: 0.0 }; d.d_head];
             for (weight, key) in weights.iter().zip(first..) {
                 for (z, v) in z.iter_mut().zip(part(K::V, key)?) {
@@ -176,8 +202,10 @@ impl Definition<'_> {
     }
 
     fn sum(&mut self, [a, b, to]: [K; 3], layer: usize, pos: usize) -> Result<()> {
-        let (a, b) = (wide(self.row(a, pos)?), wide(self.row(b, pos)?));
-        let want: Vec<Want> = a.iter().zip(b).map(|(a, b)| plain(r(self.precision.module, a + b))).collect();
+        let (a, b, round) = (wide(self.row(a, pos)?), wide(self.row(b, pos)?), self.precision.module);
+        let by = f64::from(self.loaded.config.arch.multipliers.residual);
+        let added = |b: f64| if by == 1.0 { b } else { r(round, by * b) };
+        let want: Vec<Want> = a.iter().zip(b).map(|(a, b)| plain(r(round, a + added(b)))).collect();
         self.see(to, layer, pos, &want)
     }
 
@@ -189,7 +217,7 @@ impl Definition<'_> {
             self.see(K::RouterLogits, layer, pos, &want)?;
         }
         let mut probs = wide(self.row(K::RouterLogits, pos)?);
-        softmax(&mut probs);
+        softmax(&mut probs, None, Rounding::None);
         let want: Vec<Want> = probs.iter().map(|p| plain(r(choice, *p))).collect();
         self.see(K::ExpertWeights, layer, pos, &want)?;
         let probs = self.row(K::ExpertWeights, pos)?.to_vec();
@@ -198,26 +226,38 @@ impl Definition<'_> {
             count(&mut self.found, K::ExpertIndices.at(layer), pos, *got == want as usize);
         }
         let of = |e: &usize| f64::from(probs.get(*e).copied().unwrap_or(f32::NAN));
-        let sum = r(choice, chosen.iter().map(of).sum());
+        let renormalise = self.loaded.config.arch.moe.renormalise;
+        let sum = if renormalise { r(choice, chosen.iter().map(of).sum()) } else { 1.0 };
         let want: Vec<Want> = chosen.iter().map(|e| plain(r(weights, of(e) / sum))).collect();
         self.see(K::MixingWeights, layer, pos, &want)
     }
 
     fn experts(&mut self, layer: usize, pos: usize) -> Result<()> {
-        let round = self.precision.module;
         let x = wide(self.row(K::Ln2, pos)?);
         let mut want = Vec::new();
         for e in self.row(K::ExpertIndices, pos)?.to_vec() {
-            let part = |which: Which| self.matrix(Part::Expert(layer, e as usize, which));
-            let gate = product(&x, &part(Which::W1)?, round);
-            let up = product(&x, &part(Which::W3)?, round);
-            let silu = |x: f64| x / (1.0 + (-x).exp());
-            let hidden = gate.iter().zip(&up).map(|(g, u)| r(round, r(round, silu(g.value)) * u.value));
-            let (hidden, down) = (hidden.collect::<Vec<f64>>(), part(Which::W2)?);
-            let (outputs, slack) = (product(&hidden, &down, round), flips(&hidden, &down, round));
-            want.extend(outputs.into_iter().map(|want| Want { scale: want.scale + slack, ..want }));
+            want.extend(self.expert(&x, |which| Part::Expert(layer, e as usize, which))?);
         }
-        self.see(K::ExpertOut, layer, pos, &want)
+        self.see(K::ExpertOut, layer, pos, &want)?;
+        if self.loaded.config.arch.dims.d_shared == 0 {
+            return Ok(());
+        }
+        let want = self.expert(&x, |which| Part::Shared(layer, which))?;
+        self.see(K::SharedOut, layer, pos, &want)?;
+        self.linear((K::Ln2, K::SharedGate), Part::SharedGate(layer), layer, pos)
+    }
+
+    /// The output of an expert, of the shared one, or of the MLP of a layer without a router.
+    fn expert(&self, x: &[f64], part: impl Fn(Which) -> Part) -> Result<Vec<Want>> {
+        let round = self.precision.module;
+        let is_chosen = matches!(part(Which::W1), Part::Expert(..));
+        let how = if is_chosen { self.loaded.config.arch.moe.activation } else { Glu::Silu };
+        let [gate, down, up] =
+            [self.matrix(part(Which::W1))?, self.matrix(part(Which::W2))?, self.matrix(part(Which::W3))?];
+        let (gate, up) = (product(x, &gate, round), product(x, &up, round));
+        let hidden: Vec<f64> = gate.iter().zip(&up).map(|(g, u)| glu(how, g.value, u.value, round)).collect();
+        let (outputs, slack) = (product(&hidden, &down, round), flips(&hidden, &down, round));
+        Ok(outputs.into_iter().map(|want| Want { scale: want.scale + slack, ..want }).collect())
     }
 
     fn mixture(&mut self, layer: usize, pos: usize) -> Result<()> {
@@ -238,6 +278,14 @@ impl Definition<'_> {
             }
         }
         want.iter_mut().for_each(|want| want.value = r(module, want.value));
+        if self.loaded.config.arch.dims.d_shared > 0 {
+            let open = r(module, sigmoid(f64::from(self.row(K::SharedGate, pos)?[0])));
+            for (want, shared) in want.iter_mut().zip(wide(self.row(K::SharedOut, pos)?)) {
+                let product = r(module, open * shared);
+                want.value = r(module, want.value + product);
+                want.scale = want.scale.max(product.abs());
+            }
+        }
         self.see(K::MlpOut, layer, pos, &want)
     }
 
@@ -251,7 +299,14 @@ impl Definition<'_> {
             let want: Vec<Want> = row.into_iter().map(|x| plain(f64::from(x))).collect();
             self.see(K::Embed, 0, pos, &want)?;
             self.norm((K::ResidPost, K::LnFinal), Part::Norm, 0, pos)?;
-            self.linear((K::LnFinal, K::Logits), unembed, 0, pos)?;
+            let (round, by) = (self.precision.module, self.loaded.config.arch.multipliers.logits);
+            let mut want = product(&wide(self.row(K::LnFinal, pos)?), &self.matrix(unembed)?, round);
+            if by != 1.0 {
+                let by = f64::from(by);
+                want.iter_mut()
+                    .for_each(|want| *want = Want { value: r(round, want.value / by), scale: want.scale / by });
+            }
+            self.see(K::Logits, 0, pos, &want)?;
         }
         Ok(())
     }
@@ -259,15 +314,6 @@ impl Definition<'_> {
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|x| f64::from(*x)).collect()
-}
-
-fn r(round: Rounding, x: f64) -> f64 {
-    f64::from(round.one(x as f32))
-}
-
-/// Rounds only where the policy does.
-fn exact_or(round: Rounding, x: f64) -> f64 {
-    if round == Rounding::None { x } else { r(round, x) }
 }
 
 fn plain(value: f64) -> Want {
@@ -285,6 +331,7 @@ fn product(x: &[f64], weights: &Matrix, round: Rounding) -> Vec<Want> {
         weights.widen_row(row, round, &mut line);
         let terms = || line.iter().zip(x).map(|(w, x)| f64::from(*w) * x);
         let value = terms().sum::<f64>() + offsets(weights, row, &sums);
+        let value = biased(weights, row, value, round);
         Want { value: r(round, value), scale: terms().map(|t| t * t).sum::<f64>().sqrt() }
     };
     (0..weights.rows()).into_par_iter().map(row).collect()
@@ -303,11 +350,4 @@ fn flips(x: &[f64], weights: &Matrix, round: Rounding) -> f64 {
     let mut line = Vec::new();
     weights.widen_row(0, Rounding::None, &mut line);
     FLIPS * most(x) / 127.0 * most(&wide(&line)) / SHARE
-}
-
-fn softmax(values: &mut [f64]) {
-    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    values.iter_mut().for_each(|x| *x = (*x - max).exp());
-    let sum: f64 = values.iter().sum();
-    values.iter_mut().for_each(|x| *x /= sum);
 }

@@ -1,4 +1,4 @@
-//! The self-test: does an opened model predict plain text, and does it compute what a Mixtral is?
+//! The self-test: does an opened model predict plain text, and does it compute what its family is?
 //!
 //! It needs no reference. The loss on a built-in text says whether this is a working language model; the same text in
 //! one prefill, in chunks and token by token must give the same logits; every operation is compared with its
@@ -153,7 +153,7 @@ pub fn self_test(loaded: &Loaded, texts: &[Text], control: &Control) -> Result<S
     found.failures = verdict::failures(&found, meta);
     found.ok = found.failures.is_empty();
     found.warnings = verdict::warnings(&found, meta);
-    found.verdict = verdict::sentence(&found);
+    found.verdict = verdict::sentence(&found, loaded.config.family);
     Ok(found)
 }
 
@@ -168,10 +168,20 @@ fn variations(model: &Model, tokens: usize) -> Vec<Variation> {
     let arch = model.arch();
     let bases = [1e4, 1e5, 5e5, 1e6].into_iter().filter(|base| *base != arch.rope.base).map(Variation::RopeBase);
     let window = arch.dims.window.filter(|window| *window < tokens).map(|_| Variation::Window(None));
+    let own = [
+        (arch.attn.sinks, Variation::NoSinks),
+        (arch.attn.qk_norm.is_some(), Variation::NoQkNorm),
+        (arch.rope.yarn.is_some(), Variation::NoYarn),
+        (arch.dims.d_shared > 0, Variation::NoSharedExpert),
+    ];
+    let own = own.into_iter().filter(|(has, _)| *has).map(|(_, variation)| variation);
     let eps = [1e-5, 1e-6].into_iter().filter(|eps| *eps != arch.eps).map(Variation::NormEps);
-    let others = [Variation::SwappedGateUp, Variation::PermutedHeads, Variation::NoRenormalisation];
-    let renormalised = arch.dims.top_k > 1;
-    let others = others.into_iter().filter(|other| renormalised || *other != Variation::NoRenormalisation);
+    let weights = match arch.moe.renormalise {
+        true if arch.dims.top_k > 1 => Some(Variation::NoRenormalisation),
+        true => None,
+        false => Some(Variation::Renormalisation),
+    };
+    let others = [Variation::SwappedGateUp, Variation::PermutedHeads].into_iter().chain(weights).chain(own);
     let head = (!arch.tied).then_some(Variation::TiedHead);
     bases.chain(window).chain(eps).chain(others).chain(head).collect()
 }

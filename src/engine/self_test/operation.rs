@@ -79,6 +79,7 @@ fn index(kind: K) -> usize {
     match kind {
         K::Embed => 0,
         K::Ln1Scale | K::Ln1 | K::Ln2Scale | K::Ln2 | K::LnFinalScale | K::LnFinal => NORM,
+        K::QNorm | K::KNorm => NORM,
         K::Q | K::K | K::V | K::AttnOut => PROJECTION,
         K::RotQ | K::RotK => ROPE,
         K::Pattern | K::Z => 4,
@@ -87,7 +88,7 @@ fn index(kind: K) -> usize {
         K::ExpertWeights => 7,
         K::ChoiceScores | K::ExpertIndices => 8,
         K::MixingWeights => 9,
-        K::ExpertOut => 10,
+        K::ExpertOut | K::SharedOut | K::SharedGate => 10,
         K::MlpOut => 11,
         K::Logits => 12,
     }

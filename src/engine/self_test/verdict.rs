@@ -104,6 +104,11 @@ fn blame(variation: Variation) -> &'static str {
         Variation::Window(_) => "the model was not trained with this sliding_window",
         Variation::SwappedGateUp => "w1 (gate) and w3 (up) are swapped",
         Variation::PermutedHeads => "the rows of q and k are permuted (pairs and halves mixed up in a conversion)",
+        Variation::Renormalisation => "the model was trained with renormalised mixing weights (norm_topk_prob)",
+        Variation::NoSinks => "the attention sinks are not this model's",
+        Variation::NoQkNorm => "the norms of queries and keys are not this model's",
+        Variation::NoYarn => "the model was trained without YaRN (rope_parameters)",
+        Variation::NoSharedExpert => "the shared expert is not this model's",
         Variation::NoRenormalisation => "the model was trained without renormalised mixing weights",
         Variation::NormEps(_) => "rms_norm_eps is wrong",
         Variation::TiedHead => {
@@ -113,19 +118,22 @@ fn blame(variation: Variation) -> &'static str {
 }
 
 /// The outcome in one sentence.
-pub fn sentence(found: &SelfTest) -> String {
+pub fn sentence(found: &SelfTest, family: &str) -> String {
     if let Some(first) = found.failures.first() {
         return first.clone();
     }
     let losses: Vec<String> = found.texts.iter().map(|text| format!("{} {:.2}", text.name, text.loss)).collect();
     let losses = losses.join(", ");
+    let article = if family.starts_with(['O', 'A', 'E', 'I', 'U']) { "an" } else { "a" };
     match found.trained {
         true if !found.warnings.is_empty() => {
-            format!("computes what a Mixtral is, but may predict better than it does (loss in nats: {losses})")
+            format!("computes what {article} {family} is, but may predict better than it does (loss in nats: {losses})")
         }
-        true => format!("computes what a Mixtral is, and predicts plain text (loss in nats: {losses})"),
+        true => format!("computes what {article} {family} is, and predicts plain text (loss in nats: {losses})"),
         false => {
-            format!("computes what a Mixtral is; its weights look random, so its loss says nothing (in nats: {losses})")
+            format!(
+                "computes what {article} {family} is; its weights look random, so its loss says nothing (in nats: {losses})"
+            )
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::axes::Arch;
 use super::keys::{Keys, token_ids};
-use super::mixtral;
+use super::{common, gpt_oss, granite, mixtral, olmoe, qwen};
 use crate::trace::{Dtype, Report};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-/// A family of models: its name in config.json, and its reader.
+/// A family of models: its names in config.json, and its reader.
 struct Family {
+    title: &'static str,
     model_type: &'static str,
     architecture: &'static str,
     /// The architecture without a head, under which some checkpoints with one were saved.
@@ -19,17 +20,67 @@ struct Family {
 }
 
 /// All families that can be read.
-const FAMILIES: [Family; 1] = [Family {
-    model_type: "mixtral",
-    architecture: "MixtralForCausalLM",
-    base: "MixtralModel",
-    read: mixtral::read,
-    constants: mixtral::constants,
-}];
+const FAMILIES: [Family; 6] = [
+    Family {
+        title: "Mixtral",
+        model_type: "mixtral",
+        architecture: "MixtralForCausalLM",
+        base: "MixtralModel",
+        read: mixtral::read,
+        constants: mixtral::constants,
+    },
+    Family {
+        title: "OLMoE",
+        model_type: "olmoe",
+        architecture: "OlmoeForCausalLM",
+        base: "OlmoeModel",
+        read: olmoe::read,
+        constants: common::constants,
+    },
+    Family {
+        title: "Qwen2-MoE",
+        model_type: "qwen2_moe",
+        architecture: "Qwen2MoeForCausalLM",
+        base: "Qwen2MoeModel",
+        read: qwen::read_qwen2,
+        constants: common::constants,
+    },
+    Family {
+        title: "Qwen3-MoE",
+        model_type: "qwen3_moe",
+        architecture: "Qwen3MoeForCausalLM",
+        base: "Qwen3MoeModel",
+        read: qwen::read_qwen3,
+        constants: common::constants,
+    },
+    Family {
+        title: "Granite-MoE",
+        model_type: "granitemoe",
+        architecture: "GraniteMoeForCausalLM",
+        base: "GraniteMoeModel",
+        read: granite::read,
+        constants: common::constants,
+    },
+    Family {
+        title: "gpt-oss",
+        model_type: "gpt_oss",
+        architecture: "GptOssForCausalLM",
+        base: "GptOssModel",
+        read: gpt_oss::read,
+        constants: common::constants,
+    },
+];
+
+/// The families that can be read: name, `model_type` and architecture in config.json.
+pub fn families() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    FAMILIES.iter().map(|family| (family.title, family.model_type, family.architecture))
+}
 
 /// A model's config.json.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The name of its family.
+    pub family: &'static str,
     /// How the model computes.
     pub arch: Arch,
     /// The dtype of the weights according to the config.
@@ -51,7 +102,7 @@ impl Config {
         let arch = (family.read)(&keys, report)?;
         let (dtype, eos) = (keys.dtype(report), token_ids(json.get("eos_token_id")));
         (family.constants)(&keys, &arch, report);
-        Ok(Self { arch, dtype, eos })
+        Ok(Self { family: family.title, arch, dtype, eos })
     }
 }
 

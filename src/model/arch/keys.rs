@@ -1,6 +1,7 @@
 //! The keys of a config.json that families share, as transformers from 4.36 to 5.x writes them (REFERENCE: "which
 //! transformers writes what").
 
+use super::axes::Yarn;
 use crate::trace::{Dtype, Level, Report};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -98,6 +99,22 @@ impl<'a> Keys<'a> {
         Ok(d_head)
     }
 
+    /// `rms_norm_eps`.
+    pub fn eps(&self, default: f64, report: &mut Report) -> Result<f64> {
+        let subject = self.subject("rms_norm_eps");
+        match self.get("rms_norm_eps") {
+            Some(eps) => eps
+                .as_f64()
+                .filter(|eps| eps.is_finite() && *eps >= 0.0)
+                .with_context(|| format!("{subject} is {eps}, expected a small positive number")),
+            None => {
+                let found = format!("missing; transformers' default {default:e} is used");
+                report.add(Level::Note, subject, "", found, "");
+                Ok(default)
+            }
+        }
+    }
+
     /// `sliding_window`; `None` where every token sees all before it.
     pub fn window(&self, report: &mut Report) -> Result<Option<usize>> {
         let subject = &self.subject("sliding_window");
@@ -125,19 +142,71 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The RoPE base, which transformers writes in one of two places.
-    pub fn rope_base(&self, report: &mut Report) -> Result<f64> {
+    /// A yes or no; `default` if the key is missing.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_bool().with_context(|| format!("{} is {value}, expected true or false", self.subject(key)))
+    }
+
+    /// A number above 0; `default` if the key is missing.
+    pub fn positive(&self, key: &str, default: f64) -> Result<f64> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let number = value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+        number.with_context(|| format!("{} is {value}, expected a number above 0", self.subject(key)))
+    }
+
+    /// The types of RoPE that the config asks for, with their parameters: `default` is none.
+    fn rope_types(&self) -> impl Iterator<Item = (&'static str, &'a Value, &'a str)> {
+        let keys = ["rope_parameters", "rope_scaling"].map(|key| (key, self.get(key)));
+        keys.into_iter().filter_map(|(key, value)| {
+            let value = value?;
+            let kind = ["rope_type", "type"].into_iter().find_map(|key| value.get(key)?.as_str())?;
+            (kind != "default").then_some((key, value, kind))
+        })
+    }
+
+    /// YaRN's parameters, where the config asks for it.
+    ///
+    /// # Errors
+    /// If one is missing or impossible.
+    pub fn yarn(&self, context: usize) -> Result<Option<Yarn>> {
+        let found = self.rope_types().find(|(_, value, kind)| *kind == "yarn" && !is_no_scaling(kind, value));
+        let Some((key, value, _)) = found else { return Ok(None) };
+        let given = Keys { json: value, origin: &format!("{}: {key}", self.origin) };
+        let original = given.positive("original_max_position_embeddings", context as f64)?;
+        let factor = given.positive("factor", context as f64 / original)?;
+        // transformers' `get_mscale`: how much the scores of a longer context are raised.
+        let raised = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
+        let [mscale, all] = ["mscale", "mscale_all_dim"]
+            .map(|key| value.get(key).and_then(Value::as_f64).filter(|scale| *scale != 0.0));
+        let default = mscale.zip(all).map_or(raised(1.0), |(mscale, all)| raised(mscale) / raised(all));
+        Ok(Some(Yarn {
+            factor,
+            beta_fast: given.positive("beta_fast", 32.0)?,
+            beta_slow: given.positive("beta_slow", 1.0)?,
+            original,
+            truncate: given.flag("truncate", true)?,
+            attention_factor: given.positive("attention_factor", default)?,
+        }))
+    }
+
+    /// RoPE's base, or else `default`. `scalings` are the types besides `default` that the family may have.
+    ///
+    /// # Errors
+    /// If the config asks for another type, or its places of the base disagree.
+    pub fn rope_base(&self, default: f64, scalings: &[&str], report: &mut Report) -> Result<f64> {
         let origin = self.origin;
-        let nested = self.get("rope_parameters");
-        for (key, value) in [("rope_parameters", nested), ("rope_scaling", self.get("rope_scaling"))] {
-            let kind = value.and_then(|v| ["rope_type", "type"].into_iter().find_map(|key| v.get(key)?.as_str()));
-            let (Some(value), Some(kind)) = (value, kind.filter(|kind| *kind != "default")) else { continue };
+        for (key, value, kind) in self.rope_types() {
             if is_no_scaling(kind, value) {
                 let found = format!("`{kind}` by a factor of 1, which changes nothing");
                 report.add(Level::Note, self.subject(key), "no scaling", found, "");
                 continue;
             }
-            bail!("{origin}: {key} asks for RoPE of type `{kind}`; only `default` is implemented, and scaling by 1");
+            if scalings.contains(&kind) {
+                continue;
+            }
+            let known = [&["default"], scalings].concat().join("`, `");
+            bail!("{origin}: {key} asks for RoPE of type `{kind}`; only `{known}` is implemented, and scaling by 1");
         }
         let read = |value: Option<&Value>, key: &str| -> Result<Option<f64>> {
             let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(None) };
@@ -161,10 +230,10 @@ impl<'a> Keys<'a> {
                 (*inner, *key)
             }
             [] => {
-                let found = "none; transformers' default 1000000 is used";
+                let found = format!("none; transformers' default {default} is used");
                 let advice = "a wrong base gives fluent short text that decays; check it against the model's source";
                 report.add(Level::Warn, self.subject("rope_theta"), "a RoPE base", found, advice);
-                return Ok(1e6);
+                return Ok(default);
             }
         };
         report.add(Level::Ok, self.subject("rope base"), "above 1, in one place", format!("{base}, from {from}"), "");

@@ -4,12 +4,19 @@
 //! axis has yet, `axes.rs` gets one, and the pass reads it. Nothing else knows a family's name.
 
 mod axes;
+mod common;
 mod config;
 mod gguf;
+mod gpt_oss;
+mod granite;
 mod keys;
 mod mixtral;
+mod names;
+mod olmoe;
+mod qwen;
 
-pub use axes::{Arch, Dispatch, Moe, Rope};
-pub use config::Config;
+pub use axes::{Arch, Attn, Dispatch, Glu, Moe, Multipliers, QkNorm, Rope, Yarn};
+pub use config::{Config, families};
 pub(super) use gguf::{config as gguf_config, file_type};
 pub(super) use keys::token_ids;
+pub(super) use names::{GateUp, Names};

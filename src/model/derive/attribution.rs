@@ -2,12 +2,13 @@
 
 use super::heads::derive_z;
 use crate::analysis::{EditShare, ExpertShare};
+use crate::model::arch::Glu;
 use crate::model::edits::{Cuts, PromptEdits};
 use crate::model::kernels::linear;
 use crate::model::pass::experts::{self, Routed};
 use crate::model::pass::mixture;
 use crate::model::pass::norm::{rms_norm, rms_scale};
-use crate::model::pass::ops::add;
+use crate::model::pass::ops::{add_scaled, scale};
 use crate::model::pass::{KvCache, Model};
 use crate::model::precision::{Precision, Rounding};
 use crate::model::weights::Matrix;
@@ -23,7 +24,7 @@ const TASK_ROWS: usize = 64;
 pub struct Direction {
     /// The model's own logit, bit for bit.
     pub logit: f32,
-    /// The frozen scale, `1 / rms(x)`.
+    /// The frozen scale, `1 / rms(x)`, divided by what the model divides its logits by.
     pub scale: f32,
     /// `scale · gain ⊙ W_U[target]`, `[d_model]`.
     pub u: Vec<f64>,
@@ -58,6 +59,7 @@ impl Model {
     /// # Errors
     /// If `target` is outside the vocabulary or `resid` has another width.
     pub fn direction(&self, resid: &[f32], target: u32, precision: Precision) -> Result<Direction> {
+        let precision = self.arch.rounding(precision);
         let (d, round, eps) = (self.dims(), precision.module, self.arch.eps);
         ensure!((target as usize) < d.vocab, "token id {target} is outside the vocabulary of {} tokens", d.vocab);
         ensure!(resid.len() == d.d_model, "a residual has {} values", resid.len());
@@ -65,9 +67,9 @@ impl Model {
         // One row of the product has the same bits only where this program computes it.
         let logit = match self.products.are_on_device() {
             true => self.lens(resid, precision)?[target as usize],
-            false => linear(&rms_norm(resid, &self.norm, eps, round), &row, round)[0],
+            false => self.scaled_logit(linear(&rms_norm(resid, &self.norm, eps, precision), &row, round)[0], round),
         };
-        let scale = rms_scale(resid, eps);
+        let scale = rms_scale(resid, eps) / self.arch.multipliers.logits;
         let mut wide = Vec::new();
         row.widen_row(0, round, &mut wide);
         let u = |(w, gain): (&f32, &f32)| f64::from(scale) * f64::from(round.one(*gain)) * f64::from(*w);
@@ -85,6 +87,8 @@ impl Model {
     ) -> Option<StreamShares> {
         let mut embedding = Vec::new();
         self.embed.widen_row(token.id as usize, precision.module, &mut embedding);
+        scale(&mut embedding, self.arch.multipliers.embed, precision.module);
+        let residual = self.arch.multipliers.residual;
         let mut before = embedding.as_slice();
         let mut shares = StreamShares {
             embed: direction.share(embedding.iter().map(|x| f64::from(*x))),
@@ -96,7 +100,9 @@ impl Model {
             let (mid, post) = (token.row(K::ResidMid, layer)?, token.row(K::ResidPost, layer)?);
             let (mut attn, mut mlp) = (direction.share_of_step(before, mid), direction.share_of_step(mid, post));
             if let Some((edits, pos)) = edits {
-                let unpatched = |x: &[f32], block: K| Some(add(x.to_vec(), token.row(block, layer)?, precision.module));
+                let unpatched = |x: &[f32], block: K| {
+                    Some(add_scaled(x.to_vec(), token.row(block, layer)?, residual, precision.module))
+                };
                 let pre = token.row(K::ResidPre, layer).unwrap_or(before);
                 let mut take = |kind: K, patched: &dyn Fn() -> Option<f64>| {
                     let found = edit_shares(edits, (kind, layer, pos), direction, patched)?;
@@ -117,8 +123,8 @@ impl Model {
         Some(shares)
     }
 
-    /// Share of each head of `layer` at `pos`, `[heads]`: that of its output `z` times its columns of `W_O`. `cuts` are those
-    /// of the layer. `None` if queries or keys were not captured or `cache` does not hold the position.
+    /// Share of each head of `layer` at `pos`, `[heads]`: that of its output `z` times its columns of `W_O`; a bias of the
+    /// projection belongs to no head. `cuts` are those of the layer. `None` if queries or keys were not captured or `cache` does not hold the position.
     pub fn head_shares(
         &self,
         (tokens, cache): (&[Arc<TokenRecord>], &KvCache),
@@ -127,11 +133,11 @@ impl Model {
         precision: Precision,
         cuts: Option<&Cuts>,
     ) -> Option<Vec<f64>> {
-        let d = self.dims();
+        let (d, added) = (self.dims(), f64::from(self.arch.multipliers.residual));
         let pulled = pull_back(&self.layers[layer].o, &direction.u, precision.module);
         let share = |(head, v): (usize, &[f64])| {
-            let z = derive_z((tokens, cache), (layer, head), pos, d, precision.module, cuts.cloned())?;
-            Some(v.iter().zip(z).map(|(v, z)| v * f64::from(z)).sum())
+            let z = derive_z((tokens, cache), (layer, head), pos, (d, &self.scores), precision.module, cuts.cloned())?;
+            Some(added * v.iter().zip(z).map(|(v, z)| v * f64::from(z)).sum::<f64>())
         };
         pulled.chunks_exact(d.d_head).enumerate().map(share).collect()
     }
@@ -150,17 +156,68 @@ impl Model {
         if let Some(outputs) = token.row(K::ExpertOut, layer) {
             return Ok(Some(outputs.to_vec()));
         }
-        let of_layer = &self.layers[layer];
+        let (precision, of_layer) = (self.arch.rounding(precision), &self.layers[layer]);
         let Some((chosen, resid_mid)) = token.experts(layer).zip(token.row(K::ResidMid, layer)) else {
             return Ok(None);
         };
         if !self.products.are_on_device() {
-            chosen.iter().filter_map(|e| of_layer.experts.get(*e as usize)).for_each(experts::Expert::prefetch);
+            chosen.iter().filter_map(|e| of_layer.experts().get(*e as usize)).for_each(experts::Expert::prefetch);
         }
-        let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.arch.eps, precision.module);
-        let routed = Routed { x: &ln2, chosen, weights: &[], k: chosen.len() };
+        let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.arch.eps, precision);
+        let activation = self.arch.moe.activation;
+        let routed = Routed { x: &ln2, chosen, weights: &[], k: chosen.len(), activation };
         let by = (&*self.products, precision);
-        Ok(Some(experts::outputs(&of_layer.experts, routed, by, &|_, _| Ok(()))?))
+        Ok(Some(experts::outputs(of_layer.experts(), routed, by, &|_, _| Ok(()))?))
+    }
+
+    /// What the shared expert adds to the MLP's output of `token` in `layer`, times the sigmoid of its gate, `[d_model]`.
+    /// `None` if the layer has no shared expert, or residuals were not captured.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn derive_shared_out(
+        &self,
+        token: &TokenRecord,
+        layer: usize,
+        precision: Precision,
+    ) -> Result<Option<Vec<f32>>> {
+        let (precision, of_layer) = (self.arch.rounding(precision), &self.layers[layer]);
+        let round = precision.module;
+        let Some(shared) = of_layer.mixture().and_then(|mixture| mixture.shared.as_ref()) else { return Ok(None) };
+        let kept = token.row(K::SharedOut, layer).zip(token.row(K::SharedGate, layer));
+        let (out, gate) = match (kept, token.row(K::ResidMid, layer)) {
+            (Some((out, gate)), _) => (out.to_vec(), gate.to_vec()),
+            (None, Some(resid_mid)) => {
+                let ln2 = rms_norm(resid_mid, &of_layer.ln2, self.arch.eps, precision);
+                let out = shared.expert.forward(&ln2, Glu::Silu, (&self.products, round))?;
+                (out, linear(&ln2, &shared.gate, round))
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(mixture::add_shared(vec![0.0; out.len()], &out, &gate, round)))
+    }
+
+    /// Share of the bias of the attention's output projection in `layer`; 0 without one.
+    pub fn bias_share(&self, layer: usize, direction: &Direction) -> f64 {
+        let bias = self.layers[layer].o.bias();
+        let added = f64::from(self.arch.multipliers.residual);
+        bias.map_or(0.0, |bias| added * direction.share(bias.values.iter().map(|x| f64::from(*x))))
+    }
+
+    /// Share of the shared expert in `layer`, gate included. `None` as in [`Model::derive_shared_out`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn shared_share(
+        &self,
+        token: &TokenRecord,
+        layer: usize,
+        direction: &Direction,
+        precision: Precision,
+    ) -> Result<Option<f64>> {
+        let added = f64::from(self.arch.multipliers.residual);
+        let out = self.derive_shared_out(token, layer, precision)?;
+        Ok(out.map(|out| added * direction.share(out.iter().map(|x| f64::from(*x)))))
     }
 
     /// The contribution of each expert that `token` chose in `layer`, best expert first. `None` as in
@@ -178,6 +235,7 @@ impl Model {
         let outputs = self.derive_expert_out(token, layer, precision)?;
         let routed = token.experts(layer).zip(token.row(K::MixingWeights, layer));
         let Some((outputs, (chosen, weights))) = outputs.zip(routed) else { return Ok(None) };
+        let (precision, added) = (self.arch.rounding(precision), f64::from(self.arch.multipliers.residual));
         let mlp_out = mixture::combine(&outputs, weights, chosen, chosen.len(), precision);
         let share = |((expert, weight), out): ((&u32, &f32), &[f32])| {
             let weighted = || out.iter().map(|x| f64::from(*weight) * f64::from(*x));
@@ -185,7 +243,7 @@ impl Model {
             let whole = mlp_out.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>().sqrt();
             let dot: f64 = weighted().zip(&mlp_out).map(|(x, y)| x * f64::from(*y)).sum();
             let cosine = (norm > 0.0 && whole > 0.0).then(|| dot / (norm * whole));
-            ExpertShare { expert: *expert, weight: *weight, norm, cosine, share: direction.share(weighted()) }
+            ExpertShare { expert: *expert, weight: *weight, norm, cosine, share: added * direction.share(weighted()) }
         };
         Ok(Some(chosen.iter().zip(weights).zip(outputs.chunks_exact(mlp_out.len())).map(share).collect()))
     }

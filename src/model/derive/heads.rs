@@ -2,10 +2,10 @@
 
 use crate::analysis::Pattern;
 use crate::model::edits::Cuts;
-use crate::model::pass::attention::{mix, operand, score, visible, weigh};
+use crate::model::pass::attention::{Scoring, mix, operand, score, visible, weigh};
 use crate::model::pass::{KvCache, SoftmaxNorm};
 use crate::model::precision::Rounding;
-use crate::trace::{Dims, HookKind, TokenRecord};
+use crate::trace::{Dims, HookKind, Scores, TokenRecord};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct HeadReader<'a> {
     layer: usize,
     head: usize,
     dims: Dims,
-    round: Rounding,
+    how: Scoring,
     cuts: Option<Cuts>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> HeadReader<'a> {
     pub fn new(
         tokens: &'a [Arc<TokenRecord>],
         (layer, head): (usize, usize),
-        dims: Dims,
+        (dims, scores): (Dims, &Scores),
         round: Rounding,
         cuts: Option<Cuts>,
     ) -> Option<Self> {
@@ -39,7 +39,8 @@ impl<'a> HeadReader<'a> {
         };
         let is_kept = tokens.iter().all(|token| token.row(HookKind::Pattern, layer).is_some());
         let keys = if is_kept { Vec::new() } else { tokens.iter().map(key).collect::<Option<_>>()? };
-        Some(Self { tokens, keys, layer, head, dims, round, cuts })
+        let how = Scoring::of(scores, (layer, head), dims.d_head, round);
+        Some(Self { tokens, keys, layer, head, dims, how, cuts })
     }
 
     fn query(&self, query: usize) -> Option<&'a [f32]> {
@@ -61,11 +62,11 @@ impl<'a> HeadReader<'a> {
             return Some(SoftmaxNorm::default());
         }
         let q = self.query(query)?;
-        let seen = visible(query, self.dims.window);
+        let seen = visible(query, self.dims.window_at(self.layer));
         let cuts = self.cuts.as_ref();
         let hide =
             |scores: &mut [f32]| cuts.into_iter().for_each(|cuts| cuts.hide(self.head, query, seen.start, scores));
-        let norm = weigh(q, self.keys[seen.clone()].iter().map(|key| &**key), self.round, hide, out);
+        let norm = weigh(q, self.keys[seen.clone()].iter().map(|key| &**key), self.how, hide, out);
         // Keys outside the window weigh exactly nothing.
         out.splice(0..0, std::iter::repeat_n(0.0, seen.start));
         Some(norm)
@@ -77,11 +78,11 @@ impl<'a> HeadReader<'a> {
             return kept.get(key).copied();
         }
         let is_cut = self.cuts.as_ref().is_some_and(|cuts| cuts.hides(self.head, query, key));
-        if is_cut || !visible(query, self.dims.window).contains(&key) {
+        if is_cut || !visible(query, self.dims.window_at(self.layer)).contains(&key) {
             return Some(0.0);
         }
-        let score = score(self.query(query)?, self.keys.get(key)?, self.round);
-        Some(self.round.one(norm.prob(score)))
+        let score = score(self.query(query)?, self.keys.get(key)?, self.how);
+        Some(self.how.round.one(norm.prob(score)))
     }
 }
 
@@ -90,7 +91,7 @@ impl<'a> HeadReader<'a> {
 pub fn derive_pattern(
     tokens: &[Arc<TokenRecord>],
     at: (usize, usize),
-    dims: Dims,
+    dims: (Dims, &Scores),
     round: Rounding,
     cuts: Option<Cuts>,
 ) -> Option<Pattern> {
@@ -111,7 +112,7 @@ pub fn derive_z(
     (tokens, cache): (&[Arc<TokenRecord>], &KvCache),
     (layer, head): (usize, usize),
     query: usize,
-    dims: Dims,
+    (dims, scores): (Dims, &Scores),
     round: Rounding,
     cuts: Option<Cuts>,
 ) -> Option<Vec<f32>> {
@@ -120,11 +121,11 @@ pub fn derive_z(
         return z.get(head * dims.d_head..(head + 1) * dims.d_head).map(<[f32]>::to_vec);
     }
     let mut weights = Vec::new();
-    HeadReader::new(tokens.get(..=query)?, (layer, head), dims, round, cuts)?.row(query, &mut weights)?;
+    HeadReader::new(tokens.get(..=query)?, (layer, head), (dims, scores), round, cuts)?.row(query, &mut weights)?;
     if query >= cache.len() {
         return None;
     }
-    let first = visible(query, dims.window).start;
+    let first = visible(query, dims.window_at(layer)).start;
     let kv = cache.keys(layer, head / (dims.heads / dims.kv_heads), dims.d_head);
     let mut z = vec![0f32; dims.d_head];
     mix(&weights[first..], first, kv, round, &mut z);

@@ -249,7 +249,7 @@ impl Hooks for EditHooks<'_> {
         let cuts = if self.layers[layer] { self.of.cuts(layer) } else { None }?;
         for row in 0..self.positions.len() {
             let query = self.positions.start + row;
-            for edit in cuts.edits(query, attention::visible(query, self.dims().window)) {
+            for edit in cuts.edits(query, attention::visible(query, self.dims().window_at(layer))) {
                 self.note(row, edit, layer);
             }
         }

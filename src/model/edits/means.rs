@@ -65,7 +65,8 @@ fn hooks(edit: &Edit, dims: Dims) -> Vec<Hook> {
 
 fn hook(part: &Part) -> K {
     match part {
-        Part::Experts(_) | Part::Shared => K::ExpertOut,
+        Part::Experts(_) => K::ExpertOut,
+        Part::Shared => K::SharedOut,
         Part::Heads(_) => K::Z,
         Part::Attn => K::AttnOut,
         Part::Mlp => K::MlpOut,

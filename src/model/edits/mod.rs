@@ -75,6 +75,7 @@ impl Edits {
             hidden.extend(
                 layers.into_iter().flat_map(|layer| edit.change.hides().iter().map(move |kind| (*kind, layer))),
             );
+            hidden.retain(|(kind, layer)| kind.is_in(self.dims, *layer));
         }
         hidden
     }
@@ -212,13 +213,18 @@ impl Change {
         let of_hook = |hook: HookKind| -> &'static [HookKind] {
             match hook {
                 K::Z => &[K::Z],
-                K::Ln2 | K::Ln2Scale | K::ExpertOut => &[K::ExpertOut],
+                K::Ln2 | K::Ln2Scale => &[K::ExpertOut, K::SharedOut, K::SharedGate],
+                K::ExpertOut => &[K::ExpertOut],
+                K::SharedOut | K::SharedGate => &[K::SharedOut, K::SharedGate],
                 _ => &[],
             }
         };
         match self {
             Self::Zero(Part::Heads(_)) | Self::Scale(Part::Heads(_), _) | Self::Mean(Part::Heads(_)) => &[K::Z],
             Self::Mean(Part::Experts(_)) => &[K::ExpertOut],
+            Self::Zero(Part::Shared) | Self::Scale(Part::Shared, _) | Self::Mean(Part::Shared) => {
+                &[K::SharedOut, K::SharedGate]
+            }
             Self::Patch { what: Patched::Heads(_), .. } => &[K::Z],
             Self::Patch { what: Patched::Experts(_), .. } => &[K::ExpertOut],
             // Contributions tell the value that another run put in from the block's own.

@@ -37,7 +37,8 @@ pub fn changes(change: &Change, kind: K) -> bool {
 /// The hook of a part's output; of an expert, `of_experts`.
 pub(super) fn output(part: &Part, of_experts: K) -> K {
     match part {
-        Part::Experts(_) | Part::Shared => of_experts,
+        Part::Experts(_) => of_experts,
+        Part::Shared => K::SharedOut,
         Part::Heads(_) => K::Z,
         Part::Attn => K::AttnOut,
         Part::Mlp => K::MlpOut,
@@ -113,14 +114,13 @@ impl RowAt<'_> {
     /// Calls `change` with the index and the values of each part that is picked.
     fn parts(&self, part: &Part, row: &mut [f32], mut change: impl FnMut(usize, &mut [f32])) {
         match part {
-            Part::Attn | Part::Mlp => change(0, row),
+            Part::Attn | Part::Mlp | Part::Shared => change(0, row),
             Part::Heads(heads) => of_width(row, self.dims.d_head, heads, Some, change),
             Part::Experts(experts) => {
                 let width = if self.kind == K::ExpertOut { self.dims.d_model } else { 1 };
                 let expert = |slot: usize| self.chosen.get(slot).map(|expert| *expert as usize);
                 of_width(row, width, experts, expert, change);
             }
-            Part::Shared => {}
         }
     }
 

@@ -31,7 +31,7 @@ struct Scratch {
     wide: Vec<f32>,
 }
 
-/// `x · wᵀ` with f32 accumulation, each result rounded once by `round`.
+/// `x · wᵀ` with f32 accumulation, plus the bias of `w`, each result rounded once by `round`.
 ///
 /// `x` is `[rows, k]`, `w` is `[n, k]`, the result `[rows, n]`. Rows of `w` are read from where they are stored.
 pub fn linear(x: &[f32], w: &Matrix, round: Rounding) -> Vec<f32> {
@@ -155,7 +155,7 @@ impl Product<'_> {
                 self.plain(first, &mut out, &mut scratch.wide);
             }
         });
-        out.into_iter().for_each(|out| self.round.slice(out));
+        out.into_iter().for_each(|out| self.w.finish(first, out, self.round));
     }
 
     fn ggml(&self, block: Block, first: usize, out: &mut Columns, scratch: &mut Scratch) {
@@ -199,7 +199,7 @@ impl Product<'_> {
                         out[i] = dot_blocks(self.isa, block, bytes, x);
                         continue;
                     }
-                    Stored::Bf16 | Stored::F16 => {}
+                    Stored::Bf16 | Stored::F16 | Stored::Mxfp4 => {}
                 }
             }
             self.w.widen_row(first + i, self.round, wide);
@@ -225,6 +225,7 @@ mod tests {
             Stored::F32 => values.iter().flat_map(|w| w.to_le_bytes()).collect(),
             Stored::F16 => values.iter().flat_map(|w| f16::from_f32(*w).to_le_bytes()).collect(),
             Stored::Bf16 => values.iter().flat_map(|w| bf16::from_f32(*w).to_le_bytes()).collect(),
+            Stored::Mxfp4 => unreachable!("its scales are apart"),
             Stored::Blocks(block) => {
                 let bytes = n * k / block.width() * block.bytes();
                 // Any bytes, but scales that are small numbers.

@@ -79,8 +79,12 @@ pub fn describe_gguf(parts: &[(&[u8], u64)], report: &mut Report) -> Result<Desc
     let (mut shared, mut experts) = (0u64, 0u64);
     for tensor in tensors() {
         *stored.entry(gguf::stored(tensor.kind)).or_default() += tensor.len as u64;
-        let is_expert = ["ffn_gate", "ffn_up", "ffn_down"].iter().any(|part| tensor.name.contains(part));
-        if is_expert && !tensor.name.contains("ffn_gate_inp") {
+        // `ffn_up_exps.weight` of all experts, `ffn_up.3.weight` of one; `ffn_up.weight` and `ffn_up_shexp.weight` are read always.
+        let of_one = |rest: &str| rest.starts_with('.') && rest[1..].starts_with(|c: char| c.is_ascii_digit());
+        let is_expert = ["ffn_gate", "ffn_up", "ffn_down"].iter().any(|part| {
+            tensor.name.split_once(part).is_some_and(|(_, rest)| rest.starts_with("_exps") || of_one(rest))
+        });
+        if is_expert {
             experts += tensor.len as u64;
         } else if tensor.name == "token_embd.weight" && !config.arch.tied {
             shared += tensor.len as u64 / config.arch.dims.vocab.max(1) as u64;

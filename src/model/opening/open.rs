@@ -5,14 +5,14 @@ use super::json::read_json;
 use super::location::Location;
 use super::sizes::{count_params, touched_bytes};
 use super::{adapters, quantised, tied};
-use crate::model::arch::{Config, file_type, gguf_config, token_ids};
+use crate::model::arch::{Config, GateUp, file_type, gguf_config, token_ids};
 use crate::model::kernels::Isa;
 
 use crate::model::pass::Model;
 use crate::model::tokenizer::{ChatTemplate, SpecialTokens, Tokenizer, check_gguf_scores};
 use crate::model::validate;
 use crate::model::weights::{Store, gguf, names_in, what_there_is};
-use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report};
+use crate::trace::{Device, Dtype, Finding, Level, Meta, Policy, Report, Scores};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::path::Path;
@@ -90,7 +90,8 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     };
     let checked = validate::check(&parts.config, &parts.store, &mut report);
     check_vocabulary(&parts, &mut report);
-    validate::special_tokens(&parts.json, parts.config.arch.dims.vocab, parts.tokenizer.as_ref(), &mut report);
+    let known = (parts.config.arch.dims.vocab, parts.config.family);
+    validate::special_tokens(&parts.json, known, parts.tokenizer.as_ref(), &mut report);
     refuse(&report).with_context(|| format!("cannot open {}", parts.name))?;
     let weights_dtype = parts.file_type.map_or_else(|| checked.main.to_string(), str::to_owned);
     let compute = dtype.unwrap_or(checked.compute);
@@ -100,9 +101,9 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
     }
     parts.config.eos.sort_unstable();
     parts.config.eos.dedup();
-    #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "only the drill adds to it"))]
     let mut meta = Meta {
         dims: parts.config.arch.dims,
+        scores: Scores::default(),
         weights_dtype,
         stored: checked.stored,
         compute_dtype: compute,
@@ -121,6 +122,7 @@ pub fn open(location: &Location, policy: Policy, dtype: Option<Dtype>, ids_only:
         title: parts.title,
     };
     let model = Model::new(parts.config.arch.clone(), &parts.store, compute)?;
+    meta.scores = model.scores().clone();
     #[cfg(debug_assertions)]
     let model = crate::model::drill::injected(model, &mut meta.report)?;
     Ok(Loaded {
@@ -164,12 +166,15 @@ fn read_dir(dir: &Path, ids_only: bool, report: &mut Report) -> Result<Parts> {
             report.add(Level::Warn, "generation_config.json", "JSON", format!("{error:#}"), advice);
         }
     }
-    quantised::refuse_config(dir, &json, report)?;
+    let reads_mxfp4 = config.arch.names.gate_up == GateUp::Columns;
+    quantised::refuse_config(dir, &json, reads_mxfp4, report)?;
     let mut store = Store::open(dir, report)?;
     adapters::refuse(&store)?;
-    store.plain_names(config.arch.dims.experts, report)?;
+    store.plain_names(config.arch.names, config.arch.dims.experts, report)?;
+    store.join_mxfp4(&config.arch, report)?;
     quantised::refuse_tensors(&store)?;
     adapters::note_leftovers(dir, &store, report);
+    store.columns_to_rows(&config.arch, report)?;
     tied::settle(&mut config.arch, &mut store, report);
     if !config.arch.tied && json.get("tie_word_embeddings") == Some(&Value::Bool(true)) {
         // What is computed is what traces and views say.

@@ -56,16 +56,20 @@ const TENSORS: [(&str, &str); 37] = [
     ("centroids", "vptq"),
 ];
 
-/// Refuses a model whose config says that another tool quantised it.
+/// Refuses a model whose config says that another tool quantised it. `reads_mxfp4` says whether experts in MXFP4 are read.
 ///
 /// # Errors
 /// If it does; the error names the tool, where that is said, and what to use in its place.
-pub fn refuse_config(dir: &Path, json: &Value, report: &mut Report) -> Result<()> {
+pub fn refuse_config(dir: &Path, json: &Value, reads_mxfp4: bool, report: &mut Report) -> Result<()> {
     for key in ["quantization_config", "compression_config", "quantization"] {
         let Some(found) = json.get(key).filter(|found| found.as_object().is_some_and(|object| !object.is_empty()))
         else {
             continue;
         };
+        if reads_mxfp4 && found.get("quant_method").and_then(Value::as_str) == Some("mxfp4") {
+            report.add(Level::Ok, format!("config.json: {key}"), "none, or mxfp4 of the experts", "mxfp4", "");
+            continue;
+        }
         if let Some((what, advice)) = leaves_weights(found) {
             report.add(Level::Note, format!("config.json: {key}"), "", what, advice);
             continue;

@@ -1,11 +1,11 @@
 //! Causal grouped-query attention, one query and head at a time.
 
 use super::cache::{Keys, KvCache};
-use super::ops::{SoftmaxNorm, softmax};
+use super::ops::{SoftmaxNorm, softmax, softmax_with_sink};
 use crate::model::edits::Cuts;
 use crate::model::kernels::{add_scaled_x4, dot_small, dot_small_x4};
 use crate::model::precision::Rounding;
-use crate::trace::Dims;
+use crate::trace::{Dims, Scores};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,14 +18,34 @@ pub fn visible(pos: usize, window: Option<usize>) -> Range<usize> {
     window.map_or(0, |window| (pos + 1).saturating_sub(window))..pos + 1
 }
 
-/// The score of one key of the cache: the dot product is rounded, then scaled and rounded again.
-pub fn score(query: &[f32], key: &[f32], round: Rounding) -> f32 {
-    scaled(dot_small(&operand(query, round), key), query.len(), round)
+/// How one head's scores become weights.
+#[derive(Clone, Copy)]
+pub struct Scoring {
+    /// The factor of the dot product.
+    pub scale: f32,
+    /// A score that joins the softmax and has no value.
+    pub sink: Option<f32>,
+    /// Rounding of every operation.
+    pub round: Rounding,
 }
 
-fn scaled(product: f32, d_head: usize, round: Rounding) -> f32 {
-    let scale = 1.0 / (d_head as f64).sqrt();
-    round.one(round.one(product) * scale as f32)
+impl Scoring {
+    /// That of a head in `layer` of a model with these scores; heads are `d_head` wide.
+    pub fn of(scores: &Scores, (layer, head): (usize, usize), d_head: usize, round: Rounding) -> Self {
+        let scale = scores.scale.unwrap_or((1.0 / (d_head as f64).sqrt()) as f32);
+        let sink = scores.sinks.get(layer).and_then(|heads| heads.get(head)).copied();
+        Self { scale, sink, round }
+    }
+
+    /// The dot product is rounded, then scaled and rounded again.
+    fn scaled(&self, product: f32) -> f32 {
+        self.round.one(self.round.one(product) * self.scale)
+    }
+}
+
+/// The score of one key of the cache.
+pub fn score(query: &[f32], key: &[f32], how: Scoring) -> f32 {
+    how.scaled(dot_small(&operand(query, how.round), key))
 }
 
 /// `values` as products in attention read them, and as the cache keeps keys and values.
@@ -41,24 +61,27 @@ pub fn operand(values: &[f32], round: Rounding) -> Cow<'_, [f32]> {
 pub fn weigh<'a>(
     query: &[f32],
     mut keys: impl ExactSizeIterator<Item = &'a [f32]>,
-    round: Rounding,
+    how: Scoring,
     hide: impl FnOnce(&mut [f32]),
     out: &mut Vec<f32>,
 ) -> SoftmaxNorm {
     out.clear();
-    let query = &*operand(query, round);
+    let query = &*operand(query, how.round);
     while keys.len() >= 4 {
         let four = std::array::from_fn(|_| keys.next().unwrap_or_default());
-        out.extend(dot_small_x4(query, four).map(|product| scaled(product, query.len(), round)));
+        out.extend(dot_small_x4(query, four).map(|product| how.scaled(product)));
     }
-    out.extend(keys.map(|key| score(query, key, round)));
+    out.extend(keys.map(|key| score(query, key, how)));
     hide(out);
     if out.iter().all(|score| *score == f32::NEG_INFINITY) {
         out.fill(0.0);
         return SoftmaxNorm::default();
     }
-    let norm = softmax(out);
-    round.slice(out);
+    let norm = match how.sink {
+        None => softmax(out),
+        Some(sink) => softmax_with_sink(out, how.round.one(sink), how.round),
+    };
+    how.round.slice(out);
     norm
 }
 
@@ -92,6 +115,8 @@ pub struct Heads<'a> {
     pub cuts: Option<&'a Cuts>,
     /// Sizes.
     pub dims: Dims,
+    /// How scores become weights.
+    pub scores: &'a Scores,
     /// Rounding of every module output.
     pub round: Rounding,
 }
@@ -114,7 +139,8 @@ impl Heads<'_> {
     fn weigh(&self, (row, head): (usize, usize), seen: Range<usize>, out: &mut Vec<f32>) {
         let (kv, first, query) = (self.kv(head), seen.start, self.start + row);
         let hide = |scores: &mut [f32]| self.cuts.into_iter().for_each(|cuts| cuts.hide(head, query, first, scores));
-        weigh(self.query(row, head), seen.map(|pos| kv.key(pos)), self.round, hide, out);
+        let how = Scoring::of(self.scores, (self.layer, head), self.dims.d_head, self.round);
+        weigh(self.query(row, head), seen.map(|pos| kv.key(pos)), how, hide, out);
     }
 
     /// Runs `work` on each row's part of `out`, in parallel where that is faster.
@@ -132,7 +158,7 @@ impl Heads<'_> {
         let mut z = vec![0f32; self.rows() * width];
         self.for_rows(&mut z, width, |row, out| {
             let mut weights = Vec::new();
-            let seen = visible(self.start + row, self.dims.window);
+            let seen = visible(self.start + row, self.dims.window_at(self.layer));
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let kv = self.kv(head);
                 self.weigh((row, head), seen.clone(), &mut weights);
@@ -149,7 +175,7 @@ impl Heads<'_> {
         self.for_rows(&mut pattern, keys, |i, out| {
             let (head, row) = (i / rows, i % rows);
             let mut weights = Vec::new();
-            let seen = visible(self.start + row, self.dims.window);
+            let seen = visible(self.start + row, self.dims.window_at(self.layer));
             self.weigh((row, head), seen.clone(), &mut weights);
             out[seen].copy_from_slice(&weights);
         });
@@ -163,7 +189,7 @@ impl Heads<'_> {
         let width = self.dims.heads * self.dims.d_head;
         let mut z = vec![0f32; rows * width];
         self.for_rows(&mut z, width, |row, out| {
-            let visible = visible(self.start + row, self.dims.window);
+            let visible = visible(self.start + row, self.dims.window_at(self.layer));
             for (head, out) in out.chunks_exact_mut(self.dims.d_head).enumerate() {
                 let weights = &pattern[(head * rows + row) * keys..][..keys];
                 let hidden = weights[..visible.start].iter().chain(&weights[visible.end..]);

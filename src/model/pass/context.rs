@@ -82,10 +82,10 @@ impl Context<'_> {
     /// RMSNorm of every row of `x` `[pos, d_model]`. `scale` is the hook of what each row is divided by.
     pub fn norm(&mut self, scale: HookKind, x: &[f32], gain: &[f32]) -> Result<Vec<f32>> {
         if !self.wants(scale) {
-            return Ok(rms_norm(x, gain, self.eps, self.round()));
+            return Ok(rms_norm(x, gain, self.eps, self.precision));
         }
         let by = self.hook(scale, rms_divisors(x, gain.len(), self.eps))?;
-        Ok(rms_norm_by(x, gain, &by, self.round()))
+        Ok(rms_norm_by(x, gain, &by, self.precision))
     }
 
     /// `x` `[pos, heads, d_head]` rotated to its positions.

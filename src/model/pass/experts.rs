@@ -1,6 +1,7 @@
 //! The experts of a layer: each reads the tokens that were routed to it, together.
 
-use super::ops::silu_mul;
+use super::ops::{clamped_swiglu, silu_mul};
+use crate::model::arch::Glu;
 use crate::model::precision::{Precision, Rounding};
 use crate::model::products::Products;
 use crate::model::weights::{Matrix, Stored};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// threads busy, and only the hidden values of one expert are in memory.
 const FEW: usize = 16;
 
-/// One expert: `w2(silu(w1 x) * (w3 x))`.
+/// One expert: `w2(silu(w1 x) * (w3 x))`, or with another activation.
 #[derive(Clone)]
 pub struct Expert {
     /// Gate `[d_ff, d_model]`.
@@ -26,7 +27,7 @@ pub struct Expert {
 impl Expert {
     /// Whether its weights are in blocks, which are decoded for each token.
     pub fn is_quantised(&self) -> bool {
-        matches!(self.w1.stored(), Stored::Blocks(_))
+        matches!(self.w1.stored(), Stored::Blocks(_) | Stored::Mxfp4)
     }
 
     /// Asks the system to read it into memory, in the order of use: gate and up first.
@@ -35,19 +36,27 @@ impl Expert {
     }
 
     /// `x` is `[rows, d_model]`; so is the result.
-    pub fn forward(&self, x: &[f32], by: (&Products, Rounding)) -> Result<Vec<f32>> {
-        Ok(together(&[self], &[x], by)?.pop().unwrap_or_default())
+    pub fn forward(&self, x: &[f32], activation: Glu, by: (&Products, Rounding)) -> Result<Vec<f32>> {
+        Ok(together(&[self], &[x], activation, by)?.pop().unwrap_or_default())
     }
 }
 
 /// Several experts in three parallel jobs. Each reads its own `[rows, d_model]`, and its result has that shape.
-fn together(experts: &[&Expert], xs: &[&[f32]], (products, round): (&Products, Rounding)) -> Result<Vec<Vec<f32>>> {
+fn together(
+    experts: &[&Expert],
+    xs: &[&[f32]],
+    activation: Glu,
+    (products, round): (&Products, Rounding),
+) -> Result<Vec<Vec<f32>>> {
     let in_order = || experts.iter().enumerate();
     let jobs: Vec<(usize, &Matrix)> = in_order().flat_map(|(i, expert)| [(i, &expert.w1), (i, &expert.w3)]).collect();
     let mut read = products.linears(xs, &jobs, round)?;
     for pair in read.chunks_exact_mut(2) {
         let [hidden, up] = pair else { continue };
-        silu_mul(hidden, up, round);
+        match activation {
+            Glu::Silu => silu_mul(hidden, up, round),
+            Glu::Clamped { alpha, limit } => clamped_swiglu(hidden, up, (alpha, limit), round),
+        }
     }
     let hidden: Vec<&[f32]> = read.iter().step_by(2).map(Vec::as_slice).collect();
     let jobs: Vec<(usize, &Matrix)> = in_order().map(|(i, expert)| (i, &expert.w2)).collect();
@@ -97,6 +106,8 @@ pub struct Routed<'a> {
     pub weights: &'a [f32],
     /// Experts of a token.
     pub k: usize,
+    /// What an expert does between its matrices.
+    pub activation: Glu,
 }
 
 impl Routed<'_> {
@@ -113,7 +124,7 @@ pub fn outputs(
     (products, precision): (&Products, Precision),
     between: &dyn Fn(usize, usize) -> Result<()>,
 ) -> Result<Vec<f32>> {
-    let (Routed { x, chosen, k, .. }, d_model) = (routed, routed.d_model());
+    let (Routed { x, chosen, k, activation, .. }, d_model) = (routed, routed.d_model());
     let mut out = vec![0f32; chosen.len() * d_model];
     let slots_of = |index: usize| (0..chosen.len()).filter(move |slot| chosen[*slot] as usize == index);
     let active: Vec<usize> = (0..experts.len()).filter(|index| slots_of(*index).next().is_some()).collect();
@@ -132,7 +143,7 @@ pub fn outputs(
             .collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let read: Vec<&Expert> = group.iter().map(|index| &experts[*index]).collect();
-        for (index, result) in group.iter().zip(together(&read, &rows, (products, precision.module))?) {
+        for (index, result) in group.iter().zip(together(&read, &rows, activation, (products, precision.module))?) {
             for (slot, row) in slots_of(*index).zip(result.chunks_exact(d_model)) {
                 out[slot * d_model..][..d_model].copy_from_slice(row);
             }

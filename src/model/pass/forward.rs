@@ -6,12 +6,14 @@ use super::context::Context;
 use super::experts::{self, Routed};
 use super::hooks::Hooks;
 use super::mixture;
-use super::model::{Layer, Model};
-use super::ops::add;
+use super::model::{Layer, Mixture, Mlp, Model};
+use super::norm::rms_norm;
+use super::ops::{add_scaled, clamp, scale};
 use super::outputs::Outputs;
 use super::rope::RopeTable;
 use super::router;
 use crate::control::Control;
+use crate::model::arch::Glu;
 use crate::model::kernels::linear;
 use crate::model::precision::Precision;
 use crate::trace::HookKind as K;
@@ -65,9 +67,10 @@ impl Model {
             x.extend_from_slice(&row);
         }
         let positions = cache.len()..cache.len() + ids.len();
-        let rope = RopeTable::new(positions.clone(), d.d_head, self.arch.rope.base, precision);
+        let rope = RopeTable::new(positions.clone(), d.d_head, self.arch.rope, precision);
         let pass = Pass { model: self, rope, precision, positions };
-        let x = pass.context(0, hooks, &Control::none()).hook(K::Embed, x)?;
+        let mut x = pass.context(0, hooks, &Control::none()).hook(K::Embed, x)?;
+        scale(&mut x, self.arch.multipliers.embed, precision.module);
         Ok((pass, x))
     }
 }
@@ -100,26 +103,36 @@ impl<'m> Pass<'m> {
         let ln1 = cx.norm(K::Ln1Scale, &x, &layer.ln1)?;
         let ln1 = cx.hook(K::Ln1, ln1)?;
         let attn_out = self.attention(layer, &ln1, cache, cx)?;
-        let x = cx.hook(K::ResidMid, add(x, &attn_out, cx.round()))?;
+        let added = self.model.arch.multipliers.residual;
+        let x = cx.hook(K::ResidMid, add_scaled(x, &attn_out, added, cx.round()))?;
         let ln2 = cx.norm(K::Ln2Scale, &x, &layer.ln2)?;
         let ln2 = cx.hook(K::Ln2, ln2)?;
-        let mlp_out = self.moe(layer, &ln2, cx)?;
-        cx.hook(K::ResidPost, add(x, &mlp_out, cx.round()))
+        let mlp_out = match &layer.mlp {
+            Mlp::Dense(mlp) => mlp.forward(&ln2, Glu::Silu, (&self.model.products, cx.round()))?,
+            Mlp::Moe(mixture) => self.moe(mixture, &ln2, cx)?,
+        };
+        let mlp_out = cx.hook(K::MlpOut, mlp_out)?;
+        cx.hook(K::ResidPost, add_scaled(x, &mlp_out, added, cx.round()))
     }
 
     /// Grouped-query attention: `x` and the result are `[pos × d_model]`.
     fn attention(&self, layer: &Layer, x: &[f32], cache: &mut KvCache, cx: &mut Context) -> Result<Vec<f32>> {
         let (products, dims, round) = (&self.model.products, cx.dims, cx.round());
         let [q, k, v] = products.linears_of(x, [&layer.q, &layer.k, &layer.v], round)?;
-        let q = cx.hook(K::Q, q)?;
-        let k = cx.hook(K::K, k)?;
-        let v = cx.hook(K::V, v)?;
+        let (mut q, mut k, mut v) = (cx.hook(K::Q, q)?, cx.hook(K::K, k)?, cx.hook(K::V, v)?);
+        if let Some([q_gain, k_gain]) = &layer.qk_norm {
+            q = cx.hook(K::QNorm, rms_norm(&q, q_gain, cx.eps, cx.precision))?;
+            k = cx.hook(K::KNorm, rms_norm(&k, k_gain, cx.eps, cx.precision))?;
+        }
+        if let Some(limit) = self.model.arch.attn.clip {
+            [&mut q, &mut k, &mut v].into_iter().for_each(|values| clamp(values, limit, round));
+        }
         let q = cx.hook(K::RotQ, cx.rotate(q, dims.heads))?;
         let k = cx.hook(K::RotK, cx.rotate(k, dims.kv_heads))?;
         cache.write(cx.layer, &operand(&k, round), &operand(&v, round));
         let cuts = cx.hooks.cuts(cx.layer);
-        let heads =
-            Heads { q: &q, start: self.positions.start, layer: cx.layer, cache, cuts: cuts.as_ref(), dims, round };
+        let (start, layer_index, scores) = (self.positions.start, cx.layer, &self.model.scores);
+        let heads = Heads { q: &q, start, layer: layer_index, cache, cuts: cuts.as_ref(), dims, scores, round };
         let z = match cx.wants(K::Pattern) {
             true => heads.z_from(&cx.hook(K::Pattern, heads.pattern())?),
             false => heads.z(),
@@ -129,7 +142,7 @@ impl<'m> Pass<'m> {
     }
 
     /// Router and experts: `x` and the result are `[pos × d_model]`.
-    fn moe(&self, layer: &Layer, x: &[f32], cx: &mut Context) -> Result<Vec<f32>> {
+    fn moe(&self, layer: &Mixture, x: &[f32], cx: &mut Context) -> Result<Vec<f32>> {
         let (moe, experts, precision) = (&self.model.arch.moe, cx.dims.experts, cx.precision);
         let logits = linear(x, layer.router.read_as(precision.gate)?, precision.router);
         let logits = cx.hook(K::RouterLogits, logits)?;
@@ -141,11 +154,16 @@ impl<'m> Pass<'m> {
         self.model.fetch(&layer.experts, &chosen);
         let weights = router::mixing_weights(&scores, &chosen, (experts, k), moe.renormalise, precision);
         let weights = cx.hook(K::MixingWeights, weights)?;
-        let routed = Routed { x, chosen: &chosen, weights: &weights, k };
+        let routed = Routed { x, chosen: &chosen, weights: &weights, k, activation: moe.activation };
         let by = (&*self.model.products, precision);
         let outputs = experts::outputs(&layer.experts, routed, by, &|done, total| cx.advance(done, total))?;
         let outputs = cx.hook(K::ExpertOut, outputs)?;
-        cx.hook(K::MlpOut, mixture::mix(moe.dispatch, &layer.experts, routed, &outputs, by)?)
+        let mixed = mixture::mix(moe.dispatch, &layer.experts, routed, &outputs, by)?;
+        let Some(shared) = &layer.shared else { return Ok(mixed) };
+        let out = shared.expert.forward(x, Glu::Silu, (&self.model.products, cx.round()))?;
+        let out = cx.hook(K::SharedOut, out)?;
+        let gate = cx.hook(K::SharedGate, linear(x, &shared.gate, cx.round()))?;
+        Ok(mixture::add_shared(mixed, &out, &gate, cx.round()))
     }
 
     /// The outputs that follow from the last layer's residual stream `x` `[ids × d_model]`: the final norm, and the

@@ -34,6 +34,7 @@ impl Router {
             return Ok(matrix);
         }
         let matrix = quantised(&self.stored, dtype).context("cannot quantise the router's weights")?;
+        let matrix = matrix.with_bias_of(&self.stored);
         Ok(made.get_or_init(|| matrix))
     }
 }

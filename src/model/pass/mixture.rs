@@ -1,7 +1,7 @@
 //! The experts' outputs become one value per token.
 
 use super::experts::{Expert, Routed};
-use super::ops::fill;
+use super::ops::{fill, sigmoid};
 use crate::model::arch::Dispatch;
 use crate::model::precision::{Mixture, Precision, Rounding};
 use crate::model::products::Products;
@@ -49,6 +49,18 @@ pub fn combine(outputs: &[f32], weights: &[f32], chosen: &[u32], k: usize, preci
     out
 }
 
+/// `mixed` plus the shared expert's output `out` times the sigmoid of its `gate`, each operation rounded (HF
+/// `Qwen2MoeSparseMoeBlock`). `mixed` and `out` are `[rows, d_model]`, `gate` is `[rows]`.
+pub fn add_shared(mixed: Vec<f32>, out: &[f32], gate: &[f32], round: Rounding) -> Vec<f32> {
+    let mut mixed = mixed;
+    let d_model = mixed.len() / gate.len().max(1);
+    for ((mixed, out), gate) in mixed.chunks_exact_mut(d_model).zip(out.chunks_exact(d_model)).zip(gate) {
+        let gate = round.one(sigmoid(*gate));
+        mixed.iter_mut().zip(out).for_each(|(mixed, out)| *mixed = round.one(*mixed + round.one(gate * out)));
+    }
+    mixed
+}
+
 /// The dispatch of TransformerLens 1.17 (#570): every expert that a token chose reads the whole sequence, and is added
 /// to all of it with the weight that its last token gave it.
 fn whole_sequence(
@@ -56,12 +68,12 @@ fn whole_sequence(
     routed: Routed,
     (products, precision): (&Products, Precision),
 ) -> Result<Vec<f32>> {
-    let Routed { x, chosen, weights, k } = routed;
+    let Routed { x, chosen, weights, k, activation } = routed;
     let d_model = x.len() * k / chosen.len().max(1);
     let mut out = vec![0f32; x.len()];
     for (index, expert) in experts.iter().enumerate() {
         let Some(last) = chosen.iter().rposition(|e| *e as usize == index) else { continue };
-        let read = expert.forward(x, (products, precision.module))?;
+        let read = expert.forward(x, activation, (products, precision.module))?;
         for (out, read) in out.chunks_exact_mut(d_model).zip(read.chunks_exact(d_model)) {
             out.iter_mut().zip(read).for_each(|(out, value)| *out += weights[last] * value);
         }

@@ -28,6 +28,52 @@ pub fn add(mut a: Vec<f32>, b: &[f32], round: Rounding) -> Vec<f32> {
     a
 }
 
+/// `a + factor · b`, product and sum rounded; reuses the memory of `a`.
+pub fn add_scaled(a: Vec<f32>, b: &[f32], factor: f32, round: Rounding) -> Vec<f32> {
+    if factor == 1.0 {
+        return add(a, b, round);
+    }
+    let mut a = a;
+    fill(&mut a, 1, |from, a| {
+        for (a, b) in a.iter_mut().zip(&b[from..]) {
+            *a = round.one(*a + round.one(b * factor));
+        }
+    });
+    a
+}
+
+/// Every value times `factor`, rounded.
+pub fn scale(values: &mut [f32], factor: f32, round: Rounding) {
+    if factor != 1.0 {
+        values.iter_mut().for_each(|x| *x = round.one(*x * factor));
+    }
+}
+
+/// Every value clamped to ± `limit`, which is rounded as they are. NaN stays NaN.
+pub fn clamp(values: &mut [f32], limit: f32, round: Rounding) {
+    let limit = round.one(limit);
+    values.iter_mut().for_each(|x| *x = x.clamp(-limit, limit));
+}
+
+/// The logistic function, in f32.
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// Replaces `gate` with `g · sigmoid(alpha · g) · (u + 1)`, each operation rounded: `g` is the gate clamped to at most `limit`,
+/// `u` is `up` clamped to ± `limit` (HF `GptOssExperts`).
+pub fn clamped_swiglu(gate: &mut [f32], up: &[f32], (alpha, limit): (f32, f32), round: Rounding) {
+    fill(gate, 1, |from, gate| {
+        for (gate, up) in gate.iter_mut().zip(&up[from..]) {
+            // `clamp` and `min` would turn NaN into a number.
+            let g = if *gate > limit { limit } else { *gate };
+            let u = up.clamp(-limit, limit);
+            let glu = round.one(g * round.one(sigmoid(round.one(g * alpha))));
+            *gate = round.one(round.one(u + 1.0) * glu);
+        }
+    });
+}
+
 /// Replaces `gate` with `silu(gate) * up`, each operation rounded (HF rounds the activation before the product).
 pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
     fill(gate, 1, |from, gate| {
@@ -39,16 +85,24 @@ pub fn silu_mul(gate: &mut [f32], up: &[f32], round: Rounding) {
 }
 
 /// The maximum that a softmax subtracts, and the sum that it divides by.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SoftmaxNorm {
     max: f32,
     sum: f32,
+    /// The rounding of a logit minus the maximum.
+    shifted: Rounding,
+}
+
+impl Default for SoftmaxNorm {
+    fn default() -> Self {
+        Self { max: 0.0, sum: 0.0, shifted: Rounding::None }
+    }
 }
 
 impl SoftmaxNorm {
     /// The probability of one logit of that softmax, bit for bit.
     pub fn prob(self, logit: f32) -> f32 {
-        exp(logit - self.max) / self.sum
+        exp(self.shifted.one(logit - self.max)) / self.sum
     }
 }
 
@@ -58,5 +112,16 @@ pub fn softmax(logits: &mut [f32]) -> SoftmaxNorm {
     exp_below(logits, max);
     let sum = logits.iter().fold(0.0, |sum, x| sum + x);
     logits.iter_mut().for_each(|x| *x /= sum);
-    SoftmaxNorm { max, sum }
+    SoftmaxNorm { max, sum, shifted: Rounding::None }
+}
+
+/// Softmax in place of `logits` and one more, `sink`, in f32; `logits` sum to less than 1 then. Each minus the maximum is
+/// rounded before (HF gpt-oss).
+pub fn softmax_with_sink(logits: &mut [f32], sink: f32, round: Rounding) -> SoftmaxNorm {
+    let max = logits.iter().copied().fold(sink, f32::max);
+    logits.iter_mut().for_each(|x| *x = round.one(*x - max));
+    exp_below(logits, 0.0);
+    let sum = logits.iter().fold(exp(round.one(sink - max)), |sum, x| sum + x);
+    logits.iter_mut().for_each(|x| *x /= sum);
+    SoftmaxNorm { max, sum, shifted: round }
 }

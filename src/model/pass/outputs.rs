@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::norm::rms_norm;
-use crate::model::precision::Precision;
+use crate::model::precision::{Precision, Rounding};
 use anyhow::{Result, ensure};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -51,7 +51,16 @@ impl<'m> Outputs<'m> {
 impl Model {
     pub(super) fn unembed(&self, normed: &[f32], precision: Precision) -> Result<Vec<f32>> {
         self.tally().count_logits(normed.len() / self.arch.dims.d_model);
-        self.products.linear(normed, &self.unembed, precision.module)
+        let mut logits = self.products.linear(normed, &self.unembed, precision.module)?;
+        if self.arch.multipliers.logits != 1.0 {
+            logits.iter_mut().for_each(|logit| *logit = self.scaled_logit(*logit, precision.module));
+        }
+        Ok(logits)
+    }
+
+    /// A logit divided by what the model divides its logits by, rounded.
+    pub(in crate::model) fn scaled_logit(&self, logit: f32, round: Rounding) -> f32 {
+        round.one(logit / self.arch.multipliers.logits)
     }
 
     /// The logit lens: final RMSNorm computed again for the residuals `resid` `[rows × d_model]`, then the unembedding;
@@ -61,7 +70,8 @@ impl Model {
     /// If `resid` is not whole rows, or the device fails.
     pub fn lens(&self, resid: &[f32], precision: Precision) -> Result<Vec<f32>> {
         ensure!(resid.len().is_multiple_of(self.arch.dims.d_model), "a residual has {} values", resid.len());
-        let normed = rms_norm(resid, &self.norm, self.arch.eps, precision.module);
+        let precision = self.arch.rounding(precision);
+        let normed = rms_norm(resid, &self.norm, self.arch.eps, precision);
         self.unembed(&normed, precision)
     }
 }

@@ -1,8 +1,24 @@
 //! Rotary position embeddings (RoPE).
 
 use super::ops::fill;
+use crate::model::arch::Rope;
 use crate::model::precision::{Precision, Rounding};
 use std::ops::Range;
+
+/// Radians per position of each component pair `[d_head / 2]`, computed in f32 as transformers does: `base^(-2i/d_head)`, with
+/// YaRN (HF `_compute_yarn_parameters`) divided by its factor where a pair is slow.
+fn frequencies(d_head: usize, rope: Rope) -> Vec<f32> {
+    let exponent = |i: usize| f64::from((2 * i) as f32 / d_head as f32);
+    let powers = (0..d_head / 2).map(|i| rope.base.powf(exponent(i)) as f32);
+    let Some(yarn) = rope.yarn else { return powers.map(|power| 1.0 / power).collect() };
+    let [low, high] = yarn.ramp(d_head, rope.base);
+    let mix = |(i, power): (usize, f32)| {
+        let slow = ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
+        let fast = 1.0 - slow;
+        1.0 / (yarn.factor as f32 * power) * (1.0 - fast) + 1.0 / power * fast
+    };
+    powers.enumerate().map(mix).collect()
+}
 
 /// Cosines and sines of a range of positions, half-split layout.
 pub struct RopeTable {
@@ -12,15 +28,14 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// Angles `pos · theta^(-2i/d_head)` in f32 (HF `MixtralRotaryEmbedding`), cosines and sines rounded.
-    pub fn new(positions: Range<usize>, d_head: usize, theta: f64, precision: Precision) -> Self {
+    /// Angles `pos · frequency` in f32 (HF `MixtralRotaryEmbedding`), cosines and sines rounded.
+    pub fn new(positions: Range<usize>, d_head: usize, rope: Rope, precision: Precision) -> Self {
         let (round, angle) = (precision.module, precision.angles);
-        let half = d_head / 2;
-        let exponent = |i: usize| f64::from((2 * i) as f32 / d_head as f32);
-        let inv_freq: Vec<f32> = (0..half).map(|i| angle.one(1.0 / theta.powf(exponent(i)) as f32)).collect();
+        let factor = rope.yarn.map_or(1.0, |yarn| yarn.attention_factor as f32);
+        let inv_freq: Vec<f32> = frequencies(d_head, rope).into_iter().map(|f| angle.one(f)).collect();
         let angles = positions.flat_map(|pos| inv_freq.iter().map(move |f| angle.one(angle.one(pos as f32) * f)));
-        let (sin, cos) = angles.map(|a| (round.one(a.sin()), round.one(a.cos()))).unzip();
-        Self { half, cos, sin }
+        let (sin, cos) = angles.map(|a| (round.one(a.sin() * factor), round.one(a.cos() * factor))).unzip();
+        Self { half: d_head / 2, cos, sin }
     }
 
     /// Rotates `x` `[rows, heads, d_head]` in place (HF `rotate_half`: component `i` pairs with `i + d_head / 2`).

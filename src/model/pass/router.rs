@@ -35,7 +35,7 @@ pub fn mixing_weights(
             let sum = precision.choice.one(of.clone().sum());
             weights.extend(of.map(|p| precision.weights.one(p / sum)));
         } else {
-            weights.extend(of);
+            weights.extend(of.map(|p| precision.weights.one(p)));
         }
     }
     weights

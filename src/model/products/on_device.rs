@@ -86,12 +86,13 @@ impl OnDevice {
             return Ok(outs);
         }
         // One copy back for all results, because each copy waits for the device.
-        let mut all = Tensor::cat(&results, 0)?.to_vec1::<f32>()?;
-        round.slice(&mut all);
+        let all = Tensor::cat(&results, 0)?.to_vec1::<f32>()?;
         let mut rest = all.as_slice();
         for (job, row, n) in places {
             let (first, others) = rest.split_at(n);
-            outs[job][row * n..][..n].copy_from_slice(first);
+            let out = &mut outs[job][row * n..][..n];
+            out.copy_from_slice(first);
+            jobs[job].1.finish(0, out, round);
             rest = others;
         }
         Ok(outs)
@@ -263,6 +264,7 @@ mod tests {
             Stored::Bf16 => values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
             Stored::F16 => values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
             Stored::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Stored::Mxfp4 => unreachable!("its scales are apart"),
             Stored::Blocks(block) => {
                 let tensor = Tensor::from_vec(values, (n, K), &Device::Cpu).unwrap();
                 QTensor::quantize(&tensor, ggml(block).unwrap()).unwrap().data().unwrap().into_owned()

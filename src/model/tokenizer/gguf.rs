@@ -16,7 +16,10 @@ use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWra
 /// If the file has no tokenizer, one of another kind, or a damaged one.
 pub fn tokenizer(header: &Header) -> Result<(Tokenizer, Option<Leftmost>)> {
     let model = header.text("tokenizer.ggml.model")?.context("it holds no tokenizer (tokenizer.ggml.model)")?;
-    ensure!(model == "llama", "its tokenizer is of the kind `{model}`; only `llama` (SentencePiece BPE) can be read");
+    ensure!(
+        model == "llama",
+        "its tokenizer is of the kind `{model}`; only `llama` (SentencePiece BPE) and `gpt2` (byte-level BPE) can be read"
+    );
     let pieces = pieces_of(header)?;
     let id = |key: &str| -> Result<Option<usize>> {
         let id = header.number(key)?.map(|id| usize::try_from(id).unwrap_or(usize::MAX));

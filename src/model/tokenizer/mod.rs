@@ -1,6 +1,7 @@
 //! The model's tokenizer.
 
 mod bounded;
+mod byte_level;
 mod chat;
 mod checked;
 mod declared;
@@ -88,6 +89,12 @@ impl Tokenizer {
     /// # Errors
     /// If the file has none, one of another kind, or a damaged one.
     pub(super) fn of_gguf(header: &Header) -> Result<Self> {
+        if header.text("tokenizer.ggml.model")? == Some("gpt2") {
+            let json = byte_level::json(header)?;
+            checked::check(&json).context("the tokenizer in its metadata can't be used")?;
+            let json = serde_json::to_vec(&json)?;
+            return Ok(Self::new(read(json)?, None));
+        }
         let (inner, leftmost) = gguf::tokenizer(header)?;
         Ok(Self::new(inner, leftmost))
     }

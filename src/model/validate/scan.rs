@@ -37,6 +37,7 @@ pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usi
             Stored::Blocks(block) => block.bytes(),
             Stored::F32 => 4,
             Stored::F16 | Stored::Bf16 => 2,
+            Stored::Mxfp4 => 16,
         };
         let step = SCAN_STEP / unit * unit;
         let tallies = store.bytes_of(entry).par_chunks(step).map(|bytes| {
@@ -45,7 +46,10 @@ pub fn scan(store: &Store, report: &mut Report, control: &Control) -> Result<usi
             control.progress(done.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len(), total);
             Ok(tally)
         });
-        seen.push((name, tallies.try_reduce(Tally::default, |a, b| Ok(a.and(b)))?));
+        let mut tally = tallies.try_reduce(Tally::default, |a, b| Ok(a.and(b)))?;
+        // An E8M0 scale of 255 is NaN.
+        tally.nan += 32 * store.scales_of(entry).iter().filter(|scale| **scale == u8::MAX).count();
+        seen.push((name, tally));
     }
     let is_bad = |(_, tally): &&(&String, Tally)| tally.nan + tally.infinite > 0;
     spell_out(report, seen.iter().filter(is_bad), "hold NaN or infinity", |tally| {

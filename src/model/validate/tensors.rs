@@ -206,7 +206,13 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
     let main = main.map_or(Stored::F32, |(_, main)| main);
     let names: Vec<&str> = bytes.keys().copied().collect();
     let names = names.join(", ");
-    let compute = match (store.naming(), main.dtype()) {
+    let plain = bytes.values().filter_map(|(size, stored)| Some((*size, (*stored)?.dtype()?)));
+    // Experts in MXFP4 are computed in the dtype of the other weights, as transformers does.
+    let main_dtype = match main {
+        Stored::Mxfp4 => plain.max_by_key(|(size, _)| *size).map(|(_, dtype)| dtype),
+        main => main.dtype(),
+    };
+    let compute = match (store.naming(), main_dtype) {
         (Naming::Official | Naming::Fused, Some(dtype)) => dtype,
         _ => {
             report.add(
@@ -219,7 +225,7 @@ fn check_types(config: &Config, store: &Store, report: &mut Report) -> Checked {
             return Checked { main, compute: Dtype::F32, stored };
         }
     };
-    if bytes.len() > 1 {
+    if bytes.len() > 1 && main != Stored::Mxfp4 {
         let advice = format!("computing follows the dtype of most bytes, {compute}");
         report.add(Level::Warn, "weights", "one dtype", names.clone(), advice);
     }

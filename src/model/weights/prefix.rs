@@ -2,6 +2,7 @@
 //! the experts' block.
 
 use super::{Entry, Store};
+use crate::model::arch::Names;
 use crate::trace::{Level, Report};
 use anyhow::{Result, bail, ensure};
 
@@ -15,8 +16,14 @@ const HEAD: &str = "lm_head.weight";
 const BLOCKS: [&str; 2] = [".block_sparse_moe.", ".mlp."];
 /// More experts than any layer has: names are spelled out for each.
 const MOST_EXPERTS: usize = 1 << 16;
-/// Ends of the names of fused tensors, and the matrices of each expert in them, in their order.
-const FUSED: [(&str, &[&str]); 2] = [(".experts.gate_up_proj", &["w1", "w3"]), (".experts.down_proj", &["w2"])];
+/// Ends of the names of fused tensors, and the matrices of each expert in them, in their order, as in [`Names::expert`].
+const FUSED: [(&str, &[usize]); 2] = [(".experts.gate_up_proj", &[0, 2]), (".experts.down_proj", &[1])];
+/// Granite's names in the memory of transformers 5, and in its files.
+const GRANITE: [(&str, &str); 3] = [
+    (".experts.gate_up_proj", ".input_linear.weight"),
+    (".experts.down_proj", ".output_linear.weight"),
+    (".router.weight", ".router.layer.weight"),
+];
 
 impl Store {
     /// Takes away what is before all names of the model, or within them, and gives the experts' block its usual name. Of
@@ -24,10 +31,27 @@ impl Store {
     ///
     /// # Errors
     /// If two tensors would get one name, or a fused tensor does not hold as many experts.
-    pub fn plain_names(&mut self, experts: usize, report: &mut Report) -> Result<()> {
+    pub fn plain_names(&mut self, names: Names, experts: usize, report: &mut Report) -> Result<()> {
         self.unwrap(report)?;
         let is_mixed = self.tensors().keys().any(|name| fused(name).is_some())
-            && self.tensors().keys().any(|name| is_of_one_expert(name));
+            && self.tensors().keys().any(|name| is_of_one_expert(name, names));
+        if names == Names::GRANITE {
+            let plain = |name: &str| {
+                let renamed = GRANITE.iter().find_map(|(from, to)| Some(format!("{}{to}", name.strip_suffix(from)?)));
+                renamed.unwrap_or_else(|| name.to_owned())
+            };
+            self.rename(plain)?;
+        } else if names.block != names.fused_block {
+            self.plain_block(is_mixed, report)?;
+        }
+        if is_mixed {
+            self.split_experts(names, experts, report)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the experts' block of a Mixtral its usual name.
+    fn plain_block(&mut self, is_mixed: bool, report: &mut Report) -> Result<()> {
         let is_fused = !is_mixed
             && BLOCKS.iter().any(|block| {
                 let experts = format!("{MODEL}layers.0{block}experts.gate_up_proj");
@@ -46,17 +70,15 @@ impl Store {
                 "they are read as one, as in transformers 5",
             );
         }
-        if is_mixed {
-            self.split_experts(experts, report)?;
-        }
         Ok(())
     }
 
     /// Gives every expert of a fused tensor tensors of its own, which are parts of it.
-    fn split_experts(&mut self, experts: usize, report: &mut Report) -> Result<()> {
+    fn split_experts(&mut self, names: Names, experts: usize, report: &mut Report) -> Result<()> {
         let all: Vec<String> = self.tensors().keys().filter(|name| fused(name).is_some()).cloned().collect();
         for name in &all {
             let Some(((layer, matrices), whole)) = fused(name).zip(self.remove(name)) else { continue };
+            let matrices: Vec<&str> = matrices.iter().map(|which| names.expert[*which]).collect();
             let parts = experts.saturating_mul(matrices.len());
             let [count, rows, cols] = whole.shape[..] else {
                 bail!("tensor `{name}`: expected [experts, rows, columns], found {:?}", whole.shape);
@@ -124,13 +146,13 @@ impl Store {
 }
 
 /// The block and the matrices of a fused tensor; `None` if it is none.
-fn fused(name: &str) -> Option<(&str, &'static [&'static str])> {
+fn fused(name: &str) -> Option<(&str, &'static [usize])> {
     FUSED.iter().find_map(|(end, matrices)| Some((name.strip_suffix(end)?, *matrices)))
 }
 
 /// Whether a tensor is a matrix of one expert.
-fn is_of_one_expert(name: &str) -> bool {
+fn is_of_one_expert(name: &str, names: Names) -> bool {
     let Some((_, rest)) = name.split_once(".experts.") else { return false };
     let matrix = rest.split_once('.').filter(|(expert, _)| expert.parse::<usize>().is_ok()).map(|(_, matrix)| matrix);
-    matrix.is_some_and(|matrix| ["w1.weight", "w2.weight", "w3.weight"].contains(&matrix))
+    matrix.and_then(|matrix| matrix.strip_suffix(".weight")).is_some_and(|matrix| names.expert.contains(&matrix))
 }

@@ -117,7 +117,8 @@ impl Store {
                 _ => None,
             };
             let type_name = format!("{:?}", tensor.dtype);
-            let entry = Entry { shard, stored, type_name, shape: tensor.shape, start: tensor.start, len: tensor.len };
+            let (shape, start, len) = (tensor.shape, tensor.start, tensor.len);
+            let entry = Entry { shard, stored, type_name, shape, start, len, scales: None };
             match self.replace(tensor.name.clone(), entry) {
                 None => {}
                 Some(true) => copies.equal.push(tensor.name),

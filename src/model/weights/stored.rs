@@ -1,5 +1,6 @@
 //! The types of stored numbers.
 
+use super::e2m1;
 use crate::model::kernels::{Block, widen_bf16};
 use crate::trace::Dtype;
 use half::f16;
@@ -15,6 +16,8 @@ pub enum Stored {
     F16,
     /// 16-bit floating-point numbers, bfloat16.
     Bf16,
+    /// 4-bit numbers (E2M1), two in a byte, whose scales are apart: MXFP4 in safetensors.
+    Mxfp4,
     /// Quantised in blocks along a row.
     Blocks(Block),
 }
@@ -25,6 +28,7 @@ impl Stored {
         match self {
             Self::F32 => n.checked_mul(4),
             Self::F16 | Self::Bf16 => n.checked_mul(2),
+            Self::Mxfp4 => n.is_multiple_of(e2m1::GROUP).then_some(n / 2),
             Self::Blocks(block) => {
                 n.is_multiple_of(block.width()).then(|| (n / block.width()).checked_mul(block.bytes()))?
             }
@@ -37,6 +41,7 @@ impl Stored {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
+            Self::Mxfp4 => "MXFP4",
             Self::Blocks(block) => block.name(),
         }
     }
@@ -47,7 +52,7 @@ impl Stored {
             Self::F32 => Some(Dtype::F32),
             Self::F16 => Some(Dtype::F16),
             Self::Bf16 => Some(Dtype::Bf16),
-            Self::Blocks(_) => None,
+            Self::Mxfp4 | Self::Blocks(_) => None,
         }
     }
 }
@@ -65,7 +70,7 @@ impl From<Dtype> for Stored {
 impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocks(block) => f.pad(block.name()),
+            Self::Mxfp4 | Self::Blocks(_) => f.pad(self.name()),
             plain => match plain.dtype() {
                 Some(dtype) => dtype.fmt(f),
                 None => Ok(()),
@@ -85,6 +90,8 @@ pub(super) fn widen(bytes: &[u8], stored: Stored, out: &mut Vec<f32>) {
             out.resize(half.len(), 0.0);
             half.convert_to_f32_slice(out);
         }
+        // Numbers without their scales; see `Matrix::widen_row`.
+        Stored::Mxfp4 => e2m1::widen(bytes, &vec![127; bytes.len() / 16], out),
         Stored::Blocks(block) => {
             out.resize(bytes.len() / block.bytes() * block.width(), 0.0);
             block.dequantize(bytes, out);

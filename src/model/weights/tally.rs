@@ -45,6 +45,10 @@ pub fn tally(bytes: &[u8], stored: Stored) -> Tally {
         }
         Stored::Bf16 => of_words(0x7fff, 0x7f80, halves(), |bits| bf16::from_bits(narrow(bits)).to_f32()),
         Stored::F16 => of_words(0x7fff, 0x7c00, halves(), |bits| f16::from_bits(narrow(bits)).to_f32()),
+        // Only scales can be NaN: see `scan`.
+        Stored::Mxfp4 => {
+            Tally { nan: 0, infinite: 0, largest: if bytes.iter().all(|byte| byte & 0x77 == 0) { 0.0 } else { 6.0 } }
+        }
         Stored::Blocks(block) => {
             let mut values = [0f32; 256];
             let values = &mut values[..block.width()];

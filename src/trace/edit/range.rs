@@ -17,6 +17,7 @@ impl Edit {
             _ => Ok(()),
         };
         has("L", "layer", &self.layers, dims.layers)?;
+        self.check_routers(dims)?;
         let experts = |picks: &Picks| has("E", "expert", picks, dims.experts);
         let heads = |picks: &Picks| has("H", "head", picks, dims.heads);
         match &self.change {
@@ -40,13 +41,30 @@ impl Edit {
             Change::Zero(part) | Change::Scale(part, _) | Change::Mean(part) => match part {
                 Part::Experts(picks) => experts(picks)?,
                 Part::Heads(picks) => heads(picks)?,
-                Part::Shared => bail!("`{self}`: this model has no shared expert"),
+                Part::Shared => ensure!(dims.d_shared > 0, "`{self}`: this model has no shared expert"),
                 Part::Attn | Part::Mlp => {}
             },
             Change::Cut { heads: picks, .. } => heads(picks)?,
             Change::Patch { what: Patched::Heads(picks), .. } => heads(picks)?,
             Change::Patch { what: Patched::Experts(picks), .. } => experts(picks)?,
             Change::Patch { .. } | Change::Add { .. } | Change::Replay { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Checks that the layers have a router, where the edit needs one.
+    fn check_routers(&self, dims: Dims) -> Result<()> {
+        let of_part = |part: &Part| matches!(part, Part::Experts(_) | Part::Shared);
+        let needs_router = match &self.change {
+            Change::Ban(_) | Change::Force(_) | Change::Bias(..) | Change::TopK(_) | Change::Replay { .. } => true,
+            Change::Zero(part) | Change::Scale(part, _) | Change::Mean(part) => of_part(part),
+            Change::Patch { what: Patched::Experts(_), .. } => true,
+            Change::Patch { what: Patched::Hook(hook), .. } | Change::Add { hook, .. } => hook.is_of_router(),
+            Change::Patch { what: Patched::Heads(_), .. } | Change::Cut { .. } => false,
+        };
+        let layers = self.layers.below(dims.layers);
+        if needs_router && !layers.is_empty() && !layers.iter().any(|layer| dims.has_router(*layer)) {
+            bail!("`{self}`: layer {} has no router; layers without: {}", layers[0], dims.dense);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ fn dims() -> Dims {
         vocab: 300,
         context: 64,
         window: None,
+        ..Dims::default()
     }
 }
 

@@ -52,6 +52,7 @@ impl<'a> TracePlan<'a> {
         let (meta, pos) = (&trace.meta, trace.tokens.len());
         let mut tables = ExtraWriter::default();
         tables.sources(&trace.tokens);
+        tables.sinks(&meta.scores.sinks);
         if candidates {
             tables.candidates(&trace.tokens);
         }
@@ -82,9 +83,7 @@ impl<'a> TracePlan<'a> {
             (Tensor::Table(name, tensor), dtype)
         }));
         let wanted = |hook: &Hook| !is_empty && keep(hook.kind, hook.layer as usize) && is_whole(trace, *hook);
-        tensors.extend(
-            Hook::all(meta.dims.layers).filter(wanted).map(|hook| (Tensor::Hook(hook), stored_dtype(meta, hook))),
-        );
+        tensors.extend(Hook::all(meta.dims).filter(wanted).map(|hook| (Tensor::Hook(hook), stored_dtype(meta, hook))));
         // Wide dtypes come first, which keeps every tensor aligned.
         tensors.sort_by_key(|(_, dtype)| std::cmp::Reverse(dtype.bitsize()));
         let mut header = serde_json::Map::new();

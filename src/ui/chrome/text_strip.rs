@@ -87,7 +87,12 @@ fn title(c: &Canvas) -> String {
     if let Some(selection) = state.selection {
         return selected(state, selection);
     }
-    let absent = if is_absent(state) { format!(" · {ABSENT}") } else { String::new() };
+    let is_dense = c.dims().is_some_and(|d| !d.has_router(state.cursor.layer));
+    let absent = match state.strip_colour() {
+        StripColour::Expert if is_dense => " · no router".to_owned(),
+        _ if is_absent(state) => format!(" · {ABSENT}"),
+        _ => String::new(),
+    };
     let caption = state.strip_caption();
     let (carrier, note) = match state.strip_colour() {
         StripColour::Plain => return "text".to_owned(),

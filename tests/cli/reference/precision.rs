@@ -40,7 +40,7 @@ fn bf16_weights_under_the_default_policy_give_the_references_tokens_and_experts_
     assert_eq!(ids_of(&json["generated_ids"]), reference.greedy());
     let hooks =
         || trace.tensors.iter().filter_map(|(name, tensor)| Some((name, name.parse::<Hook>().ok()?.kind, tensor)));
-    assert_eq!(hooks().count(), Hook::recorded(3).count());
+    assert_eq!(hooks().count(), Hook::recorded(mixscope::trace::Dims { layers: 3, ..Default::default() }).count());
     for (name, kind, tensor) in hooks() {
         let always_f32 = kind.always_f32() || kind == HookKind::ExpertIndices;
         assert_eq!(tensor.dtype, if always_f32 { Dtype::F32 } else { Dtype::Bf16 }, "{name}");

@@ -157,7 +157,8 @@ fn what_views_derive_follows_the_edits() {
                 let at = (layer, head);
                 let kept = (views.tokens(), views.cache());
                 let cuts = views.edits().unwrap().cuts(layer);
-                let z = mixscope::model::derive_z(kept, at, pos, d, precision.module, cuts).unwrap();
+                let z = mixscope::model::derive_z(kept, at, pos, (d, loaded.model.scores()), precision.module, cuts)
+                    .unwrap();
                 assert_eq!(z, token.row(K::Z, layer).unwrap()[head * d.d_head..][..d.d_head], "z of {at:?} at {pos}");
             }
         }
@@ -165,7 +166,9 @@ fn what_views_derive_follows_the_edits() {
     for (layer, head) in [(1, 2), (1, 0), (2, 3)] {
         let cuts = views.edits().unwrap().cuts(layer);
         let at = (layer, head);
-        let pattern = mixscope::model::derive_pattern(views.tokens(), at, d, precision.module, cuts).unwrap();
+        let pattern =
+            mixscope::model::derive_pattern(views.tokens(), at, (d, loaded.model.scores()), precision.module, cuts)
+                .unwrap();
         assert!(views.tokens().iter().all(|token| token.row(K::Pattern, layer).is_none()), "no pattern is kept");
         let rows: Vec<f32> = whole
             .tokens()

@@ -14,7 +14,9 @@ fn a_cache_of_transformer_lens_4_opens_as_the_same_run_and_says_how_it_was_read(
     let (whole, cache) = (opened(|_| {}), opened(lens4));
     for (a, b) in whole.tokens().iter().zip(cache.tokens()) {
         assert_eq!((a.id, a.score, a.next.entropy), (b.id, b.score, b.next.entropy));
-        for hook in Hook::all(3).filter(|hook| hook.kind != HookKind::ExpertWeights) {
+        for hook in Hook::all(mixscope::trace::Dims { layers: 3, ..Default::default() })
+            .filter(|hook| hook.kind != HookKind::ExpertWeights)
+        {
             assert_eq!(a.values.get(hook), b.values.get(hook), "{hook}");
         }
     }

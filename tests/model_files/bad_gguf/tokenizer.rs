@@ -9,11 +9,12 @@ fn a_tokenizer_that_cannot_be_used_leaves_prompts_as_ids() {
     let replaced =
         |name: &str, id: usize, value: Value| sound().edited(&key(name), |elements| elements[id] = value.clone());
     let long = "a".repeat(1 << 20);
-    let cases: [(Parts, &[&str]); 17] = [
+    let cases: [(Parts, &[&str]); 18] = [
         (sound().without(&key("model")), &["no tokenizer", "tokenizer.ggml.model"]),
         (sound().without(&key("tokens")), &["lacks tokenizer.ggml.tokens"]),
         (sound().without(&key("scores")), &["lacks tokenizer.ggml.scores"]),
-        (sound().with(&key("model"), "gpt2"), &["gpt2", "llama"]),
+        (sound().with(&key("model"), "t5"), &["t5", "llama", "gpt2"]),
+        (sound().with(&key("model"), "gpt2"), &["lacks tokenizer.ggml.merges"]),
         (sound().with(&key("model"), ESCAPES), &["owned"]),
         (sound().with(&key("tokens"), Value::Array(8, Vec::new())), &["0 tokens"]),
         (sound().with(&key("tokens"), 5u32), &["tokenizer.ggml.tokens"]),

@@ -2,7 +2,7 @@
 
 use super::suspect::{Activation, Suspect};
 use crate::model::weights::Part;
-use crate::model::{GateBlock, Loaded};
+use crate::model::{GateBlock, Loaded, Multipliers};
 use crate::trace::{Dtype, Policy};
 
 /// All of them, for a recording that is stored in `stored` and judged in `dtype`; `saved_in` is the dtype to which
@@ -91,5 +91,17 @@ pub fn fixed(loaded: &Loaded, dtype: Dtype, stored: Dtype, saved_in: Option<Dtyp
     let has_head = loaded.store.matrix(Part::Unembed, &loaded.config.arch).is_ok();
     all.retain(|suspect| *suspect != S::OtherHead || has_head);
     all.retain(|suspect| *suspect != S::Window(None) || d.window.is_some());
+    let arch = &loaded.config.arch;
+    let has_bias = arch.attn.qkv_bias || arch.attn.o_bias || arch.moe.bias;
+    let own = [
+        (arch.attn.sinks, S::NoSinks),
+        (arch.rope.yarn.is_some(), S::NoYarn),
+        (arch.attn.clip.is_some(), S::NotClipped),
+        (has_bias, S::NoBias),
+        (d.d_shared > 0, S::NoSharedExpert),
+        (d.d_shared > 0, S::SharedNotGated),
+        (arch.multipliers != Multipliers::default(), S::NoMultipliers),
+    ];
+    all.extend(own.into_iter().filter(|(has, _)| *has).map(|(_, suspect)| suspect));
     all
 }

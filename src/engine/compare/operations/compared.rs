@@ -37,13 +37,13 @@ pub struct Scores {
 
 impl Scores {
     /// Of rotated queries `[pos, heads, d_head]` and keys `[pos, kv_heads, d_head]`.
-    pub fn of(q: &[f32], k: &[f32], d: Dims) -> Self {
+    /// `scale` is their factor in `layer`.
+    pub fn of(q: &[f32], k: &[f32], d: Dims, (layer, scale): (usize, f32)) -> Self {
         let (group, pos) = (d.heads / d.kv_heads, k.len() / (d.kv_heads * d.d_head));
-        let scale = 1.0 / (d.d_head as f32).sqrt();
         let row = |i: usize| {
             let (head, query) = (i / pos, i % pos);
             let q = &q[(query * d.heads + head) * d.d_head..][..d.d_head];
-            let first = d.window.map_or(0, |window| (query + 1).saturating_sub(window));
+            let first = d.window_at(layer).map_or(0, |window| (query + 1).saturating_sub(window));
             let score = |key: usize| {
                 let k = &k[(key * d.kv_heads + head / group) * d.d_head..][..d.d_head];
                 (q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>() * scale).abs()
@@ -61,7 +61,9 @@ impl Compared<'_> {
         let rows = self.rows(a, own);
         let parts: Vec<Option<Gap>> = rows.iter().map(|rows| rows.iter().copied().reduce(Gap::and)).collect();
         let all = parts.iter().flatten().copied().fold(Gap::default(), Gap::and);
-        let limit = Limit::of(self.hook.kind, self.dtype);
+        // The MLP of a layer without a router is one expert.
+        let is_dense = self.hook.kind == K::MlpOut && !self.dims.has_router(self.hook.layer as usize);
+        let limit = Limit::of(if is_dense { K::ExpertOut } else { self.hook.kind }, self.dtype);
         let is_room = |gap: &Gap| match rounding {
             None => false,
             Some(_) if self.dtype == Dtype::F32 => gap.non_finite == 0 && gap.relative_l2 <= F32_ROOM,

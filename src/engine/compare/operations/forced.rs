@@ -86,8 +86,11 @@ impl<'a> Forced<'a> {
             K::RotQ => self.queries = value.to_vec(),
             K::RotK => {
                 let queries = std::mem::take(&mut self.queries);
+                let scale = self.meta.scores.scale.unwrap_or(1.0 / (self.meta.dims.d_head as f32).sqrt());
+                let at = (hook.layer as usize, scale);
                 let is_needed = !self.keeps && self.recorded.holds(K::Pattern.at(hook.layer as usize)).is_some();
-                self.scores = if is_needed { Scores::of(&queries, value, self.meta.dims) } else { Scores::default() };
+                self.scores =
+                    if is_needed { Scores::of(&queries, value, self.meta.dims, at) } else { Scores::default() };
             }
             K::RouterLogits => {
                 self.choice.0 = value.to_vec();

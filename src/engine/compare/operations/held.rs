@@ -17,7 +17,7 @@ pub fn held(loaded: &Loaded, recorded: &Recorded, hook: Hook) -> Result<Held> {
         _ => hook.layer as usize,
     };
     let (mut values, mut dtypes) = (BTreeMap::new(), BTreeMap::new());
-    let mut kinds = reads(hook.kind);
+    let mut kinds = reads(hook.kind, recorded.dims, hook.layer as usize);
     if kinds.contains(&K::MlpOut) || kinds.contains(&K::ExpertOut) {
         kinds.push(K::ResidMid);
     }

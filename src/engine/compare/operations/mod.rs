@@ -66,6 +66,7 @@ pub fn operations(
         trace: reference,
         dims: loaded.meta.dims,
         tokens: tokens.len(),
+        added: loaded.config.arch.multipliers.residual,
         edits: edits.map(PromptEdits::edits),
     };
     let precision = Precision::new(loaded.meta.policy, loaded.meta.compute_dtype);

@@ -14,6 +14,8 @@ pub struct Recorded<'a> {
     pub trace: &'a TraceReader,
     pub dims: Dims,
     pub tokens: usize,
+    /// The factor of what is added to the residual stream.
+    pub added: f32,
     /// The edits under which the model is run.
     pub edits: Option<&'a Edits>,
 }
@@ -30,8 +32,15 @@ pub struct Sources {
 }
 
 /// The values that an operation reads, in its own layer. The first layer's residual stream is read from the embedding.
-pub fn inputs(kind: K) -> &'static [K] {
+pub fn inputs(kind: K, d: Dims, layer: usize) -> &'static [K] {
     match kind {
+        K::RotQ if d.qk_norm => &[K::QNorm],
+        K::RotK if d.qk_norm => &[K::KNorm],
+        K::MlpOut if !d.has_router(layer) => &[K::Ln2],
+        K::MlpOut if d.d_shared > 0 => &[K::ExpertOut, K::MixingWeights, K::ExpertIndices, K::SharedOut, K::SharedGate],
+        K::QNorm => &[K::Q],
+        K::KNorm => &[K::K],
+        K::SharedOut | K::SharedGate => &[K::Ln2],
         K::Embed | K::ResidPre => &[],
         K::Ln1 | K::Ln1Scale => &[K::ResidPre],
         K::Q | K::K | K::V => &[K::Ln1],
@@ -87,7 +96,8 @@ impl<'a> Recorded<'a> {
             if hook.kind.is_global() {
                 continue;
             }
-            let before = inputs(hook.kind).iter().map(|kind| kind.at(hook.layer as usize));
+            let before =
+                inputs(hook.kind, self.dims, hook.layer as usize).iter().map(|kind| kind.at(hook.layer as usize));
             open.extend(before.filter(|input| self.holds(*input).is_none()));
         }
         false
@@ -134,7 +144,8 @@ impl<'a> Recorded<'a> {
                 continue;
             }
             let (a, b, sum) = (a.f32()?, b.f32()?, sum.f32()?);
-            let other = a.iter().zip(b).zip(sum).filter(|((a, b), sum)| dtype.round(*a + *b) != **sum).count();
+            let by = |b: f32| if self.added == 1.0 { b } else { dtype.round(b * self.added) };
+            let other = a.iter().zip(b).zip(sum).filter(|((a, b), sum)| dtype.round(*a + by(**b)) != **sum).count();
             return Ok(other as f64 > OTHER_SUMS * sum.len() as f64);
         }
         Ok(false)
@@ -156,7 +167,7 @@ impl<'a> Recorded<'a> {
             (K::LnFinal | K::LnFinalScale, _) => vec![K::ResidPost.at(self.dims.layers - 1)],
             (K::ResidPre, 0) => vec![K::Embed.at(0)],
             (K::ResidPre, _) => vec![K::ResidPost.at(layer - 1)],
-            (kind, _) => inputs(kind).iter().map(|kind| kind.at(layer)).collect(),
+            (kind, _) => inputs(kind, self.dims, layer).iter().map(|kind| kind.at(layer)).collect(),
         };
         for input in before {
             // Held under the name of the very value that is looked at is no source.
@@ -175,7 +186,7 @@ impl<'a> Recorded<'a> {
     pub fn missing_inputs(&self, hook: Hook) -> Vec<K> {
         let layer = if hook.kind.is_global() { self.dims.layers - 1 } else { hook.layer as usize };
         let mut missing = Vec::new();
-        let mut open: Vec<K> = inputs(hook.kind).to_vec();
+        let mut open: Vec<K> = inputs(hook.kind, self.dims, layer).to_vec();
         while let Some(kind) = open.pop() {
             if self.holds(kind.at(layer)).is_some() {
                 continue;
@@ -183,7 +194,7 @@ impl<'a> Recorded<'a> {
             if kind == K::ResidPre && layer > 0 {
                 missing.push(kind);
             } else if is_plain(kind) {
-                open.extend(inputs(kind));
+                open.extend(inputs(kind, self.dims, layer));
             } else {
                 missing.push(kind);
             }

@@ -106,7 +106,9 @@ impl<'a> Case<'a> {
         let a = tensor.f32().with_context(|| format!("`{hook}`"))?.to_vec();
         let of = |kind: K| held.values.get(&kind);
         let scores = match (of(K::RotQ), of(K::RotK)) {
-            (Some(q), Some(k)) => Scores::of(q, k, loaded.meta.dims),
+            (Some(q), Some(k)) => {
+                Scores::of(q, k, loaded.meta.dims, (hook.layer as usize, loaded.config.arch.score_scale()))
+            }
             _ => Scores::default(),
         };
         let chosen = operation.chosen.clone();
@@ -349,7 +351,7 @@ impl<'a> Case<'a> {
         let mut all = vec![self.operation.hook.kind];
         let mut i = 0;
         while i < all.len() {
-            for input in super::recorded::inputs(all[i]) {
+            for input in super::recorded::inputs(all[i], self.loaded.meta.dims, self.layer()) {
                 if !self.held.values.contains_key(input) && !all.contains(input) {
                     all.push(*input);
                 }

@@ -118,6 +118,20 @@ pub enum Suspect {
     AttentionLost,
     /// The unembedding is the embedding, or is not although the config ties them.
     OtherHead,
+    /// No attention sinks.
+    NoSinks,
+    /// Frequencies of RoPE without YaRN.
+    NoYarn,
+    /// Queries, keys and values that are not clamped.
+    NotClipped,
+    /// Products without their biases.
+    NoBias,
+    /// No shared expert.
+    NoSharedExpert,
+    /// The shared expert without its gate.
+    SharedNotGated,
+    /// Embedding, additions to the stream and logits without the model's constant factors.
+    NoMultipliers,
 }
 
 /// Activations that an expert may have in place of SiLU.
@@ -209,8 +223,10 @@ impl Suspect {
 
     /// Whether it changes how `kind` follows from its inputs.
     pub fn acts_on(&self, kind: K) -> bool {
-        let norm = matches!(kind, K::Ln1 | K::Ln2 | K::LnFinal);
-        let product = matches!(kind, K::Q | K::K | K::V | K::AttnOut | K::RouterLogits | K::ExpertOut | K::Logits);
+        let norm = matches!(kind, K::Ln1 | K::Ln2 | K::LnFinal | K::QNorm | K::KNorm);
+        let mlp = matches!(kind, K::ExpertOut | K::SharedOut);
+        let product =
+            matches!(kind, K::Q | K::K | K::V | K::AttnOut | K::RouterLogits | K::SharedGate | K::Logits) || mlp;
         match self {
             S::Policy(Policy::EagerExperts | Policy::Hf4, _) => matches!(kind, K::MixingWeights | K::MlpOut),
             S::Policy(Policy::F32Router | Policy::RouterQ8 | Policy::RouterQ4, _) => kind == K::RouterLogits,
@@ -219,7 +235,7 @@ impl Suspect {
             S::Policy(..) => true,
             S::InputsIn(_) | S::InputsInTf32 | S::InputsAsGgml | S::SumsInF16 => product,
             S::Transposed => matches!(kind, K::Q | K::K | K::V | K::AttnOut | K::Logits),
-            S::InputNotNormed => matches!(kind, K::Q | K::K | K::V | K::RouterLogits | K::ExpertOut | K::Logits),
+            S::InputNotNormed => matches!(kind, K::Q | K::K | K::V | K::RouterLogits | K::Logits) || mlp,
             S::NormEps(_) => norm || kind.is_scale(),
             S::NormRoundedOnce | S::NormWithoutGain | S::NormOnePlusGain => norm,
             S::NormSubtractsMean | S::NormSkipped => norm,
@@ -246,11 +262,18 @@ impl Suspect {
             S::RouterSigmoid => kind == K::ExpertWeights,
             S::NoRenormalisation => matches!(kind, K::MixingWeights | K::MlpOut),
             S::WeightsReversed => matches!(kind, K::MixingWeights | K::MlpOut),
-            S::SwappedGateUp | S::Activation(_) | S::ExpertsWithoutUp | S::OtherExpert(_) => kind == K::ExpertOut,
+            S::SwappedGateUp | S::Activation(_) | S::ExpertsWithoutUp => mlp,
+            S::OtherExpert(_) => kind == K::ExpertOut,
             S::WholeSequence | S::Unweighted | S::FirstExpertOnly => kind == K::MlpOut,
             S::NoResidual => matches!(kind, K::ResidMid | K::ResidPost),
             S::AttentionLost => kind == K::ResidPost,
             S::OtherHead => kind == K::Logits,
+            S::NoSinks => matches!(kind, K::Pattern | K::Z),
+            S::NoYarn => matches!(kind, K::RotQ | K::RotK),
+            S::NotClipped => matches!(kind, K::RotQ | K::RotK | K::Z),
+            S::NoBias => product,
+            S::NoSharedExpert | S::SharedNotGated => kind == K::MlpOut,
+            S::NoMultipliers => matches!(kind, K::ResidPre | K::ResidMid | K::ResidPost | K::Logits),
         }
     }
 }
@@ -287,6 +310,13 @@ impl fmt::Display for Suspect {
             }
             S::PatternRounded => f.write_str("the pattern rounded before it weighs the values"),
             S::KeysValuesInF16 => f.write_str("keys and values kept in f16"),
+            S::NoSinks => f.write_str("attention without sinks"),
+            S::NoYarn => f.write_str("RoPE without YaRN"),
+            S::NotClipped => f.write_str("queries, keys and values that are not clamped (clip_qkv)"),
+            S::NoBias => f.write_str("products without their biases"),
+            S::NoSharedExpert => f.write_str("experts without the shared one"),
+            S::SharedNotGated => f.write_str("the shared expert without its gate"),
+            S::NoMultipliers => f.write_str("no constant factors (embedding_multiplier, residual_multiplier, logits_scaling)"),
             S::EmbedScaled => f.write_str("embeddings times √d_model"),
             S::NormEps(eps) => write!(f, "the epsilon of RMSNorm: {eps:e} in A"),
             S::NormWithoutGain => f.write_str("RMSNorm without its gain"),

@@ -163,8 +163,9 @@ fn in_steps<K: Copy + Send, V: Send>(
 }
 
 fn reader(run: &Run, layer: usize, head: usize) -> Result<HeadReader<'_>> {
-    let (dims, round) = (run.meta().dims, run.precision().module);
-    HeadReader::new(run.tokens(), (layer, head), dims, round, run.cuts(layer)).with_context(not_captured)
+    let (meta, round) = (run.meta(), run.precision().module);
+    HeadReader::new(run.tokens(), (layer, head), (meta.dims, &meta.scores), round, run.cuts(layer))
+        .with_context(not_captured)
 }
 
 fn grow(run: &Run, (layer, pick): (usize, Pick), grown: &mut Grown, end: usize) -> Result<()> {

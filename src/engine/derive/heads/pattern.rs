@@ -13,8 +13,9 @@ use anyhow::{Context, Result};
 /// # Errors
 /// If neither patterns nor queries and keys were captured.
 pub fn pattern(run: &Run, layer: usize, head: usize) -> Result<Pattern> {
-    let (dims, round) = (run.meta().dims, run.precision().module);
-    derive_pattern(run.tokens(), (layer, head), dims, round, run.cuts(layer)).with_context(not_captured)
+    let (meta, round) = (run.meta(), run.precision().module);
+    derive_pattern(run.tokens(), (layer, head), (meta.dims, &meta.scores), round, run.cuts(layer))
+        .with_context(not_captured)
 }
 
 /// The attention probabilities of a head, or of all heads of `layer` combined, over the whole run.

@@ -2,7 +2,9 @@
 
 use crate::model::{Config, Described};
 use crate::trace::Prompt;
-use crate::trace::{Device, Dtype, Level, Meta, Piece, Policy, Recording, Report, Sampling, Spelling, TraceFile};
+use crate::trace::{
+    Device, Dtype, Level, Meta, Piece, Policy, Recording, Report, Sampling, Scores, Spelling, TraceFile,
+};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
@@ -59,6 +61,7 @@ pub fn meta(file: &TraceFile, name: &str, json: Value, config: &Config, mut repo
         name: name.to_owned(),
         title: if title.is_empty() { name.to_owned() } else { title.to_owned() },
         dims: described.dims,
+        scores: Scores { scale: config.arch.attn.scale, sinks: [].into() },
         weights_dtype: said("weights_dtype").map_or(described.weights_dtype, str::to_owned),
         stored: Vec::new(),
         compute_dtype,

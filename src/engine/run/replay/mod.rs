@@ -69,7 +69,7 @@ impl Replay {
         let mut meta = meta::meta(&file, name, json, &config, report)?;
         let ids = token_ids(&mut file, dims.vocab)?;
         let spelling = meta::spelling(&file, &ids)?;
-        let tables = ExtraTables::take(&mut file, dims, ids.len(), &spelling)?;
+        let mut tables = ExtraTables::take(&mut file, dims, ids.len(), &spelling)?;
         let mut values = hook_values(&mut file, dims, ids.len())?;
         meta.report.findings.extend(notes);
         meta::note_unknown(&file, &mut meta.report);
@@ -78,7 +78,11 @@ impl Replay {
         let precision = Precision::new(meta.policy, meta.compute_dtype);
         values.iter_mut().for_each(|values| derive_routing(values, &config.arch, precision, is_edited));
         let tokens = records(&ids, values, &tables, &spelling);
-        note_what_is_there(&mut meta, &tokens, &tables);
+        if let Some(sinks) = tables.sinks.take() {
+            meta.scores.sinks = sinks.into();
+        }
+        let follows = !config.arch.attn.sinks || !meta.scores.sinks.is_empty();
+        note_what_is_there(&mut meta, &tokens, &tables, follows);
         Ok(Self { meta: Arc::new(meta), precision, tokens, lens: Arc::new(tables.lens), spelling: Arc::new(spelling) })
     }
 
@@ -219,14 +223,15 @@ fn score(before: &TokenRecord, id: u32) -> Option<Score> {
     Some(Score { nll: -predicted.log_prob(at) as f32, entropy: predicted.entropy(), rank: predicted.rank(at) })
 }
 
-/// Notes which views the run has numbers for.
-fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &ExtraTables) {
+/// Notes which views the run has numbers for. `follows` says whether patterns follow from queries and keys.
+fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &ExtraTables, follows: bool) {
     use HookKind as K;
     let (layers, last) = (meta.dims.layers, meta.dims.layers - 1);
     // A tensor holds all positions or none.
     let first = &tokens[0];
     let has = |kind: K, layer: usize| first.values.get(kind.at(layer)).is_some();
-    let attention: Vec<bool> = (0..layers).map(|l| has(K::Pattern, l) || has(K::RotQ, l) && has(K::RotK, l)).collect();
+    let derived = |layer: usize| follows && has(K::RotQ, layer) && has(K::RotK, layer);
+    let attention: Vec<bool> = (0..layers).map(|layer| has(K::Pattern, layer) || derived(layer)).collect();
     let lens: Vec<[bool; 2]> = (0..layers)
         .map(|layer| {
             let in_table = |site: LensSite| tables.lens[site as usize].as_ref().is_some_and(|table| table.has(layer));
@@ -234,7 +239,8 @@ fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &Ext
             [in_table(LensSite::ResidMid), in_table(LensSite::ResidPost) || follows]
         })
         .collect();
-    let routing = (0..layers).filter(|layer| has(K::RouterLogits, *layer)).count();
+    let routed = meta.dims.routed().count();
+    let routing = meta.dims.routed().filter(|layer| has(K::RouterLogits, *layer)).count();
     let share = |count: usize, what: &str| match count {
         0 => format!("not in this trace: {what}"),
         n if n == layers => "of every layer".to_owned(),
@@ -244,7 +250,7 @@ fn note_what_is_there(meta: &mut Meta, tokens: &[Arc<TokenRecord>], tables: &Ext
     let sites = |site: LensSite| count(&lens.iter().map(|sites| sites[site as usize]).collect::<Vec<_>>());
     let next = if first.next.is_absent() { "not in this trace: logits, candidates" } else { "of every position" };
     let found = [
-        ("routing", share(routing, "router logits")),
+        ("routing", if routing == routed { share(layers, "") } else { share(routing, "router logits") }),
         ("attention", share(count(&attention), "patterns, or rotated queries and keys")),
         ("lens of resid_mid", share(sites(LensSite::ResidMid), "lens tables")),
         ("lens of resid_post", share(sites(LensSite::ResidPost), "lens tables, logits")),

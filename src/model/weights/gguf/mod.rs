@@ -66,7 +66,7 @@ fn add_tensors(store: &mut Store, bytes: &Bytes, path: &Path, report: &mut Repor
     for Tensor { name, shape, kind, start, len } in header.tensors {
         let stored = stored(kind);
         let type_name = stored.map_or_else(|| unreadable(kind), |stored| stored.name().to_owned());
-        store.add(name, Entry { shard, stored, type_name, shape, start, len })?;
+        store.add(name, Entry { shard, stored, type_name, shape, start, len, scales: None })?;
     }
     Ok(parts)
 }

@@ -282,9 +282,10 @@ impl State {
             ModelPart::Embed => {}
             ModelPart::Head(layer, head) => (self.cursor.layer, self.cursor.head) = (layer, head),
             ModelPart::Expert(layer, expert) => (self.cursor.layer, self.cursor.expert) = (layer, expert),
-            ModelPart::Edit(layer, _) | ModelPart::AttnRest(layer) | ModelPart::MlpRest(layer) => {
-                self.cursor.layer = layer
-            }
+            ModelPart::Edit(layer, _)
+            | ModelPart::AttnRest(layer)
+            | ModelPart::MlpRest(layer)
+            | ModelPart::Shared(layer) => self.cursor.layer = layer,
         }
     }
 }

@@ -35,7 +35,9 @@ fn copy_choices(state: &State, extent: Extent, view: Choices) -> Copied {
     };
     let mut clip = Clip::new(RoutingRow::TABLE)?;
     for pos in positions {
-        for layer in layers.clone() {
+        let is_alone = layers.len() == 1;
+        let has_router = |layer: &usize| is_alone || state.meta().is_none_or(|meta| meta.dims.has_router(*layer));
+        for layer in layers.clone().filter(has_router) {
             clip.extend(tables::routing(&state.tokens[pos], pos, layer).map_err(|_| not_captured())?)?;
         }
     }

@@ -4,6 +4,7 @@
 //! | name | shape | meaning |
 //! |---|---|---|
 //! | `mixscope.source` | `[pos]` i64 | source of each token: 0 prompt, 1 generated, 2 forced |
+//! | `mixscope.sinks` | `[layers, heads]` f32 | attention sinks of the model: without them, weights don't follow from queries and keys |
 //! | `mixscope.score.nll`, `.entropy` | `[pos - 1]` f32 | of the token at p + 1, given those before it |
 //! | `mixscope.score.rank` | `[pos - 1]` i64 | rank of that token, from 1 |
 //! | `mixscope.next.ids` | `[pos, k]` i64 | the candidates for the token that follows each position |

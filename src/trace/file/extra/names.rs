@@ -5,6 +5,7 @@ use std::collections::HashMap;
 pub const SPELLING: &str = "mixscope.spelling";
 
 pub const SOURCE: &str = "mixscope.source";
+pub const SINKS: &str = "mixscope.sinks";
 pub const LENS_LAYERS: &str = "mixscope.lens.layers";
 pub const SITES: [LensSite; 2] = [LensSite::ResidMid, LensSite::ResidPost];
 pub const SOURCES: [Source; 3] = [Source::Prompt, Source::Generated, Source::Forced];

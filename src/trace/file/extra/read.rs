@@ -1,4 +1,4 @@
-use super::names::{LENS_LAYERS, SITES, SOURCE, SOURCES, Spelling};
+use super::names::{LENS_LAYERS, SINKS, SITES, SOURCE, SOURCES, Spelling};
 use crate::trace::file::by_position::check_below;
 use crate::trace::file::tensor::{TraceFile, Values};
 use crate::trace::{Candidate, Dims, LensCell, Piece, Prediction, Score, Source};
@@ -13,6 +13,8 @@ pub struct ExtraTables {
     pub scores: Option<Vec<Score>>,
     /// The distribution after each position `[pos]`.
     pub next: Option<Vec<Prediction>>,
+    /// Attention sinks `[layers][heads]`.
+    pub sinks: Option<Vec<Vec<f32>>>,
     /// Lens cells of resid_mid and resid_post.
     pub lens: [Option<LensTable>; 2],
 }
@@ -67,6 +69,7 @@ impl ExtraTables {
             sources: take_sources(file, pos)?,
             scores: take_scores(file, pos)?,
             next: take_next(file, dims, pos, spell)?,
+            sinks: take_sinks(file, dims)?,
             lens: take_lens(file, dims, pos)?,
         })
     }
@@ -82,6 +85,11 @@ fn take_sources(file: &mut TraceFile, pos: usize) -> Result<Option<Vec<Source>>>
     let values = values.into_u32(SOURCE)?;
     check_below(SOURCE, &values, SOURCES.len(), "prompt, generated, forced")?;
     Ok(Some(values.into_iter().map(|source| SOURCES[source as usize]).collect()))
+}
+
+fn take_sinks(file: &mut TraceFile, dims: Dims) -> Result<Option<Vec<Vec<f32>>>> {
+    let Some(values) = file.take(SINKS, &[dims.layers, dims.heads])? else { return Ok(None) };
+    Ok(Some(values.into_f32(SINKS)?.chunks_exact(dims.heads).map(<[f32]>::to_vec).collect()))
 }
 
 /// Takes the tensor `name` of a table that the trace holds; no tensor of a table may be missing.

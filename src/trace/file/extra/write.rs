@@ -1,4 +1,4 @@
-use super::names::{LENS_LAYERS, SITES, SOURCE, SOURCES};
+use super::names::{LENS_LAYERS, SINKS, SITES, SOURCE, SOURCES};
 use crate::trace::file::tensor::{TraceTensor, Values};
 use crate::trace::{Candidate, Dtype, LensCell, LensKey, LensSite, Piece, Score, Source, TokenRecord};
 use anyhow::{Result, ensure};
@@ -35,6 +35,12 @@ impl ExtraWriter {
     pub fn sources(&mut self, tokens: &[Arc<TokenRecord>]) {
         let number = |source: Source| SOURCES.iter().position(|s| *s == source).unwrap_or(0) as u32;
         self.u32(SOURCE, &[tokens.len()], tokens.iter().map(|token| number(token.source)));
+    }
+
+    /// Adds attention sinks `[layers][heads]`, if the model has them.
+    pub fn sinks(&mut self, sinks: &[Vec<f32>]) {
+        let Some(heads) = sinks.first().map(Vec::len) else { return };
+        self.f32(SINKS, &[sinks.len(), heads], sinks.iter().flatten().copied());
     }
 
     /// Adds scores, and candidates if every position has equally many.

@@ -5,8 +5,9 @@ use crate::trace::{Dims, Hook, HookKind as K};
 /// The name of the token ids.
 pub const TOKENS: &str = "tokens";
 
-/// Names of TransformerLens for the values of a hook that has another name here, without the layer.
-const ALIASES: [(&str, K); 14] = [
+/// Names of TransformerLens, and of modules of transformers, for the values of a hook that has another name here, without the
+/// layer.
+const ALIASES: [(&str, K); 18] = [
     ("embed.hook_out", K::Embed),
     ("logits", K::Logits),
     ("hook_in", K::ResidPre),
@@ -21,6 +22,10 @@ const ALIASES: [(&str, K); 14] = [
     ("mlp.gate.hook_expert_indices", K::ExpertIndices),
     ("mlp.hook_out", K::MlpOut),
     ("hook_out", K::ResidPost),
+    ("attn.q_norm.out", K::QNorm),
+    ("attn.k_norm.out", K::KNorm),
+    ("mlp.shared_expert.out", K::SharedOut),
+    ("mlp.shared_expert_gate.out", K::SharedGate),
 ];
 
 /// Last words of hooks that TransformerLens has and no view or comparison needs.

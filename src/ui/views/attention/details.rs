@@ -26,10 +26,15 @@ pub fn draw(c: &mut Canvas, area: Rect) {
     let column =
         state.derived.column(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| !is_row);
     let row = state.derived.row(cursor.layer, c.pane.heads.pick(c.state.cursor.head), cursor.token).filter(|_| is_row);
+    let has_sinks = state.meta().is_some_and(|meta| !meta.scores.sinks.is_empty());
     let sum = match (row, column) {
         // Maxima are not a distribution.
         (Some(row), _) if row.pick == Pick::Max => "largest weights over the heads".to_owned(),
-        (Some(row), _) => format!("weights of this row · entropy {:.2} nats", row.entropy),
+        (Some(row), _) => {
+            let to_sink = 1.0 - row.weights.iter().sum::<f32>();
+            let sink = if has_sinks { format!(" · sink {to_sink:.4}") } else { String::new() };
+            format!("weights of this row{sink} · entropy {:.2} nats", row.entropy)
+        }
         (_, Some(column)) => {
             let queries = if column.weights.len() == 1 { "query" } else { "queries" };
             format!("weights of this column · sum {:.4} over {} {queries}", column.total, column.weights.len())
@@ -37,9 +42,9 @@ pub fn draw(c: &mut Canvas, area: Rect) {
         _ => String::new(),
     };
     let mut y = inside.y;
-    // The second part is never cut.
-    let first = sum.split(" · ").next().unwrap_or_default().to_owned();
-    let forms = [sum, first];
+    // A part is shown whole, or not.
+    let parts: Vec<&str> = sum.split(" · ").collect();
+    let forms: Vec<String> = (1..=parts.len()).rev().map(|shown| parts[..shown].join(" · ")).collect();
     c.put_first_that_fits(inside, inside.x + 1, y, &forms, c.theme.dim());
     for pos in others.iter().take(usize::from(inside.height.saturating_sub(1))) {
         y += 1;

@@ -28,7 +28,7 @@ use share_out::Lines;
 
 use crate::state::State;
 use crate::state::text::{fit, harmless, quoted, show_piece};
-use crate::trace::{HookKind, TokenRecord};
+use crate::trace::{Dims, HookKind, TokenRecord};
 use crate::ui::canvas::Canvas;
 use ratatui::layout::Rect;
 use sections::Page;
@@ -58,7 +58,7 @@ pub fn draw(c: &mut Canvas, area: Rect, hides_view: bool) {
         Some(Err(reason)) => {
             put_lines(c, inside, &["contributions can't be derived:".to_owned(), harmless(reason)]);
         }
-        None => match missing(token, key.layer, c.dims().map_or(0, |d| d.layers)) {
+        None => match c.dims().and_then(|d| missing(token, key.layer, d)) {
             Some(what) => put_lines(c, inside, &[format!("this run does not hold {what},"), NEEDED.to_owned()]),
             None => {
                 c.wanted.attribution = Some(key);
@@ -85,12 +85,14 @@ fn put_lines(c: &mut Canvas, inside: Rect, lines: &[String]) {
 }
 
 /// The missing part of a record.
-fn missing(token: &TokenRecord, layer: usize, layers: usize) -> Option<&'static str> {
-    let all = |kind: HookKind| (0..layers).all(|layer| token.row(kind, layer).is_some());
+fn missing(token: &TokenRecord, layer: usize, d: Dims) -> Option<&'static str> {
+    let all = |kind: HookKind| (0..d.layers).all(|layer| token.row(kind, layer).is_some());
     if !all(HookKind::ResidMid) || !all(HookKind::ResidPost) {
         Some("the residuals")
     } else if token.row(HookKind::RotQ, layer).is_none() || token.row(HookKind::RotK, layer).is_none() {
         Some("queries and keys")
+    } else if !d.has_router(layer) {
+        None
     } else if token.experts(layer).is_none() || token.row(HookKind::MixingWeights, layer).is_none() {
         Some("the routing")
     } else {

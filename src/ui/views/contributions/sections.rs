@@ -129,10 +129,13 @@ impl<'a> Page<'a> {
     fn experts(&mut self, c: &mut Canvas, token: &TokenRecord, lines: usize) {
         let shares = self.shares;
         let sum = signed(self.found.mlp[shares.layer]);
-        let heading = format!("mlp of layer {} {sum}", shares.layer);
+        let shared = shares.shared.map_or(String::new(), |share| format!(" · shared expert {}", signed(share)));
+        let no_router = if shares.experts.is_empty() { " · no router" } else { "" };
+        let heading = format!("mlp of layer {} {sum}{shared}{no_router}", shares.layer);
         if lines < 3 {
+            let chosen = shares.experts.iter().map(|expert| (format!("E{}", expert.expert), expert.share));
             let named: Vec<(String, f64)> =
-                shares.experts.iter().map(|expert| (format!("E{}", expert.expert), expert.share)).collect();
+                chosen.chain(shares.shared.map(|share| ("shared".to_owned(), share))).collect();
             if lines > 0 {
                 let headings = [format!("{heading} · "), format!("mlp L{} {sum} · ", shares.layer)];
                 self.line(c, &self.list(&headings, &named), c.theme.strong());
@@ -141,6 +144,9 @@ impl<'a> Page<'a> {
         }
         let full = largest(shares.experts.iter().map(|expert| expert.share));
         self.line(c, &heading, c.theme.strong());
+        if shares.experts.is_empty() {
+            return;
+        }
         let columns = "       p   w ‖w·out‖  cos   share ";
         self.line(c, &format!("{columns}{}", self.scale(full, EXPERT, columns, "")), c.theme.dim());
         let probs = TokenRouting::of(token, shares.layer).map(|routing| routing.probs);
@@ -175,7 +181,8 @@ impl<'a> Page<'a> {
         }
         let shares = self.shares;
         let full = largest(shares.heads.iter().copied());
-        let heading = format!("attn of layer {} {}", shares.layer, signed(self.found.attn[shares.layer]));
+        let bias = if shares.bias == 0.0 { String::new() } else { format!(" · bias {}", signed(shares.bias)) };
+        let heading = format!("attn of layer {} {}{bias}", shares.layer, signed(self.found.attn[shares.layer]));
         let mut order: Vec<usize> = (0..shares.heads.len()).collect();
         order.sort_by(|a, b| shares.heads[*b].abs().total_cmp(&shares.heads[*a].abs()).then(a.cmp(b)));
         if lines < 3 {

@@ -95,7 +95,9 @@ fn put_share(
     put_bar(c, inside, (x + 2, y), part, room.min(BAR));
     let spot = match share.part {
         ModelPart::Embed => Spot::default(),
-        ModelPart::AttnRest(layer) | ModelPart::MlpRest(layer) => Spot { layer: Some(layer), ..Spot::default() },
+        ModelPart::AttnRest(layer) | ModelPart::MlpRest(layer) | ModelPart::Shared(layer) => {
+            Spot { layer: Some(layer), ..Spot::default() }
+        }
         ModelPart::Head(layer, head) => Spot { layer: Some(layer), head: Some(head), ..Spot::default() },
         ModelPart::Edit(layer, _) => Spot { layer: Some(layer), ..Spot::default() },
         ModelPart::Expert(layer, expert) => Spot { layer: Some(layer), expert: Some(expert), ..Spot::default() },

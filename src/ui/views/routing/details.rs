@@ -3,7 +3,7 @@
 use crate::analysis::routing::{TokenRouting, repeats_at_random};
 use crate::state::text::{fit, harmless, quoted};
 use crate::trace::TokenRecord;
-use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::canvas::Canvas;
 use crate::ui::theme::marks::EDITED;
 use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::number::prob;
@@ -66,7 +66,7 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     line(c, "", c.theme.dim());
     line(c, &format!("over the run, layer {}:", cursor.layer), c.theme.strong());
     if token.experts(cursor.layer).is_none() {
-        line(c, ABSENT, c.theme.dim());
+        line(c, c.no_routing(cursor.layer), c.theme.dim());
         return usize::from(count);
     }
     let Some(stats) = state.usage.layer(cursor.layer) else { return usize::from(count) };

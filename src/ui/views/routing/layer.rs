@@ -4,7 +4,7 @@ use super::{CELL, Size, WIDE_CELL, details, legend_lines, lines_each, named_cell
 use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::fit;
-use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::canvas::Canvas;
 use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
@@ -24,7 +24,7 @@ fn draw(c: &mut Canvas, area: Rect) {
     let inside = view_panel(c, area, [format!("{layer} · probability by token"), layer]);
     let Some(d) = c.dims().filter(|_| !state.tokens.is_empty()) else { return c.nothing(inside, "no token yet") };
     if state.tokens[0].experts(cursor.layer).is_none() {
-        return c.nothing(inside, ABSENT);
+        return c.nothing(inside, c.no_routing(cursor.layer));
     }
     let plan = Plan::new(inside, d.experts, state.tokens.len());
     c.left_out(area, &(0..plan.rows), d.experts);

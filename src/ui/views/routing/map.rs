@@ -11,7 +11,7 @@ use super::details;
 use crate::analysis::routing::TokenRouting;
 use crate::state::text::width;
 use crate::state::{Pane, Spot, State};
-use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::canvas::Canvas;
 use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::{EDITED, NEAR_TIE};
 use crate::ui::views::Panel;
@@ -153,7 +153,7 @@ fn draw(c: &mut Canvas, area: Rect) {
             let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
             c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
             if state.tokens[0].experts(layer).is_none() {
-                c.put(inside, inside.x + NAMES as u16, y, ABSENT, c.theme.dim());
+                c.put(inside, inside.x + NAMES as u16, y, c.no_routing(layer), c.theme.dim());
             }
             for (i, pos) in tokens.clone().enumerate() {
                 let x = inside.x + (NAMES + i * plan.column) as u16;

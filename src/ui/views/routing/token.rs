@@ -15,7 +15,7 @@ use crate::analysis::entropy;
 use crate::analysis::routing::TokenRouting;
 use crate::state::Spot;
 use crate::state::text::quoted;
-use crate::ui::canvas::{ABSENT, Canvas};
+use crate::ui::canvas::Canvas;
 use crate::ui::chrome::title::view_panel;
 use crate::ui::theme::marks::NEAR_TIE;
 use crate::ui::views::Panel;
@@ -65,7 +65,7 @@ fn draw(c: &mut Canvas, area: Rect) {
         let label = format!("{}L{layer:<3}", if chosen { "▸" } else { " " });
         let x = c.put(inside, inside.x, y, &label, if chosen { c.theme.accent() } else { c.theme.dim() });
         let Some(routing) = TokenRouting::of(token, layer) else {
-            c.put(inside, x, y, ABSENT, c.theme.dim());
+            c.put(inside, x, y, c.no_routing(layer), c.theme.dim());
             continue;
         };
         if all_fit {

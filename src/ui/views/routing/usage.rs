@@ -102,7 +102,10 @@ fn draw(c: &mut Canvas, area: Rect) {
         c.hit_lines(inside, y, lines as u16, Spot { layer: Some(layer), ..Spot::default() });
         let label = format!("{}L{layer}", if layer == cursor.layer { "▸" } else { " " });
         c.put(inside, inside.x, y, &label, if layer == cursor.layer { c.theme.accent() } else { c.theme.dim() });
-        for (i, expert) in experts.iter().copied().enumerate() {
+        if !d.has_router(layer) {
+            c.put(inside, x, y, c.no_routing(layer), c.theme.dim());
+        }
+        for (i, expert) in experts.iter().copied().enumerate().filter(|_| d.has_router(layer)) {
             let value = all.get(layer).and_then(|values| values[expert]);
             let at = layer == cursor.layer && expert == cursor.expert;
             put_value(c, inside, x + (i * cell) as u16, y, value, &Scale { max, cell, at });

@@ -1,7 +1,9 @@
 //! RoPE and attention.
 
-use super::{Definition, exact_or, r};
+use super::Definition;
 use crate::engine::compare::operations::suspect::Suspect as S;
+use crate::engine::formulas::{exact_or, frequencies, r, softmax};
+use crate::model::weights::Part;
 use crate::model::{Precision, Rounding};
 use crate::trace::{Dtype, HookKind as K};
 use anyhow::Result;
@@ -9,7 +11,7 @@ use anyhow::Result;
 impl Definition<'_> {
     /// Every head turned by the angles of its position.
     pub(super) fn rotation(&mut self, from: K, pos: usize) -> Result<Vec<f64>> {
-        let x = self.row(from, pos)?;
+        let x = self.clamped(from, pos)?;
         let Precision { module: round, mut angles, .. } = self.precision;
         let narrow = self.find(|s| if let S::RopeIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
         angles = narrow.unwrap_or(angles);
@@ -19,11 +21,12 @@ impl Definition<'_> {
         let theta = theta.unwrap_or(self.loaded.config.arch.rope.base);
         let sign = if self.has(&S::RopeReversed) { -1.0 } else { 1.0 };
         let position = self.position(pos);
+        let (frequencies, factor) = self.frequencies(theta);
         let half = d_head / 2;
         let turn = |i: usize| {
-            let frequency = exact_or(angles, theta.powf(-2.0 * i as f64 / d_head as f64));
+            let frequency = exact_or(angles, frequencies[i]);
             let angle = exact_or(angles, exact_or(angles, position) * frequency) * sign;
-            (r(turned, angle.cos()), r(turned, angle.sin()))
+            (r(turned, angle.cos() * factor), r(turned, angle.sin() * factor))
         };
         let turns: Vec<(f64, f64)> = (0..half).map(turn).collect();
         let interleaved = self.has(&S::RopeInterleaved);
@@ -38,6 +41,23 @@ impl Definition<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// Frequencies of RoPE with this base, and the factor of cosines and sines.
+    fn frequencies(&self, base: f64) -> (Vec<f64>, f64) {
+        let mut arch = self.loaded.config.arch.clone();
+        if self.has(&S::NoYarn) {
+            arch.rope.yarn = None;
+        }
+        frequencies(&arch, base)
+    }
+
+    /// A projection as attention reads it: clamped where the model clamps.
+    fn clamped(&mut self, kind: K, pos: usize) -> Result<Vec<f64>> {
+        let values = self.row(kind, pos)?;
+        let limit = self.loaded.config.arch.attn.clip.filter(|_| !self.has(&S::NotClipped));
+        let limit = limit.map(|limit| f64::from(self.round().one(limit)));
+        Ok(values.iter().map(|x| limit.map_or(*x, |limit| x.clamp(-limit, limit))).collect())
     }
 
     fn position(&self, pos: usize) -> f64 {
@@ -69,7 +89,9 @@ impl Definition<'_> {
     /// Attention probabilities of the query at `pos` `[heads, tokens]`.
     pub(super) fn pattern(&mut self, pos: usize) -> Result<Vec<f64>> {
         let (d, n) = (self.loaded.config.arch.dims, self.held.tokens.len());
-        let window = self.find(|s| if let S::Window(window) = s { Some(*window) } else { None }).unwrap_or(d.window);
+        let window = self
+            .find(|s| if let S::Window(window) = s { Some(*window) } else { None })
+            .unwrap_or(d.window_at(self.layer));
         let alone = self.find(|s| if let S::SeesItselfFrom(at) = s { Some(*at) } else { None });
         let visible = match alone {
             Some(at) if pos >= at => pos..pos + 1,
@@ -79,7 +101,8 @@ impl Definition<'_> {
             }
         };
         let scale = self.find(|s| if let S::ScoresScaled(scale, _) = s { Some(*scale) } else { None });
-        let scale = scale.unwrap_or(1.0 / (d.d_head as f64).sqrt());
+        let scale = scale.unwrap_or(f64::from(self.loaded.config.arch.score_scale()));
+        let sinks = self.sinks()?;
         let [round, read, kept] = self.inside();
         let q = self.row(K::RotQ, pos)?;
         let mut pattern = vec![0.0; d.heads * n];
@@ -92,11 +115,20 @@ impl Definition<'_> {
                 let dot: f64 = pairs.map(|(q, k)| exact_or(read, *q) * exact_or(kept, *k)).sum();
                 weights.push(r(round, r(round, dot) * scale));
             }
-            softmax(&mut weights);
+            softmax(&mut weights, sinks.get(head).copied(), round);
             let weights = weights.into_iter().map(|weight| r(round, weight));
             pattern[head * n..][visible.clone()].iter_mut().zip(weights).for_each(|(out, weight)| *out = weight);
         }
         Ok(pattern)
+    }
+
+    /// Attention sinks by head; empty without them.
+    fn sinks(&self) -> Result<Vec<f64>> {
+        if !self.loaded.config.arch.attn.sinks || self.has(&S::NoSinks) {
+            return Ok(Vec::new());
+        }
+        let sinks = self.matrix(Part::Sinks(self.layer))?.to_f32();
+        Ok(sinks.into_iter().map(|sink| r(self.round(), f64::from(sink))).collect())
     }
 
     /// Each head's values, weighted `[heads, d_head]`.
@@ -115,7 +147,7 @@ impl Definition<'_> {
         for (head, z) in z.chunks_exact_mut(d.d_head).enumerate() {
             let kv = self.kv_head(head) * d.d_head;
             for (key, weight) in pattern[head * n..][..n].iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-                let v = self.row(K::V, key)?;
+                let v = self.clamped(K::V, key)?;
                 let weight = exact_or(read, *weight);
                 z.iter_mut().zip(&v[kv..][..d.d_head]).for_each(|(z, v)| *z += weight * exact_or(kept, *v));
             }
@@ -128,7 +160,8 @@ impl Definition<'_> {
     /// Attention in one pass over the keys, with a running maximum, in f16 (ggml's `flash_attn_ext` on a CPU).
     fn flash(&mut self, pos: usize) -> Result<Vec<f64>> {
         let d = self.loaded.config.arch.dims;
-        let first = d.window.map_or(0, |window| (pos + 1).saturating_sub(window));
+        let first = d.window_at(self.layer).map_or(0, |window| (pos + 1).saturating_sub(window));
+        let (scale_of, sinks) = (f64::from(self.loaded.config.arch.score_scale()), self.sinks()?);
         let half = |x: f64| r(Rounding::to(Dtype::F16), x);
         let q = self.row(K::RotQ, pos)?;
         let mut z = vec![0.0; d.heads * d.d_head];
@@ -136,9 +169,9 @@ impl Definition<'_> {
             let kv = self.kv_head(head) * d.d_head;
             let (mut most, mut sum) = (f64::NEG_INFINITY, 0.0);
             for key in first..=pos {
-                let (k, v) = (self.row(K::RotK, key)?, self.row(K::V, key)?);
+                let (k, v) = (self.row(K::RotK, key)?, self.clamped(K::V, key)?);
                 let pairs = q.iter().zip(&k[kv..][..d.d_head]);
-                let score = pairs.map(|(q, k)| half(*q) * half(*k)).sum::<f64>() / (d.d_head as f64).sqrt();
+                let score = pairs.map(|(q, k)| half(*q) * half(*k)).sum::<f64>() * scale_of;
                 let (mut scale, mut weight) = (1.0, 1.0);
                 if score > most {
                     scale = (most - score).exp();
@@ -150,15 +183,9 @@ impl Definition<'_> {
                 z.iter_mut().zip(&v[kv..][..d.d_head]).for_each(|(z, v)| *z = half(*z + weight * half(*v)));
                 sum = sum * scale + weight;
             }
+            sum += sinks.get(head).map_or(0.0, |sink| (sink - most).exp());
             z.iter_mut().for_each(|z| *z /= sum);
         }
         Ok(z.into_iter().map(|z| r(self.round(), z)).collect())
     }
-}
-
-pub(super) fn softmax(values: &mut [f64]) {
-    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    values.iter_mut().for_each(|x| *x = (*x - max).exp());
-    let sum: f64 = values.iter().sum();
-    values.iter_mut().for_each(|x| *x /= sum);
 }

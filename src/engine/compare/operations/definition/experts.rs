@@ -1,11 +1,11 @@
 //! Router and experts.
 
-use super::attention::softmax;
-use super::{Definition, exact_or, r};
+use super::Definition;
 use crate::analysis::routing::top_k;
 use crate::engine::compare::operations::suspect::Suspect as S;
+use crate::engine::formulas::{exact_or, glu, r, sigmoid, softmax};
 use crate::model::weights::{Part, Which};
-use crate::model::{Gate, GateBlock, Precision, Rounding};
+use crate::model::{Gate, GateBlock, Glu, Precision, Rounding};
 use crate::trace::HookKind as K;
 use anyhow::Result;
 
@@ -30,13 +30,13 @@ impl Definition<'_> {
         let narrow = self.find(|s| if let S::RouterSoftmaxIn(dtype) = s { Some(Rounding::to(*dtype)) } else { None });
         if let Some(narrow) = narrow {
             scores.iter_mut().for_each(|x| *x = r(narrow, *x));
-            softmax(&mut scores);
+            softmax(&mut scores, None, Rounding::None);
             return Ok(scores.into_iter().map(|p| r(narrow, p)).collect());
         }
         if self.has(&S::RouterSigmoid) {
             scores.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
         } else {
-            softmax(&mut scores);
+            softmax(&mut scores, None, Rounding::None);
         }
         Ok(scores.into_iter().map(|p| r(self.precision.choice, p)).collect())
     }
@@ -75,18 +75,39 @@ impl Definition<'_> {
         Ok(out)
     }
 
-    /// `w2(silu(w1 x) * (w3 x))`, each step rounded.
+    /// `w2(silu(w1 x) * (w3 x))`, each step rounded, or with the family's own activation.
     pub fn expert(&self, expert: usize, x: &[f64]) -> Result<Vec<f64>> {
-        let round = self.round();
         let other = self.find(|s| match s {
             S::OtherExpert(map) => map.iter().find(|(of, _)| *of == expert).map(|(_, with)| *with),
             _ => None,
         });
         let expert = other.unwrap_or(expert);
-        let part = |which: Which| self.matrix(Part::Expert(self.layer, expert, which));
+        self.mlp(x, self.loaded.config.arch.moe.activation, |which| Part::Expert(self.layer, expert, which))
+    }
+
+    /// The MLP of a layer without a router.
+    pub(super) fn dense(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let x = self.normed(K::Ln2, K::ResidMid, pos)?;
+        self.mlp(&x, Glu::Silu, |which| Part::Dense(self.layer, which))
+    }
+
+    /// The shared expert, before its gate.
+    pub(super) fn shared_output(&mut self, pos: usize) -> Result<Vec<f64>> {
+        let x = self.normed(K::Ln2, K::ResidMid, pos)?;
+        self.mlp(&x, Glu::Silu, |which| Part::Shared(self.layer, which))
+    }
+
+    fn mlp(&self, x: &[f64], own: Glu, part: impl Fn(Which) -> Part) -> Result<Vec<f64>> {
+        let round = self.round();
+        let part = |which: Which| self.matrix(part(which));
         let (gate, up) = if self.has(&S::SwappedGateUp) { (Which::W3, Which::W1) } else { (Which::W1, Which::W3) };
         let gate = self.product(x, &part(gate)?, round);
         let other = self.find(|s| if let S::Activation(other) = s { Some(*other) } else { None });
+        if let (Glu::Clamped { .. }, None, false) = (own, other, self.has(&S::ExpertsWithoutUp)) {
+            let up = self.product(x, &part(up)?, round);
+            let hidden: Vec<f64> = gate.iter().zip(up).map(|(gate, up)| glu(own, *gate, up, round)).collect();
+            return Ok(self.product(&hidden, &part(Which::W2)?, round));
+        }
         let activated = |x: f64| other.map_or_else(|| x / (1.0 + (-x).exp()), |other| other.of(x));
         let mut hidden: Vec<f64> = gate.into_iter().map(|x| r(round, activated(x))).collect();
         if !self.has(&S::ExpertsWithoutUp) {
@@ -131,7 +152,16 @@ impl Definition<'_> {
                 *sum = mixture.sum.map_or(*sum + product, |round| r(round, *sum + product));
             }
         }
-        Ok(sum.into_iter().map(|x| r(module, x)).collect())
+        let sum: Vec<f64> = sum.into_iter().map(|x| r(module, x)).collect();
+        if self.dims().d_shared == 0 || self.has(&S::NoSharedExpert) {
+            return Ok(sum);
+        }
+        let open = match self.has(&S::SharedNotGated) {
+            true => 1.0,
+            false => r(module, sigmoid(self.row(K::SharedGate, pos)?[0])),
+        };
+        let shared = self.row(K::SharedOut, pos)?;
+        Ok(sum.iter().zip(&*shared).map(|(sum, shared)| r(module, sum + r(module, open * shared))).collect())
     }
 
     /// The dispatch of TransformerLens 1.17 to 2.0 (its issue #570).

@@ -9,9 +9,10 @@ mod products;
 
 use super::recorded::inputs;
 use super::suspect::Suspect;
+use crate::engine::formulas::r;
 use crate::model::weights::{Matrix, Part};
-use crate::model::{Loaded, Precision, Rounding};
-use crate::trace::{Dtype, HookKind as K, Policy};
+use crate::model::{Loaded, NormRounding, Precision, Rounding};
+use crate::trace::{Dims, Dtype, HookKind as K, Policy};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -133,7 +134,12 @@ impl<'a> Definition<'a> {
         }
         match kind {
             K::Embed => self.embedding(pos),
-            K::ResidPre if layer == 0 => Ok(self.row(K::Embed, pos)?.to_vec()),
+            K::ResidPre if layer == 0 => {
+                let by = f64::from(self.loaded.config.arch.multipliers.embed);
+                let by = if self.has(&Suspect::NoMultipliers) { 1.0 } else { by };
+                let embed = self.row(K::Embed, pos)?;
+                Ok(embed.iter().map(|x| if by == 1.0 { *x } else { r(self.round(), x * by) }).collect())
+            }
             K::ResidPre => Err(NotRecorded.into()),
             K::Ln1Scale => self.norm_scale(K::ResidPre, pos),
             K::Ln2Scale => self.norm_scale(K::ResidMid, pos),
@@ -142,6 +148,10 @@ impl<'a> Definition<'a> {
             K::Ln2 => self.norm(K::ResidMid, Part::Ln2(layer), pos),
             K::LnFinal => self.norm(K::ResidPost, Part::Norm, pos),
             K::Q | K::K | K::V => self.projection(kind, pos),
+            K::QNorm => self.norm(K::Q, Part::QNorm(layer), pos),
+            K::KNorm => self.norm(K::K, Part::KNorm(layer), pos),
+            K::RotQ if self.dims().qk_norm => self.rotation(K::QNorm, pos),
+            K::RotK if self.dims().qk_norm => self.rotation(K::KNorm, pos),
             K::RotQ => self.rotation(K::Q, pos),
             K::RotK => self.rotation(K::K, pos),
             K::Pattern => self.pattern(pos),
@@ -155,6 +165,9 @@ impl<'a> Definition<'a> {
             K::ExpertIndices => self.choice(pos),
             K::MixingWeights => self.mixing_weights(pos),
             K::ExpertOut => self.expert_outputs(pos),
+            K::SharedOut => self.shared_output(pos),
+            K::SharedGate => self.linear(K::Ln2, Part::SharedGate(layer), pos),
+            K::MlpOut if !self.dims().has_router(layer) => self.dense(pos),
             K::MlpOut => self.mixture(pos),
             K::Logits => self.logits(pos),
         }
@@ -170,7 +183,11 @@ impl<'a> Definition<'a> {
     }
 
     fn matrix(&self, part: Part) -> Result<Matrix> {
-        self.loaded.store.matrix(part, &self.loaded.config.arch)
+        self.loaded.store.with_bias(part, &self.loaded.config.arch)
+    }
+
+    fn dims(&self) -> Dims {
+        self.loaded.config.arch.dims
     }
 
     fn round(&self) -> Rounding {
@@ -188,27 +205,32 @@ impl<'a> Definition<'a> {
     /// RMSNorm: normalised, rounded, times the gain, rounded.
     fn norm(&mut self, from: K, gain: Part, pos: usize) -> Result<Vec<f64>> {
         let round = self.round();
-        let mut x = self.row(from, pos)?.to_vec();
+        let all = self.row(from, pos)?;
         if self.has(&Suspect::NormSkipped) {
-            return Ok(x);
+            return Ok(all.to_vec());
         }
+        let gain = self.matrix(gain)?.to_f32();
+        // Heads that are normed alone share their gain.
+        Ok(all.chunks_exact(gain.len()).flat_map(|x| self.normalised(x.to_vec(), &gain, round)).collect())
+    }
+
+    fn normalised(&self, mut x: Vec<f64>, gain: &[f32], round: Rounding) -> Vec<f64> {
         if self.has(&Suspect::NormSubtractsMean) {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             x.iter_mut().for_each(|x| *x -= mean);
         }
         let scale = 1.0 / self.root(&x);
         let plus = if self.has(&Suspect::NormOnePlusGain) { 1.0 } else { 0.0 };
-        let gain = self.matrix(gain)?.to_f32();
         let gain = |i: usize| match self.has(&Suspect::NormWithoutGain) {
             true => 1.0,
             false => r(round, f64::from(gain[i])) + plus,
         };
-        let once = self.has(&Suspect::NormRoundedOnce);
+        let once = (self.precision.norm == NormRounding::Once) != self.has(&Suspect::NormRoundedOnce);
         let one = |(i, x): (usize, &f64)| match once {
             true => r(round, gain(i) * x * scale),
             false => r(round, gain(i) * r(round, x * scale)),
         };
-        Ok(x.iter().enumerate().map(one).collect())
+        x.iter().enumerate().map(one).collect()
     }
 
     /// The root of the mean square, epsilon included.
@@ -233,17 +255,23 @@ impl<'a> Definition<'a> {
         if self.has(&Suspect::NoResidual) {
             return Ok(added.to_vec());
         }
-        let stream = self.row(stream, pos)?;
-        Ok(stream.iter().zip(&*added).map(|(a, b)| r(self.round(), a + b)).collect())
+        let by = match self.has(&Suspect::NoMultipliers) {
+            true => 1.0,
+            false => f64::from(self.loaded.config.arch.multipliers.residual),
+        };
+        // In the first layer the stream is the embedding, which the model may multiply.
+        let (stream, round) = (self.row(stream, pos)?, self.round());
+        let added = added.iter().map(|b| if by == 1.0 { *b } else { r(round, b * by) });
+        Ok(stream.iter().zip(added).map(|(a, b)| r(round, a + b)).collect())
     }
 }
 
 /// The kinds whose recorded values the definition of `kind` may read, `kind` included.
-pub fn reads(kind: K) -> Vec<K> {
+pub fn reads(kind: K, d: Dims, layer: usize) -> Vec<K> {
     let mut all = vec![kind];
     let mut i = 0;
     while i < all.len() {
-        for input in inputs(all[i]) {
+        for input in inputs(all[i], d, layer) {
             if !all.contains(input) {
                 all.push(*input);
             }
@@ -251,14 +279,4 @@ pub fn reads(kind: K) -> Vec<K> {
         i += 1;
     }
     all
-}
-
-/// `x` as f32, rounded.
-fn r(round: Rounding, x: f64) -> f64 {
-    f64::from(round.one(x as f32))
-}
-
-/// Rounds only where the policy does.
-fn exact_or(round: Rounding, x: f64) -> f64 {
-    if round == Rounding::None { x } else { r(round, x) }
 }

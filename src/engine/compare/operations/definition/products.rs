@@ -1,7 +1,8 @@
 //! Products with the weights.
 
-use super::{Definition, exact_or, r};
+use super::Definition;
 use crate::engine::compare::operations::suspect::Suspect;
+use crate::engine::formulas::{biased, exact_or, r};
 use crate::engine::operands::{self, in_blocks, offsets, rounded_sums};
 use crate::model::Rounding;
 use crate::model::weights::{Matrix, Part};
@@ -50,7 +51,12 @@ impl Definition<'_> {
     pub(super) fn logits(&mut self, pos: usize) -> Result<Vec<f64>> {
         let tied = self.loaded.config.arch.tied != self.has(&Suspect::OtherHead);
         let x = self.normed(K::LnFinal, K::ResidPost, pos)?;
-        Ok(self.product(&x, &self.matrix(if tied { Part::Embed } else { Part::Unembed })?, self.round()))
+        let logits = self.product(&x, &self.matrix(if tied { Part::Embed } else { Part::Unembed })?, self.round());
+        let by = f64::from(self.loaded.config.arch.multipliers.logits);
+        if by == 1.0 || self.has(&Suspect::NoMultipliers) {
+            return Ok(logits);
+        }
+        Ok(logits.into_iter().map(|logit| r(self.round(), logit / by)).collect())
     }
 
     /// `W x`, each sum rounded.
@@ -60,6 +66,7 @@ impl Definition<'_> {
         let x = self.input(x, weights, as_ggml);
         let tf32 = self.has(&Suspect::InputsInTf32);
         let in_f16 = self.has(&Suspect::SumsInF16);
+        let no_bias = self.has(&Suspect::NoBias);
         let transposed = self.has(&Suspect::Transposed) && weights.rows() == weights.cols();
         let weights = if transposed { transpose(weights) } else { weights.clone() };
         let row = |row: usize| {
@@ -69,7 +76,7 @@ impl Definition<'_> {
             let terms = line.zip(&x).map(|(w, x)| w * x);
             let sum = if in_f16 { sum_in_f16(terms) } else { terms.sum::<f64>() };
             let sum = sum + offsets(&weights, row, &sums);
-            r(round, sum)
+            r(round, if no_bias { sum } else { biased(&weights, row, sum, round) })
         };
         (0..weights.rows()).into_par_iter().map(row).collect()
     }
