@@ -75,9 +75,9 @@ pub struct Run {
     edits: EditArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
-    /// Files to write. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without --heads, these are the
-    /// heads that look most at the previous token, at the first token, and after earlier occurrences of the query's
-    /// token, and the one with the lowest entropy.
+    /// Files to write, with commas between them. png: routing.png, lens.png, and attention-LxxHyy.png of --heads. Without
+    /// --heads, these are the heads that look most at the previous token, at the first token, and after earlier occurrences
+    /// of the query's token, and the one with the lowest entropy.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Png, Format::Json, Format::Trace])]
     format: Vec<Format>,
     /// Fields that the trace keeps: all, none, routing, residuals, attention, pattern, norms, outputs, logits, candidates,
@@ -92,7 +92,8 @@ pub struct Run {
     /// of all layers, so that they add up, and heads and experts of these.
     #[arg(long, value_name = "A..B", allow_hyphen_values = true, value_parser = values::layers)]
     layers: Option<(usize, Option<usize>)>,
-    /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD, e.g. 5.4,5.2.
+    /// Keep only these heads in attention.csv and as pictures, whatever --layers says: LAYER.HEAD or
+    /// LxHy, e.g. 5.4,L5H2.
     #[arg(long, value_name = "L.H,…", value_delimiter = ',', allow_hyphen_values = true, value_parser = values::head)]
     heads: Option<Vec<(usize, usize)>>,
     /// Number of tokens per lens cell in lens.csv and per position in candidates.csv.

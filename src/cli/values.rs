@@ -101,10 +101,15 @@ pub fn within(asked: Option<(usize, Option<usize>)>, all: usize) -> Result<Range
     Err(error(ErrorKind::ValueValidation, message))
 }
 
-/// `L.H`: layer and head.
+/// Layer and head: `5.4`, or as they are written elsewhere, `L5H4` and `L5.H4`.
 pub fn head(text: &str) -> Result<(usize, usize)> {
-    let pair = text.trim().split_once('.').and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
-    pair.ok_or_else(|| anyhow!("expected LAYER.HEAD, such as 5.4, found `{text}`"))
+    let name = text.trim();
+    let pair = match name.strip_prefix(['L', 'l']) {
+        Some(rest) => rest.split_once(['H', 'h']).map(|(layer, head)| (layer.strip_suffix('.').unwrap_or(layer), head)),
+        None => name.split_once('.'),
+    };
+    let pair = pair.and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
+    pair.ok_or_else(|| anyhow!("expected LAYER.HEAD or LxHy, such as 5.4 or L5H4, found `{text}`"))
 }
 
 /// The requested heads, as `(layer, head)`; by default all `heads` of `layers`.

@@ -224,7 +224,7 @@ fn layers_restrict_all_tables_and_the_trace() {
 
 #[test]
 fn heads_restrict_the_attention_table_alone() {
-    let (all, some) = (story(&[]), story(&["--heads", "0.1,5.7"]));
+    let (all, some) = (story(&[]), story(&["--heads", "0.1,L5H7"]));
     let chosen = |row: &AttentionRow| [(0, 1), (5, 7)].contains(&(row.0, row.1));
     let want: Vec<AttentionRow> = all.table("attention.csv").into_iter().filter(chosen).collect();
     let n = all.tokens().len();

@@ -9,7 +9,7 @@ use mixscope::state::input::{Action, Extent};
 use mixscope::state::{
     Arrangement, Effect, Event, Gesture, Overlay, Save, ShownMeasure, ThemeName, UsageMeasure, update,
 };
-use mixscope::trace::LensSite;
+use mixscope::trace::{LensSite, Policy};
 use mixscope::ui::Depth;
 
 const PROMPT: &str = "The capital of France is Paris. The capital of Spain is";
@@ -60,6 +60,7 @@ fn the_palette_knows_the_words_people_use() {
         ("routing.map", Action::ShowLayout(Layout::of(View::RoutingMap))),
         ("patching", Action::ShowLayout(Layout::of(View::EffectsPatching))),
         ("theme light", Action::ShowTheme(ThemeName::Light)),
+        ("policy f32", Action::RunUnder(Policy::F32)),
         ("copy", Action::Copy(Extent::Cell)),
         ("search", Action::Search),
     ] {
@@ -75,7 +76,7 @@ fn the_palette_knows_the_words_people_use() {
 
 #[test]
 fn an_unknown_command_with_an_argument_is_no_other_action() {
-    for query in ["policy hf", "foo bar", "theme blue", "temperature 1"] {
+    for query in ["policy f16", "foo bar", "theme blue", "temperature 1"] {
         let mut still = still(":");
         still.type_text(query);
         let Some(Overlay::Palette(palette)) = still.state.overlays.last() else { panic!("no palette") };

@@ -158,7 +158,7 @@ fn the_first_start_says_how_to_begin_and_later_ones_do_not() {
     let mut explorer = Setup::of("demo").state(state.path()).start();
     let shot = explorer.wait_for(hint);
     assert!(shot.has("enter reads the text · space adds a token · 1 to 6 look inside · ? keys"), "{}", shot.text());
-    for (key, what) in [("alt-1", "3 Lens:"), ("alt-2", "(induction)"), ("alt-3", "French and Spanish")] {
+    for (key, what) in [("alt-1", "3 Lens:"), ("alt-2", "(induction)"), ("alt-3", "know the language")] {
         let at = shot.lines.iter().position(|line| line.contains(key)).unwrap();
         assert!(shot.lines[at + 1].contains(what), "{}", shot.text());
     }

@@ -122,8 +122,10 @@ fn report(mut found: Vec<Patching>, over: PatchOver, [clean, corrupted]: [f64; 2
     let _ = writeln!(out, "by recovery, largest first:");
     for Patching { layer, position, index, measure, recovery } in found.iter().take(SHOWN) {
         let place = match (position, index) {
-            (Some(position), _) => format!("L{layer}.{} at {position}", over.part()),
-            (_, Some(index)) => format!("L{layer} {} {index}", over.part()),
+            // As an edit spells it.
+            (Some(position), _) => format!("L{layer}.{}@{position}", over.part()),
+            (_, Some(index)) if matches!(over, PatchOver::Heads) => format!("L{layer}.H{index}"),
+            (_, Some(index)) => format!("L{layer}.E{index}"),
             _ => format!("L{layer}"),
         };
         let _ = writeln!(out, "{place:<24} recovery {recovery:>8.4}, logit difference {measure:>9.4}");

@@ -82,7 +82,7 @@ pub struct Lab {
     /// Folder for the files; created if it does not exist. Without it, the lab is only printed.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Files to write.
+    /// Files to write, with commas between them.
     #[arg(long, requires = "out", value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Json, Format::Png])]
     format: Vec<Format>,
     #[command(flatten)]

@@ -106,7 +106,7 @@ pub struct SweepCommand {
     /// Contexts that are kept of each expert: so many at random, and so many with the largest router probability.
     #[arg(long, default_value = "8", value_name = "N", value_parser = values::count)]
     contexts: usize,
-    /// Tokens whose experts are counted.
+    /// Tokens whose experts are counted, with commas between them.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Input, Kind::Next, Kind::Predicted])]
     vocabulary: Vec<Kind>,
     /// Tokens that occur less often are left out of the table `vocabulary`.
@@ -129,7 +129,7 @@ pub struct SweepCommand {
     /// Seed of the random contexts and of the shuffles.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed)]
     seed: u64,
-    /// Tables to write.
+    /// Tables to write, with commas between them.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Csv, Format::Parquet])]
     format: Vec<Format>,
     #[command(flatten)]

@@ -101,6 +101,7 @@ impl State {
             Action::Arrange(arrangement) => self.arrange(arrangement),
             Action::NextTheme => self.show_theme(self.theme.next()),
             Action::ShowTheme(theme) => self.show_theme(theme),
+            Action::RunUnder(policy) => return self.run_under(policy),
             Action::ToggleDetails => self.toggle_details(),
             Action::WholeCell => self.open_page(Topic::Cell),
             Action::ToggleContributions => self.toggle_contributions(),

@@ -4,7 +4,7 @@ use super::address::Address;
 use crate::analysis::view::{FileOrder, Layout, ShownMeasure, Tab};
 use crate::state::arrangement::Arrangement;
 use crate::state::theme::ThemeName;
-use crate::trace::Direction;
+use crate::trace::{Direction, Policy};
 use std::fmt;
 
 /// An action of the user.
@@ -162,6 +162,8 @@ pub enum Action {
     NextTheme,
     /// Show this theme; the palette offers this.
     ShowTheme(ThemeName),
+    /// Run the tokens under this precision policy; the palette offers this.
+    RunUnder(Policy),
     /// Show the summary of the view, or the contributions to the candidate's logit.
     ToggleContributions,
     /// Switch between a linear and a logarithmic scale.

@@ -29,14 +29,14 @@ impl Address {
         [&mut self.token, &mut self.layer, &mut self.head, &mut self.expert]
     }
 
-    /// Reads a place: a number is a token, `5.4` is layer 5 head 4, and parts may follow each other, as in `L5H4`,
+    /// Reads a place: a number is a token, `5.4` and `head 5.4` are layer 5 head 4, and parts may follow each other, as in `L5H4`,
     /// `l3.e5` or `token 12 layer 3`. `None` if `text` is something else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase();
         if let Ok(token) = text.parse() {
             return Some(Self::token(token));
         }
-        if let Some((layer, head)) = text.split_once('.')
+        if let Some((layer, head)) = text.strip_prefix("head").unwrap_or(&text).trim_start().split_once('.')
             && let (Ok(layer), Ok(head)) = (layer.parse(), head.parse())
         {
             return Some(Self { layer: Some(layer), head: Some(head), ..Self::default() });
@@ -113,6 +113,7 @@ mod tests {
             ("L5H4", place(None, Some(5), Some(4), None)),
             ("l5.h4", place(None, Some(5), Some(4), None)),
             ("5.4", place(None, Some(5), Some(4), None)),
+            ("head 5.4", place(None, Some(5), Some(4), None)),
             ("layer 3", place(None, Some(3), None, None)),
             ("L3.E5", place(None, Some(3), None, Some(5))),
             ("E69", place(None, None, None, Some(69))),

@@ -10,18 +10,18 @@ pub struct Example {
 
 /// The examples, offered while the demo model is open.
 pub const EXAMPLES: [Example; 5] = [
-    Example { prompt: "The capital of France is", shows: "3 Lens: the answer appears only in the last layers" },
+    Example { prompt: "The capital of France is", shows: "3 Lens: the answer appears in the last layers" },
     Example {
         prompt: "drum apple seven blue owl key | drum apple seven",
-        shows: "2 Attention: layer 5 looks back to copy the list (induction)",
+        shows: "2 Attention: layer 5 copies the list (induction)",
     },
     Example {
         prompt: "Once upon a time, there was a curious girl named Lily. Il était une fois un garçon timide. Había una vez una niña valiente.",
-        shows: "1 Routing, v v: in layer 5 French and Spanish part ways",
+        shows: "1 Routing, the map: layers 4 and 5 know the language",
     },
     Example {
         prompt: "When Mary and John went to the market, John gave a drink to",
-        shows: "2 Attention: heads of layer 5 look at the other name",
+        shows: "2 Attention: L3H6 looks at the second John",
     },
-    Example { prompt: "The drums near the mountain", shows: "4 Next: the verb agrees with drums, not with mountain" },
+    Example { prompt: "The apples near the library", shows: "4 Next: the verb agrees with apples, not with library" },
 ];

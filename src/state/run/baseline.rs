@@ -240,6 +240,10 @@ impl State {
 
     /// Runs the same tokens under `policy`.
     pub(in crate::state) fn run_under(&mut self, policy: Policy) -> Vec<Effect> {
+        if self.meta().is_some_and(|meta| meta.policy == policy) {
+            self.say(format!("the policy is {policy} already"));
+            return Vec::new();
+        }
         if self.is_busy() {
             self.say("pause first: switching the policy reads the whole run again");
             return Vec::new();

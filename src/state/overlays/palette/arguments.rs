@@ -1,9 +1,10 @@
-//! Commands with arguments: `layer 5`, `L5H4`, `token 12`, `theme light`, `dashboard`, `pairs`, `induction`.
+//! Commands with arguments: `layer 5`, `L5H4`, `token 12`, `theme light`, `policy f32`, `dashboard`, `pairs`, `induction`.
 
 use super::Command;
 use crate::analysis::view::{FileFormat, FileOrder, Layout, ShownMeasure, Tab, View};
 use crate::state::input::{Action, Address, Scope};
 use crate::state::{Arrangement, LensMeasure, State, ThemeName, UsageMeasure};
+use crate::trace::Policy;
 
 /// Ranks of what is offered: an address is what it says, a whole name comes before the beginning of one.
 const EXACT: i32 = 9;
@@ -26,6 +27,12 @@ impl State {
         for (theme, name) in ThemeName::ALL {
             let rank = named(&query, &["theme"], &[name]);
             found.extend(rank.map(|rank| (rank, command(Action::ShowTheme(theme), format!("theme: {name}"), ""))));
+        }
+        for policy in Policy::all() {
+            let rank = named(&query, &["policy", "precision"], &[policy.name()]);
+            let text = format!("precision policy: {policy}");
+            let key = self.key(Action::CyclePolicy);
+            found.extend(rank.map(|rank| (rank, command(Action::RunUnder(policy), text, &key))));
         }
         for (arrangement, name) in Arrangement::ALL {
             let rank = named(&query, &["arrangement", "arrange", "layout"], &[name]);

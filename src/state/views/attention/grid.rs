@@ -152,7 +152,7 @@ impl State {
                 } else {
                     format!("of {all} heads")
                 };
-                format!("layer {} head {}: {extreme} {measure} {value:.4}{unit} {of}, {on}", best.layer, best.head)
+                format!("L{}H{}: {extreme} {measure} {value:.4}{unit} {of}, {on}", best.layer, best.head)
             }
             None if known == 0 => format!("no head has been measured yet, {on}: the title says how far that is"),
             None => {
