@@ -1,4 +1,4 @@
-//! Makes a Mixtral of random weights, by default as wide as Mixtral-8x7B with two layers:
+//! Makes a model of random weights, by default a Mixtral as wide as Mixtral-8x7B with two layers:
 //! `cargo run --release --example make_model -- OUT [--gguf q4_k] [--tokenizer DIR]`.
 //! For measurements and tests; one seed gives the same weights in every format.
 
@@ -19,7 +19,7 @@ const RMS_NORM_EPS: f64 = 1e-5;
 const ROPE_THETA: f64 = 1e6;
 
 #[derive(Parser)]
-#[command(about = "Makes a Mixtral of random weights")]
+#[command(about = "Makes a model of random weights")]
 struct Args {
     /// The directory to make, or the file with --gguf
     out: PathBuf,
@@ -45,6 +45,10 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let start = Instant::now();
     args.dims.check()?;
+    ensure!(
+        args.gguf.is_some() || args.dims.family == weights::Family::Mixtral,
+        "only a Mixtral is written as safetensors: give --gguf TYPE"
+    );
     let tokenizer = args.tokenizer.as_deref().map(tokenizer::locate);
     let tokens = tokenizer.as_ref().map(|file| tokenizer::read(file, args.dims.vocab)).transpose()?;
 

@@ -9,9 +9,21 @@ use std::io::Write;
 const CHUNK: usize = 4 << 20;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// A family of models.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Family {
+    Mixtral,
+    Olmoe,
+    Qwen3Moe,
+    GptOss,
+}
+
 /// The shape of the model.
 #[derive(clap::Args)]
 pub struct Dims {
+    /// Other families than Mixtral are written as GGUF only
+    #[arg(long, value_enum, default_value = "mixtral")]
+    pub family: Family,
     #[arg(long, default_value_t = 2)]
     pub layers: usize,
     /// Width of the residual stream
@@ -26,6 +38,9 @@ pub struct Dims {
     /// Key and value heads
     #[arg(long, default_value_t = 8)]
     pub kv_heads: usize,
+    /// Width of a head [default: the width of the residual stream divided by the query heads]
+    #[arg(long, value_name = "D_HEAD")]
+    pub d_head: Option<usize>,
     /// Experts of a layer
     #[arg(long, default_value_t = 8)]
     pub experts: usize,
@@ -45,7 +60,7 @@ impl Dims {
             [self.layers, self.d_model, self.d_ff, self.heads, self.kv_heads, self.top_k, self.vocab, self.context];
         ensure!(!least.contains(&0), "a model without layers, width, heads, experts, tokens or positions");
         ensure!(
-            self.d_model.is_multiple_of(2 * self.heads),
+            self.d_head.is_some() || self.d_model.is_multiple_of(2 * self.heads),
             "--d-model {} can't be split in {} heads of even width",
             self.d_model,
             self.heads
@@ -61,22 +76,48 @@ impl Dims {
     }
 
     pub fn d_head(&self) -> usize {
-        self.d_model / self.heads
+        self.d_head.unwrap_or(self.d_model / self.heads)
     }
 
     /// All tensors under their official names, in the order of the layers.
     pub fn tensors(&self, seed: u64) -> Vec<Tensor> {
-        let (d, kv) = (self.d_model, self.kv_heads * self.d_head());
+        let (d, all_heads, kv) = (self.d_model, self.heads * self.d_head(), self.kv_heads * self.d_head());
         let mut all = Vec::new();
         let mut add = |name: String, shape: &[usize]| all.push(Tensor::new(name, shape, seed));
         add("model.embed_tokens.weight".to_owned(), &[self.vocab, d]);
         for layer in 0..self.layers {
             let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
             add(name("input_layernorm"), &[d]);
-            add(name("self_attn.q_proj"), &[d, d]);
+            add(name("self_attn.q_proj"), &[all_heads, d]);
             add(name("self_attn.k_proj"), &[kv, d]);
             add(name("self_attn.v_proj"), &[kv, d]);
-            add(name("self_attn.o_proj"), &[d, d]);
+            add(name("self_attn.o_proj"), &[d, all_heads]);
+            match self.family {
+                Family::Mixtral => {}
+                Family::Olmoe => {
+                    add(name("self_attn.q_norm"), &[all_heads]);
+                    add(name("self_attn.k_norm"), &[kv]);
+                }
+                Family::Qwen3Moe => {
+                    add(name("self_attn.q_norm"), &[self.d_head()]);
+                    add(name("self_attn.k_norm"), &[self.d_head()]);
+                }
+                Family::GptOss => {
+                    let bias = |part: &str| format!("model.layers.{layer}.{part}.bias");
+                    add(bias("self_attn.q_proj"), &[all_heads]);
+                    add(bias("self_attn.k_proj"), &[kv]);
+                    add(bias("self_attn.v_proj"), &[kv]);
+                    add(bias("self_attn.o_proj"), &[d]);
+                    add(name("self_attn.sinks"), &[self.heads]);
+                    add(bias("block_sparse_moe.gate"), &[self.experts]);
+                    for expert in 0..self.experts {
+                        let bias = |part: &str| bias(&format!("block_sparse_moe.experts.{expert}.{part}"));
+                        add(bias("w1"), &[self.d_ff]);
+                        add(bias("w2"), &[d]);
+                        add(bias("w3"), &[self.d_ff]);
+                    }
+                }
+            }
             add(name("post_attention_layernorm"), &[d]);
             add(name("block_sparse_moe.gate"), &[self.experts, d]);
             for expert in 0..self.experts {
@@ -111,6 +152,7 @@ impl Tensor {
             _ => (1, shape.iter().product()),
         };
         let (mean, std) = match name.as_str() {
+            name if name.ends_with(".bias") || name.ends_with("sinks.weight") => (0.0, 0.02),
             _ if shape.len() == 1 => (1.0, 0.05),
             name if name.ends_with("embed_tokens.weight") || name.ends_with(".gate.weight") => (0.0, 0.02),
             _ => (0.0, 1.0 / (cols as f32).sqrt()),

@@ -3,7 +3,7 @@
 use super::{found, grid, layers_down, watched};
 use crate::analysis::tables::{AblationRow, TokenText, write_csv};
 use crate::analysis::view::{ViewData, ViewSpec};
-use crate::analysis::{EffectMap, Found, How, MapMeasure, MapOf, MapOver};
+use crate::analysis::{EffectMap, Found, How, MapMeasure, MapOf, MapOver, Watch};
 use crate::export::figure::font::drawable;
 use crate::export::figure::{Axis, Figure, Legend, Panel, Turn};
 use crate::export::views::Files;
@@ -34,7 +34,11 @@ fn figure(data: &ViewData, spec: &ViewSpec) -> Result<Figure> {
             Axis { name: "block".to_owned(), labels: vec!["attn".to_owned(), "mlp".to_owned()], turn: Turn::Flat }
         }
     };
-    let target = map.key.watch.map(|watch| format!("; target {}", watched(data, watch))).unwrap_or_default();
+    let target = map.key.watch.map(|watch| match measure {
+        MapMeasure::Difference => format!("; {}", watched(data, watch)),
+        _ => format!("; target {}", watched(data, Watch { foil: None, ..watch })),
+    });
+    let target = target.unwrap_or_default();
     let what = match how {
         How::Zero => "output zero",
         How::Ban => "banned",
