@@ -9,6 +9,9 @@ use crate::ui::widgets::bar::bar;
 use crate::ui::widgets::number::prob;
 use ratatui::layout::Rect;
 
+/// More experts than this are listed by their share.
+const MANY: usize = 16;
+
 pub fn draw(c: &mut Canvas, area: Rect) {
     let lines = draw_lines(c, area);
     let inside = c.inside(area);
@@ -34,12 +37,12 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
         for (rank, expert) in routing.ranking().into_iter().take(d.top_k + 2).enumerate() {
             let p = routing.probs[expert];
             let weight = routing.weight_of(expert).map_or_else(|| "—".to_owned(), prob);
-            let logit = routing.logits[expert];
+            let logit = |width: usize| format!("{:>width$.2}", routing.logits[expert]).replace('-', "−");
             // A bar that is cut would show a wrong value.
             let text = if room >= 46 {
-                format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {logit:>6.2}  {}", prob(p), bar(p, 8))
+                format!("E{expert:<3} p {:>4}  weight {weight:>4}  logit {}  {}", prob(p), logit(6), bar(p, 8))
             } else {
-                format!("E{expert:<2} p {:>4} weight {weight:>4} logit {logit:>5.2}", prob(p))
+                format!("E{expert:<2} p {:>4} weight {weight:>4} logit {}", prob(p), logit(5))
             };
             line(c, &text, if rank < routing.chosen.len() { c.theme.strong() } else { c.theme.dim() });
         }
@@ -86,18 +89,31 @@ fn draw_lines(c: &mut Canvas, area: Rect) -> usize {
     let text = format!("near-ties {near} of {} tokens (t lists)", stats.margins);
     line(c, &text, if near > 0 { c.theme.warn() } else { c.theme.dim() });
     let never: Vec<String> = stats.never_used().map(|expert| format!("E{expert}")).collect();
-    if !never.is_empty() {
-        line(c, &format!("never used: {}", never.join(" ")), c.theme.dim());
+    let is_many = d.experts > MANY;
+    match never.len() {
+        0 => {}
+        count if is_many => line(c, &format!("never used: {count} of {}", d.experts), c.theme.dim()),
+        _ => line(c, &format!("never used: {}", never.join(" ")), c.theme.dim()),
     }
-    line(c, "share of choices (| uniform)", c.theme.dim());
-    for expert in 0..d.experts {
-        let share = stats.chosen_share(expert).unwrap_or(0.0) as f32;
-        // The bar is full at four times the uniform share; the mark is at the uniform share.
+    let share = |expert: usize| stats.chosen_share(expert).unwrap_or(0.0) as f32;
+    let mut experts: Vec<usize> = (0..d.experts).collect();
+    if is_many {
+        experts.retain(|expert| share(*expert) > 0.0);
+        experts.sort_by(|a, b| share(*b).total_cmp(&share(*a)));
+    }
+    let order = if is_many { ", most first" } else { "" };
+    line(c, &format!("share of choices{order} (| uniform)"), c.theme.dim());
+    // The bar is full at four times the uniform share, or at the largest share; the mark is at the uniform share.
+    let uniform = 1.0 / d.experts as f32;
+    let full = experts.iter().map(|expert| share(*expert)).fold(4.0 * uniform, f32::max);
+    for expert in experts {
+        let share = share(expert);
         let cells = 16;
-        let mut drawn: Vec<char> = bar(share * d.experts as f32 / 4.0, cells).chars().collect();
+        let mut drawn: Vec<char> = bar(share / full, cells).chars().collect();
         drawn.resize(cells, ' ');
-        if drawn[cells / 4] == ' ' {
-            drawn[cells / 4] = '|';
+        let mark = (uniform / full * cells as f32) as usize;
+        if drawn[mark] == ' ' {
+            drawn[mark] = '|';
         }
         let text = format!("E{expert:<3} {:>4.1} % {}", share * 100.0, drawn.into_iter().collect::<String>());
         line(c, &text, if expert == cursor.expert { c.theme.strong() } else { c.theme.dim() });
