@@ -1,9 +1,10 @@
 //! `mixscope sweep`: its tables against a plain count of what `run` writes, shards, and bad input.
 
 use crate::support::cli::*;
+use crate::support::fixture;
 use crate::support::still::demo;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -340,6 +341,18 @@ fn signals_keep_what_was_counted() {
         assert_eq!(child.wait().unwrap().code(), Some(status), "{note}{rest}");
         assert!(rest.contains("tokens are counted in"), "{rest}");
         assert!(folder.at(signal.as_str()).join("sweep.partial.safetensors").exists());
+    }
+}
+
+#[test]
+fn a_layer_without_a_router_has_no_rows() {
+    let folder = Folder::new();
+    let model = fixture("families/qwen2-moe-dense/model").display().to_string();
+    folder.sweep(&[&model, &folder.text("corpus")], "out");
+    for name in ["layers.csv", "experts.csv", "repeats.csv"] {
+        let mut rows = csv::Reader::from_path(folder.at("out").join(name)).unwrap();
+        let layers: BTreeSet<String> = rows.records().map(|row| row.unwrap()[2].to_owned()).collect();
+        assert_eq!(layers.into_iter().collect::<Vec<_>>(), ["0", "2"], "{name}");
     }
 }
 

@@ -24,7 +24,7 @@ pub use repeats::{RepeatRow, repeats};
 pub use transitions::{TransitionRow, transitions};
 pub use vocabulary::{VocabularyRow, vocabulary};
 
-use crate::analysis::sweep::{Counts, Phase, Sweep};
+use crate::analysis::sweep::{Count, Counts, Phase, Sweep};
 
 /// Group, phase and counts of every part of a sweep that has its own rows.
 fn parts(sweep: &Sweep) -> impl Iterator<Item = (&str, Phase, &Counts)> {
@@ -34,10 +34,14 @@ fn parts(sweep: &Sweep) -> impl Iterator<Item = (&str, Phase, &Counts)> {
         .flat_map(|(name, group)| group.phases.iter().map(move |(phase, counts)| (name.as_str(), *phase, counts)))
 }
 
-/// As [`parts`], for every layer.
+/// As [`parts`], for every layer with a router: one without has routed no token of a part in which others have.
 fn layers_of(sweep: &Sweep) -> impl Iterator<Item = (&str, Phase, usize, &Counts)> {
-    parts(sweep)
-        .flat_map(|(group, phase, counts)| (0..counts.shape().layers).map(move |layer| (group, phase, layer, counts)))
+    parts(sweep).flat_map(|(group, phase, counts)| {
+        let layers = 0..counts.shape().layers;
+        let routed = move |layer: &usize| counts.one(Count::Tokens, *layer) > 0;
+        let is_empty = !layers.clone().any(|layer| routed(&layer));
+        layers.filter(move |layer| is_empty || routed(layer)).map(move |layer| (group, phase, layer, counts))
+    })
 }
 
 /// `part` of `whole`; `None` of nothing.
